@@ -1,0 +1,57 @@
+//! What the kernel side knows of a connection.
+
+/// Payload of a `CONN_OPEN` record. Absent facts are 0.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnInfo {
+    /// `AF_INET` (2), `AF_INET6` (10) or `AF_UNIX` (1).
+    pub family: u16,
+    /// One of [`role`].
+    pub role: u8,
+    /// 1 where the connection existed before we saw it, so that its start is unknown.
+    pub late: u8,
+    /// Host-endian; 0 where there is none.
+    pub local_port: u16,
+    /// Host-endian; 0 where there is none.
+    pub peer_port: u16,
+    /// Network order; an IPv4 address takes the first four bytes.
+    pub local_addr: [u8; 16],
+    /// As `local_addr`.
+    pub peer_addr: [u8; 16],
+}
+
+/// Bytes of a [`ConnInfo`].
+pub const CONN_INFO_LEN: usize = 40;
+const _: () = assert!(core::mem::size_of::<ConnInfo>() == CONN_INFO_LEN);
+
+/// Values of [`ConnInfo::role`].
+pub mod role {
+    /// Not known.
+    pub const UNKNOWN: u8 = 0;
+    /// The target accepted it.
+    pub const ACCEPTED: u8 = 1;
+    /// The target connected.
+    pub const CONNECTED: u8 = 2;
+}
+
+/// Value of the connection map, key: socket inode number.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnState {
+    /// When it was first seen, monotonic ns; part of every record's key.
+    pub epoch: u64,
+    /// Bytes read so far.
+    pub inbound_pos: u64,
+    /// Bytes written so far.
+    pub outbound_pos: u64,
+    /// Last tgid that used it.
+    pub tgid: u32,
+    /// Last descriptor that used it.
+    pub fd: i32,
+}
+
+const _: () = assert!(core::mem::size_of::<ConnState>() == 32);
+
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)`, no padding (asserted by its size), every bit pattern is valid.
+unsafe impl aya::Pod for ConnState {}

@@ -1,0 +1,23 @@
+//! The kernel/user ABI of cirron-agent: what the eBPF programs write and the agent reads.
+//!
+//! `no_std`, no dependencies. Feature `user` adds aya's `Pod` for what crosses in maps and
+//! globals. Every layout is checked at compile time; a change of layout raises [`ABI_VERSION`].
+//!
+//! It does not interpret anything: decoding a record, with its checks, is
+//! `cirron_core::record`.
+#![no_std]
+
+pub mod config;
+pub mod conn;
+pub mod counters;
+pub mod maps;
+pub mod record;
+
+pub use config::KernelConfig;
+pub use conn::{ConnInfo, ConnState};
+pub use counters::Counter;
+pub use record::RecordHeader;
+
+/// Raised whenever a layout or a meaning in this crate changes. A record with another version is
+/// counted and skipped.
+pub const ABI_VERSION: u16 = 1;

@@ -1,0 +1,28 @@
+//! Names and sizes of the maps. Names are unique within 15 characters.
+
+/// Ring buffer of records.
+pub const RING: &str = "RING";
+/// Hash: tgid to flags; the process filter.
+pub const TARGETS: &str = "TARGETS";
+/// LRU hash: socket inode to `ConnState`.
+pub const CONNS: &str = "CONNS";
+/// LRU hash: `tgid << 32 | fd` to socket inode, for `close`.
+pub const FDS: &str = "FDS";
+/// LRU hash: socket inode to the epoch that the agent wants no more bytes of.
+pub const MUTED: &str = "MUTED";
+/// Per-CPU array of [`crate::Counter`].
+pub const COUNTERS: &str = "COUNTERS";
+/// The read-only global of type [`crate::KernelConfig`].
+pub const CONFIG: &str = "CONFIG";
+
+/// Processes watched at once.
+pub const MAX_TARGETS: u32 = 8_192;
+/// Connections tracked at once; the least recently used is forgotten first.
+pub const MAX_CONNS: u32 = 65_536;
+/// Descriptors tracked at once.
+pub const MAX_FDS: u32 = 131_072;
+/// Connections muted at once.
+pub const MAX_MUTED: u32 = 65_536;
+/// Bytes of the ring where nothing else is asked for. At 20 000 calls a second of half a kilobyte
+/// it holds about 1.6 s.
+pub const RING_BYTES: u32 = 32 * 1024 * 1024;

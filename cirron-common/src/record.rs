@@ -1,0 +1,110 @@
+//! The record: a fixed header, then `cap_len` bytes of payload.
+//!
+//! `pos` advances by `orig_len` even when the record is dropped, so a drop is a hole at an exact
+//! place. Numbers are host-endian. Kinds and directions are plain integers, never Rust enums, since
+//! they come from kernel memory.
+
+/// First 64 bytes of each ring-buffer record.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordHeader {
+    /// [`crate::ABI_VERSION`] of the program that wrote it.
+    pub abi: u16,
+    /// One of [`kind`].
+    pub kind: u8,
+    /// One of [`direction`].
+    pub direction: u8,
+    /// One of [`source`].
+    pub source: u8,
+    /// Bits of [`flag`].
+    pub flags: u8,
+    /// The system call's number, for diagnosis; 0 where there is none.
+    pub syscall: u16,
+    /// `CLOCK_MONOTONIC` in ns. A read's return; a write's return.
+    pub ts_ns: u64,
+    /// The socket's inode number; 0 for process records.
+    pub conn: u64,
+    /// When the kernel side first saw this connection (monotonic ns): its generation.
+    pub epoch: u64,
+    /// Byte position in this direction of the first byte of this record.
+    pub pos: u64,
+    /// Bytes that went by.
+    pub orig_len: u64,
+    /// Bytes that follow this header: a prefix of what went by.
+    pub cap_len: u32,
+    /// The descriptor used, or -1.
+    pub fd: i32,
+    /// Process id, in the initial pid namespace.
+    pub tgid: u32,
+    /// Thread id, in the initial pid namespace.
+    pub tid: u32,
+}
+
+/// Bytes of a [`RecordHeader`].
+pub const HEADER_LEN: usize = 64;
+const _: () = assert!(core::mem::size_of::<RecordHeader>() == HEADER_LEN);
+const _: () = assert!(core::mem::align_of::<RecordHeader>() == 8);
+
+/// Values of [`RecordHeader::kind`]. Readers skip and count what they do not know.
+pub mod kind {
+    /// Stream bytes; `cap_len < orig_len` means that the tail was not captured.
+    pub const DATA: u8 = 1;
+    /// A connection was seen for the first time; the payload is a [`crate::ConnInfo`].
+    pub const CONN_OPEN: u8 = 2;
+    /// The connection ended or half-ended; `orig_len` is one of [`super::close`].
+    pub const CONN_CLOSE: u8 = 3;
+    /// A target forked; `orig_len` is the child's tgid.
+    pub const PROC_FORK: u8 = 4;
+    /// A target called exec.
+    pub const PROC_EXEC: u8 = 5;
+    /// The last thread of a target exited.
+    pub const PROC_EXIT: u8 = 6;
+}
+
+/// Values of [`RecordHeader::direction`], from the target's point of view.
+pub mod direction {
+    /// Not a stream record.
+    pub const NONE: u8 = 0;
+    /// The target read it.
+    pub const INBOUND: u8 = 1;
+    /// The target wrote it.
+    pub const OUTBOUND: u8 = 2;
+}
+
+/// Values of [`RecordHeader::source`].
+pub mod source {
+    /// A socket system call.
+    pub const SOCKET: u8 = 1;
+    /// The process life-cycle tracepoints.
+    pub const PROCESS: u8 = 2;
+    /// The TCP state tracepoint.
+    pub const TCP_STATE: u8 = 3;
+}
+
+/// Bits of [`RecordHeader::flags`].
+pub mod flag {
+    /// The bytes passed by uncaptured by design (`sendfile`, `splice`, `MSG_TRUNC`).
+    pub const BYPASS: u8 = 1;
+    /// Copying from the target's memory failed.
+    pub const FAULT: u8 = 2;
+    /// Past the limit of bytes, iovecs or messages copied for one call.
+    pub const OVER_LIMIT: u8 = 4;
+}
+
+/// Values of `orig_len` in a [`kind::CONN_CLOSE`] record.
+pub mod close {
+    /// A descriptor of the connection was closed by the target; others may remain.
+    pub const FD_CLOSED: u64 = 1;
+    /// The peer sent FIN: it will send no more.
+    pub const PEER_FIN: u64 = 2;
+    /// The peer reset the connection.
+    pub const PEER_RESET: u64 = 3;
+    /// The target closed the connection for good, or shut its sending side.
+    pub const LOCAL_CLOSE: u64 = 4;
+    /// A read returned 0: the target has seen the peer's end.
+    pub const READ_EOF: u64 = 5;
+    /// The connection timed out or failed in the network.
+    pub const NET_ERROR: u64 = 6;
+    /// The target shut its sending side (`shutdown(SHUT_WR)`); it may still read.
+    pub const LOCAL_SHUT_WRITE: u64 = 7;
+}

@@ -1,0 +1,1 @@
+//! Bodies: content decoding, event streams, JSON.

@@ -1,0 +1,1 @@
+//! Connections: one entry per socket and generation.

@@ -1,0 +1,113 @@
+//! Exchanges: a request and its response, paired, as a series of events.
+//!
+//! ```text
+//!  Start -> RequestHead -> RequestBody* -> RequestEnd
+//!        -> Informational* -> ResponseHead -> ResponseBody* -> ResponseTrailers? -> ResponseEnd
+//!        -> End
+//! ```
+//! Request and response events may interleave (a server may answer before it has read all). `Start`
+//! comes first and `End` last, exactly once each; any event between may be missing where a hole, a
+//! late attach or an early end took it, and then `End` says so.
+
+use crate::proto::message::{Headers, RequestHead, ResponseHead};
+use crate::time::MonoNs;
+
+/// Number of an exchange, unique within its connection; grows with time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExchangeId(pub u64);
+
+/// Which end of the exchange the target is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The target received the request: a `request` scope.
+    Server,
+    /// The target sent the request: an `http.client` span.
+    Client,
+}
+
+/// How one message ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageEnd {
+    /// By its own framing. Bytes of its body may still have been lost (`RequestGap`, `ResponseGap`).
+    Complete,
+    /// The connection ended first.
+    Aborted,
+    /// A hole took its framing: where it ended is not known.
+    Lost,
+}
+
+/// Who ended an exchange before its time: `cirron.aborted_by`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbortedBy {
+    /// The end that sent the request.
+    Client,
+    /// The end that answers.
+    Server,
+    /// We stopped looking.
+    Agent,
+}
+
+impl AbortedBy {
+    /// The text of `cirron.aborted_by`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AbortedBy::Client => "client",
+            AbortedBy::Server => "server",
+            AbortedBy::Agent => "agent",
+        }
+    }
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExchangeEnd {
+    /// Set when it did not come to its own end and it is known who ended it.
+    pub aborted_by: Option<AbortedBy>,
+    /// The connection became something else (CONNECT, `101 Switching Protocols`).
+    pub upgraded: bool,
+    /// A part was lost or cut off: head, framing, or body bytes.
+    pub partial: bool,
+}
+
+/// One event of an exchange. Its time is given beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExchangeEvent<'a> {
+    /// The first byte of the request; with `late`, the first that we saw of an exchange that was
+    /// already under way when we joined.
+    Start {
+        /// Which end the target is.
+        role: Role,
+        /// The beginning was not seen.
+        late: bool,
+    },
+    /// The request's head is complete.
+    RequestHead(&'a RequestHead),
+    /// Bytes of the request's body, without transfer framing; still content-encoded.
+    RequestBody(&'a [u8]),
+    /// Body bytes that were lost.
+    RequestGap(u64),
+    /// The request ended.
+    RequestEnd(MessageEnd),
+    /// A 1xx response other than 101.
+    Informational(&'a ResponseHead),
+    /// The first byte of the final response's head passed (or, late, of its body).
+    ResponseStart,
+    /// The final response's head is complete.
+    ResponseHead(&'a ResponseHead),
+    /// Bytes of the response's body, without transfer framing; still content-encoded.
+    ResponseBody(&'a [u8]),
+    /// Body bytes that were lost.
+    ResponseGap(u64),
+    /// Trailer fields of a chunked response.
+    ResponseTrailers(&'a Headers),
+    /// The response ended.
+    ResponseEnd(MessageEnd),
+    /// The last event of this exchange.
+    End(ExchangeEnd),
+}
+
+/// Takes the events of one connection.
+pub trait ExchangeSink {
+    /// `ts`: when the bytes that completed this event passed.
+    fn on_event(&mut self, id: ExchangeId, ts: MonoNs, event: ExchangeEvent<'_>);
+}

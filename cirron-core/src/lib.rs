@@ -1,0 +1,24 @@
+//! From captured bytes to spans and marks: deterministic and sans-I/O.
+//!
+//! Bytes, timestamps and facts go in by `handle_*`, spans and marks come out by `poll_*`. There is
+//! no clock, file, socket, thread or async here; `clippy.toml` bans them. That is what lets a
+//! capture be replayed, the parsers be fuzzed, and a bug become a test.
+//!
+//! A module uses only what stands before it in this list:
+//! `time, id, limits < record < stream < proto < exchange < body < llm < scope < conn < engine`.
+#![forbid(unsafe_code)]
+
+pub mod body;
+pub mod conn;
+pub mod engine;
+pub mod exchange;
+pub mod id;
+pub mod limits;
+pub mod llm;
+pub mod proto;
+pub mod record;
+pub mod scope;
+pub mod stream;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod time;

@@ -1,0 +1,76 @@
+//! The parts of an HTTP message, whatever version carried it.
+
+use bytes::Bytes;
+
+/// HTTP version as `network.protocol.version` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// `1.0`
+    Http10,
+    /// `1.1`
+    Http11,
+    /// `2`
+    Http2,
+}
+
+impl Version {
+    /// The text of `network.protocol.version`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Version::Http10 => "1.0",
+            Version::Http11 => "1.1",
+            Version::Http2 => "2",
+        }
+    }
+}
+
+/// Header fields in order of arrival; names are lowercase.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers(pub Vec<(String, Bytes)>);
+
+impl Headers {
+    /// The first value of `name` (lowercase).
+    pub fn get(&self, name: &str) -> Option<&Bytes> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v)
+    }
+
+    /// The first value of `name` (lowercase), if it is UTF-8, without surrounding blanks.
+    pub fn get_str(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(|v| std::str::from_utf8(v).ok()).map(str::trim)
+    }
+
+    /// Every value of `name` (lowercase), in order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Bytes> {
+        self.0.iter().filter(move |(n, _)| n == name).map(|(_, v)| v)
+    }
+}
+
+/// A request's start line and header fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    /// As sent, for instance `POST`.
+    pub method: String,
+    /// The path as sent, without query and fragment; `*` or an authority for those target forms.
+    pub path: String,
+    /// Whether a query string followed. Its text is never kept.
+    pub has_query: bool,
+    /// Version of the message.
+    pub version: Version,
+    /// Header fields.
+    pub headers: Headers,
+    /// Bytes of the head on the wire.
+    pub wire_len: u64,
+}
+
+/// A response's status line and header fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// 100 to 999.
+    pub status: u16,
+    /// Version of the message.
+    pub version: Version,
+    /// Header fields.
+    pub headers: Headers,
+    /// Bytes of the head on the wire.
+    pub wire_len: u64,
+}

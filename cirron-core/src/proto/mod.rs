@@ -1,0 +1,3 @@
+//! Wire protocols: from pieces of two directions to message events. Knows no LLM.
+
+pub mod message;

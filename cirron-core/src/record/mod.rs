@@ -1,0 +1,1 @@
+//! Records: a checked view of the bytes that came from the kernel.

@@ -1,0 +1,36 @@
+//! Byte streams: from positioned records to ordered pieces.
+
+use crate::time::MonoNs;
+
+/// Direction of bytes, from the target's point of view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// The target read them.
+    Inbound,
+    /// The target wrote them.
+    Outbound,
+}
+
+/// A piece of one direction of one connection: in order, never empty, times never going back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Bytes that passed.
+    Data {
+        /// When they passed.
+        ts: MonoNs,
+        /// At least one byte.
+        bytes: &'a [u8],
+    },
+    /// Bytes that passed and that nobody will ever see here.
+    Gap {
+        /// When the hole became certain, or the bytes passed.
+        ts: MonoNs,
+        /// How many, at least 1.
+        len: u64,
+    },
+    /// No more bytes in this direction.
+    Eof {
+        /// When that became known.
+        ts: MonoNs,
+    },
+}

@@ -1,0 +1,1 @@
+//! Shared test helpers: every split, every gap.

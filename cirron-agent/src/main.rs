@@ -1,1 +1,3 @@
+//! cirron-agent.
+mod kernel;
 fn main() {}

@@ -47,6 +47,8 @@ pub struct KernelConfig {
     pub sk_socket: u32,
     /// `sock.sk_err`
     pub sk_err: u32,
+    /// `sock.sk_shutdown`
+    pub sk_shutdown: u32,
     /// `task_struct.tgid`
     pub task_tgid: u32,
     /// `task_struct.signal`
@@ -57,8 +59,6 @@ pub struct KernelConfig {
     pub wakeup_bytes: u32,
     /// 1: children of targets become targets.
     pub follow_children: u32,
-    /// Explicit padding.
-    pub pad: u32,
 }
 
 const _: () = assert!(core::mem::size_of::<KernelConfig>() == 26 * 4);

@@ -1,0 +1,48 @@
+//! The loader's answers: offsets of kernel structures and a few switches.
+
+use cirron_common::KernelConfig;
+
+#[unsafe(no_mangle)]
+static CONFIG: KernelConfig = KernelConfig {
+    task_files: 0,
+    files_fdt: 0,
+    fdt_max_fds: 0,
+    fdt_fd: 0,
+    file_inode: 0,
+    file_private: 0,
+    inode_mode: 0,
+    inode_ino: 0,
+    socket_inode: 0,
+    socket_sk: 0,
+    socket_type: 0,
+    sk_family: 0,
+    sk_daddr: 0,
+    sk_saddr: 0,
+    sk_dport: 0,
+    sk_num: 0,
+    sk_v6_daddr: 0,
+    sk_v6_saddr: 0,
+    sk_socket: 0,
+    sk_err: 0,
+    sk_shutdown: 0,
+    task_tgid: 0,
+    task_signal: 0,
+    signal_live: 0,
+    wakeup_bytes: 0,
+    follow_children: 0,
+};
+
+/// Reads one field of the configuration as the loader left it. The compiler must not take the
+/// zeros above for granted.
+macro_rules! config {
+    ($field:ident) => {
+        // SAFETY: a field of a static, read as it is.
+        unsafe { core::ptr::read_volatile(core::ptr::addr_of!($crate::config::get().$field)) }
+    };
+}
+pub(crate) use config;
+
+#[inline(always)]
+pub fn get() -> &'static KernelConfig {
+    &CONFIG
+}

@@ -1,0 +1,177 @@
+//! Writing records: size classes, wake-ups, and counting what does not fit.
+
+use aya_ebpf::helpers::generated::{bpf_probe_read_user, bpf_ringbuf_query};
+use cirron_common::{
+    ABI_VERSION, Counter, RecordHeader,
+    conn::{CONN_INFO_LEN, ConnInfo},
+    record::{HEADER_LEN, flag, kind, source},
+};
+
+use crate::{
+    config::config,
+    maps::{RING, count},
+};
+
+/// Bytes of one record's payload at most: the largest size class.
+pub const CHUNK: u64 = 65_536;
+
+const BPF_RB_NO_WAKEUP: u64 = 1;
+const BPF_RB_FORCE_WAKEUP: u64 = 2;
+const BPF_RB_AVAIL_DATA: u64 = 0;
+
+/// What all records of one call share.
+#[derive(Clone, Copy)]
+pub struct Call {
+    pub ts_ns: u64,
+    pub conn: u64,
+    pub epoch: u64,
+    pub pid_tgid: u64,
+    pub fd: i32,
+    pub syscall: u16,
+    pub direction: u8,
+    pub source: u8,
+}
+
+#[repr(C)]
+struct Sized<const N: usize> {
+    header: RecordHeader,
+    payload: [u8; N],
+}
+
+#[inline(always)]
+fn header(call: &Call, kind: u8, pos: u64, orig_len: u64, cap_len: u32, flags: u8) -> RecordHeader {
+    RecordHeader {
+        abi: ABI_VERSION,
+        kind,
+        direction: call.direction,
+        source: call.source,
+        flags,
+        syscall: call.syscall,
+        ts_ns: call.ts_ns,
+        conn: call.conn,
+        epoch: call.epoch,
+        pos,
+        orig_len,
+        cap_len,
+        fd: call.fd,
+        tgid: (call.pid_tgid >> 32) as u32,
+        tid: call.pid_tgid as u32,
+    }
+}
+
+/// Wakes the reader once, when this record takes the ring past the mark. Below it the reader comes
+/// by itself a few times a second: time stamps are ours, so nothing is lost by waiting.
+#[inline(always)]
+fn wakeup(len: u64) -> u64 {
+    // SAFETY: the map pointer is valid, the helper only reads counters.
+    let unread = unsafe { bpf_ringbuf_query(core::ptr::addr_of!(RING) as *mut _, BPF_RB_AVAIL_DATA) };
+    let mark = config!(wakeup_bytes) as u64;
+    if unread >= mark && unread < mark + len {
+        BPF_RB_FORCE_WAKEUP
+    } else {
+        BPF_RB_NO_WAKEUP
+    }
+}
+
+/// Reserves a record of class `N` and copies `len` bytes of the target's memory into it.
+#[inline(always)]
+fn put<const N: usize>(call: &Call, pos: u64, from: u64, len: u64, flags: u8) {
+    let Some(mut entry) = RING.reserve::<Sized<N>>(0) else {
+        count(Counter::RingFull, 1);
+        count(Counter::RingFullBytes, len);
+        return;
+    };
+    let record = entry.as_mut_ptr();
+    // Opaque to the compiler, so that the bound below stays where the verifier sees it.
+    // SAFETY: a local.
+    let len = unsafe { core::ptr::read_volatile(&len) };
+    let bounded = (len.wrapping_sub(1) & (N as u64 - 1)) + 1;
+    // SAFETY: `payload` has N bytes and `bounded` is at most N; the helper fails on a bad source.
+    let rc = unsafe {
+        bpf_probe_read_user(
+            core::ptr::addr_of_mut!((*record).payload) as *mut _,
+            bounded as u32,
+            from as *const _,
+        )
+    };
+    let (cap_len, flags) = if rc == 0 {
+        count(Counter::CapturedBytes, len);
+        (len as u32, flags)
+    } else {
+        count(Counter::Fault, 1);
+        count(Counter::FaultBytes, len);
+        (0, flags | flag::FAULT)
+    };
+    // SAFETY: the record is ours until it is submitted.
+    unsafe { (*record).header = header(call, kind::DATA, pos, len, cap_len, flags) };
+    count(Counter::Records, 1);
+    entry.submit(wakeup((HEADER_LEN + N) as u64));
+}
+
+/// One record of 1 to [`CHUNK`] bytes. Size classes: a token event of 200 bytes takes 576, not 64 Ki.
+#[inline(never)]
+pub fn chunk(call: &Call, pos: u64, from: u64, len: u64) {
+    if len <= 512 {
+        put::<512>(call, pos, from, len, 0);
+    } else if len <= 4_096 {
+        put::<4_096>(call, pos, from, len, 0);
+    } else if len <= 16_384 {
+        put::<16_384>(call, pos, from, len, 0);
+    } else {
+        put::<65_536>(call, pos, from, len, 0);
+    }
+}
+
+/// `len` bytes that passed uncaptured.
+#[inline(never)]
+pub fn gap(call: &Call, pos: u64, len: u64, flags: u8) {
+    event(call, kind::DATA, pos, len, flags);
+}
+
+/// A record without payload.
+#[inline(always)]
+pub fn event(call: &Call, kind: u8, pos: u64, orig_len: u64, flags: u8) {
+    let Some(mut entry) = RING.reserve::<RecordHeader>(0) else {
+        count(Counter::EventsLost, 1);
+        return;
+    };
+    entry.write(header(call, kind, pos, orig_len, 0, flags));
+    count(Counter::Records, 1);
+    entry.submit(wakeup(HEADER_LEN as u64));
+}
+
+/// A `CONN_OPEN` record.
+#[inline(always)]
+pub fn open(call: &Call, info: &ConnInfo) {
+    #[repr(C)]
+    struct Open {
+        header: RecordHeader,
+        info: ConnInfo,
+    }
+    let Some(mut entry) = RING.reserve::<Open>(0) else {
+        count(Counter::EventsLost, 1);
+        return;
+    };
+    entry.write(Open {
+        header: header(call, kind::CONN_OPEN, 0, 0, CONN_INFO_LEN as u32, 0),
+        info: *info,
+    });
+    count(Counter::Records, 1);
+    entry.submit(wakeup((HEADER_LEN + CONN_INFO_LEN) as u64));
+}
+
+/// A process record: no connection.
+#[inline(always)]
+pub fn process(kind: u8, ts_ns: u64, pid_tgid: u64, value: u64) {
+    let call = Call {
+        ts_ns,
+        conn: 0,
+        epoch: 0,
+        pid_tgid,
+        fd: -1,
+        syscall: 0,
+        direction: 0,
+        source: source::PROCESS,
+    };
+    event(&call, kind, 0, value, 0);
+}

@@ -1,0 +1,147 @@
+//! The buffers of one call: a flat buffer, an iovec array, or an array of messages.
+//!
+//! One bounded loop walks all three: each step takes one chunk of the current buffer, or loads the
+//! next iovec, or the next message. What is left after the last step is a gap, except for its last
+//! [`CHUNK`] of a flat buffer: usage stands at the tail of a response.
+
+use aya_ebpf::helpers::bpf_probe_read_user;
+use cirron_common::{Counter, record::flag};
+
+use crate::{
+    emit::{self, CHUNK, Call},
+    maps::count,
+};
+
+/// Steps of the walk: 8 MiB of a flat buffer, or 64 iovecs and their chunks.
+const STEPS: u32 = 128;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Iovec {
+    base: u64,
+    len: u64,
+}
+
+/// `struct user_msghdr`, then `msg_len` of `struct mmsghdr`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Mmsghdr {
+    name: u64,
+    name_len: u64,
+    iov: u64,
+    iov_len: u64,
+    control: u64,
+    control_len: u64,
+    flags: u32,
+    _pad: u32,
+    msg_len: u32,
+    _pad2: u32,
+}
+
+/// Where the walk stands.
+#[derive(Clone, Copy)]
+pub struct Buffers {
+    /// Current buffer.
+    base: u64,
+    left: u64,
+    /// Further iovecs.
+    iov: u64,
+    iovs: u64,
+    /// Further messages.
+    msg: u64,
+    msgs: u64,
+    /// Bytes of the current message (or the call) still to be found.
+    remaining: u64,
+}
+
+impl Buffers {
+    /// `len` bytes at `base`.
+    #[inline(always)]
+    pub fn flat(base: u64, len: u64) -> Self {
+        Buffers { base, left: len, iov: 0, iovs: 0, msg: 0, msgs: 0, remaining: len }
+    }
+
+    /// The first `total` bytes of `iovs` iovecs at `iov`.
+    #[inline(always)]
+    pub fn vector(iov: u64, iovs: u64, total: u64) -> Self {
+        Buffers { base: 0, left: 0, iov, iovs, msg: 0, msgs: 0, remaining: total }
+    }
+
+    /// The first `total` bytes of the message at `msg` (`struct user_msghdr`).
+    #[inline(always)]
+    pub fn message(msg: u64, total: u64) -> Option<Self> {
+        // SAFETY: the helper checks the address.
+        let iov: Iovec = unsafe { bpf_probe_read_user((msg + 16) as *const Iovec) }.ok()?;
+        Some(Buffers::vector(iov.base, iov.len, total))
+    }
+
+    /// `msgs` messages at `msg` (`struct mmsghdr`), each with its own length.
+    #[inline(always)]
+    pub fn messages(msg: u64, msgs: u64) -> Self {
+        Buffers { base: 0, left: 0, iov: 0, iovs: 0, msg, msgs, remaining: 0 }
+    }
+}
+
+/// Sum of `msg_len` over at most [`STEPS`] messages.
+#[inline(never)]
+pub fn messages_len(msg: u64, msgs: u64) -> u64 {
+    let mut total = 0;
+    for i in 0..STEPS as u64 {
+        if i >= msgs {
+            break;
+        }
+        // SAFETY: the helper checks the address.
+        let len = unsafe { bpf_probe_read_user((msg + i * 64 + 56) as *const u32) }.unwrap_or(0);
+        total += len as u64;
+    }
+    total
+}
+
+/// Emits the `total` bytes of `buffers`, from position `pos`.
+#[inline(always)]
+pub fn walk(call: &Call, buffers: &mut Buffers, mut pos: u64, total: u64) {
+    let end = pos + total;
+    let b = buffers;
+    for _ in 0..STEPS {
+        if b.left > 0 {
+            let n = if b.left > CHUNK { CHUNK } else { b.left };
+            emit::chunk(call, pos, b.base, n);
+            pos += n;
+            b.base += n;
+            b.left -= n;
+            b.remaining -= n;
+        } else if b.remaining > 0 && b.iovs > 0 {
+            // SAFETY: the helper checks the address.
+            let Ok(next) = (unsafe { bpf_probe_read_user(b.iov as *const Iovec) }) else {
+                break;
+            };
+            b.iov += 16;
+            b.iovs -= 1;
+            b.base = next.base;
+            b.left = if next.len > b.remaining { b.remaining } else { next.len };
+        } else if b.msgs > 0 {
+            // SAFETY: the helper checks the address.
+            let Ok(next) = (unsafe { bpf_probe_read_user(b.msg as *const Mmsghdr) }) else {
+                break;
+            };
+            b.msg += 64;
+            b.msgs -= 1;
+            b.iov = next.iov;
+            b.iovs = next.iov_len;
+            b.remaining = next.msg_len as u64;
+        } else {
+            break;
+        }
+    }
+    if pos < end {
+        let tail = if b.left > 0 && b.left == end - pos { if b.left > CHUNK { CHUNK } else { b.left } } else { 0 };
+        let lost = end - pos - tail;
+        if lost > 0 {
+            count(Counter::OverLimitBytes, lost);
+            emit::gap(call, pos, lost, flag::OVER_LIMIT);
+        }
+        if tail > 0 {
+            emit::chunk(call, pos + lost, b.base + lost, tail);
+        }
+    }
+}

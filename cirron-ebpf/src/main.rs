@@ -1,0 +1,73 @@
+//! The kernel side of cirron-agent.
+//!
+//! Five BTF-typed tracepoint programs write records (`cirron_common::record`) to one ring buffer:
+//!
+//! | program | sees |
+//! | --- | --- |
+//! | `socket_syscall_exit` | every socket call of a target, with its bytes |
+//! | `tcp_state_change` | ends of TCP connections: who closed, FIN or RST |
+//! | `process_fork`, `process_exec`, `process_exit` | the life of targets and their children |
+//!
+//! It filters before it copies: the call's number, then the process, then "is it a stream socket".
+//! It observes only: nothing here writes to a target's memory or changes a call's result.
+#![no_std]
+#![no_main]
+
+mod arch;
+mod config;
+mod emit;
+mod iov;
+mod maps;
+mod process;
+mod socket;
+mod syscalls;
+mod tcp;
+
+use aya_ebpf::{
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+
+/// `void sys_exit(struct pt_regs *regs, long ret)`
+#[btf_tracepoint(function = "sys_exit")]
+pub fn socket_syscall_exit(ctx: BtfTracePointContext) -> i32 {
+    let regs: *const arch::PtRegs = ctx.arg(0);
+    let ret: i64 = ctx.arg(1);
+    syscalls::try_syscall_exit(regs, ret).unwrap_or(0)
+}
+
+/// `void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn tcp_state_change(ctx: BtfTracePointContext) -> i32 {
+    let sk: u64 = ctx.arg(0);
+    let old: i32 = ctx.arg(1);
+    let new: i32 = ctx.arg(2);
+    tcp::try_state_change(sk, old, new).unwrap_or(0)
+}
+
+/// `void sched_process_fork(struct task_struct *parent, struct task_struct *child)`
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
+    process::try_fork(ctx.arg(0), ctx.arg(1)).unwrap_or(0)
+}
+
+/// `void sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn process_exec(_ctx: BtfTracePointContext) -> i32 {
+    process::try_exec().unwrap_or(0)
+}
+
+/// `void sched_process_exit(struct task_struct *p)`, from 6.16 with `bool group_dead`
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
+    process::try_exit(ctx.arg(0)).unwrap_or(0)
+}
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,40 @@
+//! The maps. Names and sizes are `cirron_common::maps`.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+};
+use cirron_common::{Counter, conn::ConnState, counters, maps};
+
+#[map]
+pub static RING: RingBuf = RingBuf::with_byte_size(maps::RING_BYTES, 0);
+
+#[map]
+pub static TARGETS: HashMap<u32, u32> = HashMap::with_max_entries(maps::MAX_TARGETS, 0);
+
+#[map]
+pub static CONNS: LruHashMap<u64, ConnState> = LruHashMap::with_max_entries(maps::MAX_CONNS, 0);
+
+#[map]
+pub static FDS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(maps::MAX_FDS, 0);
+
+#[map]
+pub static MUTED: LruHashMap<u64, u64> = LruHashMap::with_max_entries(maps::MAX_MUTED, 0);
+
+#[map]
+pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNTERS, 0);
+
+/// Adds `n` to a counter of this CPU.
+#[inline(always)]
+pub fn count(counter: Counter, n: u64) {
+    if let Some(slot) = COUNTERS.get_ptr_mut(counter as u32) {
+        // SAFETY: a live map value of this CPU.
+        unsafe { *slot += n };
+    }
+}
+
+/// Key of [`FDS`].
+#[inline(always)]
+pub fn fd_key(tgid: u32, fd: i32) -> u64 {
+    (tgid as u64) << 32 | fd as u32 as u64
+}

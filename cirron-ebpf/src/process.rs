@@ -1,0 +1,54 @@
+//! The life of targets: their children become targets at fork, before they run.
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
+use cirron_common::{Counter, record::kind};
+
+use crate::{
+    config::config,
+    emit,
+    maps::{TARGETS, count},
+    socket::kernel,
+};
+
+/// `parent` and `child` are `struct task_struct *`.
+#[inline(always)]
+pub fn try_fork(parent: u64, child: u64) -> Option<i32> {
+    let parent: u32 = kernel(parent, config!(task_tgid))?;
+    TARGETS.get_ptr(&parent)?;
+    let child: u32 = kernel(child, config!(task_tgid))?;
+    if child == parent || config!(follow_children) == 0 {
+        return None;
+    }
+    if TARGETS.insert(child, 0, 0).is_err() {
+        count(Counter::TargetMapFull, 1);
+    }
+    // SAFETY: no arguments.
+    emit::process(kind::PROC_FORK, unsafe { bpf_ktime_get_ns() }, bpf_get_current_pid_tgid(), child as u64);
+    None
+}
+
+#[inline(always)]
+pub fn try_exec() -> Option<i32> {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    TARGETS.get_ptr(&((pid_tgid >> 32) as u32))?;
+    // SAFETY: no arguments.
+    emit::process(kind::PROC_EXEC, unsafe { bpf_ktime_get_ns() }, pid_tgid, 0);
+    None
+}
+
+/// `task` is the `struct task_struct *` that exits: the process is gone with its last thread.
+#[inline(always)]
+pub fn try_exit(task: u64) -> Option<i32> {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    let tgid = (pid_tgid >> 32) as u32;
+    TARGETS.get_ptr(&tgid)?;
+    let signal: u64 = kernel(task, config!(task_signal))?;
+    let live: i32 = kernel(signal, config!(signal_live))?;
+    if live > 0 {
+        return None;
+    }
+    let _ = TARGETS.remove(&tgid);
+    // SAFETY: no arguments.
+    emit::process(kind::PROC_EXIT, unsafe { bpf_ktime_get_ns() }, pid_tgid, 0);
+    None
+}

@@ -1,0 +1,108 @@
+//! From a descriptor of the current process to its stream socket.
+//!
+//! The kernel's own structures are walked on every call, so dup, fd reuse, fork and descriptor
+//! passing are right by construction. The inode number is the connection's key: the kernel makes
+//! them one after the other, and `/proc/PID/fd` shows the same.
+
+use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel};
+use cirron_common::conn::{ConnInfo, role};
+
+use crate::config::config;
+
+const S_IFMT: u16 = 0o170000;
+const S_IFSOCK: u16 = 0o140000;
+const SOCK_STREAM: u16 = 1;
+const AF_UNIX: u16 = 1;
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+/// `socket_type` and IPv6 offsets that the running kernel does not have.
+const ABSENT: u32 = u32::MAX;
+
+/// A socket that a descriptor leads to.
+#[derive(Clone, Copy)]
+pub struct FdSocket {
+    /// `struct file *`
+    pub file: u64,
+    /// Its inode number.
+    pub ino: u64,
+}
+
+/// Reads a `T` at a kernel address.
+#[inline(always)]
+pub fn kernel<T>(base: u64, offset: u32) -> Option<T> {
+    // SAFETY: the helper checks the address and fails where it cannot read.
+    unsafe { bpf_probe_read_kernel((base + offset as u64) as *const T).ok() }
+}
+
+/// The socket behind `fd`, `None` for anything that is not a socket.
+#[inline(always)]
+pub fn from_fd(fd: i32) -> Option<FdSocket> {
+    // SAFETY: no arguments, always valid.
+    let task = unsafe { bpf_get_current_task() };
+    let files: u64 = kernel(task, config!(task_files))?;
+    if files == 0 || fd < 0 {
+        return None;
+    }
+    let fdt: u64 = kernel(files, config!(files_fdt))?;
+    let max: u32 = kernel(fdt, config!(fdt_max_fds))?;
+    if fd as u32 >= max {
+        return None;
+    }
+    let array: u64 = kernel(fdt, config!(fdt_fd))?;
+    let file: u64 = kernel(array + fd as u64 * 8, 0)?;
+    if file == 0 {
+        return None;
+    }
+    let inode: u64 = kernel(file, config!(file_inode))?;
+    let mode: u16 = kernel(inode, config!(inode_mode))?;
+    if mode & S_IFMT != S_IFSOCK {
+        return None;
+    }
+    let ino: u64 = kernel(inode, config!(inode_ino))?;
+    Some(FdSocket { file, ino })
+}
+
+/// Addresses and family of a stream socket; `None` for datagrams and families that we do not read.
+#[inline(always)]
+pub fn info(socket: &FdSocket, role: u8) -> Option<ConnInfo> {
+    let sock: u64 = kernel(socket.file, config!(file_private))?;
+    let kind: u16 = kernel(sock, config!(socket_type))?;
+    if kind != SOCK_STREAM {
+        return None;
+    }
+    let sk: u64 = kernel(sock, config!(socket_sk))?;
+    if sk == 0 {
+        return None;
+    }
+    let family: u16 = kernel(sk, config!(sk_family))?;
+    let mut info = ConnInfo { family, role, late: (role == role::UNKNOWN) as u8, ..ConnInfo::default() };
+    match family {
+        AF_UNIX => {}
+        AF_INET => {
+            ports(sk, &mut info);
+            let local: u32 = kernel(sk, config!(sk_saddr)).unwrap_or(0);
+            let peer: u32 = kernel(sk, config!(sk_daddr)).unwrap_or(0);
+            let local = local.to_ne_bytes();
+            let peer = peer.to_ne_bytes();
+            for i in 0..4 {
+                info.local_addr[i] = local[i];
+                info.peer_addr[i] = peer[i];
+            }
+        }
+        AF_INET6 => {
+            ports(sk, &mut info);
+            if config!(sk_v6_daddr) != ABSENT {
+                info.local_addr = kernel(sk, config!(sk_v6_saddr)).unwrap_or([0; 16]);
+                info.peer_addr = kernel(sk, config!(sk_v6_daddr)).unwrap_or([0; 16]);
+            }
+        }
+        _ => return None,
+    }
+    Some(info)
+}
+
+#[inline(always)]
+fn ports(sk: u64, info: &mut ConnInfo) {
+    info.local_port = kernel(sk, config!(sk_num)).unwrap_or(0);
+    info.peer_port = u16::from_be(kernel(sk, config!(sk_dport)).unwrap_or(0));
+}

@@ -26,11 +26,19 @@ fn run() -> Result<(), String> {
     let cargo = PathBuf::from(variable("CARGO")?);
     let ebpf_dir = manifest_dir.join("../cirron-ebpf");
 
-    for path in ["build.rs", "build", "../cirron-ebpf/src", "../cirron-ebpf/Cargo.toml"] {
+    for path in [
+        "build.rs",
+        "build",
+        "../cirron-ebpf/src",
+        "../cirron-ebpf/Cargo.toml",
+    ] {
         println!("cargo::rerun-if-changed={path}");
     }
-    for path in ["../cirron-ebpf/Cargo.lock", "../cirron-common/src", "../cirron-common/Cargo.toml"]
-    {
+    for path in [
+        "../cirron-ebpf/Cargo.lock",
+        "../cirron-common/src",
+        "../cirron-common/Cargo.toml",
+    ] {
         println!("cargo::rerun-if-changed={path}");
     }
     println!("cargo::rerun-if-env-changed={}", toolchain::OVERRIDE);

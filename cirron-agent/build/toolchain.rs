@@ -103,7 +103,10 @@ pub(crate) fn find(cargo: &Path) -> Result<Found, Missing> {
         };
         match &linker {
             Some(linker) if linker.llvm.is_none_or(|llvm| llvm >= toolchain.llvm) => {
-                return Ok(Found { toolchain, linker: linker.clone() });
+                return Ok(Found {
+                    toolchain,
+                    linker: linker.clone(),
+                });
             }
             Some(linker) => missing.facts.push(format!(
                 "{} uses LLVM {}, which {} (LLVM {}) cannot read",
@@ -157,9 +160,21 @@ pub(crate) fn build(found: &Found, ebpf_dir: &Path, target_root: &Path) -> Resul
 /// The outer build's settings must not reach the inner one: its flags and wrappers (clippy's among
 /// them) are for the host, and its library path leads to another compiler's LLVM.
 fn isolate(command: &mut Command) {
-    const KEPT: [&str; 5] =
-        ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_SOURCE_"];
-    const CUT: [&str; 6] = ["CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS", "CLIPPY_", "RUST_RECURSION"];
+    const KEPT: [&str; 5] = [
+        "CARGO_HOME",
+        "CARGO_HTTP_",
+        "CARGO_NET_",
+        "CARGO_REGISTR",
+        "CARGO_SOURCE_",
+    ];
+    const CUT: [&str; 6] = [
+        "CARGO",
+        "RUSTC",
+        "RUSTDOC",
+        "RUSTFLAGS",
+        "CLIPPY_",
+        "RUST_RECURSION",
+    ];
     const DROPPED: [&str; 11] = [
         "RUSTUP_TOOLCHAIN",
         "LD_LIBRARY_PATH",
@@ -203,17 +218,28 @@ impl Candidate {
     fn inspect(self) -> Result<Toolchain, String> {
         let Self { name, rustc, cargo } = self;
         if !rustc.exists() {
-            return Err(format!("{name}: not installed ({} does not exist)", rustc.display()));
+            return Err(format!(
+                "{name}: not installed ({} does not exist)",
+                rustc.display()
+            ));
         }
         let version = stdout_of(&rustc, &["-vV"])
             .ok_or_else(|| format!("{name}: {} does not run", rustc.display()))?;
         let field = |key: &str| {
-            version.lines().find_map(|line| line.strip_prefix(key)).map(|value| value.trim())
+            version
+                .lines()
+                .find_map(|line| line.strip_prefix(key))
+                .map(|value| value.trim())
         };
         let release = field("release:").unwrap_or("unknown");
-        let minor = release.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
+        let minor = release
+            .split('.')
+            .nth(1)
+            .and_then(|minor| minor.parse::<u32>().ok());
         if minor.is_none_or(|minor| minor < OLDEST_MINOR) {
-            return Err(format!("{name}: version {release} is older than 1.{OLDEST_MINOR}"));
+            return Err(format!(
+                "{name}: version {release} is older than 1.{OLDEST_MINOR}"
+            ));
         }
         let llvm = field("LLVM version:")
             .and_then(|text| text.split('.').next())
@@ -223,10 +249,18 @@ impl Candidate {
             .ok_or_else(|| format!("{name}: has no sysroot"))?;
         let sources = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/Cargo.lock");
         if !sources.exists() {
-            return Err(format!("{name}: has no standard library sources (rust-src)"));
+            return Err(format!(
+                "{name}: has no standard library sources (rust-src)"
+            ));
         }
         let nightly = release.contains("nightly") || release.contains("dev");
-        Ok(Toolchain { name, rustc, cargo, nightly, llvm })
+        Ok(Toolchain {
+            name,
+            rustc,
+            cargo,
+            nightly,
+            llvm,
+        })
     }
 }
 
@@ -265,8 +299,15 @@ fn candidates(cargo: &Path) -> Vec<Candidate> {
             .ancestors()
             .nth(2)
             .and_then(Path::file_name)
-            .map_or_else(|| "current".to_owned(), |name| name.to_string_lossy().into_owned());
-        found.push(Candidate { name, rustc, cargo: cargo.to_path_buf() });
+            .map_or_else(
+                || "current".to_owned(),
+                |name| name.to_string_lossy().into_owned(),
+            );
+        found.push(Candidate {
+            name,
+            rustc,
+            cargo: cargo.to_path_buf(),
+        });
     }
     found.push(Candidate {
         name: "distribution".to_owned(),
@@ -324,7 +365,10 @@ fn stdout_of(program: &Path, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(program);
     isolate(&mut command);
     let output = command.args(arguments).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn home() -> PathBuf {

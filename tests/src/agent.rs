@@ -1,0 +1,239 @@
+//! The agent under test, as a user runs it.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::{Guard, until};
+use crate::spool::Spool;
+use crate::{CANARY, contract, stacks};
+
+/// The binary: `CIRRON_AGENT_BIN`, else the release build of this workspace.
+pub fn binary() -> PathBuf {
+    match std::env::var_os("CIRRON_AGENT_BIN") {
+        Some(path) => path.into(),
+        None => stacks::here().join("../target/release/cirron-agent"),
+    }
+}
+
+/// A running agent.
+#[derive(Debug)]
+pub struct Agent {
+    guard: Guard,
+    dir: TempDir,
+    stderr: Arc<Mutex<String>>,
+    stdout: Arc<Mutex<String>>,
+}
+
+/// What is left of an agent that has ended.
+#[derive(Debug)]
+pub struct Report {
+    /// Its output directory; goes with this value.
+    pub dir: TempDir,
+    /// What it wrote.
+    pub spool: Spool,
+    /// `--summary-json`.
+    pub summary: Value,
+    /// What it printed.
+    pub stderr: String,
+    /// What it printed.
+    pub stdout: String,
+    /// Largest resident size, where it could be read before the end.
+    pub peak_kib: Option<u64>,
+}
+
+fn collect(stream: Option<impl Read + Send + 'static>) -> Arc<Mutex<String>> {
+    let text = Arc::new(Mutex::new(String::new()));
+    if let Some(stream) = stream {
+        let text = Arc::clone(&text);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                let mut text = text.lock().unwrap_or_else(PoisonError::into_inner);
+                text.push_str(&line);
+                text.push('\n');
+            }
+        });
+    }
+    text
+}
+
+fn read(text: &Arc<Mutex<String>>) -> String {
+    text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+impl Agent {
+    /// Attaches to `pids`, with further arguments, and waits until it is ready.
+    pub fn attach(pids: &[u32], more: &[&str]) -> Result<Agent> {
+        let mut args: Vec<String> = pids
+            .iter()
+            .flat_map(|p| ["--pid".to_owned(), p.to_string()])
+            .collect();
+        args.extend(more.iter().map(|a| (*a).to_owned()));
+        Agent::start(&args, |_| {})
+    }
+
+    /// `cirron-agent run OPTIONS -- COMMAND`.
+    pub fn run(
+        options: &[&str],
+        command: &Command,
+        adapt: impl FnOnce(&mut Command),
+    ) -> Result<Agent> {
+        let mut args = vec!["run".to_owned()];
+        args.extend(options.iter().map(|a| (*a).to_owned()));
+        args.push("--".to_owned());
+        args.push(command.get_program().to_string_lossy().into_owned());
+        args.extend(command.get_args().map(|a| a.to_string_lossy().into_owned()));
+        Agent::start(&args, adapt)
+    }
+
+    /// Starts it with `args` (before a `--`, if there is one, `--output-dir` and `--summary-json`
+    /// are put in).
+    pub fn start(args: &[String], adapt: impl FnOnce(&mut Command)) -> Result<Agent> {
+        let dir = tempfile::tempdir()?;
+        let mut command = Command::new(binary());
+        let end = args.iter().position(|a| a == "--").unwrap_or(args.len());
+        let (before, after) = args.split_at(end);
+        command
+            .args(before)
+            .arg("--output-dir")
+            .arg(dir.path())
+            .arg("--summary-json")
+            .arg(dir.path().join("summary.json"))
+            .args(after);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        for name in [
+            "SUDO_UID",
+            "SUDO_GID",
+            "CIRRON_OUTPUT_DIR",
+            "CIRRON_FLUSH_INTERVAL",
+            "CIRRON_SPOOL_MAX_BYTES",
+        ] {
+            command.env_remove(name);
+        }
+        adapt(&mut command);
+        let mut guard = Guard::spawn(command)?;
+        let stderr = collect(guard.child().stderr.take());
+        let stdout = collect(guard.child().stdout.take());
+        let mut agent = Agent {
+            guard,
+            dir,
+            stderr,
+            stdout,
+        };
+        agent.wait_ready()?;
+        Ok(agent)
+    }
+
+    fn wait_ready(&mut self) -> Result<()> {
+        let (stderr, guard) = (&self.stderr, &mut self.guard);
+        until("`attached` on stderr", Duration::from_secs(20), || {
+            let ready = read(stderr).lines().any(|l| l.starts_with("attached"));
+            (ready || !guard.is_running().unwrap_or(false)).then_some(())
+        })
+        .with_context(|| read(stderr))?;
+        // A short `run` may be over by now: that is no failure, a missing line is.
+        std::thread::sleep(Duration::from_millis(20));
+        ensure!(
+            read(&self.stderr)
+                .lines()
+                .any(|l| l.starts_with("attached")),
+            "the agent did not attach: {}",
+            read(&self.stderr)
+        );
+        Ok(())
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.guard.pid()
+    }
+
+    /// Its output directory.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What it has printed on stderr so far.
+    pub fn stderr(&self) -> String {
+        read(&self.stderr)
+    }
+
+    /// Its spool as it is now, without the checks that hold only at the end.
+    pub fn spool_now(&self) -> Result<Spool> {
+        Spool::read(self.dir.path())
+    }
+
+    /// Waits until the spool, read while the agent runs, shows what `f` looks for.
+    pub fn spool_until<T>(&self, what: &str, mut f: impl FnMut(&Spool) -> Option<T>) -> Result<T> {
+        until(what, Duration::from_secs(10), || {
+            std::thread::sleep(Duration::from_millis(50));
+            f(&self.spool_now().ok()?)
+        })
+        .with_context(|| format!("spool: {:?}", self.spool_now().map(|s| s.describe())))
+    }
+
+    /// Kills it with SIGKILL and leaves what it wrote.
+    pub fn kill(mut self) -> Result<TempDir> {
+        self.guard.signal(libc::SIGKILL);
+        self.guard.wait(Duration::from_secs(5))?;
+        Ok(self.dir)
+    }
+
+    /// SIGINT, then [`Agent::ended`].
+    pub fn finish(self) -> Result<Report> {
+        self.guard.signal(libc::SIGINT);
+        let peak = peak_kib(self.guard.pid());
+        self.end(Duration::from_secs(20), peak)
+    }
+
+    /// Waits for it to end by itself within `limit`, then as [`Agent::finish`].
+    pub fn ended(self, limit: Duration) -> Result<Report> {
+        self.end(limit, None)
+    }
+
+    fn end(mut self, limit: Duration, peak_kib: Option<u64>) -> Result<Report> {
+        let status: ExitStatus = self.guard.wait(limit).with_context(|| read(&self.stderr))?;
+        std::thread::sleep(Duration::from_millis(20));
+        let (stderr, stdout) = (read(&self.stderr), read(&self.stdout));
+        if !status.success() {
+            bail!("the agent ended with {status}: {stderr}");
+        }
+        contract::check(self.dir.path()).with_context(|| format!("stderr: {stderr}"))?;
+        for (name, text) in [("stderr", &stderr), ("stdout", &stdout)] {
+            ensure!(!text.contains(CANARY), "private text on {name}: {text}");
+        }
+        let text =
+            std::fs::read_to_string(self.dir.path().join("summary.json")).context("no summary")?;
+        let summary = serde_json::from_str(&text).with_context(|| text.clone())?;
+        let spool = Spool::read(self.dir.path())?;
+        Ok(Report {
+            dir: self.dir,
+            spool,
+            summary,
+            stderr,
+            stdout,
+            peak_kib,
+        })
+    }
+}
+
+/// `VmHWM` of a process.
+pub fn peak_kib(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    text.lines()
+        .find_map(|l| l.strip_prefix("VmHWM:"))?
+        .trim()
+        .split(' ')
+        .next()?
+        .parse()
+        .ok()
+}

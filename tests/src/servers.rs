@@ -1,0 +1,284 @@
+//! Starts the servers, each the way its own documentation says.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
+
+use crate::process::{Guard, until};
+use crate::raw::{Raw, free_port};
+use crate::stacks;
+use crate::truth::{self, Truth};
+
+/// A server and the way it is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stack {
+    /// FastAPI on uvicorn: h11 on asyncio.
+    UvicornH11,
+    /// FastAPI on uvicorn: httptools on uvloop.
+    UvicornHttptools,
+    /// The same with two worker processes.
+    UvicornWorkers,
+    /// FastAPI on uvicorn over a Unix socket.
+    UvicornUnix,
+    /// FastAPI on uvicorn over IPv6.
+    UvicornIpv6,
+    /// FastAPI on uvicorn with its gzip middleware.
+    UvicornGzip,
+    /// A gateway on uvicorn; needs `UPSTREAM`.
+    Gateway,
+    /// Flask's threaded development server.
+    Flask,
+    /// Flask on gunicorn's sync worker.
+    GunicornSync,
+    /// Flask on gunicorn's thread worker.
+    GunicornThreads,
+    /// aiohttp's own server.
+    Aiohttp,
+    /// Node's http module.
+    Node,
+    /// Go's net/http.
+    Go,
+    /// llama.cpp's server with a tiny model.
+    Llama,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    guard: Guard,
+    /// Where it listens.
+    pub port: u16,
+    /// Its working files: truth, log, socket.
+    pub dir: TempDir,
+    before: usize,
+}
+
+impl Server {
+    /// Starts `stack` and waits until it answers.
+    pub fn start(stack: Stack) -> Result<Server> {
+        Server::start_with(stack, &[])
+    }
+
+    /// The same, with more environment.
+    pub fn start_with(stack: Stack, env: &[(&str, &str)]) -> Result<Server> {
+        let dir = tempfile::tempdir()?;
+        let port = free_port()?;
+        let mut command = command(stack, port, dir.path())?;
+        command
+            .env("TRUTH_FILE", dir.path().join("truth.jsonl"))
+            .envs(env.iter().copied());
+        let guard = Guard::spawn_logged(command, &dir.path().join("server.log"))?;
+        let mut server = Server {
+            guard,
+            port,
+            dir,
+            before: 0,
+        };
+        server
+            .wait_ready(stack)
+            .with_context(|| format!("{stack:?} did not start: {}", server.log()))?;
+        Ok(server)
+    }
+
+    fn wait_ready(&mut self, stack: Stack) -> Result<()> {
+        let limit = Duration::from_secs(20);
+        let socket = self.socket();
+        until("answer to GET /health", limit, || {
+            std::thread::sleep(Duration::from_millis(30));
+            let answer = if stack == Stack::UvicornUnix {
+                curl_status(&["--unix-socket", socket.to_str()?, "http://unix/health"])
+            } else if stack == Stack::UvicornIpv6 {
+                curl_status(&[&format!("http://[::1]:{}/health", self.port)])
+            } else {
+                self.health()
+            };
+            answer.filter(|ok| *ok)
+        })?;
+        if stack != Stack::Llama {
+            until("first truth line", limit, || {
+                truth::read(&self.truth_path())
+                    .ok()
+                    .filter(|t| !t.is_empty())
+            })?;
+        }
+        self.forget()
+    }
+
+    fn health(&self) -> Option<bool> {
+        let head = format!(
+            "GET /health HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n",
+            self.port
+        );
+        let mut raw = Raw::send(self.port, head.as_bytes()).ok()?;
+        raw.read_to_end(Duration::from_secs(5)).ok()?;
+        Some(raw.got.starts_with(b"HTTP/1.1 200"))
+    }
+
+    /// What was served until now is not of interest.
+    pub fn forget(&mut self) -> Result<()> {
+        std::thread::sleep(Duration::from_millis(50));
+        self.before = truth::read(&self.truth_path())?.len();
+        Ok(())
+    }
+
+    /// What the server says it served since it was ready.
+    pub fn truth(&self) -> Result<Vec<Truth>> {
+        let mut all = truth::read(&self.truth_path())?;
+        Ok(all.split_off(self.before))
+    }
+
+    /// Waits until `count` requests have been served, and gives them.
+    pub fn truth_of(&self, count: usize) -> Result<Vec<Truth>> {
+        until(
+            &format!("{count} requests served"),
+            Duration::from_secs(15),
+            || self.truth().ok().filter(|t| t.len() >= count),
+        )?;
+        self.truth()
+    }
+
+    fn truth_path(&self) -> PathBuf {
+        self.dir.path().join("truth.jsonl")
+    }
+
+    /// Its Unix socket, where it has one.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("server.sock")
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.guard.pid()
+    }
+
+    /// Its process, to signal and to wait for.
+    pub fn process(&mut self) -> &mut Guard {
+        &mut self.guard
+    }
+
+    /// What it printed.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("server.log")).unwrap_or_default()
+    }
+
+    /// `http://127.0.0.1:PORT` and `path`.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+}
+
+fn curl_status(args: &[&str]) -> Option<bool> {
+    let output = Command::new("curl")
+        .args(["-s", "-o", "/dev/null", "-w", "%{http_code}"])
+        .args(args)
+        .output()
+        .ok()?;
+    Some(output.stdout == b"200")
+}
+
+fn command(stack: Stack, port: u16, dir: &Path) -> Result<Command> {
+    let python = stacks::here().join("servers/python");
+    let port = port.to_string();
+    let uvicorn = |app: &str, more: &[&str]| -> Result<Command> {
+        let mut c = Command::new(stacks::venv("uvicorn")?);
+        c.args([app, "--log-level", "warning"])
+            .args(more)
+            .current_dir(&python);
+        Ok(c)
+    };
+    let tcp = ["--host", "127.0.0.1", "--port", &port];
+    let with = |more: &[&'static str]| -> Vec<String> {
+        tcp.iter()
+            .map(|s| (*s).to_owned())
+            .chain(more.iter().map(|s| (*s).to_owned()))
+            .collect()
+    };
+    let uvicorn_tcp = |app: &str, more: &[&'static str]| -> Result<Command> {
+        let args = with(more);
+        uvicorn(app, &args.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let mut command = match stack {
+        Stack::UvicornH11 => {
+            uvicorn_tcp("app_fastapi:app", &["--http", "h11", "--loop", "asyncio"])?
+        }
+        Stack::UvicornHttptools => uvicorn_tcp(
+            "app_fastapi:app",
+            &["--http", "httptools", "--loop", "uvloop"],
+        )?,
+        Stack::UvicornWorkers => uvicorn_tcp(
+            "app_fastapi:app",
+            &["--http", "httptools", "--workers", "2"],
+        )?,
+        Stack::UvicornUnix => uvicorn(
+            "app_fastapi:app",
+            &["--uds", dir.join("server.sock").to_str().context("path")?],
+        )?,
+        Stack::UvicornIpv6 => uvicorn("app_fastapi:app", &["--host", "::1", "--port", &port])?,
+        Stack::UvicornGzip => {
+            let mut c = uvicorn_tcp("app_fastapi:app", &[])?;
+            c.env("GZIP", "1");
+            c
+        }
+        Stack::Gateway => uvicorn_tcp("app_gateway:app", &[])?,
+        Stack::Flask => {
+            let mut c = Command::new(stacks::venv("flask")?);
+            c.args([
+                "--app",
+                "app_flask",
+                "run",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                &port,
+            ])
+            .current_dir(&python);
+            c
+        }
+        Stack::GunicornSync | Stack::GunicornThreads => {
+            let mut c = Command::new(stacks::venv("gunicorn")?);
+            c.args(["app_flask:app", "--bind", &format!("127.0.0.1:{port}")])
+                .current_dir(&python);
+            if stack == Stack::GunicornThreads {
+                c.args(["--worker-class", "gthread", "--threads", "8"]);
+            }
+            c
+        }
+        Stack::Aiohttp => {
+            let mut c = Command::new(stacks::venv("python")?);
+            c.args(["app_aiohttp.py", "127.0.0.1", &port])
+                .current_dir(&python);
+            c
+        }
+        Stack::Node => {
+            let mut c = Command::new("node");
+            c.arg(stacks::here().join("servers/node/server.js"))
+                .args(["127.0.0.1", &port]);
+            c
+        }
+        Stack::Go => {
+            let mut c = Command::new(stacks::go_server()?);
+            c.arg(format!("127.0.0.1:{port}"));
+            c
+        }
+        Stack::Llama => {
+            let mut c = Command::new("chroot");
+            c.arg(stacks::llama_root()?);
+            c.args([
+                "/usr/bin/llama-server",
+                "-m",
+                "/m/tiny-f16.gguf",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                &port,
+            ]);
+            c.args(["-t", "1", "-c", "4096", "-np", "2", "--no-warmup"]);
+            c
+        }
+    };
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    Ok(command)
+}

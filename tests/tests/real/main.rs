@@ -1,0 +1,36 @@
+//! The real-server suite: unmodified servers and clients of others, the real agent, exact numbers.
+//!
+//! `cargo test -p cirron-tests --test real [-- FILTER...]`, as root. What cannot run here prints
+//! `SKIP name: reason`; `CIRRON_REQUIRE_BPF=1` and `CIRRON_REQUIRE_STACKS=1` make that a failure.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod bodies;
+mod cli;
+mod faults;
+mod load;
+mod processes;
+mod quiet;
+mod read_back;
+mod replay;
+mod roles;
+mod stacks;
+
+use std::process::ExitCode;
+
+use cirron_tests::runner;
+
+fn main() -> ExitCode {
+    let all = [
+        cli::TESTS,
+        stacks::TESTS,
+        read_back::TESTS,
+        bodies::TESTS,
+        roles::TESTS,
+        processes::TESTS,
+        quiet::TESTS,
+        faults::TESTS,
+        replay::TESTS,
+        load::TESTS,
+    ];
+    runner::main(&all.concat())
+}

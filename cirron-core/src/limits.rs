@@ -19,6 +19,29 @@ pub const MAX_REORDER_BYTES: usize = 256 * 1024;
 /// microseconds unless it is preempted between the two.
 pub const REORDER_WINDOW_NS: u64 = 5 * crate::time::MS;
 
+/// What one record held out of order counts for besides its bytes, so that empty ones are bounded too.
+pub const HELD_OVERHEAD_BYTES: usize = 64;
+
+/// Bytes of a response held until its request is seen (records of two threads may be inverted).
+/// Past it the response is taken for one whose request we never saw.
+pub const MAX_HELD_RESPONSE_BYTES: usize = 256 * 1024;
+
+/// Event time for which a response waits for its request, ns. A write is stamped when the system
+/// call returns, so a slow return lets the answer be read first. Past it as above.
+pub const HELD_RESPONSE_WINDOW_NS: u64 = 20 * crate::time::MS;
+
+/// Bytes of a connection joined late in which nothing known was found. A 64 KiB head and a few
+/// bodies fit. Past it the connection is opaque.
+pub const MAX_SNIFF_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Bytes kept of something that may be a start line or the first chunk of a response joined late.
+/// Past it a chunk is believed, and a line is not.
+pub const MAX_CANDIDATE_BYTES: usize = 8 * 1024;
+
+/// Bytes of the extensions on one chunk-size line: hyper's own limit for all of a body is 16 KiB.
+/// Past it the framing is lost.
+pub const MAX_CHUNK_EXT_BYTES: u32 = 16 * 1024;
+
 /// Bytes out of a decompressor for each byte in, above [`INFLATE_FREE_BYTES`]. JSON and event
 /// streams compress 3 to 50 times; deflate's own maximum is 1032. Past it the body is not decoded
 /// further and the scope says so.

@@ -7,8 +7,22 @@
 //! ```
 //! Request and response events may interleave (a server may answer before it has read all). `Start`
 //! comes first and `End` last, exactly once each; any event between may be missing where a hole, a
-//! late attach or an early end took it, and then `End` says so.
+//! late attach or an early end took it, and then `End` says so. `Start`'s time is the earliest of
+//! an exchange; the times of the request's events never go back, nor do those of the response's.
+//!
+//! [`ConnParser`] makes these events from the pieces of both directions of one connection.
 
+mod close;
+mod conn;
+mod hold;
+mod http1;
+mod open;
+mod sniffing;
+
+pub use close::CloseCause;
+pub use conn::{ConnParser, ConnStart, Protocol};
+
+pub use crate::proto::message::MessageEnd;
 use crate::proto::message::{Headers, RequestHead, ResponseHead};
 use crate::time::MonoNs;
 
@@ -23,17 +37,6 @@ pub enum Role {
     Server,
     /// The target sent the request: an `http.client` span.
     Client,
-}
-
-/// How one message ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageEnd {
-    /// By its own framing. Bytes of its body may still have been lost (`RequestGap`, `ResponseGap`).
-    Complete,
-    /// The connection ended first.
-    Aborted,
-    /// A hole took its framing: where it ended is not known.
-    Lost,
 }
 
 /// Who ended an exchange before its time: `cirron.aborted_by`.
@@ -111,3 +114,6 @@ pub trait ExchangeSink {
     /// `ts`: when the bytes that completed this event passed.
     fn on_event(&mut self, id: ExchangeId, ts: MonoNs, event: ExchangeEvent<'_>);
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,12 +36,17 @@ impl Headers {
 
     /// The first value of `name` (lowercase), if it is UTF-8, without surrounding blanks.
     pub fn get_str(&self, name: &str) -> Option<&str> {
-        self.get(name).and_then(|v| std::str::from_utf8(v).ok()).map(str::trim)
+        self.get(name)
+            .and_then(|v| std::str::from_utf8(v).ok())
+            .map(str::trim)
     }
 
     /// Every value of `name` (lowercase), in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Bytes> {
-        self.0.iter().filter(move |(n, _)| n == name).map(|(_, v)| v)
+        self.0
+            .iter()
+            .filter(move |(n, _)| n == name)
+            .map(|(_, v)| v)
     }
 }
 
@@ -73,4 +78,15 @@ pub struct ResponseHead {
     pub headers: Headers,
     /// Bytes of the head on the wire.
     pub wire_len: u64,
+}
+
+/// How one message ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageEnd {
+    /// By its own framing. Bytes of its body may still have been lost (`RequestGap`, `ResponseGap`).
+    Complete,
+    /// The connection ended first.
+    Aborted,
+    /// A hole took its framing: where it ended is not known.
+    Lost,
 }

@@ -1,4 +1,11 @@
 //! Byte streams: from positioned records to ordered pieces.
+//!
+//! [`Assembler`] takes the records of one direction and gives [`Piece`]s: in order, each byte at
+//! most once, holes named as such. It knows nothing of what the bytes mean.
+
+mod assembler;
+
+pub use assembler::{Assembler, AssemblerStats};
 
 use crate::time::MonoNs;
 
@@ -9,6 +16,17 @@ pub enum Direction {
     Inbound,
     /// The target wrote them.
     Outbound,
+}
+
+impl Direction {
+    /// The other one.
+    #[must_use]
+    pub fn opposite(self) -> Direction {
+        match self {
+            Direction::Inbound => Direction::Outbound,
+            Direction::Outbound => Direction::Inbound,
+        }
+    }
 }
 
 /// A piece of one direction of one connection: in order, never empty, times never going back.
@@ -33,4 +51,13 @@ pub enum Piece<'a> {
         /// When that became known.
         ts: MonoNs,
     },
+}
+
+impl Piece<'_> {
+    /// Its time.
+    pub fn ts(&self) -> MonoNs {
+        match *self {
+            Piece::Data { ts, .. } | Piece::Gap { ts, .. } | Piece::Eof { ts } => ts,
+        }
+    }
 }

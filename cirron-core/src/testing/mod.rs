@@ -1,1 +1,13 @@
-//! Shared test helpers: every split, every gap.
+//! Shared test helpers: every split, every gap, and the rules that all exchanges keep.
+//!
+//! For the tests of this crate and, by the feature `testing`, for the fuzz targets. [`split`] feeds
+//! any parser its input cut everywhere and with holes; [`ledger`] takes exchange events, checks
+//! their order, and gives a form that can be compared; [`fuzz`] reads operations out of arbitrary
+//! bytes. They panic when a rule is broken: that is their purpose.
+
+pub mod fuzz;
+pub mod ledger;
+pub mod split;
+
+pub use ledger::{ExchangeLog, Ledger};
+pub use split::{Fed, Hole, assert_gap_safe, assert_split_invariant};

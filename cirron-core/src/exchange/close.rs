@@ -1,0 +1,113 @@
+//! Ends of connections: what ended, and who ended it first.
+
+use super::{AbortedBy, Role};
+use crate::proto::message::MessageEnd;
+use crate::stream::Direction;
+
+/// Why a connection, or one direction of it, ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCause {
+    /// The peer's FIN arrived. Bytes before it may still be unread, so that the inbound direction
+    /// goes on until [`crate::stream::Piece::Eof`] (a read returned 0) or a close.
+    PeerFin,
+    /// The peer reset the connection.
+    PeerReset,
+    /// The target shut its sending side: the outbound direction ended, the inbound goes on.
+    LocalShutWrite,
+    /// The target closed the connection.
+    LocalClose,
+    /// The network failed (a timeout, a route that went away).
+    NetError,
+    /// The target process ended, and its connections with it.
+    ProcessExit,
+    /// We stop looking.
+    AgentStop,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Peer,
+    Local,
+    Network,
+    Agent,
+}
+
+/// What is known of the end so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ends {
+    first: Option<Side>,
+    /// The first end came in the middle of a response.
+    mid_response: bool,
+}
+
+impl Ends {
+    /// Notes an end; only the first decides who.
+    pub(super) fn note(&mut self, cause: CloseCause, mid_response: bool) {
+        let side = match cause {
+            CloseCause::PeerFin | CloseCause::PeerReset => Side::Peer,
+            CloseCause::LocalShutWrite | CloseCause::LocalClose | CloseCause::ProcessExit => {
+                Side::Local
+            }
+            CloseCause::NetError => Side::Network,
+            CloseCause::AgentStop => Side::Agent,
+        };
+        if self.first.is_none() {
+            *self = Ends {
+                first: Some(side),
+                mid_response,
+            };
+        }
+    }
+
+    /// Who ended what was open.
+    pub(super) fn aborted_by(&self, role: Role) -> Option<AbortedBy> {
+        match (self.first?, role) {
+            (Side::Peer, Role::Server) | (Side::Local, Role::Client) => Some(AbortedBy::Client),
+            (Side::Local, Role::Server) | (Side::Peer, Role::Client) => Some(AbortedBy::Server),
+            (Side::Agent, _) => Some(AbortedBy::Agent),
+            (Side::Network, _) => None,
+        }
+    }
+
+    /// How a close-delimited response ends: complete when the end that sends it closed in order
+    /// and the other had not left in the middle.
+    pub(super) fn close_delimited(&self, role: Role, cause: CloseCause) -> MessageEnd {
+        let complete = match (cause, role) {
+            (CloseCause::PeerReset | CloseCause::NetError | CloseCause::AgentStop, _) => false,
+            // A process that dies closes its sockets as one that is done does: not known.
+            (CloseCause::ProcessExit, Role::Server) => false,
+            (
+                CloseCause::PeerFin | CloseCause::LocalShutWrite | CloseCause::LocalClose,
+                Role::Server,
+            ) => {
+                // A client may shut its sending side behind its request and still read.
+                !(self.first == Some(Side::Peer) && self.mid_response)
+            }
+            (
+                CloseCause::PeerFin
+                | CloseCause::LocalShutWrite
+                | CloseCause::LocalClose
+                | CloseCause::ProcessExit,
+                Role::Client,
+            ) => self.first == Some(Side::Peer),
+        };
+        if complete {
+            MessageEnd::Complete
+        } else {
+            MessageEnd::Aborted
+        }
+    }
+}
+
+/// The directions that end with it, requests' before responses' being the caller's matter.
+pub(super) fn ends_direction(cause: CloseCause, dir: Direction) -> bool {
+    match cause {
+        CloseCause::PeerFin => false,
+        CloseCause::LocalShutWrite => dir == Direction::Outbound,
+        CloseCause::PeerReset
+        | CloseCause::LocalClose
+        | CloseCause::NetError
+        | CloseCause::ProcessExit
+        | CloseCause::AgentStop => true,
+    }
+}

@@ -1,0 +1,161 @@
+//! One connection: from its first byte, or wherever we joined it, to its end.
+//!
+//! ```text
+//!   [Sniffing] --start line, or the body of a response joined late--> [Http1] --upgrade--+
+//!        |                                                                               v
+//!        +-------------------- HTTP/2, TLS, anything else ---------------------------> [Opaque]
+//! ```
+//! Opaque connections give no events. The direction that carries requests decides the role, and
+//! overrides what accept or connect said.
+
+use super::close::{CloseCause, Ends};
+use super::http1::Http1;
+use super::sniffing::{Sniffing, Verdict};
+use super::{ExchangeSink, Role};
+use crate::stream::{Direction, Piece};
+use crate::time::MonoNs;
+
+/// What is known of a connection when it begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConnStart {
+    /// Its first bytes were not seen.
+    pub late: bool,
+    /// From accept or connect, or from the kernel's own structures.
+    pub role: Option<Role>,
+}
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Not known yet.
+    Unknown,
+    /// HTTP/1.0 or 1.1.
+    Http1,
+    /// HTTP/2, which is not parsed yet.
+    Http2,
+    /// TLS.
+    Tls,
+    /// Anything else, and what an HTTP connection was upgraded to.
+    Opaque,
+}
+
+#[derive(Debug)]
+enum State {
+    Sniffing(Box<Sniffing>),
+    Http1(Box<Http1>),
+    Opaque(Protocol),
+}
+
+/// Makes the exchanges of one connection from the pieces of its two directions.
+#[derive(Debug)]
+pub struct ConnParser {
+    start: ConnStart,
+    ends: Ends,
+    state: State,
+}
+
+impl ConnParser {
+    /// A parser for a connection that begins so.
+    pub fn new(start: ConnStart) -> ConnParser {
+        let sniffing = Sniffing::new(start.late, start.role);
+        ConnParser {
+            start,
+            ends: Ends::default(),
+            state: State::Sniffing(Box::new(sniffing)),
+        }
+    }
+
+    /// The next piece of one direction. [`Piece::Eof`] inbound means that a read returned 0.
+    pub fn handle(&mut self, dir: Direction, piece: Piece<'_>, sink: &mut dyn ExchangeSink) {
+        match &mut self.state {
+            State::Opaque(_) => {}
+            State::Http1(http) => {
+                if let Some(before) = http.give_up_misread(dir, piece, &self.ends, sink) {
+                    let requests = match http.role() {
+                        Role::Server => Direction::Outbound,
+                        Role::Client => Direction::Inbound,
+                    };
+                    **http = Http1::new(requests, true, before);
+                }
+                http.handle(dir, piece, &mut self.ends, sink);
+                self.turn_opaque_when_upgraded();
+            }
+            State::Sniffing(sniffing) => match sniffing.handle(dir, piece) {
+                Verdict::Undecided => {}
+                Verdict::Opaque(protocol) => self.state = State::Opaque(protocol),
+                Verdict::Http1(requests) => self.begin_http1(requests, sink),
+            },
+        }
+    }
+
+    fn begin_http1(&mut self, requests: Direction, sink: &mut dyn ExchangeSink) {
+        let http = State::Http1(Box::new(Http1::new(requests, self.start.late, 0)));
+        let before = std::mem::replace(&mut self.state, http);
+        if let State::Sniffing(sniffing) = before {
+            for (dir, held) in sniffing.into_held() {
+                self.handle(dir, held.piece(), sink);
+            }
+        }
+    }
+
+    fn turn_opaque_when_upgraded(&mut self) {
+        if let State::Http1(http) = &self.state
+            && http.is_upgraded()
+        {
+            self.state = State::Opaque(Protocol::Opaque);
+        }
+    }
+
+    /// The connection, or a direction of it, ended. Pieces of before must have been handed in.
+    pub fn handle_close(&mut self, ts: MonoNs, cause: CloseCause, sink: &mut dyn ExchangeSink) {
+        match &mut self.state {
+            State::Opaque(_) => {}
+            State::Sniffing(_) => self.ends.note(cause, false),
+            State::Http1(http) => {
+                http.handle_close(ts, cause, &mut self.ends, sink);
+                self.turn_opaque_when_upgraded();
+            }
+        }
+    }
+
+    /// Event time has come to `now`.
+    pub fn handle_timeout(&mut self, now: MonoNs, sink: &mut dyn ExchangeSink) {
+        if let State::Http1(http) = &mut self.state {
+            http.handle_timeout(now, &self.ends, sink);
+            self.turn_opaque_when_upgraded();
+        }
+    }
+
+    /// When [`ConnParser::handle_timeout`] wants to be called, at the latest.
+    pub fn poll_timeout(&self) -> Option<MonoNs> {
+        match &self.state {
+            State::Http1(http) => http.poll_timeout(),
+            State::Sniffing(_) | State::Opaque(_) => None,
+        }
+    }
+
+    /// What it speaks.
+    pub fn protocol(&self) -> Protocol {
+        match &self.state {
+            State::Sniffing(_) => Protocol::Unknown,
+            State::Http1(_) => Protocol::Http1,
+            State::Opaque(protocol) => *protocol,
+        }
+    }
+
+    /// Which end the target is, as far as known.
+    pub fn role(&self) -> Option<Role> {
+        match &self.state {
+            State::Http1(http) => Some(http.role()),
+            State::Sniffing(_) | State::Opaque(_) => self.start.role,
+        }
+    }
+
+    /// Whether an exchange was started and has not ended.
+    pub fn has_open_exchanges(&self) -> bool {
+        match &self.state {
+            State::Http1(http) => http.has_open_exchanges(),
+            State::Sniffing(_) | State::Opaque(_) => false,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! One exchange that has not ended: what is known of its two messages.
+//!
+//! Keeps the rules that [`super`] promises whatever the parsers say: each message ends once, no
+//! event is earlier than `Start`, and `End` tells what was lost.
+
+use super::close::Ends;
+use super::{ExchangeEnd, ExchangeEvent, ExchangeId, ExchangeSink, Role};
+use crate::proto::h1::AnswerTo;
+use crate::proto::message::MessageEnd;
+use crate::time::MonoNs;
+
+/// How far a response is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Response {
+    Waiting,
+    Open,
+    Done(MessageEnd),
+}
+
+/// One exchange that has not ended.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) id: ExchangeId,
+    pub(super) to: AnswerTo,
+    pub(super) request: Option<MessageEnd>,
+    pub(super) response: Response,
+    /// Something of it was lost, or its beginning was not seen.
+    pub(super) partial: bool,
+    /// `Expect: 100-continue`, and no byte of the body yet.
+    pub(super) expects_continue: bool,
+    /// Its response makes a tunnel.
+    pub(super) upgrades: bool,
+    /// Time of its `Start`: none of its events is earlier.
+    pub(super) start: MonoNs,
+    /// Latest time of its events.
+    pub(super) last: MonoNs,
+}
+
+impl Exchange {
+    pub(super) fn emit(
+        &mut self,
+        ts: MonoNs,
+        event: ExchangeEvent<'_>,
+        sink: &mut dyn ExchangeSink,
+    ) {
+        let ts = ts.max(self.start);
+        self.last = self.last.max(ts);
+        sink.on_event(self.id, ts, event);
+    }
+
+    pub(super) fn end_request(&mut self, ts: MonoNs, end: MessageEnd, sink: &mut dyn ExchangeSink) {
+        if self.request.is_none() {
+            self.request = Some(end);
+            self.emit(ts, ExchangeEvent::RequestEnd(end), sink);
+        }
+    }
+
+    pub(super) fn end_response(
+        &mut self,
+        ts: MonoNs,
+        end: MessageEnd,
+        sink: &mut dyn ExchangeSink,
+    ) {
+        if self.response == Response::Open {
+            self.emit(ts, ExchangeEvent::ResponseEnd(end), sink);
+        }
+        self.response = Response::Done(end);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.request.is_some() && self.is_answered()
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        match self.response {
+            Response::Done(_) => true,
+            Response::Waiting | Response::Open => false,
+        }
+    }
+
+    /// The last event.
+    pub(super) fn end(mut self, ts: MonoNs, role: Role, ends: &Ends, sink: &mut dyn ExchangeSink) {
+        let complete = Some(MessageEnd::Complete);
+        let whole =
+            self.request == complete && self.response == Response::Done(MessageEnd::Complete);
+        let aborted = match self.response {
+            Response::Done(MessageEnd::Complete | MessageEnd::Lost) => false,
+            Response::Done(MessageEnd::Aborted) | Response::Waiting | Response::Open => true,
+        };
+        let end = ExchangeEnd {
+            aborted_by: if aborted { ends.aborted_by(role) } else { None },
+            upgraded: self.upgrades,
+            partial: self.partial || !whole,
+        };
+        let ts = ts.max(self.last);
+        self.emit(ts, ExchangeEvent::End(end), sink);
+    }
+}

@@ -1,0 +1,189 @@
+//! The beginning of a connection, while it is not known what it speaks.
+//!
+//! Keeps the first pieces of both directions until one of them tells. A connection seen from its
+//! first byte is what that byte begins; one joined late, or with a hole at its start, is looked at
+//! wherever a piece begins, for a bounded number of bytes.
+
+use super::hold::HeldPiece;
+use super::{Protocol, Role};
+use crate::limits::{MAX_CANDIDATE_BYTES, MAX_HEAD_BYTES, MAX_SNIFF_BYTES};
+use crate::proto::h1::late;
+use crate::proto::h1::start_line::Plausible;
+use crate::proto::sniff::{Sniff, sniff};
+use crate::stream::{Direction, Piece};
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Undecided,
+    /// HTTP/1, with requests in this direction.
+    Http1(Direction),
+    /// Nothing for us.
+    Opaque(Protocol),
+}
+
+#[derive(Debug, Default)]
+struct Side {
+    /// The bytes that have been held and not yet told.
+    prefix: Vec<u8>,
+    /// The first byte of the connection is not the first byte here.
+    late: bool,
+}
+
+/// A connection whose protocol is not known yet.
+#[derive(Debug)]
+pub(super) struct Sniffing {
+    role: Option<Role>,
+    inbound: Side,
+    outbound: Side,
+    held: Vec<(Direction, HeldPiece)>,
+    skipped: u64,
+}
+
+impl Sniffing {
+    pub(super) fn new(late: bool, role: Option<Role>) -> Sniffing {
+        let side = || Side {
+            prefix: Vec::new(),
+            late,
+        };
+        Sniffing {
+            role,
+            inbound: side(),
+            outbound: side(),
+            held: Vec::new(),
+            skipped: 0,
+        }
+    }
+
+    /// What was held, in order of arrival.
+    pub(super) fn into_held(self) -> Vec<(Direction, HeldPiece)> {
+        self.held
+    }
+
+    /// Looks at a piece, and keeps it if it is of use later.
+    pub(super) fn handle(&mut self, dir: Direction, piece: Piece<'_>) -> Verdict {
+        let responses = self.responses_go(dir);
+        let side = match dir {
+            Direction::Inbound => &mut self.inbound,
+            Direction::Outbound => &mut self.outbound,
+        };
+        let bytes = match piece {
+            Piece::Data { bytes, .. } => bytes,
+            Piece::Gap { .. } => {
+                side.late = true;
+                side.prefix = Vec::new();
+                self.keep(dir, piece);
+                return Verdict::Undecided;
+            }
+            Piece::Eof { .. } => {
+                self.keep(dir, piece);
+                return Verdict::Undecided;
+            }
+        };
+        let alone = side.prefix.is_empty();
+        let mut seen = if alone {
+            tell(bytes, side.late, responses)
+        } else {
+            side.prefix.extend_from_slice(bytes);
+            tell(&side.prefix, side.late, responses)
+        };
+        let begins = matches!(
+            sniff(bytes, false),
+            Sniff::Http1Request | Sniff::Http1Response
+        );
+        if side.late && !alone && (seen == Sniff::Other || seen == Sniff::NeedMore && begins) {
+            // What was held before was nothing: this piece may be the beginning.
+            self.forget(dir);
+            seen = tell(bytes, true, responses);
+        }
+        let side = match dir {
+            Direction::Inbound => &mut self.inbound,
+            Direction::Outbound => &mut self.outbound,
+        };
+        match seen {
+            Sniff::Http1Request | Sniff::Http1Response => {
+                self.held.push((dir, piece.into()));
+                let is_request = seen == Sniff::Http1Request;
+                Verdict::Http1(if is_request { dir } else { dir.opposite() })
+            }
+            Sniff::Http2 => Verdict::Opaque(Protocol::Http2),
+            Sniff::Tls => Verdict::Opaque(Protocol::Tls),
+            Sniff::NeedMore => {
+                if side.prefix.is_empty() {
+                    side.prefix = bytes.to_vec();
+                }
+                let limit = if side.late {
+                    MAX_CANDIDATE_BYTES
+                } else {
+                    MAX_HEAD_BYTES
+                };
+                if side.prefix.len() <= limit {
+                    self.keep(dir, piece);
+                    return Verdict::Undecided;
+                }
+                self.nothing(dir, bytes.len())
+            }
+            Sniff::Other => self.nothing(dir, bytes.len()),
+        }
+    }
+
+    fn nothing(&mut self, dir: Direction, len: usize) -> Verdict {
+        let side = match dir {
+            Direction::Inbound => &self.inbound,
+            Direction::Outbound => &self.outbound,
+        };
+        if !side.late {
+            return Verdict::Opaque(Protocol::Opaque);
+        }
+        self.forget(dir);
+        self.skipped = self.skipped.saturating_add(len as u64);
+        if self.skipped > MAX_SNIFF_BYTES {
+            return Verdict::Opaque(Protocol::Opaque);
+        }
+        Verdict::Undecided
+    }
+
+    /// Whether the role says that responses go this way.
+    fn responses_go(&self, dir: Direction) -> Option<bool> {
+        self.role.map(|role| dir == response_direction(role))
+    }
+
+    fn keep(&mut self, dir: Direction, piece: Piece<'_>) {
+        // Each data piece is bounded by the prefix; of the others a few say it all.
+        let same =
+            |(d, p): &(Direction, HeldPiece)| *d == dir && !matches!(p.piece(), Piece::Data { .. });
+        if matches!(piece, Piece::Data { .. }) || self.held.iter().filter(|h| same(h)).count() < 2 {
+            self.held.push((dir, piece.into()));
+        }
+    }
+
+    /// Drops the bytes held of a direction; its holes stay.
+    fn forget(&mut self, dir: Direction) {
+        match dir {
+            Direction::Inbound => self.inbound.prefix = Vec::new(),
+            Direction::Outbound => self.outbound.prefix = Vec::new(),
+        }
+        self.held
+            .retain(|(d, p)| *d != dir || !matches!(p.piece(), Piece::Data { .. }));
+    }
+}
+
+/// The direction of responses, for a role.
+pub(super) fn response_direction(role: Role) -> Direction {
+    match role {
+        Role::Server => Direction::Outbound,
+        Role::Client => Direction::Inbound,
+    }
+}
+
+fn tell(bytes: &[u8], late: bool, responses: Option<bool>) -> Sniff {
+    let seen = sniff(bytes, !late);
+    if !late || responses == Some(false) {
+        return seen;
+    }
+    match (seen, late::response_body(bytes, responses == Some(true))) {
+        (Sniff::Other | Sniff::NeedMore, Plausible::Yes) => Sniff::Http1Response,
+        (Sniff::Other, Plausible::NeedMore) => Sniff::NeedMore,
+        (seen, _) => seen,
+    }
+}

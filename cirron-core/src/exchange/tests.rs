@@ -1,0 +1,145 @@
+//! Tests of whole connections: pairing, roles, ends, holes, joining late.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::limits::{HELD_RESPONSE_WINDOW_NS, MAX_HELD_RESPONSE_BYTES, MAX_PIPELINED};
+use crate::stream::{Direction, Piece};
+use crate::testing::{
+    ExchangeLog, Fed, Ledger, assert_gap_safe, assert_split_invariant, fuzz, ledger::Times,
+};
+use crate::time::MS;
+
+mod ends;
+mod hazards;
+mod holes;
+mod late;
+mod wire;
+
+/// One step of a conversation, from the target's point of view.
+#[derive(Clone, Copy, Debug)]
+enum Step<'a> {
+    In(&'a str),
+    Out(&'a str),
+    InGap(u64),
+    OutGap(u64),
+    InEof,
+    OutEof,
+    Close(CloseCause),
+    /// So many ms pass.
+    Wait(u64),
+}
+
+use Step::{Close, In, InEof, InGap, Out, OutEof, OutGap, Wait};
+
+/// A connection under test. Each step takes 1 ms.
+struct Rig {
+    conn: ConnParser,
+    ledger: Ledger,
+    now: u64,
+}
+
+impl Rig {
+    fn new(late: bool, role: Option<Role>) -> Rig {
+        let conn = ConnParser::new(ConnStart { late, role });
+        Rig {
+            conn,
+            ledger: Ledger::default(),
+            now: 0,
+        }
+    }
+
+    fn feed(&mut self, dir: Direction, bytes: &[u8]) {
+        let piece = Piece::Data {
+            ts: MonoNs(self.now * MS),
+            bytes,
+        };
+        self.conn.handle(dir, piece, &mut self.ledger);
+    }
+
+    fn step(&mut self, step: Step<'_>) {
+        self.now += 1;
+        let ts = MonoNs(self.now * MS);
+        let (dir, piece) = match step {
+            In(text) => (
+                Direction::Inbound,
+                Piece::Data {
+                    ts,
+                    bytes: text.as_bytes(),
+                },
+            ),
+            Out(text) => (
+                Direction::Outbound,
+                Piece::Data {
+                    ts,
+                    bytes: text.as_bytes(),
+                },
+            ),
+            InGap(len) => (Direction::Inbound, Piece::Gap { ts, len }),
+            OutGap(len) => (Direction::Outbound, Piece::Gap { ts, len }),
+            InEof => (Direction::Inbound, Piece::Eof { ts }),
+            OutEof => (Direction::Outbound, Piece::Eof { ts }),
+            Close(cause) => return self.conn.handle_close(ts, cause, &mut self.ledger),
+            Wait(ms) => {
+                self.now += ms;
+                let now = MonoNs(self.now * MS);
+                return self.conn.handle_timeout(now, &mut self.ledger);
+            }
+        };
+        self.conn.handle(dir, piece, &mut self.ledger);
+    }
+
+    fn steps(mut self, steps: &[Step<'_>]) -> Rig {
+        for step in steps {
+            self.step(*step);
+        }
+        self
+    }
+
+    fn logs(&self) -> Vec<ExchangeLog> {
+        self.ledger.exchanges().into_iter().cloned().collect()
+    }
+}
+
+/// A connection that the target accepted, closed by the target after the last step.
+fn served(steps: &[Step<'_>]) -> Vec<ExchangeLog> {
+    let mut rig = Rig::new(false, Some(Role::Server)).steps(steps);
+    rig.step(Close(CloseCause::LocalClose));
+    rig.ledger.finish()
+}
+
+fn status(log: &ExchangeLog) -> u16 {
+    log.response.as_ref().map_or(0, |r| r.status)
+}
+
+fn path(log: &ExchangeLog) -> &str {
+    log.request.as_ref().map_or("", |r| &r.path)
+}
+
+fn body(log: &ExchangeLog) -> String {
+    String::from_utf8_lossy(&log.response_body).into_owned()
+}
+
+fn whole(log: &ExchangeLog) -> bool {
+    log.end == Some(ExchangeEnd::default())
+}
+
+fn aborted_by(log: &ExchangeLog) -> Option<AbortedBy> {
+    log.end.and_then(|end| end.aborted_by)
+}
+
+const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+const GET_B: &str = "GET /b HTTP/1.1\r\nHost: x\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const NONE: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+const STREAM: &str =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn any_operations_keep_the_rules(input in prop::collection::vec(any::<u8>(), 0..120)) {
+        fuzz::connection(&input);
+    }
+}

@@ -1,0 +1,666 @@
+//! The state machine of one direction. The diagram is in the module above.
+
+use memchr::memchr;
+
+use super::chunk::{Chunks, Step};
+use super::framing::{self, Framing};
+use super::head::{HeadStatus, parse_request, parse_response, parse_trailers};
+use super::start_line::{self, Plausible};
+use super::{AnswerTo, Cursor, Event, Grammar, late};
+use crate::limits::{MAX_CANDIDATE_BYTES, MAX_HEAD_BYTES};
+use crate::proto::message::{Headers, MessageEnd};
+use crate::time::MonoNs;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Between messages, or inside a head (its beginning is in `buf`).
+    Head,
+    /// Content-Length: so many bytes to come, at least 1.
+    Length { left: u64 },
+    /// Chunked, trailers included.
+    Chunked(Chunks),
+    /// Until the connection ends.
+    UntilEof,
+    /// Text of an event stream whose framing was never seen.
+    LateText,
+    /// The message is over; saying so comes next, then `then`.
+    Ended { end: MessageEnd, then: Then },
+    /// Looking for a start line.
+    Resync(Resync),
+    /// Behind CONNECT, until the answer is known.
+    Tunnel { skipped: bool },
+    /// After the end of the direction.
+    Closed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Head,
+    Resync,
+    Tunnel,
+    Closed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Resync {
+    /// A response whose end is not known yet.
+    open: bool,
+    /// Its chunks may be found again, or those of one joined late.
+    chunks: bool,
+    /// What `buf` holds began after a CRLF, not where a piece begins: only a start line will do.
+    line_only: bool,
+}
+
+impl Resync {
+    const LOST: Resync = Resync {
+        open: false,
+        chunks: false,
+        line_only: false,
+    };
+}
+
+enum Found {
+    Start,
+    Chunks,
+    Text,
+    NeedMore,
+    Nothing,
+}
+
+/// Parses one direction of one connection. Idle, it owns no memory.
+#[derive(Debug)]
+pub struct Parser {
+    grammar: Grammar,
+    state: State,
+    /// The beginning of a head, of trailers, or of a candidate in `Resync`.
+    buf: Vec<u8>,
+    /// The beginning of a chunk that was held until it was believed.
+    replay: Vec<u8>,
+    /// When the first byte of the head in hand passed.
+    start: MonoNs,
+}
+
+impl Parser {
+    /// A parser that begins at the first byte of a connection, or, `late`, somewhere in it.
+    pub fn new(grammar: Grammar, late: bool) -> Parser {
+        let chunks = grammar == Grammar::Response;
+        let resync = State::Resync(Resync {
+            open: false,
+            chunks,
+            line_only: false,
+        });
+        Parser {
+            grammar,
+            state: if late { resync } else { State::Head },
+            buf: Vec::new(),
+            replay: Vec::new(),
+            start: MonoNs(0),
+        }
+    }
+
+    /// The next bytes belong to a head.
+    pub fn awaits_head(&self) -> bool {
+        self.state == State::Head
+    }
+
+    /// Between messages, with nothing of the next one seen.
+    pub fn is_between_messages(&self) -> bool {
+        self.state == State::Head && self.buf.is_empty()
+    }
+
+    /// The answer to CONNECT was no: HTTP goes on.
+    pub fn leave_tunnel(&mut self) {
+        match self.state {
+            State::Tunnel { skipped: false } => self.state = State::Head,
+            State::Tunnel { skipped: true } => self.state = State::Resync(Resync::LOST),
+            State::Ended {
+                end,
+                then: Then::Tunnel,
+            } => {
+                self.state = State::Ended {
+                    end,
+                    then: Then::Head,
+                };
+            }
+            State::Head
+            | State::Length { .. }
+            | State::Chunked(_)
+            | State::UntilEof
+            | State::LateText
+            | State::Ended { .. }
+            | State::Resync(_)
+            | State::Closed => {}
+        }
+    }
+
+    /// The response whose framing was lost is over, as another fact shows: it will not be taken up
+    /// again. Says whether there was one; its end is the caller's to tell.
+    pub fn give_up_lost(&mut self) -> bool {
+        if let State::Resync(Resync { open: true, .. }) = self.state {
+            self.state = State::Resync(Resync::LOST);
+            self.buf = Vec::new();
+            return true;
+        }
+        false
+    }
+
+    /// The sender will not send the body it announced (an answer to `Expect: 100-continue` that
+    /// was not 100); the next bytes are a head. Only between messages and before any body byte.
+    pub fn abandon_body(&mut self) {
+        self.state = State::Head;
+    }
+
+    /// The next event, or `None` when the cursor is used up. `to`: what a response head, if one
+    /// completes now, answers.
+    pub fn next<'i>(&mut self, cur: &mut Cursor<'i>, to: AnswerTo) -> Option<Event<'i>> {
+        loop {
+            if let State::Ended { end, then } = self.state {
+                self.state = match then {
+                    Then::Head => State::Head,
+                    Then::Resync => State::Resync(Resync::LOST),
+                    Then::Tunnel => State::Tunnel { skipped: false },
+                    Then::Closed => State::Closed,
+                };
+                return Some(Event::End(end));
+            }
+            if cur.is_empty() {
+                return None;
+            }
+            let event = if let Some(end) = cur.eof.take() {
+                self.at_eof(end)
+            } else if cur.gap > 0 {
+                self.at_gap(cur)
+            } else {
+                self.at_data(cur, to)
+            };
+            if event.is_some() {
+                return event;
+            }
+        }
+    }
+
+    fn at_eof(&mut self, close_delimited: MessageEnd) -> Option<Event<'static>> {
+        self.replay = Vec::new();
+        let begun = !self.buf.is_empty();
+        self.buf = Vec::new();
+        let end = match self.state {
+            State::Head if begun => {
+                self.state = State::Ended {
+                    end: MessageEnd::Aborted,
+                    then: Then::Closed,
+                };
+                return Some(Event::HeadLost {
+                    start: Some(self.start),
+                    len: 0,
+                });
+            }
+            State::Length { .. } | State::Chunked(_) => MessageEnd::Aborted,
+            State::UntilEof | State::LateText => close_delimited,
+            State::Resync(Resync { open: true, .. }) => MessageEnd::Lost,
+            State::Head
+            | State::Ended { .. }
+            | State::Resync(_)
+            | State::Tunnel { .. }
+            | State::Closed => {
+                self.state = State::Closed;
+                return None;
+            }
+        };
+        self.state = State::Ended {
+            end,
+            then: Then::Closed,
+        };
+        None
+    }
+
+    fn at_gap(&mut self, cur: &mut Cursor<'_>) -> Option<Event<'static>> {
+        let len = cur.gap;
+        let mut taken = len;
+        let event = match &mut self.state {
+            State::Head => {
+                let start = (!self.buf.is_empty()).then_some(self.start);
+                self.lose_head();
+                if self.grammar == Grammar::Response {
+                    let found_again = Resync {
+                        open: true,
+                        chunks: true,
+                        line_only: false,
+                    };
+                    self.state = State::Resync(found_again);
+                }
+                Some(Event::HeadLost { start, len })
+            }
+            State::Length { left } => {
+                taken = len.min(*left);
+                *left -= taken;
+                if *left == 0 {
+                    self.end(MessageEnd::Complete);
+                }
+                Some(Event::BodyGap(taken))
+            }
+            State::Chunked(chunks) => {
+                // An event for the content of the open chunk, and one for what took the framing.
+                taken = chunks.bridge(len);
+                if taken == 0 {
+                    taken = len;
+                    self.lose_chunks();
+                }
+                Some(Event::BodyGap(taken))
+            }
+            State::UntilEof | State::LateText => Some(Event::BodyGap(len)),
+            State::Resync(r) => {
+                self.buf = Vec::new();
+                Some(if r.open {
+                    Event::BodyGap(len)
+                } else {
+                    Event::Hole(len)
+                })
+            }
+            State::Tunnel { skipped } => {
+                *skipped = true;
+                None
+            }
+            State::Ended { .. } | State::Closed => None,
+        };
+        cur.gap -= taken;
+        cur.fresh = false;
+        event
+    }
+
+    fn at_data<'i>(&mut self, cur: &mut Cursor<'i>, to: AnswerTo) -> Option<Event<'i>> {
+        match self.state {
+            State::Head => self.head(cur, to),
+            State::Length { left } => {
+                let bytes = cur.take(usize::try_from(left).unwrap_or(usize::MAX));
+                match left - bytes.len() as u64 {
+                    0 => self.end(MessageEnd::Complete),
+                    left => self.state = State::Length { left },
+                }
+                Some(Event::Body(bytes))
+            }
+            State::Chunked(chunks) => self.chunked(chunks, cur),
+            State::UntilEof => Some(Event::Body(cur.take(usize::MAX))),
+            State::LateText => self.late_text(cur),
+            State::Resync(r) => self.resync(r, cur),
+            State::Tunnel { .. } => {
+                self.state = State::Tunnel { skipped: true };
+                cur.take(usize::MAX);
+                None
+            }
+            State::Ended { .. } | State::Closed => {
+                cur.take(usize::MAX);
+                None
+            }
+        }
+    }
+
+    fn end(&mut self, end: MessageEnd) {
+        self.state = State::Ended {
+            end,
+            then: Then::Head,
+        };
+    }
+
+    fn lose_head(&mut self) {
+        self.buf = Vec::new();
+        self.state = State::Ended {
+            end: MessageEnd::Lost,
+            then: Then::Resync,
+        };
+    }
+
+    /// A hole or an error took the chunk framing. A response may be taken up again.
+    fn lose_chunks(&mut self) {
+        self.buf = Vec::new();
+        self.replay = Vec::new();
+        self.state = match self.grammar {
+            Grammar::Request => State::Ended {
+                end: MessageEnd::Lost,
+                then: Then::Resync,
+            },
+            Grammar::Response => State::Resync(Resync {
+                open: true,
+                chunks: true,
+                line_only: false,
+            }),
+        };
+    }
+
+    fn head<'i>(&mut self, cur: &mut Cursor<'i>, to: AnswerTo) -> Option<Event<'i>> {
+        if self.buf.is_empty() {
+            let blank = cur
+                .bytes
+                .iter()
+                .take_while(|b| matches!(b, b'\r' | b'\n'))
+                .count();
+            cur.take(blank);
+            if cur.bytes.is_empty() {
+                return None;
+            }
+            self.start = cur.ts;
+        }
+        let status = match self.grammar {
+            Grammar::Request => self.read(cur, parse_request).map(|head| {
+                let framing = framing::of_request(&head);
+                (
+                    framing,
+                    false,
+                    Event::Request {
+                        start: self.start,
+                        head,
+                    },
+                )
+            }),
+            Grammar::Response => self.read(cur, parse_response).map(|head| {
+                let informational = head.status < 200 && head.status != 101;
+                let framing = framing::of_response(&head, to);
+                let event = if informational {
+                    Event::Informational(head)
+                } else {
+                    Event::Response {
+                        start: self.start,
+                        head,
+                    }
+                };
+                (framing, informational, event)
+            }),
+        };
+        match status {
+            Read::Complete((framing, informational, event)) => {
+                if !informational {
+                    self.begin_body(framing);
+                }
+                Some(event)
+            }
+            Read::Partial => None,
+            Read::Invalid => {
+                let start = Some(self.start);
+                self.lose_head();
+                Some(Event::HeadLost { start, len: 0 })
+            }
+        }
+    }
+
+    fn begin_body(&mut self, framing: Framing) {
+        self.state = match framing {
+            Framing::None => State::Ended {
+                end: MessageEnd::Complete,
+                then: Then::Head,
+            },
+            Framing::Length(left) => State::Length { left },
+            Framing::Chunked => State::Chunked(Chunks::new()),
+            Framing::UntilEof => State::UntilEof,
+            Framing::Tunnel => State::Ended {
+                end: MessageEnd::Complete,
+                then: Then::Tunnel,
+            },
+            Framing::Unknown => State::Ended {
+                end: MessageEnd::Lost,
+                then: Then::Resync,
+            },
+        };
+    }
+
+    /// Reads a head-like block: in place when it is whole, else by way of `buf`.
+    fn read<T>(&mut self, cur: &mut Cursor<'_>, parse: impl Fn(&[u8]) -> HeadStatus<T>) -> Read<T> {
+        let old = self.buf.len();
+        let status = if old == 0 {
+            parse(cur.bytes)
+        } else {
+            let room = MAX_HEAD_BYTES.saturating_sub(old).min(cur.bytes.len());
+            self.buf.extend_from_slice(&cur.bytes[..room]);
+            // A head ends with a line: without one there is nothing new to find.
+            match memchr(b'\n', &self.buf[old..]) {
+                Some(_) => parse(&self.buf),
+                None => HeadStatus::Partial,
+            }
+        };
+        match status {
+            HeadStatus::Complete(head, len) if len <= MAX_HEAD_BYTES => {
+                cur.take(len - old);
+                self.buf = Vec::new();
+                Read::Complete(head)
+            }
+            HeadStatus::Partial if old == 0 && cur.bytes.len() < MAX_HEAD_BYTES => {
+                self.buf = cur.take(usize::MAX).to_vec();
+                Read::Partial
+            }
+            HeadStatus::Partial if old > 0 && self.buf.len() < MAX_HEAD_BYTES => {
+                cur.take(usize::MAX);
+                Read::Partial
+            }
+            HeadStatus::Complete(..) | HeadStatus::Partial | HeadStatus::Invalid => {
+                if old == 0 {
+                    // Past this line, or it would be tried again.
+                    let line = memchr(b'\n', cur.bytes).map_or(cur.bytes.len(), |at| at + 1);
+                    cur.take(line);
+                }
+                // Where this piece begins, a head was under way: that is no place to look.
+                cur.fresh = false;
+                self.buf = Vec::new();
+                Read::Invalid
+            }
+        }
+    }
+
+    fn chunked<'i>(&mut self, mut chunks: Chunks, cur: &mut Cursor<'i>) -> Option<Event<'i>> {
+        if !self.replay.is_empty() {
+            return self.replayed(chunks);
+        }
+        if chunks.is_done() {
+            return self.trailers(cur);
+        }
+        let (used, step) = chunks.step(cur.bytes);
+        self.state = State::Chunked(chunks);
+        cur.take(used);
+        match step {
+            Step::NeedMore | Step::Done => None,
+            Step::Data(n) => Some(Event::Body(cur.take(n))),
+            Step::Bad => {
+                self.lose_chunks();
+                None
+            }
+        }
+    }
+
+    /// Chunk framing that was held while it was not yet believed.
+    fn replayed<'i>(&mut self, mut chunks: Chunks) -> Option<Event<'i>> {
+        if chunks.is_done() {
+            // Behind the last chunk only a part of the empty line can have been held.
+            self.buf = std::mem::take(&mut self.replay);
+            return None;
+        }
+        let (used, step) = chunks.step(&self.replay);
+        self.state = State::Chunked(chunks);
+        self.replay.drain(..used);
+        match step {
+            Step::Done => None,
+            Step::NeedMore => {
+                self.replay = Vec::new();
+                None
+            }
+            Step::Data(n) => {
+                let rest = self.replay.split_off(n);
+                Some(Event::HeldBody(std::mem::replace(&mut self.replay, rest)))
+            }
+            Step::Bad => {
+                self.lose_chunks();
+                None
+            }
+        }
+    }
+
+    fn trailers<'i>(&mut self, cur: &mut Cursor<'i>) -> Option<Event<'i>> {
+        match self.read(cur, parse_trailers) {
+            Read::Complete(Headers(fields)) => {
+                self.end(MessageEnd::Complete);
+                (!fields.is_empty()).then_some(Event::Trailers(Headers(fields)))
+            }
+            Read::Partial => None,
+            Read::Invalid => {
+                self.state = State::Ended {
+                    end: MessageEnd::Lost,
+                    then: Then::Resync,
+                };
+                None
+            }
+        }
+    }
+
+    /// Event-stream text without known framing: each place where a piece begins may show some.
+    fn late_text<'i>(&mut self, cur: &mut Cursor<'i>) -> Option<Event<'i>> {
+        if cur.fresh {
+            if start_line::response(cur.bytes) == Plausible::Yes {
+                self.end(MessageEnd::Lost);
+                return None;
+            }
+            if late::chunk(cur.bytes, true) == Plausible::Yes {
+                self.state = State::Chunked(Chunks::new());
+                return None;
+            }
+        }
+        Some(Event::Body(cur.take(usize::MAX)))
+    }
+
+    fn judge(&self, r: Resync, bytes: &[u8], line_only: bool) -> Found {
+        let line = match self.grammar {
+            Grammar::Request => start_line::known_request(bytes),
+            Grammar::Response => start_line::response(bytes),
+        };
+        let chunk = match r.chunks && !line_only {
+            true if late::event_stream(bytes) => return Found::Text,
+            true => late::chunk(bytes, r.open),
+            false => Plausible::No,
+        };
+        match (line, chunk) {
+            (Plausible::Yes, _) => Found::Start,
+            (_, Plausible::Yes) => Found::Chunks,
+            (Plausible::NeedMore, _) | (_, Plausible::NeedMore) => Found::NeedMore,
+            (Plausible::No, Plausible::No) => Found::Nothing,
+        }
+    }
+
+    fn resync<'i>(&mut self, r: Resync, cur: &mut Cursor<'i>) -> Option<Event<'i>> {
+        if !self.buf.is_empty() {
+            let old = self.buf.len();
+            let room = MAX_CANDIDATE_BYTES.saturating_sub(old).min(cur.bytes.len());
+            self.buf.extend_from_slice(&cur.bytes[..room]);
+            let found = self.judge(r, &self.buf, r.line_only);
+            // What is certain where this piece begins beats what may still become something.
+            let better = cur.fresh
+                && match self.judge(r, cur.bytes, false) {
+                    Found::Start | Found::Chunks => true,
+                    Found::Text | Found::NeedMore | Found::Nothing => false,
+                };
+            match found {
+                Found::NeedMore if room == cur.bytes.len() && !better => {
+                    cur.take(usize::MAX);
+                    return None;
+                }
+                Found::Start | Found::Chunks => {
+                    self.buf.truncate(old);
+                    return self.take_up(r, &found);
+                }
+                // Text that began in an earlier piece: the next one that begins with it will do.
+                Found::Text | Found::NeedMore | Found::Nothing => {
+                    self.buf = Vec::new();
+                    if r.open {
+                        return Some(Event::BodyGap(old as u64));
+                    }
+                }
+            }
+        }
+        // The place where the piece begins, then each place behind a CRLF.
+        let mut at = if cur.fresh {
+            cur.bytes
+                .iter()
+                .take_while(|b| matches!(b, b'\r' | b'\n'))
+                .count()
+        } else {
+            next_line(cur.bytes, 0)
+        };
+        let mut line_only = !cur.fresh;
+        while at < cur.bytes.len() {
+            let found = self.judge(r, &cur.bytes[at..], line_only);
+            match found {
+                Found::Start | Found::Chunks | Found::Text | Found::NeedMore => {
+                    // What is before it is skipped first; if that is told, the rest comes next,
+                    // and must be found again.
+                    self.start = cur.ts;
+                    let skipped = at as u64;
+                    let fresh = cur.fresh;
+                    cur.take(at);
+                    cur.fresh = fresh && !line_only;
+                    if let Found::NeedMore = found {
+                        self.state = State::Resync(Resync { line_only, ..r });
+                        self.buf = cur.take(usize::MAX).to_vec();
+                        self.buf.truncate(MAX_CANDIDATE_BYTES);
+                    } else if r.open && skipped > 0 {
+                        cur.fresh = true;
+                    } else {
+                        return self.take_up(r, &found);
+                    }
+                    return (r.open && skipped > 0).then_some(Event::BodyGap(skipped));
+                }
+                Found::Nothing => {}
+            }
+            line_only = true;
+            at = next_line(cur.bytes, at);
+        }
+        let skipped = cur.take(usize::MAX).len() as u64;
+        r.open.then_some(Event::BodyGap(skipped))
+    }
+
+    /// Goes on with what was found at the cursor, whose beginning may be in `buf`.
+    fn take_up<'i>(&mut self, r: Resync, found: &Found) -> Option<Event<'i>> {
+        match found {
+            Found::Start if r.open => {
+                self.end(MessageEnd::Lost);
+                None
+            }
+            Found::Start => {
+                self.state = State::Head;
+                Some(Event::Synced)
+            }
+            Found::Chunks => {
+                self.replay = std::mem::take(&mut self.buf);
+                self.state = State::Chunked(Chunks::new());
+                (!r.open).then_some(Event::LateBody)
+            }
+            Found::Text => {
+                self.buf = Vec::new();
+                self.state = State::LateText;
+                (!r.open).then_some(Event::LateBody)
+            }
+            Found::NeedMore | Found::Nothing => None,
+        }
+    }
+}
+
+enum Read<T> {
+    Complete(T),
+    Partial,
+    Invalid,
+}
+
+impl<T> Read<T> {
+    fn map<U>(self, f: impl FnOnce(T) -> U) -> Read<U> {
+        match self {
+            Read::Complete(t) => Read::Complete(f(t)),
+            Read::Partial => Read::Partial,
+            Read::Invalid => Read::Invalid,
+        }
+    }
+}
+
+/// Where the first line behind `at` begins, or the end of `bytes`.
+fn next_line(bytes: &[u8], at: usize) -> usize {
+    let mut from = at;
+    while let Some(lf) = memchr(b'\n', &bytes[from..]) {
+        from += lf + 1;
+        if bytes[..from].ends_with(b"\r\n") {
+            return from;
+        }
+    }
+    bytes.len()
+}

@@ -1,0 +1,210 @@
+//! Fuzz entry points: arbitrary bytes, read as operations.
+//!
+//! Each takes any input, runs it, and panics when a rule is broken. An input is a configuration
+//! byte and then operations, each a byte of kind and the bytes it needs. The text of an operation
+//! is either the input's own bytes or one of [`PHRASES`], so that a fuzzer need not invent HTTP.
+
+use super::Ledger;
+use crate::exchange::{CloseCause, ConnParser, ConnStart, Role};
+use crate::limits::REORDER_WINDOW_NS;
+use crate::stream::{Assembler, Direction, Piece};
+use crate::time::MonoNs;
+
+/// Bits of conversations.
+pub const PHRASES: [&str; 24] = [
+    "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "HEAD /x?q HTTP/1.1\r\n\r\n",
+    "POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 9\r\n\r\n",
+    "{\"a\":1.5}",
+    "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "PUT /u HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+    "CONNECT a:1 HTTP/1.1\r\n\r\n",
+    "GET /ws HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "HTTP/1.0 200 OK\r\n\r\n",
+    "HTTP/1.1 100 Continue\r\n\r\n",
+    "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    "HTTP/1.1 204 No Content\r\n\r\n",
+    "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/1.1 500 x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    "5\r\nhello\r\n",
+    "a;ext=1\r\n0123456789\r\n",
+    "0\r\n\r\n",
+    "0\r\nTrailer: x\r\n\r\n",
+    "data: {}\n\n",
+    "\r\n",
+    "3",
+    "HTTP/1.1 ",
+];
+
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn number(&mut self) -> u64 {
+        u64::from(self.byte().unwrap_or(0))
+    }
+
+    fn bytes(&mut self) -> &'a [u8] {
+        let n = (self.number() as usize).min(self.0.len());
+        let (bytes, rest) = self.0.split_at(n);
+        self.0 = rest;
+        bytes
+    }
+
+    fn phrase(&mut self) -> &'static [u8] {
+        PHRASES[self.number() as usize % PHRASES.len()].as_bytes()
+    }
+}
+
+/// Both directions of a connection: pieces, holes, half closes, time, and a close at the end.
+///
+/// # Panics
+/// When the events of an exchange break the rules that [`Ledger`] checks.
+pub fn connection(input: &[u8]) {
+    let mut input = Input(input);
+    let config = input.number();
+    let role = [None, Some(Role::Server), Some(Role::Client), None][(config >> 1) as usize & 3];
+    let mut conn = ConnParser::new(ConnStart {
+        late: config & 1 == 1,
+        role,
+    });
+    let mut ledger = Ledger::default();
+    let mut now = 1_000;
+    let mut ended = [false; 2];
+    while let Some(op) = input.byte() {
+        now += u64::from(op >> 4) * 700_000;
+        let ts = MonoNs(now);
+        let side = usize::from(op & 1);
+        let dir = [Direction::Inbound, Direction::Outbound][side];
+        let bytes: &[u8] = match (op >> 1) & 7 {
+            0..=2 => input.phrase(),
+            3 => input.bytes(),
+            4 => {
+                let phrase = input.phrase();
+                let cut = input.number() as usize % phrase.len();
+                if cut > 0 && !ended[side] {
+                    conn.handle(
+                        dir,
+                        Piece::Data {
+                            ts,
+                            bytes: &phrase[..cut],
+                        },
+                        &mut ledger,
+                    );
+                }
+                &phrase[cut..]
+            }
+            5 => {
+                let len = input.number() + 1;
+                if !ended[side] {
+                    conn.handle(dir, Piece::Gap { ts, len }, &mut ledger);
+                }
+                continue;
+            }
+            6 => {
+                if op & 0x10 == 0 {
+                    conn.handle_close(ts, CloseCause::PeerFin, &mut ledger);
+                } else if !ended[side] {
+                    ended[side] = true;
+                    conn.handle(dir, Piece::Eof { ts }, &mut ledger);
+                }
+                continue;
+            }
+            _ => {
+                conn.handle_timeout(ts, &mut ledger);
+                continue;
+            }
+        };
+        if !bytes.is_empty() && !ended[side] {
+            conn.handle(dir, Piece::Data { ts, bytes }, &mut ledger);
+        }
+    }
+    let causes = [
+        CloseCause::LocalClose,
+        CloseCause::PeerReset,
+        CloseCause::NetError,
+        CloseCause::ProcessExit,
+        CloseCause::AgentStop,
+    ];
+    let cause = causes[(config >> 3) as usize % causes.len()];
+    conn.handle_close(MonoNs(now), cause, &mut ledger);
+    assert!(!conn.has_open_exchanges(), "open after {cause:?}");
+    assert_eq!(conn.poll_timeout(), None, "a timeout after the end");
+    ledger.finish();
+}
+
+/// Records of one direction, cut, repeated, inverted and lost.
+///
+/// # Panics
+/// When a byte is delivered twice, out of place, or not at all, or a time goes back.
+pub fn assembler(input: &[u8]) {
+    let mut input = Input(input);
+    let start = match input.number() {
+        0..128 => Some(0),
+        _ => None,
+    };
+    let mut asm = Assembler::new(start);
+    let mut position = start;
+    let mut last = MonoNs(0);
+    let mut eof = 0;
+    let mut now = 0;
+    // The byte at each position is known, so that its place can be checked.
+    let text = |pos: u64, len: u64| {
+        (pos..pos + len)
+            .map(|p| (p % 251) as u8)
+            .collect::<Vec<u8>>()
+    };
+    let mut given = 0;
+    while let Some(op) = input.byte() {
+        now += u64::from(op >> 4) * (REORDER_WINDOW_NS / 10);
+        let pos = input.number() * 4;
+        let orig_len = input.number() % 32;
+        let captured = orig_len.saturating_sub(u64::from(op & 3));
+        let ts = MonoNs(now.saturating_sub(u64::from(op & 0xf) * 100_000));
+        let bytes = text(pos, captured);
+        let is_record = !matches!(op & 0xf, 0 | 0xf) && eof == 0;
+        if is_record && orig_len > 0 {
+            position = position.or(Some(pos));
+        }
+        given += orig_len;
+        let mut check = |piece: Piece<'_>| {
+            assert!(piece.ts() >= last, "time goes back");
+            last = piece.ts();
+            let at = position.unwrap_or(0);
+            let len = match piece {
+                Piece::Data { bytes, .. } => {
+                    assert_eq!(bytes, text(at, bytes.len() as u64), "at {at}");
+                    bytes.len() as u64
+                }
+                Piece::Gap { len, .. } => len,
+                Piece::Eof { .. } => {
+                    eof += 1;
+                    return;
+                }
+            };
+            assert!(len > 0 && eof == 0);
+            position = Some(at + len);
+        };
+        match op & 0xf {
+            0 => asm.handle_timeout(MonoNs(now), &mut check),
+            0xf => asm.handle_eof(MonoNs(now), &mut check),
+            _ => asm.handle_record(pos, ts, &bytes, orig_len, &mut check),
+        }
+        assert_eq!(
+            asm.position(),
+            position.filter(|_| asm.position().is_some())
+        );
+    }
+    asm.flush(&mut |_| {});
+    assert_eq!(asm.poll_timeout(), None, "something is still held");
+    let stats = asm.stats();
+    assert!(stats.delivered_bytes + stats.stale_bytes <= given);
+    assert!(eof <= 1);
+}

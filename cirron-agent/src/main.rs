@@ -1,3 +1,7 @@
-//! cirron-agent.
-mod kernel;
-fn main() {}
+//! `cirron-agent`: the way in. All work is in the library; this only runs it and exits.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cirron_agent::cli::main()
+}

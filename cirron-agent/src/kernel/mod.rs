@@ -46,7 +46,10 @@ pub struct Kernel {}
 impl Kernel {
     /// Loads and attaches every program of the probe table.
     pub fn load(_options: &LoadOptions) -> Result<Kernel, LoadError> {
-        Err(LoadError::Refused { what: "not written yet".into(), fix: String::new() })
+        Err(LoadError::Refused {
+            what: "not written yet".into(),
+            fix: String::new(),
+        })
     }
     /// What became of each probe.
     pub fn verdicts(&self) -> &[ProbeVerdict] {
@@ -84,7 +87,12 @@ impl Reader {
     ///
     /// Each record is appended as a `u32` length (native-endian), the record verbatim, and zeros
     /// up to a multiple of 8 bytes. See [`records`].
-    pub fn read(&mut self, _timeout: Duration, _batch: &mut Vec<u8>, _max_bytes: usize) -> anyhow::Result<usize> {
+    pub fn read(
+        &mut self,
+        _timeout: Duration,
+        _batch: &mut Vec<u8>,
+        _max_bytes: usize,
+    ) -> anyhow::Result<usize> {
         Ok(0)
     }
 }

@@ -1,0 +1,239 @@
+//! `--pid` and `run`: preflight, load, attach, capture, summary.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, anyhow};
+use cirron_core::engine::ProcessFacts;
+use rustix::process::Pid;
+
+use super::command::Held;
+use super::exit::Exit;
+use super::hiargs::{Capture, OutputPlan};
+use super::{Failed, say};
+use crate::discovery::facts::{base_name, wanted};
+use crate::discovery::owner::Owner;
+use crate::discovery::{Procfs, facts, short_name};
+use crate::driver::core::Core;
+use crate::driver::summary::Summary;
+use crate::driver::supervise::supervise;
+use crate::driver::{self};
+use crate::ids::Uuid4Ids;
+use crate::kernel::{Kernel, Reader};
+use crate::output::outputs::Outputs;
+use crate::output::stdout::StdoutSink;
+use crate::preflight::{self, report};
+use crate::record::writer::Recorder;
+use crate::spool::dir::SpoolDir;
+use crate::spool::sink::SpoolSink;
+use crate::spool::stamp::{LiveStamp, Stamp};
+
+/// Watches running processes.
+pub fn attach(pids: &[u32], capture: &Capture) -> Result<Exit, Failed> {
+    check(pids)?;
+    let mut session = Session::open(capture)?;
+    let explicit: Vec<ProcessFacts> = pids
+        .iter()
+        .map(|pid| facts(*pid).ok_or_else(|| gone(*pid)))
+        .collect::<Result<_, _>>()?;
+    let children = session.core.attach(&explicit).map_err(|e| match pids {
+        // Of several that may be any; the kernel side says which.
+        [pid] if facts(*pid).is_none() => gone(*pid),
+        _ => Failed {
+            exit: Exit::CannotAttach,
+            error: e,
+        },
+    })?;
+    let names: Vec<String> = pids.iter().map(|pid| named(*pid)).collect();
+    session.say_attached(&names.join(", "), children, "Ctrl-C stops");
+    session.capture(None)?;
+    Ok(Exit::Ok)
+}
+
+/// Starts a command and watches it.
+pub fn run(command: &[OsString], capture: &Capture) -> Result<Exit, Failed> {
+    check(&[])?;
+    let mut session = Session::open(capture)?;
+    let name = command
+        .first()
+        .map(|program| program.to_string_lossy())
+        .unwrap_or_default();
+    let held = Held::fork(command)?;
+    let pid = held.pid();
+    // What it will be after its exec: the environment is ours, the program the command's.
+    let own = std::fs::read("/proc/self/environ").unwrap_or_default();
+    let facts = ProcessFacts {
+        tgid: pid,
+        explicit: true,
+        env: wanted(&own),
+        exe: base_name(&name),
+    };
+    session.core.attach(&[facts]).map_err(|error| Failed {
+        exit: Exit::CannotAttach,
+        error,
+    })?;
+    session.say_attached(
+        &format!("pid {pid} ({name})"),
+        0,
+        "it ends with the command",
+    );
+    let started = held.release()?;
+    session.capture(i32::try_from(pid).ok().and_then(Pid::from_raw))?;
+    if !started.has_ended() {
+        // A second Ctrl-C or --duration ended the capture; the command goes on without us.
+        say(&format!("pid {pid} still runs, and is waited for"));
+    }
+    Ok(started.exit(&name)?)
+}
+
+fn check(pids: &[u32]) -> Result<(), Failed> {
+    let checks = preflight::all(pids);
+    let Some(text) = report::missing(&checks) else {
+        return Ok(());
+    };
+    let exit = if report::only_targets_missing(&checks) {
+        Exit::NoSuchProcess
+    } else {
+        Exit::CannotAttach
+    };
+    Err(Failed {
+        exit,
+        error: anyhow!(text),
+    })
+}
+
+fn gone(pid: u32) -> Failed {
+    Failed {
+        exit: Exit::NoSuchProcess,
+        error: anyhow!("process {pid} ended before it could be attached to"),
+    }
+}
+
+fn named(pid: u32) -> String {
+    short_name(pid).map_or_else(
+        || format!("pid {pid}"),
+        |name| format!("pid {pid} ({name})"),
+    )
+}
+
+/// Everything that is needed to capture, opened.
+struct Session<'a> {
+    capture: &'a Capture,
+    core: Core,
+    reader: Reader,
+    outputs: Outputs,
+}
+
+impl<'a> Session<'a> {
+    /// The programs first, which capture nothing without a target: where they are refused, no file
+    /// is made and none is emptied.
+    fn open(capture: &'a Capture) -> Result<Session<'a>, Failed> {
+        let mut kernel = Kernel::load(&capture.load).map_err(|e| Failed {
+            exit: Exit::CannotAttach,
+            error: anyhow!("cannot attach: {e}"),
+        })?;
+        for row in kernel.verdicts() {
+            tracing::info!("probe {}: {} {}", row.name, row.verdict, row.detail);
+        }
+        let reader = kernel.take_reader().context("the ring has no reader")?;
+        let owner = Owner::of_this_process();
+        let outputs = open_outputs(&capture.outputs, owner, Box::new(LiveStamp))?;
+        let recorder = capture
+            .record
+            .as_deref()
+            .map(|path| {
+                Recorder::create(path, owner)
+                    .with_context(|| format!("the recording {} cannot be made", path.display()))
+            })
+            .transpose()?;
+        let core = Core::new(
+            capture.engine.clone(),
+            Box::new(Uuid4Ids),
+            Box::new(kernel),
+            Box::new(Procfs),
+            capture.load.follow_children,
+            recorder,
+        );
+        Ok(Session {
+            capture,
+            core,
+            reader,
+            outputs,
+        })
+    }
+
+    fn say_attached(&self, whom: &str, children: usize, how_it_ends: &str) {
+        let children = match children {
+            0 => String::new(),
+            1 => ", 1 child".to_owned(),
+            n => format!(", {n} children"),
+        };
+        let to = self.capture.outputs.spool_dir.as_ref().map_or_else(
+            || "no spool".to_owned(),
+            |path| format!("writing {}", path.display()),
+        );
+        say(&format!(
+            "attached to {whom}{children}; {to}; {how_it_ends}"
+        ));
+    }
+
+    fn capture(self, command: Option<Pid>) -> anyhow::Result<()> {
+        let Session {
+            capture,
+            core,
+            reader,
+            outputs,
+        } = self;
+        let began = Instant::now();
+        let running = driver::start(
+            core,
+            Box::new(reader),
+            outputs,
+            capture.outputs.flush_interval,
+        )?;
+        let report = supervise(running, capture.duration, command)?
+            .context("the threads did not end; what they held is lost")?;
+        let spool_dir = capture.outputs.spool_dir.as_deref();
+        let summary = Summary::of(&report, began.elapsed().as_secs_f64(), spool_dir);
+        say(&summary.line());
+        if let Some(path) = &capture.summary_json {
+            write_summary(path, &summary)
+                .with_context(|| format!("the summary {} cannot be written", path.display()))?;
+        }
+        report.failure.map_or(Ok(()), Err)
+    }
+}
+
+/// The outputs of a plan.
+pub fn open_outputs(
+    plan: &OutputPlan,
+    owner: Option<Owner>,
+    stamp: Box<dyn Stamp>,
+) -> anyhow::Result<Outputs> {
+    let spool = match &plan.spool_dir {
+        None => None,
+        Some(path) => {
+            let dir =
+                SpoolDir::open(path.clone(), plan.spool_max_bytes, owner).with_context(|| {
+                    format!(
+                        "the spool {} cannot be made\n  name another place with --output-dir DIR",
+                        path.display()
+                    )
+                })?;
+            Some(SpoolSink::new(dir, stamp))
+        }
+    };
+    let stdout = plan
+        .stdout
+        .then(|| StdoutSink::new(Box::new(std::io::stdout())));
+    Ok(Outputs::new(spool, stdout))
+}
+
+fn write_summary(path: &Path, summary: &Summary) -> anyhow::Result<()> {
+    let file = std::fs::File::create(path)?;
+    if let Some(owner) = Owner::of_this_process() {
+        owner.take_file(&file)?;
+    }
+    Ok(serde_json::to_writer_pretty(file, summary)?)
+}

@@ -1,0 +1,73 @@
+//! `replay` and `tree`: what works on files alone, without rights.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use anyhow::Context;
+use cirron_core::id::{IdSource, SequentialIds};
+
+use super::attach::open_outputs;
+use super::exit::Exit;
+use super::hiargs::OutputPlan;
+use super::lowargs::IdKind;
+use super::{Failed, print, say};
+use crate::discovery::owner::Owner;
+use crate::ids::Uuid4Ids;
+use crate::output::tree::render;
+use crate::record::reader::RecordingReader;
+use crate::record::replay::replay as feed;
+use crate::spool::read::read_spool;
+use crate::spool::stamp::{CountingStamp, LiveStamp, Stamp};
+
+/// Feeds a recording to an engine.
+pub fn replay(file: &Path, ids: IdKind, plan: &OutputPlan) -> Result<Exit, Failed> {
+    let name = file.display();
+    let from = File::open(file).with_context(|| format!("{name} cannot be opened"))?;
+    let mut reader = RecordingReader::new(BufReader::with_capacity(1 << 20, from))
+        .with_context(|| name.to_string())?;
+    let (ids, stamp): (Box<dyn IdSource + Send>, Box<dyn Stamp>) = match ids {
+        IdKind::Uuid => (Box::new(Uuid4Ids), Box::new(LiveStamp)),
+        IdKind::Sequential => (
+            Box::new(SequentialIds::default()),
+            Box::new(CountingStamp::new(0)),
+        ),
+    };
+    let mut outputs = open_outputs(plan, Owner::of_this_process(), stamp)?;
+    let done = feed(&mut reader, ids, |scope| outputs.accept(&scope));
+    outputs.flush();
+    let stats = done.engine;
+    say(&format!(
+        "replayed {} records: {} exchanges ({} requests served, {} calls made), {} LLM calls, \
+         {} output tokens, {} partial",
+        done.records,
+        stats.exchanges,
+        stats.requests,
+        stats.client_calls,
+        stats.llm_calls,
+        stats.output_tokens,
+        stats.partial
+    ));
+    match done.damage {
+        None => Ok(Exit::Ok),
+        Some(damage) => Err(anyhow::Error::new(damage).context(name.to_string()).into()),
+    }
+}
+
+/// Draws a spool.
+pub fn tree(spool_dir: &Path, limit: usize) -> Result<Exit, Failed> {
+    let spool = read_spool(spool_dir).with_context(|| {
+        format!(
+            "there is no spool {}\n  name its place with --output-dir DIR",
+            spool_dir.display()
+        )
+    })?;
+    if spool.unreadable > 0 {
+        say(&format!(
+            "{} files of the spool are no batches, and left out",
+            spool.unreadable
+        ));
+    }
+    print(&render(&spool, limit))?;
+    Ok(Exit::Ok)
+}

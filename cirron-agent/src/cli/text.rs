@@ -1,0 +1,79 @@
+//! The longer texts of `--help`.
+
+/// First line.
+pub const ABOUT: &str = "Profiles LLM and ML servers without touching them";
+
+/// What it is.
+pub const LONG_ABOUT: &str = "\
+Profiles LLM and ML servers without touching them.
+
+cirron-agent attaches to running, unmodified processes with eBPF, reads the HTTP that they serve
+and make, and writes what Cirron's @ci.inference would have recorded: one `request` scope for each
+exchange, with time to first token, tokens per second and token counts, as batches in
+./.cirron/spool that every Cirron reader understands.
+
+Prompts, completions, header values and query strings are not written.";
+
+/// How it is called.
+pub const USAGE: &str = "\
+cirron-agent [OPTIONS] --pid PID...
+       cirron-agent [OPTIONS] run -- CMD [ARG]...
+       cirron-agent [OPTIONS] replay FILE
+       cirron-agent doctor [--pid PID]...
+       cirron-agent tree [--output-dir DIR]";
+
+/// Below `-h`.
+pub const AFTER_HELP: &str = "\
+Example: sudo cirron-agent --pid $(pgrep -o uvicorn)
+--help has more examples, the environment and the exit codes.";
+
+/// Below `--help`.
+pub const AFTER_LONG_HELP: &str = "\
+Examples:
+  Watch a server and its workers until Ctrl-C:
+      sudo cirron-agent --pid $(pgrep -o uvicorn)
+  Watch two servers for a minute, and print each request as it ends:
+      sudo cirron-agent --pid 1234,5678 --duration 1m --output spool,stdout
+  Start a server and see it from its first byte:
+      sudo cirron-agent run -- uvicorn app:app --port 8000
+  Look at what was recorded:
+      cirron-agent tree
+  Keep a capture, and work on it later without root:
+      sudo cirron-agent --pid 1234 --record capture.bin
+      cirron-agent replay capture.bin
+  Find out why it cannot attach:
+      sudo cirron-agent doctor
+
+Environment:
+  CIRRON_OUTPUT_DIR        as --output-dir
+  CIRRON_FLUSH_INTERVAL    seconds between two batches [default: 1.0]
+  CIRRON_SPOOL_MAX_BYTES   bytes the spool may hold; its oldest batches go first
+                           [default: 1000000000]
+  SUDO_UID, SUDO_GID       as root: the user that files are handed to
+  Of the target's environment only CIRRON_* (no keys), RANK, LOCAL_RANK and CONFIG are read.
+
+Exit codes:
+  0   done; also after Ctrl-C, --duration, the last target's end, a closed pipe
+  1   something failed while it ran
+  2   the command line is wrong
+  3   cannot attach: the machine lacks something, or we lack a right
+  4   cannot attach: a process that was named is not there
+  run: the command's own code; 126 and 127 where it cannot be started; 128 + n after signal n";
+
+/// Below `run --help`.
+pub const RUN_AFTER_HELP: &str = "\
+The command has the agent's standard input, output and error, its user and its environment; as root
+under sudo it runs as root. The agent ends when the command and its children have ended, with the
+command's exit code. Signals are handed on to the command: Ctrl-C ends the command, and the agent
+after it; a second one ends the capture.
+
+Example: sudo cirron-agent run --output-dir /var/tmp/cirron -- uvicorn app:app --port 8000";
+
+/// Below `replay --help`.
+pub const REPLAY_AFTER_HELP: &str = "\
+Scopes are printed one a line, unless --output spool asks for a spool. With --ids sequential the
+output is the same, byte for byte, each time.
+
+A recording that is cut off or damaged is used as far as it can be read; the exit code is then 1.
+
+Example: cirron-agent replay capture.bin --ids sequential --output spool --output-dir out";

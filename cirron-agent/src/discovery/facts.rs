@@ -1,0 +1,132 @@
+//! Facts of a process: the few variables of its environment that concern us, and its program.
+//!
+//! Nothing else of the environment is kept: it holds secrets, and a recording would carry them.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+
+use cirron_core::engine::ProcessFacts;
+
+use super::identity;
+
+/// Bytes of an environment that are looked at. `execve` allows 6 MiB at most (3/4 of the 8 MiB
+/// that a stack has). Past it variables are not seen.
+const MAX_ENVIRON_BYTES: u64 = 6 * 1024 * 1024;
+
+/// Bytes of one variable. `CONFIG` may be a JSON document; what is longer is left out.
+const MAX_VALUE_BYTES: usize = 64 * 1024;
+
+/// Endings of names of variables that hold secrets; those are never read.
+const SECRET_ENDINGS: [&str; 4] = ["KEY", "TOKEN", "SECRET", "PASSWORD"];
+
+/// Reads them; `None` where the process has gone. An environment that may not be read is empty.
+pub fn facts(tgid: u32) -> Option<ProcessFacts> {
+    let process = identity::open(tgid)?;
+    let exe = process
+        .exe()
+        .ok()
+        .and_then(|path| base_name(&path.to_string_lossy()));
+    let mut environ = Vec::new();
+    if let Ok(file) = File::open(format!("/proc/{tgid}/environ")) {
+        // A process that ends while it is read leaves what was read so far.
+        let _ = file.take(MAX_ENVIRON_BYTES).read_to_end(&mut environ);
+    }
+    if exe.is_none() && environ.is_empty() && !process.is_alive() {
+        return None;
+    }
+    Some(ProcessFacts {
+        tgid,
+        explicit: false,
+        env: wanted(&environ),
+        exe,
+    })
+}
+
+/// The variables that concern us, of a block of `NAME=value` ended by zeros.
+pub fn wanted(environ: &[u8]) -> BTreeMap<String, String> {
+    environ
+        .split(|&byte| byte == 0)
+        .filter_map(|entry| std::str::from_utf8(entry).ok()?.split_once('='))
+        .filter(|(name, value)| is_wanted(name) && value.len() <= MAX_VALUE_BYTES)
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn is_wanted(name: &str) -> bool {
+    matches!(name, "RANK" | "LOCAL_RANK" | "CONFIG")
+        || name.starts_with("CIRRON_") && !SECRET_ENDINGS.iter().any(|end| name.ends_with(end))
+}
+
+/// What `ps` calls it (`/proc/PID/comm`): a script's own name where it has one.
+pub fn short_name(tgid: u32) -> Option<String> {
+    let comm = std::fs::read_to_string(format!("/proc/{tgid}/comm")).ok()?;
+    Some(
+        comm.trim_end()
+            .chars()
+            .flat_map(char::escape_debug)
+            .collect(),
+    )
+}
+
+/// The last component, without the mark of a file that was replaced since.
+pub fn base_name(path: &str) -> Option<String> {
+    let path = path.strip_suffix(" (deleted)").unwrap_or(path);
+    let name = path.rsplit('/').next()?;
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn only_variables_that_concern_us_are_kept_and_no_secret() {
+        let environ = b"PATH=/bin\0CIRRON_RUN_ID=r1\0RANK=3\0CONFIG={\"a\":\"=\"}\0AWS_KEY=x\0\
+                        CIRRON_API_KEY=s\0CIRRON_X_TOKEN=s\0LOCAL_RANK=1\0bad\0\xff=1\0RANKS=9";
+        let got: Vec<_> = wanted(environ).into_iter().collect();
+        let want = [
+            ("CIRRON_RUN_ID", "r1"),
+            ("CONFIG", "{\"a\":\"=\"}"),
+            ("LOCAL_RANK", "1"),
+            ("RANK", "3"),
+        ];
+        assert_eq!(got, want.map(|(n, v)| (n.to_owned(), v.to_owned())));
+    }
+
+    #[test]
+    fn a_value_past_the_bound_is_left_out() {
+        let environ = format!("CONFIG={}\0RANK=1", "x".repeat(MAX_VALUE_BYTES + 1));
+        assert_eq!(wanted(environ.as_bytes()).len(), 1);
+    }
+
+    #[test]
+    fn facts_are_those_of_the_target_and_not_ours() {
+        let mut child = Command::new("sleep")
+            .arg("100")
+            .env("CIRRON_RUN_ID", "theirs")
+            .spawn()
+            .unwrap();
+        let facts = facts(child.id()).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(
+            facts.env.get("CIRRON_RUN_ID").map(String::as_str),
+            Some("theirs")
+        );
+        assert!(facts.exe.is_some());
+        assert!(super::facts(child.id()).is_none());
+    }
+
+    #[test]
+    fn the_base_name_survives_a_replaced_file() {
+        assert_eq!(
+            base_name("/usr/bin/python3.11 (deleted)").as_deref(),
+            Some("python3.11")
+        );
+        assert_eq!(base_name("/").as_deref(), None);
+    }
+}

@@ -1,0 +1,50 @@
+//! What procfs says of processes: facts, children, whether they still live.
+//!
+//! Everything here may be outdated when it is returned: a process can end, and its number be
+//! given to another. An [`Identity`] (pid and start time) tells the two apart.
+
+pub mod facts;
+pub mod identity;
+pub mod owner;
+pub mod tree;
+
+pub use facts::{facts, short_name};
+pub use identity::Identity;
+
+use cirron_core::engine::ProcessFacts;
+
+/// What the driver asks about processes; procfs, or a test's table.
+pub trait Processes: Send {
+    /// The process that has this number now.
+    fn identify(&self, tgid: u32) -> Option<Identity>;
+    /// Whether that very process still runs.
+    fn is_alive(&self, identity: &Identity) -> bool;
+    /// Its facts, without `explicit`; `None` where it has gone.
+    fn facts(&self, tgid: u32) -> Option<ProcessFacts>;
+    /// Its name, for messages.
+    fn name(&self, tgid: u32) -> Option<String>;
+    /// Its descendants, see [`tree::descendants`].
+    fn descendants(&self, tgid: u32) -> Vec<u32>;
+}
+
+/// The real one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Procfs;
+
+impl Processes for Procfs {
+    fn identify(&self, tgid: u32) -> Option<Identity> {
+        Identity::of(tgid)
+    }
+    fn is_alive(&self, identity: &Identity) -> bool {
+        identity.is_alive()
+    }
+    fn facts(&self, tgid: u32) -> Option<ProcessFacts> {
+        facts(tgid)
+    }
+    fn name(&self, tgid: u32) -> Option<String> {
+        short_name(tgid)
+    }
+    fn descendants(&self, tgid: u32) -> Vec<u32> {
+        tree::descendants(tgid, &tree::parents())
+    }
+}

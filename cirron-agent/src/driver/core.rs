@@ -1,0 +1,346 @@
+//! The core thread: the engine, and everything that must happen in the order of its inputs.
+//!
+//! It gives the engine facts of a process before its first record, keeps the set of live targets,
+//! records what the engine is given, and hands on what comes out. It owns the kernel side's
+//! control, so no lock is needed anywhere.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::time::{Duration, Instant};
+
+use cirron_common::record::kind;
+use cirron_core::engine::{Engine, EngineConfig, EngineStats, Output, ProcessFacts};
+use cirron_core::id::IdSource;
+use cirron_core::time::MonoNs;
+
+use super::live::Live;
+use super::peek::{Peek, process_record};
+use super::reader::Batch;
+use super::source::{Control, Counters};
+use super::stop::{Reason, Stop};
+use crate::clock::{self, Anchor, RESYNC_INTERVAL};
+use crate::discovery::Processes;
+use crate::kernel::records;
+use crate::output::Finished;
+use crate::record::writer::Recorder;
+
+/// How often procfs is asked whether the targets live.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the core sleeps where the reader says nothing; the reader speaks every 25 ms.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// What the core thread leaves behind.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CoreReport {
+    /// The engine's counts.
+    pub engine: EngineStats,
+    /// The kernel side's, where they could be read.
+    pub counters: Option<Counters>,
+    /// Records that the ring gave.
+    pub records: u64,
+    /// Exits that were seen in procfs only.
+    pub exits_missed: u64,
+}
+
+/// The core thread's state.
+pub struct Core {
+    engine: Engine,
+    control: Box<dyn Control>,
+    processes: Box<dyn Processes>,
+    follow_children: bool,
+    live: Live,
+    /// Processes whose facts the engine has.
+    known: HashSet<u32>,
+    /// Parents of forked targets whose facts the engine does not have yet.
+    parents: HashMap<u32, u32>,
+    recorder: Option<Recorder>,
+    anchor: Anchor,
+    anchor_taken: Instant,
+    polled: Instant,
+    finished: Vec<Finished>,
+    mute_failed: bool,
+    outputs_gone: bool,
+    report: CoreReport,
+}
+
+impl Core {
+    /// Nothing is attached yet: [`Core::attach`].
+    pub fn new(
+        config: EngineConfig,
+        ids: Box<dyn IdSource + Send>,
+        control: Box<dyn Control>,
+        processes: Box<dyn Processes>,
+        follow_children: bool,
+        mut recorder: Option<Recorder>,
+    ) -> Core {
+        let anchor = Anchor::take();
+        if let Some(recorder) = &mut recorder {
+            recorder.config(&config);
+            recorder.anchor(&anchor);
+        }
+        Core {
+            engine: Engine::new(config, ids),
+            control,
+            processes,
+            follow_children,
+            live: Live::default(),
+            known: HashSet::new(),
+            parents: HashMap::new(),
+            recorder,
+            anchor,
+            anchor_taken: Instant::now(),
+            polled: Instant::now(),
+            finished: Vec::new(),
+            mute_failed: false,
+            outputs_gone: false,
+            report: CoreReport::default(),
+        }
+    }
+
+    /// Makes processes targets, and their descendants where children are followed. Returns how
+    /// many descendants there are.
+    ///
+    /// A target is added before its children are listed: a child forked before that is in the
+    /// list, one forked after it is added by the kernel side. Each new child may have had children
+    /// of its own before it was added, hence until nothing new is found.
+    pub fn attach(&mut self, explicit: &[ProcessFacts]) -> anyhow::Result<usize> {
+        for facts in explicit {
+            self.control.add_target(facts.tgid)?;
+            self.live.add(facts.tgid, &*self.processes);
+            self.give_facts(ProcessFacts {
+                explicit: true,
+                ..facts.clone()
+            });
+        }
+        let mut children = 0;
+        loop {
+            let known: Vec<u32> = self.live.tgids().collect();
+            let mut found = Vec::new();
+            if self.follow_children {
+                for facts in explicit {
+                    found.extend(self.processes.descendants(facts.tgid));
+                }
+            }
+            found.retain(|tgid| !known.contains(tgid));
+            found.sort_unstable();
+            found.dedup();
+            if found.is_empty() {
+                return Ok(children);
+            }
+            for tgid in found {
+                self.control.add_target(tgid)?;
+                self.live.add(tgid, &*self.processes);
+                children += 1;
+            }
+        }
+    }
+
+    /// Runs until the reader has ended, then ends the engine.
+    pub fn run(
+        mut self,
+        from_reader: &Receiver<Batch>,
+        recycle: &Sender<Vec<u8>>,
+        to_outputs: &SyncSender<Vec<Finished>>,
+        stop: &Arc<Stop>,
+    ) -> CoreReport {
+        let mut quiet = false;
+        self.hand_on(to_outputs);
+        loop {
+            if stop.is_requested() && !quiet {
+                quiet = true;
+                self.let_targets_go();
+                stop.quiet();
+            }
+            match from_reader.recv_timeout(WAIT) {
+                Ok(batch) => {
+                    for record in records(&batch.bytes) {
+                        self.take_record(record);
+                    }
+                    if let Some(watermark) = batch.watermark {
+                        self.take_time(watermark);
+                    }
+                    // The reader may have ended; its buffers end with it.
+                    let _ = recycle.send(batch.bytes);
+                    self.hand_on(to_outputs);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.keep_house();
+            if self.outputs_gone {
+                stop.request(Reason::Failure);
+            }
+            if !quiet && self.live.is_empty() {
+                stop.request(Reason::TargetsGone);
+            }
+        }
+        self.end(to_outputs)
+    }
+
+    fn take_record(&mut self, record: &[u8]) {
+        self.report.records += 1;
+        let peek = Peek::of(record);
+        if let Some(peek) = &peek
+            && peek.tgid != 0
+            && !self.known.contains(&peek.tgid)
+        {
+            let facts = self.find_facts(peek.tgid);
+            self.give_facts(facts);
+        }
+        self.feed(record);
+        match peek {
+            Some(Peek {
+                kind: kind::PROC_FORK,
+                orig_len,
+                tgid,
+                ..
+            }) if self.follow_children => {
+                if let Ok(child) = u32::try_from(orig_len) {
+                    self.live.add(child, &*self.processes);
+                    self.parents.insert(child, tgid);
+                }
+            }
+            // Its program is another one now, and its environment may be.
+            Some(Peek {
+                kind: kind::PROC_EXEC,
+                tgid,
+                ..
+            }) => self.refresh_facts(tgid),
+            Some(Peek {
+                kind: kind::PROC_EXIT,
+                tgid,
+                ..
+            }) => self.forget(tgid),
+            Some(_) | None => {}
+        }
+    }
+
+    fn feed(&mut self, record: &[u8]) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(record);
+        }
+        self.engine.handle_record(record);
+    }
+
+    /// From procfs; where the process has gone already, its parent's environment, which it had
+    /// unless it called exec.
+    fn find_facts(&self, tgid: u32) -> ProcessFacts {
+        let parent = self.parents.get(&tgid);
+        let mut facts = self
+            .processes
+            .facts(tgid)
+            .or_else(|| self.processes.facts(*parent?))
+            .unwrap_or_default();
+        facts.tgid = tgid;
+        facts
+    }
+
+    fn give_facts(&mut self, facts: ProcessFacts) {
+        self.known.insert(facts.tgid);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.process(&facts);
+        }
+        self.engine.handle_process(facts);
+    }
+
+    fn refresh_facts(&mut self, tgid: u32) {
+        if let Some(facts) = self.processes.facts(tgid) {
+            self.give_facts(ProcessFacts { tgid, ..facts });
+        }
+    }
+
+    fn forget(&mut self, tgid: u32) {
+        // The number may be given to another process, with other facts.
+        self.known.remove(&tgid);
+        self.parents.remove(&tgid);
+        self.live.remove(tgid);
+    }
+
+    /// Every record stamped before `watermark` has been handled.
+    fn take_time(&mut self, watermark: MonoNs) {
+        for tgid in self.live.take_gone(watermark) {
+            self.report.exits_missed += 1;
+            self.feed(&process_record(kind::PROC_EXIT, tgid, watermark));
+            self.forget(tgid);
+            // So that the number's next owner is not taken for it.
+            if let Err(e) = self.control.remove_target(tgid) {
+                tracing::debug!("process {tgid} was no target any more: {e:#}");
+            }
+        }
+        if self.engine.poll_timeout().is_some_and(|at| at <= watermark) {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.timeout(watermark);
+            }
+            self.engine.handle_timeout(watermark);
+        }
+    }
+
+    fn hand_on(&mut self, to_outputs: &SyncSender<Vec<Finished>>) {
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Session(span) => self.finish(span, Vec::new()),
+                Output::Scope { span, marks } => self.finish(span, marks),
+                Output::Mute { conn, epoch } => {
+                    if let Err(e) = self.control.mute(conn, epoch)
+                        && !std::mem::replace(&mut self.mute_failed, true)
+                    {
+                        tracing::warn!("a connection could not be muted, it costs on: {e:#}");
+                    }
+                }
+            }
+        }
+        if !self.finished.is_empty() {
+            let scopes = std::mem::take(&mut self.finished);
+            // The output thread ends only after us, unless it panicked.
+            self.outputs_gone |= to_outputs.send(scopes).is_err();
+        }
+    }
+
+    fn finish(&mut self, span: cirron_core::scope::Span, marks: Vec<cirron_core::scope::Mark>) {
+        self.finished.push(Finished {
+            span,
+            marks,
+            anchor: self.anchor,
+        });
+    }
+
+    fn keep_house(&mut self) {
+        if self.polled.elapsed() >= POLL_INTERVAL {
+            self.polled = Instant::now();
+            self.live.poll(clock::now(), &*self.processes);
+        }
+        if self.anchor_taken.elapsed() >= RESYNC_INTERVAL {
+            self.anchor_taken = Instant::now();
+            self.anchor = Anchor::take();
+            if let Some(recorder) = &mut self.recorder {
+                recorder.anchor(&self.anchor);
+            }
+        }
+    }
+
+    fn let_targets_go(&mut self) {
+        for tgid in self.live.tgids().collect::<Vec<_>>() {
+            if let Err(e) = self.control.remove_target(tgid) {
+                tracing::debug!("process {tgid} was no target any more: {e:#}");
+            }
+        }
+    }
+
+    fn end(mut self, to_outputs: &SyncSender<Vec<Finished>>) -> CoreReport {
+        self.report.counters = self
+            .control
+            .counters()
+            .inspect_err(|e| tracing::warn!("the kernel side's counters cannot be read: {e:#}"))
+            .ok();
+        let now = clock::now();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.shutdown(now);
+        }
+        self.engine.handle_shutdown(now);
+        self.hand_on(to_outputs);
+        self.report.engine = self.engine.stats();
+        self.report
+    }
+}

@@ -1,0 +1,132 @@
+//! The driver: three threads and the way they end.
+//!
+//! ```text
+//! ring -> reader --Batch--> core --Vec<Finished>--> outputs -> spool, stdout
+//!           ^----buffers----'|
+//!                            '--> Control: targets, mute
+//! ```
+//! Channels are bounded. When the outputs are slow the core waits, then the reader, then the ring
+//! fills and the kernel side counts what it drops: nothing is lost without a number.
+
+pub mod core;
+pub mod live;
+pub mod output;
+pub mod peek;
+pub mod reader;
+pub mod source;
+pub mod stop;
+pub mod summary;
+pub mod supervise;
+
+use std::sync::Arc;
+use std::sync::mpsc::{channel, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use self::core::{Core, CoreReport};
+use self::source::RecordSource;
+use self::stop::{Reason, Stop};
+use crate::output::outputs::Outputs;
+use crate::spool::sink::SpoolStats;
+
+/// Batches of records between reader and core.
+pub const BATCHES_IN_FLIGHT: usize = 8;
+
+/// Lists of scopes between core and outputs; each is what one batch of records gave.
+const LISTS_IN_FLIGHT: usize = 64;
+
+/// A capture that runs.
+#[derive(Debug)]
+pub struct Running {
+    stop: Arc<Stop>,
+    reader: JoinHandle<anyhow::Result<()>>,
+    core: JoinHandle<CoreReport>,
+    outputs: JoinHandle<SpoolStats>,
+}
+
+/// How a capture ended.
+#[derive(Debug)]
+pub struct Report {
+    /// Why.
+    pub reason: Option<Reason>,
+    /// The core thread's counts.
+    pub core: CoreReport,
+    /// The spool's counts.
+    pub spool: SpoolStats,
+    /// What went wrong.
+    pub failure: Option<anyhow::Error>,
+}
+
+/// Starts the threads.
+pub fn start(
+    core: Core,
+    source: Box<dyn RecordSource>,
+    outputs: Outputs,
+    flush_interval: Duration,
+) -> anyhow::Result<Running> {
+    let stop = Arc::new(Stop::default());
+    let (to_core, from_reader) = sync_channel(BATCHES_IN_FLIGHT);
+    let (recycle, recycled) = channel();
+    let (to_outputs, from_core) = sync_channel(LISTS_IN_FLIGHT);
+    let shared = Arc::clone(&stop);
+    let outputs = thread::Builder::new()
+        .name("cirron-output".into())
+        .spawn(move || output::run(outputs, &from_core, flush_interval, &shared))
+        .context("the output thread cannot be started")?;
+    let shared = Arc::clone(&stop);
+    let core = thread::Builder::new()
+        .name("cirron-core".into())
+        .spawn(move || core.run(&from_reader, &recycle, &to_outputs, &shared))
+        .context("the core thread cannot be started")?;
+    let shared = Arc::clone(&stop);
+    let reader = thread::Builder::new()
+        .name("cirron-reader".into())
+        .spawn(move || reader::run(source, &to_core, &recycled, &shared))
+        .context("the reader thread cannot be started")?;
+    Ok(Running {
+        stop,
+        reader,
+        core,
+        outputs,
+    })
+}
+
+impl Running {
+    /// To ask for its end.
+    pub fn stop(&self) -> Arc<Stop> {
+        Arc::clone(&self.stop)
+    }
+
+    /// Waits for the end.
+    pub fn join(self) -> Report {
+        let mut failure = None;
+        let mut fail = |e: anyhow::Error| {
+            failure.get_or_insert(e);
+        };
+        let panicked = |thread: &str| anyhow::anyhow!("the {thread} thread panicked; report it");
+        match self.reader.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => fail(e),
+            Err(_) => fail(panicked("reader")),
+        }
+        let core = self.core.join().unwrap_or_else(|_| {
+            fail(panicked("core"));
+            CoreReport::default()
+        });
+        let spool = self.outputs.join().unwrap_or_else(|_| {
+            fail(panicked("output"));
+            SpoolStats::default()
+        });
+        Report {
+            reason: self.stop.reason(),
+            core,
+            spool,
+            failure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

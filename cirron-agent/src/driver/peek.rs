@@ -1,0 +1,77 @@
+//! The few fields of a record that the shell itself looks at; decoding is the core's.
+
+use std::mem::offset_of;
+
+use cirron_common::record::HEADER_LEN;
+use cirron_common::{ABI_VERSION, RecordHeader};
+use cirron_core::time::MonoNs;
+
+/// Of a record's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peek {
+    /// One of `cirron_common::record::kind`.
+    pub kind: u8,
+    /// When.
+    pub ts: MonoNs,
+    /// Of a fork: the child.
+    pub orig_len: u64,
+    /// Process id.
+    pub tgid: u32,
+}
+
+impl Peek {
+    /// `None` where this is no record of our version; the core counts those.
+    pub fn of(record: &[u8]) -> Option<Peek> {
+        let header: &[u8; HEADER_LEN] = record.get(..HEADER_LEN)?.try_into().ok()?;
+        let u16_at = |at: usize| u16::from_ne_bytes([header[at], header[at + 1]]);
+        if u16_at(offset_of!(RecordHeader, abi)) != ABI_VERSION {
+            return None;
+        }
+        let u64_at = |at: usize| Some(u64::from_ne_bytes(header.get(at..at + 8)?.try_into().ok()?));
+        let tgid = offset_of!(RecordHeader, tgid);
+        Some(Peek {
+            kind: header[offset_of!(RecordHeader, kind)],
+            ts: MonoNs(u64_at(offset_of!(RecordHeader, ts_ns))?),
+            orig_len: u64_at(offset_of!(RecordHeader, orig_len))?,
+            tgid: u32::from_ne_bytes(header.get(tgid..tgid + 4)?.try_into().ok()?),
+        })
+    }
+}
+
+/// A record of ours about a process, as the kernel side would have written it: for an exit whose
+/// event was lost.
+pub fn process_record(kind: u8, tgid: u32, ts: MonoNs) -> Vec<u8> {
+    let mut record = vec![0; HEADER_LEN];
+    let mut put = |at: usize, bytes: &[u8]| record[at..at + bytes.len()].copy_from_slice(bytes);
+    put(offset_of!(RecordHeader, abi), &ABI_VERSION.to_ne_bytes());
+    put(offset_of!(RecordHeader, kind), &[kind]);
+    put(
+        offset_of!(RecordHeader, source),
+        &[cirron_common::record::source::PROCESS],
+    );
+    put(offset_of!(RecordHeader, ts_ns), &ts.0.to_ne_bytes());
+    put(offset_of!(RecordHeader, fd), &(-1i32).to_ne_bytes());
+    put(offset_of!(RecordHeader, tgid), &tgid.to_ne_bytes());
+    put(offset_of!(RecordHeader, tid), &tgid.to_ne_bytes());
+    record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cirron_common::record::kind;
+
+    #[test]
+    fn what_is_put_is_peeked_and_foreign_bytes_are_not() {
+        let record = process_record(kind::PROC_EXIT, 7, MonoNs(9));
+        let want = Peek {
+            kind: kind::PROC_EXIT,
+            ts: MonoNs(9),
+            orig_len: 0,
+            tgid: 7,
+        };
+        assert_eq!(Peek::of(&record), Some(want));
+        assert_eq!(Peek::of(&record[..HEADER_LEN - 1]), None);
+        assert_eq!(Peek::of(&[0xee; HEADER_LEN]), None);
+    }
+}

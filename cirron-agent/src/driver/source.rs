@@ -1,0 +1,60 @@
+//! The kernel side as the driver uses it: a trait, so that threads and shutdown are tested
+//! without rights.
+
+use std::time::Duration;
+
+use cirron_common::counters::COUNTERS;
+
+use crate::kernel::{Kernel, Reader};
+
+/// Sums of the kernel side's counters, by number.
+pub type Counters = [u64; COUNTERS as usize];
+
+/// Chooses what is captured; dropping it detaches.
+pub trait Control: Send {
+    /// Makes a process a target.
+    fn add_target(&mut self, tgid: u32) -> anyhow::Result<()>;
+    /// Ends that.
+    fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()>;
+    /// No more bytes of this connection.
+    fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()>;
+    /// What was captured, and what was lost and why.
+    fn counters(&self) -> anyhow::Result<Counters>;
+}
+
+/// Gives the records, on its own thread; see [`Reader::read`].
+pub trait RecordSource: Send {
+    /// Waits up to `timeout`, then appends what is there, up to `max_bytes`.
+    fn read(
+        &mut self,
+        timeout: Duration,
+        batch: &mut Vec<u8>,
+        max_bytes: usize,
+    ) -> anyhow::Result<usize>;
+}
+
+impl Control for Kernel {
+    fn add_target(&mut self, tgid: u32) -> anyhow::Result<()> {
+        Kernel::add_target(self, tgid)
+    }
+    fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
+        Kernel::remove_target(self, tgid)
+    }
+    fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()> {
+        Kernel::mute(self, conn, epoch)
+    }
+    fn counters(&self) -> anyhow::Result<Counters> {
+        Kernel::counters(self)
+    }
+}
+
+impl RecordSource for Reader {
+    fn read(
+        &mut self,
+        timeout: Duration,
+        batch: &mut Vec<u8>,
+        max_bytes: usize,
+    ) -> anyhow::Result<usize> {
+        Reader::read(self, timeout, batch, max_bytes)
+    }
+}

@@ -1,0 +1,210 @@
+//! The end in numbers: one honest line for people, and all counters for machines.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use cirron_common::Counter;
+use cirron_core::engine::EngineStats;
+use serde::Serialize;
+
+use super::Report;
+use super::stop::Reason;
+use crate::spool::sink::SpoolStats;
+
+/// Every counter of a capture, as `--summary-json` writes it.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// The agent's version.
+    pub version: &'static str,
+    /// Why it ended; null where the threads did not say.
+    pub reason: Option<Reason>,
+    /// Seconds from the attach to the end.
+    pub duration_s: f64,
+    /// What went wrong.
+    pub failure: Option<String>,
+    /// The spool's directory; null where none was written.
+    pub spool_path: Option<String>,
+    /// Records that came through the ring.
+    pub records_read: u64,
+    /// Exits that only procfs told.
+    pub exits_missed: u64,
+    /// The kernel side's counters by name; null where they could not be read.
+    pub kernel: Option<BTreeMap<&'static str, u64>>,
+    /// The engine's counters.
+    pub engine: BTreeMap<&'static str, u64>,
+    /// The spool's counters.
+    pub spool: SpoolStats,
+}
+
+impl Summary {
+    /// Of a report.
+    pub fn of(report: &Report, duration_s: f64, spool_path: Option<&Path>) -> Summary {
+        let kernel = report.core.counters.map(|counters| {
+            Counter::ALL
+                .iter()
+                .map(|c| (c.name(), counters[*c as usize]))
+                .collect()
+        });
+        Summary {
+            version: env!("CARGO_PKG_VERSION"),
+            reason: report.reason,
+            duration_s,
+            failure: report.failure.as_ref().map(|e| format!("{e:#}")),
+            spool_path: spool_path.map(|path| path.display().to_string()),
+            records_read: report.core.records,
+            exits_missed: report.core.exits_missed,
+            kernel,
+            engine: engine_counters(&report.core.engine),
+            spool: report.spool,
+        }
+    }
+
+    fn kernel(&self, counter: Counter) -> u64 {
+        self.kernel
+            .as_ref()
+            .and_then(|all| all.get(counter.name()))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    fn engine(&self, name: &str) -> u64 {
+        self.engine.get(name).copied().unwrap_or(0)
+    }
+
+    /// One line. What was lost is always said, what else went wrong where it did.
+    pub fn line(&self) -> String {
+        let mut out = format!(
+            "{} exchanges ({} requests served, {} calls made), {} LLM calls, {} output tokens",
+            self.engine("exchanges"),
+            self.engine("requests"),
+            self.engine("client_calls"),
+            self.engine("llm_calls"),
+            self.engine("output_tokens"),
+        );
+        if self.kernel.is_some() {
+            let dropped = self.kernel(Counter::RingFull) + self.kernel(Counter::EventsLost);
+            let lost = [
+                Counter::RingFullBytes,
+                Counter::FaultBytes,
+                Counter::OverLimitBytes,
+            ];
+            let lost: u64 = lost.into_iter().map(|counter| self.kernel(counter)).sum();
+            let _ = write!(out, "; {dropped} records dropped, {lost} bytes lost");
+        } else {
+            out.push_str("; records dropped and bytes lost are unknown");
+        }
+        let also = [
+            (
+                self.kernel(Counter::BypassBytes),
+                "bytes passed by uncaptured",
+            ),
+            (self.engine("partial"), "exchanges partial"),
+            (self.engine("opaque_connections"), "connections opaque"),
+            (self.engine("bad_records"), "records not understood"),
+            (
+                self.kernel(Counter::CompatCalls),
+                "32-bit calls not decoded",
+            ),
+            (
+                self.kernel(Counter::ConnMapFull),
+                "connections past the map",
+            ),
+            (self.kernel(Counter::TargetMapFull), "children past the map"),
+            (self.spool.batches_evicted, "batches evicted"),
+            (self.spool.batches_lost, "batches lost"),
+        ];
+        for (count, what) in also.into_iter().filter(|(count, _)| *count > 0) {
+            let _ = write!(out, ", {count} {what}");
+        }
+        if let Some(path) = &self.spool_path {
+            let _ = write!(out, "; {} batches in {path}", self.spool.batches_written);
+        }
+        out
+    }
+}
+
+/// By name. Destructured, so that a new counter must be noticed here.
+pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
+    let EngineStats {
+        exchanges,
+        requests,
+        client_calls,
+        llm_calls,
+        output_tokens,
+        partial,
+        lost_bytes,
+        connections,
+        opaque_connections,
+        bad_records,
+    } = *stats;
+    BTreeMap::from([
+        ("exchanges", exchanges),
+        ("requests", requests),
+        ("client_calls", client_calls),
+        ("llm_calls", llm_calls),
+        ("output_tokens", output_tokens),
+        ("partial", partial),
+        ("lost_bytes", lost_bytes),
+        ("connections", connections),
+        ("opaque_connections", opaque_connections),
+        ("bad_records", bad_records),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::core::CoreReport;
+
+    fn report() -> Report {
+        let engine = EngineStats {
+            exchanges: 3,
+            requests: 2,
+            client_calls: 1,
+            ..EngineStats::default()
+        };
+        let mut counters = [0; cirron_common::counters::COUNTERS as usize];
+        counters[Counter::RingFull as usize] = 4;
+        counters[Counter::EventsLost as usize] = 1;
+        counters[Counter::FaultBytes as usize] = 10;
+        counters[Counter::OverLimitBytes as usize] = 7;
+        let core = CoreReport {
+            engine,
+            counters: Some(counters),
+            ..CoreReport::default()
+        };
+        let spool = SpoolStats {
+            batches_lost: 2,
+            ..SpoolStats::default()
+        };
+        Report {
+            reason: Some(Reason::Signal),
+            core,
+            spool,
+            failure: None,
+        }
+    }
+
+    #[test]
+    fn the_line_says_what_was_lost_and_only_then_what_else_went_wrong() {
+        let line = Summary::of(&report(), 1.0, Some(Path::new("x/spool"))).line();
+        assert_eq!(
+            line,
+            "3 exchanges (2 requests served, 1 calls made), 0 LLM calls, 0 output tokens; \
+             5 records dropped, 17 bytes lost, 2 batches lost; 0 batches in x/spool"
+        );
+    }
+
+    #[test]
+    fn counters_that_could_not_be_read_are_not_zero() {
+        let mut report = report();
+        report.core.counters = None;
+        let summary = Summary::of(&report, 1.0, None);
+        assert!(summary.line().contains("unknown"));
+        let json = serde_json::to_value(&summary).unwrap_or_default();
+        assert_eq!(json["kernel"], serde_json::Value::Null);
+        assert_eq!(json["reason"], "signal");
+        assert_eq!(json["engine"]["requests"], 2);
+    }
+}

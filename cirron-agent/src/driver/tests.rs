@@ -1,0 +1,428 @@
+//! The threads together, over a kernel side and a process table of our own.
+#![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests")]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use cirron_common::Counter;
+use cirron_common::record::kind;
+use cirron_core::engine::{EngineConfig, ProcessFacts};
+use cirron_core::id::SequentialIds;
+use cirron_core::time::MonoNs;
+
+use super::core::Core;
+use super::peek::process_record;
+use super::source::{Control, Counters, RecordSource};
+use super::stop::Reason;
+use super::*;
+use crate::clock;
+use crate::discovery::{Identity, Processes};
+use crate::record::Input;
+use crate::record::reader::RecordingReader;
+use crate::record::writer::Recorder;
+
+/// What the fakes share with the test.
+#[derive(Default)]
+struct State {
+    ring: VecDeque<Vec<u8>>,
+    targets: BTreeSet<u32>,
+    processes: BTreeMap<u32, ProcessFacts>,
+    children: BTreeMap<u32, Vec<u32>>,
+    /// Appears among the children of its key only once that is a target.
+    late_children: BTreeMap<u32, u32>,
+    fail_reads: bool,
+    detached: bool,
+    /// Records put when the targets are let go: what was still on its way.
+    parting: Vec<Vec<u8>>,
+}
+
+#[derive(Clone, Default)]
+struct World(Arc<Mutex<State>>);
+
+impl World {
+    fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut self.0.lock().unwrap())
+    }
+    fn process(&self, tgid: u32) -> ProcessFacts {
+        let facts = ProcessFacts {
+            tgid,
+            explicit: false,
+            env: [("RANK".to_owned(), tgid.to_string())].into(),
+            exe: Some("server".into()),
+        };
+        self.with(|s| s.processes.insert(tgid, facts.clone()));
+        facts
+    }
+    fn put(&self, record: Vec<u8>) {
+        self.with(|s| s.ring.push_back(record));
+    }
+}
+
+impl Control for World {
+    fn add_target(&mut self, tgid: u32) -> anyhow::Result<()> {
+        self.with(|s| {
+            s.targets.insert(tgid);
+            if let Some(child) = s.late_children.remove(&tgid) {
+                s.children.entry(tgid).or_default().push(child);
+            }
+        });
+        Ok(())
+    }
+    fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
+        self.with(|s| {
+            s.targets.remove(&tgid);
+            let parting = std::mem::take(&mut s.parting);
+            s.ring.extend(parting);
+        });
+        Ok(())
+    }
+    fn mute(&mut self, _conn: u64, _epoch: u64) -> anyhow::Result<()> {
+        Ok(())
+    }
+    fn counters(&self) -> anyhow::Result<Counters> {
+        assert!(
+            self.with(|s| s.ring.is_empty()),
+            "counted before the ring was empty"
+        );
+        let mut counters = [0; cirron_common::counters::COUNTERS as usize];
+        counters[Counter::RingFull as usize] = 3;
+        Ok(counters)
+    }
+}
+
+/// Dropped with the core: detaches.
+struct Attached(World);
+
+impl Control for Attached {
+    fn add_target(&mut self, tgid: u32) -> anyhow::Result<()> {
+        self.0.add_target(tgid)
+    }
+    fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
+        self.0.remove_target(tgid)
+    }
+    fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()> {
+        self.0.mute(conn, epoch)
+    }
+    fn counters(&self) -> anyhow::Result<Counters> {
+        self.0.counters()
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.0.with(|s| s.detached = true);
+    }
+}
+
+impl RecordSource for World {
+    fn read(
+        &mut self,
+        timeout: Duration,
+        batch: &mut Vec<u8>,
+        max_bytes: usize,
+    ) -> anyhow::Result<usize> {
+        if self.with(|s| s.ring.is_empty()) {
+            std::thread::sleep(timeout.min(Duration::from_millis(2)));
+        }
+        self.with(|s| {
+            anyhow::ensure!(!s.fail_reads, "broken ring");
+            let mut count = 0;
+            while batch.len() < max_bytes
+                && let Some(record) = s.ring.pop_front()
+            {
+                batch.extend((record.len() as u32).to_ne_bytes());
+                batch.extend(&record);
+                batch.resize(batch.len().next_multiple_of(8), 0);
+                count += 1;
+            }
+            Ok(count)
+        })
+    }
+}
+
+impl Processes for World {
+    fn identify(&self, tgid: u32) -> Option<Identity> {
+        self.with(|s| {
+            s.processes.contains_key(&tgid).then_some(Identity {
+                tgid,
+                start_ticks: 1,
+            })
+        })
+    }
+    fn is_alive(&self, identity: &Identity) -> bool {
+        self.with(|s| s.processes.contains_key(&identity.tgid))
+    }
+    fn facts(&self, tgid: u32) -> Option<ProcessFacts> {
+        self.with(|s| s.processes.get(&tgid).cloned())
+    }
+    fn name(&self, _tgid: u32) -> Option<String> {
+        None
+    }
+    fn descendants(&self, tgid: u32) -> Vec<u32> {
+        let mut found = Vec::new();
+        let mut next = vec![tgid];
+        while let Some(parent) = next.pop() {
+            let children = self.with(|s| s.children.get(&parent).cloned().unwrap_or_default());
+            found.extend(&children);
+            next.extend(children);
+        }
+        found
+    }
+}
+
+/// A recording that can be read while it is written.
+#[derive(Clone, Default)]
+struct Tape(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Tape {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Tape {
+    fn inputs(&self) -> Vec<Input> {
+        let bytes = self.0.lock().unwrap().clone();
+        let mut reader = RecordingReader::new(&bytes[..]).unwrap();
+        std::iter::from_fn(|| reader.next_input().unwrap()).collect()
+    }
+}
+
+fn core(world: &World, follow_children: bool) -> (Core, Tape) {
+    let tape = Tape::default();
+    let core = Core::new(
+        EngineConfig::default(),
+        Box::new(SequentialIds::default()),
+        Box::new(Attached(world.clone())),
+        Box::new(world.clone()),
+        follow_children,
+        Some(Recorder::new(Box::new(tape.clone())).unwrap()),
+    );
+    (core, tape)
+}
+
+fn begin(world: &World, core: Core) -> Running {
+    start(
+        core,
+        Box::new(world.clone()),
+        Outputs::default(),
+        Duration::from_millis(10),
+    )
+    .unwrap()
+}
+
+fn fork(parent: u32, child: u32) -> Vec<u8> {
+    let mut record = process_record(kind::PROC_FORK, parent, clock::now());
+    let at = std::mem::offset_of!(cirron_common::RecordHeader, orig_len);
+    record[at..at + 8].copy_from_slice(&u64::from(child).to_ne_bytes());
+    record
+}
+
+fn exit(tgid: u32) -> Vec<u8> {
+    process_record(kind::PROC_EXIT, tgid, clock::now())
+}
+
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !condition() {
+        assert!(
+            since.elapsed() < Duration::from_secs(10),
+            "waited for: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Facts given to the engine, and records, in order: `F7` and `R7`.
+fn order(tape: &Tape) -> Vec<String> {
+    tape.inputs()
+        .iter()
+        .filter_map(|input| match input {
+            Input::Process(facts) => Some(format!("F{}", facts.tgid)),
+            Input::Record(r) => Some(format!("R{}", peek::Peek::of(r).unwrap().tgid)),
+            Input::Config(_) | Input::Anchor(_) | Input::Timeout(_) | Input::Shutdown(_) => None,
+        })
+        .collect()
+}
+
+#[test]
+fn it_ends_by_itself_when_its_last_target_does() {
+    let world = World::default();
+    let facts = world.process(7);
+    let (mut core, tape) = core(&world, true);
+    assert_eq!(core.attach(&[facts]).unwrap(), 0);
+    let running = begin(&world, core);
+    world.put(fork(7, 8));
+    world.put(exit(7));
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(!running.stop().is_requested(), "its child still lives");
+    world.process(8);
+    world.put(exit(8));
+    let report = running.join();
+    assert_eq!(report.reason, Some(Reason::TargetsGone));
+    assert!(report.failure.is_none());
+    assert_eq!(report.core.records, 3);
+    assert_eq!(report.core.counters.unwrap()[Counter::RingFull as usize], 3);
+    assert!(world.with(|s| s.detached));
+    assert!(matches!(tape.inputs().last(), Some(Input::Shutdown(_))));
+}
+
+#[test]
+fn without_children_a_fork_keeps_nothing_alive() {
+    let world = World::default();
+    let facts = world.process(7);
+    world.with(|s| s.children.insert(7, vec![9]));
+    let (mut core, _) = core(&world, false);
+    assert_eq!(core.attach(&[facts]).unwrap(), 0);
+    let running = begin(&world, core);
+    world.put(fork(7, 8));
+    world.put(exit(7));
+    assert_eq!(running.join().reason, Some(Reason::TargetsGone));
+}
+
+#[test]
+fn children_are_found_until_there_are_no_new_ones() {
+    let world = World::default();
+    let facts = world.process(7);
+    world.with(|s| {
+        s.children.insert(7, vec![8]);
+        s.late_children.insert(8, 9);
+        s.late_children.insert(9, 10);
+    });
+    let (mut core, _) = core(&world, true);
+    assert_eq!(core.attach(&[facts]).unwrap(), 3);
+    assert_eq!(world.with(|s| s.targets.clone()), [7, 8, 9, 10].into());
+}
+
+#[test]
+fn the_engine_has_a_process_s_facts_before_its_first_record_and_again_after_exec_or_reuse() {
+    let world = World::default();
+    let facts = world.process(7);
+    world.process(8);
+    let (mut core, tape) = core(&world, true);
+    core.attach(&[facts]).unwrap();
+    let running = begin(&world, core);
+    world.put(fork(7, 8));
+    world.put(process_record(kind::DATA, 8, clock::now()));
+    world.put(process_record(kind::PROC_EXEC, 8, clock::now()));
+    world.put(exit(8));
+    world.put(process_record(kind::DATA, 8, clock::now()));
+    world.put(exit(7));
+    running.join();
+    assert_eq!(
+        order(&tape),
+        ["F7", "R7", "F8", "R8", "R8", "F8", "R8", "F8", "R8", "R7"]
+    );
+}
+
+#[test]
+fn a_child_that_is_gone_before_it_is_looked_at_has_its_parent_s_environment() {
+    let world = World::default();
+    let facts = world.process(7);
+    let (mut core, tape) = core(&world, true);
+    core.attach(&[facts]).unwrap();
+    let running = begin(&world, core);
+    world.put(fork(7, 8));
+    world.put(process_record(kind::DATA, 8, clock::now()));
+    world.put(exit(8));
+    world.put(exit(7));
+    running.join();
+    let given = tape.inputs().into_iter().find_map(|input| match input {
+        Input::Process(facts) if facts.tgid == 8 => Some(facts),
+        _ => None,
+    });
+    assert_eq!(
+        given.unwrap().env.get("RANK").map(String::as_str),
+        Some("7")
+    );
+}
+
+#[test]
+fn an_exit_whose_event_was_lost_is_noticed_all_the_same() {
+    let world = World::default();
+    let facts = world.process(7);
+    let (mut core, tape) = core(&world, true);
+    core.attach(&[facts]).unwrap();
+    let running = begin(&world, core);
+    world.with(|s| s.processes.clear());
+    let report = running.join();
+    assert_eq!(report.reason, Some(Reason::TargetsGone));
+    assert_eq!(report.core.exits_missed, 1);
+    assert_eq!(
+        report.core.records, 0,
+        "the record that stands in for it is not the ring's"
+    );
+    assert_eq!(order(&tape), ["F7", "R7"]);
+    assert!(world.with(|s| s.targets.is_empty()));
+}
+
+#[test]
+fn asked_to_stop_it_reads_what_was_still_on_its_way() {
+    let world = World::default();
+    let facts = world.process(7);
+    let parting = (0..50_000)
+        .map(|_| process_record(kind::DATA, 7, clock::now()))
+        .collect();
+    world.with(|s| s.parting = parting);
+    let (mut core, _) = core(&world, true);
+    core.attach(&[facts]).unwrap();
+    let running = begin(&world, core);
+    running.stop().request(Reason::Signal);
+    let report = running.join();
+    assert_eq!(report.reason, Some(Reason::Signal));
+    assert_eq!(report.core.records, 50_000);
+}
+
+#[test]
+fn forced_it_ends_at_once_and_still_ends_the_engine() {
+    let world = World::default();
+    let facts = world.process(7);
+    let (mut core, tape) = core(&world, true);
+    core.attach(&[facts]).unwrap();
+    let running = begin(&world, core);
+    running.stop().request(Reason::Signal);
+    running.stop().force();
+    running.join();
+    assert!(matches!(tape.inputs().last(), Some(Input::Shutdown(_))));
+}
+
+#[test]
+fn a_ring_that_cannot_be_read_ends_the_capture_and_is_a_failure() {
+    let world = World::default();
+    let facts = world.process(7);
+    world.with(|s| s.fail_reads = true);
+    let (mut core, _) = core(&world, true);
+    core.attach(&[facts]).unwrap();
+    let report = begin(&world, core).join();
+    assert_eq!(report.reason, Some(Reason::Failure));
+    assert!(format!("{:#}", report.failure.unwrap()).contains("broken ring"));
+}
+
+#[test]
+fn time_never_runs_ahead_of_what_was_read() {
+    let world = World::default();
+    let facts = world.process(7);
+    let (mut core, tape) = core(&world, true);
+    core.attach(&[facts]).unwrap();
+    let running = begin(&world, core);
+    for _ in 0..200 {
+        world.put(process_record(kind::DATA, 7, clock::now()));
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    world.put(exit(7));
+    wait_until("the end", || running.stop().is_requested());
+    running.join();
+    let mut time = MonoNs(0);
+    for input in tape.inputs() {
+        match input {
+            Input::Timeout(now) => time = time.max(now),
+            Input::Record(record) => assert!(peek::Peek::of(&record).unwrap().ts >= time),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,172 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::{Arc, Mutex};
+
+use super::reader::{ReadError, RecordingReader};
+use super::writer::Recorder;
+use super::*;
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn inputs() -> Vec<Input> {
+    let facts = ProcessFacts {
+        tgid: 7,
+        explicit: true,
+        env: [("RANK".to_owned(), "3".to_owned())].into(),
+        exe: Some("uvicorn".into()),
+    };
+    vec![
+        Input::Config(ConfigEntry { chunk_timing: true }),
+        Input::Anchor(Anchor {
+            mono: MonoNs(1),
+            wall_ns: u64::MAX,
+        }),
+        Input::Process(facts),
+        Input::Record(vec![0, 1, 2, 255]),
+        Input::Record(Vec::new()),
+        Input::Timeout(MonoNs(9)),
+        Input::Shutdown(MonoNs(10)),
+    ]
+}
+
+fn recorded() -> Vec<u8> {
+    let shared = Shared::default();
+    let mut recorder = Recorder::new(Box::new(shared.clone())).unwrap();
+    for input in inputs() {
+        match input {
+            Input::Config(entry) => recorder.config(&entry.into()),
+            Input::Anchor(anchor) => recorder.anchor(&anchor),
+            Input::Process(facts) => recorder.process(&facts),
+            Input::Record(record) => recorder.record(&record),
+            Input::Timeout(now) => recorder.timeout(now),
+            Input::Shutdown(now) => recorder.shutdown(now),
+        }
+    }
+    shared.0.lock().unwrap().clone()
+}
+
+fn read(bytes: &[u8]) -> (Vec<Input>, Option<ReadError>) {
+    let mut reader = match RecordingReader::new(bytes) {
+        Ok(reader) => reader,
+        Err(e) => return (Vec::new(), Some(e)),
+    };
+    let mut got = Vec::new();
+    loop {
+        match reader.next_input() {
+            Ok(Some(input)) => got.push(input),
+            Ok(None) => return (got, None),
+            Err(e) => return (got, Some(e)),
+        }
+    }
+}
+
+#[test]
+fn what_is_read_is_what_was_written() {
+    let (got, error) = read(&recorded());
+    assert!(error.is_none());
+    assert_eq!(got, inputs());
+}
+
+#[test]
+fn cut_anywhere_everything_before_the_cut_is_read_and_the_cut_is_named() {
+    let bytes = recorded();
+    let want = inputs();
+    let mut whole = 0;
+    for cut in 0..bytes.len() {
+        let (got, error) = read(&bytes[..cut]);
+        assert_eq!(got, want[..got.len()], "cut at {cut}");
+        match error {
+            None => whole += 1,
+            Some(ReadError::NotARecording) => assert!(cut < HEAD_LEN),
+            Some(ReadError::Truncated { entry, .. }) => assert_eq!(entry, got.len() as u64),
+            Some(other) => panic!("cut at {cut}: {other}"),
+        }
+    }
+    // Only a cut between two entries looks like an end.
+    assert_eq!(whole, want.len());
+}
+
+#[test]
+fn damage_is_an_error_and_never_a_huge_allocation() {
+    let bytes = recorded();
+    for at in 0..bytes.len() {
+        for value in [0, 0x7f, 0xff] {
+            let mut bad = bytes.clone();
+            bad[at] = value;
+            let (got, _) = read(&bad);
+            assert!(got.len() <= inputs().len());
+        }
+    }
+    let mut bad = bytes[..HEAD_LEN].to_vec();
+    bad.extend([kind::RECORD, 0xff, 0xff, 0xff, 0xff]);
+    assert!(matches!(read(&bad).1, Some(ReadError::Damaged { .. })));
+    bad[HEAD_LEN] = 99;
+    bad[HEAD_LEN + 1..].fill(0);
+    assert!(matches!(read(&bad).1, Some(ReadError::Damaged { .. })));
+}
+
+#[test]
+fn other_versions_are_refused_by_name() {
+    for at in [16, 18, 20] {
+        let mut bad = recorded();
+        bad[at] ^= 0x40;
+        assert!(
+            matches!(read(&bad).1, Some(ReadError::OtherVersion { .. })),
+            "byte {at}"
+        );
+    }
+    assert!(matches!(read(b"{}").1, Some(ReadError::NotARecording)));
+}
+
+#[test]
+fn only_its_owner_may_read_a_recording_even_over_an_older_file() {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = tmp.path().join("r");
+    std::fs::write(&path, "old, longer than a head of a recording is").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    Recorder::create(&path, None).unwrap().shutdown(MonoNs(1));
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert_eq!(
+        read(&std::fs::read(&path).unwrap()).0,
+        [Input::Shutdown(MonoNs(1))]
+    );
+}
+
+#[test]
+fn a_full_disk_ends_the_recording_and_not_the_caller() {
+    struct Full(usize);
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let n = bytes.len().min(self.0);
+            self.0 -= n;
+            if n == 0 {
+                Err(io::ErrorKind::StorageFull.into())
+            } else {
+                Ok(n)
+            }
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut recorder = Recorder::new(Box::new(Full(1_000))).unwrap();
+    for _ in 0..100 {
+        recorder.record(&[0; 100_000]);
+    }
+    recorder.shutdown(MonoNs(1));
+}

@@ -1,0 +1,24 @@
+//! The spool: batches of spans and marks as the Cirron SDK writes them, and reading them back.
+//!
+//! [`json`] is the shape of one span and one mark, [`batch`] collects them, [`dir`] puts a batch
+//! on disk and keeps the directory under its cap, [`sink`] decides when and what again after a
+//! loss, [`read`] reads a spool as the SDK's readers do. The format is the SDK's public one
+//! (`docs/spool-format.md` of cirron-sdk, version 1).
+
+pub mod batch;
+pub mod dir;
+pub mod json;
+pub mod read;
+pub mod sink;
+pub mod stamp;
+#[cfg(test)]
+pub mod testing;
+
+/// `schema_version` of a batch.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Bytes that the directory may hold, the SDK's `DEFAULT_SPOOL_MAX_BYTES`.
+pub const DEFAULT_MAX_BYTES: u64 = 1_000_000_000;
+
+/// Seconds between flushes, the SDK's `DEFAULT_INTERVAL_SEC`.
+pub const DEFAULT_FLUSH_INTERVAL_S: f64 = 1.0;

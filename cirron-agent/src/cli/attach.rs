@@ -15,10 +15,10 @@ use super::{Failed, say};
 use crate::discovery::facts::{base_name, wanted};
 use crate::discovery::owner::Owner;
 use crate::discovery::{Procfs, facts, short_name};
+use crate::driver;
 use crate::driver::core::Core;
 use crate::driver::summary::Summary;
-use crate::driver::supervise::supervise;
-use crate::driver::{self};
+use crate::driver::supervise::{Supervisor, restore_signals};
 use crate::ids::Uuid4Ids;
 use crate::kernel::{Kernel, Reader};
 use crate::output::outputs::Outputs;
@@ -82,6 +82,7 @@ pub fn run(command: &[OsString], capture: &Capture) -> Result<Exit, Failed> {
     session.capture(i32::try_from(pid).ok().and_then(Pid::from_raw))?;
     if !started.has_ended() {
         // A second Ctrl-C or --duration ended the capture; the command goes on without us.
+        restore_signals();
         say(&format!("pid {pid} still runs, and is waited for"));
     }
     Ok(started.exit(&name)?)
@@ -120,6 +121,7 @@ fn named(pid: u32) -> String {
 /// Everything that is needed to capture, opened.
 struct Session<'a> {
     capture: &'a Capture,
+    supervisor: Supervisor,
     core: Core,
     reader: Reader,
     outputs: Outputs,
@@ -147,6 +149,7 @@ impl<'a> Session<'a> {
                     .with_context(|| format!("the recording {} cannot be made", path.display()))
             })
             .transpose()?;
+        let supervisor = Supervisor::new()?;
         let core = Core::new(
             capture.engine.clone(),
             Box::new(Uuid4Ids),
@@ -157,6 +160,7 @@ impl<'a> Session<'a> {
         );
         Ok(Session {
             capture,
+            supervisor,
             core,
             reader,
             outputs,
@@ -181,6 +185,7 @@ impl<'a> Session<'a> {
     fn capture(self, command: Option<Pid>) -> anyhow::Result<()> {
         let Session {
             capture,
+            supervisor,
             core,
             reader,
             outputs,
@@ -192,7 +197,8 @@ impl<'a> Session<'a> {
             outputs,
             capture.outputs.flush_interval,
         )?;
-        let report = supervise(running, capture.duration, command)?
+        let report = supervisor
+            .watch(running, capture.duration, command)?
             .context("the threads did not end; what they held is lost")?;
         let spool_dir = capture.outputs.spool_dir.as_deref();
         let summary = Summary::of(&report, began.elapsed().as_secs_f64(), spool_dir);

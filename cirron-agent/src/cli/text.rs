@@ -67,7 +67,7 @@ under sudo it runs as root. The agent ends when the command and its children hav
 command's exit code. Signals are handed on to the command: Ctrl-C ends the command, and the agent
 after it; a second one ends the capture.
 
-Example: sudo cirron-agent run --output-dir /var/tmp/cirron -- uvicorn app:app --port 8000";
+Example: sudo cirron-agent run --output-dir out -- uvicorn app:app --port 8000";
 
 /// Below `replay --help`.
 pub const REPLAY_AFTER_HELP: &str = "\

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{self, SignalKind, signal};
 
 use super::stop::Reason;
 use super::{Report, Running};
@@ -14,29 +15,55 @@ use super::{Report, Running};
 /// After the second signal, how long the threads may still take.
 const FORCE_LIMIT: Duration = Duration::from_secs(3);
 
-/// Waits for the end; `None` where the threads did not end after a second signal.
-pub fn supervise(
-    running: Running,
-    duration: Option<Duration>,
-    command: Option<Pid>,
-) -> anyhow::Result<Option<Report>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let report = runtime.block_on(watch(running, duration, command))?;
-    // A thread that hangs must not keep us.
-    runtime.shutdown_background();
-    Ok(report)
+/// Listens for signals from the moment it is made.
+pub struct Supervisor {
+    runtime: Runtime,
+    signals: Signals,
+}
+
+struct Signals {
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
+    hangup: unix::Signal,
+}
+
+impl Supervisor {
+    /// From here on a signal no longer ends the process by itself.
+    pub fn new() -> anyhow::Result<Supervisor> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let guard = runtime.enter();
+        let signals = Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        };
+        drop(guard);
+        Ok(Supervisor { runtime, signals })
+    }
+
+    /// Waits for the end; `None` where the threads did not end after a second signal.
+    pub fn watch(
+        self,
+        running: Running,
+        duration: Option<Duration>,
+        command: Option<Pid>,
+    ) -> anyhow::Result<Option<Report>> {
+        let Supervisor { runtime, signals } = self;
+        let report = runtime.block_on(watch(running, signals, duration, command));
+        // A thread that hangs must not keep us.
+        runtime.shutdown_background();
+        report
+    }
 }
 
 async fn watch(
     running: Running,
+    mut signals: Signals,
     duration: Option<Duration>,
     command: Option<Pid>,
 ) -> anyhow::Result<Option<Report>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
     let stop = running.stop();
     let (tell, mut done) = tokio::sync::oneshot::channel();
     std::thread::Builder::new()
@@ -45,40 +72,53 @@ async fn watch(
             // Nobody may listen any more after a forced end.
             let _ = tell.send(running.join());
         })?;
-    // `sleep` needs a length; a year is as good as none.
-    let length = duration.unwrap_or(Duration::from_secs(365 * 24 * 3600));
-    let over = tokio::time::sleep(length);
+    let over = async {
+        match duration {
+            Some(duration) => tokio::time::sleep(duration).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::pin!(over);
-    let mut signals = 0u32;
-    let mut over_seen = false;
+    let mut is_over = false;
+    let mut forwarded = false;
     loop {
         let (name, number) = tokio::select! {
             report = &mut done => return Ok(report.ok()),
-            () = &mut over, if !over_seen => {
-                over_seen = true;
+            () = &mut over, if !is_over => {
+                is_over = true;
                 stop.request(Reason::Duration);
                 continue;
             }
-            _ = interrupt.recv() => ("SIGINT", Signal::INT),
-            _ = terminate.recv() => ("SIGTERM", Signal::TERM),
-            _ = hangup.recv() => ("SIGHUP", Signal::HUP),
+            _ = signals.interrupt.recv() => ("SIGINT", Signal::INT),
+            _ = signals.terminate.recv() => ("SIGTERM", Signal::TERM),
+            _ = signals.hangup.recv() => ("SIGHUP", Signal::HUP),
         };
-        signals += 1;
-        if let Some(pid) = command.filter(|_| signals == 1 && !stop.is_requested()) {
-            tracing::info!("{name}: the command's; once more ends the capture");
-            forward(pid, number);
-            continue;
-        }
         if stop.is_requested() {
-            eprintln!("cirron-agent: {name} again: leaving what is still in the ring");
+            crate::cli::say(&format!(
+                "{name} while ending: leaving what is still in the ring"
+            ));
             stop.force();
             return Ok(tokio::time::timeout(FORCE_LIMIT, done)
                 .await
                 .ok()
                 .and_then(Result::ok));
         }
+        if let Some(pid) = command.filter(|_| !forwarded) {
+            forwarded = true;
+            tracing::info!("{name} is the command's; once more ends the capture");
+            forward(pid, number);
+            continue;
+        }
         tracing::info!("{name}: ending");
         stop.request(Reason::Signal);
+    }
+}
+
+/// Gives signals back their ordinary effect, once there is nothing left to save.
+pub fn restore_signals() {
+    for number in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: sets the default action of a valid signal; no handler of ours is involved.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
     }
 }
 

@@ -110,7 +110,15 @@ mod tests {
             .env("CIRRON_RUN_ID", "theirs")
             .spawn()
             .unwrap();
-        let facts = facts(child.id()).unwrap();
+        // The kernel wakes us before it has written down where the new environment is.
+        let mut facts = facts(child.id()).unwrap();
+        for _ in 0..200 {
+            if !facts.env.is_empty() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            facts = super::facts(child.id()).unwrap();
+        }
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(

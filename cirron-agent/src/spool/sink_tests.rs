@@ -139,3 +139,69 @@ fn a_write_that_fails_costs_its_batch_but_no_root_and_no_close() {
     assert_eq!(spool.spans[&id(4).to_string()].end_ns, Some(1_000_000_005));
     assert_eq!(spool.spans[&id(1).to_string()].end_ns, None);
 }
+
+/// A file system of 32 KiB; gone when dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None` without the right to mount.
+    fn mount() -> Option<SmallDisk> {
+        let dir = tempfile::tempdir().unwrap();
+        let made = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=32k", "tmpfs"])
+            .arg(dir.path())
+            .stderr(std::process::Stdio::null())
+            .status();
+        made.is_ok_and(|status| status.success())
+            .then_some(SmallDisk(dir))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg(self.0.path())
+            .status();
+    }
+}
+
+#[test]
+fn a_full_disk_costs_batches_and_leaves_no_half_of_one() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let path = disk.0.path().join("spool");
+    let mut sink = sink(&path, 1 << 20);
+    accept(&mut sink, span(1, None, 0, None));
+    for _ in 0..20 {
+        for n in 2..40 {
+            accept(&mut sink, span(n, Some(1), 0, Some(1)));
+        }
+        sink.flush();
+    }
+    let stats = sink.stats();
+    assert!(
+        stats.batches_lost > 0 && stats.batches_written > 0,
+        "{stats:?}"
+    );
+    assert_eq!(stats.batches_lost + stats.batches_written, 20);
+    assert_eq!(stats.spans_lost, stats.batches_lost * 38);
+    let spool = read_spool(&path).unwrap();
+    assert_eq!(
+        (spool.batches as u64, spool.unreadable),
+        (stats.batches_written, 0)
+    );
+    assert!(
+        fs::read_dir(&path)
+            .unwrap()
+            .all(|e| e.unwrap().path().extension().unwrap() == "json")
+    );
+    // Once there is room again, everything goes on.
+    for entry in fs::read_dir(&path).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    accept(&mut sink, span(50, Some(1), 0, Some(1)));
+    sink.flush();
+    assert_eq!(orphans(&path), Vec::<String>::new());
+    assert_eq!(sink.stats().batches_lost, stats.batches_lost);
+}

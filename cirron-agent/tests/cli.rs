@@ -1,0 +1,129 @@
+//! The program from outside, as far as it goes without rights: exit codes and what it says.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn agent(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cirron-agent"))
+        .args(args)
+        .current_dir(dir)
+        .env_remove("CIRRON_OUTPUT_DIR")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_wrong_command_line_is_2() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [
+        &[][..],
+        &["--pid", "x"],
+        &["--pid", "0"],
+        &["--no-children"],
+        &["--pid", "1", "--duration", "soon"],
+        &["--pid", "1", "run", "--", "true"],
+        &["--nonsense"],
+    ] {
+        let output = agent(dir.path(), args);
+        assert_eq!(code(&output), 2, "{args:?}: {}", err(&output));
+    }
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "no file is made"
+    );
+}
+
+#[test]
+fn help_and_version_are_0() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [&["--help"][..], &["-h"], &["--version"], &["run", "--help"]] {
+        let output = agent(dir.path(), args);
+        assert_eq!(code(&output), 0);
+        assert!(!output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_process_that_is_not_there_is_named_with_its_fix_and_makes_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = agent(dir.path(), &["--pid", "4194305,4194306", "--record", "r"]);
+    // 3 where this machine or user could not attach to anything.
+    assert!([3, 4].contains(&code(&output)), "{}", err(&output));
+    for pid in ["4194305", "4194306"] {
+        let want = format!("process {pid}: no such process\n      fix: ");
+        assert!(err(&output).contains(&want), "{}", err(&output));
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn doctor_prints_every_check_and_attaches_to_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = agent(dir.path(), &["doctor", "--pid", "4194305"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!([3, 4].contains(&code(&output)), "{text}");
+    for check in [
+        "x86_64",
+        "kernel 5.8",
+        "BTF",
+        "lockdown",
+        "pid namespace",
+        "ring buffer",
+    ] {
+        assert!(text.contains(check), "{check}: {text}");
+    }
+    assert!(text.contains("MISSING  process 4194305"), "{text}");
+}
+
+#[test]
+fn what_is_no_recording_is_refused_with_1() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join("x"),
+        "not a recording, though longer than a head",
+    )
+    .unwrap();
+    let output = agent(dir.path(), &["replay", "x"]);
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("not a recording"), "{}", err(&output));
+    assert_eq!(code(&agent(dir.path(), &["replay", "missing"])), 1);
+}
+
+#[test]
+fn a_tree_is_drawn_and_a_reader_that_goes_away_is_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(code(&agent(dir.path(), &["tree"])), 1);
+    let spool = dir.path().join(".cirron/spool");
+    std::fs::create_dir_all(&spool).unwrap();
+    let span = r#"{"id":"a","name":"cirron.session","parent_id":null,"index":null,"start_ns":1,"end_ns":null}"#;
+    let batch = format!(r#"{{"spans":[{span}],"marks":[]}}"#);
+    std::fs::write(spool.join("00000000000000000001-aa.json"), batch).unwrap();
+    let output = agent(dir.path(), &["tree"]);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "cirron.session — open\n"
+    );
+    assert_eq!(code(&output), 0);
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = Command::new(env!("CARGO_BIN_EXE_cirron-agent"))
+        .arg("tree")
+        .current_dir(dir.path())
+        .stdout(writer)
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+}

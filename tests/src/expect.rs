@@ -300,3 +300,6 @@ fn others(requests: &[&Span], truth: &[Truth]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,9 +138,9 @@ fn saturated() -> Result<String> {
     )?;
     let all = report.spool.requests().len();
     ensure!(
-        report.summary["requests"].as_u64() == Some(all as u64),
+        report.summary["engine"]["requests"].as_u64() == Some(all as u64),
         "the summary says {} requests, the spool has {all}",
-        report.summary["requests"]
+        report.summary["engine"]["requests"]
     );
     let rate = out
         .lines()
@@ -149,10 +149,10 @@ fn saturated() -> Result<String> {
         .to_owned();
     let peak = report.peak_kib.unwrap_or(0) / 1024;
     if recorded != count {
-        let lost = report.summary["counters"]
+        let lost = report.summary["kernel"]
             .as_object()
             .context("no counters in the summary")?;
-        let named: u64 = ["ring_full_records", "channel_full_records"]
+        let named: u64 = ["ring_full_records", "events_lost", "fault_records"]
             .iter()
             .filter_map(|k| lost.get(*k)?.as_u64())
             .sum();

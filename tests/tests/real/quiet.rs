@@ -37,14 +37,19 @@ fn noise() -> Result<String> {
     command.arg(stacks::here().join("servers/python/noise.py"));
     let target = Guard::spawn_logged(command, &bystander.dir.path().join("noise.log"))?;
     std::thread::sleep(Duration::from_millis(500));
-    let agent = Agent::attach(&[target.pid()], &["-v"])?;
+    // A second target proves that the agent sees what there is to see.
+    let witness = Server::start(Stack::Node)?;
+    let agent = Agent::attach(&[target.pid(), witness.pid()], &["-v"])?;
     for _ in 0..20 {
         curl(&[&bystander.url("/health")])?;
     }
+    curl(&[&witness.url("/health")])?;
+    let truth = witness.truth_of(1)?;
     std::thread::sleep(Duration::from_millis(700));
     let report = agent.finish()?;
+    expect::matches(&report.spool, &truth)?;
     ensure!(
-        report.spool.spans.len() == 1 && report.spool.sessions().len() == 1,
+        report.spool.spans.len() == 3 && report.spool.sessions().len() == 2,
         "{}",
         report.spool.describe()
     );

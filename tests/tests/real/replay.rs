@@ -44,6 +44,8 @@ fn replay() -> Result<String> {
                 "--ids",
                 "sequential",
                 "--chunk-timing",
+                "--output",
+                "spool",
                 "--output-dir",
             ])
             .arg(&out)

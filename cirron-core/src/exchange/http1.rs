@@ -449,7 +449,7 @@ impl Http1 {
     }
 
     /// The oldest exchange that is not answered in full.
-    fn answered(&mut self) -> Option<&mut Exchange> {
+    fn unanswered(&mut self) -> Option<&mut Exchange> {
         self.queue.iter_mut().find(|x| !x.is_answered())
     }
 
@@ -504,7 +504,7 @@ impl Http1 {
             if must_wait || self.upgraded {
                 return;
             }
-            let to = self.answered().map_or(AnswerTo::Other, |x| x.to);
+            let to = self.unanswered().map_or(AnswerTo::Other, |x| x.to);
             let Some(event) = self.responses.next(cur, to) else {
                 return;
             };
@@ -529,7 +529,7 @@ impl Http1 {
             }
             Event::Informational(head) => {
                 if self.given_up == 0
-                    && let Some(x) = self.answered()
+                    && let Some(x) = self.unanswered()
                 {
                     x.emit(ts, ExchangeEvent::Informational(&head), sink);
                 }
@@ -574,7 +574,7 @@ impl Http1 {
     /// Does something to the exchange whose response is in hand.
     fn with_response(&mut self, f: impl FnOnce(&mut Exchange)) {
         if !self.ignoring
-            && let Some(x) = self.answered()
+            && let Some(x) = self.unanswered()
         {
             f(x);
         }
@@ -594,7 +594,7 @@ impl Http1 {
             self.ignoring = true;
             return;
         }
-        if self.answered().is_none() {
+        if self.unanswered().is_none() {
             // `408 Request Timeout` may come unasked on an idle connection, before its close.
             if !self.untidy && head.is_some_and(|h| h.status == 408) {
                 self.ignoring = true;
@@ -602,7 +602,7 @@ impl Http1 {
             }
             self.begin(start, ts, true, ends, sink);
         }
-        let Some(x) = self.answered() else { return };
+        let Some(x) = self.unanswered() else { return };
         x.response = Response::Open;
         x.emit(start, ExchangeEvent::ResponseStart, sink);
         if let Some(head) = head {
@@ -628,7 +628,7 @@ impl Http1 {
         if self.ignoring {
             return;
         }
-        let Some(x) = self.answered() else {
+        let Some(x) = self.unanswered() else {
             // Nobody asked: no exchange is made of a hole alone.
             self.ignoring = true;
             return;

@@ -222,3 +222,23 @@ fn times_are_those_of_the_bytes() {
     };
     assert_eq!(rig.ledger.times(), [want]);
 }
+
+#[test]
+fn bytes_that_no_response_announced_do_not_spoil_the_next() {
+    let too_long = format!("{OK}and more");
+    let logs = served(&[
+        In(GET),
+        Out(&too_long),
+        In(GET_B),
+        Out(NONE),
+        In(GET),
+        Out(OK),
+    ]);
+    assert_eq!(logs.iter().map(status).collect::<Vec<_>>(), [200, 204, 200]);
+    assert!(logs.iter().all(whole), "{logs:#?}");
+    // A body behind 304, while the next request already waits.
+    let odd = "HTTP/1.1 304 Not Modified\r\n\r\n<html>\r\n";
+    let logs = served(&[In(GET), In(GET_B), Out(odd), Out(OK)]);
+    assert_eq!(logs.iter().map(status).collect::<Vec<_>>(), [304, 200]);
+    assert!(logs.iter().all(whole));
+}

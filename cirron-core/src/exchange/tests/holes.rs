@@ -193,3 +193,20 @@ fn one_hole_anywhere_spoils_no_later_exchange() {
         });
     }
 }
+
+#[test]
+fn the_cut_tail_of_a_large_chunk_is_counted_exactly() {
+    let steps = [
+        In(GET),
+        Out(CHUNKED),
+        Out("10000\r\nabc"),
+        OutGap(65_533 + 2),
+        Out("2\r\nok\r\n0\r\n\r\n"),
+    ];
+    let logs = served(&steps);
+    assert_eq!(
+        (body(&logs[0]), logs[0].response_lost),
+        ("abcok".to_owned(), 65_533)
+    );
+    assert_eq!(logs[0].response_end, Some(MessageEnd::Complete));
+}

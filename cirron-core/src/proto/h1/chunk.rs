@@ -115,14 +115,20 @@ impl Chunks {
         }
     }
 
-    /// A hole of `len` bytes: how many of them were content of the open chunk.
-    pub(super) fn bridge(&mut self, len: u64) -> u64 {
+    /// A hole of `len` bytes: how many of them were content of the open chunk, and how many of its
+    /// framing are certain all the same. A hole that goes exactly two bytes beyond the content, as
+    /// the cut tail of a write does, took the CRLF; what follows shows whether that was right.
+    pub(super) fn bridge(&mut self, len: u64) -> (u64, u64) {
         if self.state != State::Data {
-            return 0;
+            return (0, 0);
         }
-        let n = len.min(self.left);
-        self.left -= n;
-        n
+        let content = len.min(self.left);
+        self.left -= content;
+        if len - content == 2 {
+            self.state = State::Size { digits: 0 };
+            return (content, 2);
+        }
+        (content, 0)
     }
 
     /// The last chunk's line has passed.

@@ -63,10 +63,11 @@ fn coding(headers: &Headers) -> Coding {
         .next()
         .unwrap_or_default()
         .trim_ascii();
-    if last.eq_ignore_ascii_case(b"chunked") {
-        Coding::Chunked
-    } else {
-        Coding::Other
+    match last {
+        _ if last.eq_ignore_ascii_case(b"chunked") => Coding::Chunked,
+        // Of RFC 2616; it says nothing.
+        _ if last.eq_ignore_ascii_case(b"identity") => Coding::None,
+        _ => Coding::Other,
     }
 }
 

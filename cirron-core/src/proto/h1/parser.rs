@@ -239,13 +239,16 @@ impl Parser {
                 Some(Event::BodyGap(taken))
             }
             State::Chunked(chunks) => {
-                // An event for the content of the open chunk, and one for what took the framing.
-                taken = chunks.bridge(len);
+                // The content of the open chunk first, then what took the framing.
+                let (content, framing) = chunks.bridge(len);
+                taken = content + framing;
                 if taken == 0 {
                     taken = len;
                     self.lose_chunks();
+                    Some(Event::BodyGap(len))
+                } else {
+                    (content > 0).then_some(Event::BodyGap(content))
                 }
-                Some(Event::BodyGap(taken))
             }
             State::UntilEof | State::LateText => Some(Event::BodyGap(len)),
             State::Resync(r) => {
@@ -339,6 +342,7 @@ impl Parser {
             }
             self.start = cur.ts;
         }
+        let first = self.buf.first().or(cur.bytes.first()).copied();
         let status = match self.grammar {
             Grammar::Request => self.read(cur, parse_request).map(|head| {
                 let framing = framing::of_request(&head);
@@ -373,6 +377,12 @@ impl Parser {
                 Some(event)
             }
             Read::Partial => None,
+            // More than the response before had announced, or a body where none may be: not the
+            // next response, which is still to come.
+            Read::Invalid if self.grammar == Grammar::Response && first != Some(b'H') => {
+                self.state = State::Resync(Resync::LOST);
+                None
+            }
             Read::Invalid => {
                 let start = Some(self.start);
                 self.lose_head();

@@ -223,9 +223,6 @@ impl Http1 {
     fn settle(&mut self, ts: MonoNs, ends: &Ends, sink: &mut dyn ExchangeSink) {
         while self.queue.front().is_some_and(Exchange::is_over) {
             if let Some(x) = self.queue.pop_front() {
-                if x.upgrades {
-                    self.upgraded = true;
-                }
                 x.end(ts, self.role, ends, sink);
             }
         }
@@ -551,15 +548,17 @@ impl Http1 {
                 });
             }
             Event::End(end) => {
-                let mut refused_tunnel = false;
+                let (mut refused_tunnel, mut upgraded) = (false, false);
                 self.with_response(|x| {
                     x.end_response(ts, end, sink);
                     if x.upgrades {
                         // What is still sent is no HTTP, whatever the request announced.
                         x.end_request(ts.max(x.last), MessageEnd::Aborted, sink);
                     }
+                    upgraded = x.upgrades;
                     refused_tunnel = x.to == AnswerTo::Connect && !x.upgrades;
                 });
+                self.upgraded |= upgraded;
                 if refused_tunnel {
                     self.requests.leave_tunnel();
                 }

@@ -5,11 +5,10 @@
 //! capture be replayed, the parsers be fuzzed, and a bug become a test.
 //!
 //! A module uses only what stands before it in this list:
-//! `time, id, limits < record < stream < proto < exchange < body < llm < scope < conn < engine`.
+//! `time, id, limits < record < stream < proto < exchange < body < llm < scope < engine`.
 #![forbid(unsafe_code)]
 
 pub mod body;
-pub mod conn;
 pub mod engine;
 pub mod exchange;
 pub mod id;

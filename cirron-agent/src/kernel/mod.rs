@@ -2,13 +2,29 @@
 //!
 //! It owns the eBPF objects; dropping it detaches everything. It knows nothing of HTTP or files.
 
-use std::time::Duration;
+mod btf;
+mod probes;
+mod reader;
 
+use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use aya::{Btf, Ebpf, EbpfLoader};
 use cirron_common::counters::COUNTERS;
+use cirron_common::maps;
+
+pub(crate) use probes::ProbeVerdict;
+pub(crate) use reader::Reader;
+
+/// The programs, built by `build.rs` from `cirron-ebpf`.
+static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/cirron-ebpf.o"));
+
+/// Unread bytes that wake the reader: an eighth of the ring, so that it never fills while the
+/// reader sleeps, and seldom enough that a busy server pays no wake-up for a call.
+const WAKEUP_SHARE: u32 = 8;
 
 /// What the loader is told.
 #[derive(Clone, Debug)]
-pub struct LoadOptions {
+pub(crate) struct LoadOptions {
     /// Bytes of the ring, rounded up to a power of two of pages.
     pub ring_bytes: u32,
     /// Children of targets become targets, in the kernel, at fork.
@@ -17,7 +33,7 @@ pub struct LoadOptions {
 
 /// Why nothing could be attached; its text says the missing fact and, on its own line, the fix.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub(crate) enum LoadError {
     /// A program was refused, a structure was not found, a map could not be made.
     #[error("{what}\n  {fix}")]
     Refused {
@@ -28,77 +44,112 @@ pub enum LoadError {
     },
 }
 
-/// What became of one row of the probe table.
-#[derive(Clone, Debug)]
-pub struct ProbeVerdict {
-    /// ELF name of the program.
-    pub name: &'static str,
-    /// `attached`, `unsupported`, `broken`.
-    pub verdict: &'static str,
-    /// Why, where it is not attached.
-    pub detail: String,
+fn refused(what: String) -> LoadError {
+    LoadError::Refused { what, fix: "run `cirron-agent doctor` and see what is missing".to_owned() }
 }
 
 /// The loaded programs and their maps.
-#[derive(Debug)]
-pub struct Kernel {}
+pub(crate) struct Kernel {
+    ebpf: Ebpf,
+    targets: HashMap<MapData, u32, u32>,
+    muted: HashMap<MapData, u64, u64>,
+    counters: PerCpuArray<MapData, u64>,
+    reader: Option<Reader>,
+    verdicts: Vec<ProbeVerdict>,
+}
+
+impl std::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kernel").field("verdicts", &self.verdicts).finish_non_exhaustive()
+    }
+}
 
 impl Kernel {
     /// Loads and attaches every program of the probe table.
-    pub fn load(_options: &LoadOptions) -> Result<Kernel, LoadError> {
-        Err(LoadError::Refused {
-            what: "not written yet".into(),
-            fix: String::new(),
+    pub(crate) fn load(options: &LoadOptions) -> Result<Kernel, LoadError> {
+        let ring_bytes = options.ring_bytes.max(4096).next_power_of_two();
+        let mut config = btf::offsets()?;
+        config.wakeup_bytes = ring_bytes / WAKEUP_SHARE;
+        config.follow_children = u32::from(options.follow_children);
+        let btf = Btf::from_sys_fs().map_err(|e| refused(format!("kernel BTF: {e}")))?;
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&btf))
+            .override_global("CONFIG", &config, true)
+            .map_max_entries(maps::RING, ring_bytes)
+            .load(OBJECT)
+            .map_err(|e| refused(format!("cannot load the eBPF object: {}", chain(&e))))?;
+        let verdicts = probes::attach(&mut ebpf, &btf)?;
+        Ok(Kernel {
+            targets: take(&mut ebpf, maps::TARGETS)?,
+            muted: take(&mut ebpf, maps::MUTED)?,
+            counters: take(&mut ebpf, maps::COUNTERS)?,
+            reader: Some(Reader::new(take::<RingBuf<MapData>>(&mut ebpf, maps::RING)?)),
+            ebpf,
+            verdicts,
         })
     }
+
     /// What became of each probe.
-    pub fn verdicts(&self) -> &[ProbeVerdict] {
-        &[]
+    pub(crate) fn verdicts(&self) -> &[ProbeVerdict] {
+        &self.verdicts
     }
+
     /// Makes `tgid` a target.
-    pub fn add_target(&mut self, _tgid: u32) -> anyhow::Result<()> {
-        Ok(())
+    pub(crate) fn add_target(&mut self, tgid: u32) -> anyhow::Result<()> {
+        Ok(self.targets.insert(tgid, 0, 0)?)
     }
+
     /// `tgid` is a target no more.
-    pub fn remove_target(&mut self, _tgid: u32) -> anyhow::Result<()> {
+    pub(crate) fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
+        // Already gone is as good.
+        let _ = self.targets.remove(&tgid);
         Ok(())
     }
+
     /// No more bytes of this connection are wanted.
-    pub fn mute(&mut self, _conn: u64, _epoch: u64) -> anyhow::Result<()> {
-        Ok(())
+    pub(crate) fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()> {
+        Ok(self.muted.insert(conn, epoch, 0)?)
     }
+
     /// Sums over CPUs, indexed by `cirron_common::Counter`.
-    pub fn counters(&self) -> anyhow::Result<[u64; COUNTERS as usize]> {
-        Ok([0; COUNTERS as usize])
+    pub(crate) fn counters(&self) -> anyhow::Result<[u64; COUNTERS as usize]> {
+        let mut sums = [0; COUNTERS as usize];
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = self.counters.get(&(i as u32), 0)?.iter().sum();
+        }
+        Ok(sums)
     }
+
     /// The reader of the ring, for its own thread; `None` the second time.
-    pub fn take_reader(&mut self) -> Option<Reader> {
-        None
+    pub(crate) fn take_reader(&mut self) -> Option<Reader> {
+        self.reader.take()
+    }
+
+    /// Number of programs loaded.
+    pub(crate) fn programs(&self) -> usize {
+        self.ebpf.programs().count()
     }
 }
 
-/// Reads the ring. Lives on its own thread.
-#[derive(Debug)]
-pub struct Reader {}
+fn take<T: TryFrom<aya::maps::Map>>(ebpf: &mut Ebpf, name: &str) -> Result<T, LoadError> {
+    ebpf.take_map(name)
+        .and_then(|map| T::try_from(map).ok())
+        .ok_or_else(|| refused(format!("the eBPF object has no usable map {name}")))
+}
 
-impl Reader {
-    /// Waits up to `timeout` for records, then appends what is there to `batch`, up to
-    /// `max_bytes`. Returns the number of records appended; 0 means that the ring is empty.
-    ///
-    /// Each record is appended as a `u32` length (native-endian), the record verbatim, and zeros
-    /// up to a multiple of 8 bytes. See [`records`].
-    pub fn read(
-        &mut self,
-        _timeout: Duration,
-        _batch: &mut Vec<u8>,
-        _max_bytes: usize,
-    ) -> anyhow::Result<usize> {
-        Ok(0)
+/// An error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
     }
+    text
 }
 
 /// The records of a batch that [`Reader::read`] filled.
-pub fn records(mut batch: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn records(mut batch: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let len = u32::from_ne_bytes(batch.get(..4)?.try_into().ok()?) as usize;
         let record = batch.get(4..4 + len)?;

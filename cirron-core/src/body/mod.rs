@@ -1,1 +1,4 @@
-//! Bodies: content decoding, event streams, JSON.
+//! Bodies: content decoding and event streams. Knows framing and text, no LLM.
+
+pub mod inflate;
+pub mod sse;

@@ -1,10 +1,34 @@
 //! The engine: the whole core behind one `handle_*` / `poll_*` face.
 
-use std::collections::BTreeMap;
+//!
+//! ```text
+//!  record -> Record -> Conn (two assemblers, one parser) -> ExchangeScope -> Output
+//! ```
+//! Connections are keyed by socket inode and generation. A close is applied some milliseconds of
+//! event time after it was seen, since a write's record is stamped at its return and may come after
+//! the reset that its last byte provoked.
 
-use crate::id::Id;
+mod conn;
+mod session;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use cirron_common::record::{close, direction, kind};
+
+use crate::exchange::CloseCause;
+use crate::id::IdSource;
+use crate::record::Record;
 use crate::scope::{Mark, Span};
-use crate::time::MonoNs;
+use crate::stream::Direction;
+use crate::time::{MS, MonoNs};
+
+use conn::{Conn, Shared};
+use session::Sessions;
+
+/// Event time between a connection's end and its removal: late records find it.
+const LINGER_NS: u64 = 20 * MS;
+/// Event time between a process's end and its session's: its connections end first.
+const SESSION_LINGER_NS: u64 = 4 * LINGER_NS;
 
 /// Settings of the engine.
 #[derive(Clone, Debug, Default)]
@@ -72,30 +96,178 @@ pub struct EngineStats {
     pub bad_records: u64,
 }
 
-/// The core, whole. (Its body is being written; this is its face.)
+/// The core, whole.
 pub struct Engine {
-    _ids: Option<Id>,
+    conns: HashMap<(u64, u64), Conn>,
+    /// Connections that asked for a time-out.
+    timers: BTreeMap<(u64, u64), MonoNs>,
+    shared: Shared,
+    now: MonoNs,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("conns", &self.conns.len()).finish_non_exhaustive()
+    }
 }
 
 impl Engine {
+    /// An engine that has seen nothing. `ids` makes the ids of spans, marks and requests.
+    pub fn new(config: EngineConfig, ids: Box<dyn IdSource + Send>) -> Engine {
+        Engine {
+            conns: HashMap::new(),
+            timers: BTreeMap::new(),
+            shared: Shared {
+                ids,
+                outputs: VecDeque::new(),
+                stats: EngineStats::default(),
+                sessions: Sessions::new(config.chunk_timing),
+            },
+            now: MonoNs(0),
+        }
+    }
+
     /// One record of the ring, verbatim (header and payload).
-    pub fn handle_record(&mut self, _record: &[u8]) {}
+    pub fn handle_record(&mut self, record: &[u8]) {
+        let Ok(record) = Record::decode(record) else {
+            self.shared.stats.bad_records += 1;
+            return;
+        };
+        let header = &record.header;
+        let ts = MonoNs(header.ts_ns);
+        self.now = self.now.max(ts);
+        self.shared.sessions.seen(header.tgid, ts);
+        let key = (header.conn, header.epoch);
+        match header.kind {
+            kind::CONN_OPEN => match record.conn_info() {
+                Some(info) => {
+                    self.shared.stats.connections += 1;
+                    self.conns.insert(key, Conn::new(info, header.tgid));
+                }
+                None => self.shared.stats.bad_records += 1,
+            },
+            kind::DATA => {
+                let dir = match header.direction {
+                    direction::INBOUND => Direction::Inbound,
+                    direction::OUTBOUND => Direction::Outbound,
+                    _ => {
+                        self.shared.stats.bad_records += 1;
+                        return;
+                    }
+                };
+                let shared = &mut self.shared;
+                let conn = self.conns.entry(key).or_insert_with(|| {
+                    // Its `CONN_OPEN` was dropped.
+                    shared.stats.connections += 1;
+                    Conn::unknown(header.tgid)
+                });
+                conn.handle_data(dir, &record, shared);
+                self.after(key);
+            }
+            kind::CONN_CLOSE => {
+                if let Some(conn) = self.conns.get_mut(&key) {
+                    conn.handle_close_record(header.orig_len, ts, &mut self.shared);
+                    self.after(key);
+                }
+            }
+            kind::PROC_EXIT => {
+                let due = ts.plus(LINGER_NS);
+                for conn in self.conns.values_mut().filter(|c| c.tgid == header.tgid) {
+                    conn.end_at(due, ts, CloseCause::ProcessExit);
+                }
+                let keys: Vec<_> =
+                    self.conns.iter().filter(|(_, c)| c.tgid == header.tgid).map(|(k, _)| *k).collect();
+                keys.into_iter().for_each(|k| self.after(k));
+                self.shared.sessions.exits(header.tgid, ts, ts.plus(SESSION_LINGER_NS));
+            }
+            // The shell follows these; to the core a child is a process like any other.
+            kind::PROC_FORK | kind::PROC_EXEC => {}
+            _ => self.shared.stats.bad_records += 1,
+        }
+    }
+
     /// Facts of a process; before the first record that names it.
-    pub fn handle_process(&mut self, _facts: ProcessFacts) {}
+    pub fn handle_process(&mut self, facts: ProcessFacts) {
+        let now = self.now;
+        let Shared { sessions, ids, outputs, .. } = &mut self.shared;
+        sessions.introduce(facts, now, ids.as_mut(), outputs);
+    }
+
     /// Time has come to `now`.
-    pub fn handle_timeout(&mut self, _now: MonoNs) {}
+    pub fn handle_timeout(&mut self, now: MonoNs) {
+        self.now = self.now.max(now);
+        let due: Vec<_> =
+            self.timers.iter().filter(|(_, at)| **at <= now).map(|(k, _)| *k).collect();
+        for key in due {
+            let ended = match self.conns.get_mut(&key) {
+                Some(conn) => conn.handle_timeout(now, &mut self.shared),
+                None => true,
+            };
+            if ended {
+                self.conns.remove(&key);
+                self.timers.remove(&key);
+            } else {
+                self.after(key);
+            }
+        }
+        let Shared { sessions, outputs, .. } = &mut self.shared;
+        sessions.handle_timeout(now, outputs);
+    }
+
     /// When `handle_timeout` wants to be called, at the latest.
     pub fn poll_timeout(&self) -> Option<MonoNs> {
-        None
+        self.timers.values().min().copied().into_iter().chain(self.shared.sessions.poll_timeout()).min()
     }
+
     /// The next output.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        self.shared.outputs.pop_front()
     }
+
     /// The end: open exchanges close as partial, sessions close.
-    pub fn handle_shutdown(&mut self, _now: MonoNs) {}
+    pub fn handle_shutdown(&mut self, now: MonoNs) {
+        self.handle_timeout(now);
+        let mut keys: Vec<_> = self.conns.keys().copied().collect();
+        keys.sort_unstable();
+        for key in keys {
+            if let Some(mut conn) = self.conns.remove(&key) {
+                conn.handle_end(now, &mut self.shared);
+            }
+        }
+        self.timers.clear();
+        let Shared { sessions, outputs, .. } = &mut self.shared;
+        sessions.close_all(now, outputs);
+    }
+
     /// Counts.
     pub fn stats(&self) -> EngineStats {
-        EngineStats::default()
+        self.shared.stats
+    }
+
+    /// Keeps the time-outs true after a connection was touched, and mutes what is of no use.
+    fn after(&mut self, key: (u64, u64)) {
+        let Some(conn) = self.conns.get_mut(&key) else { return };
+        match conn.poll_timeout() {
+            Some(at) => {
+                self.timers.insert(key, at);
+            }
+            None => {
+                self.timers.remove(&key);
+            }
+        }
+        if conn.turned_opaque() {
+            self.shared.stats.opaque_connections += 1;
+            self.shared.outputs.push_back(Output::Mute { conn: key.0, epoch: key.1 });
+        }
+    }
+}
+
+/// What the end that a record names means for the connection. `None`: no end.
+fn cause_of(why: u64) -> Option<CloseCause> {
+    match why {
+        close::LOCAL_CLOSE => Some(CloseCause::LocalClose),
+        close::PEER_RESET => Some(CloseCause::PeerReset),
+        close::NET_ERROR => Some(CloseCause::NetError),
+        _ => None,
     }
 }

@@ -1,1 +1,6 @@
-//! What model servers say, by dialect: from JSON facts to tokens, usage, model and finish reason.
+//! What model servers say, by dialect: tokens, usage, model and finish reason.
+//!
+//! Recognition asks for positive evidence in path *and* shape, never for a host name. A dialect is
+//! one file.
+
+pub mod openai;

@@ -1,5 +1,9 @@
 //! Scopes: from exchange events to spans and marks, as the SDK would have written them.
 
+mod exchange_scope;
+mod payload;
 pub mod span;
+mod write;
 
+pub use exchange_scope::{ExchangeScope, ScopeContext, ScopeFacts};
 pub use span::{AttrValue, Attrs, Mark, MarkKind, MarkValue, Span};

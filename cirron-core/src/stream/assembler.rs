@@ -89,7 +89,7 @@ impl Assembler {
         ts: MonoNs,
         bytes: &[u8],
         orig_len: u64,
-        sink: &mut impl FnMut(Piece<'_>),
+        sink: &mut (impl FnMut(Piece<'_>) + ?Sized),
     ) {
         if orig_len == 0 {
             return;
@@ -120,7 +120,7 @@ impl Assembler {
     }
 
     /// Event time has come to `now`: holes older than the window become final.
-    pub fn handle_timeout(&mut self, now: MonoNs, sink: &mut impl FnMut(Piece<'_>)) {
+    pub fn handle_timeout(&mut self, now: MonoNs, sink: &mut (impl FnMut(Piece<'_>) + ?Sized)) {
         while self.poll_timeout().is_some_and(|at| at <= now) {
             self.close_first_hole(sink);
         }
@@ -136,14 +136,14 @@ impl Assembler {
     }
 
     /// Nothing more will fill the holes: all are final, all that is held comes out.
-    pub fn flush(&mut self, sink: &mut impl FnMut(Piece<'_>)) {
+    pub fn flush(&mut self, sink: &mut (impl FnMut(Piece<'_>) + ?Sized)) {
         while !self.held.is_empty() {
             self.close_first_hole(sink);
         }
     }
 
     /// The direction ended. Flushes, then says [`Piece::Eof`], once; later records are stale.
-    pub fn handle_eof(&mut self, ts: MonoNs, sink: &mut impl FnMut(Piece<'_>)) {
+    pub fn handle_eof(&mut self, ts: MonoNs, sink: &mut (impl FnMut(Piece<'_>) + ?Sized)) {
         if self.ended {
             return;
         }
@@ -161,7 +161,7 @@ impl Assembler {
     }
 
     /// Gives up the bytes before the first held record.
-    fn close_first_hole(&mut self, sink: &mut impl FnMut(Piece<'_>)) {
+    fn close_first_hole(&mut self, sink: &mut (impl FnMut(Piece<'_>) + ?Sized)) {
         let Some((pos, ts)) = self.held.first().map(|h| (h.pos, h.ts)) else {
             return;
         };
@@ -176,7 +176,7 @@ impl Assembler {
         self.drain(sink);
     }
 
-    fn drain(&mut self, sink: &mut impl FnMut(Piece<'_>)) {
+    fn drain(&mut self, sink: &mut (impl FnMut(Piece<'_>) + ?Sized)) {
         let mut done = 0;
         while let Some(h) = self.held.get_mut(done) {
             let next = self.next.unwrap_or(h.pos);
@@ -204,7 +204,7 @@ impl Assembler {
         ts: MonoNs,
         bytes: &[u8],
         orig_len: u64,
-        sink: &mut impl FnMut(Piece<'_>),
+        sink: &mut (impl FnMut(Piece<'_>) + ?Sized),
     ) {
         let seen = (next - pos).min(orig_len);
         self.stats.stale_bytes += seen;
@@ -226,7 +226,7 @@ impl Assembler {
         self.next = Some(pos.saturating_add(orig_len));
     }
 
-    fn gap(&mut self, ts: MonoNs, len: u64, sink: &mut impl FnMut(Piece<'_>)) {
+    fn gap(&mut self, ts: MonoNs, len: u64, sink: &mut (impl FnMut(Piece<'_>) + ?Sized)) {
         self.stats.lost_bytes = self.stats.lost_bytes.saturating_add(len);
         let ts = self.advance_time(ts);
         sink(Piece::Gap { ts, len });

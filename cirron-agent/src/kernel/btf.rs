@@ -1,0 +1,81 @@
+//! Offsets of kernel structures, read from the running kernel's own BTF.
+//!
+//! Rust has no CO-RE relocations; what they would have patched is looked up here and handed to the
+//! programs as constants. A member may lie inside anonymous structs and unions.
+
+use btf_rs::{Btf, BtfType, Type};
+use cirron_common::KernelConfig;
+
+use super::LoadError;
+
+/// Where the running kernel shows its types.
+pub(crate) const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+
+/// Reads every offset of [`KernelConfig`]. The switches stay 0.
+pub(crate) fn offsets() -> Result<KernelConfig, LoadError> {
+    let btf = Btf::from_file(VMLINUX).map_err(|e| LoadError::Refused {
+        what: format!("cannot read the kernel's types at {VMLINUX}: {e}"),
+        fix: "use a kernel built with CONFIG_DEBUG_INFO_BTF=y (every major distribution's is)"
+            .to_owned(),
+    })?;
+    let at = |owner: &str, member: &str| {
+        find(&btf, owner, member).ok_or_else(|| LoadError::Refused {
+            what: format!("this kernel's `struct {owner}` has no member `{member}`"),
+            fix: "please report the kernel version (uname -r)".to_owned(),
+        })
+    };
+    let common = at("sock", "__sk_common")?;
+    let in_sock = |member: &str| at("sock_common", member).map(|o| common + o);
+    Ok(KernelConfig {
+        task_files: at("task_struct", "files")?,
+        files_fdt: at("files_struct", "fdt")?,
+        fdt_max_fds: at("fdtable", "max_fds")?,
+        fdt_fd: at("fdtable", "fd")?,
+        file_inode: at("file", "f_inode")?,
+        file_private: at("file", "private_data")?,
+        inode_mode: at("inode", "i_mode")?,
+        inode_ino: at("inode", "i_ino")?,
+        socket_inode: at("socket_alloc", "vfs_inode")? - at("socket_alloc", "socket")?,
+        socket_sk: at("socket", "sk")?,
+        socket_type: at("socket", "type")?,
+        sk_family: in_sock("skc_family")?,
+        sk_daddr: in_sock("skc_daddr")?,
+        sk_saddr: in_sock("skc_rcv_saddr")?,
+        sk_dport: in_sock("skc_dport")?,
+        sk_num: in_sock("skc_num")?,
+        sk_v6_daddr: in_sock("skc_v6_daddr").unwrap_or(u32::MAX),
+        sk_v6_saddr: in_sock("skc_v6_rcv_saddr").unwrap_or(u32::MAX),
+        sk_socket: at("sock", "sk_socket")?,
+        sk_err: at("sock", "sk_err")?,
+        sk_shutdown: at("sock", "sk_shutdown")?,
+        task_tgid: at("task_struct", "tgid")?,
+        task_signal: at("task_struct", "signal")?,
+        signal_live: at("signal_struct", "live")?,
+        wakeup_bytes: 0,
+        follow_children: 0,
+    })
+}
+
+/// Byte offset of `member` in `struct owner`.
+fn find(btf: &Btf, owner: &str, member: &str) -> Option<u32> {
+    btf.resolve_types_by_name(owner).ok()?.iter().find_map(|t| within(btf, t, member))
+}
+
+fn within(btf: &Btf, owner: &Type, member: &str) -> Option<u32> {
+    let (Type::Struct(owner) | Type::Union(owner)) = owner else { return None };
+    for candidate in &owner.members {
+        let offset = candidate.bit_offset() / 8;
+        let name = btf.resolve_name(candidate).unwrap_or_default();
+        if name == member {
+            return Some(offset);
+        }
+        if name.is_empty()
+            && let Some(inner) = candidate.get_type_id()
+            && let Ok(inner) = btf.resolve_type_by_id(inner)
+            && let Some(found) = within(btf, &inner, member)
+        {
+            return Some(offset + found);
+        }
+    }
+    None
+}

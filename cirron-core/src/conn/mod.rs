@@ -1,1 +1,0 @@
-//! Connections: one entry per socket and generation.

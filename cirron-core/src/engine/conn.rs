@@ -1,0 +1,239 @@
+//! One connection of the engine: two assemblers, a parser, and the scopes that are open on it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use cirron_common::conn::{ConnInfo, role};
+use cirron_common::record::close;
+
+use super::session::Sessions;
+use super::{EngineStats, LINGER_NS, Output, cause_of};
+use crate::exchange::{
+    CloseCause, ConnParser, ConnStart, ExchangeEvent, ExchangeId, ExchangeSink, Protocol, Role,
+};
+use crate::id::IdSource;
+use crate::record::Record;
+use crate::scope::{ExchangeScope, ScopeContext};
+use crate::stream::{Assembler, Direction, Piece};
+use crate::time::MonoNs;
+
+/// `AF_UNIX`: its close is not told by the TCP state.
+const AF_UNIX: u16 = 1;
+
+/// Takes what comes out of an assembler.
+type PieceSink<'a> = dyn FnMut(Piece<'_>) + 'a;
+
+/// What all connections write to.
+pub(super) struct Shared {
+    pub(super) ids: Box<dyn IdSource + Send>,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) stats: EngineStats,
+    pub(super) sessions: Sessions,
+}
+
+/// An end that was seen and not yet applied.
+#[derive(Clone, Copy)]
+struct Ending {
+    due: MonoNs,
+    ts: MonoNs,
+    cause: CloseCause,
+}
+
+pub(super) struct Conn {
+    /// Last process that used it.
+    pub(super) tgid: u32,
+    tid: u32,
+    info: ConnInfo,
+    inbound: Assembler,
+    outbound: Assembler,
+    parser: ConnParser,
+    scopes: BTreeMap<ExchangeId, ExchangeScope>,
+    ending: Option<Ending>,
+    muted: bool,
+}
+
+impl Conn {
+    pub(super) fn new(info: ConnInfo, tgid: u32) -> Conn {
+        let hint = match info.role {
+            role::ACCEPTED => Some(Role::Server),
+            role::CONNECTED => Some(Role::Client),
+            _ => None,
+        };
+        Conn::with(info, tgid, Some(0), ConnStart { late: info.late != 0, role: hint })
+    }
+
+    /// A connection whose opening record was lost.
+    pub(super) fn unknown(tgid: u32) -> Conn {
+        Conn::with(ConnInfo::default(), tgid, None, ConnStart { late: true, role: None })
+    }
+
+    fn with(info: ConnInfo, tgid: u32, pos: Option<u64>, start: ConnStart) -> Conn {
+        Conn {
+            tgid,
+            tid: tgid,
+            info,
+            inbound: Assembler::new(pos),
+            outbound: Assembler::new(pos),
+            parser: ConnParser::new(start),
+            scopes: BTreeMap::new(),
+            ending: None,
+            muted: false,
+        }
+    }
+
+    pub(super) fn handle_data(&mut self, dir: Direction, record: &Record<'_>, shared: &mut Shared) {
+        let header = &record.header;
+        self.tgid = header.tgid;
+        self.tid = header.tid;
+        let ts = MonoNs(header.ts_ns);
+        self.feed(dir, shared, |assembler, sink| {
+            assembler.handle_record(header.pos, ts, record.payload, header.orig_len, sink);
+        });
+    }
+
+    /// Lets `work` move one assembler, and hands what comes out of it to the parser.
+    fn feed(
+        &mut self,
+        dir: Direction,
+        shared: &mut Shared,
+        work: impl FnOnce(&mut Assembler, &mut PieceSink<'_>),
+    ) {
+        let Conn { inbound, outbound, parser, scopes, info, tgid, tid, .. } = self;
+        let assembler = match dir {
+            Direction::Inbound => inbound,
+            Direction::Outbound => outbound,
+        };
+        let mut sink = Sink { scopes, shared, info, tgid: *tgid, tid: *tid };
+        work(assembler, &mut |piece| {
+            if let Piece::Gap { len, .. } = piece {
+                sink.shared.stats.lost_bytes += len;
+            }
+            parser.handle(dir, piece, &mut sink);
+        });
+    }
+
+    /// A `CONN_CLOSE` record: `why` is one of `cirron_common::record::close`.
+    pub(super) fn handle_close_record(&mut self, why: u64, ts: MonoNs, shared: &mut Shared) {
+        match why {
+            close::READ_EOF => {
+                self.feed(Direction::Inbound, shared, |a, sink| a.handle_eof(ts, sink));
+            }
+            close::PEER_FIN => self.close(ts, CloseCause::PeerFin, shared),
+            close::LOCAL_SHUT_WRITE => self.close(ts, CloseCause::LocalShutWrite, shared),
+            close::FD_CLOSED if self.info.family == AF_UNIX => {
+                self.end_at(ts.plus(LINGER_NS), ts, CloseCause::LocalClose);
+            }
+            _ => {
+                if let Some(cause) = cause_of(why) {
+                    self.end_at(ts.plus(LINGER_NS), ts, cause);
+                }
+            }
+        }
+    }
+
+    /// The connection ends at `due`, unless an earlier end is already noted.
+    pub(super) fn end_at(&mut self, due: MonoNs, ts: MonoNs, cause: CloseCause) {
+        if self.ending.is_none() {
+            self.ending = Some(Ending { due, ts, cause });
+        }
+    }
+
+    /// True: the connection is over.
+    pub(super) fn handle_timeout(&mut self, now: MonoNs, shared: &mut Shared) -> bool {
+        self.feed(Direction::Inbound, shared, |a, sink| a.handle_timeout(now, sink));
+        self.feed(Direction::Outbound, shared, |a, sink| a.handle_timeout(now, sink));
+        let Conn { parser, scopes, info, tgid, tid, .. } = self;
+        parser.handle_timeout(now, &mut Sink { scopes, shared, info, tgid: *tgid, tid: *tid });
+        match self.ending {
+            Some(ending) if ending.due <= now => {
+                self.finish(ending.ts, ending.cause, shared);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// We stop looking: an end that is already noted is the true one.
+    pub(super) fn handle_end(&mut self, now: MonoNs, shared: &mut Shared) {
+        match self.ending {
+            Some(ending) => self.finish(ending.ts, ending.cause, shared),
+            None => self.finish(now, CloseCause::AgentStop, shared),
+        }
+    }
+
+    fn finish(&mut self, ts: MonoNs, cause: CloseCause, shared: &mut Shared) {
+        self.feed(Direction::Inbound, shared, |a, sink| a.flush(sink));
+        self.feed(Direction::Outbound, shared, |a, sink| a.flush(sink));
+        self.close(ts, cause, shared);
+    }
+
+    fn close(&mut self, ts: MonoNs, cause: CloseCause, shared: &mut Shared) {
+        let Conn { parser, scopes, info, tgid, tid, .. } = self;
+        parser.handle_close(ts, cause, &mut Sink { scopes, shared, info, tgid: *tgid, tid: *tid });
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<MonoNs> {
+        [
+            self.inbound.poll_timeout(),
+            self.outbound.poll_timeout(),
+            self.parser.poll_timeout(),
+            self.ending.map(|e| e.due),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// True once: nothing on this connection is or will be parsed.
+    pub(super) fn turned_opaque(&mut self) -> bool {
+        let opaque = match self.parser.protocol() {
+            Protocol::Unknown | Protocol::Http1 => false,
+            Protocol::Http2 | Protocol::Tls | Protocol::Opaque => true,
+        };
+        opaque && !std::mem::replace(&mut self.muted, true)
+    }
+}
+
+/// From exchange events to scopes, and from scopes to outputs.
+struct Sink<'a> {
+    scopes: &'a mut BTreeMap<ExchangeId, ExchangeScope>,
+    shared: &'a mut Shared,
+    info: &'a ConnInfo,
+    tgid: u32,
+    tid: u32,
+}
+
+impl ExchangeSink for Sink<'_> {
+    fn on_event(&mut self, id: ExchangeId, ts: MonoNs, event: ExchangeEvent<'_>) {
+        if let ExchangeEvent::Start { role, late } = event {
+            let context = ScopeContext {
+                pid: self.tgid,
+                tid: self.tid,
+                rank: self.shared.sessions.rank(self.tgid),
+                chunk_timing: self.shared.sessions.chunk_timing(self.tgid),
+                conn: *self.info,
+            };
+            self.scopes.insert(id, ExchangeScope::new(ts, role, late, context));
+            return;
+        }
+        if let Some(scope) = self.scopes.get_mut(&id) {
+            scope.on_event(ts, &event);
+        }
+        if let ExchangeEvent::End(_) = event
+            && let Some(scope) = self.scopes.remove(&id)
+        {
+            let Shared { ids, outputs, stats, sessions } = &mut *self.shared;
+            let parent = sessions.open(scope.pid(), scope.start(), ids.as_mut(), outputs);
+            let role = scope.role();
+            let (span, marks, facts) = scope.finish(ts, parent, ids.as_mut());
+            stats.exchanges += 1;
+            match role {
+                Role::Server => stats.requests += 1,
+                Role::Client => stats.client_calls += 1,
+            }
+            stats.llm_calls += u64::from(facts.is_llm);
+            stats.partial += u64::from(facts.partial);
+            stats.output_tokens += facts.output_tokens.unwrap_or(0);
+            outputs.push_back(Output::Scope { span, marks });
+        }
+    }
+}

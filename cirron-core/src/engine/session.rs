@@ -1,0 +1,159 @@
+//! Sessions: one `cirron.session` root for each target process that has something to say.
+//!
+//! A process that the user named has its session at once; a child has it with its first exchange,
+//! so that helpers of a moment leave no empty trees.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{Output, ProcessFacts};
+use crate::id::{Id, IdSource};
+use crate::scope::{Attrs, Span};
+use crate::time::MonoNs;
+
+/// The SDK's environment variables and the attributes they become (`profiler._PLATFORM_ENV_KEYS`).
+const ENV_ATTRS: [(&str, &str); 4] = [
+    ("CIRRON_RUN_ID", "cirron.run_id"),
+    ("CIRRON_PIPELINE_ID", "cirron.pipeline_id"),
+    ("CIRRON_DEPLOYMENT_ID", "cirron.deployment_id"),
+    ("CIRRON_WORKSPACE_ID", "cirron.workspace_id"),
+];
+
+#[derive(Default)]
+struct Process {
+    facts: ProcessFacts,
+    first_seen: MonoNs,
+    root: Option<Span>,
+    /// When it exited, and when its session closes.
+    exit: Option<(MonoNs, MonoNs)>,
+}
+
+/// All processes seen.
+pub(super) struct Sessions {
+    chunk_timing: bool,
+    processes: BTreeMap<u32, Process>,
+}
+
+impl Sessions {
+    pub(super) fn new(chunk_timing: bool) -> Sessions {
+        Sessions { chunk_timing, processes: BTreeMap::new() }
+    }
+
+    /// A record of `tgid` passed at `ts`.
+    pub(super) fn seen(&mut self, tgid: u32, ts: MonoNs) {
+        if let Some(process) = self.processes.get_mut(&tgid)
+            && process.first_seen == MonoNs(0)
+        {
+            process.first_seen = ts;
+        }
+    }
+
+    pub(super) fn introduce(
+        &mut self,
+        facts: ProcessFacts,
+        now: MonoNs,
+        ids: &mut dyn IdSource,
+        outputs: &mut VecDeque<Output>,
+    ) {
+        let (tgid, explicit) = (facts.tgid, facts.explicit);
+        let process = self.processes.entry(tgid).or_default();
+        process.facts = facts;
+        if explicit && now > MonoNs(0) {
+            self.open(tgid, now, ids, outputs);
+        }
+    }
+
+    /// The id of the session of `tgid`, opened now if it was not.
+    pub(super) fn open(
+        &mut self,
+        tgid: u32,
+        at: MonoNs,
+        ids: &mut dyn IdSource,
+        outputs: &mut VecDeque<Output>,
+    ) -> Id {
+        let rank = self.rank(tgid);
+        let process = self.processes.entry(tgid).or_default();
+        if let Some(root) = &process.root {
+            return root.id;
+        }
+        let mut attrs = Attrs::new();
+        attrs.insert("pid", i64::from(tgid).into());
+        attrs.insert("rank", rank.into());
+        for (variable, attr) in ENV_ATTRS {
+            if let Some(value) = process.facts.env.get(variable).filter(|v| !v.is_empty()) {
+                attrs.insert(attr, value.clone().into());
+            }
+        }
+        if let Some(exe) = &process.facts.exe {
+            attrs.insert("process.executable.name", exe.clone().into());
+        }
+        let start = if process.first_seen == MonoNs(0) { at } else { process.first_seen.min(at) };
+        let root = Span {
+            id: ids.next_id(),
+            name: "cirron.session",
+            parent_id: None,
+            start,
+            end: None,
+            thread_id: tgid,
+            pid: tgid,
+            rank,
+            attrs,
+            mark_ids: Vec::new(),
+        };
+        let id = root.id;
+        outputs.push_back(Output::Session(root.clone()));
+        process.root = Some(root);
+        id
+    }
+
+    /// `RANK`, else `LOCAL_RANK`, else 0, as the SDK's `_rank_from_env`.
+    pub(super) fn rank(&self, tgid: u32) -> i64 {
+        let Some(process) = self.processes.get(&tgid) else { return 0 };
+        let value = |name: &str| process.facts.env.get(name).filter(|v| !v.is_empty());
+        value("RANK").or_else(|| value("LOCAL_RANK")).and_then(|v| v.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// Whether `chunk_ms` points are wanted: by our flag, or by the target's own `CONFIG`.
+    pub(super) fn chunk_timing(&self, tgid: u32) -> bool {
+        let configured = || {
+            let config = self.processes.get(&tgid)?.facts.env.get("CONFIG")?;
+            let config: serde_json::Value = serde_json::from_str(config).ok()?;
+            config.get("stream_chunk_timing")?.as_bool()
+        };
+        self.chunk_timing || configured().unwrap_or(false)
+    }
+
+    pub(super) fn exits(&mut self, tgid: u32, ts: MonoNs, due: MonoNs) {
+        if let Some(process) = self.processes.get_mut(&tgid) {
+            process.exit.get_or_insert((ts, due));
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: MonoNs, outputs: &mut VecDeque<Output>) {
+        self.processes.retain(|_, process| match process.exit {
+            Some((ts, due)) if due <= now => {
+                close(process, ts, outputs);
+                false
+            }
+            _ => true,
+        });
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<MonoNs> {
+        self.processes.values().filter_map(|p| p.exit.map(|(_, due)| due)).min()
+    }
+
+    pub(super) fn close_all(&mut self, now: MonoNs, outputs: &mut VecDeque<Output>) {
+        for process in self.processes.values_mut() {
+            let end = process.exit.map_or(now, |(ts, _)| ts);
+            close(process, end, outputs);
+        }
+        self.processes.clear();
+    }
+}
+
+fn close(process: &mut Process, end: MonoNs, outputs: &mut VecDeque<Output>) {
+    if let Some(mut root) = process.root.take() {
+        root.end = Some(end.max(root.start));
+        outputs.push_back(Output::Session(root));
+    }
+}

@@ -1,0 +1,206 @@
+//! One exchange as a scope: gathers what its events say; `write` turns it into a span and marks.
+
+use cirron_common::conn::ConnInfo;
+
+use super::payload::{Document, ResponseBody};
+use super::span::{Mark, Span};
+use super::write;
+use crate::exchange::{ExchangeEnd, ExchangeEvent, Role};
+use crate::id::{Id, IdSource};
+use crate::llm::openai::{self, RequestFacts};
+use crate::proto::message::{RequestHead, ResponseHead};
+use crate::time::MonoNs;
+
+/// What the engine knows around an exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct ScopeContext {
+    /// The target's process.
+    pub pid: u32,
+    /// The thread that moved its first byte.
+    pub tid: u32,
+    /// The target's rank.
+    pub rank: i64,
+    /// Whether `chunk_ms` points are wanted.
+    pub chunk_timing: bool,
+    /// Family, addresses and ports, where known.
+    pub conn: ConnInfo,
+}
+
+/// What the engine counts of a finished scope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScopeFacts {
+    /// It is an LLM call.
+    pub is_llm: bool,
+    /// Reported or counted.
+    pub output_tokens: Option<u64>,
+    /// A hole, a late attach or an early end touched it.
+    pub partial: bool,
+}
+
+/// The part of the request's head that is written.
+#[derive(Debug)]
+pub(super) struct RequestLine {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) version: &'static str,
+}
+
+/// An exchange under way.
+#[derive(Debug)]
+pub struct ExchangeScope {
+    pub(super) start: MonoNs,
+    pub(super) role: Role,
+    pub(super) late: bool,
+    pub(super) context: ScopeContext,
+    pub(super) request: Option<RequestLine>,
+    pub(super) operation: Option<&'static str>,
+    document: Option<Document>,
+    pub(super) request_facts: RequestFacts,
+    pub(super) request_bytes: u64,
+    pub(super) status: Option<u16>,
+    pub(super) response_version: Option<&'static str>,
+    pub(super) first_byte: Option<MonoNs>,
+    pub(super) response: Option<ResponseBody>,
+    pub(super) response_bytes: u64,
+    pub(super) response_end: Option<MonoNs>,
+    pub(super) lost_bytes: u64,
+    pub(super) end: ExchangeEnd,
+}
+
+impl ExchangeScope {
+    /// A scope that began at `start`: the first byte of the request or, `late`, what we saw first.
+    pub fn new(start: MonoNs, role: Role, late: bool, context: ScopeContext) -> ExchangeScope {
+        ExchangeScope {
+            start,
+            role,
+            late,
+            context,
+            request: None,
+            operation: None,
+            document: None,
+            request_facts: RequestFacts::default(),
+            request_bytes: 0,
+            status: None,
+            response_version: None,
+            first_byte: None,
+            response: None,
+            response_bytes: 0,
+            response_end: None,
+            lost_bytes: 0,
+            end: ExchangeEnd::default(),
+        }
+    }
+
+    /// The process it belongs to.
+    pub fn pid(&self) -> u32 {
+        self.context.pid
+    }
+
+    /// When it began.
+    pub fn start(&self) -> MonoNs {
+        self.start
+    }
+
+    /// Which end the target is.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The next event.
+    pub fn on_event(&mut self, ts: MonoNs, event: &ExchangeEvent<'_>) {
+        match *event {
+            ExchangeEvent::Start { .. } | ExchangeEvent::Informational(_) => {}
+            ExchangeEvent::RequestHead(head) => self.request_head(head),
+            ExchangeEvent::RequestBody(bytes) => {
+                self.request_bytes += bytes.len() as u64;
+                if let Some(document) = &mut self.document {
+                    document.push(bytes);
+                }
+            }
+            ExchangeEvent::RequestGap(len) => {
+                self.request_bytes += len;
+                self.lost_bytes += len;
+                if let Some(document) = &mut self.document {
+                    document.gap();
+                }
+            }
+            ExchangeEvent::RequestEnd(_) => self.read_request(),
+            ExchangeEvent::ResponseStart => self.first_byte = Some(ts),
+            ExchangeEvent::ResponseHead(head) => self.response_head(head),
+            ExchangeEvent::ResponseBody(bytes) => {
+                self.response_bytes += bytes.len() as u64;
+                if self.may_be_llm() {
+                    self.body().push(ts, bytes);
+                }
+            }
+            ExchangeEvent::ResponseGap(len) => {
+                self.response_bytes += len;
+                self.lost_bytes += len;
+                if self.may_be_llm() {
+                    self.body().gap();
+                }
+            }
+            ExchangeEvent::ResponseTrailers(_) => {}
+            ExchangeEvent::ResponseEnd(_) => {
+                self.response_end = Some(ts);
+                if let Some(body) = &mut self.response {
+                    body.end();
+                }
+            }
+            ExchangeEvent::End(end) => self.end = end,
+        }
+    }
+
+    /// Writes it. `end`: when it ended; `parent`: its session.
+    pub fn finish(
+        mut self,
+        end: MonoNs,
+        parent: Id,
+        ids: &mut dyn IdSource,
+    ) -> (Span, Vec<Mark>, ScopeFacts) {
+        self.read_request();
+        write::write(&self, end, parent, ids)
+    }
+
+    fn request_head(&mut self, head: &RequestHead) {
+        self.operation =
+            openai::operation(&head.path).filter(|_| head.method == "POST");
+        if self.operation.is_some() {
+            self.document = Some(Document::request());
+        }
+        self.request = Some(RequestLine {
+            method: head.method.clone(),
+            path: head.path.clone(),
+            version: head.version.as_str(),
+        });
+    }
+
+    fn read_request(&mut self) {
+        if let Some(document) = self.document.take() {
+            self.request_facts = document.request_facts();
+        }
+    }
+
+    fn response_head(&mut self, head: &ResponseHead) {
+        self.status = Some(head.status);
+        self.response_version = Some(head.version.as_str());
+        if self.may_be_llm() {
+            self.response = Some(ResponseBody::new(
+                head.headers.get_str("content-type"),
+                head.headers.get_str("content-encoding"),
+                true,
+                self.context.chunk_timing,
+            ));
+        }
+    }
+
+    /// By its path or, where the request was not seen, by nothing yet.
+    fn may_be_llm(&self) -> bool {
+        self.request.is_none() || self.operation.is_some()
+    }
+
+    fn body(&mut self) -> &mut ResponseBody {
+        let points = self.context.chunk_timing;
+        self.response.get_or_insert_with(|| ResponseBody::new(None, None, false, points))
+    }
+}

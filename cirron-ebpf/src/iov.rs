@@ -1,7 +1,7 @@
 //! The buffers of one call: a flat buffer, an iovec array, or an array of messages.
 //!
-//! One bounded loop walks all three: each step takes one chunk of the current buffer, or loads the
-//! next iovec, or the next message. What is left after the last step is a gap, except for its last
+//! One bounded loop walks all three: each step takes one chunk of the current buffer, and before it
+//! the next iovec and the next message where one is due. What is left after the last step is a gap, except for its last
 //! [`CHUNK`] of a flat buffer: usage stands at the tail of a response.
 
 use aya_ebpf::helpers::bpf_probe_read_user;
@@ -12,8 +12,8 @@ use crate::{
     maps::count,
 };
 
-/// Steps of the walk: 8 MiB of a flat buffer, or 64 iovecs and their chunks.
-const STEPS: u32 = 128;
+/// Steps of the walk: 384 KiB of a flat buffer, or 6 iovecs. The verifier walks each of them.
+const STEPS: u32 = 6;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -103,23 +103,10 @@ pub fn walk(call: &Call, buffers: &mut Buffers, mut pos: u64, total: u64) {
     let end = pos + total;
     let b = buffers;
     for _ in 0..STEPS {
-        if b.left > 0 {
-            let n = if b.left > CHUNK { CHUNK } else { b.left };
-            emit::chunk(call, pos, b.base, n);
-            pos += n;
-            b.base += n;
-            b.left -= n;
-            b.remaining -= n;
-        } else if b.remaining > 0 && b.iovs > 0 {
-            // SAFETY: the helper checks the address.
-            let Ok(next) = (unsafe { bpf_probe_read_user(b.iov as *const Iovec) }) else {
+        if b.left == 0 && (b.remaining == 0 || b.iovs == 0) {
+            if b.msgs == 0 {
                 break;
-            };
-            b.iov += 16;
-            b.iovs -= 1;
-            b.base = next.base;
-            b.left = if next.len > b.remaining { b.remaining } else { next.len };
-        } else if b.msgs > 0 {
+            }
             // SAFETY: the helper checks the address.
             let Ok(next) = (unsafe { bpf_probe_read_user(b.msg as *const Mmsghdr) }) else {
                 break;
@@ -129,8 +116,24 @@ pub fn walk(call: &Call, buffers: &mut Buffers, mut pos: u64, total: u64) {
             b.iov = next.iov;
             b.iovs = next.iov_len;
             b.remaining = next.msg_len as u64;
-        } else {
-            break;
+        }
+        if b.left == 0 && b.iovs > 0 {
+            // SAFETY: the helper checks the address.
+            let Ok(next) = (unsafe { bpf_probe_read_user(b.iov as *const Iovec) }) else {
+                break;
+            };
+            b.iov += 16;
+            b.iovs -= 1;
+            b.base = next.base;
+            b.left = if next.len > b.remaining { b.remaining } else { next.len };
+        }
+        if b.left > 0 {
+            let n = if b.left > CHUNK { CHUNK } else { b.left };
+            emit::cirron_emit_chunk(call, pos, b.base, n);
+            pos += n;
+            b.base += n;
+            b.left -= n;
+            b.remaining -= n;
         }
     }
     if pos < end {
@@ -141,7 +144,7 @@ pub fn walk(call: &Call, buffers: &mut Buffers, mut pos: u64, total: u64) {
             emit::gap(call, pos, lost, flag::OVER_LIMIT);
         }
         if tail > 0 {
-            emit::chunk(call, pos + lost, b.base + lost, tail);
+            emit::cirron_emit_chunk(call, pos + lost, b.base + lost, tail);
         }
     }
 }

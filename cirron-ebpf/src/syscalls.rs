@@ -25,7 +25,7 @@ const MSG_TRUNC: u64 = 0x20;
 const MSG_ERRQUEUE: u64 = 0x2000;
 const SHUT_RD: u64 = 0;
 /// Descriptors looked at for one `close_range`.
-const CLOSE_RANGE_FDS: u32 = 64;
+const CLOSE_RANGE_FDS: u32 = 4;
 
 /// A call of a target.
 #[derive(Clone, Copy)]
@@ -80,81 +80,113 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
     // SAFETY: no arguments.
     let ctx = Ctx { ts_ns: unsafe { bpf_ktime_get_ns() }, pid_tgid, nr };
     let fd = a0 as i32;
-    match nr {
-        nr::READ => flat(&ctx, fd, direction::INBOUND, a1, a2, ret),
-        nr::WRITE => flat(&ctx, fd, direction::OUTBOUND, a1, 1, ret),
-        nr::SENDTO => {
-            if a3 & MSG_OOB != 0 {
-                return None;
-            }
-            flat(&ctx, fd, direction::OUTBOUND, a1, 1, ret)
-        }
-        nr::RECVFROM => {
-            if a3 & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) != 0 {
-                return None;
-            }
-            if a3 & MSG_TRUNC != 0 {
-                return bypass(&ctx, fd, direction::INBOUND, ret);
-            }
-            flat(&ctx, fd, direction::INBOUND, a1, a2, ret)
-        }
-        nr::READV | nr::PREADV2 => vector(&ctx, fd, direction::INBOUND, a1, a2, ret),
-        nr::WRITEV | nr::PWRITEV2 => vector(&ctx, fd, direction::OUTBOUND, a1, a2, ret),
-        nr::RECVMSG => {
-            if a2 & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) != 0 {
-                return None;
-            }
-            if a2 & MSG_TRUNC != 0 {
-                return bypass(&ctx, fd, direction::INBOUND, ret);
-            }
-            message(&ctx, fd, direction::INBOUND, a1, ret)
-        }
-        nr::SENDMSG => {
-            if a2 & MSG_OOB != 0 {
-                return None;
-            }
-            message(&ctx, fd, direction::OUTBOUND, a1, ret)
-        }
-        nr::RECVMMSG => {
-            if a3 & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) != 0 {
-                return None;
-            }
-            messages(&ctx, fd, direction::INBOUND, a1, ret)
-        }
-        nr::SENDMMSG => messages(&ctx, fd, direction::OUTBOUND, a1, ret),
-        nr::SENDFILE => bypass(&ctx, fd, direction::OUTBOUND, ret),
+    let transfer = match nr {
+        nr::READ => Transfer { shape: FLAT, dir: direction::INBOUND, base: a1, count: a2 },
+        nr::WRITE => Transfer { shape: FLAT, dir: direction::OUTBOUND, base: a1, count: 1 },
+        nr::SENDTO => Transfer { shape: unless(a3, MSG_OOB, FLAT), dir: direction::OUTBOUND, base: a1, count: 1 },
+        nr::RECVFROM => Transfer { shape: received(a3, FLAT), dir: direction::INBOUND, base: a1, count: a2 },
+        nr::READV | nr::PREADV2 => Transfer { shape: VECTOR, dir: direction::INBOUND, base: a1, count: a2 },
+        nr::WRITEV | nr::PWRITEV2 => Transfer { shape: VECTOR, dir: direction::OUTBOUND, base: a1, count: a2 },
+        nr::RECVMSG => Transfer { shape: received(a2, MESSAGE), dir: direction::INBOUND, base: a1, count: 1 },
+        nr::SENDMSG => Transfer { shape: unless(a2, MSG_OOB, MESSAGE), dir: direction::OUTBOUND, base: a1, count: 1 },
+        nr::RECVMMSG => Transfer { shape: received(a3, MESSAGES), dir: direction::INBOUND, base: a1, count: 0 },
+        nr::SENDMMSG => Transfer { shape: unless(a3, MSG_OOB, MESSAGES), dir: direction::OUTBOUND, base: a1, count: 0 },
+        nr::SENDFILE => Transfer { shape: BYPASS, dir: direction::OUTBOUND, base: 0, count: 0 },
         nr::SPLICE => {
             bypass(&ctx, fd, direction::INBOUND, ret);
-            bypass(&ctx, a2 as i32, direction::OUTBOUND, ret)
+            return bypass(&ctx, a2 as i32, direction::OUTBOUND, ret);
         }
-        nr::ACCEPT | nr::ACCEPT4 => fresh(&ctx, ret as i32, role::ACCEPTED),
+        nr::ACCEPT | nr::ACCEPT4 => return fresh(&ctx, ret as i32, role::ACCEPTED),
         nr::CONNECT => {
             if ret != 0 && ret != -EINPROGRESS {
                 return None;
             }
-            fresh(&ctx, fd, role::CONNECTED)
+            return fresh(&ctx, fd, role::CONNECTED);
         }
-        nr::CLOSE => closed(&ctx, fd),
+        nr::CLOSE => return closed(&ctx, fd),
         nr::CLOSE_RANGE => {
             if ret == 0 {
                 closed_range(&ctx, a0 as u32, a1 as u32);
             }
-            None
+            return None;
         }
         nr::SHUTDOWN => {
             if ret != 0 || a1 == SHUT_RD {
                 return None;
             }
-            let socket = socket::from_fd(fd)?;
-            let state = CONNS.get_ptr(&socket.ino)?;
-            // SAFETY: a live map value.
-            let epoch = unsafe { (*state).epoch };
-            end(&ctx, socket.ino, epoch, fd, close::LOCAL_SHUT_WRITE);
-            None
+            return ended(&ctx, fd, close::LOCAL_SHUT_WRITE);
         }
-        nr::DUP | nr::DUP2 | nr::DUP3 => duplicated(&ctx, fd, ret as i32),
-        _ => None,
+        nr::DUP | nr::DUP2 | nr::DUP3 => return duplicated(&ctx, fd, ret as i32),
+        _ => return None,
+    };
+    transferred(&ctx, fd, &transfer, ret)
+}
+
+/// How a call's buffers are laid out.
+const NOTHING: u32 = 0;
+const FLAT: u32 = 1;
+const VECTOR: u32 = 2;
+const MESSAGE: u32 = 3;
+const MESSAGES: u32 = 4;
+const BYPASS: u32 = 5;
+
+/// A call that moved bytes.
+struct Transfer {
+    shape: u32,
+    dir: u8,
+    /// Buffer, iovecs, `struct user_msghdr` or `struct mmsghdr`.
+    base: u64,
+    /// Bytes asked for, or iovecs; 0 where a return of 0 means nothing.
+    count: u64,
+}
+
+#[inline(always)]
+fn unless(flags: u64, unwanted: u64, shape: u32) -> u32 {
+    if flags & unwanted != 0 { NOTHING } else { shape }
+}
+
+/// Peeked bytes will be read again, `MSG_TRUNC` drops them without a copy.
+#[inline(always)]
+fn received(flags: u64, shape: u32) -> u32 {
+    if flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) != 0 {
+        NOTHING
+    } else if flags & MSG_TRUNC != 0 {
+        BYPASS
+    } else {
+        shape
     }
+}
+
+/// The one path of all transfers: the verifier walks it once.
+#[inline(never)]
+fn transferred(ctx: &Ctx, fd: i32, transfer: &Transfer, ret: i64) -> Option<i32> {
+    if transfer.shape == NOTHING {
+        return None;
+    }
+    if ret <= 0 {
+        if ret == 0 && transfer.dir == direction::INBOUND && transfer.count > 0 {
+            ended(ctx, fd, close::READ_EOF);
+        }
+        return None;
+    }
+    let mut total = ret as u64;
+    if transfer.shape == MESSAGES {
+        total = iov::messages_len(transfer.base, total);
+    }
+    let (call, pos) = advance(ctx, fd, transfer.dir, total)?;
+    let mut buffers = match transfer.shape {
+        FLAT => Buffers::flat(transfer.base, total),
+        VECTOR => Buffers::vector(transfer.base, transfer.count, total),
+        MESSAGE => Buffers::message(transfer.base, total).unwrap_or(Buffers::flat(0, 0)),
+        MESSAGES => Buffers::messages(transfer.base, ret as u64),
+        _ => {
+            count(Counter::BypassBytes, total);
+            emit::gap(&call, pos, total, flag::BYPASS);
+            return None;
+        }
+    };
+    iov::walk(&call, &mut buffers, pos, total);
+    None
 }
 
 /// The connection behind `fd`, made known on first sight.
@@ -230,64 +262,6 @@ fn advance(ctx: &Ctx, fd: i32, dir: u8, len: u64) -> Option<(Call, u64)> {
     Some((ctx.call(socket.ino, epoch, fd, dir), pos))
 }
 
-/// A call with one buffer. `asked` tells the end of a stream from an empty read.
-#[inline(always)]
-fn flat(ctx: &Ctx, fd: i32, dir: u8, base: u64, asked: u64, ret: i64) -> Option<i32> {
-    if ret <= 0 {
-        return ended(ctx, fd, dir, asked, ret);
-    }
-    let (call, pos) = advance(ctx, fd, dir, ret as u64)?;
-    walk(&call, Buffers::flat(base, ret as u64), pos, ret as u64);
-    None
-}
-
-#[inline(always)]
-fn vector(ctx: &Ctx, fd: i32, dir: u8, iov: u64, iovs: u64, ret: i64) -> Option<i32> {
-    if ret <= 0 {
-        return ended(ctx, fd, dir, iovs, ret);
-    }
-    let (call, pos) = advance(ctx, fd, dir, ret as u64)?;
-    walk(&call, Buffers::vector(iov, iovs, ret as u64), pos, ret as u64);
-    None
-}
-
-#[inline(always)]
-fn message(ctx: &Ctx, fd: i32, dir: u8, msg: u64, ret: i64) -> Option<i32> {
-    if ret <= 0 {
-        return ended(ctx, fd, dir, 1, ret);
-    }
-    let (call, pos) = advance(ctx, fd, dir, ret as u64)?;
-    match Buffers::message(msg, ret as u64) {
-        Some(buffers) => walk(&call, buffers, pos, ret as u64),
-        None => {
-            count(Counter::Fault, 1);
-            count(Counter::FaultBytes, ret as u64);
-            emit::gap(&call, pos, ret as u64, flag::FAULT);
-        }
-    }
-    None
-}
-
-#[inline(always)]
-fn messages(ctx: &Ctx, fd: i32, dir: u8, msg: u64, ret: i64) -> Option<i32> {
-    if ret <= 0 {
-        return None;
-    }
-    let total = iov::messages_len(msg, ret as u64);
-    if total == 0 {
-        return None;
-    }
-    let (call, pos) = advance(ctx, fd, dir, total)?;
-    walk(&call, Buffers::messages(msg, ret as u64), pos, total);
-    None
-}
-
-/// The walk, as one subprogram for all four shapes.
-#[inline(never)]
-fn walk(call: &Call, mut buffers: Buffers, pos: u64, total: u64) {
-    iov::walk(call, &mut buffers, pos, total);
-}
-
 /// Bytes that never were in the target's memory.
 #[inline(never)]
 fn bypass(ctx: &Ctx, fd: i32, dir: u8, ret: i64) -> Option<i32> {
@@ -300,17 +274,14 @@ fn bypass(ctx: &Ctx, fd: i32, dir: u8, ret: i64) -> Option<i32> {
     None
 }
 
-/// A read of nothing: the peer's end.
-#[inline(always)]
-fn ended(ctx: &Ctx, fd: i32, dir: u8, asked: u64, ret: i64) -> Option<i32> {
-    if ret != 0 || dir != direction::INBOUND || asked == 0 {
-        return None;
-    }
+/// One direction of the connection behind `fd` ended: a read of nothing, or a shutdown.
+#[inline(never)]
+fn ended(ctx: &Ctx, fd: i32, why: u64) -> Option<i32> {
     let socket = socket::from_fd(fd)?;
     let state = CONNS.get_ptr(&socket.ino)?;
     // SAFETY: a live map value.
     let epoch = unsafe { (*state).epoch };
-    end(ctx, socket.ino, epoch, fd, close::READ_EOF);
+    end(ctx, socket.ino, epoch, fd, why);
     None
 }
 

@@ -9,10 +9,10 @@ use cirron_common::KernelConfig;
 use super::LoadError;
 
 /// Where the running kernel shows its types.
-pub(crate) const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 /// Reads every offset of [`KernelConfig`]. The switches stay 0.
-pub(crate) fn offsets() -> Result<KernelConfig, LoadError> {
+pub fn offsets() -> Result<KernelConfig, LoadError> {
     let btf = Btf::from_file(VMLINUX).map_err(|e| LoadError::Refused {
         what: format!("cannot read the kernel's types at {VMLINUX}: {e}"),
         fix: "use a kernel built with CONFIG_DEBUG_INFO_BTF=y (every major distribution's is)"

@@ -11,8 +11,8 @@ use aya::{Btf, Ebpf, EbpfLoader};
 use cirron_common::counters::COUNTERS;
 use cirron_common::maps;
 
-pub(crate) use probes::ProbeVerdict;
-pub(crate) use reader::Reader;
+pub use probes::ProbeVerdict;
+pub use reader::Reader;
 
 /// The programs, built by `build.rs` from `cirron-ebpf`.
 static OBJECT: &[u8] =
@@ -24,7 +24,7 @@ const WAKEUP_SHARE: u32 = 8;
 
 /// What the loader is told.
 #[derive(Clone, Debug)]
-pub(crate) struct LoadOptions {
+pub struct LoadOptions {
     /// Bytes of the ring, rounded up to a power of two of pages.
     pub ring_bytes: u32,
     /// Children of targets become targets, in the kernel, at fork.
@@ -33,7 +33,7 @@ pub(crate) struct LoadOptions {
 
 /// Why nothing could be attached; its text says the missing fact and, on its own line, the fix.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LoadError {
+pub enum LoadError {
     /// A program was refused, a structure was not found, a map could not be made.
     #[error("{what}\n  {fix}")]
     Refused {
@@ -49,8 +49,9 @@ fn refused(what: String) -> LoadError {
 }
 
 /// The loaded programs and their maps.
-pub(crate) struct Kernel {
-    ebpf: Ebpf,
+pub struct Kernel {
+    /// Owns the programs: dropping it detaches them.
+    _ebpf: Ebpf,
     targets: HashMap<MapData, u32, u32>,
     muted: HashMap<MapData, u64, u64>,
     counters: PerCpuArray<MapData, u64>,
@@ -66,7 +67,7 @@ impl std::fmt::Debug for Kernel {
 
 impl Kernel {
     /// Loads and attaches every program of the probe table.
-    pub(crate) fn load(options: &LoadOptions) -> Result<Kernel, LoadError> {
+    pub fn load(options: &LoadOptions) -> Result<Kernel, LoadError> {
         let ring_bytes = options.ring_bytes.max(4096).next_power_of_two();
         let mut config = btf::offsets()?;
         config.wakeup_bytes = ring_bytes / WAKEUP_SHARE;
@@ -84,35 +85,35 @@ impl Kernel {
             muted: take(&mut ebpf, maps::MUTED)?,
             counters: take(&mut ebpf, maps::COUNTERS)?,
             reader: Some(Reader::new(take::<RingBuf<MapData>>(&mut ebpf, maps::RING)?)),
-            ebpf,
+            _ebpf: ebpf,
             verdicts,
         })
     }
 
     /// What became of each probe.
-    pub(crate) fn verdicts(&self) -> &[ProbeVerdict] {
+    pub fn verdicts(&self) -> &[ProbeVerdict] {
         &self.verdicts
     }
 
     /// Makes `tgid` a target.
-    pub(crate) fn add_target(&mut self, tgid: u32) -> anyhow::Result<()> {
+    pub fn add_target(&mut self, tgid: u32) -> anyhow::Result<()> {
         Ok(self.targets.insert(tgid, 0, 0)?)
     }
 
     /// `tgid` is a target no more.
-    pub(crate) fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
+    pub fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
         // Already gone is as good.
         let _ = self.targets.remove(&tgid);
         Ok(())
     }
 
     /// No more bytes of this connection are wanted.
-    pub(crate) fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()> {
+    pub fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()> {
         Ok(self.muted.insert(conn, epoch, 0)?)
     }
 
     /// Sums over CPUs, indexed by `cirron_common::Counter`.
-    pub(crate) fn counters(&self) -> anyhow::Result<[u64; COUNTERS as usize]> {
+    pub fn counters(&self) -> anyhow::Result<[u64; COUNTERS as usize]> {
         let mut sums = [0; COUNTERS as usize];
         for (i, sum) in sums.iter_mut().enumerate() {
             *sum = self.counters.get(&(i as u32), 0)?.iter().sum();
@@ -121,13 +122,8 @@ impl Kernel {
     }
 
     /// The reader of the ring, for its own thread; `None` the second time.
-    pub(crate) fn take_reader(&mut self) -> Option<Reader> {
+    pub fn take_reader(&mut self) -> Option<Reader> {
         self.reader.take()
-    }
-
-    /// Number of programs loaded.
-    pub(crate) fn programs(&self) -> usize {
-        self.ebpf.programs().count()
     }
 }
 
@@ -149,7 +145,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// The records of a batch that [`Reader::read`] filled.
-pub(crate) fn records(mut batch: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn records(mut batch: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let len = u32::from_ne_bytes(batch.get(..4)?.try_into().ok()?) as usize;
         let record = batch.get(4..4 + len)?;

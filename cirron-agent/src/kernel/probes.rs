@@ -25,7 +25,7 @@ const PROBES: &[Probe] = &[
 
 /// What became of one row of the probe table.
 #[derive(Clone, Debug)]
-pub(crate) struct ProbeVerdict {
+pub struct ProbeVerdict {
     /// ELF name of the program.
     pub name: &'static str,
     /// `attached`, `unsupported`, `broken`.

@@ -7,7 +7,7 @@ use anyhow::Context;
 use aya::maps::{MapData, RingBuf};
 
 /// Reads the ring. Lives on its own thread.
-pub(crate) struct Reader {
+pub struct Reader {
     ring: RingBuf<MapData>,
 }
 
@@ -27,7 +27,7 @@ impl Reader {
     ///
     /// Each record is appended as a `u32` length (native-endian), the record verbatim, and zeros
     /// up to a multiple of 8 bytes. See [`super::records`].
-    pub(crate) fn read(
+    pub fn read(
         &mut self,
         timeout: Duration,
         batch: &mut Vec<u8>,

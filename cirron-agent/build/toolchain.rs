@@ -68,8 +68,8 @@ pub(crate) struct Found {
 /// Nothing fits; says what is missing.
 #[derive(Debug, Default)]
 pub(crate) struct Missing {
-    /// The toolchain that would do if only there were a linker for it.
-    pub(crate) without_linker: Option<Toolchain>,
+    /// The toolchains that would do if only there were a linker for them, best first.
+    pub(crate) without_linker: Vec<Toolchain>,
     /// What was looked at, and why it does not do.
     facts: Vec<String>,
 }
@@ -117,7 +117,7 @@ pub(crate) fn find(cargo: &Path) -> Result<Found, Missing> {
             )),
             None => {}
         }
-        missing.without_linker.get_or_insert(toolchain);
+        missing.without_linker.push(toolchain);
     }
     Err(missing)
 }

@@ -1,0 +1,51 @@
+//! One file for each command.
+
+mod build_ebpf;
+mod demo;
+mod fuzz;
+mod setup;
+mod stacks;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+/// What can be asked for.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Install what building and testing need, saying so first
+    Setup(setup::Options),
+    /// Install the real servers and clients that the tests drive
+    Stacks,
+    /// Build the eBPF object alone
+    BuildEbpf,
+    /// See the agent profile a small model server of ours: build, serve, attach, print the scopes
+    Demo(demo::Options),
+    /// Check formatting, lints, licences, and run all tests
+    Test(test::Options),
+    /// Feed mutated inputs to the fuzz targets
+    Fuzz(fuzz::Options),
+    /// The demo's model server; it knows nothing of the agent
+    #[command(hide = true)]
+    DemoServer(demo::server::Options),
+    /// The demo's client
+    #[command(hide = true)]
+    DemoClient(demo::client::Options),
+}
+
+impl Command {
+    /// Runs it.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Setup(options) => setup::run(&options).map(|()| ExitCode::SUCCESS),
+            Self::Stacks => stacks::run(),
+            Self::BuildEbpf => build_ebpf::run().map(|()| ExitCode::SUCCESS),
+            Self::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
+            Self::Test(options) => test::run(&options),
+            Self::Fuzz(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
+            Self::DemoServer(options) => demo::server::run(&options).map(|()| ExitCode::SUCCESS),
+            Self::DemoClient(options) => demo::client::run(&options).map(|()| ExitCode::SUCCESS),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The programs that tests and benchmarks call. None is needed to build the agent or for the demo.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::{install_as_root, say};
+use crate::host::{Packages, Tool};
+use crate::{paths, sh};
+
+/// rustfmt and clippy, which rustup's minimal profile leaves out.
+pub(crate) fn ensure_rust_tools() -> Result<()> {
+    let missing: Vec<&str> = [("rustfmt", "fmt"), ("clippy", "clippy")]
+        .into_iter()
+        .filter(|(_, subcommand)| !sh::succeeds(&mut sh::cargo([subcommand, "--version"])))
+        .map(|(component, _)| component)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say(&format!("will install {} with rustup, for the lints", missing.join(" and ")));
+    sh::run(sh::command("rustup").args(["component", "add"]).args(missing))
+}
+
+/// curl, wrk, python3 with venv, node. What cannot be installed is said; the tests that need it
+/// skip, naming it, unless `CIRRON_REQUIRE_STACKS` is set.
+pub(crate) fn ensure_test_tools() -> Result<()> {
+    let packages = Packages::here();
+    let missing: Vec<&str> = Tool::ALL
+        .into_iter()
+        .filter(|tool| !is_there(*tool))
+        .map(|tool| packages.tool(tool))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let [program, arguments @ ..] = packages.install() else { return Ok(()) };
+    let mut install = Command::new(program);
+    install.args(arguments).args(&missing).env("DEBIAN_FRONTEND", "noninteractive");
+    if packages == Packages::Unknown {
+        say(&format!("the tests want these, from your package manager: {}", missing.join(", ")));
+        return Ok(());
+    }
+    if packages == Packages::Apt {
+        super::ebpf::refresh_apt(&missing)?;
+    }
+    if let Err(error) = install_as_root("for the tests with real servers", &install) {
+        say(&format!("{error:#}\n  the tests that need {} will be skipped", missing.join(", ")));
+    }
+    Ok(())
+}
+
+fn is_there(tool: Tool) -> bool {
+    match tool {
+        Tool::Curl => paths::in_path("curl").is_some(),
+        Tool::Wrk => paths::in_path("wrk").is_some(),
+        Tool::Node => paths::in_path("node").is_some(),
+        Tool::PythonVenv => {
+            sh::succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! `cargo xtask stacks`: other people's servers and clients, for the tests and the benchmarks.
+//!
+//! ```text
+//! CACHE/cirron-agent/stacks/
+//!   venv/         Python with the packages of tests/stacks.txt, Go among them
+//!   llama-root/   a root directory with llama-server and its libraries, and m/tiny-f16.gguf
+//! ```
+//!
+//! What is there already is kept. What cannot be installed is said, and the tests that need it skip.
+
+mod llama;
+mod venv;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::paths;
+
+/// Installs all of them and fails when one is missing.
+pub(crate) fn run() -> Result<ExitCode> {
+    super::setup::test_tools()?;
+    let complete = ensure();
+    println!("{}", paths::stacks().display());
+    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Installs what is missing. False when something could not be; it was said.
+pub(crate) fn ensure() -> bool {
+    report("the Python and Go stacks", venv::ensure())
+        && report("llama-server", llama::ensure())
+}
+
+/// The Python environment alone.
+pub(crate) fn python() -> Result<()> {
+    venv::ensure()
+}
+
+fn report(name: &str, result: Result<()>) -> bool {
+    if let Err(error) = &result {
+        say(&format!("{name} could not be installed: {error:#}"));
+    }
+    result.is_ok()
+}
+
+fn say(text: &str) {
+    eprintln!("stacks: {text}");
+}

@@ -1,0 +1,192 @@
+//! `cargo xtask test`: everything that must be true, in one command.
+//!
+//! ```text
+//! setup ─▶ fmt ─▶ clippy ─▶ licences ─▶ unit tests, fuzz corpus ─▶ agent (release) ─▶ real servers
+//! ```
+//!
+//! A failing phase does not hide the next one's result. The last line is the sum:
+//! `N passed, N failed, N skipped`, where a phase that is not a test run counts as one.
+
+mod licences;
+mod tally;
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::{setup, stacks};
+use crate::sh;
+use tally::Tally;
+
+/// What to test.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only what needs neither root nor real servers
+    #[arg(long)]
+    unit: bool,
+    /// Only tests whose name contains this; no lints
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+}
+
+/// Runs the phases. The exit code is a failure when anything failed.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    setup::ebpf_toolchain()?;
+    setup::rust_tools()?;
+    if !options.unit {
+        setup::test_tools()?;
+        // What is missing was said; its tests skip, or fail where CIRRON_REQUIRE_STACKS is set.
+        stacks::ensure();
+    }
+    let mut phases = Phases::default();
+    if options.filter.is_none() {
+        phases.check("fmt", || sh::run(&mut sh::cargo(["fmt", "--all", "--", "--check"])));
+        phases.check("fmt of the eBPF programs", || {
+            let manifest = ["fmt", "--manifest-path", "cirron-ebpf/Cargo.toml", "--", "--check"];
+            sh::run(&mut sh::cargo(manifest))
+        });
+        phases.check("clippy", || {
+            let mut clippy = sh::cargo(["clippy", "--workspace", "--all-targets", "--locked"]);
+            sh::run(clippy.args(["--", "-D", "warnings"]))
+        });
+        phases.check("licences", licences::check);
+    }
+    phases.tests("unit tests", || {
+        let mut tests = sh::cargo(["test", "--workspace", "--locked", "--no-fail-fast"]);
+        tests.args(["--exclude", "cirron-tests"]);
+        tests.args(options.filter.iter());
+        sh::tee(&mut tests)
+    });
+    phases.tests("unit tests of the suites", || {
+        let mut tests = sh::cargo(["test", "--package", "cirron-tests", "--lib", "--locked"]);
+        tests.args(options.filter.iter());
+        sh::tee(&mut tests)
+    });
+    if !options.unit {
+        phases.check("release build of the agent", || {
+            sh::run(&mut sh::cargo(["build", "--release", "--locked", "--package", "cirron-agent"]))
+        });
+        match suites() {
+            Ok(suites) => {
+                for suite in suites {
+                    phases.tests(&suite.name, || sh::tee(&mut suite.command(options)?));
+                }
+            }
+            Err(error) => phases.check("build of the suites", || Err(error)),
+        }
+    }
+    Ok(phases.finish())
+}
+
+/// A test executable of the package `cirron-tests`, which runs as root.
+struct Suite {
+    name: String,
+    executable: String,
+}
+
+impl Suite {
+    fn command(&self, options: &Options) -> Result<Command> {
+        let mut command = sh::command(&self.executable);
+        command.args(options.filter.iter());
+        // Through sudo these would be lost.
+        for name in ["PATH", "HOME", "XDG_CACHE_HOME", "CIRRON_REQUIRE_BPF", "CIRRON_REQUIRE_STACKS"]
+        {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.env("CIRRON_STACKS", crate::paths::stacks());
+        command.env("CIRRON_AGENT_BIN", crate::paths::agent());
+        match sh::as_root(&command) {
+            Ok(elevated) => Ok(elevated),
+            // Without root each test says that it skips, and why.
+            Err(_) => Ok(command),
+        }
+    }
+}
+
+/// Builds the suites and says where their executables are.
+fn suites() -> Result<Vec<Suite>> {
+    let mut build = sh::cargo(["test", "--package", "cirron-tests", "--locked", "--no-run"]);
+    build.args(["--test", "*", "--message-format", "json-render-diagnostics"]);
+    eprintln!("$ {}", sh::shown(&build));
+    let messages = sh::output(&mut build)?;
+    let suites = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|message| {
+            Some(Suite {
+                executable: message.get("executable")?.as_str()?.to_owned(),
+                name: message.get("target")?.get("name")?.as_str()?.to_owned(),
+            })
+        })
+        .collect();
+    Ok(suites)
+}
+
+/// What happened so far.
+#[derive(Default)]
+struct Phases {
+    tally: Tally,
+    failed: Vec<String>,
+}
+
+impl Phases {
+    /// A phase that is one check.
+    fn check(&mut self, name: &str, phase: impl FnOnce() -> Result<()>) {
+        let began = start(name);
+        let mut tally = Tally::default();
+        match phase() {
+            Ok(()) => tally.passed = 1,
+            Err(error) => {
+                eprintln!("{error:#}");
+                tally.failed = 1;
+            }
+        }
+        self.end(name, began, tally);
+    }
+
+    /// A phase that runs tests and prints their results.
+    fn tests(&mut self, name: &str, phase: impl FnOnce() -> Result<(bool, String)>) {
+        let began = start(name);
+        let mut tally = Tally::default();
+        match phase() {
+            Ok((success, printed)) => {
+                tally = Tally::read(&printed);
+                // It did not even build, or crashed before it could count.
+                if !success && tally.failed == 0 {
+                    tally.failed = 1;
+                }
+            }
+            Err(error) => {
+                eprintln!("{error:#}");
+                tally.failed = 1;
+            }
+        }
+        self.end(name, began, tally);
+    }
+
+    fn end(&mut self, name: &str, began: Instant, tally: Tally) {
+        let verdict = if tally.failed == 0 { "ok" } else { "FAILED" };
+        eprintln!("== {name}: {verdict} ({:.0} s)", began.elapsed().as_secs_f64());
+        if tally.failed > 0 {
+            self.failed.push(name.to_owned());
+        }
+        self.tally.add(tally);
+    }
+
+    fn finish(self) -> ExitCode {
+        println!();
+        for name in &self.failed {
+            println!("failed: {name}");
+        }
+        println!("{}", self.tally);
+        if self.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+fn start(name: &str) -> Instant {
+    eprintln!("== {name}");
+    Instant::now()
+}

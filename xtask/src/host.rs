@@ -1,0 +1,98 @@
+//! What machine this is: who we are on it, and its package manager.
+
+use std::fs;
+
+use crate::paths;
+
+/// Whether this process has root's rights.
+pub(crate) fn is_root() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))
+        .and_then(|ids| ids.split_whitespace().nth(1))
+        == Some("0")
+}
+
+/// A package manager that we know package names for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packages {
+    /// Debian, Ubuntu and their descendants.
+    Apt,
+    /// Fedora, RHEL and theirs.
+    Dnf,
+    /// Arch and its.
+    Pacman,
+    /// Alpine.
+    Apk,
+    /// None of them.
+    Unknown,
+}
+
+impl Packages {
+    /// The one of this machine.
+    pub(crate) fn here() -> Self {
+        let known = [
+            ("apt-get", Self::Apt),
+            ("dnf", Self::Dnf),
+            ("pacman", Self::Pacman),
+            ("apk", Self::Apk),
+        ];
+        known
+            .into_iter()
+            .find(|(program, _)| paths::in_path(program).is_some())
+            .map_or(Self::Unknown, |(_, packages)| packages)
+    }
+
+    /// The command that installs something, up to the names.
+    pub(crate) const fn install(self) -> &'static [&'static str] {
+        match self {
+            Self::Apt => &["apt-get", "install", "-y", "--no-install-recommends"],
+            Self::Dnf => &["dnf", "install", "-y"],
+            Self::Pacman => &["pacman", "-S", "--noconfirm", "--needed"],
+            Self::Apk => &["apk", "add"],
+            Self::Unknown => &["install-with-your-package-manager"],
+        }
+    }
+
+    /// What holds LLVM's library and headers of a major version.
+    pub(crate) fn llvm(self, major: u32) -> String {
+        match self {
+            Self::Apt => format!("llvm-{major}-dev"),
+            Self::Dnf => "llvm-devel".to_owned(),
+            Self::Pacman => "llvm".to_owned(),
+            Self::Apk => format!("llvm{major}-dev"),
+            Self::Unknown => format!("the development files of LLVM {major}"),
+        }
+    }
+
+    /// What holds one of the programs that tests and benchmarks call.
+    pub(crate) const fn tool(self, tool: Tool) -> &'static str {
+        match (self, tool) {
+            (_, Tool::Curl) => "curl",
+            (_, Tool::Wrk) => "wrk",
+            (Self::Apt, Tool::PythonVenv) => "python3-venv",
+            (Self::Pacman, Tool::PythonVenv) => "python",
+            (Self::Dnf | Self::Apk | Self::Unknown, Tool::PythonVenv) => "python3",
+            (_, Tool::Node) => "nodejs",
+        }
+    }
+}
+
+/// A program that tests and benchmarks call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tool {
+    /// HTTP client.
+    Curl,
+    /// HTTP load generator.
+    Wrk,
+    /// Python with its `venv`.
+    PythonVenv,
+    /// Node.
+    Node,
+}
+
+impl Tool {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Curl, Self::Wrk, Self::PythonVenv, Self::Node];
+}

@@ -16,7 +16,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "The commands of cirron-agent's workspace")]
+#[command(
+    name = "cargo xtask",
+    about = "The commands of cirron-agent's workspace"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: cmd::Command,

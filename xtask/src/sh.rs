@@ -41,7 +41,9 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs it; anything but success is an error.
 pub(crate) fn quiet(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("cannot run {}", shown(command)))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {}", shown(command)))?;
     if !status.success() {
         bail!("{} failed: {status}", shown(command));
     }
@@ -114,7 +116,10 @@ pub(crate) fn as_root(command: &Command) -> Result<Command> {
         sudo.arg(command.get_program());
         sudo
     } else {
-        bail!("this needs root, and there is no sudo\n  run as root: {}", shown(command));
+        bail!(
+            "this needs root, and there is no sudo\n  run as root: {}",
+            shown(command)
+        );
     };
     elevated.args(command.get_args());
     if let Some(directory) = command.get_current_dir() {

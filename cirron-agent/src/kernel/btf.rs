@@ -9,10 +9,10 @@ use cirron_common::KernelConfig;
 use super::LoadError;
 
 /// Where the running kernel shows its types.
-pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+pub(super) const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 /// Reads every offset of [`KernelConfig`]. The switches stay 0.
-pub fn offsets() -> Result<KernelConfig, LoadError> {
+pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
     let btf = Btf::from_file(VMLINUX).map_err(|e| LoadError::Refused {
         what: format!("cannot read the kernel's types at {VMLINUX}: {e}"),
         fix: "use a kernel built with CONFIG_DEBUG_INFO_BTF=y (every major distribution's is)"
@@ -58,11 +58,16 @@ pub fn offsets() -> Result<KernelConfig, LoadError> {
 
 /// Byte offset of `member` in `struct owner`.
 fn find(btf: &Btf, owner: &str, member: &str) -> Option<u32> {
-    btf.resolve_types_by_name(owner).ok()?.iter().find_map(|t| within(btf, t, member))
+    btf.resolve_types_by_name(owner)
+        .ok()?
+        .iter()
+        .find_map(|t| within(btf, t, member))
 }
 
 fn within(btf: &Btf, owner: &Type, member: &str) -> Option<u32> {
-    let (Type::Struct(owner) | Type::Union(owner)) = owner else { return None };
+    let (Type::Struct(owner) | Type::Union(owner)) = owner else {
+        return None;
+    };
     for candidate in &owner.members {
         let offset = candidate.bit_offset() / 8;
         let name = btf.resolve_name(candidate).unwrap_or_default();

@@ -15,8 +15,7 @@ pub use probes::ProbeVerdict;
 pub use reader::Reader;
 
 /// The programs, built by `build.rs` from `cirron-ebpf`.
-static OBJECT: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/cirron-ebpf.o"));
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/cirron-ebpf.o"));
 
 /// Unread bytes that wake the reader: an eighth of the ring, so that it never fills while the
 /// reader sleeps, and seldom enough that a busy server pays no wake-up for a call.
@@ -45,7 +44,10 @@ pub enum LoadError {
 }
 
 fn refused(what: String) -> LoadError {
-    LoadError::Refused { what, fix: "run `cirron-agent doctor` and see what is missing".to_owned() }
+    LoadError::Refused {
+        what,
+        fix: "run `cirron-agent doctor` and see what is missing".to_owned(),
+    }
 }
 
 /// The loaded programs and their maps.
@@ -61,7 +63,9 @@ pub struct Kernel {
 
 impl std::fmt::Debug for Kernel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Kernel").field("verdicts", &self.verdicts).finish_non_exhaustive()
+        f.debug_struct("Kernel")
+            .field("verdicts", &self.verdicts)
+            .finish_non_exhaustive()
     }
 }
 
@@ -84,7 +88,10 @@ impl Kernel {
             targets: take(&mut ebpf, maps::TARGETS)?,
             muted: take(&mut ebpf, maps::MUTED)?,
             counters: take(&mut ebpf, maps::COUNTERS)?,
-            reader: Some(Reader::new(take::<RingBuf<MapData>>(&mut ebpf, maps::RING)?)),
+            reader: Some(Reader::new(take::<RingBuf<MapData>>(
+                &mut ebpf,
+                maps::RING,
+            )?)),
             _ebpf: ebpf,
             verdicts,
         })

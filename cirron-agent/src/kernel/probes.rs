@@ -16,11 +16,31 @@ struct Probe {
 }
 
 const PROBES: &[Probe] = &[
-    Probe { name: "socket_syscall_exit", tracepoint: "sys_exit", required: true },
-    Probe { name: "tcp_state_change", tracepoint: "inet_sock_set_state", required: false },
-    Probe { name: "process_fork", tracepoint: "sched_process_fork", required: true },
-    Probe { name: "process_exec", tracepoint: "sched_process_exec", required: false },
-    Probe { name: "process_exit", tracepoint: "sched_process_exit", required: false },
+    Probe {
+        name: "socket_syscall_exit",
+        tracepoint: "sys_exit",
+        required: true,
+    },
+    Probe {
+        name: "tcp_state_change",
+        tracepoint: "inet_sock_set_state",
+        required: false,
+    },
+    Probe {
+        name: "process_fork",
+        tracepoint: "sched_process_fork",
+        required: true,
+    },
+    Probe {
+        name: "process_exec",
+        tracepoint: "sched_process_exec",
+        required: false,
+    },
+    Probe {
+        name: "process_exit",
+        tracepoint: "sched_process_exit",
+        required: false,
+    },
 ];
 
 /// What became of one row of the probe table.
@@ -40,12 +60,23 @@ pub(super) fn attach(ebpf: &mut Ebpf, btf: &Btf) -> Result<Vec<ProbeVerdict>, Lo
     let mut refused = Vec::new();
     for probe in PROBES {
         let verdict = match attach_one(ebpf, btf, probe) {
-            Ok(()) => ProbeVerdict { name: probe.name, verdict: "attached", detail: String::new() },
+            Ok(()) => ProbeVerdict {
+                name: probe.name,
+                verdict: "attached",
+                detail: String::new(),
+            },
             Err(detail) => {
                 if probe.required {
-                    refused.push(format!("{} (tp_btf/{}): {detail}", probe.name, probe.tracepoint));
+                    refused.push(format!(
+                        "{} (tp_btf/{}): {detail}",
+                        probe.name, probe.tracepoint
+                    ));
                 }
-                ProbeVerdict { name: probe.name, verdict: "broken", detail }
+                ProbeVerdict {
+                    name: probe.name,
+                    verdict: "broken",
+                    detail,
+                }
             }
         };
         verdicts.push(verdict);

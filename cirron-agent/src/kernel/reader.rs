@@ -37,7 +37,11 @@ impl Reader {
         if taken > 0 || timeout.is_zero() {
             return Ok(taken);
         }
-        let mut poll = libc::pollfd { fd: self.ring.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let mut poll = libc::pollfd {
+            fd: self.ring.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
         let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: one valid pollfd for the duration of the call.
         let rc = unsafe { libc::poll(&raw mut poll, 1, millis) };

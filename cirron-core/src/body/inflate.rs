@@ -31,7 +31,9 @@ pub struct Inflate {
 
 impl std::fmt::Debug for Inflate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inflate").field("out_bytes", &self.out_bytes).finish_non_exhaustive()
+        f.debug_struct("Inflate")
+            .field("out_bytes", &self.out_bytes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -45,7 +47,11 @@ impl Inflate {
             "br" => Codec::Brotli(Box::new(DecompressorWriter::new(Vec::new(), BROTLI_BUFFER))),
             _ => Codec::Stopped,
         };
-        Inflate { codec, in_bytes: 0, out_bytes: 0 }
+        Inflate {
+            codec,
+            in_bytes: 0,
+            out_bytes: 0,
+        }
     }
 
     /// Whether bytes are still being decoded.
@@ -70,13 +76,18 @@ impl Inflate {
                 return;
             }
             Codec::Stopped => return,
-            Codec::Gzip(d) => (d.write_all(bytes).and_then(|()| d.flush()), drain(d.get_mut(), out)),
-            Codec::Deflate(d) => {
-                (d.write_all(bytes).and_then(|()| d.flush()), drain(d.get_mut(), out))
-            }
-            Codec::Brotli(d) => {
-                (d.write_all(bytes).and_then(|()| d.flush()), drain(d.get_mut(), out))
-            }
+            Codec::Gzip(d) => (
+                d.write_all(bytes).and_then(|()| d.flush()),
+                drain(d.get_mut(), out),
+            ),
+            Codec::Deflate(d) => (
+                d.write_all(bytes).and_then(|()| d.flush()),
+                drain(d.get_mut(), out),
+            ),
+            Codec::Brotli(d) => (
+                d.write_all(bytes).and_then(|()| d.flush()),
+                drain(d.get_mut(), out),
+            ),
         };
         self.out_bytes += decoded;
         let too_much = self.out_bytes > INFLATE_FREE_BYTES
@@ -119,7 +130,10 @@ mod tests {
         let text = br#"{"usage":{"prompt_tokens":3,"completion_tokens":5}}"#;
         let encoded = gzip(text);
         for cut in 0..=encoded.len() {
-            assert_eq!(decode(Some("gzip"), &[&encoded[..cut], &encoded[cut..]]), text);
+            assert_eq!(
+                decode(Some("gzip"), &[&encoded[..cut], &encoded[cut..]]),
+                text
+            );
         }
     }
 

@@ -103,7 +103,10 @@ impl SseParser {
             } else if self.oversize {
                 self.lost += 1;
             } else if self.has_data {
-                out(SseEvent { name: &self.event, data: &self.data });
+                out(SseEvent {
+                    name: &self.event,
+                    data: &self.data,
+                });
             }
             self.clear();
         } else if !self.skipping && !self.oversize {
@@ -139,7 +142,9 @@ mod tests {
         let mut parser = SseParser::default();
         let mut out = Vec::new();
         for piece in pieces {
-            parser.push(piece, &mut |e| out.push((e.name.to_owned(), e.data.to_vec())));
+            parser.push(piece, &mut |e| {
+                out.push((e.name.to_owned(), e.data.to_vec()))
+            });
         }
         out
     }
@@ -153,7 +158,11 @@ mod tests {
         assert_eq!(whole[1], (String::new(), b"b\nc".to_vec()));
         assert_eq!(whole[2], ("x".to_owned(), Vec::new()));
         for cut in 0..=STREAM.len() {
-            assert_eq!(events(&[&STREAM[..cut], &STREAM[cut..]]), whole, "cut at {cut}");
+            assert_eq!(
+                events(&[&STREAM[..cut], &STREAM[cut..]]),
+                whole,
+                "cut at {cut}"
+            );
         }
         let bytes: Vec<&[u8]> = STREAM.chunks(1).collect();
         assert_eq!(events(&bytes), whole);

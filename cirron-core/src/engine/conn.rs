@@ -58,12 +58,28 @@ impl Conn {
             role::CONNECTED => Some(Role::Client),
             _ => None,
         };
-        Conn::with(info, tgid, Some(0), ConnStart { late: info.late != 0, role: hint })
+        Conn::with(
+            info,
+            tgid,
+            Some(0),
+            ConnStart {
+                late: info.late != 0,
+                role: hint,
+            },
+        )
     }
 
     /// A connection whose opening record was lost.
     pub(super) fn unknown(tgid: u32) -> Conn {
-        Conn::with(ConnInfo::default(), tgid, None, ConnStart { late: true, role: None })
+        Conn::with(
+            ConnInfo::default(),
+            tgid,
+            None,
+            ConnStart {
+                late: true,
+                role: None,
+            },
+        )
     }
 
     fn with(info: ConnInfo, tgid: u32, pos: Option<u64>, start: ConnStart) -> Conn {
@@ -97,12 +113,27 @@ impl Conn {
         shared: &mut Shared,
         work: impl FnOnce(&mut Assembler, &mut PieceSink<'_>),
     ) {
-        let Conn { inbound, outbound, parser, scopes, info, tgid, tid, .. } = self;
+        let Conn {
+            inbound,
+            outbound,
+            parser,
+            scopes,
+            info,
+            tgid,
+            tid,
+            ..
+        } = self;
         let assembler = match dir {
             Direction::Inbound => inbound,
             Direction::Outbound => outbound,
         };
-        let mut sink = Sink { scopes, shared, info, tgid: *tgid, tid: *tid };
+        let mut sink = Sink {
+            scopes,
+            shared,
+            info,
+            tgid: *tgid,
+            tid: *tid,
+        };
         work(assembler, &mut |piece| {
             if let Piece::Gap { len, .. } = piece {
                 sink.shared.stats.lost_bytes += len;
@@ -139,10 +170,30 @@ impl Conn {
 
     /// True: the connection is over.
     pub(super) fn handle_timeout(&mut self, now: MonoNs, shared: &mut Shared) -> bool {
-        self.feed(Direction::Inbound, shared, |a, sink| a.handle_timeout(now, sink));
-        self.feed(Direction::Outbound, shared, |a, sink| a.handle_timeout(now, sink));
-        let Conn { parser, scopes, info, tgid, tid, .. } = self;
-        parser.handle_timeout(now, &mut Sink { scopes, shared, info, tgid: *tgid, tid: *tid });
+        self.feed(Direction::Inbound, shared, |a, sink| {
+            a.handle_timeout(now, sink)
+        });
+        self.feed(Direction::Outbound, shared, |a, sink| {
+            a.handle_timeout(now, sink)
+        });
+        let Conn {
+            parser,
+            scopes,
+            info,
+            tgid,
+            tid,
+            ..
+        } = self;
+        parser.handle_timeout(
+            now,
+            &mut Sink {
+                scopes,
+                shared,
+                info,
+                tgid: *tgid,
+                tid: *tid,
+            },
+        );
         match self.ending {
             Some(ending) if ending.due <= now => {
                 self.finish(ending.ts, ending.cause, shared);
@@ -167,8 +218,25 @@ impl Conn {
     }
 
     fn close(&mut self, ts: MonoNs, cause: CloseCause, shared: &mut Shared) {
-        let Conn { parser, scopes, info, tgid, tid, .. } = self;
-        parser.handle_close(ts, cause, &mut Sink { scopes, shared, info, tgid: *tgid, tid: *tid });
+        let Conn {
+            parser,
+            scopes,
+            info,
+            tgid,
+            tid,
+            ..
+        } = self;
+        parser.handle_close(
+            ts,
+            cause,
+            &mut Sink {
+                scopes,
+                shared,
+                info,
+                tgid: *tgid,
+                tid: *tid,
+            },
+        );
     }
 
     pub(super) fn poll_timeout(&self) -> Option<MonoNs> {
@@ -212,7 +280,8 @@ impl ExchangeSink for Sink<'_> {
                 chunk_timing: self.shared.sessions.chunk_timing(self.tgid),
                 conn: *self.info,
             };
-            self.scopes.insert(id, ExchangeScope::new(ts, role, late, context));
+            self.scopes
+                .insert(id, ExchangeScope::new(ts, role, late, context));
             return;
         }
         if let Some(scope) = self.scopes.get_mut(&id) {
@@ -221,7 +290,12 @@ impl ExchangeSink for Sink<'_> {
         if let ExchangeEvent::End(_) = event
             && let Some(scope) = self.scopes.remove(&id)
         {
-            let Shared { ids, outputs, stats, sessions } = &mut *self.shared;
+            let Shared {
+                ids,
+                outputs,
+                stats,
+                sessions,
+            } = &mut *self.shared;
             let parent = sessions.open(scope.pid(), scope.start(), ids.as_mut(), outputs);
             let role = scope.role();
             let (span, marks, facts) = scope.finish(ts, parent, ids.as_mut());

@@ -107,7 +107,9 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("conns", &self.conns.len()).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("conns", &self.conns.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -175,10 +177,16 @@ impl Engine {
                 for conn in self.conns.values_mut().filter(|c| c.tgid == header.tgid) {
                     conn.end_at(due, ts, CloseCause::ProcessExit);
                 }
-                let keys: Vec<_> =
-                    self.conns.iter().filter(|(_, c)| c.tgid == header.tgid).map(|(k, _)| *k).collect();
+                let keys: Vec<_> = self
+                    .conns
+                    .iter()
+                    .filter(|(_, c)| c.tgid == header.tgid)
+                    .map(|(k, _)| *k)
+                    .collect();
                 keys.into_iter().for_each(|k| self.after(k));
-                self.shared.sessions.exits(header.tgid, ts, ts.plus(SESSION_LINGER_NS));
+                self.shared
+                    .sessions
+                    .exits(header.tgid, ts, ts.plus(SESSION_LINGER_NS));
             }
             // The shell follows these; to the core a child is a process like any other.
             kind::PROC_FORK | kind::PROC_EXEC => {}
@@ -189,15 +197,24 @@ impl Engine {
     /// Facts of a process; before the first record that names it.
     pub fn handle_process(&mut self, facts: ProcessFacts) {
         let now = self.now;
-        let Shared { sessions, ids, outputs, .. } = &mut self.shared;
+        let Shared {
+            sessions,
+            ids,
+            outputs,
+            ..
+        } = &mut self.shared;
         sessions.introduce(facts, now, ids.as_mut(), outputs);
     }
 
     /// Time has come to `now`.
     pub fn handle_timeout(&mut self, now: MonoNs) {
         self.now = self.now.max(now);
-        let due: Vec<_> =
-            self.timers.iter().filter(|(_, at)| **at <= now).map(|(k, _)| *k).collect();
+        let due: Vec<_> = self
+            .timers
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(k, _)| *k)
+            .collect();
         for key in due {
             let ended = match self.conns.get_mut(&key) {
                 Some(conn) => conn.handle_timeout(now, &mut self.shared),
@@ -210,13 +227,21 @@ impl Engine {
                 self.after(key);
             }
         }
-        let Shared { sessions, outputs, .. } = &mut self.shared;
+        let Shared {
+            sessions, outputs, ..
+        } = &mut self.shared;
         sessions.handle_timeout(now, outputs);
     }
 
     /// When `handle_timeout` wants to be called, at the latest.
     pub fn poll_timeout(&self) -> Option<MonoNs> {
-        self.timers.values().min().copied().into_iter().chain(self.shared.sessions.poll_timeout()).min()
+        self.timers
+            .values()
+            .min()
+            .copied()
+            .into_iter()
+            .chain(self.shared.sessions.poll_timeout())
+            .min()
     }
 
     /// The next output.
@@ -235,7 +260,9 @@ impl Engine {
             }
         }
         self.timers.clear();
-        let Shared { sessions, outputs, .. } = &mut self.shared;
+        let Shared {
+            sessions, outputs, ..
+        } = &mut self.shared;
         sessions.close_all(now, outputs);
     }
 
@@ -246,7 +273,9 @@ impl Engine {
 
     /// Keeps the time-outs true after a connection was touched, and mutes what is of no use.
     fn after(&mut self, key: (u64, u64)) {
-        let Some(conn) = self.conns.get_mut(&key) else { return };
+        let Some(conn) = self.conns.get_mut(&key) else {
+            return;
+        };
         match conn.poll_timeout() {
             Some(at) => {
                 self.timers.insert(key, at);
@@ -257,7 +286,10 @@ impl Engine {
         }
         if conn.turned_opaque() {
             self.shared.stats.opaque_connections += 1;
-            self.shared.outputs.push_back(Output::Mute { conn: key.0, epoch: key.1 });
+            self.shared.outputs.push_back(Output::Mute {
+                conn: key.0,
+                epoch: key.1,
+            });
         }
     }
 }

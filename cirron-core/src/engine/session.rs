@@ -35,7 +35,10 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub(super) fn new(chunk_timing: bool) -> Sessions {
-        Sessions { chunk_timing, processes: BTreeMap::new() }
+        Sessions {
+            chunk_timing,
+            processes: BTreeMap::new(),
+        }
     }
 
     /// A record of `tgid` passed at `ts`.
@@ -86,7 +89,11 @@ impl Sessions {
         if let Some(exe) = &process.facts.exe {
             attrs.insert("process.executable.name", exe.clone().into());
         }
-        let start = if process.first_seen == MonoNs(0) { at } else { process.first_seen.min(at) };
+        let start = if process.first_seen == MonoNs(0) {
+            at
+        } else {
+            process.first_seen.min(at)
+        };
         let root = Span {
             id: ids.next_id(),
             name: "cirron.session",
@@ -107,9 +114,14 @@ impl Sessions {
 
     /// `RANK`, else `LOCAL_RANK`, else 0, as the SDK's `_rank_from_env`.
     pub(super) fn rank(&self, tgid: u32) -> i64 {
-        let Some(process) = self.processes.get(&tgid) else { return 0 };
+        let Some(process) = self.processes.get(&tgid) else {
+            return 0;
+        };
         let value = |name: &str| process.facts.env.get(name).filter(|v| !v.is_empty());
-        value("RANK").or_else(|| value("LOCAL_RANK")).and_then(|v| v.trim().parse().ok()).unwrap_or(0)
+        value("RANK")
+            .or_else(|| value("LOCAL_RANK"))
+            .and_then(|v| v.trim().parse().ok())
+            .unwrap_or(0)
     }
 
     /// Whether `chunk_ms` points are wanted: by our flag, or by the target's own `CONFIG`.
@@ -139,7 +151,10 @@ impl Sessions {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<MonoNs> {
-        self.processes.values().filter_map(|p| p.exit.map(|(_, due)| due)).min()
+        self.processes
+            .values()
+            .filter_map(|p| p.exit.map(|(_, due)| due))
+            .min()
     }
 
     pub(super) fn close_all(&mut self, now: MonoNs, outputs: &mut VecDeque<Output>) {

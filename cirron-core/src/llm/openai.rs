@@ -15,7 +15,10 @@ const PATHS: [(&str, &str); 4] = [
 /// `gen_ai.operation.name` of a path, `None` for paths that carry no LLM call.
 pub fn operation(path: &str) -> Option<&'static str> {
     let path = path.strip_suffix('/').unwrap_or(path);
-    PATHS.iter().find(|(end, _)| path.ends_with(end)).map(|(_, operation)| *operation)
+    PATHS
+        .iter()
+        .find(|(end, _)| path.ends_with(end))
+        .map(|(_, operation)| *operation)
 }
 
 /// Token counts as the server reported them.
@@ -38,13 +41,18 @@ impl Usage {
     pub fn from_json(usage: &Value) -> Option<Usage> {
         let int = |names: [&str; 2]| names.iter().find_map(|n| usage.get(n)?.as_i64());
         let detail = |groups: [&str; 2], name: &str| {
-            groups.iter().find_map(|g| usage.get(g)?.get(name)?.as_i64())
+            groups
+                .iter()
+                .find_map(|g| usage.get(g)?.get(name)?.as_i64())
         };
         let usage = Usage {
             input: int(["prompt_tokens", "input_tokens"]),
             output: int(["completion_tokens", "output_tokens"]),
             total: int(["total_tokens", "total_tokens"]),
-            cached: detail(["prompt_tokens_details", "input_tokens_details"], "cached_tokens"),
+            cached: detail(
+                ["prompt_tokens_details", "input_tokens_details"],
+                "cached_tokens",
+            ),
             reasoning: detail(
                 ["completion_tokens_details", "output_tokens_details"],
                 "reasoning_tokens",
@@ -69,7 +77,9 @@ impl RequestFacts {
     /// From the request's JSON.
     pub fn from_json(body: &Value) -> RequestFacts {
         RequestFacts {
-            shaped: ["messages", "prompt", "input"].iter().any(|k| body.get(k).is_some()),
+            shaped: ["messages", "prompt", "input"]
+                .iter()
+                .any(|k| body.get(k).is_some()),
             model: body.get("model").and_then(Value::as_str).map(str::to_owned),
             stream: body.get("stream").and_then(Value::as_bool).unwrap_or(false),
         }
@@ -102,7 +112,10 @@ impl ResponseFacts {
         self.shape(json);
         let text = |v: &Value, k: &str| v.get(k).and_then(Value::as_str).map(str::to_owned);
         // The responses API wraps the response in its events.
-        let inner = json.get("response").filter(|r| r.is_object()).unwrap_or(json);
+        let inner = json
+            .get("response")
+            .filter(|r| r.is_object())
+            .unwrap_or(json);
         self.model = text(inner, "model").or(self.model.take());
         self.id = text(inner, "id").or(self.id.take());
         if let Some(usage) = inner.get("usage").and_then(Usage::from_json) {
@@ -117,7 +130,12 @@ impl ResponseFacts {
             self.error = Some(name.unwrap_or_else(|| "error".to_owned()));
         }
         let mut content = responses_content(json);
-        for choice in json.get("choices").and_then(Value::as_array).into_iter().flatten() {
+        for choice in json
+            .get("choices")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             content |= choice_content(choice);
             if let Some(reason) = text(choice, "finish_reason") {
                 let index = choice.get("index").and_then(Value::as_i64).unwrap_or(0);
@@ -150,13 +168,22 @@ fn filled(value: Option<&Value>) -> bool {
 }
 
 fn choice_content(choice: &Value) -> bool {
-    let part = choice.get("delta").or_else(|| choice.get("message")).unwrap_or(choice);
-    let calls = part.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
-    ["content", "reasoning_content", "reasoning", "refusal"].iter().any(|k| filled(part.get(k)))
+    let part = choice
+        .get("delta")
+        .or_else(|| choice.get("message"))
+        .unwrap_or(choice);
+    let calls = part
+        .get("tool_calls")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    ["content", "reasoning_content", "reasoning", "refusal"]
+        .iter()
+        .any(|k| filled(part.get(k)))
         || filled(choice.get("text"))
-        || calls.filter_map(|c| c.get("function")).any(|f| {
-            filled(f.get("name")) || filled(f.get("arguments"))
-        })
+        || calls
+            .filter_map(|c| c.get("function"))
+            .any(|f| filled(f.get("name")) || filled(f.get("arguments")))
 }
 
 /// `response.output_text.delta` and its kin.
@@ -213,13 +240,18 @@ mod tests {
         assert!(facts.absorb(&json!({"type":"response.output_text.delta","delta":"hi"})));
         let done = json!({"type":"response.completed","response":{"id":"r1","model":"m","usage":{"input_tokens":1,"output_tokens":2,"total_tokens":3}}});
         assert!(!facts.absorb(&done));
-        assert_eq!((facts.model.as_deref(), facts.usage.and_then(|u| u.output)), (Some("m"), Some(2)));
+        assert_eq!(
+            (facts.model.as_deref(), facts.usage.and_then(|u| u.output)),
+            (Some("m"), Some(2))
+        );
     }
 
     #[test]
     fn an_error_object_gives_its_type() {
         let mut facts = ResponseFacts::default();
-        facts.absorb(&json!({"error":{"message":"secret","type":"invalid_request_error","code":null}}));
+        facts.absorb(
+            &json!({"error":{"message":"secret","type":"invalid_request_error","code":null}}),
+        );
         assert_eq!(facts.error.as_deref(), Some("invalid_request_error"));
     }
 }

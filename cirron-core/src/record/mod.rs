@@ -69,9 +69,10 @@ impl<'a> Record<'a> {
             return Err(DecodeError::Abi(header.abi));
         }
         let promised = header.cap_len as usize;
-        let payload = rest
-            .get(..promised)
-            .ok_or(DecodeError::Payload { promised, present: rest.len() })?;
+        let payload = rest.get(..promised).ok_or(DecodeError::Payload {
+            promised,
+            present: rest.len(),
+        })?;
         Ok(Record { header, payload })
     }
 

@@ -163,8 +163,7 @@ impl ExchangeScope {
     }
 
     fn request_head(&mut self, head: &RequestHead) {
-        self.operation =
-            openai::operation(&head.path).filter(|_| head.method == "POST");
+        self.operation = openai::operation(&head.path).filter(|_| head.method == "POST");
         if self.operation.is_some() {
             self.document = Some(Document::request());
         }
@@ -201,6 +200,7 @@ impl ExchangeScope {
 
     fn body(&mut self) -> &mut ResponseBody {
         let points = self.context.chunk_timing;
-        self.response.get_or_insert_with(|| ResponseBody::new(None, None, false, points))
+        self.response
+            .get_or_insert_with(|| ResponseBody::new(None, None, false, points))
     }
 }

@@ -28,11 +28,19 @@ pub(super) struct Document {
 
 impl Document {
     pub(super) fn request() -> Document {
-        Document { bytes: Vec::new(), limit: MAX_REQUEST_BYTES, tail_only: false }
+        Document {
+            bytes: Vec::new(),
+            limit: MAX_REQUEST_BYTES,
+            tail_only: false,
+        }
     }
 
     pub(super) fn response() -> Document {
-        Document { bytes: Vec::new(), limit: MAX_RESPONSE_BYTES, tail_only: false }
+        Document {
+            bytes: Vec::new(),
+            limit: MAX_RESPONSE_BYTES,
+            tail_only: false,
+        }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
@@ -69,10 +77,16 @@ impl Document {
             return;
         }
         const KEY: &[u8] = b"\"usage\"";
-        let Some(at) = memchr::memmem::rfind(&self.bytes, KEY) else { return };
+        let Some(at) = memchr::memmem::rfind(&self.bytes, KEY) else {
+            return;
+        };
         let rest = self.bytes[at + KEY.len()..].trim_ascii_start();
-        let Some(rest) = rest.strip_prefix(b":") else { return };
-        let first = serde_json::Deserializer::from_slice(rest).into_iter::<Value>().next();
+        let Some(rest) = rest.strip_prefix(b":") else {
+            return;
+        };
+        let first = serde_json::Deserializer::from_slice(rest)
+            .into_iter::<Value>()
+            .next();
         if let Some(Ok(usage)) = first
             && let Some(usage) = Usage::from_json(&usage)
         {
@@ -130,7 +144,12 @@ pub(super) struct ResponseBody {
 }
 
 impl ResponseBody {
-    pub(super) fn new(kind: Option<&str>, coding: Option<&str>, seen_head: bool, keep_points: bool) -> Self {
+    pub(super) fn new(
+        kind: Option<&str>,
+        coding: Option<&str>,
+        seen_head: bool,
+        keep_points: bool,
+    ) -> Self {
         let kind = kind.unwrap_or("").to_ascii_lowercase();
         let shape = if kind.starts_with("text/event-stream") {
             Shape::Events(Box::default())
@@ -161,7 +180,14 @@ impl ResponseBody {
     }
 
     pub(super) fn push(&mut self, ts: MonoNs, bytes: &[u8]) {
-        let ResponseBody { inflate, shape, facts, tokens, keep_points, .. } = self;
+        let ResponseBody {
+            inflate,
+            shape,
+            facts,
+            tokens,
+            keep_points,
+            ..
+        } = self;
         if matches!(shape, Shape::Other) {
             return;
         }

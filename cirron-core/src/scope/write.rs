@@ -11,8 +11,9 @@ use crate::limits::MAX_ATTR_BYTES;
 use crate::time::{MS, MonoNs};
 
 /// Methods that the semantic conventions know; any other is `_OTHER`.
-const METHODS: [&str; 9] =
-    ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
+const METHODS: [&str; 9] = [
+    "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE",
+];
 
 /// Marks under construction.
 struct Marks<'a> {
@@ -23,17 +24,44 @@ struct Marks<'a> {
 }
 
 impl Marks<'_> {
-    fn push(&mut self, name: &'static str, value: MarkValue, attrs: Attrs, ts: MonoNs, kind: MarkKind) {
+    fn push(
+        &mut self,
+        name: &'static str,
+        value: MarkValue,
+        attrs: Attrs,
+        ts: MonoNs,
+        kind: MarkKind,
+    ) {
         let id = self.ids.next_id();
-        self.list.push(Mark { id, span_id: self.span, name, value, attrs, ts, kind });
+        self.list.push(Mark {
+            id,
+            span_id: self.span,
+            name,
+            value,
+            attrs,
+            ts,
+            kind,
+        });
     }
 
     fn int(&mut self, name: &'static str, value: i64, attrs: Attrs) {
-        self.push(name, MarkValue::Int(value), attrs, self.ts, MarkKind::Summary);
+        self.push(
+            name,
+            MarkValue::Int(value),
+            attrs,
+            self.ts,
+            MarkKind::Summary,
+        );
     }
 
     fn ms(&mut self, name: &'static str, value: f64, ts: MonoNs) {
-        self.push(name, MarkValue::Float(value), Attrs::new(), ts, MarkKind::Summary);
+        self.push(
+            name,
+            MarkValue::Float(value),
+            Attrs::new(),
+            ts,
+            MarkKind::Summary,
+        );
     }
 }
 
@@ -44,8 +72,8 @@ pub(super) fn write(
     ids: &mut dyn IdSource,
 ) -> (Span, Vec<Mark>, ScopeFacts) {
     let id = ids.next_id();
-    let partial = scope.end.partial || scope.late || scope.lost_bytes > 0
-        || scope.end.aborted_by.is_some();
+    let partial =
+        scope.end.partial || scope.late || scope.lost_bytes > 0 || scope.end.aborted_by.is_some();
     let mut attrs = Attrs::new();
     let name = match scope.role {
         Role::Server => "request",
@@ -55,8 +83,17 @@ pub(super) fn write(
     http(scope, &mut attrs);
     network(scope, &mut attrs);
     loss(scope, partial, &mut attrs);
-    let mut facts = ScopeFacts { is_llm: false, output_tokens: None, partial };
-    let mut marks = Marks { ids, span: id, ts: end, list: Vec::new() };
+    let mut facts = ScopeFacts {
+        is_llm: false,
+        output_tokens: None,
+        partial,
+    };
+    let mut marks = Marks {
+        ids,
+        span: id,
+        ts: end,
+        list: Vec::new(),
+    };
     if is_llm(scope) {
         facts.is_llm = true;
         gen_ai(scope, &mut attrs);
@@ -107,7 +144,11 @@ fn http(scope: &ExchangeScope, attrs: &mut Attrs) {
         }
         attrs.insert("url.path", text(&request.path));
     }
-    let version = scope.request.as_ref().map(|r| r.version).or(scope.response_version);
+    let version = scope
+        .request
+        .as_ref()
+        .map(|r| r.version)
+        .or(scope.response_version);
     if let Some(version) = version {
         attrs.insert("network.protocol.version", version.into());
     }
@@ -136,7 +177,9 @@ fn http(scope: &ExchangeScope, attrs: &mut Attrs) {
 fn network(scope: &ExchangeScope, attrs: &mut Attrs) {
     let conn = &scope.context.conn;
     let address = |bytes: &[u8; 16]| match conn.family {
-        2 => Some(IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]))),
+        2 => Some(IpAddr::V4(Ipv4Addr::new(
+            bytes[0], bytes[1], bytes[2], bytes[3],
+        ))),
         10 => Some(IpAddr::V6(Ipv6Addr::from(*bytes)).to_canonical()),
         _ => None,
     };
@@ -156,9 +199,10 @@ fn network(scope: &ExchangeScope, attrs: &mut Attrs) {
         Role::Server => (local, peer),
         Role::Client => (peer, local),
     };
-    for ((address, port), names) in
-        [(server, ("server.address", "server.port")), (client, ("client.address", "client.port"))]
-    {
+    for ((address, port), names) in [
+        (server, ("server.address", "server.port")),
+        (client, ("client.address", "client.port")),
+    ] {
         if let Some(address) = address.filter(|a| !a.is_unspecified()) {
             attrs.insert(names.0, address.to_string().into());
         }
@@ -249,7 +293,11 @@ fn llm_marks(scope: &ExchangeScope, end: MonoNs, marks: &mut Marks<'_>) -> Optio
         marks.int("total_tokens", total, openai(true));
     }
     if let Some(first_byte) = scope.first_byte.filter(|_| !scope.late) {
-        marks.ms("time_to_first_byte_ms", first_byte.ms_since(scope.start), first_byte);
+        marks.ms(
+            "time_to_first_byte_ms",
+            first_byte.ms_since(scope.start),
+            first_byte,
+        );
     }
     let mut output = usage.output.and_then(|o| u64::try_from(o).ok());
     if body.is_stream() {
@@ -259,7 +307,11 @@ fn llm_marks(scope: &ExchangeScope, end: MonoNs, marks: &mut Marks<'_>) -> Optio
             if scope.lost_bytes > 0 || scope.late {
                 attrs.insert("partial", true.into());
             }
-            marks.int("output_tokens", i64::try_from(body.tokens.count).unwrap_or(i64::MAX), attrs);
+            marks.int(
+                "output_tokens",
+                i64::try_from(body.tokens.count).unwrap_or(i64::MAX),
+                attrs,
+            );
         }
         stream_marks(scope, body, output, end, marks);
     }
@@ -284,7 +336,11 @@ fn stream_marks(
     }
     let stream_ns = end.since(first);
     if let Some(output) = output.filter(|_| whole && stream_ns > 0) {
-        marks.ms("tokens_per_second", output as f64 / (stream_ns as f64 / 1e9), end);
+        marks.ms(
+            "tokens_per_second",
+            output as f64 / (stream_ns as f64 / 1e9),
+            end,
+        );
     }
     if let Some(last) = tokens.last.filter(|_| tokens.count > 1) {
         if let Some(output) = output.filter(|n| whole && *n > 1) {
@@ -292,7 +348,11 @@ fn stream_marks(
             marks.ms("time_per_output_token_ms", per_token, last);
         }
         if scope.lost_bytes == 0 {
-            marks.ms("max_inter_token_ms", tokens.largest_gap_ns as f64 / MS as f64, last);
+            marks.ms(
+                "max_inter_token_ms",
+                tokens.largest_gap_ns as f64 / MS as f64,
+                last,
+            );
         }
     }
     for (index, (ts, gap_ns)) in (1_i64..).zip(&tokens.points) {

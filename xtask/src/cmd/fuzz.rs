@@ -20,8 +20,20 @@ pub(crate) struct Options {
 
 /// Runs the targets.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let mut fuzz = sh::cargo(["run", "--release", "--locked", "--package", "cirron-fuzz", "--"]);
-    fuzz.args(["--seconds", &options.seconds.to_string(), "--seed", &options.seed.to_string()]);
+    let mut fuzz = sh::cargo([
+        "run",
+        "--release",
+        "--locked",
+        "--package",
+        "cirron-fuzz",
+        "--",
+    ]);
+    fuzz.args([
+        "--seconds",
+        &options.seconds.to_string(),
+        "--seed",
+        &options.seed.to_string(),
+    ]);
     fuzz.args(options.target.iter());
     sh::run(&mut fuzz)
 }

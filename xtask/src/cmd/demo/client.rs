@@ -27,14 +27,19 @@ pub(crate) struct Options {
 /// One stream, then two at the same time, then the rest over one connection.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let address = options.address.as_str();
-    println!("client: {}", Connection::open(address)?.call("POST", CHAT, STREAM)?);
+    println!(
+        "client: {}",
+        Connection::open(address)?.call("POST", CHAT, STREAM)?
+    );
     let both: Result<Vec<String>> = thread::scope(|scope| {
-        let calls = [0, 1].map(|_| {
-            scope.spawn(|| Connection::open(address)?.call("POST", CHAT, STREAM))
-        });
+        let calls =
+            [0, 1].map(|_| scope.spawn(|| Connection::open(address)?.call("POST", CHAT, STREAM)));
         calls
             .into_iter()
-            .map(|call| call.join().unwrap_or_else(|_| bail!("a client thread panicked")))
+            .map(|call| {
+                call.join()
+                    .unwrap_or_else(|_| bail!("a client thread panicked"))
+            })
             .collect()
     });
     for line in both? {
@@ -42,7 +47,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let mut connection = Connection::open(address)?;
     println!("client: {}", connection.call("POST", CHAT, WHOLE)?);
-    println!("client: {}", connection.call("POST", "/v1/embeddings", EMBED)?);
+    println!(
+        "client: {}",
+        connection.call("POST", "/v1/embeddings", EMBED)?
+    );
     println!("client: {}", connection.call("GET", "/health", "")?);
     Ok(())
 }
@@ -55,7 +63,9 @@ impl Connection {
     fn open(address: &str) -> Result<Self> {
         let stream = TcpStream::connect(address).context("cannot connect to the demo's server")?;
         stream.set_nodelay(true)?;
-        Ok(Self { reader: BufReader::new(stream) })
+        Ok(Self {
+            reader: BufReader::new(stream),
+        })
     }
 
     /// Makes a call, reads the whole response, and says how it went.
@@ -89,7 +99,9 @@ impl Connection {
         let first = first.map_or_else(String::new, |ms: f64| {
             format!(", first token after {ms:.1} ms, {tokens} tokens")
         });
-        Ok(format!("{method} {path}: {status}{first}, {took:.1} ms in all"))
+        Ok(format!(
+            "{method} {path}: {status}{first}, {took:.1} ms in all"
+        ))
     }
 
     /// Reads the chunks of an event stream, an event in each. The number of events with content,

@@ -33,13 +33,23 @@ pub(crate) struct Options {}
 /// Builds, serves, attaches, prints.
 pub(crate) fn run(_: &Options) -> Result<()> {
     if !host::is_root() && paths::in_path("sudo").is_none() {
-        bail!("attaching to a process needs root, and there is no sudo\n  run as root: cargo xtask demo");
+        bail!(
+            "attaching to a process needs root, and there is no sudo\n  run as root: cargo xtask demo"
+        );
     }
     setup::ebpf_toolchain()?;
     say("building the agent");
-    sh::run(&mut sh::cargo(["build", "--release", "--locked", "--package", "cirron-agent"]))?;
+    sh::run(&mut sh::cargo([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "cirron-agent",
+    ]))?;
 
-    let output = std::env::current_dir().context("the current directory")?.join(OUTPUT);
+    let output = std::env::current_dir()
+        .context("the current directory")?
+        .join(OUTPUT);
     if output.exists() {
         fs::remove_dir_all(&output).context("the output of an earlier demo")?;
     }
@@ -53,14 +63,25 @@ pub(crate) fn run(_: &Options) -> Result<()> {
             .context("cannot start the demo's server")?,
     );
     let address = first_line(&mut server.0)?;
-    say(&format!("a model server is up on {address}, pid {}", server.0.id()));
+    say(&format!(
+        "a model server is up on {address}, pid {}",
+        server.0.id()
+    ));
 
     let mut attach = Command::new(paths::agent());
-    attach.arg("--pid").arg(server.0.id().to_string()).arg("--output-dir").arg(&output);
+    attach
+        .arg("--pid")
+        .arg(server.0.id().to_string())
+        .arg("--output-dir")
+        .arg(&output);
     let mut agent = sh::as_root(&attach)?;
     say(&format!("attaching to it: {}", sh::shown(&agent)));
-    let mut agent =
-        Guard(agent.stderr(Stdio::piped()).spawn().context("cannot start the agent")?);
+    let mut agent = Guard(
+        agent
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start the agent")?,
+    );
     let lines = relay_stderr(&mut agent.0)?;
     wait_for_attach(&lines)?;
 
@@ -68,7 +89,10 @@ pub(crate) fn run(_: &Options) -> Result<()> {
     let client = client.context("cannot run the demo's client")?;
     print!("{}", String::from_utf8_lossy(&client.stdout));
     if !client.status.success() {
-        bail!("the client failed: {}", String::from_utf8_lossy(&client.stderr));
+        bail!(
+            "the client failed: {}",
+            String::from_utf8_lossy(&client.stderr)
+        );
     }
 
     sh::signal("INT", agent_pid(agent.0.id()))?;
@@ -77,12 +101,23 @@ pub(crate) fn run(_: &Options) -> Result<()> {
         bail!("the agent failed: {status}");
     }
 
-    let tree = sh::output(Command::new(paths::agent()).arg("tree").arg("--output-dir").arg(&output))?;
+    let tree = sh::output(
+        Command::new(paths::agent())
+            .arg("tree")
+            .arg("--output-dir")
+            .arg(&output),
+    )?;
     println!("\n{tree}");
     println!("spool: {}", output.join("spool").display());
-    let served = tree.lines().filter(|line| line.contains("request — ")).count();
+    let served = tree
+        .lines()
+        .filter(|line| line.trim_start().starts_with("request "))
+        .count();
     if served != client::REQUESTS {
-        bail!("{} requests were made, and the spool shows {served}", client::REQUESTS);
+        bail!(
+            "{} requests were made, and the spool shows {served}",
+            client::REQUESTS
+        );
     }
     Ok(())
 }
@@ -102,7 +137,9 @@ impl Drop for Guard {
 pub(crate) fn first_line(child: &mut Child) -> Result<String> {
     let stdout = child.stdout.take().context("the server's output")?;
     let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line).context("the server's address")?;
+    BufReader::new(stdout)
+        .read_line(&mut line)
+        .context("the server's address")?;
     if line.trim().is_empty() {
         bail!("the server ended before it listened");
     }

@@ -62,7 +62,11 @@ fn serve(connection: TcpStream) -> Result<()> {
             }
             "/v1/embeddings" => answer(&mut writer, "200 OK", &embedding())?,
             "/health" => answer(&mut writer, "200 OK", &json!({"status": "ok"}))?,
-            _ => answer(&mut writer, "404 Not Found", &json!({"error": {"message": "no such path"}}))?,
+            _ => answer(
+                &mut writer,
+                "404 Not Found",
+                &json!({"error": {"message": "no such path"}}),
+            )?,
         }
     }
     Ok(())
@@ -96,18 +100,27 @@ fn answer(writer: &mut TcpStream, status: &str, body: &Value) -> Result<()> {
     let body = body.to_string();
     let length = body.len();
     let head = "Content-Type: application/json\r\nContent-Length";
-    write!(writer, "HTTP/1.1 {status}\r\n{head}: {length}\r\n\r\n{body}")?;
+    write!(
+        writer,
+        "HTTP/1.1 {status}\r\n{head}: {length}\r\n\r\n{body}"
+    )?;
     Ok(())
 }
 
 fn stream(writer: &mut TcpStream, began: Instant) -> Result<()> {
     let head = "Content-Type: text/event-stream\r\nTransfer-Encoding: chunked";
     write!(writer, "HTTP/1.1 200 OK\r\n{head}\r\n\r\n")?;
-    event(writer, &delta(&json!({"role": "assistant", "content": ""}), None))?;
+    event(
+        writer,
+        &delta(&json!({"role": "assistant", "content": ""}), None),
+    )?;
     for n in 0..TOKENS {
         // Against the clock, not one after the other: errors do not add up.
         thread::sleep((FIRST_TOKEN + TOKEN * n).saturating_sub(began.elapsed()));
-        event(writer, &delta(&json!({"content": format!(" word{n}")}), None))?;
+        event(
+            writer,
+            &delta(&json!({"content": format!(" word{n}")}), None),
+        )?;
     }
     event(writer, &delta(&json!({}), Some("stop")))?;
     let mut last = chunk(json!([]));

@@ -67,7 +67,10 @@ fn install_nightly() -> bool {
     let mut install = Command::new("rustup");
     install.args(["toolchain", "install", "nightly", "--profile", "minimal"]);
     install.args(["--component", "rust-src"]);
-    say(&format!("will install them with a nightly, by rustup:\n    {}", sh::shown(&install)));
+    say(&format!(
+        "will install them with a nightly, by rustup:\n    {}",
+        sh::shown(&install)
+    ));
     match sh::quiet(&mut install) {
         Ok(()) => true,
         Err(error) => {
@@ -104,7 +107,10 @@ fn install_linker(toolchains: &[Toolchain]) -> Result<bool> {
                     continue;
                 }
                 let install = install_command(packages, &[&name]);
-                let why = format!("for building bpf-linker, as {} uses LLVM {major}", toolchain.name);
+                let why = format!(
+                    "for building bpf-linker, as {} uses LLVM {major}",
+                    toolchain.name
+                );
                 install_as_root(&why, &install)?;
                 match llvm_prefix(major) {
                     Some(prefix) => prefix,
@@ -125,13 +131,19 @@ fn install_linker(toolchains: &[Toolchain]) -> Result<bool> {
 
 fn build_linker(prefix: &Path, major: u32) -> Result<()> {
     let bin = prefix.join("bin");
-    let directories = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-        .collect::<Vec<_>>();
-    let path = std::env::join_paths(std::iter::once(bin).chain(directories))
-        .context("the search path")?;
+    let directories =
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>();
+    let path =
+        std::env::join_paths(std::iter::once(bin).chain(directories)).context("the search path")?;
     let mut install = sh::cargo(["install", "--locked", "--force", "--no-default-features"]);
     install
-        .args(["--features", &format!("llvm-{major}"), "--version", LINKER_VERSION, "bpf-linker"])
+        .args([
+            "--features",
+            &format!("llvm-{major}"),
+            "--version",
+            LINKER_VERSION,
+            "bpf-linker",
+        ])
         .env("PATH", path)
         .env("LLVM_PREFIX", prefix)
         .env(format!("LLVM_SYS_{major}0_PREFIX"), prefix)
@@ -156,18 +168,28 @@ fn llvm_prefix(major: u32) -> Option<PathBuf> {
 
 fn llvm_major(prefix: &Path) -> Option<u32> {
     let program = prefix.join("bin/llvm-config");
-    llvm_config(program.to_str()?, "--version")?.split('.').next()?.parse().ok()
+    llvm_config(program.to_str()?, "--version")?
+        .split('.')
+        .next()?
+        .parse()
+        .ok()
 }
 
 fn llvm_config(program: &str, question: &str) -> Option<String> {
     let output = Command::new(program).arg(question).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn install_command(packages: Packages, names: &[&str]) -> Command {
     let (program, arguments) = packages.install().split_first().unwrap_or((&"true", &[]));
     let mut command = Command::new(program);
-    command.args(arguments).args(names).env("DEBIAN_FRONTEND", "noninteractive");
+    command
+        .args(arguments)
+        .args(names)
+        .env("DEBIAN_FRONTEND", "noninteractive");
     command
 }
 
@@ -210,7 +232,10 @@ fn by_hand(missing: &Missing) -> anyhow::Error {
         "cargo install bpf-linker --no-default-features --features llvm-{llvm}   (or take the \
          prebuilt one that its project publishes, and put it into PATH)"
     ));
-    anyhow!("{missing}\ncould not be set up from here; by hand:\n  {}", lines.join("\n  "))
+    anyhow!(
+        "{missing}\ncould not be set up from here; by hand:\n  {}",
+        lines.join("\n  ")
+    )
 }
 
 #[cfg(test)]

@@ -39,6 +39,9 @@ pub(crate) fn say(text: &str) {
 
 /// Says why, shows the command, runs it with root's rights.
 pub(crate) fn install_as_root(why: &str, command: &std::process::Command) -> Result<()> {
-    say(&format!("will run, as root, {why}:\n    {}", sh::shown(command)));
+    say(&format!(
+        "will run, as root, {why}:\n    {}",
+        sh::shown(command)
+    ));
     sh::quiet(&mut sh::as_root(command)?)
 }

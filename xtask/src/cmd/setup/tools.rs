@@ -18,8 +18,15 @@ pub(crate) fn ensure_rust_tools() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    say(&format!("will install {} with rustup, for the lints", missing.join(" and ")));
-    sh::run(sh::command("rustup").args(["component", "add"]).args(missing))
+    say(&format!(
+        "will install {} with rustup, for the lints",
+        missing.join(" and ")
+    ));
+    sh::run(
+        sh::command("rustup")
+            .args(["component", "add"])
+            .args(missing),
+    )
 }
 
 /// curl, wrk, python3 with venv, node. What cannot be installed is said; the tests that need it
@@ -34,18 +41,29 @@ pub(crate) fn ensure_test_tools() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let [program, arguments @ ..] = packages.install() else { return Ok(()) };
+    let [program, arguments @ ..] = packages.install() else {
+        return Ok(());
+    };
     let mut install = Command::new(program);
-    install.args(arguments).args(&missing).env("DEBIAN_FRONTEND", "noninteractive");
+    install
+        .args(arguments)
+        .args(&missing)
+        .env("DEBIAN_FRONTEND", "noninteractive");
     if packages == Packages::Unknown {
-        say(&format!("the tests want these, from your package manager: {}", missing.join(", ")));
+        say(&format!(
+            "the tests want these, from your package manager: {}",
+            missing.join(", ")
+        ));
         return Ok(());
     }
     if packages == Packages::Apt {
         super::ebpf::refresh_apt(&missing)?;
     }
     if let Err(error) = install_as_root("for the tests with real servers", &install) {
-        say(&format!("{error:#}\n  the tests that need {} will be skipped", missing.join(", ")));
+        say(&format!(
+            "{error:#}\n  the tests that need {} will be skipped",
+            missing.join(", ")
+        ));
     }
     Ok(())
 }

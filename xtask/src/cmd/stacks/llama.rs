@@ -19,8 +19,14 @@ use crate::{paths, sh};
 const SUITE: &str = "sid";
 
 /// The server, a compute backend, and what a root directory needs to run a program at all.
-const PACKAGES: [&str; 6] =
-    ["llama.cpp-tools", "libggml0-backend-blas", "base-files", "libc-bin", "bash", "coreutils"];
+const PACKAGES: [&str; 6] = [
+    "llama.cpp-tools",
+    "libggml0-backend-blas",
+    "base-files",
+    "libc-bin",
+    "bash",
+    "coreutils",
+];
 
 /// What signs Debian's suites.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -34,7 +40,10 @@ pub(crate) fn ensure() -> Result<()> {
         if !Path::new(KEYRING).exists() {
             bail!("only Debian's unstable suite packages it, and this machine is not a Debian");
         }
-        say(&format!("will unpack Debian {SUITE}'s llama-server (26 MB) into {}", root.display()));
+        say(&format!(
+            "will unpack Debian {SUITE}'s llama-server (26 MB) into {}",
+            root.display()
+        ));
         unpack(&root)?;
         if !server.exists() {
             bail!("{} is not in the packages", server.display());
@@ -86,16 +95,22 @@ fn unpack(root: &Path) -> Result<()> {
 
 /// The configuration of an apt whose state is under `state`.
 fn private_apt(state: &Path) -> Result<PathBuf> {
-    for directory in
-        ["lists/partial", "cache/archives/partial", "etc/preferences.d", "etc/apt.conf.d"]
-    {
+    for directory in [
+        "lists/partial",
+        "cache/archives/partial",
+        "etc/preferences.d",
+        "etc/apt.conf.d",
+    ] {
         fs::create_dir_all(state.join(directory)).context("the private apt's directories")?;
     }
     // Nothing is installed as far as it knows: so it fetches all that the server needs.
     fs::write(state.join("status"), "")?;
     let sources = state.join("etc/sources.list");
     let mirror = mirror().context("no Debian mirror in this machine's apt configuration")?;
-    fs::write(&sources, format!("deb [signed-by={KEYRING}] {mirror} {SUITE} main\n"))?;
+    fs::write(
+        &sources,
+        format!("deb [signed-by={KEYRING}] {mirror} {SUITE} main\n"),
+    )?;
 
     let dump = sh::output(Command::new("apt-config").arg("dump"))?;
     let network: String = dump
@@ -128,9 +143,16 @@ fn private_apt(state: &Path) -> Result<PathBuf> {
 fn mirror() -> Option<String> {
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
     files.extend(
-        fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten().map(|e| e.path()),
+        fs::read_dir("/etc/apt/sources.list.d")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|e| e.path()),
     );
-    files.iter().filter_map(|path| fs::read_to_string(path).ok()).find_map(|text| mirror_in(&text))
+    files
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .find_map(|text| mirror_in(&text))
 }
 
 /// Both formats of apt: `URIs: ...` and `deb [options] URI suite component`.
@@ -186,14 +208,26 @@ mod tests {
     #[test]
     fn the_mirror_is_found_in_both_formats() {
         let deb822 = "Types: deb\nURIs: http://mirror.example/debian\nSuites: bookworm\n";
-        assert_eq!(mirror_in(deb822).as_deref(), Some("http://mirror.example/debian"));
+        assert_eq!(
+            mirror_in(deb822).as_deref(),
+            Some("http://mirror.example/debian")
+        );
         let list = "# x\ndeb [arch=amd64] http://mirror.example/debian/ bookworm main\n";
-        assert_eq!(mirror_in(list).as_deref(), Some("http://mirror.example/debian/"));
+        assert_eq!(
+            mirror_in(list).as_deref(),
+            Some("http://mirror.example/debian/")
+        );
     }
 
     #[test]
     fn another_archive_is_not_taken_for_the_main_one() {
-        assert_eq!(mirror_in("URIs: http://mirror.example/debian-security\n"), None);
-        assert_eq!(mirror_in("deb http://mirror.example/ubuntu noble main\n"), None);
+        assert_eq!(
+            mirror_in("URIs: http://mirror.example/debian-security\n"),
+            None
+        );
+        assert_eq!(
+            mirror_in("deb http://mirror.example/ubuntu noble main\n"),
+            None
+        );
     }
 }

@@ -22,13 +22,16 @@ pub(crate) fn run() -> Result<ExitCode> {
     super::setup::test_tools()?;
     let complete = ensure();
     println!("{}", paths::stacks().display());
-    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if complete {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Installs what is missing. False when something could not be; it was said.
 pub(crate) fn ensure() -> bool {
-    report("the Python and Go stacks", venv::ensure())
-        && report("llama-server", llama::ensure())
+    report("the Python and Go stacks", venv::ensure()) && report("llama-server", llama::ensure())
 }
 
 /// The Python environment alone.

@@ -25,10 +25,21 @@ pub(crate) fn ensure() -> Result<()> {
         directory.display()
     ));
     fs::create_dir_all(paths::stacks()).context("the cache directory")?;
-    sh::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory))?;
+    sh::run(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&directory),
+    )?;
     sh::run(
         Command::new(directory.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "-r",
+            ])
             .arg(&wanted_file),
     )?;
     fs::write(&installed, wanted).context("installed.txt")

@@ -19,8 +19,14 @@ pub(crate) fn check() -> Result<()> {
     let mut refused = Vec::new();
     for manifest in ["Cargo.toml", "cirron-ebpf/Cargo.toml"] {
         let metadata = sh::output(
-            sh::cargo(["metadata", "--format-version", "1", "--locked", "--manifest-path"])
-                .arg(manifest),
+            sh::cargo([
+                "metadata",
+                "--format-version",
+                "1",
+                "--locked",
+                "--manifest-path",
+            ])
+            .arg(manifest),
         )?;
         let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata")?;
         let packages = metadata.get("packages").and_then(Value::as_array);
@@ -37,7 +43,10 @@ pub(crate) fn check() -> Result<()> {
     refused.sort();
     refused.dedup();
     if !refused.is_empty() {
-        bail!("licences that deny.toml does not allow:\n  {}", refused.join("\n  "));
+        bail!(
+            "licences that deny.toml does not allow:\n  {}",
+            refused.join("\n  ")
+        );
     }
     Ok(())
 }
@@ -57,7 +66,10 @@ fn allowed(deny: &str) -> BTreeSet<String> {
 /// Whether an SPDX expression can be met: `AND` needs both, `OR` (and the old `/`) either; `AND`
 /// binds tighter. Parentheses nest.
 fn permits(expression: &str, allowed: &BTreeSet<String>) -> bool {
-    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
+    let spaced = expression
+        .replace('(', " ( ")
+        .replace(')', " ) ")
+        .replace('/', " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut rest = words.as_slice();
     let met = any_of(&mut rest, allowed);
@@ -85,7 +97,9 @@ fn one(words: &mut &[&str], allowed: &BTreeSet<String>) -> bool {
         let met = any_of(words, allowed);
         return take(words, ")") && met;
     }
-    let Some((name, rest)) = words.split_first() else { return false };
+    let Some((name, rest)) = words.split_first() else {
+        return false;
+    };
     *words = rest;
     let mut name = (*name).to_owned();
     if let ["WITH", exception, rest @ ..] = *words {
@@ -110,7 +124,9 @@ mod tests {
     use super::*;
 
     fn list() -> BTreeSet<String> {
-        allowed("[licenses]\n# why\nallow = [\n  \"MIT\",\n  \"Apache-2.0 WITH LLVM-exception\",\n  \"Zlib\",\n]\n")
+        allowed(
+            "[licenses]\n# why\nallow = [\n  \"MIT\",\n  \"Apache-2.0 WITH LLVM-exception\",\n  \"Zlib\",\n]\n",
+        )
     }
 
     #[test]
@@ -128,7 +144,14 @@ mod tests {
 
     #[test]
     fn expressions_that_need_something_else_are_not() {
-        for expression in ["GPL-3.0", "MIT AND GPL-3.0", "Apache-2.0", "MIT GPL-3.0", "(MIT", ""] {
+        for expression in [
+            "GPL-3.0",
+            "MIT AND GPL-3.0",
+            "Apache-2.0",
+            "MIT GPL-3.0",
+            "(MIT",
+            "",
+        ] {
             assert!(!permits(expression, &list()), "{expression}");
         }
     }

@@ -41,9 +41,17 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     let mut phases = Phases::default();
     if options.filter.is_none() {
-        phases.check("fmt", || sh::run(&mut sh::cargo(["fmt", "--all", "--", "--check"])));
+        phases.check("fmt", || {
+            sh::run(&mut sh::cargo(["fmt", "--all", "--", "--check"]))
+        });
         phases.check("fmt of the eBPF programs", || {
-            let manifest = ["fmt", "--manifest-path", "cirron-ebpf/Cargo.toml", "--", "--check"];
+            let manifest = [
+                "fmt",
+                "--manifest-path",
+                "cirron-ebpf/Cargo.toml",
+                "--",
+                "--check",
+            ];
             sh::run(&mut sh::cargo(manifest))
         });
         phases.check("clippy", || {
@@ -65,7 +73,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     });
     if !options.unit {
         phases.check("release build of the agent", || {
-            sh::run(&mut sh::cargo(["build", "--release", "--locked", "--package", "cirron-agent"]))
+            sh::run(&mut sh::cargo([
+                "build",
+                "--release",
+                "--locked",
+                "--package",
+                "cirron-agent",
+            ]))
         });
         match suites() {
             Ok(suites) => {
@@ -90,8 +104,13 @@ impl Suite {
         let mut command = sh::command(&self.executable);
         command.args(options.filter.iter());
         // Through sudo these would be lost.
-        for name in ["PATH", "HOME", "XDG_CACHE_HOME", "CIRRON_REQUIRE_BPF", "CIRRON_REQUIRE_STACKS"]
-        {
+        for name in [
+            "PATH",
+            "HOME",
+            "XDG_CACHE_HOME",
+            "CIRRON_REQUIRE_BPF",
+            "CIRRON_REQUIRE_STACKS",
+        ] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
@@ -169,7 +188,10 @@ impl Phases {
 
     fn end(&mut self, name: &str, began: Instant, tally: Tally) {
         let verdict = if tally.failed == 0 { "ok" } else { "FAILED" };
-        eprintln!("== {name}: {verdict} ({:.0} s)", began.elapsed().as_secs_f64());
+        eprintln!(
+            "== {name}: {verdict} ({:.0} s)",
+            began.elapsed().as_secs_f64()
+        );
         if tally.failed > 0 {
             self.failed.push(name.to_owned());
         }
@@ -182,7 +204,11 @@ impl Phases {
             println!("failed: {name}");
         }
         println!("{}", self.tally);
-        if self.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        if self.failed.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
     }
 }
 

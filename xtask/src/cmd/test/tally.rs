@@ -27,10 +27,14 @@ impl Tally {
     fn closing_line(line: &str) -> Option<Self> {
         let mut tally = Self::default();
         let mut verdicts = 0;
-        let words: Vec<&str> =
-            line.split([' ', ';', ',', '.']).filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> = line
+            .split([' ', ';', ',', '.'])
+            .filter(|word| !word.is_empty())
+            .collect();
         for pair in words.windows(2) {
-            let Ok(count) = pair[0].parse::<usize>() else { continue };
+            let Ok(count) = pair[0].parse::<usize>() else {
+                continue;
+            };
             match pair[1] {
                 "passed" => tally.passed = count,
                 "failed" => tally.failed = count,
@@ -53,7 +57,11 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+        write!(
+            f,
+            "{} passed, {} failed, {} skipped",
+            self.passed, self.failed, self.skipped
+        )
     }
 }
 
@@ -68,7 +76,14 @@ mod tests {
             finished in 0.00s\n\
             FAIL a (1.0 s): 3 passed, it said\n\
             real: 20 passed, 2 skipped, 1 failed in 60 s\n";
-        assert_eq!(Tally::read(text), Tally { passed: 23, failed: 1, skipped: 3 });
+        assert_eq!(
+            Tally::read(text),
+            Tally {
+                passed: 23,
+                failed: 1,
+                skipped: 3
+            }
+        );
     }
 
     #[test]

@@ -185,7 +185,7 @@ fn transferred(ctx: &Ctx, fd: i32, transfer: &Transfer, ret: i64) -> Option<i32>
             return None;
         }
     };
-    iov::walk(&call, &mut buffers, pos, total);
+    iov::cirron_walk(&call, &mut buffers, pos, total);
     None
 }
 

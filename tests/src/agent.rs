@@ -63,6 +63,13 @@ fn collect(stream: Option<impl Read + Send + 'static>) -> Arc<Mutex<String>> {
     text
 }
 
+/// The line that says that nothing is missed from now on.
+fn is_ready_line(line: &str) -> bool {
+    line.strip_prefix("cirron-agent: ")
+        .unwrap_or(line)
+        .starts_with("attached")
+}
+
 fn read(text: &Arc<Mutex<String>>) -> String {
     text.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
@@ -136,16 +143,14 @@ impl Agent {
     fn wait_ready(&mut self) -> Result<()> {
         let (stderr, guard) = (&self.stderr, &mut self.guard);
         until("`attached` on stderr", Duration::from_secs(20), || {
-            let ready = read(stderr).lines().any(|l| l.starts_with("attached"));
+            let ready = read(stderr).lines().any(is_ready_line);
             (ready || !guard.is_running().unwrap_or(false)).then_some(())
         })
         .with_context(|| read(stderr))?;
         // A short `run` may be over by now: that is no failure, a missing line is.
         std::thread::sleep(Duration::from_millis(20));
         ensure!(
-            read(&self.stderr)
-                .lines()
-                .any(|l| l.starts_with("attached")),
+            read(&self.stderr).lines().any(is_ready_line),
             "the agent did not attach: {}",
             read(&self.stderr)
         );

@@ -57,7 +57,7 @@ fn doctor() -> Result<String> {
     let output = Command::new(agent::binary()).arg("doctor").output()?;
     ensure!(output.status.success(), "{}", text(&output));
     ensure!(
-        text(&output).contains("sys_exit"),
+        text(&output).contains("socket_syscall_exit"),
         "the probes are not named: {}",
         text(&output)
     );

@@ -24,7 +24,7 @@ for path in sorted(Path(sys.argv[1], "spool").iterdir()):
         marks.setdefault(mark["span_id"], []).append(mark)
 
 tree = build_tree(list(spans.values()), marks)
-rows = flatten_for_df(tree)
+rows = flatten_for_df(list(spans.values()), marks)
 
 
 def node(n):

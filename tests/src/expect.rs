@@ -15,6 +15,8 @@ pub const TTFT_BELOW_MS: f64 = 0.3;
 /// Share of streams that must be within the tolerance. The rest is for moments in which neither
 /// server nor kernel had a CPU: a delay between the handler's entry and the bytes is not the agent's.
 pub const TTFT_SHARE: f64 = 0.9;
+/// Of fewer streams than this, one bad moment is a large share: only the worst is bounded.
+pub const TTFT_FEW: usize = 5;
 /// And those, too, must be near.
 pub const TTFT_WORST_MS: f64 = 25.0;
 
@@ -53,7 +55,7 @@ impl Figures {
         #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
         let share = near as f64 / self.ttft_ms.len().max(1) as f64;
         ensure!(
-            self.ttft_ms.is_empty() || share >= TTFT_SHARE,
+            self.ttft_ms.len() < TTFT_FEW || share >= TTFT_SHARE,
             "only {near} of {} within {TTFT_TOLERANCE_MS} ms: {:.2?}",
             self.ttft_ms.len(),
             self.ttft_ms
@@ -168,8 +170,10 @@ fn call(span: &Span, t: &Truth, figures: &mut Figures) -> Result<()> {
         "no finish reason"
     );
     let tokens = t.tokens.context("truth without tokens")? as f64;
+    // Neither reported nor countable: nobody could know it.
+    let unknown = !t.usage && !t.stream;
     ensure!(
-        span.mark("output_tokens") == Some(tokens),
+        span.mark("output_tokens") == Some(tokens).filter(|_| !unknown),
         "output_tokens {:?}",
         span.mark("output_tokens")
     );
@@ -177,7 +181,7 @@ fn call(span: &Span, t: &Truth, figures: &mut Figures) -> Result<()> {
         .marks("output_tokens")
         .any(|m| m.attrs.get("estimated").is_some_and(|v| v == true));
     ensure!(
-        estimated != t.usage,
+        estimated == (!t.usage && t.stream),
         "estimated: {estimated}, usage sent: {}",
         t.usage
     );
@@ -206,8 +210,9 @@ fn call(span: &Span, t: &Truth, figures: &mut Figures) -> Result<()> {
         }
     }
     let took = (span.end_ns.context("no end")? - span.start_ns) as f64;
+    // A handler may go on for a while after its last byte: Node's ends with its `finish` event.
     ensure!(
-        took >= t.duration_ns as f64 * 0.9,
+        took + 10e6 >= t.duration_ns as f64 * 0.9,
         "took {took} ns, its handler alone {}",
         t.duration_ns
     );

@@ -106,6 +106,8 @@ impl Core {
     /// list, one forked after it is added by the kernel side. Each new child may have had children
     /// of its own before it was added, hence until nothing new is found.
     pub fn attach(&mut self, explicit: &[ProcessFacts]) -> anyhow::Result<usize> {
+        // Sessions of named targets begin now, traffic or not.
+        self.tell_time(clock::now());
         for facts in explicit {
             self.control.add_target(facts.tgid)?;
             self.live.add(facts.tgid, &*self.processes);
@@ -270,11 +272,15 @@ impl Core {
             }
         }
         if self.engine.poll_timeout().is_some_and(|at| at <= watermark) {
-            if let Some(recorder) = &mut self.recorder {
-                recorder.timeout(watermark);
-            }
-            self.engine.handle_timeout(watermark);
+            self.tell_time(watermark);
         }
+    }
+
+    fn tell_time(&mut self, now: MonoNs) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.timeout(now);
+        }
+        self.engine.handle_timeout(now);
     }
 
     fn hand_on(&mut self, to_outputs: &SyncSender<Vec<Finished>>) {

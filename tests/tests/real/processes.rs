@@ -58,7 +58,7 @@ fn later_worker() -> Result<String> {
             "chat",
             "m",
             true,
-            json!({"x_tokens": 4, "x_ttft_ms": 30, "x_usage": true}),
+            json!({"x_tokens": 4, "x_ttft_ms": 30, "x_interval_ms": 5, "x_usage": true}),
         )],
     )?;
     curl(&[&server.url("/health")])?;
@@ -112,7 +112,7 @@ fn two() -> Result<String> {
         "chat",
         "m",
         true,
-        json!({"x_tokens": 4, "x_ttft_ms": 30, "x_usage": true}),
+        json!({"x_tokens": 4, "x_ttft_ms": 30, "x_interval_ms": 5, "x_usage": true}),
     )];
     openai(one.port, 1, &calls)?;
     openai(two.port, 1, &calls)?;

@@ -25,7 +25,7 @@ fn sdk() -> Result<String> {
                 "chat",
                 "m",
                 i > 2,
-                json!({"x_tokens": 4, "x_usage": true, "x_ttft_ms": 10}),
+                json!({"x_tokens": 4, "x_usage": true, "x_ttft_ms": 10, "x_interval_ms": 3}),
             )
         })
         .collect();

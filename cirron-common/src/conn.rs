@@ -48,9 +48,13 @@ pub struct ConnState {
     pub tgid: u32,
     /// Last descriptor that used it.
     pub fd: i32,
+    /// Descriptors, of all targets, that are known to lead to it.
+    pub fds: u32,
+    /// One of the address families of [`ConnInfo::family`].
+    pub family: u32,
 }
 
-const _: () = assert!(core::mem::size_of::<ConnState>() == 32);
+const _: () = assert!(core::mem::size_of::<ConnState>() == 40);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, no padding (asserted by its size), every bit pattern is valid.

@@ -42,6 +42,7 @@ pub mod nr {
     pub const DUP: u64 = 32;
     pub const DUP2: u64 = 33;
     pub const SENDFILE: u64 = 40;
+    pub const FCNTL: u64 = 72;
     pub const CONNECT: u64 = 42;
     pub const ACCEPT: u64 = 43;
     pub const SENDTO: u64 = 44;

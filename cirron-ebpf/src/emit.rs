@@ -64,7 +64,8 @@ fn header(call: &Call, kind: u8, pos: u64, orig_len: u64, cap_len: u32, flags: u
 #[inline(always)]
 fn wakeup(len: u64) -> u64 {
     // SAFETY: the map pointer is valid, the helper only reads counters.
-    let unread = unsafe { bpf_ringbuf_query(core::ptr::addr_of!(RING) as *mut _, BPF_RB_AVAIL_DATA) };
+    let unread =
+        unsafe { bpf_ringbuf_query(core::ptr::addr_of!(RING) as *mut _, BPF_RB_AVAIL_DATA) };
     let mark = config!(wakeup_bytes) as u64;
     if unread >= mark && unread < mark + len {
         BPF_RB_FORCE_WAKEUP

@@ -15,6 +15,9 @@ use crate::{
 /// Steps of the walk: 4 MiB of a flat buffer, or 64 iovecs. The verifier walks each of them.
 const STEPS: u32 = 64;
 
+/// Messages and iovecs that the kernel takes in one call (`include/uapi/linux/uio.h`).
+const UIO_MAXIOV: u64 = 1024;
+
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Iovec {
@@ -58,13 +61,29 @@ impl Buffers {
     /// `len` bytes at `base`.
     #[inline(always)]
     pub fn flat(base: u64, len: u64) -> Self {
-        Buffers { base, left: len, iov: 0, iovs: 0, msg: 0, msgs: 0, remaining: len }
+        Buffers {
+            base,
+            left: len,
+            iov: 0,
+            iovs: 0,
+            msg: 0,
+            msgs: 0,
+            remaining: len,
+        }
     }
 
     /// The first `total` bytes of `iovs` iovecs at `iov`.
     #[inline(always)]
     pub fn vector(iov: u64, iovs: u64, total: u64) -> Self {
-        Buffers { base: 0, left: 0, iov, iovs, msg: 0, msgs: 0, remaining: total }
+        Buffers {
+            base: 0,
+            left: 0,
+            iov,
+            iovs,
+            msg: 0,
+            msgs: 0,
+            remaining: total,
+        }
     }
 
     /// The first `total` bytes of the message at `msg` (`struct user_msghdr`).
@@ -78,15 +97,24 @@ impl Buffers {
     /// `msgs` messages at `msg` (`struct mmsghdr`), each with its own length.
     #[inline(always)]
     pub fn messages(msg: u64, msgs: u64) -> Self {
-        Buffers { base: 0, left: 0, iov: 0, iovs: 0, msg, msgs, remaining: 0 }
+        Buffers {
+            base: 0,
+            left: 0,
+            iov: 0,
+            iovs: 0,
+            msg,
+            msgs,
+            remaining: 0,
+        }
     }
 }
 
-/// Sum of `msg_len` over at most [`STEPS`] messages.
+/// Sum of `msg_len` over the messages of one call. A global function to the verifier.
 #[inline(never)]
-pub fn messages_len(msg: u64, msgs: u64) -> u64 {
+#[unsafe(no_mangle)]
+pub extern "C" fn cirron_messages_len(msg: u64, msgs: u64) -> u64 {
     let mut total = 0;
-    for i in 0..STEPS as u64 {
+    for i in 0..UIO_MAXIOV {
         if i >= msgs {
             break;
         }
@@ -138,7 +166,11 @@ pub extern "C" fn cirron_walk(
             b.iov += 16;
             b.iovs -= 1;
             b.base = next.base;
-            b.left = if next.len > b.remaining { b.remaining } else { next.len };
+            b.left = if next.len > b.remaining {
+                b.remaining
+            } else {
+                next.len
+            };
         }
         if b.left > 0 {
             let n = if b.left > CHUNK { CHUNK } else { b.left };
@@ -150,7 +182,11 @@ pub extern "C" fn cirron_walk(
         }
     }
     if pos < end {
-        let tail = if b.left > 0 && b.left == end - pos { if b.left > CHUNK { CHUNK } else { b.left } } else { 0 };
+        let tail = if b.left > 0 && b.left == end - pos {
+            if b.left > CHUNK { CHUNK } else { b.left }
+        } else {
+            0
+        };
         let lost = end - pos - tail;
         if lost > 0 {
             count(Counter::OverLimitBytes, lost);

@@ -23,7 +23,12 @@ pub fn try_fork(parent: u64, child: u64) -> Option<i32> {
         count(Counter::TargetMapFull, 1);
     }
     // SAFETY: no arguments.
-    emit::process(kind::PROC_FORK, unsafe { bpf_ktime_get_ns() }, bpf_get_current_pid_tgid(), child as u64);
+    emit::process(
+        kind::PROC_FORK,
+        unsafe { bpf_ktime_get_ns() },
+        bpf_get_current_pid_tgid(),
+        child as u64,
+    );
     None
 }
 

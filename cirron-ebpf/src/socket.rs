@@ -75,7 +75,12 @@ pub fn info(socket: &FdSocket, role: u8) -> Option<ConnInfo> {
         return None;
     }
     let family: u16 = kernel(sk, config!(sk_family))?;
-    let mut info = ConnInfo { family, role, late: (role == role::UNKNOWN) as u8, ..ConnInfo::default() };
+    let mut info = ConnInfo {
+        family,
+        role,
+        late: (role == role::UNKNOWN) as u8,
+        ..ConnInfo::default()
+    };
     match family {
         AF_UNIX => {}
         AF_INET => {

@@ -24,8 +24,12 @@ const MSG_PEEK: u64 = 2;
 const MSG_TRUNC: u64 = 0x20;
 const MSG_ERRQUEUE: u64 = 0x2000;
 const SHUT_RD: u64 = 0;
-/// Descriptors looked at for one `close_range`.
-const CLOSE_RANGE_FDS: u32 = 4;
+const F_DUPFD: u64 = 0;
+const F_DUPFD_CLOEXEC: u64 = 1030;
+const CLOSE_RANGE_CLOEXEC: u64 = 4;
+const AF_UNIX: u32 = 1;
+/// Descriptors looked at for one `close_range`; the ends of TCP connections are seen elsewhere.
+const CLOSE_RANGE_FDS: u32 = 1024;
 
 /// A call of a target.
 #[derive(Clone, Copy)]
@@ -61,10 +65,30 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
     // SAFETY: a BTF-typed pointer: the verifier allows reads within `struct pt_regs`.
     let nr = unsafe { (*regs).orig_ax };
     match nr {
-        nr::READ | nr::WRITE | nr::CLOSE | nr::READV | nr::WRITEV | nr::DUP | nr::DUP2
-        | nr::SENDFILE | nr::CONNECT | nr::ACCEPT | nr::SENDTO | nr::RECVFROM | nr::SENDMSG
-        | nr::RECVMSG | nr::SHUTDOWN | nr::SPLICE | nr::ACCEPT4 | nr::DUP3 | nr::RECVMMSG
-        | nr::SENDMMSG | nr::PREADV2 | nr::PWRITEV2 | nr::CLOSE_RANGE => {}
+        nr::READ
+        | nr::WRITE
+        | nr::CLOSE
+        | nr::READV
+        | nr::WRITEV
+        | nr::DUP
+        | nr::DUP2
+        | nr::SENDFILE
+        | nr::FCNTL
+        | nr::CONNECT
+        | nr::ACCEPT
+        | nr::SENDTO
+        | nr::RECVFROM
+        | nr::SENDMSG
+        | nr::RECVMSG
+        | nr::SHUTDOWN
+        | nr::SPLICE
+        | nr::ACCEPT4
+        | nr::DUP3
+        | nr::RECVMMSG
+        | nr::SENDMMSG
+        | nr::PREADV2
+        | nr::PWRITEV2
+        | nr::CLOSE_RANGE => {}
         _ => return None,
     }
     let pid_tgid = bpf_get_current_pid_tgid();
@@ -78,20 +102,79 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
         return None;
     }
     // SAFETY: no arguments.
-    let ctx = Ctx { ts_ns: unsafe { bpf_ktime_get_ns() }, pid_tgid, nr };
+    let ctx = Ctx {
+        ts_ns: unsafe { bpf_ktime_get_ns() },
+        pid_tgid,
+        nr,
+    };
     let fd = a0 as i32;
     let transfer = match nr {
-        nr::READ => Transfer { shape: FLAT, dir: direction::INBOUND, base: a1, count: a2 },
-        nr::WRITE => Transfer { shape: FLAT, dir: direction::OUTBOUND, base: a1, count: 1 },
-        nr::SENDTO => Transfer { shape: unless(a3, MSG_OOB, FLAT), dir: direction::OUTBOUND, base: a1, count: 1 },
-        nr::RECVFROM => Transfer { shape: received(a3, FLAT), dir: direction::INBOUND, base: a1, count: a2 },
-        nr::READV | nr::PREADV2 => Transfer { shape: VECTOR, dir: direction::INBOUND, base: a1, count: a2 },
-        nr::WRITEV | nr::PWRITEV2 => Transfer { shape: VECTOR, dir: direction::OUTBOUND, base: a1, count: a2 },
-        nr::RECVMSG => Transfer { shape: received(a2, MESSAGE), dir: direction::INBOUND, base: a1, count: 1 },
-        nr::SENDMSG => Transfer { shape: unless(a2, MSG_OOB, MESSAGE), dir: direction::OUTBOUND, base: a1, count: 1 },
-        nr::RECVMMSG => Transfer { shape: received(a3, MESSAGES), dir: direction::INBOUND, base: a1, count: 0 },
-        nr::SENDMMSG => Transfer { shape: unless(a3, MSG_OOB, MESSAGES), dir: direction::OUTBOUND, base: a1, count: 0 },
-        nr::SENDFILE => Transfer { shape: BYPASS, dir: direction::OUTBOUND, base: 0, count: 0 },
+        nr::READ => Transfer {
+            shape: FLAT,
+            dir: direction::INBOUND,
+            base: a1,
+            count: a2,
+        },
+        nr::WRITE => Transfer {
+            shape: FLAT,
+            dir: direction::OUTBOUND,
+            base: a1,
+            count: 1,
+        },
+        nr::SENDTO => Transfer {
+            shape: unless(a3, MSG_OOB, FLAT),
+            dir: direction::OUTBOUND,
+            base: a1,
+            count: 1,
+        },
+        nr::RECVFROM => Transfer {
+            shape: received(a3, FLAT),
+            dir: direction::INBOUND,
+            base: a1,
+            count: a2,
+        },
+        nr::READV | nr::PREADV2 => Transfer {
+            shape: VECTOR,
+            dir: direction::INBOUND,
+            base: a1,
+            count: a2,
+        },
+        nr::WRITEV | nr::PWRITEV2 => Transfer {
+            shape: VECTOR,
+            dir: direction::OUTBOUND,
+            base: a1,
+            count: a2,
+        },
+        nr::RECVMSG => Transfer {
+            shape: received(a2, MESSAGE),
+            dir: direction::INBOUND,
+            base: a1,
+            count: 1,
+        },
+        nr::SENDMSG => Transfer {
+            shape: unless(a2, MSG_OOB, MESSAGE),
+            dir: direction::OUTBOUND,
+            base: a1,
+            count: 1,
+        },
+        nr::RECVMMSG => Transfer {
+            shape: received(a3, MESSAGES),
+            dir: direction::INBOUND,
+            base: a1,
+            count: 0,
+        },
+        nr::SENDMMSG => Transfer {
+            shape: unless(a3, MSG_OOB, MESSAGES),
+            dir: direction::OUTBOUND,
+            base: a1,
+            count: 0,
+        },
+        nr::SENDFILE => Transfer {
+            shape: BYPASS,
+            dir: direction::OUTBOUND,
+            base: 0,
+            count: 0,
+        },
         nr::SPLICE => {
             bypass(&ctx, fd, direction::INBOUND, ret);
             return bypass(&ctx, a2 as i32, direction::OUTBOUND, ret);
@@ -103,9 +186,12 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
             }
             return fresh(&ctx, fd, role::CONNECTED);
         }
-        nr::CLOSE => return closed(&ctx, fd),
+        nr::CLOSE => {
+            cirron_closed(&ctx, fd);
+            return None;
+        }
         nr::CLOSE_RANGE => {
-            if ret == 0 {
+            if ret == 0 && a2 & CLOSE_RANGE_CLOEXEC == 0 {
                 closed_range(&ctx, a0 as u32, a1 as u32);
             }
             return None;
@@ -116,7 +202,8 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
             }
             return ended(&ctx, fd, close::LOCAL_SHUT_WRITE);
         }
-        nr::DUP | nr::DUP2 | nr::DUP3 => return duplicated(&ctx, fd, ret as i32),
+        nr::FCNTL if a1 != F_DUPFD && a1 != F_DUPFD_CLOEXEC => return None,
+        nr::DUP | nr::DUP2 | nr::DUP3 | nr::FCNTL => return duplicated(&ctx, fd, ret as i32),
         _ => return None,
     };
     transferred(&ctx, fd, &transfer, ret)
@@ -142,7 +229,11 @@ struct Transfer {
 
 #[inline(always)]
 fn unless(flags: u64, unwanted: u64, shape: u32) -> u32 {
-    if flags & unwanted != 0 { NOTHING } else { shape }
+    if flags & unwanted != 0 {
+        NOTHING
+    } else {
+        shape
+    }
 }
 
 /// Peeked bytes will be read again, `MSG_TRUNC` drops them without a copy.
@@ -171,7 +262,7 @@ fn transferred(ctx: &Ctx, fd: i32, transfer: &Transfer, ret: i64) -> Option<i32>
     }
     let mut total = ret as u64;
     if transfer.shape == MESSAGES {
-        total = iov::messages_len(transfer.base, total);
+        total = iov::cirron_messages_len(transfer.base, total);
     }
     let (call, pos) = advance(ctx, fd, transfer.dir, total)?;
     let mut buffers = match transfer.shape {
@@ -202,7 +293,7 @@ fn connection(ctx: &Ctx, fd: i32) -> Option<(FdSocket, *mut ConnState)> {
                 (*state).fd = fd;
                 (*state).tgid = ctx.tgid();
             }
-            let _ = FDS.insert(fd_key(ctx.tgid(), fd), socket.ino, 0);
+            bind(ctx.tgid(), fd, socket.ino, state);
         }
         return Some((socket, state));
     }
@@ -210,17 +301,36 @@ fn connection(ctx: &Ctx, fd: i32) -> Option<(FdSocket, *mut ConnState)> {
     Some((socket, CONNS.get_ptr_mut(&socket.ino)?))
 }
 
+/// Notes that `fd` leads to the connection.
+#[inline(always)]
+fn bind(tgid: u32, fd: i32, ino: u64, state: *mut ConnState) {
+    let key = fd_key(tgid, fd);
+    // SAFETY: compared at once.
+    if unsafe { FDS.get(&key) } != Some(&ino) {
+        let _ = FDS.insert(key, ino, 0);
+        // SAFETY: a live map value.
+        unsafe { (*state).fds += 1 };
+    }
+}
+
 /// Enters a connection in the maps and tells the reader.
 #[inline(never)]
 fn introduce(ctx: &Ctx, socket: &FdSocket, fd: i32, role: u8) -> Option<()> {
     let info = socket::info(socket, role)?;
-    let state =
-        ConnState { epoch: ctx.ts_ns, inbound_pos: 0, outbound_pos: 0, tgid: ctx.tgid(), fd };
+    let state = ConnState {
+        epoch: ctx.ts_ns,
+        inbound_pos: 0,
+        outbound_pos: 0,
+        tgid: ctx.tgid(),
+        fd,
+        fds: 0,
+        family: info.family as u32,
+    };
     if CONNS.insert(socket.ino, state, 0).is_err() {
         count(Counter::ConnMapFull, 1);
         return None;
     }
-    let _ = FDS.insert(fd_key(ctx.tgid(), fd), socket.ino, 0);
+    bind(ctx.tgid(), fd, socket.ino, CONNS.get_ptr_mut(&socket.ino)?);
     emit::open(&ctx.call(socket.ino, ctx.ts_ns, fd, direction::NONE), &info);
     Some(())
 }
@@ -287,20 +397,43 @@ fn ended(ctx: &Ctx, fd: i32, why: u64) -> Option<i32> {
 
 #[inline(never)]
 fn end(ctx: &Ctx, conn: u64, epoch: u64, fd: i32, why: u64) {
-    emit::event(&ctx.call(conn, epoch, fd, direction::NONE), kind::CONN_CLOSE, 0, why, 0);
+    emit::event(
+        &ctx.call(conn, epoch, fd, direction::NONE),
+        kind::CONN_CLOSE,
+        0,
+        why,
+        0,
+    );
 }
 
+/// A descriptor is gone. The last one of a Unix socket ends its connection; TCP's end is told by
+/// its state. A global function to the verifier.
 #[inline(never)]
-fn closed(ctx: &Ctx, fd: i32) -> Option<i32> {
+#[unsafe(no_mangle)]
+extern "C" fn cirron_closed(ctx: *const Ctx, fd: i32) -> u64 {
+    if ctx.is_null() {
+        return 1;
+    }
+    // SAFETY: not null, and the verifier checks callers for a whole `Ctx`.
+    let ctx = unsafe { &*ctx };
     let key = fd_key(ctx.tgid(), fd);
     // SAFETY: copied at once.
-    let ino = *unsafe { FDS.get(&key) }?;
+    let Some(ino) = (unsafe { FDS.get(&key) }).copied() else {
+        return 0;
+    };
     let _ = FDS.remove(&key);
-    let state = CONNS.get_ptr(&ino)?;
+    let Some(state) = CONNS.get_ptr_mut(&ino) else {
+        return 0;
+    };
     // SAFETY: a live map value.
-    let epoch = unsafe { (*state).epoch };
-    end(ctx, ino, epoch, fd, close::FD_CLOSED);
-    None
+    let (epoch, left, family) = unsafe {
+        (*state).fds = (*state).fds.saturating_sub(1);
+        ((*state).epoch, (*state).fds, (*state).family)
+    };
+    if family == AF_UNIX && left == 0 {
+        end(ctx, ino, epoch, fd, close::FD_CLOSED);
+    }
+    0
 }
 
 #[inline(never)]
@@ -310,7 +443,7 @@ fn closed_range(ctx: &Ctx, first: u32, last: u32) {
         if fd > last {
             break;
         }
-        closed(ctx, fd as i32);
+        cirron_closed(ctx, fd as i32);
     }
 }
 
@@ -320,9 +453,9 @@ fn duplicated(ctx: &Ctx, from: i32, to: i32) -> Option<i32> {
         return None;
     }
     // dup2 and dup3 close what stood at the new number.
-    closed(ctx, to);
+    cirron_closed(ctx, to);
     // SAFETY: copied at once.
     let ino = *unsafe { FDS.get(&fd_key(ctx.tgid(), from)) }?;
-    let _ = FDS.insert(fd_key(ctx.tgid(), to), ino, 0);
+    bind(ctx.tgid(), to, ino, CONNS.get_ptr_mut(&ino)?);
     None
 }

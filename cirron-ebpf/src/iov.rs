@@ -12,8 +12,8 @@ use crate::{
     maps::count,
 };
 
-/// Steps of the walk: 4 MiB of a flat buffer, or 64 iovecs. The verifier walks each of them.
-const STEPS: u32 = 64;
+/// Steps of the walk: 8 MiB of a flat buffer, or 128 iovecs. The verifier walks each of them.
+const STEPS: u32 = 128;
 
 /// Messages and iovecs that the kernel takes in one call (`include/uapi/linux/uio.h`).
 const UIO_MAXIOV: u64 = 1024;

@@ -17,6 +17,7 @@ pub mod servers;
 pub mod spool;
 pub mod stacks;
 pub mod truth;
+pub mod zoo;
 
 /// The text that prompts, completions, header values and query strings carry in every test, and
 /// that must never reach the disk or the log.

@@ -102,7 +102,7 @@ fn saturated() -> Result<String> {
     let seconds: u32 = std::env::var("CIRRON_SATURATION_SECONDS")
         .ok()
         .and_then(|v| v.parse().ok())
-        .unwrap_or(10);
+        .unwrap_or(30);
     let server = Server::start(Stack::UvicornHttptools)?;
     let served = || -> Result<i64> {
         let out = curl(&[&server.url("/served")])?;

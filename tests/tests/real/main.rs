@@ -14,6 +14,7 @@ mod read_back;
 mod replay;
 mod roles;
 mod stacks;
+mod syscalls;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         stacks::TESTS,
         read_back::TESTS,
         bodies::TESTS,
+        syscalls::TESTS,
         roles::TESTS,
         processes::TESTS,
         quiet::TESTS,

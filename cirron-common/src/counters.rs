@@ -51,6 +51,8 @@ counters! {
     MutedBytes = 12, "muted_bytes";
     /// Process or connection events that found the ring full.
     EventsLost = 13, "events_lost";
+    /// `io_uring_setup` and `io_uring_enter` of targets: what rings move is not seen.
+    IoUringCalls = 14, "io_uring_calls";
 }
 
 /// Length of the counter array.

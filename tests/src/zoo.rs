@@ -1,7 +1,7 @@
 //! What the server of `bin/zoo.rs` answers, for it and for its test.
 
 /// The ways, in the order of the test, with the bytes of the request's body.
-pub const WAYS: [(&str, usize); 21] = [
+pub const WAYS: [(&str, usize); 22] = [
     ("read_write", 300),
     ("recvfrom_sendto", 70_000),
     ("peek", 900),
@@ -23,6 +23,7 @@ pub const WAYS: [(&str, usize); 21] = [
     ("shutdown", 300),
     ("forked_child", 300),
     ("nonblocking", 200_000),
+    ("io_uring", 300),
 ];
 
 /// A request's body of this many bytes.

@@ -107,6 +107,10 @@ impl Summary {
                 "32-bit calls not decoded",
             ),
             (
+                self.kernel(Counter::IoUringCalls),
+                "io_uring calls, whose transfers are not seen",
+            ),
+            (
                 self.kernel(Counter::ConnMapFull),
                 "connections past the map",
             ),

@@ -23,6 +23,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: bodiless,
     },
     Test {
+        name: "pipelined_requests_are_paired_in_order",
+        need: Need::Stacks,
+        run: pipelined,
+    },
+    Test {
         name: "expect_100_continue",
         need: Need::Stacks,
         run: continued,
@@ -138,6 +143,42 @@ fn bodiless() -> Result<String> {
         .map(|s| s.status().unwrap_or(0))
         .collect();
     ensure!(statuses == [200, 204, 304, 200, 304, 200], "{statuses:?}");
+    Ok(String::new())
+}
+
+fn pipelined() -> Result<String> {
+    let server = Server::start(Stack::Node)?;
+    let agent = Agent::attach(&[server.pid()], &[])?;
+    let mut bytes = Vec::new();
+    for i in 0..6 {
+        let body = json!({"model": format!("p{i}"), "messages": [], "x_tokens": 5 + i, "x_usage": true, "x_ttft_ms": 20}).to_string();
+        write!(
+            bytes,
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: node\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+    }
+    let mut raw = Raw::send(server.port, &bytes)?;
+    raw.read_until(b"HTTP/1.1 200", 6, std::time::Duration::from_secs(5))?;
+    let truth = server.truth_of(6)?;
+    raw.hang_up();
+    let report = agent.finish()?;
+    let requests = report.spool.requests();
+    ensure!(requests.len() == 6, "{}", report.spool.describe());
+    for t in &truth {
+        let span = requests
+            .iter()
+            .find(|s| s.text("gen_ai.request.model") == t.model.as_deref())
+            .with_context(|| format!("no request for {t:?}"))?;
+        expect::untouched(span)?;
+        ensure!(
+            span.text("gen_ai.response.id") == t.id.as_deref(),
+            "answers crossed: {span:?}"
+        );
+        #[expect(clippy::cast_precision_loss, reason = "token counts")]
+        let tokens = t.tokens.map(|n| n as f64);
+        ensure!(span.mark("completion_tokens") == tokens, "{span:?}");
+    }
     Ok(String::new())
 }
 

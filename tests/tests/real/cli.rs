@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use cirron_tests::agent::{self, Agent};
+use cirron_tests::calls::curl;
 use cirron_tests::process::Guard;
 use cirron_tests::runner::{Need, Test};
+use cirron_tests::servers::{Server, Stack};
 use cirron_tests::spool::batches;
 
 pub(crate) const TESTS: &[Test] = &[
@@ -35,6 +37,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "duration_ends_the_run",
         need: Need::Bpf,
         run: duration,
+    },
+    Test {
+        name: "stdout_gets_what_the_sdk_would_print",
+        need: Need::Stacks,
+        run: stdout,
     },
     Test {
         name: "the_agent_ends_with_its_last_target",
@@ -182,6 +189,27 @@ fn duration() -> Result<String> {
         report.stderr.trim_end().lines().count() >= 2,
         "no summary line: {}",
         report.stderr
+    );
+    Ok(String::new())
+}
+
+fn stdout() -> Result<String> {
+    let server = Server::start(Stack::UvicornH11)?;
+    let agent = Agent::attach(&[server.pid()], &["--output", "stdout"])?;
+    curl(&[&server.url("/health")])?;
+    server.truth_of(1)?;
+    let report = agent.finish()?;
+    ensure!(
+        report
+            .stdout
+            .lines()
+            .any(|l| l.starts_with("[cirron] request — ")),
+        "{:?}",
+        report.stdout
+    );
+    ensure!(
+        batches(report.dir.path())?.is_empty(),
+        "a spool all the same"
     );
     Ok(String::new())
 }

@@ -17,6 +17,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: streams,
     },
     Test {
+        name: "a_connection_for_each_request_loses_nothing",
+        need: Need::Stacks,
+        run: short_connections,
+    },
+    Test {
         name: "a_saturated_server_loses_nothing_unnamed",
         need: Need::Stacks,
         run: saturated,
@@ -96,6 +101,44 @@ fn streams() -> Result<String> {
         "chunk times off by {worst:.1} ms at worst; time to first token off by {:.2} ms (median), {:.2} ms (worst)",
         firsts[32], firsts[63]
     ))
+}
+
+fn short_connections() -> Result<String> {
+    let server = Server::start(Stack::Go)?;
+    let agent = Agent::attach(&[server.pid()], &[])?;
+    wrk(&[
+        "-t1",
+        "-c16",
+        "-d4s",
+        "-H",
+        "Connection: close",
+        &server.url("/health"),
+    ])?;
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let served = server.truth()?.len();
+    let report = agent.finish()?;
+    let recorded = report.spool.requests().len();
+    ensure!(
+        recorded == served && served > 1000,
+        "{recorded} of {served} recorded: {}",
+        report.summary
+    );
+    // wrk drops its sixteen connections at the end, answered or not.
+    let touched = report
+        .spool
+        .requests()
+        .iter()
+        .filter(|s| expect::untouched(s).is_err())
+        .count();
+    ensure!(touched <= 16, "{touched} touched");
+    let clients: std::collections::BTreeSet<_> = report
+        .spool
+        .requests()
+        .iter()
+        .filter_map(|s| s.int("client.port"))
+        .collect();
+    ensure!(clients.len() > 1000, "{} client ports", clients.len());
+    Ok(format!("{recorded} of {served} recorded"))
 }
 
 fn saturated() -> Result<String> {

@@ -83,7 +83,15 @@ fn every_way(unix: bool) -> Result<String> {
         "{}",
         report.spool.describe()
     );
-    Ok(format!("{} ways", requests.len()))
+    let rings = report.summary["kernel"]["io_uring_calls"].as_u64();
+    let expected = u64::from(!log(dir.path()).contains("no io_uring"));
+    ensure!(rings == Some(expected), "io_uring: {rings:?}");
+    ensure!(
+        expected == 0 || report.stderr.contains("1 io_uring calls"),
+        "not said: {}",
+        report.stderr
+    );
+    Ok(format!("{} ways, {expected} io_uring", requests.len()))
 }
 
 fn log(dir: &Path) -> String {

@@ -125,7 +125,11 @@ impl ResponseFacts {
             let name = ["type", "code"].iter().find_map(|k| match error.get(k)? {
                 Value::String(s) if !s.is_empty() => Some(s.clone()),
                 Value::Number(n) => Some(n.to_string()),
-                _ => None,
+                Value::String(_)
+                | Value::Null
+                | Value::Bool(_)
+                | Value::Array(_)
+                | Value::Object(_) => None,
             });
             self.error = Some(name.unwrap_or_else(|| "error".to_owned()));
         }

@@ -34,11 +34,6 @@ pub(crate) fn ensure() -> bool {
     report("the Python and Go stacks", venv::ensure()) && report("llama-server", llama::ensure())
 }
 
-/// The Python environment alone.
-pub(crate) fn python() -> Result<()> {
-    venv::ensure()
-}
-
 fn report(name: &str, result: Result<()>) -> bool {
     if let Err(error) = &result {
         say(&format!("{name} could not be installed: {error:#}"));

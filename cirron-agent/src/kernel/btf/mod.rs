@@ -3,26 +3,32 @@
 //! Rust has no CO-RE relocations; what they would have patched is looked up here and handed to the
 //! programs as constants. A member may lie inside anonymous structs and unions.
 
-use btf_rs::{Btf, BtfType, Type};
+mod types;
+
 use cirron_common::KernelConfig;
 
 use super::LoadError;
+use types::Types;
 
 /// Where the running kernel shows its types.
 pub(super) const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 /// Reads every offset of [`KernelConfig`]. The switches stay 0.
 pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
-    let btf = Btf::from_file(VMLINUX).map_err(|e| LoadError::Refused {
-        what: format!("cannot read the kernel's types at {VMLINUX}: {e}"),
+    let refused = |why: String| LoadError::Refused {
+        what: format!("cannot read the kernel's types at {VMLINUX}: {why}"),
         fix: "use a kernel built with CONFIG_DEBUG_INFO_BTF=y (every major distribution's is)"
             .to_owned(),
-    })?;
+    };
+    let blob = std::fs::read(VMLINUX).map_err(|e| refused(e.to_string()))?;
+    let types = Types::new(&blob).map_err(|e| refused(e.to_string()))?;
     let at = |owner: &str, member: &str| {
-        find(&btf, owner, member).ok_or_else(|| LoadError::Refused {
-            what: format!("this kernel's `struct {owner}` has no member `{member}`"),
-            fix: "please report the kernel version (uname -r)".to_owned(),
-        })
+        types
+            .offset(owner, member)
+            .ok_or_else(|| LoadError::Refused {
+                what: format!("this kernel's `struct {owner}` has no member `{member}`"),
+                fix: "please report the kernel version (uname -r)".to_owned(),
+            })
     };
     let common = at("sock", "__sk_common")?;
     let in_sock = |member: &str| at("sock_common", member).map(|o| common + o);
@@ -54,33 +60,4 @@ pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
         wakeup_bytes: 0,
         follow_children: 0,
     })
-}
-
-/// Byte offset of `member` in `struct owner`.
-fn find(btf: &Btf, owner: &str, member: &str) -> Option<u32> {
-    btf.resolve_types_by_name(owner)
-        .ok()?
-        .iter()
-        .find_map(|t| within(btf, t, member))
-}
-
-fn within(btf: &Btf, owner: &Type, member: &str) -> Option<u32> {
-    let (Type::Struct(owner) | Type::Union(owner)) = owner else {
-        return None;
-    };
-    for candidate in &owner.members {
-        let offset = candidate.bit_offset() / 8;
-        let name = btf.resolve_name(candidate).unwrap_or_default();
-        if name == member {
-            return Some(offset);
-        }
-        if name.is_empty()
-            && let Some(inner) = candidate.get_type_id()
-            && let Ok(inner) = btf.resolve_type_by_id(inner)
-            && let Some(found) = within(btf, &inner, member)
-        {
-            return Some(offset + found);
-        }
-    }
-    None
 }

@@ -14,6 +14,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::Result;
+use serde_json::Value;
 
 use super::{setup, stacks};
 use crate::sh;
@@ -133,7 +134,8 @@ fn suites() -> Result<Vec<Suite>> {
     let messages = sh::output(&mut build)?;
     let suites = messages
         .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message.pointer("/target/kind/0").and_then(Value::as_str) == Some("test"))
         .filter_map(|message| {
             Some(Suite {
                 executable: message.get("executable")?.as_str()?.to_owned(),

@@ -1,0 +1,197 @@
+//! The text of one JSON string or number, built piece by piece: a bounded prefix and a length.
+
+use crate::limits::MAX_JSON_SCALAR_BYTES;
+
+/// Where in an escape sequence the text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Escape {
+    No,
+    /// After the backslash.
+    Begun,
+    /// After `\u` and `n` digits.
+    Hex {
+        n: u8,
+        value: u16,
+    },
+}
+
+/// What a byte did to a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    More,
+    End,
+    Bad,
+}
+
+#[derive(Debug)]
+pub(super) struct Text {
+    prefix: Vec<u8>,
+    len: u64,
+    escape: Escape,
+    /// The first half of a surrogate pair.
+    high: Option<u16>,
+}
+
+impl Text {
+    pub(super) fn new() -> Text {
+        Text {
+            prefix: Vec::new(),
+            len: 0,
+            escape: Escape::No,
+            high: None,
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.prefix.clear();
+        self.len = 0;
+        self.escape = Escape::No;
+        self.high = None;
+    }
+
+    /// The prefix as text, the whole length, and whether the prefix is less than the whole.
+    pub(super) fn get(&self) -> (&str, u64, bool) {
+        let prefix = match std::str::from_utf8(&self.prefix) {
+            Ok(s) => s,
+            Err(e) => std::str::from_utf8(&self.prefix[..e.valid_up_to()]).unwrap_or_default(),
+        };
+        (prefix, self.len, prefix.len() as u64 != self.len)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.prefix
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.prefix.len() as u64 != self.len
+    }
+
+    /// Bytes that stand for themselves.
+    pub(super) fn plain(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.lone_surrogate();
+        self.add(bytes);
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.len += bytes.len() as u64;
+        let room = MAX_JSON_SCALAR_BYTES - self.prefix.len();
+        if room > 0 {
+            self.prefix
+                .extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+    }
+
+    fn add_char(&mut self, c: char) {
+        self.add(c.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+
+    fn lone_surrogate(&mut self) {
+        if self.high.take().is_some() {
+            self.add_char(char::REPLACEMENT_CHARACTER);
+        }
+    }
+
+    /// Whether plain bytes may follow.
+    pub(super) fn is_plain(&self) -> bool {
+        self.escape == Escape::No
+    }
+
+    /// A quote, a backslash, or a byte of an escape sequence.
+    pub(super) fn special(&mut self, b: u8) -> Step {
+        match self.escape {
+            Escape::No => {
+                if b == b'"' {
+                    self.lone_surrogate();
+                    return Step::End;
+                }
+                self.escape = Escape::Begun;
+            }
+            Escape::Begun => {
+                let c = match b {
+                    b'"' | b'\\' | b'/' => b,
+                    b'b' => 8,
+                    b'f' => 12,
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    b'u' => {
+                        self.escape = Escape::Hex { n: 0, value: 0 };
+                        return Step::More;
+                    }
+                    _ => return Step::Bad,
+                };
+                self.escape = Escape::No;
+                self.plain(&[c]);
+            }
+            Escape::Hex { n, value } => {
+                let Some(digit) = (b as char).to_digit(16) else {
+                    return Step::Bad;
+                };
+                // A hex digit is below 16.
+                let value = (value << 4) | digit as u16;
+                if n < 3 {
+                    self.escape = Escape::Hex { n: n + 1, value };
+                } else {
+                    self.escape = Escape::No;
+                    self.unit(value);
+                }
+            }
+        }
+        Step::More
+    }
+
+    /// One UTF-16 unit.
+    fn unit(&mut self, unit: u16) {
+        match (self.high, unit) {
+            (Some(high), 0xDC00..=0xDFFF) => {
+                self.high = None;
+                let mut chars = char::decode_utf16([high, unit]);
+                let c = chars.next().and_then(Result::ok);
+                self.add_char(c.unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            (_, 0xD800..=0xDBFF) => {
+                self.lone_surrogate();
+                self.high = Some(unit);
+            }
+            (_, _) => {
+                self.lone_surrogate();
+                let c = char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER);
+                self.add_char(c);
+            }
+        }
+    }
+}
+
+/// Whether `text` is a number by RFC 8259, section 6.
+pub(super) fn is_number(text: &[u8]) -> bool {
+    fn digits(text: &[u8]) -> (usize, &[u8]) {
+        let n = text.iter().take_while(|b| b.is_ascii_digit()).count();
+        (n, &text[n..])
+    }
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let (n, rest) = digits(text);
+    if n == 0 || (n > 1 && text[0] == b'0') {
+        return false;
+    }
+    let rest = match rest.strip_prefix(b".") {
+        Some(rest) => match digits(rest) {
+            (0, _) => return false,
+            (_, rest) => rest,
+        },
+        None => rest,
+    };
+    match rest {
+        [] => true,
+        [b'e' | b'E', rest @ ..] => {
+            let rest = rest
+                .strip_prefix(b"+")
+                .or(rest.strip_prefix(b"-"))
+                .unwrap_or(rest);
+            matches!(digits(rest), (1.., []))
+        }
+        _ => false,
+    }
+}

@@ -50,6 +50,10 @@ pub const MAX_INFLATE_RATIO: u64 = 200;
 /// Decoded bytes below which the ratio is not looked at.
 pub const INFLATE_FREE_BYTES: u64 = 1024 * 1024;
 
+/// Codings applied one over the other. Two are seen where a proxy compresses again. Past it the body
+/// is not decoded, and the scope says so.
+pub const MAX_CODINGS: usize = 4;
+
 /// Bytes kept of one JSON string or number. Names of models and finish reasons are short; contents
 /// are only measured. Past it the value is cut, and says so.
 pub const MAX_JSON_SCALAR_BYTES: usize = 512;

@@ -7,15 +7,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{Output, ProcessFacts};
 use crate::id::{Id, IdSource};
-use crate::scope::{Attrs, Span};
+use crate::scope::{Attrs, Span, names as n};
 use crate::time::MonoNs;
 
 /// The SDK's environment variables and the attributes they become (`profiler._PLATFORM_ENV_KEYS`).
 const ENV_ATTRS: [(&str, &str); 4] = [
-    ("CIRRON_RUN_ID", "cirron.run_id"),
-    ("CIRRON_PIPELINE_ID", "cirron.pipeline_id"),
-    ("CIRRON_DEPLOYMENT_ID", "cirron.deployment_id"),
-    ("CIRRON_WORKSPACE_ID", "cirron.workspace_id"),
+    ("CIRRON_RUN_ID", n::RUN_ID),
+    ("CIRRON_PIPELINE_ID", n::PIPELINE_ID),
+    ("CIRRON_DEPLOYMENT_ID", n::DEPLOYMENT_ID),
+    ("CIRRON_WORKSPACE_ID", n::WORKSPACE_ID),
 ];
 
 #[derive(Default)]
@@ -79,15 +79,15 @@ impl Sessions {
             return root.id;
         }
         let mut attrs = Attrs::new();
-        attrs.insert("pid", i64::from(tgid).into());
-        attrs.insert("rank", rank.into());
+        attrs.insert(n::PID, i64::from(tgid).into());
+        attrs.insert(n::RANK, rank.into());
         for (variable, attr) in ENV_ATTRS {
             if let Some(value) = process.facts.env.get(variable).filter(|v| !v.is_empty()) {
                 attrs.insert(attr, value.clone().into());
             }
         }
         if let Some(exe) = &process.facts.exe {
-            attrs.insert("process.executable.name", exe.clone().into());
+            attrs.insert(n::EXECUTABLE, exe.clone().into());
         }
         let start = if process.first_seen == MonoNs(0) {
             at
@@ -96,7 +96,7 @@ impl Sessions {
         };
         let root = Span {
             id: ids.next_id(),
-            name: "cirron.session",
+            name: n::SESSION,
             parent_id: None,
             start,
             end: None,

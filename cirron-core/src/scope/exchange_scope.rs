@@ -2,12 +2,12 @@
 
 use cirron_common::conn::ConnInfo;
 
-use super::payload::{Document, ResponseBody};
+use super::payload::{RequestBody, ResponseBody};
 use super::span::{Mark, Span};
 use super::write;
 use crate::exchange::{ExchangeEnd, ExchangeEvent, Role};
 use crate::id::{Id, IdSource};
-use crate::llm::openai::{self, RequestFacts};
+use crate::llm::{RequestFacts, openai};
 use crate::proto::message::{RequestHead, ResponseHead};
 use crate::time::MonoNs;
 
@@ -54,7 +54,7 @@ pub struct ExchangeScope {
     pub(super) context: ScopeContext,
     pub(super) request: Option<RequestLine>,
     pub(super) operation: Option<&'static str>,
-    document: Option<Document>,
+    request_body: Option<RequestBody>,
     pub(super) request_facts: RequestFacts,
     pub(super) request_bytes: u64,
     pub(super) status: Option<u16>,
@@ -63,7 +63,9 @@ pub struct ExchangeScope {
     pub(super) response: Option<ResponseBody>,
     pub(super) response_bytes: u64,
     pub(super) response_end: Option<MonoNs>,
+    /// Of the request and of the response.
     pub(super) lost_bytes: u64,
+    pub(super) response_lost_bytes: u64,
     pub(super) end: ExchangeEnd,
 }
 
@@ -77,7 +79,7 @@ impl ExchangeScope {
             context,
             request: None,
             operation: None,
-            document: None,
+            request_body: None,
             request_facts: RequestFacts::default(),
             request_bytes: 0,
             status: None,
@@ -87,6 +89,7 @@ impl ExchangeScope {
             response_bytes: 0,
             response_end: None,
             lost_bytes: 0,
+            response_lost_bytes: 0,
             end: ExchangeEnd::default(),
         }
     }
@@ -113,15 +116,15 @@ impl ExchangeScope {
             ExchangeEvent::RequestHead(head) => self.request_head(head),
             ExchangeEvent::RequestBody(bytes) => {
                 self.request_bytes += bytes.len() as u64;
-                if let Some(document) = &mut self.document {
-                    document.push(bytes);
+                if let Some(body) = &mut self.request_body {
+                    body.push(bytes);
                 }
             }
             ExchangeEvent::RequestGap(len) => {
                 self.request_bytes += len;
                 self.lost_bytes += len;
-                if let Some(document) = &mut self.document {
-                    document.gap();
+                if let Some(body) = &mut self.request_body {
+                    body.gap();
                 }
             }
             ExchangeEvent::RequestEnd(_) => self.read_request(),
@@ -136,6 +139,7 @@ impl ExchangeScope {
             ExchangeEvent::ResponseGap(len) => {
                 self.response_bytes += len;
                 self.lost_bytes += len;
+                self.response_lost_bytes += len;
                 if self.may_be_llm() {
                     self.body().gap();
                 }
@@ -159,13 +163,18 @@ impl ExchangeScope {
         ids: &mut dyn IdSource,
     ) -> (Span, Vec<Mark>, ScopeFacts) {
         self.read_request();
+        // What an early end left of a document is read too.
+        if let Some(body) = &mut self.response {
+            body.end();
+        }
         write::write(&self, end, parent, ids)
     }
 
     fn request_head(&mut self, head: &RequestHead) {
         self.operation = openai::operation(&head.path).filter(|_| head.method == "POST");
         if self.operation.is_some() {
-            self.document = Some(Document::request());
+            let coding = head.headers.get_str("content-encoding");
+            self.request_body = Some(RequestBody::new(coding));
         }
         self.request = Some(RequestLine {
             method: head.method.clone(),
@@ -175,8 +184,8 @@ impl ExchangeScope {
     }
 
     fn read_request(&mut self) {
-        if let Some(document) = self.document.take() {
-            self.request_facts = document.request_facts();
+        if let Some(body) = self.request_body.take() {
+            self.request_facts = body.finish();
         }
     }
 

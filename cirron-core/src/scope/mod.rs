@@ -1,8 +1,11 @@
 //! Scopes: from exchange events to spans and marks, as the SDK would have written them.
 
 mod exchange_scope;
+mod marks;
+pub mod names;
 mod payload;
 pub mod span;
+mod tokens;
 mod write;
 
 pub use exchange_scope::{ExchangeScope, ScopeContext, ScopeFacts};

@@ -1,123 +1,40 @@
 //! Bodies of one exchange: decoded, cut into events or documents, read by the dialect.
 
-use serde_json::Value;
-
 use crate::body::inflate::Inflate;
 use crate::body::sse::{SseEvent, SseParser};
-use crate::llm::openai::{RequestFacts, ResponseFacts, Usage};
+use crate::llm::openai::{RequestReader, ResponseReader};
+use crate::llm::{RequestFacts, ResponseFacts};
+use crate::scope::tokens::TokenTimes;
 use crate::time::MonoNs;
 
-/// Bytes of a request body that are kept to be read. A prompt of 100 000 tokens takes about half
-/// of it. Past it the request's own model name is unknown.
-const MAX_REQUEST_BYTES: usize = 1024 * 1024;
-
-/// Bytes of a JSON response that are kept to be read; embeddings of a large batch take some
-/// megabytes. Past it only the tail is searched for usage.
-const MAX_RESPONSE_BYTES: usize = 8 * 1024 * 1024;
-
-/// Bytes of the tail that is kept once the whole is not.
-const TAIL_BYTES: usize = 64 * 1024;
-
-/// A JSON document that arrives in pieces; after a hole or past a bound, only its tail.
+/// The request's body.
 #[derive(Debug)]
-pub(super) struct Document {
-    bytes: Vec<u8>,
-    limit: usize,
-    tail_only: bool,
+pub(super) struct RequestBody {
+    inflate: Inflate,
+    reader: RequestReader,
 }
 
-impl Document {
-    pub(super) fn request() -> Document {
-        Document {
-            bytes: Vec::new(),
-            limit: MAX_REQUEST_BYTES,
-            tail_only: false,
-        }
-    }
-
-    pub(super) fn response() -> Document {
-        Document {
-            bytes: Vec::new(),
-            limit: MAX_RESPONSE_BYTES,
-            tail_only: false,
+impl RequestBody {
+    /// `coding`: the value of its `content-encoding`.
+    pub(super) fn new(coding: Option<&str>) -> RequestBody {
+        RequestBody {
+            inflate: Inflate::new(coding),
+            reader: RequestReader::default(),
         }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        if !self.tail_only && self.bytes.len() + bytes.len() > self.limit {
-            self.gap();
-        }
-        self.bytes.extend_from_slice(bytes);
-        if self.tail_only && self.bytes.len() > 2 * TAIL_BYTES {
-            let cut = self.bytes.len() - TAIL_BYTES;
-            self.bytes.drain(..cut);
-        }
+        let RequestBody { inflate, reader } = self;
+        inflate.push(bytes, &mut |bytes| reader.push(bytes));
     }
 
     pub(super) fn gap(&mut self) {
-        self.tail_only = true;
-        let cut = self.bytes.len().saturating_sub(TAIL_BYTES);
-        self.bytes.drain(..cut);
+        self.inflate.gap();
+        self.reader.gap();
     }
 
-    pub(super) fn request_facts(&self) -> RequestFacts {
-        if self.tail_only {
-            return RequestFacts::default();
-        }
-        serde_json::from_slice(&self.bytes)
-            .map(|json| RequestFacts::from_json(&json))
-            .unwrap_or_default()
-    }
-
-    pub(super) fn read_into(&self, facts: &mut ResponseFacts) {
-        if !self.tail_only {
-            if let Ok(json) = serde_json::from_slice(&self.bytes) {
-                facts.absorb(&json);
-            }
-            return;
-        }
-        const KEY: &[u8] = b"\"usage\"";
-        let Some(at) = memchr::memmem::rfind(&self.bytes, KEY) else {
-            return;
-        };
-        let rest = self.bytes[at + KEY.len()..].trim_ascii_start();
-        let Some(rest) = rest.strip_prefix(b":") else {
-            return;
-        };
-        let first = serde_json::Deserializer::from_slice(rest)
-            .into_iter::<Value>()
-            .next();
-        if let Some(Ok(usage)) = first
-            && let Some(usage) = Usage::from_json(&usage)
-        {
-            facts.usage = Some(usage);
-        }
-    }
-}
-
-/// Times of the events that carried content.
-#[derive(Clone, Debug, Default)]
-pub(super) struct TokenTimes {
-    pub(super) first: Option<MonoNs>,
-    pub(super) last: Option<MonoNs>,
-    pub(super) count: u64,
-    pub(super) largest_gap_ns: u64,
-    /// One for each content event after the first, where asked for.
-    pub(super) points: Vec<(MonoNs, u64)>,
-}
-
-impl TokenTimes {
-    fn content(&mut self, ts: MonoNs, keep_points: bool) {
-        if let Some(last) = self.last {
-            let gap = ts.since(last);
-            self.largest_gap_ns = self.largest_gap_ns.max(gap);
-            if keep_points && self.points.len() < crate::limits::MAX_CHUNK_POINTS {
-                self.points.push((ts, gap));
-            }
-        }
-        self.first = self.first.or(Some(ts));
-        self.last = Some(ts);
-        self.count += 1;
+    pub(super) fn finish(self) -> RequestFacts {
+        self.reader.finish()
     }
 }
 
@@ -126,7 +43,7 @@ enum Shape {
     /// No head was seen: the first bytes will tell.
     Unsure,
     Events(Box<SseParser>),
-    Document(Document),
+    Document,
     /// Nothing that we read.
     Other,
 }
@@ -136,7 +53,7 @@ enum Shape {
 pub(super) struct ResponseBody {
     inflate: Inflate,
     shape: Shape,
-    pub(super) facts: ResponseFacts,
+    reader: ResponseReader,
     pub(super) tokens: TokenTimes,
     /// A hole fell before the first content event, so that its time is not known.
     pub(super) hole_before_first: bool,
@@ -154,7 +71,7 @@ impl ResponseBody {
         let shape = if kind.starts_with("text/event-stream") {
             Shape::Events(Box::default())
         } else if kind.contains("json") {
-            Shape::Document(Document::response())
+            Shape::Document
         } else if seen_head {
             Shape::Other
         } else {
@@ -163,11 +80,15 @@ impl ResponseBody {
         ResponseBody {
             inflate: Inflate::new(coding),
             shape,
-            facts: ResponseFacts::default(),
+            reader: ResponseReader::default(),
             tokens: TokenTimes::default(),
             hole_before_first: false,
             keep_points,
         }
+    }
+
+    pub(super) fn facts(&self) -> &ResponseFacts {
+        self.reader.facts()
     }
 
     /// Whether its bytes could be decoded.
@@ -179,11 +100,19 @@ impl ResponseBody {
         matches!(self.shape, Shape::Events(_))
     }
 
+    /// Events of the stream that were not read, at least.
+    pub(super) fn lost_events(&self) -> u64 {
+        match &self.shape {
+            Shape::Events(parser) => parser.lost_events(),
+            Shape::Unsure | Shape::Document | Shape::Other => 0,
+        }
+    }
+
     pub(super) fn push(&mut self, ts: MonoNs, bytes: &[u8]) {
         let ResponseBody {
             inflate,
             shape,
-            facts,
+            reader,
             tokens,
             keep_points,
             ..
@@ -192,29 +121,16 @@ impl ResponseBody {
             return;
         }
         inflate.push(bytes, &mut |bytes| {
-            if matches!(shape, Shape::Unsure) {
-                // Joined inside a stream: any event line gives it away.
-                let sse = bytes.starts_with(b"data:")
-                    || bytes.starts_with(b"event:")
-                    || memchr::memmem::find(bytes, b"\ndata:").is_some();
-                if !sse {
-                    return;
-                }
-                let mut parser = SseParser::default();
-                if !bytes.starts_with(b"data:") && !bytes.starts_with(b"event:") {
-                    parser.gap();
-                }
+            if matches!(shape, Shape::Unsure)
+                && let Some(parser) = joined(bytes)
+            {
                 *shape = Shape::Events(Box::new(parser));
             }
             match shape {
                 Shape::Events(parser) => parser.push(bytes, &mut |event: SseEvent<'_>| {
-                    if let Ok(json) = serde_json::from_slice(event.data)
-                        && facts.absorb(&json)
-                    {
-                        tokens.content(ts, *keep_points);
-                    }
+                    tokens.take(ts, reader.event(event.data), *keep_points);
                 }),
-                Shape::Document(document) => document.push(bytes),
+                Shape::Document => reader.push(bytes),
                 Shape::Unsure | Shape::Other => {}
             }
         });
@@ -225,15 +141,29 @@ impl ResponseBody {
         self.hole_before_first |= self.tokens.first.is_none();
         match &mut self.shape {
             Shape::Events(parser) => parser.gap(),
-            Shape::Document(document) => document.gap(),
+            Shape::Document => self.reader.gap(),
             Shape::Unsure | Shape::Other => {}
         }
     }
 
+    /// No more comes: a document means what it said.
     pub(super) fn end(&mut self) {
-        if let Shape::Document(document) = &self.shape {
-            document.read_into(&mut self.facts);
+        if matches!(self.shape, Shape::Document) {
+            self.reader.finish();
             self.shape = Shape::Other;
         }
     }
+}
+
+/// A parser for a stream that was joined in its middle: any line of an event gives it away.
+fn joined(bytes: &[u8]) -> Option<SseParser> {
+    let at_line = bytes.starts_with(b"data:") || bytes.starts_with(b"event:");
+    if !at_line && memchr::memmem::find(bytes, b"\ndata:").is_none() {
+        return None;
+    }
+    let mut parser = SseParser::default();
+    if !at_line {
+        parser.gap();
+    }
+    Some(parser)
 }

@@ -1,0 +1,105 @@
+//! One coding: bytes in, bytes out, with a bound on what comes out.
+
+use std::io::{self, Write};
+
+use brotli_decompressor::DecompressorWriter;
+use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use zstd::stream::write::Decoder as ZstdDecoder;
+
+/// Bytes of the brotli decoder's output buffer.
+const BROTLI_BUFFER: usize = 4_096;
+
+/// Windows of zstd above 8 MiB are refused, as RFC 9659 asks.
+const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// Collects what a decoder writes, and refuses what is past the bound.
+#[derive(Default)]
+pub(super) struct Room {
+    bytes: Vec<u8>,
+    left: u64,
+}
+
+impl Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = bytes.len() as u64;
+        if len > self.left {
+            return Err(io::Error::other("the body expands too much"));
+        }
+        self.left -= len;
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A decoder.
+pub(super) enum Codec {
+    Gzip(MultiGzDecoder<Room>),
+    /// `deflate` before its first two bytes: zlib, as the RFC says, or raw, as some servers send.
+    Deflate(Vec<u8>),
+    Zlib(ZlibDecoder<Room>),
+    Raw(DeflateDecoder<Room>),
+    Brotli(Box<DecompressorWriter<Room>>),
+    Zstd(Box<ZstdDecoder<'static, Room>>),
+}
+
+impl Codec {
+    /// By its name in `content-encoding`, in lower case; `None` where we cannot decode it.
+    pub(super) fn named(name: &str) -> Option<Codec> {
+        let room = Room::default();
+        Some(match name {
+            "gzip" | "x-gzip" => Codec::Gzip(MultiGzDecoder::new(room)),
+            "deflate" => Codec::Deflate(Vec::new()),
+            "br" => Codec::Brotli(Box::new(DecompressorWriter::new(room, BROTLI_BUFFER))),
+            "zstd" => {
+                let mut decoder = ZstdDecoder::new(room).ok()?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG).ok()?;
+                Codec::Zstd(Box::new(decoder))
+            }
+            _ => return None,
+        })
+    }
+
+    /// Decodes `bytes` into at most `room`; false where they are damaged or give more.
+    pub(super) fn push(&mut self, bytes: &[u8], room: u64) -> (Vec<u8>, bool) {
+        if let Codec::Deflate(first) = self {
+            first.extend_from_slice(bytes);
+            if first.len() < 2 {
+                return (Vec::new(), true);
+            }
+            let first = std::mem::take(first);
+            *self = if is_zlib(&first) {
+                Codec::Zlib(ZlibDecoder::new(Room::default()))
+            } else {
+                Codec::Raw(DeflateDecoder::new(Room::default()))
+            };
+            return self.push(&first, room);
+        }
+        macro_rules! through {
+            ($decoder:expr) => {{
+                $decoder.get_mut().left = room;
+                let whole = $decoder.write_all(bytes).and_then(|()| $decoder.flush());
+                (std::mem::take(&mut $decoder.get_mut().bytes), whole.is_ok())
+            }};
+        }
+        match self {
+            Codec::Gzip(decoder) => through!(decoder),
+            Codec::Zlib(decoder) => through!(decoder),
+            Codec::Raw(decoder) => through!(decoder),
+            Codec::Brotli(decoder) => through!(decoder),
+            Codec::Zstd(decoder) => through!(decoder),
+            Codec::Deflate(_) => (Vec::new(), true),
+        }
+    }
+}
+
+/// RFC 1950, section 2.2: method 8, and the two bytes a multiple of 31.
+fn is_zlib(bytes: &[u8]) -> bool {
+    match *bytes {
+        [cmf, flg, ..] => cmf & 0x0f == 8 && u16::from_be_bytes([cmf, flg]).is_multiple_of(31),
+        _ => false,
+    }
+}

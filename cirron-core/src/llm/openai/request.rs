@@ -1,0 +1,82 @@
+//! The request's body: model, stream, choices. Prompts are passed over.
+
+use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Walk};
+use crate::llm::facts::{RequestFacts, say};
+
+/// Members of which one makes a request of this dialect.
+const SHAPES: [&[u8]; 3] = [b"messages", b"prompt", b"input"];
+
+/// Reads a request's body as it passes.
+#[derive(Debug)]
+pub struct RequestReader {
+    scanner: Scanner,
+    facts: RequestFacts,
+}
+
+impl Default for RequestReader {
+    fn default() -> Self {
+        RequestReader {
+            scanner: Scanner::new(&[]),
+            facts: RequestFacts::default(),
+        }
+    }
+}
+
+impl RequestReader {
+    /// The next bytes of the body.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.scanner.push(bytes, &mut Sink(&mut self.facts));
+    }
+
+    /// Bytes are missing here. What was said before them holds.
+    pub fn gap(&mut self) {
+        self.scanner.gap();
+    }
+
+    /// The body's end.
+    pub fn finish(mut self) -> RequestFacts {
+        let finish = self.scanner.finish(&mut Sink(&mut self.facts));
+        match finish {
+            // Without `stream` a whole request asks for none.
+            Finish::Complete => {
+                self.facts.stream.get_or_insert(false);
+                self.facts
+            }
+            Finish::Incomplete => self.facts,
+            Finish::Bad => RequestFacts::default(),
+        }
+    }
+}
+
+struct Sink<'a>(&'a mut RequestFacts);
+
+impl Sink<'_> {
+    fn member(&mut self, path: &Path) {
+        self.0.shaped |= path.depth() == 1 && path.key(0).is_some_and(|k| SHAPES.contains(&k));
+    }
+}
+
+impl JsonSink for Sink<'_> {
+    fn begin(&mut self, path: &Path, _: Container) -> Walk {
+        if path.depth() == 0 {
+            return Walk::Into;
+        }
+        self.member(path);
+        Walk::Skip
+    }
+
+    fn end(&mut self, _: &Path, _: Container) {}
+
+    fn scalar(&mut self, path: &Path, value: Scalar<'_>) {
+        self.member(path);
+        if path.depth() != 1 {
+            return;
+        }
+        match (path.key(0), value) {
+            (Some(b"model"), Scalar::Str { prefix, .. }) => say(&mut self.0.model, prefix),
+            (Some(b"stream"), Scalar::Bool(stream)) => self.0.stream = Some(stream),
+            (Some(b"n"), Scalar::Num(n)) => self.0.choices = n.parse().ok(),
+            (_, _) => {}
+        }
+    }
+}

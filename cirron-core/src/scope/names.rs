@@ -1,0 +1,191 @@
+//! Every name that is written: spans, attributes, marks. `docs/attributes.md` is this table.
+
+/// One row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// As written.
+    pub name: &'static str,
+    /// Of the value, with its unit.
+    pub kind: &'static str,
+    /// When it is there.
+    pub when: &'static str,
+    /// Where the name comes from.
+    pub source: &'static str,
+}
+
+macro_rules! names {
+    ($(#[$doc:meta])* $table:ident: $($id:ident = $name:literal, $kind:literal, $when:literal, $source:literal;)*) => {
+        $(
+            #[doc = $when]
+            pub const $id: &str = $name;
+        )*
+        $(#[$doc])*
+        pub const $table: &[Name] = &[$(Name { name: $name, kind: $kind, when: $when, source: $source },)*];
+    };
+}
+
+names! {
+    /// Names of spans.
+    SPANS:
+    SESSION = "cirron.session", "root", "one for each target process that was named or has served or called something", "SDK";
+    REQUEST = "request", "child of the session", "an exchange that the target serves", "SDK";
+    HTTP_CLIENT = "http.client", "child of the session", "an exchange that the target makes as a client", "cirron";
+}
+
+names! {
+    /// Attributes of `cirron.session`.
+    SESSION_ATTRS:
+    PID = "pid", "int", "always", "SDK";
+    RANK = "rank", "int", "always: `RANK`, else `LOCAL_RANK`, else 0", "SDK";
+    RUN_ID = "cirron.run_id", "string", "the target's environment has `CIRRON_RUN_ID`", "SDK";
+    PIPELINE_ID = "cirron.pipeline_id", "string", "the target's environment has `CIRRON_PIPELINE_ID`", "SDK";
+    DEPLOYMENT_ID = "cirron.deployment_id", "string", "the target's environment has `CIRRON_DEPLOYMENT_ID`", "SDK";
+    WORKSPACE_ID = "cirron.workspace_id", "string", "the target's environment has `CIRRON_WORKSPACE_ID`", "SDK";
+    EXECUTABLE = "process.executable.name", "string", "the executable's name could be read", "OpenTelemetry";
+}
+
+names! {
+    /// Attributes of `request` and `http.client`.
+    EXCHANGE_ATTRS:
+    REQUEST_ID = "request_id", "string, UUID4 hex", "always", "SDK";
+    PROTOCOL_NAME = "network.protocol.name", "string", "always: `http`", "OpenTelemetry";
+    PROTOCOL_VERSION = "network.protocol.version", "string", "a head was seen", "OpenTelemetry";
+    METHOD = "http.request.method", "string", "the request's head was seen; `_OTHER` for methods that the conventions do not know", "OpenTelemetry";
+    METHOD_ORIGINAL = "http.request.method_original", "string", "`http.request.method` is `_OTHER`", "OpenTelemetry";
+    PATH = "url.path", "string, without the query", "the request's head was seen", "OpenTelemetry";
+    REQUEST_SIZE = "http.request.body.size", "int, bytes on the wire", "the request's head was seen", "OpenTelemetry";
+    RESPONSE_SIZE = "http.response.body.size", "int, bytes on the wire", "the response's head was seen", "OpenTelemetry";
+    STATUS = "http.response.status_code", "int", "the response's head was seen", "OpenTelemetry";
+    ERROR_TYPE = "error.type", "string", "a status of 500 or above (400 for a client), else the class of the error in the body of an LLM call", "OpenTelemetry";
+    ERROR = "error", "bool, true", "with `error.type`", "SDK";
+    UPGRADED = "cirron.upgraded", "bool, true", "the connection left HTTP by CONNECT or an upgrade", "cirron";
+    TRANSPORT = "network.transport", "string: `tcp`, `unix`", "the socket was seen", "OpenTelemetry";
+    NETWORK_TYPE = "network.type", "string: `ipv4`, `ipv6`", "a TCP socket was seen", "OpenTelemetry";
+    SERVER_ADDRESS = "server.address", "string", "known", "OpenTelemetry";
+    SERVER_PORT = "server.port", "int", "known", "OpenTelemetry";
+    CLIENT_ADDRESS = "client.address", "string", "known", "OpenTelemetry";
+    CLIENT_PORT = "client.port", "int", "known", "OpenTelemetry";
+    PARTIAL = "cirron.partial", "bool, true", "a hole, a late attach or an early end touched the exchange", "cirron";
+    LATE_ATTACH = "cirron.late_attach", "bool, true", "its beginning was not seen", "cirron";
+    LOST_BYTES = "cirron.lost_bytes", "int", "bytes of it passed uncaptured", "cirron";
+    ABORTED_BY = "cirron.aborted_by", "string: `client`, `server`, `agent`", "it ended before its response was whole", "cirron";
+    UNDECODED = "cirron.body_undecoded", "bool, true", "the body of an LLM call has a content coding that could not be decoded to its end", "cirron";
+    LOST_EVENTS = "cirron.lost_events", "int, at least so many", "events of its stream were not read: a hole took them, or they were above 4 MiB", "cirron";
+    OPERATION = "gen_ai.operation.name", "string: `chat`, `text_completion`, `embeddings`", "an LLM call", "OpenTelemetry";
+    PROVIDER = "gen_ai.provider.name", "string: the dialect", "an LLM call", "OpenTelemetry";
+    REQUEST_MODEL = "gen_ai.request.model", "string", "the request names one", "OpenTelemetry";
+    CHOICE_COUNT = "gen_ai.request.choice.count", "int", "the request asks for another number than 1", "OpenTelemetry";
+    STREAM = "cirron.request.stream", "bool", "the request says it, or was read to its end", "cirron";
+    RESPONSE_MODEL = "gen_ai.response.model", "string", "the response names one", "OpenTelemetry";
+    RESPONSE_ID = "gen_ai.response.id", "string", "the response has one", "OpenTelemetry";
+    FINISH_REASONS = "gen_ai.response.finish_reasons", "string, one for each choice, joined by commas", "the response says", "OpenTelemetry";
+    CACHED_TOKENS = "gen_ai.usage.cache_read.input_tokens", "int, tokens", "usage reports them", "OpenTelemetry";
+    REASONING_TOKENS = "gen_ai.usage.reasoning.output_tokens", "int, tokens", "usage reports them", "OpenTelemetry";
+    TOOL_CALLS = "cirron.response.tool_calls", "int", "the response calls tools", "cirron";
+}
+
+names! {
+    /// Marks of LLM calls.
+    MARKS:
+    PROMPT_TOKENS = "prompt_tokens", "int, tokens; `source`", "usage reports them", "SDK";
+    COMPLETION_TOKENS = "completion_tokens", "int, tokens; `source`", "usage reports them", "SDK";
+    INPUT_TOKENS = "input_tokens", "int, tokens; `source`, `normalized`", "usage reports them", "SDK";
+    OUTPUT_TOKENS = "output_tokens", "int, tokens; `source`, `normalized`", "usage reports them; else, of a stream, the content events, with `estimated` (and `partial` where some may be missing)", "SDK";
+    TOTAL_TOKENS = "total_tokens", "int, tokens; `source`, `normalized`", "usage reports it or both parts", "SDK";
+    TIME_TO_FIRST_BYTE = "time_to_first_byte_ms", "float, ms", "request's first byte to response's first byte", "cirron";
+    TIME_TO_FIRST_TOKEN = "time_to_first_token_ms", "float, ms", "of a stream: request's first byte to the first event with content", "SDK";
+    TIME_TO_FIRST_REASONING = "time_to_first_reasoning_token_ms", "float, ms", "of a stream that shows its reasoning", "cirron";
+    TIME_TO_FIRST_ANSWER = "time_to_first_answer_token_ms", "float, ms", "of a stream that shows its reasoning: the first text of the answer", "cirron";
+    TOKENS_PER_SECOND = "tokens_per_second", "float, 1/s", "of a whole stream: output tokens over the time from the first token to the stream's end", "SDK";
+    TIME_PER_OUTPUT_TOKEN = "time_per_output_token_ms", "float, ms", "of a whole stream: from the first token to the last, over the tokens between", "cirron";
+    MAX_INTER_TOKEN = "max_inter_token_ms", "float, ms", "of a stream without holes: the longest time between two events with content", "cirron";
+    REQUEST_DURATION = "request_duration_ms", "float, ms", "request's first byte to the response's last", "SDK";
+    CHUNK = "chunk_ms", "float, ms; point; `index`", "`--chunk-timing`, or `stream_chunk_timing` in the target's `CONFIG`: one for each event with content after the first", "SDK";
+}
+
+names! {
+    /// Attributes of marks.
+    MARK_ATTRS:
+    SOURCE = "source", "string: the dialect", "the figure is the server's", "SDK";
+    NORMALIZED = "normalized", "bool, true", "the name is one of the aliases that all dialects share", "SDK";
+    ESTIMATED = "estimated", "bool, true", "the figure was counted by us", "cirron";
+    MARK_PARTIAL = "partial", "bool, true", "an estimate that a hole or a late attach touched: at least so many", "cirron";
+    INDEX = "index", "int, from 1", "on `chunk_ms`", "SDK";
+}
+
+/// The tables with their titles, in the order of the document.
+pub const TABLES: &[(&str, &[Name])] = &[
+    ("Spans", SPANS),
+    ("Attributes of `cirron.session`", SESSION_ATTRS),
+    ("Attributes of `request` and `http.client`", EXCHANGE_ATTRS),
+    ("Marks of LLM calls", MARKS),
+    ("Attributes of marks", MARK_ATTRS),
+];
+
+/// The tables as `docs/attributes.md` has them.
+pub fn markdown() -> String {
+    let mut out = String::new();
+    for (title, rows) in TABLES {
+        out +=
+            &format!("## {title}\n\n| name | value | when | from |\n| --- | --- | --- | --- |\n");
+        for row in *rows {
+            out += &format!(
+                "| `{}` | {} | {} | {} |\n",
+                row.name, row.kind, row.when, row.source
+            );
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// To renew the document: `UPDATE_DOCS=1 cargo test -p cirron-core names`.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "renews the document when asked")]
+    fn the_document_is_this_table() {
+        const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/attributes.md");
+        let text = std::fs::read_to_string(PATH).unwrap_or_default();
+        let (head, tables) = text.split_at(text.find("## Spans").unwrap_or(text.len()));
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(
+                PATH,
+                format!("{head}{}", markdown().trim_end().to_owned() + "\n"),
+            )
+            .expect("written");
+            return;
+        }
+        assert_eq!(
+            tables.trim_end(),
+            markdown().trim_end(),
+            "see this test's comment"
+        );
+    }
+
+    #[test]
+    fn no_name_of_a_table_is_there_twice() {
+        for (title, rows) in TABLES {
+            let mut names: Vec<_> = rows.iter().map(|r| r.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), rows.len(), "{title}");
+        }
+    }
+
+    /// Names are written by constant only, so that none can be missing here.
+    #[test]
+    fn no_name_is_written_by_hand() {
+        for file in [
+            include_str!("write.rs"),
+            include_str!("marks.rs"),
+            include_str!("../engine/session.rs"),
+        ] {
+            for call in ["insert(\"", "int(\"", "ms(\"", "name: \""] {
+                assert!(!file.contains(call), "{call}");
+            }
+        }
+    }
+}

@@ -1,1 +1,67 @@
-//! Fuzz targets.
+//! Fuzz targets of the core, a mutator, and where the corpus lies.
+//!
+//! A target takes any bytes and panics when a rule is broken (`cirron_core::testing::fuzz`). Under
+//! `cargo test` the corpus is replayed, with some mutations of each input; `cargo xtask fuzz` goes
+//! on for as long as it is told. It needs no nightly and no sanitizer: the core has no unsafe code,
+//! so that a panic is all that can go wrong.
+
+pub mod mutate;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cirron_core::testing::fuzz;
+
+/// A target.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Also the folder of its corpus.
+    pub name: &'static str,
+    /// Panics when a rule is broken.
+    pub run: fn(&[u8]),
+}
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "assembler",
+        run: fuzz::assembler,
+    },
+    Target {
+        name: "body",
+        run: fuzz::body,
+    },
+    Target {
+        name: "connection",
+        run: fuzz::connection,
+    },
+    Target {
+        name: "records",
+        run: fuzz::records,
+    },
+    Target {
+        name: "request",
+        run: fuzz::request,
+    },
+];
+
+/// Where the inputs of all targets lie.
+pub fn corpus_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")
+}
+
+/// The inputs of a target, by name.
+///
+/// # Errors
+/// When its folder cannot be read.
+pub fn corpus(target: &Target) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(corpus_dir().join(target.name))? {
+        paths.push(entry?.path());
+    }
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| std::fs::read(&path).map(|bytes| (path, bytes)))
+        .collect()
+}

@@ -303,3 +303,6 @@ fn cause_of(why: u64) -> Option<CloseCause> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use cirron_common::conn::ConnInfo;
 use super::payload::{RequestBody, ResponseBody};
 use super::span::{Mark, Span};
 use super::write;
-use crate::exchange::{ExchangeEnd, ExchangeEvent, Role};
+use crate::exchange::{ExchangeEnd, ExchangeEvent, MessageEnd, Role};
 use crate::id::{Id, IdSource};
 use crate::llm::{RequestFacts, openai};
 use crate::proto::message::{RequestHead, ResponseHead};
@@ -145,8 +145,11 @@ impl ExchangeScope {
                 }
             }
             ExchangeEvent::ResponseTrailers(_) => {}
-            ExchangeEvent::ResponseEnd(_) => {
-                self.response_end = Some(ts);
+            ExchangeEvent::ResponseEnd(end) => {
+                self.response_end = match end {
+                    MessageEnd::Complete => Some(ts),
+                    MessageEnd::Aborted | MessageEnd::Lost => None,
+                };
                 if let Some(body) = &mut self.response {
                     body.end();
                 }

@@ -5,8 +5,15 @@
 //! is either the input's own bytes or one of [`PHRASES`], so that a fuzzer need not invent HTTP.
 
 use super::Ledger;
+use super::records::ConnRecords;
+use crate::body::inflate::Inflate;
+use crate::body::sse::SseParser;
+use crate::engine::{Engine, EngineConfig, Output, ProcessFacts};
 use crate::exchange::{CloseCause, ConnParser, ConnStart, Role};
+use crate::id::SequentialIds;
 use crate::limits::REORDER_WINDOW_NS;
+use crate::llm::ResponseFacts;
+use crate::llm::openai::{RequestReader, ResponseReader};
 use crate::stream::{Assembler, Direction, Piece};
 use crate::time::MonoNs;
 
@@ -207,4 +214,146 @@ pub fn assembler(input: &[u8]) {
     let stats = asm.stats();
     assert!(stats.delivered_bytes + stats.stale_bytes <= given);
     assert!(eof <= 1);
+}
+
+/// What a body gives, in one form that can be compared.
+#[derive(Debug, Default, PartialEq)]
+struct BodyLog {
+    facts: ResponseFacts,
+    contents: u64,
+    decoded: Vec<u8>,
+    decoding: bool,
+}
+
+fn body_log(coding: &str, events: bool, pieces: &[&[u8]]) -> BodyLog {
+    let mut inflate = Inflate::new(Some(coding));
+    let mut parser = SseParser::default();
+    let mut reader = ResponseReader::default();
+    let mut log = BodyLog::default();
+    for piece in pieces {
+        inflate.push(piece, &mut |bytes| {
+            log.decoded.extend_from_slice(bytes);
+            if events {
+                parser.push(bytes, &mut |event| {
+                    log.contents += u64::from(reader.event(event.data).is_some());
+                });
+            } else {
+                reader.push(bytes);
+            }
+        });
+    }
+    if !events {
+        log.contents = u64::from(reader.finish().is_some());
+    }
+    log.facts = reader.facts().clone();
+    log.decoding = inflate.is_decoding();
+    log
+}
+
+/// A response's body: a coding, events or a document, cut in two. The cut must not matter, for as
+/// long as the body could be decoded.
+///
+/// # Panics
+/// When it does.
+pub fn body(input: &[u8]) {
+    const CODINGS: [&str; 8] = [
+        "identity",
+        "gzip",
+        "deflate",
+        "br",
+        "zstd",
+        "gzip, br",
+        "zstd, gzip",
+        "snappy",
+    ];
+    let mut input = Input(input);
+    let config = input.number() as usize;
+    let (coding, events) = (CODINGS[config & 7], config & 8 != 0);
+    let bytes = input.0;
+    let cut = (config >> 4) * bytes.len() / 16;
+    let whole = body_log(coding, events, &[bytes]);
+    let parts = body_log(coding, events, &[&bytes[..cut], &bytes[cut..]]);
+    if whole.decoding && parts.decoding {
+        assert_eq!(whole, parts, "{coding} cut at {cut}");
+    }
+}
+
+/// A request's body, cut in two. The cut must not matter.
+///
+/// # Panics
+/// When it does.
+pub fn request(input: &[u8]) {
+    let mut input = Input(input);
+    let cut = input.number() as usize * input.0.len() / 256;
+    let (first, second) = input.0.split_at(cut);
+    let read = |pieces: &[&[u8]]| {
+        let mut reader = RequestReader::default();
+        pieces.iter().for_each(|piece| reader.push(piece));
+        reader.finish()
+    };
+    assert_eq!(read(&[input.0]), read(&[first, second]), "cut at {cut}");
+}
+
+/// Records, whole and damaged, of a few connections, through the whole engine.
+///
+/// # Panics
+/// When a span ends before it starts, or a session stays open.
+pub fn records(input: &[u8]) {
+    let mut input = Input(input);
+    let mut engine = Engine::new(
+        EngineConfig { chunk_timing: true },
+        Box::<SequentialIds>::default(),
+    );
+    engine.handle_process(ProcessFacts::default());
+    let mut now = 1_000_000;
+    let mut positions = [[0_u64; 2]; 4];
+    while let Some(op) = input.byte() {
+        now += u64::from(op >> 4) * 1_000_000;
+        let which = usize::from(op & 3);
+        let conn = ConnRecords {
+            conn: which as u64,
+            epoch: 1,
+        };
+        let side = usize::from(op >> 2 & 1);
+        let dir = [Direction::Inbound, Direction::Outbound][side];
+        let mut record = match input.number() {
+            0..8 => conn.open(now),
+            8..24 => conn.close(now, input.number()),
+            24..40 => {
+                engine.handle_timeout(MonoNs(now));
+                continue;
+            }
+            n => {
+                let text = if n < 160 {
+                    input.phrase()
+                } else {
+                    input.bytes()
+                };
+                let lost = if n % 16 == 0 { input.number() } else { 0 };
+                let len = text.len() as u64 + lost;
+                let pos = positions[which][side];
+                positions[which][side] += len;
+                conn.data(dir, pos, now, text, len)
+            }
+        };
+        // Now and then a byte of the record itself is another one.
+        if op & 8 != 0 && input.number() < 16 {
+            let at = input.number() as usize % record.len();
+            record[at] = input.byte().unwrap_or(0);
+        }
+        engine.handle_record(&record);
+    }
+    engine.handle_shutdown(MonoNs(now));
+    let mut open = 0_i64;
+    while let Some(output) = engine.poll_output() {
+        match output {
+            Output::Session(span) => open += if span.end.is_some() { -1 } else { 1 },
+            Output::Scope { span, marks } => {
+                assert!(span.end.is_some_and(|end| end >= span.start), "{span:?}");
+                assert_eq!(span.mark_ids.len(), marks.len());
+            }
+            Output::Mute { .. } => {}
+        }
+    }
+    assert_eq!(open, 0, "a session stays open");
 }

@@ -3,10 +3,11 @@
 //! For the tests of this crate and, by the feature `testing`, for the fuzz targets. [`split`] feeds
 //! any parser its input cut everywhere and with holes; [`ledger`] takes exchange events, checks
 //! their order, and gives a form that can be compared; [`fuzz`] reads operations out of arbitrary
-//! bytes. They panic when a rule is broken: that is their purpose.
+//! bytes; [`records`] makes what the kernel side would have written. They panic when a rule is broken: that is their purpose.
 
 pub mod fuzz;
 pub mod ledger;
+pub mod records;
 pub mod split;
 
 pub use ledger::{ExchangeLog, Ledger};

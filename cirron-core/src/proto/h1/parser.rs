@@ -195,8 +195,9 @@ impl Parser {
                 });
             }
             State::Length { .. } | State::Chunked(_) => MessageEnd::Aborted,
-            State::UntilEof | State::LateText => close_delimited,
-            State::Resync(Resync { open: true, .. }) => MessageEnd::Lost,
+            State::UntilEof => close_delimited,
+            // Text without a head may have ended before its connection did.
+            State::LateText | State::Resync(Resync { open: true, .. }) => MessageEnd::Lost,
             State::Head
             | State::Ended { .. }
             | State::Resync(_)

@@ -55,13 +55,15 @@ pub struct KernelConfig {
     pub task_signal: u32,
     /// `signal_struct.live`
     pub signal_live: u32,
+    /// `io_kiocb.opcode`; `u32::MAX` where the kernel has no io_uring
+    pub kiocb_opcode: u32,
     /// Unread bytes in the ring past which a record wakes the reader.
     pub wakeup_bytes: u32,
     /// 1: children of targets become targets.
     pub follow_children: u32,
 }
 
-const _: () = assert!(core::mem::size_of::<KernelConfig>() == 26 * 4);
+const _: () = assert!(core::mem::size_of::<KernelConfig>() == 27 * 4);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, only `u32` fields, no padding.

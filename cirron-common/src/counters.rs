@@ -51,8 +51,8 @@ counters! {
     MutedBytes = 12, "muted_bytes";
     /// Process or connection events that found the ring full.
     EventsLost = 13, "events_lost";
-    /// `io_uring_setup` and `io_uring_enter` of targets: what rings move is not seen.
-    IoUringCalls = 14, "io_uring_calls";
+    /// Sends and receives that targets hand to io_uring, whose bytes are not seen.
+    IoUringTransfers = 14, "io_uring_transfers";
 }
 
 /// Length of the counter array.

@@ -57,7 +57,5 @@ pub mod nr {
     pub const SENDMMSG: u64 = 307;
     pub const PREADV2: u64 = 327;
     pub const PWRITEV2: u64 = 328;
-    pub const IO_URING_SETUP: u64 = 425;
-    pub const IO_URING_ENTER: u64 = 426;
     pub const CLOSE_RANGE: u64 = 436;
 }

@@ -28,6 +28,7 @@ static CONFIG: KernelConfig = KernelConfig {
     task_tgid: 0,
     task_signal: 0,
     signal_live: 0,
+    kiocb_opcode: 0,
     wakeup_bytes: 0,
     follow_children: 0,
 };

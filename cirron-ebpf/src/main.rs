@@ -1,12 +1,13 @@
 //! The kernel side of cirron-agent.
 //!
-//! Five BTF-typed tracepoint programs write records (`cirron_common::record`) to one ring buffer:
+//! Six BTF-typed tracepoint programs write records (`cirron_common::record`) to one ring buffer:
 //!
 //! | program | sees |
 //! | --- | --- |
 //! | `socket_syscall_exit` | every socket call of a target, with its bytes |
 //! | `tcp_state_change` | ends of TCP connections: who closed, FIN or RST |
 //! | `process_fork`, `process_exec`, `process_exit` | the life of targets and their children |
+//! | `uring_submit` | sends and receives by io_uring, whose bytes it cannot see |
 //!
 //! It filters before it copies: the call's number, then the process, then "is it a stream socket".
 //! It observes only: nothing here writes to a target's memory or changes a call's result.
@@ -22,6 +23,7 @@ mod process;
 mod socket;
 mod syscalls;
 mod tcp;
+mod uring;
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
@@ -58,6 +60,12 @@ pub fn process_exec(_ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
     process::try_exit(ctx.arg(0)).unwrap_or(0)
+}
+
+/// `void io_uring_submit_req(struct io_kiocb *req)`
+#[btf_tracepoint(function = "io_uring_submit_req")]
+pub fn uring_submit(ctx: BtfTracePointContext) -> i32 {
+    uring::try_submit(ctx.arg(0)).unwrap_or(0)
 }
 
 #[panic_handler]

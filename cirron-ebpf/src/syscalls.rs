@@ -88,9 +88,7 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
         | nr::SENDMMSG
         | nr::PREADV2
         | nr::PWRITEV2
-        | nr::CLOSE_RANGE
-        | nr::IO_URING_SETUP
-        | nr::IO_URING_ENTER => {}
+        | nr::CLOSE_RANGE => {}
         _ => return None,
     }
     let pid_tgid = bpf_get_current_pid_tgid();
@@ -205,12 +203,6 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
             return ended(&ctx, fd, close::LOCAL_SHUT_WRITE);
         }
         nr::FCNTL if a1 != F_DUPFD && a1 != F_DUPFD_CLOEXEC => return None,
-        nr::IO_URING_SETUP | nr::IO_URING_ENTER => {
-            if ret >= 0 {
-                count(Counter::IoUringCalls, 1);
-            }
-            return None;
-        }
         nr::DUP | nr::DUP2 | nr::DUP3 | nr::FCNTL => return duplicated(&ctx, fd, ret as i32),
         _ => return None,
     };

@@ -107,8 +107,8 @@ impl Summary {
                 "32-bit calls not decoded",
             ),
             (
-                self.kernel(Counter::IoUringCalls),
-                "io_uring calls, whose transfers are not seen",
+                self.kernel(Counter::IoUringTransfers),
+                "sends and receives by io_uring not seen",
             ),
             (
                 self.kernel(Counter::ConnMapFull),

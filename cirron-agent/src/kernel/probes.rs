@@ -41,6 +41,12 @@ const PROBES: &[Probe] = &[
         tracepoint: "sched_process_exit",
         required: false,
     },
+    // From 6.0; it counts what is not seen, and nothing is seen less without it.
+    Probe {
+        name: "uring_submit",
+        tracepoint: "io_uring_submit_req",
+        required: false,
+    },
 ];
 
 /// What became of one row of the probe table.

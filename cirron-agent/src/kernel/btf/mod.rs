@@ -57,6 +57,7 @@ pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
         task_tgid: at("task_struct", "tgid")?,
         task_signal: at("task_struct", "signal")?,
         signal_live: at("signal_struct", "live")?,
+        kiocb_opcode: at("io_kiocb", "opcode").unwrap_or(u32::MAX),
         wakeup_bytes: 0,
         follow_children: 0,
     })

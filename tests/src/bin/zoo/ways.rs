@@ -118,17 +118,11 @@ pub(crate) fn serve(stream: OwnedFd, way: &str, length: usize) {
             plain(fd, &mut body, &whole);
         }
         "io_uring" => {
-            let mut parameters = [0_u64; 15];
-            // SAFETY: room for `struct io_uring_params`, all zeros as it asks.
-            let ring =
-                unsafe { libc::syscall(libc::SYS_io_uring_setup, 4, parameters.as_mut_ptr()) };
-            if ring < 0 {
+            read_all(&mut body, |part| read(fd, part));
+            if !uring_send(fd, &whole) {
                 println!("no io_uring here");
-            } else if let Ok(ring) = i32::try_from(ring) {
-                // SAFETY: just opened, and nobody else's.
-                drop(unsafe { OwnedFd::from_raw_fd(ring) });
+                write_all(&whole, |part| write(fd, part));
             }
-            plain(fd, &mut body, &whole);
         }
         other => panic!("no such way: {other}"),
     }
@@ -173,6 +167,23 @@ fn spliced(fd: RawFd, length: usize, whole: &[u8]) {
         writer.write_all(part).unwrap();
         assert_eq!(splice(input.as_raw_fd(), fd, part.len()), part.len());
     }
+}
+
+/// Sends by a ring; false where the kernel has none.
+fn uring_send(fd: RawFd, mut bytes: &[u8]) -> bool {
+    let Ok(mut ring) = io_uring::IoUring::new(2) else {
+        return false;
+    };
+    while !bytes.is_empty() {
+        let len = u32::try_from(bytes.len()).unwrap();
+        let send = io_uring::opcode::Send::new(io_uring::types::Fd(fd), bytes.as_ptr(), len);
+        // SAFETY: the bytes outlive the wait below.
+        unsafe { ring.submission().push(&send.build()).unwrap() };
+        ring.submit_and_wait(1).unwrap();
+        let sent = ring.completion().next().unwrap().result();
+        bytes = &bytes[usize::try_from(sent).unwrap()..];
+    }
+    true
 }
 
 /// Three descriptors, one after the other, lead to the connection.

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod bench;
 mod build_ebpf;
 mod demo;
 mod fuzz;
@@ -26,6 +27,11 @@ pub(crate) enum Command {
     Test(test::Options),
     /// Feed mutated inputs to the fuzz targets
     Fuzz(fuzz::Options),
+    /// Measure what the agent costs
+    Bench(bench::Options),
+    /// The caller of the benchmark of single calls
+    #[command(hide = true)]
+    BenchCalls,
     /// The demo's model server; it knows nothing of the agent
     #[command(hide = true)]
     DemoServer(demo::server::Options),
@@ -44,6 +50,8 @@ impl Command {
             Self::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
             Self::Test(options) => test::run(&options),
             Self::Fuzz(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
+            Self::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
+            Self::BenchCalls => bench::syscalls::call().map(|()| ExitCode::SUCCESS),
             Self::DemoServer(options) => demo::server::run(&options).map(|()| ExitCode::SUCCESS),
             Self::DemoClient(options) => demo::client::run(&options).map(|()| ExitCode::SUCCESS),
         }

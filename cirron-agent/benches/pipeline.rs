@@ -1,0 +1,219 @@
+//! The core alone: records in, spans out. `cargo xtask bench pipeline`.
+//!
+//! Each row feeds the same records, as the kernel side would have written them, to a fresh engine,
+//! several times, and prints the median. What comes out is asserted in each run: a row that counted
+//! nothing would be fast.
+#![expect(clippy::unwrap_used, reason = "a benchmark")]
+
+use std::io::Write as _;
+use std::time::Instant;
+
+use cirron_common::record::close;
+use cirron_core::engine::{Engine, EngineConfig, EngineStats, ProcessFacts};
+use cirron_core::id::SequentialIds;
+use cirron_core::stream::Direction;
+use cirron_core::testing::records::{ConnRecords, TGID};
+use cirron_core::time::MonoNs;
+
+/// Runs of each row.
+const RUNS: usize = 9;
+/// Events of a stream.
+const EVENTS: u64 = 20_000;
+/// Exchanges of the row of small ones.
+const EXCHANGES: u64 = 20_000;
+
+struct Row {
+    name: &'static str,
+    /// What is counted, and how many there are.
+    unit: &'static str,
+    units: u64,
+    records: Vec<Vec<u8>>,
+    /// What the engine must have counted.
+    requests: u64,
+    output_tokens: u64,
+}
+
+fn main() {
+    let rows = [
+        events("SSE, an event a record", EVENTS, 1, false),
+        events("SSE, 64 events a record", EVENTS, 64, false),
+        events("SSE, gzip, 64 events a record", EVENTS, 64, true),
+        document(),
+        exchanges(),
+    ];
+    println!("| row | wire bytes | MB/s | units | a second | ns each |");
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for row in rows {
+        let mut times: Vec<f64> = (0..RUNS).map(|_| run(&row)).collect();
+        times.sort_by(f64::total_cmp);
+        let median = times[RUNS / 2];
+        let bytes: usize = row.records.iter().map(Vec::len).sum();
+        let units = row.units as f64;
+        println!(
+            "| {} | {bytes} | {:.0} | {} {} | {:.0} | {:.0} |",
+            row.name,
+            bytes as f64 / median / 1e6,
+            row.units,
+            row.unit,
+            units / median,
+            median * 1e9 / units,
+        );
+    }
+}
+
+/// Seconds of one run.
+fn run(row: &Row) -> f64 {
+    let mut engine = Engine::new(EngineConfig::default(), Box::new(SequentialIds::default()));
+    engine.handle_process(ProcessFacts {
+        tgid: TGID,
+        ..ProcessFacts::default()
+    });
+    let began = Instant::now();
+    for record in &row.records {
+        engine.handle_record(record);
+        while let Some(output) = engine.poll_output() {
+            std::hint::black_box(output);
+        }
+    }
+    engine.handle_shutdown(MonoNs(1 << 50));
+    while let Some(output) = engine.poll_output() {
+        std::hint::black_box(output);
+    }
+    let took = began.elapsed().as_secs_f64();
+    let EngineStats {
+        requests,
+        output_tokens,
+        lost_bytes,
+        ..
+    } = engine.stats();
+    assert_eq!(
+        (requests, output_tokens, lost_bytes),
+        (row.requests, row.output_tokens, 0),
+        "{}",
+        row.name
+    );
+    took
+}
+
+const CONN: ConnRecords = ConnRecords { conn: 1, epoch: 1 };
+
+/// A chat request on `conn`, then the response in these pieces.
+fn conversation(conn: ConnRecords, at: u64, pieces: &[Vec<u8>], records: &mut Vec<Vec<u8>>) {
+    let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}"#;
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    records.push(conn.open(at));
+    let len = request.len() as u64;
+    records.push(conn.data(Direction::Inbound, 0, at + 1, request.as_bytes(), len));
+    let mut pos = 0;
+    for (i, piece) in pieces.iter().enumerate() {
+        let len = piece.len() as u64;
+        records.push(conn.data(
+            Direction::Outbound,
+            pos,
+            at + 1000 * (i as u64 + 1),
+            piece,
+            len,
+        ));
+        pos += len;
+    }
+    records.push(conn.close(at + 1_000_000_000, close::LOCAL_CLOSE));
+}
+
+fn head(kind: &str, more: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{more}\r\n").into_bytes()
+}
+
+fn event(i: u64) -> String {
+    format!(
+        "data: {{\"id\":\"chatcmpl-0123456789\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"tok{i}\"}},\"finish_reason\":null}}]}}\n\n"
+    )
+}
+
+fn events(name: &'static str, count: u64, per_record: usize, gzip: bool) -> Row {
+    let texts: Vec<String> = (0..count).map(event).collect();
+    let usage = format!(
+        "data: {{\"choices\":[],\"usage\":{{\"prompt_tokens\":5,\"completion_tokens\":{count}}}}}\n\ndata: [DONE]\n\n"
+    );
+    let mut pieces = vec![head(
+        "text/event-stream",
+        if gzip {
+            "Content-Encoding: gzip\r\n"
+        } else {
+            ""
+        },
+    )];
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    for group in texts
+        .chunks(per_record)
+        .map(<[String]>::concat)
+        .chain([usage])
+    {
+        pieces.push(if gzip {
+            encoder.write_all(group.as_bytes()).unwrap();
+            encoder.flush().unwrap();
+            std::mem::take(encoder.get_mut())
+        } else {
+            group.into_bytes()
+        });
+    }
+    let mut records = Vec::new();
+    conversation(CONN, 1000, &pieces, &mut records);
+    Row {
+        name,
+        unit: "events",
+        units: count,
+        records,
+        requests: 1,
+        output_tokens: count,
+    }
+}
+
+/// 5 MB of JSON in records of 64 KiB, usage at its end.
+fn document() -> Row {
+    let body = format!(
+        r#"{{"object":"chat.completion","model":"m","choices":[{{"index":0,"message":{{"content":"{}"}}}}],"usage":{{"prompt_tokens":5,"completion_tokens":7}}}}"#,
+        "lorem ipsum \\n dolor ".repeat(250_000)
+    );
+    let mut whole = head(
+        "application/json",
+        &format!("Content-Length: {}\r\n", body.len()),
+    );
+    whole.extend_from_slice(body.as_bytes());
+    let pieces: Vec<Vec<u8>> = whole.chunks(65_536).map(<[u8]>::to_vec).collect();
+    let mut records = Vec::new();
+    conversation(CONN, 1000, &pieces, &mut records);
+    Row {
+        name: "JSON of 5 MB",
+        unit: "document",
+        units: 1,
+        records,
+        requests: 1,
+        output_tokens: 7,
+    }
+}
+
+/// Small answers, a connection each.
+fn exchanges() -> Row {
+    let body = r#"{"object":"chat.completion","model":"m","choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}"#;
+    let mut whole = head(
+        "application/json",
+        &format!("Content-Length: {}\r\n", body.len()),
+    );
+    whole.extend_from_slice(body.as_bytes());
+    let mut records = Vec::new();
+    for i in 0..EXCHANGES {
+        let conn = ConnRecords { conn: i, epoch: 1 };
+        conversation(conn, 1000 + i, &[whole.clone()], &mut records);
+    }
+    Row {
+        name: "chat answers of 300 bytes, a connection each",
+        unit: "exchanges",
+        units: EXCHANGES,
+        records,
+        requests: EXCHANGES,
+        output_tokens: 2 * EXCHANGES,
+    }
+}

@@ -1,0 +1,32 @@
+//! `cargo xtask bench`: what the agent costs. Every figure in `docs/performance.md` comes from here.
+
+mod overhead;
+mod pipeline;
+mod stats;
+
+pub(crate) use overhead::syscalls;
+
+use anyhow::Result;
+
+/// Which benchmark.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    which: Which,
+}
+
+#[derive(clap::Subcommand)]
+enum Which {
+    /// A real server under load, with and without the agent in turns, and the price of single calls
+    Overhead(overhead::Options),
+    /// The core alone: records in, spans out
+    Pipeline,
+}
+
+/// Runs it.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    match &options.which {
+        Which::Overhead(options) => overhead::run(options),
+        Which::Pipeline => pipeline::run(),
+    }
+}

@@ -47,19 +47,19 @@ pub fn tcp_state_change(ctx: BtfTracePointContext) -> i32 {
 /// `void sched_process_fork(struct task_struct *parent, struct task_struct *child)`
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn process_fork(ctx: BtfTracePointContext) -> i32 {
-    process::try_fork(ctx.arg(0), ctx.arg(1)).unwrap_or(0)
+    process::try_fork(&ctx, ctx.arg(0), ctx.arg(1)).unwrap_or(0)
 }
 
 /// `void sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`
 #[btf_tracepoint(function = "sched_process_exec")]
-pub fn process_exec(_ctx: BtfTracePointContext) -> i32 {
-    process::try_exec().unwrap_or(0)
+pub fn process_exec(ctx: BtfTracePointContext) -> i32 {
+    process::try_exec(&ctx).unwrap_or(0)
 }
 
 /// `void sched_process_exit(struct task_struct *p)`, from 6.16 with `bool group_dead`
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
-    process::try_exit(ctx.arg(0)).unwrap_or(0)
+    process::try_exit(&ctx, ctx.arg(0)).unwrap_or(0)
 }
 
 /// `void io_uring_submit_req(struct io_kiocb *req)`

@@ -1,6 +1,10 @@
 //! The life of targets: their children become targets at fork, before they run.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
+use aya_ebpf::{
+    EbpfContext,
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+};
+use aya_log_ebpf::debug;
 use cirron_common::{Counter, record::kind};
 
 use crate::{
@@ -12,7 +16,7 @@ use crate::{
 
 /// `parent` and `child` are `struct task_struct *`.
 #[inline(always)]
-pub fn try_fork(parent: u64, child: u64) -> Option<i32> {
+pub fn try_fork(ctx: &impl EbpfContext, parent: u64, child: u64) -> Option<i32> {
     let parent: u32 = kernel(parent, config!(task_tgid))?;
     TARGETS.get_ptr(&parent)?;
     let child: u32 = kernel(child, config!(task_tgid))?;
@@ -22,6 +26,7 @@ pub fn try_fork(parent: u64, child: u64) -> Option<i32> {
     if TARGETS.insert(child, 0, 0).is_err() {
         count(Counter::TargetMapFull, 1);
     }
+    debug!(ctx, "target {} forked {}", parent, child);
     // SAFETY: no arguments.
     emit::process(
         kind::PROC_FORK,
@@ -33,9 +38,11 @@ pub fn try_fork(parent: u64, child: u64) -> Option<i32> {
 }
 
 #[inline(always)]
-pub fn try_exec() -> Option<i32> {
+pub fn try_exec(ctx: &impl EbpfContext) -> Option<i32> {
     let pid_tgid = bpf_get_current_pid_tgid();
-    TARGETS.get_ptr(&((pid_tgid >> 32) as u32))?;
+    let tgid = (pid_tgid >> 32) as u32;
+    TARGETS.get_ptr(&tgid)?;
+    debug!(ctx, "target {} called exec", tgid);
     // SAFETY: no arguments.
     emit::process(kind::PROC_EXEC, unsafe { bpf_ktime_get_ns() }, pid_tgid, 0);
     None
@@ -43,7 +50,7 @@ pub fn try_exec() -> Option<i32> {
 
 /// `task` is the `struct task_struct *` that exits: the process is gone with its last thread.
 #[inline(always)]
-pub fn try_exit(task: u64) -> Option<i32> {
+pub fn try_exit(ctx: &impl EbpfContext, task: u64) -> Option<i32> {
     let pid_tgid = bpf_get_current_pid_tgid();
     let tgid = (pid_tgid >> 32) as u32;
     TARGETS.get_ptr(&tgid)?;
@@ -53,6 +60,7 @@ pub fn try_exit(task: u64) -> Option<i32> {
         return None;
     }
     let _ = TARGETS.remove(&tgid);
+    debug!(ctx, "target {} exited", tgid);
     // SAFETY: no arguments.
     emit::process(kind::PROC_EXIT, unsafe { bpf_ktime_get_ns() }, pid_tgid, 0);
     None

@@ -316,6 +316,7 @@ impl Core {
         if self.polled.elapsed() >= POLL_INTERVAL {
             self.polled = Instant::now();
             self.live.poll(clock::now(), &*self.processes);
+            self.control.flush_log();
         }
         if self.anchor_taken.elapsed() >= RESYNC_INTERVAL {
             self.anchor_taken = Instant::now();
@@ -335,6 +336,7 @@ impl Core {
     }
 
     fn end(mut self, to_outputs: &SyncSender<Vec<Finished>>) -> CoreReport {
+        self.control.flush_log();
         self.report.counters = self
             .control
             .counters()

@@ -18,6 +18,8 @@ pub trait Control: Send {
     fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()>;
     /// No more bytes of this connection.
     fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()>;
+    /// Hands on what the kernel side wants to say to people.
+    fn flush_log(&mut self) {}
     /// What was captured, and what was lost and why.
     fn counters(&self) -> anyhow::Result<Counters>;
 }
@@ -42,6 +44,9 @@ impl Control for Kernel {
     }
     fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()> {
         Kernel::mute(self, conn, epoch)
+    }
+    fn flush_log(&mut self) {
+        Kernel::flush_log(self);
     }
     fn counters(&self) -> anyhow::Result<Counters> {
         Kernel::counters(self)

@@ -3,11 +3,13 @@
 //! It owns the eBPF objects; dropping it detaches everything. It knows nothing of HTTP or files.
 
 mod btf;
+mod log;
 mod probes;
 mod reader;
 
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::{Btf, Ebpf, EbpfLoader};
+use aya_log::EbpfLogger;
 use cirron_common::counters::COUNTERS;
 use cirron_common::maps;
 
@@ -52,6 +54,7 @@ fn refused(what: String) -> LoadError {
 
 /// The loaded programs and their maps.
 pub struct Kernel {
+    log: Option<EbpfLogger<log::ToTracing>>,
     /// Owns the programs: dropping it detaches them.
     _ebpf: Ebpf,
     targets: HashMap<MapData, u32, u32>,
@@ -80,11 +83,13 @@ impl Kernel {
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
             .override_global("CONFIG", &config, true)
+            .override_global(log::LEVEL_GLOBAL, &log::level(), true)
             .map_max_entries(maps::RING, ring_bytes)
             .load(OBJECT)
             .map_err(|e| refused(format!("cannot load the eBPF object: {}", chain(&e))))?;
         let verdicts = probes::attach(&mut ebpf, &btf)?;
         Ok(Kernel {
+            log: log::reader(&mut ebpf),
             targets: take(&mut ebpf, maps::TARGETS)?,
             muted: take(&mut ebpf, maps::MUTED)?,
             counters: take(&mut ebpf, maps::COUNTERS)?,
@@ -95,6 +100,13 @@ impl Kernel {
             _ebpf: ebpf,
             verdicts,
         })
+    }
+
+    /// Hands on what the programs said since the last time.
+    pub fn flush_log(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
     }
 
     /// What became of each probe.

@@ -12,7 +12,7 @@ pub(crate) mod syscalls;
 
 use anyhow::{Context as _, Result};
 
-use super::stats::{median, spread};
+use super::stats::spread;
 use crate::cmd::{setup, stacks};
 use crate::sh;
 use agent::{Agent, Cost};
@@ -22,11 +22,11 @@ use server::Server;
 /// How long.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Rounds of each kind
-    #[arg(long, default_value_t = 5)]
+    /// Pairs of rounds, without and with the agent
+    #[arg(long, default_value_t = 8)]
     rounds: u32,
     /// Seconds of load in each
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 4)]
     seconds: u32,
 }
 
@@ -54,73 +54,85 @@ fn machine() -> String {
     format!("kernel {}, {cpus} CPUs", kernel.trim())
 }
 
-/// One server, rounds in turns.
+/// The two comparisons of a shape: a server that is a target, and one that is not while the agent
+/// is attached to another.
 fn server_rounds(shape: Shape, options: &Options) -> Result<()> {
     let target = Server::start()?;
-    let bystander = Server::start()?;
-    let mut rows: [Vec<Load>; 3] = Default::default();
-    let mut costs = Vec::new();
-    let warm_up = Load::run(shape, &target, 2)?;
-    eprintln!("warm-up: {:.0} requests/s", warm_up.per_second);
-    for round in 0..options.rounds {
-        // Each round begins with another kind, so that drift hits them alike.
-        for i in 0..3 {
-            let kind = (round as usize + i) % 3;
-            let agent = (kind > 0)
-                .then(|| Agent::attach(target.pid()))
-                .transpose()?;
-            let server = if kind == 2 { &bystander } else { &target };
-            let load = Load::run(shape, server, options.seconds)?;
-            eprintln!("{}: {load}", ["plain", "agent", "bystander"][kind]);
-            rows[kind].push(load);
-            if let Some(agent) = agent {
-                let cost = agent.stop()?;
-                if kind == 1 {
-                    costs.push(cost);
-                }
-            }
-        }
-    }
-    table(shape, &rows, &costs);
-    Ok(())
-}
-
-/// A row's name, what it shows, and with how many decimals.
-type Figure = (&'static str, fn(&Load) -> f64, usize);
-
-fn table(shape: Shape, rows: &[Vec<Load>; 3], costs: &[Cost]) {
-    let column =
-        |kind: usize, of: fn(&Load) -> f64| -> Vec<f64> { rows[kind].iter().map(of).collect() };
+    let other = Server::start()?;
     println!("\n### {}\n", shape.title());
-    println!(
-        "| | without | with the agent | of without | not a target, agent on another | of without |"
-    );
-    println!("| --- | --- | --- | --- | --- | --- |");
-    let figures: [Figure; 4] = [
-        ("requests a second", |l| l.per_second, 0),
-        ("p50, ms", |l| l.p50_ms, 2),
-        ("p99, ms", |l| l.p99_ms, 2),
-        ("server's CPU, µs a request", |l| l.cpu_us_per_request, 1),
-    ];
-    for (name, of, decimals) in figures {
-        let [plain, agent, bystander] = [0, 1, 2].map(|kind| column(kind, of));
-        println!(
-            "| {name} | {} | {} | {:.3} | {} | {:.3} |",
-            spread(&plain, decimals),
-            spread(&agent, decimals),
-            median(&agent) / median(&plain),
-            spread(&bystander, decimals),
-            median(&bystander) / median(&plain),
-        );
-    }
-    let all = |of: fn(&Cost) -> f64| costs.iter().map(of).collect::<Vec<_>>();
+    println!("| | without the agent | with it | with, of without, by pair |");
+    println!("| --- | --- | --- | --- |");
+    let pairs = Pairs::run(shape, &target, target.pid(), options)?;
+    pairs.print("target");
+    Pairs::run(shape, &other, target.pid(), options)?.print("not a target");
+    let all = |of: fn(&Cost) -> f64| pairs.costs.iter().map(of).collect::<Vec<_>>();
     println!(
         "\nThe agent: {} CPU seconds a round, {} MiB at its peak; {:.0} exchanges recorded, wrk saw {:.0} to their end; {:.0} records and {:.0} bytes lost.",
         spread(&all(|c| c.cpu_s), 2),
         spread(&all(|c| c.peak_mib), 0),
         all(|c| c.recorded).iter().sum::<f64>(),
-        rows[1].iter().map(|l| l.requests).sum::<f64>(),
+        pairs.with.iter().map(|l| l.requests).sum::<f64>(),
         all(|c| c.lost_records).iter().sum::<f64>(),
         all(|c| c.lost_bytes).iter().sum::<f64>(),
     );
+    Ok(())
+}
+
+/// Loads without and with the agent, one right after the other, so that what drifts on the machine
+/// hits both; the order turns from pair to pair.
+struct Pairs {
+    without: Vec<Load>,
+    with: Vec<Load>,
+    costs: Vec<Cost>,
+}
+
+/// What a load shows.
+type Figure = fn(&Load) -> f64;
+
+impl Pairs {
+    /// `loaded` is under load; the agent, where it is there, is attached to `attached`.
+    fn run(shape: Shape, loaded: &Server, attached: u32, options: &Options) -> Result<Pairs> {
+        let warm_up = Load::run(shape, loaded, 3)?;
+        eprintln!("warm-up: {warm_up}");
+        let mut pairs = Pairs {
+            without: Vec::new(),
+            with: Vec::new(),
+            costs: Vec::new(),
+        };
+        for round in 0..options.rounds {
+            for with_agent in [round % 2 == 0, round % 2 == 1] {
+                let agent = with_agent.then(|| Agent::attach(attached)).transpose()?;
+                let load = Load::run(shape, loaded, options.seconds)?;
+                eprintln!("{}: {load}", if with_agent { "with" } else { "without" });
+                match agent {
+                    Some(agent) => {
+                        pairs.with.push(load);
+                        pairs.costs.push(agent.stop()?);
+                    }
+                    None => pairs.without.push(load),
+                }
+            }
+        }
+        Ok(pairs)
+    }
+
+    fn print(&self, whom: &str) {
+        let figures: [(&str, Figure, usize); 4] = [
+            ("requests a second", |l| l.per_second, 0),
+            ("p50, ms", |l| l.p50_ms, 2),
+            ("p99, ms", |l| l.p99_ms, 2),
+            ("server's CPU, µs a request", |l| l.cpu_us_per_request, 1),
+        ];
+        for (name, of, decimals) in figures {
+            let column = |loads: &[Load]| loads.iter().map(of).collect::<Vec<f64>>();
+            let (without, with) = (column(&self.without), column(&self.with));
+            let ratios: Vec<f64> = with.iter().zip(&without).map(|(a, b)| a / b).collect();
+            println!(
+                "| {whom}: {name} | {} | {} | {} |",
+                spread(&without, decimals),
+                spread(&with, decimals),
+                spread(&ratios, 3),
+            );
+        }
+    }
 }

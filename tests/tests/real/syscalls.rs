@@ -112,17 +112,7 @@ fn ask(mut stream: impl Read + Write, way: &str, length: usize) -> Result<Vec<u8
     stream.write_all(head.as_bytes())?;
     stream.write_all(zoo::question(length).as_bytes())?;
     let mut got = Vec::new();
-    if way == "shutdown" {
-        // It waits for our end; a close-delimited answer is over with its own.
-        let mut chunk = [0; 65536];
-        while got.len() < zoo::answer(way).len() {
-            let n = stream.read(&mut chunk)?;
-            ensure!(n > 0, "ended early");
-            got.extend_from_slice(&chunk[..n]);
-        }
-    } else {
-        stream.read_to_end(&mut got)?;
-    }
+    stream.read_to_end(&mut got)?;
     Ok(got)
 }
 

@@ -125,25 +125,11 @@ pub(crate) fn find(cargo: &Path) -> Result<Found, Missing> {
 /// Builds `ebpf_dir` with what was found and returns the object's path.
 pub(crate) fn build(found: &Found, ebpf_dir: &Path, target_root: &Path) -> Result<PathBuf, String> {
     let toolchain = &found.toolchain;
-    // One directory for each toolchain, shared by all profiles of the agent: the object does not
-    // depend on them. Its lock is never held by the outer cargo, so the two cannot deadlock.
     let target_dir = target_root.join("ebpf").join(&toolchain.name);
     let mut command = Command::new(&toolchain.cargo);
     isolate(&mut command);
-    command
-        .current_dir(ebpf_dir)
-        .args(["build", "--release", "-Z", "build-std=core"])
-        .args(["--target", "bpfel-unknown-none", "--target-dir"])
-        .arg(&target_dir)
-        .env("RUSTC", &toolchain.rustc)
-        .env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\x1f"))
-        .env("PATH", search_path(found));
-    if ebpf_dir.join("Cargo.lock").exists() {
-        command.arg("--locked");
-    }
-    if !toolchain.nightly {
-        command.env("RUSTC_BOOTSTRAP", "1");
-    }
+    command.arg("build");
+    for_bpf(&mut command, found, ebpf_dir, &target_dir);
     let status = command
         .status()
         .map_err(|error| format!("cannot run {}: {error}", toolchain.cargo.display()))?;
@@ -155,6 +141,49 @@ pub(crate) fn build(found: &Found, ebpf_dir: &Path, target_root: &Path) -> Resul
         ));
     }
     Ok(target_dir.join("bpfel-unknown-none/release/cirron-ebpf"))
+}
+
+/// The command that lints `ebpf_dir` as [`build`] builds it, where the toolchain came with clippy.
+#[allow(dead_code, reason = "xtask lints, the build script does not")]
+pub(crate) fn clippy(found: &Found, ebpf_dir: &Path, target_root: &Path) -> Option<Command> {
+    let toolchain = &found.toolchain;
+    // The one beside this compiler: the one in PATH may be rustup's, which takes the default's.
+    let program = toolchain.rustc.with_file_name("cargo-clippy");
+    if !program.is_file() {
+        return None;
+    }
+    // Not the directory of the build: clippy's results and rustc's would drive each other out.
+    let target_dir = target_root
+        .join("ebpf")
+        .join(format!("{}-clippy", toolchain.name));
+    let mut command = Command::new(program);
+    isolate(&mut command);
+    command.arg("clippy").env("CARGO", &toolchain.cargo);
+    for_bpf(&mut command, found, ebpf_dir, &target_dir);
+    command.args(["--", "-D", "warnings"]);
+    Some(command)
+}
+
+/// The arguments and the environment of a cargo command on the programs.
+///
+/// There is one directory for each toolchain, shared by all profiles of the agent: the object does
+/// not depend on them. Its lock is never held by the outer cargo, so the two cannot deadlock.
+fn for_bpf(command: &mut Command, found: &Found, ebpf_dir: &Path, target_dir: &Path) {
+    let toolchain = &found.toolchain;
+    command
+        .current_dir(ebpf_dir)
+        .args(["--release", "-Z", "build-std=core"])
+        .args(["--target", "bpfel-unknown-none", "--target-dir"])
+        .arg(target_dir)
+        .env("RUSTC", &toolchain.rustc)
+        .env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\x1f"))
+        .env("PATH", search_path(found));
+    if ebpf_dir.join("Cargo.lock").exists() {
+        command.arg("--locked");
+    }
+    if !toolchain.nightly {
+        command.env("RUSTC_BOOTSTRAP", "1");
+    }
 }
 
 /// The outer build's settings must not reach the inner one: its flags and wrappers (clippy's among

@@ -87,12 +87,8 @@ pub fn info(socket: &FdSocket, role: u8) -> Option<ConnInfo> {
             ports(sk, &mut info);
             let local: u32 = kernel(sk, config!(sk_saddr)).unwrap_or(0);
             let peer: u32 = kernel(sk, config!(sk_daddr)).unwrap_or(0);
-            let local = local.to_ne_bytes();
-            let peer = peer.to_ne_bytes();
-            for i in 0..4 {
-                info.local_addr[i] = local[i];
-                info.peer_addr[i] = peer[i];
-            }
+            info.local_addr[..4].copy_from_slice(&local.to_ne_bytes());
+            info.peer_addr[..4].copy_from_slice(&peer.to_ne_bytes());
         }
         AF_INET6 => {
             ports(sk, &mut info);

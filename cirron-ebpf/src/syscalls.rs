@@ -101,8 +101,8 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
         count(Counter::CompatCalls, 1);
         return None;
     }
-    // SAFETY: no arguments.
     let ctx = Ctx {
+        // SAFETY: a helper without arguments.
         ts_ns: unsafe { bpf_ktime_get_ns() },
         pid_tgid,
         nr,

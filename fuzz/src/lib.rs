@@ -1,4 +1,4 @@
-//! Fuzz targets of the core, a mutator, and where the corpus lies.
+//! Fuzz targets of the core and of recordings, a mutator, and where the corpus lies.
 //!
 //! A target takes any bytes and panics when a rule is broken (`cirron_core::testing::fuzz`). Under
 //! `cargo test` the corpus is replayed, with some mutations of each input; `cargo xtask fuzz` goes
@@ -6,6 +6,7 @@
 //! so that a panic is all that can go wrong.
 
 pub mod mutate;
+pub mod recording;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,14 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "connection",
         run: fuzz::connection,
+    },
+    Target {
+        name: "decode",
+        run: fuzz::decode,
+    },
+    Target {
+        name: "recording",
+        run: recording::recording,
     },
     Target {
         name: "records",

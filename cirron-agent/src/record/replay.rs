@@ -57,6 +57,8 @@ pub fn replay<R: Read>(
         let Some(engine) = engine.as_mut() else {
             continue;
         };
+        // Not the end after all, where something follows it: the file is damaged, or was joined.
+        ended &= matches!(input, Input::Anchor(_));
         match input {
             Input::Config(_) => {}
             Input::Anchor(new) => anchor = new,
@@ -71,6 +73,7 @@ pub fn replay<R: Read>(
                 engine.handle_timeout(now);
             }
             Input::Shutdown(now) => {
+                last = last.max(now);
                 ended = true;
                 engine.handle_shutdown(now);
             }

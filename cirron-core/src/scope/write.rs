@@ -1,6 +1,6 @@
 //! From a finished exchange to its span and marks, by the SDK's names.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::exchange_scope::{ExchangeScope, ScopeFacts};
 use super::marks::{self, Marks};

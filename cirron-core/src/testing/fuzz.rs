@@ -4,8 +4,12 @@
 //! byte and then operations, each a byte of kind and the bytes it needs. The text of an operation
 //! is either the input's own bytes or one of [`PHRASES`], so that a fuzzer need not invent HTTP.
 
+use cirron_common::ABI_VERSION;
+use cirron_common::conn::CONN_INFO_LEN;
+use cirron_common::record::HEADER_LEN;
+
 use super::Ledger;
-use super::records::ConnRecords;
+use super::records::{self, ConnRecords};
 use crate::body::inflate::Inflate;
 use crate::body::sse::SseParser;
 use crate::engine::{Engine, EngineConfig, Output, ProcessFacts};
@@ -14,6 +18,7 @@ use crate::id::SequentialIds;
 use crate::limits::REORDER_WINDOW_NS;
 use crate::llm::ResponseFacts;
 use crate::llm::openai::{RequestReader, ResponseReader};
+use crate::record::{DecodeError, Record};
 use crate::stream::{Assembler, Direction, Piece};
 use crate::time::MonoNs;
 
@@ -292,6 +297,32 @@ pub fn request(input: &[u8]) {
         reader.finish()
     };
     assert_eq!(read(&[input.0]), read(&[first, second]), "cut at {cut}");
+}
+
+/// Any bytes as one record: a view of just these bytes, or the error that is true of them.
+///
+/// # Panics
+/// When the view holds anything else, or the error is not true.
+pub fn decode(input: &[u8]) {
+    match Record::decode(input) {
+        Ok(record) => {
+            // Written again it is the input, up to what lies after the payload.
+            let again = records::bytes(&record.header, record.payload);
+            assert!(input.starts_with(&again), "{record:?}");
+            assert_eq!(
+                record.conn_info().is_some(),
+                record.payload.len() >= CONN_INFO_LEN
+            );
+        }
+        Err(DecodeError::Short(len)) => assert!(len == input.len() && len < HEADER_LEN),
+        Err(DecodeError::Abi(abi)) => {
+            assert!(abi != ABI_VERSION && input.starts_with(&abi.to_ne_bytes()));
+        }
+        Err(DecodeError::Payload { promised, present }) => {
+            assert_eq!(present, input.len() - HEADER_LEN);
+            assert!(promised > present);
+        }
+    }
 }
 
 /// Records, whole and damaged, of a few connections, through the whole engine.

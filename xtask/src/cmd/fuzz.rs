@@ -20,6 +20,8 @@ pub(crate) struct Options {
 
 /// Runs the targets.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    // One target reads recordings, which is the agent's, and so builds it.
+    super::setup::ebpf_toolchain()?;
     let mut fuzz = sh::cargo([
         "run",
         "--release",

@@ -66,7 +66,7 @@ fn install_nightly() -> bool {
     }
     let mut install = Command::new("rustup");
     install.args(["toolchain", "install", "nightly", "--profile", "minimal"]);
-    install.args(["--component", "rust-src"]);
+    install.args(["--component", "rust-src", "--component", "clippy"]);
     say(&format!(
         "will install them with a nightly, by rustup:\n    {}",
         sh::shown(&install)

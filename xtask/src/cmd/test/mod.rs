@@ -1,23 +1,25 @@
 //! `cargo xtask test`: everything that must be true, in one command.
 //!
 //! ```text
-//! setup ─▶ fmt ─▶ clippy ─▶ licences ─▶ unit tests, fuzz corpus ─▶ agent (release) ─▶ real servers
+//! setup ─▶ fmt, clippy, licences, dependencies, purity ─▶ unit tests, corpora ─▶ agent ─▶ real servers
 //! ```
 //!
 //! A failing phase does not hide the next one's result. The last line is the sum:
 //! `N passed, N failed, N skipped`, where a phase that is not a test run counts as one.
 
 mod licences;
+mod purity;
 mod tally;
+mod unused;
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use serde_json::Value;
 
 use super::{setup, stacks};
-use crate::sh;
+use crate::{paths, sh, toolchain};
 use tally::Tally;
 
 /// What to test.
@@ -59,7 +61,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             let mut clippy = sh::cargo(["clippy", "--workspace", "--all-targets", "--locked"]);
             sh::run(clippy.args(["--", "-D", "warnings"]))
         });
+        phases.clippy_of_ebpf();
         phases.check("licences", licences::check);
+        phases.check("unused dependencies", unused::check);
+        phases.check("purity of the core", purity::check);
     }
     phases.tests("unit tests", || {
         let mut tests = sh::cargo(["test", "--workspace", "--locked", "--no-fail-fast"]);
@@ -116,8 +121,8 @@ impl Suite {
                 command.env(name, value);
             }
         }
-        command.env("CIRRON_STACKS", crate::paths::stacks());
-        command.env("CIRRON_AGENT_BIN", crate::paths::agent());
+        command.env("CIRRON_STACKS", paths::stacks());
+        command.env("CIRRON_AGENT_BIN", paths::agent());
         match sh::as_root(&command) {
             Ok(elevated) => Ok(elevated),
             // Without root each test says that it skips, and why.
@@ -166,6 +171,27 @@ impl Phases {
             }
         }
         self.end(name, began, tally);
+    }
+
+    /// Clippy on the eBPF programs, where the toolchain that builds them came with it.
+    fn clippy_of_ebpf(&mut self) {
+        const NAME: &str = "clippy of the eBPF programs";
+        let programs = paths::root().join("cirron-ebpf");
+        match toolchain::find(&paths::cargo()) {
+            Err(missing) => self.check(NAME, || Err(anyhow!("{missing}"))),
+            Ok(found) => match toolchain::clippy(&found, &programs, &paths::target()) {
+                Some(mut clippy) => self.check(NAME, || sh::run(&mut clippy)),
+                None => {
+                    let began = start(NAME);
+                    eprintln!("SKIP {NAME}: {} has no clippy", found.toolchain.name);
+                    let skipped = Tally {
+                        skipped: 1,
+                        ..Tally::default()
+                    };
+                    self.end(NAME, began, skipped);
+                }
+            },
+        }
     }
 
     /// A phase that runs tests and prints their results.

@@ -16,3 +16,4 @@ pub mod output;
 pub mod preflight;
 pub mod record;
 pub mod spool;
+pub mod tls;

@@ -12,6 +12,7 @@ pub mod conn;
 pub mod counters;
 pub mod maps;
 pub mod record;
+pub mod tls;
 
 pub use config::KernelConfig;
 pub use conn::{ConnInfo, ConnState};

@@ -10,6 +10,10 @@ pub const CONNS: &str = "CONNS";
 pub const FDS: &str = "FDS";
 /// LRU hash: socket inode to the epoch that the agent wants no more bytes of.
 pub const MUTED: &str = "MUTED";
+/// LRU hash: [`crate::tls::SslKey`] to [`crate::tls::SslState`].
+pub const SSLS: &str = "SSLS";
+/// LRU hash: `tgid << 32 | tid` to [`crate::tls::SslCall`].
+pub const SSL_CALLS: &str = "SSL_CALLS";
 /// Per-CPU array of [`crate::Counter`].
 pub const COUNTERS: &str = "COUNTERS";
 /// The read-only global of type [`crate::KernelConfig`].
@@ -21,6 +25,11 @@ pub const MAX_TARGETS: u32 = 8_192;
 pub const MAX_CONNS: u32 = 65_536;
 /// Descriptors tracked at once.
 pub const MAX_FDS: u32 = 131_072;
+/// TLS objects tracked at once; the least recently used is forgotten first.
+pub const MAX_SSLS: u32 = 65_536;
+/// Threads inside a TLS library at once. One is forgotten where more are, and its
+/// bytes with it: they are a gap at the next call.
+pub const MAX_SSL_CALLS: u32 = 16_384;
 /// Connections muted at once.
 pub const MAX_MUTED: u32 = 65_536;
 /// Bytes of the ring where nothing else is asked for. At 20 000 calls a second of half a kilobyte

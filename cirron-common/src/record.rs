@@ -22,7 +22,7 @@ pub struct RecordHeader {
     pub syscall: u16,
     /// `CLOCK_MONOTONIC` in ns. A read's return; a write's return.
     pub ts_ns: u64,
-    /// The socket's inode number; 0 for process records.
+    /// The socket's inode number, or the address of the TLS library's object; 0 for process records.
     pub conn: u64,
     /// When the kernel side first saw this connection (monotonic ns): its generation.
     pub epoch: u64,
@@ -59,6 +59,11 @@ pub mod kind {
     pub const PROC_EXEC: u8 = 5;
     /// The last thread of a target exited.
     pub const PROC_EXIT: u8 = 6;
+    /// A TLS object was seen to use a socket: `orig_len` is the socket's inode number, `pos` its
+    /// epoch; the payload is the socket's [`crate::ConnInfo`].
+    pub const CONN_LINK: u8 = 7;
+    /// A target mapped something executable: a library may be new.
+    pub const PROC_MMAP: u8 = 8;
 }
 
 /// Values of [`RecordHeader::direction`], from the target's point of view.
@@ -79,6 +84,8 @@ pub mod source {
     pub const PROCESS: u8 = 2;
     /// The TCP state tracepoint.
     pub const TCP_STATE: u8 = 3;
+    /// A function of a TLS library: plaintext.
+    pub const TLS: u8 = 4;
 }
 
 /// Bits of [`RecordHeader::flags`].

@@ -13,7 +13,8 @@ pub struct PtRegs {
     /// Fourth argument.
     pub r10: u64,
     r9: u64,
-    r8: u64,
+    /// Fifth argument.
+    pub r8: u64,
     ax: u64,
     cx: u64,
     /// Third argument.
@@ -37,6 +38,7 @@ pub mod nr {
     pub const READ: u64 = 0;
     pub const WRITE: u64 = 1;
     pub const CLOSE: u64 = 3;
+    pub const MMAP: u64 = 9;
     pub const READV: u64 = 19;
     pub const WRITEV: u64 = 20;
     pub const DUP: u64 = 32;

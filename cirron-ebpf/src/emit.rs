@@ -141,18 +141,34 @@ pub fn gap(call: &Call, pos: u64, len: u64, flags: u8) {
 /// A record without payload.
 #[inline(always)]
 pub fn event(call: &Call, kind: u8, pos: u64, orig_len: u64, flags: u8) {
+    submit(call, kind, pos, orig_len, flags, wakeup(HEADER_LEN as u64));
+}
+
+#[inline(always)]
+fn submit(call: &Call, kind: u8, pos: u64, orig_len: u64, flags: u8, wakeup: u64) {
     let Some(mut entry) = RING.reserve::<RecordHeader>(0) else {
         count(Counter::EventsLost, 1);
         return;
     };
     entry.write(header(call, kind, pos, orig_len, 0, flags));
     count(Counter::Records, 1);
-    entry.submit(wakeup(HEADER_LEN as u64));
+    entry.submit(wakeup);
 }
 
 /// A `CONN_OPEN` record.
 #[inline(always)]
 pub fn open(call: &Call, info: &ConnInfo) {
+    with_info(call, kind::CONN_OPEN, 0, 0, info);
+}
+
+/// A `CONN_LINK` record.
+#[inline(always)]
+pub fn link(call: &Call, socket: u64, socket_epoch: u64, info: &ConnInfo) {
+    with_info(call, kind::CONN_LINK, socket_epoch, socket, info);
+}
+
+#[inline(always)]
+fn with_info(call: &Call, kind: u8, pos: u64, orig_len: u64, info: &ConnInfo) {
     #[repr(C)]
     struct Open {
         header: RecordHeader,
@@ -163,7 +179,7 @@ pub fn open(call: &Call, info: &ConnInfo) {
         return;
     };
     entry.write(Open {
-        header: header(call, kind::CONN_OPEN, 0, 0, CONN_INFO_LEN as u32, 0),
+        header: header(call, kind, pos, orig_len, CONN_INFO_LEN as u32, 0),
         info: *info,
     });
     count(Counter::Records, 1);
@@ -183,5 +199,6 @@ pub fn process(kind: u8, ts_ns: u64, pid_tgid: u64, value: u64) {
         direction: 0,
         source: source::PROCESS,
     };
-    event(&call, kind, 0, value, 0);
+    // Rare, and what follows (facts of the process, probes in a library) should not be late.
+    submit(&call, kind, 0, value, 0, BPF_RB_FORCE_WAKEUP);
 }

@@ -7,6 +7,7 @@
 //! | `socket_syscall_exit` | every socket call of a target, with its bytes |
 //! | `tcp_state_change` | ends of TCP connections: who closed, FIN or RST |
 //! | `process_fork`, `process_exec`, `process_exit` | the life of targets and their children |
+//! | `tls_enter`, `tls_exit` | plaintext inside TLS libraries; uprobes, attached where a target has one |
 //! | `uring_submit` | sends and receives by io_uring, whose bytes it cannot see |
 //!
 //! It filters before it copies: the call's number, then the process, then "is it a stream socket".
@@ -23,9 +24,13 @@ mod process;
 mod socket;
 mod syscalls;
 mod tcp;
+mod tls;
 mod uring;
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{
+    macros::{btf_tracepoint, uprobe},
+    programs::{BtfTracePointContext, ProbeContext},
+};
 
 /// `void sys_exit(struct pt_regs *regs, long ret)`
 #[btf_tracepoint(function = "sys_exit")]
@@ -66,6 +71,19 @@ pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "io_uring_submit_req")]
 pub fn uring_submit(ctx: BtfTracePointContext) -> i32 {
     uring::try_submit(ctx.arg(0)).unwrap_or(0)
+}
+
+/// On entries of a TLS library's functions; the cookie is one of `cirron_common::tls::op`.
+#[uprobe]
+pub fn tls_enter(ctx: ProbeContext) -> u32 {
+    tls::try_enter(&ctx).unwrap_or(0)
+}
+
+/// On places behind which the result no longer changes.
+#[uprobe]
+pub fn tls_exit(ctx: ProbeContext) -> u32 {
+    // SAFETY: the saved registers of this event.
+    tls::try_exit(unsafe { (*ctx.regs).rax }).unwrap_or(0)
 }
 
 #[panic_handler]

@@ -4,7 +4,12 @@ use aya_ebpf::{
     macros::map,
     maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use cirron_common::{Counter, conn::ConnState, counters, maps};
+use cirron_common::{
+    Counter,
+    conn::ConnState,
+    counters, maps,
+    tls::{SslCall, SslKey, SslState},
+};
 
 #[map]
 pub static RING: RingBuf = RingBuf::with_byte_size(maps::RING_BYTES, 0);
@@ -20,6 +25,13 @@ pub static FDS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(maps::MAX_FD
 
 #[map]
 pub static MUTED: LruHashMap<u64, u64> = LruHashMap::with_max_entries(maps::MAX_MUTED, 0);
+
+#[map]
+pub static SSLS: LruHashMap<SslKey, SslState> = LruHashMap::with_max_entries(maps::MAX_SSLS, 0);
+
+#[map]
+pub static SSL_CALLS: LruHashMap<u64, SslCall> =
+    LruHashMap::with_max_entries(maps::MAX_SSL_CALLS, 0);
 
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNTERS, 0);

@@ -18,12 +18,13 @@ use crate::{
 #[inline(always)]
 pub fn try_fork(ctx: &impl EbpfContext, parent: u64, child: u64) -> Option<i32> {
     let parent: u32 = kernel(parent, config!(task_tgid))?;
-    TARGETS.get_ptr(&parent)?;
+    // SAFETY: a live map value.
+    let flags = unsafe { *TARGETS.get_ptr(&parent)? };
     let child: u32 = kernel(child, config!(task_tgid))?;
     if child == parent || config!(follow_children) == 0 {
         return None;
     }
-    if TARGETS.insert(child, 0, 0).is_err() {
+    if TARGETS.insert(child, flags, 0).is_err() {
         count(Counter::TargetMapFull, 1);
     }
     debug!(ctx, "target {} forked {}", parent, child);

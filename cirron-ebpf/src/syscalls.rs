@@ -8,6 +8,7 @@ use cirron_common::{
     Counter,
     conn::{ConnState, role},
     record::{close, direction, flag, kind, source},
+    tls::target,
 };
 
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
     iov::{self, Buffers},
     maps::{CONNS, FDS, MUTED, TARGETS, count, fd_key},
     socket::{self, FdSocket},
+    tls,
 };
 
 const EINPROGRESS: i64 = 115;
@@ -28,6 +30,7 @@ const F_DUPFD: u64 = 0;
 const F_DUPFD_CLOEXEC: u64 = 1030;
 const CLOSE_RANGE_CLOEXEC: u64 = 4;
 const AF_UNIX: u32 = 1;
+const PROT_EXEC: u64 = 4;
 /// Descriptors looked at for one `close_range`; the ends of TCP connections are seen elsewhere.
 const CLOSE_RANGE_FDS: u32 = 1024;
 
@@ -37,6 +40,8 @@ struct Ctx {
     ts_ns: u64,
     pid_tgid: u64,
     nr: u64,
+    /// Bits of [`cirron_common::tls::target`].
+    target: u32,
 }
 
 impl Ctx {
@@ -68,6 +73,7 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
         nr::READ
         | nr::WRITE
         | nr::CLOSE
+        | nr::MMAP
         | nr::READV
         | nr::WRITEV
         | nr::DUP
@@ -93,7 +99,8 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
     }
     let pid_tgid = bpf_get_current_pid_tgid();
     let tgid = (pid_tgid >> 32) as u32;
-    TARGETS.get_ptr(&tgid)?;
+    // SAFETY: a live map value.
+    let target = unsafe { *TARGETS.get_ptr(&tgid)? };
     // SAFETY: as above.
     let (cs, a0, a1, a2, a3) =
         unsafe { ((*regs).cs, (*regs).di, (*regs).si, (*regs).dx, (*regs).r10) };
@@ -106,6 +113,7 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
         ts_ns: unsafe { bpf_ktime_get_ns() },
         pid_tgid,
         nr,
+        target,
     };
     let fd = a0 as i32;
     let transfer = match nr {
@@ -203,6 +211,14 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
             return ended(&ctx, fd, close::LOCAL_SHUT_WRITE);
         }
         nr::FCNTL if a1 != F_DUPFD && a1 != F_DUPFD_CLOEXEC => return None,
+        nr::MMAP => {
+            // SAFETY: as above.
+            let file = unsafe { (*regs).r8 } as i32;
+            if a2 & PROT_EXEC != 0 && file >= 0 && ret > 0 {
+                emit::process(kind::PROC_MMAP, ctx.ts_ns, ctx.pid_tgid, 0);
+            }
+            return None;
+        }
         nr::DUP | nr::DUP2 | nr::DUP3 | nr::FCNTL => return duplicated(&ctx, fd, ret as i32),
         _ => return None,
     };
@@ -364,6 +380,13 @@ fn advance(ctx: &Ctx, fd: i32, dir: u8, len: u64) -> Option<(Call, u64)> {
         ((*state).epoch, at)
     };
     count(Counter::StreamBytes, len);
+    if ctx.target & target::TLS != 0 && tls::link(ctx.pid_tgid, ctx.ts_ns, &socket, epoch).is_some()
+    {
+        // Its plaintext is taken inside the library.
+        let _ = MUTED.insert(socket.ino, epoch, 0);
+        count(Counter::MutedBytes, len);
+        return None;
+    }
     // SAFETY: the value is copied at once.
     if unsafe { MUTED.get(&socket.ino) } == Some(&epoch) {
         count(Counter::MutedBytes, len);

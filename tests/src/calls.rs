@@ -38,8 +38,14 @@ pub fn openai_command() -> Result<Command> {
 
 /// Makes `calls` against the server on `port`, at most `concurrency` at a time.
 pub fn openai(port: u16, concurrency: usize, calls: &[Value]) -> Result<Vec<Seen>> {
-    let plan = json!({"base_url": format!("http://127.0.0.1:{port}/v1"), "concurrency": concurrency, "calls": calls});
+    openai_at(&format!("http://127.0.0.1:{port}/v1"), concurrency, calls)
+}
+
+/// The same at any address; over HTTPS the suites' own certificate is trusted.
+pub fn openai_at(base_url: &str, concurrency: usize, calls: &[Value]) -> Result<Vec<Seen>> {
+    let plan = json!({"base_url": base_url, "concurrency": concurrency, "calls": calls});
     let mut child = openai_command()?
+        .env("SSL_CERT_FILE", crate::servers::certificate())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -25,6 +25,14 @@ pub enum Stack {
     UvicornUnix,
     /// FastAPI on uvicorn over IPv6.
     UvicornIpv6,
+    /// FastAPI on uvicorn over HTTPS: asyncio, whose TLS has no socket of its own.
+    UvicornTls,
+    /// The same on uvloop.
+    UvloopTls,
+    /// Flask on gunicorn's sync worker over HTTPS: TLS on the socket itself.
+    GunicornTls,
+    /// Node's https module, OpenSSL inside the executable.
+    NodeTls,
     /// FastAPI on uvicorn with its gzip middleware.
     UvicornGzip,
     /// A gateway on uvicorn; needs `UPSTREAM`.
@@ -43,6 +51,25 @@ pub enum Stack {
     Go,
     /// llama.cpp's server with a tiny model.
     Llama,
+}
+
+impl Stack {
+    /// It speaks HTTPS, with the certificate of [`certificate`].
+    pub fn is_tls(self) -> bool {
+        matches!(
+            self,
+            Stack::UvicornTls | Stack::UvloopTls | Stack::GunicornTls | Stack::NodeTls
+        )
+    }
+}
+
+/// The certificate of the HTTPS servers, and its authority.
+pub fn certificate() -> PathBuf {
+    stacks::here().join("servers/tls/cert.pem")
+}
+
+fn key() -> PathBuf {
+    stacks::here().join("servers/tls/key.pem")
 }
 
 /// A running server.
@@ -90,6 +117,8 @@ impl Server {
             std::thread::sleep(Duration::from_millis(30));
             let answer = if stack == Stack::UvicornUnix {
                 curl_status(&["--unix-socket", socket.to_str()?, "http://unix/health"])
+            } else if stack.is_tls() {
+                curl_status(&["-k", &self.https("/health")])
             } else if stack == Stack::UvicornIpv6 {
                 curl_status(&[&format!("http://[::1]:{}/health", self.port)])
             } else {
@@ -164,6 +193,11 @@ impl Server {
         std::fs::read_to_string(self.dir.path().join("server.log")).unwrap_or_default()
     }
 
+    /// `https://127.0.0.1:PORT` and `path`.
+    pub fn https(&self, path: &str) -> String {
+        format!("https://127.0.0.1:{}{path}", self.port)
+    }
+
     /// `http://127.0.0.1:PORT` and `path`.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
@@ -217,6 +251,20 @@ fn command(stack: Stack, port: u16, dir: &Path) -> Result<Command> {
             &["--uds", dir.join("server.sock").to_str().context("path")?],
         )?,
         Stack::UvicornIpv6 => uvicorn("app_fastapi:app", &["--host", "::1", "--port", &port])?,
+        Stack::UvicornTls | Stack::UvloopTls => {
+            let mut c = uvicorn_tcp("app_fastapi:app", &[])?;
+            c.args([
+                "--loop",
+                if stack == Stack::UvloopTls {
+                    "uvloop"
+                } else {
+                    "asyncio"
+                },
+            ]);
+            c.arg("--ssl-keyfile").arg(key());
+            c.arg("--ssl-certfile").arg(certificate());
+            c
+        }
         Stack::UvicornGzip => {
             let mut c = uvicorn_tcp("app_fastapi:app", &[])?;
             c.env("GZIP", "1");
@@ -237,10 +285,14 @@ fn command(stack: Stack, port: u16, dir: &Path) -> Result<Command> {
             .current_dir(&python);
             c
         }
-        Stack::GunicornSync | Stack::GunicornThreads => {
+        Stack::GunicornSync | Stack::GunicornThreads | Stack::GunicornTls => {
             let mut c = Command::new(stacks::venv("gunicorn")?);
             c.args(["app_flask:app", "--bind", &format!("127.0.0.1:{port}")])
                 .current_dir(&python);
+            if stack == Stack::GunicornTls {
+                c.arg("--keyfile").arg(key());
+                c.arg("--certfile").arg(certificate());
+            }
             if stack == Stack::GunicornThreads {
                 c.args(["--worker-class", "gthread", "--threads", "8"]);
             }
@@ -252,10 +304,13 @@ fn command(stack: Stack, port: u16, dir: &Path) -> Result<Command> {
                 .current_dir(&python);
             c
         }
-        Stack::Node => {
+        Stack::Node | Stack::NodeTls => {
             let mut c = Command::new("node");
             c.arg(stacks::here().join("servers/node/server.js"))
                 .args(["127.0.0.1", &port]);
+            if stack == Stack::NodeTls {
+                c.env("TLS_KEY", key()).env("TLS_CERT", certificate());
+            }
             c
         }
         Stack::Go => {

@@ -16,6 +16,7 @@ use crate::discovery::facts::{base_name, wanted};
 use crate::discovery::owner::Owner;
 use crate::discovery::{Procfs, facts, short_name};
 use crate::driver;
+use crate::driver::attacher::Attacher;
 use crate::driver::core::Core;
 use crate::driver::summary::Summary;
 use crate::driver::supervise::{Supervisor, restore_signals};
@@ -45,6 +46,7 @@ pub fn attach(pids: &[u32], capture: &Capture) -> Result<Exit, Failed> {
             error: e,
         },
     })?;
+    session.look_into_libraries();
     let names: Vec<String> = pids.iter().map(|pid| named(*pid)).collect();
     session.say_attached(&names.join(", "), children, "Ctrl-C stops");
     session.capture(None)?;
@@ -123,6 +125,7 @@ struct Session<'a> {
     capture: &'a Capture,
     supervisor: Supervisor,
     core: Core,
+    attacher: Attacher,
     reader: Reader,
     outputs: Outputs,
 }
@@ -139,6 +142,7 @@ impl<'a> Session<'a> {
             tracing::info!("probe {}: {} {}", row.name, row.verdict, row.detail);
         }
         let reader = kernel.take_reader().context("the ring has no reader")?;
+        let uprobes = kernel.take_uprobes().context("the programs are gone")?;
         let owner = Owner::of_this_process();
         let outputs = open_outputs(&capture.outputs, owner, Box::new(LiveStamp))?;
         let recorder = capture
@@ -162,9 +166,17 @@ impl<'a> Session<'a> {
             capture,
             supervisor,
             core,
+            attacher: Attacher::new(uprobes),
             reader,
             outputs,
         })
+    }
+
+    /// Before anybody is told that we are attached.
+    fn look_into_libraries(&mut self) {
+        for pid in self.core.targets() {
+            self.attacher.look(pid);
+        }
     }
 
     fn say_attached(&self, whom: &str, children: usize, how_it_ends: &str) {
@@ -186,10 +198,17 @@ impl<'a> Session<'a> {
         let Session {
             capture,
             supervisor,
-            core,
+            mut core,
+            attacher,
             reader,
             outputs,
         } = self;
+        let (tell, told) = std::sync::mpsc::channel();
+        core.set_attacher(tell);
+        std::thread::Builder::new()
+            .name("cirron-attach".into())
+            .spawn(move || attacher.run(&told))
+            .context("the attach thread cannot be started")?;
         let began = Instant::now();
         let running = driver::start(
             core,

@@ -56,6 +56,8 @@ pub struct Core {
     /// Parents of forked targets whose facts the engine does not have yet.
     parents: HashMap<u32, u32>,
     recorder: Option<Recorder>,
+    /// Told of processes that may have a library we have not seen.
+    attacher: Option<Sender<u32>>,
     anchor: Anchor,
     anchor_taken: Instant,
     polled: Instant,
@@ -89,6 +91,7 @@ impl Core {
             known: HashSet::new(),
             parents: HashMap::new(),
             recorder,
+            attacher: None,
             anchor,
             anchor_taken: Instant::now(),
             polled: Instant::now(),
@@ -136,6 +139,23 @@ impl Core {
                 self.live.add(tgid, &*self.processes);
                 children += 1;
             }
+        }
+    }
+
+    /// Who looks into the libraries of processes from now on.
+    pub fn set_attacher(&mut self, attacher: Sender<u32>) {
+        self.attacher = Some(attacher);
+    }
+
+    /// The targets at this moment.
+    pub fn targets(&self) -> Vec<u32> {
+        self.live.tgids().collect()
+    }
+
+    fn look_into(&self, tgid: u32) {
+        if let Some(attacher) = &self.attacher {
+            // It has ended only where it panicked; what it would have found is not seen.
+            let _ = attacher.send(tgid);
         }
     }
 
@@ -209,7 +229,15 @@ impl Core {
                 kind: kind::PROC_EXEC,
                 tgid,
                 ..
-            }) => self.refresh_facts(tgid),
+            }) => {
+                self.refresh_facts(tgid);
+                self.look_into(tgid);
+            }
+            Some(Peek {
+                kind: kind::PROC_MMAP,
+                tgid,
+                ..
+            }) => self.look_into(tgid),
             Some(Peek {
                 kind: kind::PROC_EXIT,
                 tgid,

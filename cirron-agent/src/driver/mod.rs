@@ -8,6 +8,7 @@
 //! Channels are bounded. When the outputs are slow the core waits, then the reader, then the ring
 //! fills and the kernel side counts what it drops: nothing is lost without a number.
 
+pub mod attacher;
 pub mod core;
 pub mod live;
 pub mod output;

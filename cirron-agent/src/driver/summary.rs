@@ -72,6 +72,14 @@ impl Summary {
         self.engine.get(name).copied().unwrap_or(0)
     }
 
+    /// Sockets that carry TLS, less those whose plaintext was read without knowing the socket.
+    fn unread_tls(&self) -> u64 {
+        let unlinked = self
+            .engine("tls_objects")
+            .saturating_sub(self.engine("tls_linked"));
+        self.engine("tls_sockets").saturating_sub(unlinked)
+    }
+
     /// One line. What was lost is always said, what else went wrong where it did.
     pub fn line(&self) -> String {
         let mut out = format!(
@@ -101,6 +109,7 @@ impl Summary {
             ),
             (self.engine("partial"), "exchanges partial"),
             (self.engine("opaque_connections"), "connections opaque"),
+            (self.unread_tls(), "TLS connections not read"),
             (self.engine("bad_records"), "records not understood"),
             (
                 self.kernel(Counter::CompatCalls),
@@ -140,6 +149,9 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         lost_bytes,
         connections,
         opaque_connections,
+        tls_sockets,
+        tls_objects,
+        tls_linked,
         bad_records,
     } = *stats;
     BTreeMap::from([
@@ -152,6 +164,9 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         ("lost_bytes", lost_bytes),
         ("connections", connections),
         ("opaque_connections", opaque_connections),
+        ("tls_sockets", tls_sockets),
+        ("tls_objects", tls_objects),
+        ("tls_linked", tls_linked),
         ("bad_records", bad_records),
     ])
 }

@@ -6,15 +6,18 @@ mod btf;
 mod log;
 mod probes;
 mod reader;
+mod uprobes;
 
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::{Btf, Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use cirron_common::counters::COUNTERS;
 use cirron_common::maps;
+use cirron_common::tls::target;
 
 pub use probes::ProbeVerdict;
 pub use reader::Reader;
+pub use uprobes::{UprobeProgram, Uprobes};
 
 /// The programs, built by `build.rs` from `cirron-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/cirron-ebpf.o"));
@@ -55,8 +58,8 @@ fn refused(what: String) -> LoadError {
 /// The loaded programs and their maps.
 pub struct Kernel {
     log: Option<EbpfLogger<log::ToTracing>>,
-    /// Owns the programs: dropping it detaches them.
-    _ebpf: Ebpf,
+    /// Owns the programs: dropping them detaches.
+    uprobes: Option<Uprobes>,
     targets: HashMap<MapData, u32, u32>,
     muted: HashMap<MapData, u64, u64>,
     counters: PerCpuArray<MapData, u64>,
@@ -97,7 +100,7 @@ impl Kernel {
                 &mut ebpf,
                 maps::RING,
             )?)),
-            _ebpf: ebpf,
+            uprobes: Some(Uprobes::new(ebpf)),
             verdicts,
         })
     }
@@ -116,7 +119,7 @@ impl Kernel {
 
     /// Makes `tgid` a target.
     pub fn add_target(&mut self, tgid: u32) -> anyhow::Result<()> {
-        Ok(self.targets.insert(tgid, 0, 0)?)
+        Ok(self.targets.insert(tgid, target::TLS, 0)?)
     }
 
     /// `tgid` is a target no more.
@@ -129,6 +132,11 @@ impl Kernel {
     /// No more bytes of this connection are wanted.
     pub fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()> {
         Ok(self.muted.insert(conn, epoch, 0)?)
+    }
+
+    /// The programs, to be kept for as long as anything is to be captured; `None` the second time.
+    pub fn take_uprobes(&mut self) -> Option<Uprobes> {
+        self.uprobes.take()
     }
 
     /// Sums over CPUs, indexed by `cirron_common::Counter`.

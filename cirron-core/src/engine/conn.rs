@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use cirron_common::conn::{ConnInfo, role};
-use cirron_common::record::close;
+use cirron_common::record::{close, source};
 
 use super::session::Sessions;
-use super::{EngineStats, LINGER_NS, Output, cause_of};
+use super::{EngineStats, Key, LINGER_NS, Output, cause_of};
 use crate::exchange::{
     CloseCause, ConnParser, ConnStart, ExchangeEvent, ExchangeId, ExchangeSink, Protocol, Role,
 };
@@ -42,6 +42,10 @@ pub(super) struct Conn {
     /// Last process that used it.
     pub(super) tgid: u32,
     tid: u32,
+    /// Its bytes come from inside a TLS library.
+    tls: bool,
+    /// The socket that a TLS object uses, where it was seen to.
+    pub(super) socket: Option<Key>,
     info: ConnInfo,
     inbound: Assembler,
     outbound: Assembler,
@@ -52,7 +56,8 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(info: ConnInfo, tgid: u32) -> Conn {
+    /// `of`: one of `cirron_common::record::source`.
+    pub(super) fn new(info: ConnInfo, tgid: u32, of: u8) -> Conn {
         let hint = match info.role {
             role::ACCEPTED => Some(Role::Server),
             role::CONNECTED => Some(Role::Client),
@@ -66,11 +71,12 @@ impl Conn {
                 late: info.late != 0,
                 role: hint,
             },
+            of,
         )
     }
 
     /// A connection whose opening record was lost.
-    pub(super) fn unknown(tgid: u32) -> Conn {
+    pub(super) fn unknown(tgid: u32, of: u8) -> Conn {
         Conn::with(
             ConnInfo::default(),
             tgid,
@@ -79,13 +85,16 @@ impl Conn {
                 late: true,
                 role: None,
             },
+            of,
         )
     }
 
-    fn with(info: ConnInfo, tgid: u32, pos: Option<u64>, start: ConnStart) -> Conn {
+    fn with(info: ConnInfo, tgid: u32, pos: Option<u64>, start: ConnStart, of: u8) -> Conn {
         Conn {
             tgid,
             tid: tgid,
+            tls: of == source::TLS,
+            socket: None,
             info,
             inbound: Assembler::new(pos),
             outbound: Assembler::new(pos),
@@ -119,6 +128,7 @@ impl Conn {
             parser,
             scopes,
             info,
+            tls,
             tgid,
             tid,
             ..
@@ -131,6 +141,7 @@ impl Conn {
             scopes,
             shared,
             info,
+            tls: *tls,
             tgid: *tgid,
             tid: *tid,
         };
@@ -150,7 +161,7 @@ impl Conn {
             }
             close::PEER_FIN => self.close(ts, CloseCause::PeerFin, shared),
             close::LOCAL_SHUT_WRITE => self.close(ts, CloseCause::LocalShutWrite, shared),
-            close::FD_CLOSED if self.info.family == AF_UNIX => {
+            close::FD_CLOSED if self.info.family == AF_UNIX && !self.tls => {
                 self.end_at(ts.plus(LINGER_NS), ts, CloseCause::LocalClose);
             }
             _ => {
@@ -180,6 +191,7 @@ impl Conn {
             parser,
             scopes,
             info,
+            tls,
             tgid,
             tid,
             ..
@@ -190,6 +202,7 @@ impl Conn {
                 scopes,
                 shared,
                 info,
+                tls: *tls,
                 tgid: *tgid,
                 tid: *tid,
             },
@@ -222,6 +235,7 @@ impl Conn {
             parser,
             scopes,
             info,
+            tls,
             tgid,
             tid,
             ..
@@ -233,6 +247,7 @@ impl Conn {
                 scopes,
                 shared,
                 info,
+                tls: *tls,
                 tgid: *tgid,
                 tid: *tid,
             },
@@ -251,13 +266,26 @@ impl Conn {
         .min()
     }
 
-    /// True once: nothing on this connection is or will be parsed.
-    pub(super) fn turned_opaque(&mut self) -> bool {
-        let opaque = match self.parser.protocol() {
+    /// Once: nothing on this connection is or will be parsed.
+    pub(super) fn turned_opaque(&mut self) -> Option<Protocol> {
+        let protocol = self.parser.protocol();
+        let opaque = match protocol {
             Protocol::Unknown | Protocol::Http1 => false,
             Protocol::Http2 | Protocol::Tls | Protocol::Opaque => true,
         };
-        opaque && !std::mem::replace(&mut self.muted, true)
+        (opaque && !std::mem::replace(&mut self.muted, true)).then_some(protocol)
+    }
+
+    /// The socket beneath is known now: its addresses, not its role, which the library gave.
+    pub(super) fn take_addresses(&mut self, info: &ConnInfo) {
+        self.info = ConnInfo {
+            role: self.info.role,
+            late: self.info.late,
+            ..*info
+        };
+        for scope in self.scopes.values_mut() {
+            scope.take_addresses(&self.info);
+        }
     }
 }
 
@@ -266,6 +294,7 @@ struct Sink<'a> {
     scopes: &'a mut BTreeMap<ExchangeId, ExchangeScope>,
     shared: &'a mut Shared,
     info: &'a ConnInfo,
+    tls: bool,
     tgid: u32,
     tid: u32,
 }
@@ -278,6 +307,7 @@ impl ExchangeSink for Sink<'_> {
                 tid: self.tid,
                 rank: self.shared.sessions.rank(self.tgid),
                 chunk_timing: self.shared.sessions.chunk_timing(self.tgid),
+                tls: self.tls,
                 conn: *self.info,
             };
             self.scopes

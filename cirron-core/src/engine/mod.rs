@@ -13,9 +13,10 @@ mod session;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use cirron_common::record::{close, direction, kind};
+use cirron_common::ConnInfo;
+use cirron_common::record::{close, direction, kind, source};
 
-use crate::exchange::CloseCause;
+use crate::exchange::{CloseCause, Protocol};
 use crate::id::IdSource;
 use crate::record::Record;
 use crate::scope::{Mark, Span};
@@ -49,6 +50,9 @@ pub struct ProcessFacts {
     /// Base name of its executable, where readable.
     pub exe: Option<String>,
 }
+
+/// A connection: inode number or object address, and generation.
+type Key = (u64, u64);
 
 /// An output of the engine, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,17 +94,25 @@ pub struct EngineStats {
     pub lost_bytes: u64,
     /// Connections seen.
     pub connections: u64,
-    /// Connections that were TLS, HTTP/2 or anything else not parsed.
+    /// Connections that were HTTP/2, or anything else not parsed, TLS aside.
     pub opaque_connections: u64,
+    /// Sockets that carry TLS and were not seen inside a TLS library's call.
+    pub tls_sockets: u64,
+    /// Connections read inside a TLS library.
+    pub tls_objects: u64,
+    /// Of these, the ones whose socket is known; it is none of `tls_sockets`.
+    pub tls_linked: u64,
     /// Records that were not understood.
     pub bad_records: u64,
 }
 
 /// The core, whole.
 pub struct Engine {
-    conns: HashMap<(u64, u64), Conn>,
+    conns: HashMap<Key, Conn>,
+    /// From a socket to the TLS object that uses it.
+    links: HashMap<Key, Key>,
     /// Connections that asked for a time-out.
-    timers: BTreeMap<(u64, u64), MonoNs>,
+    timers: BTreeMap<Key, MonoNs>,
     shared: Shared,
     now: MonoNs,
 }
@@ -118,6 +130,7 @@ impl Engine {
     pub fn new(config: EngineConfig, ids: Box<dyn IdSource + Send>) -> Engine {
         Engine {
             conns: HashMap::new(),
+            links: HashMap::new(),
             timers: BTreeMap::new(),
             shared: Shared {
                 ids,
@@ -143,8 +156,9 @@ impl Engine {
         match header.kind {
             kind::CONN_OPEN => match record.conn_info() {
                 Some(info) => {
-                    self.shared.stats.connections += 1;
-                    self.conns.insert(key, Conn::new(info, header.tgid));
+                    self.shared.stats.count_connection(header.source);
+                    self.conns
+                        .insert(key, Conn::new(info, header.tgid, header.source));
                 }
                 None => self.shared.stats.bad_records += 1,
             },
@@ -160,18 +174,23 @@ impl Engine {
                 let shared = &mut self.shared;
                 let conn = self.conns.entry(key).or_insert_with(|| {
                     // Its `CONN_OPEN` was dropped.
-                    shared.stats.connections += 1;
-                    Conn::unknown(header.tgid)
+                    shared.stats.count_connection(header.source);
+                    Conn::unknown(header.tgid, header.source)
                 });
                 conn.handle_data(dir, &record, shared);
                 self.after(key);
             }
             kind::CONN_CLOSE => {
-                if let Some(conn) = self.conns.get_mut(&key) {
-                    conn.handle_close_record(header.orig_len, ts, &mut self.shared);
-                    self.after(key);
+                self.close(key, header.orig_len, ts);
+                // What the socket's end tells, the TLS object's may never: who closed, and how.
+                if let Some(object) = self.links.get(&key).copied() {
+                    self.close(object, header.orig_len, ts);
                 }
             }
+            kind::CONN_LINK => match record.conn_info() {
+                Some(info) => self.link(key, (header.orig_len, header.pos), &info),
+                None => self.shared.stats.bad_records += 1,
+            },
             kind::PROC_EXIT => {
                 let due = ts.plus(LINGER_NS);
                 for conn in self.conns.values_mut().filter(|c| c.tgid == header.tgid) {
@@ -189,7 +208,7 @@ impl Engine {
                     .exits(header.tgid, ts, ts.plus(SESSION_LINGER_NS));
             }
             // The shell follows these; to the core a child is a process like any other.
-            kind::PROC_FORK | kind::PROC_EXEC => {}
+            kind::PROC_FORK | kind::PROC_EXEC | kind::PROC_MMAP => {}
             _ => self.shared.stats.bad_records += 1,
         }
     }
@@ -221,7 +240,10 @@ impl Engine {
                 None => true,
             };
             if ended {
-                self.conns.remove(&key);
+                let conn = self.conns.remove(&key);
+                if let Some(socket) = conn.and_then(|c| c.socket) {
+                    self.links.remove(&socket);
+                }
                 self.timers.remove(&key);
             } else {
                 self.after(key);
@@ -271,6 +293,25 @@ impl Engine {
         self.shared.stats
     }
 
+    fn close(&mut self, key: Key, why: u64, ts: MonoNs) {
+        if let Some(conn) = self.conns.get_mut(&key) {
+            conn.handle_close_record(why, ts, &mut self.shared);
+            self.after(key);
+        }
+    }
+
+    /// The TLS object `key` uses `socket`, whose bytes are ciphertext.
+    fn link(&mut self, key: Key, socket: Key, info: &ConnInfo) {
+        if let Some(conn) = self.conns.get_mut(&key) {
+            conn.take_addresses(info);
+            self.shared.stats.tls_linked += u64::from(conn.socket.is_none());
+            if let Some(old) = conn.socket.replace(socket) {
+                self.links.remove(&old);
+            }
+            self.links.insert(socket, key);
+        }
+    }
+
     /// Keeps the time-outs true after a connection was touched, and mutes what is of no use.
     fn after(&mut self, key: (u64, u64)) {
         let Some(conn) = self.conns.get_mut(&key) else {
@@ -284,13 +325,25 @@ impl Engine {
                 self.timers.remove(&key);
             }
         }
-        if conn.turned_opaque() {
-            self.shared.stats.opaque_connections += 1;
+        if let Some(protocol) = conn.turned_opaque() {
+            match protocol {
+                Protocol::Tls => self.shared.stats.tls_sockets += 1,
+                Protocol::Unknown | Protocol::Http1 | Protocol::Http2 | Protocol::Opaque => {
+                    self.shared.stats.opaque_connections += 1;
+                }
+            }
             self.shared.outputs.push_back(Output::Mute {
                 conn: key.0,
                 epoch: key.1,
             });
         }
+    }
+}
+
+impl EngineStats {
+    fn count_connection(&mut self, of: u8) {
+        self.connections += 1;
+        self.tls_objects += u64::from(of == source::TLS);
     }
 }
 

@@ -22,6 +22,8 @@ pub struct ScopeContext {
     pub rank: i64,
     /// Whether `chunk_ms` points are wanted.
     pub chunk_timing: bool,
+    /// Its bytes come from inside a TLS library.
+    pub tls: bool,
     /// Family, addresses and ports, where known.
     pub conn: ConnInfo,
 }
@@ -97,6 +99,11 @@ impl ExchangeScope {
     /// The process it belongs to.
     pub fn pid(&self) -> u32 {
         self.context.pid
+    }
+
+    /// The connection's addresses became known.
+    pub fn take_addresses(&mut self, conn: &ConnInfo) {
+        self.context.conn = *conn;
     }
 
     /// When it began.

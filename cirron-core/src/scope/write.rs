@@ -82,6 +82,9 @@ fn text(value: &str) -> AttrValue {
 
 fn http(scope: &ExchangeScope, attrs: &mut Attrs) {
     attrs.insert(n::PROTOCOL_NAME, "http".into());
+    if scope.context.tls {
+        attrs.insert(n::SCHEME, "https".into());
+    }
     if let Some(request) = &scope.request {
         if METHODS.contains(&request.method.as_str()) {
             attrs.insert(n::METHOD, text(&request.method));

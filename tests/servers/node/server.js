@@ -1,6 +1,7 @@
 // The scripted model on Node's own http module: `node server.js HOST PORT`. See ../python/script.py.
 "use strict";
 const http = require("http");
+const https = require("https");
 const fs = require("fs");
 const { randomUUID } = require("crypto");
 
@@ -61,17 +62,18 @@ async function v1(s, b, res) {
   log(s, Object.assign(facts, ok));
 }
 
-http
-  .createServer((req, res) => {
-    const s = begin(req);
-    if (s.path === "/health") {
-      res.writeHead(200, { "Content-Type": "application/json", "X-Reply": WORD });
-      res.end('{"ok":true}');
-      log(s, {});
-      return;
-    }
-    const parts = [];
-    req.on("data", (d) => parts.push(d));
-    req.on("end", () => v1(s, JSON.parse(Buffer.concat(parts)), res));
-  })
-  .listen(Number(process.argv[3]), process.argv[2]);
+// With TLS_KEY and TLS_CERT it speaks HTTPS.
+const { TLS_KEY, TLS_CERT } = process.env;
+const listener = (req, res) => {
+  const s = begin(req);
+  if (s.path === "/health") {
+    res.writeHead(200, { "Content-Type": "application/json", "X-Reply": WORD });
+    res.end('{"ok":true}');
+    log(s, {});
+    return;
+  }
+  const parts = [];
+  req.on("data", (d) => parts.push(d));
+  req.on("end", () => v1(s, JSON.parse(Buffer.concat(parts)), res));
+};
+(TLS_KEY ? https.createServer({ key: fs.readFileSync(TLS_KEY), cert: fs.readFileSync(TLS_CERT) }, listener) : http.createServer(listener)).listen(Number(process.argv[3]), process.argv[2]);

@@ -15,6 +15,7 @@ mod replay;
 mod roles;
 mod stacks;
 mod syscalls;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         quiet::TESTS,
         faults::TESTS,
         replay::TESTS,
+        tls::TESTS,
         load::TESTS,
     ];
     runner::main(&all.concat())

@@ -17,7 +17,7 @@ macro_rules! stack {
         Test {
             name: $name,
             need: Need::Stacks,
-            run: || twice_if_late(Stack::$stack),
+            run: || every_exchange(Stack::$stack),
         }
     };
 }
@@ -138,17 +138,6 @@ fn now_ns() -> i64 {
             .as_nanos(),
     )
     .unwrap_or(i64::MAX)
-}
-
-/// A machine that did something else for a moment gets a second chance; wrong figures do not.
-fn twice_if_late(stack: Stack) -> Result<String> {
-    match every_exchange(stack) {
-        Err(e) if e.downcast_ref::<expect::Late>().is_some() => {
-            println!("again: {e}");
-            every_exchange(stack)
-        }
-        first => first,
-    }
 }
 
 fn every_exchange(stack: Stack) -> Result<String> {

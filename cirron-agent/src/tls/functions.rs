@@ -1,0 +1,68 @@
+//! The table of functions: what each means, and what its probe needs.
+
+use cirron_common::tls::op;
+
+/// An argument of the System V calling convention, by its position.
+pub type Argument = u8;
+
+/// One row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// The symbol.
+    pub name: &'static str,
+    /// One of `cirron_common::tls::op`: the attach cookie.
+    pub op: u64,
+    /// Arguments that the entry reads, by position.
+    pub needs: &'static [Argument],
+    /// The result is read as well.
+    pub has_exit: bool,
+}
+
+const fn moves(name: &'static str, op: u64, needs: &'static [Argument]) -> Function {
+    Function {
+        name,
+        op,
+        needs,
+        has_exit: true,
+    }
+}
+
+const fn tells(name: &'static str, op: u64) -> Function {
+    Function {
+        name,
+        op,
+        needs: &[0],
+        has_exit: false,
+    }
+}
+
+/// OpenSSL 1.1 and 3, BoringSSL, LibreSSL, GnuTLS. A library has those of its family.
+pub const FUNCTIONS: &[Function] = &[
+    moves("SSL_read", op::READ, &[0, 1]),
+    moves("SSL_write", op::WRITE, &[0, 1]),
+    moves("SSL_read_ex", op::READ_EX, &[0, 1, 3]),
+    moves("SSL_write_ex", op::WRITE_EX, &[0, 1, 3]),
+    moves("SSL_write_ex2", op::WRITE_EX2, &[0, 1, 4]),
+    moves("SSL_read_early_data", op::READ_EX, &[0, 1, 3]),
+    moves("SSL_write_early_data", op::WRITE_EX, &[0, 1, 3]),
+    moves("SSL_sendfile", op::SENDFILE, &[0]),
+    moves("SSL_do_handshake", op::HANDSHAKE, &[0]),
+    tells("SSL_set_accept_state", op::BEGIN_SERVER),
+    tells("SSL_set_connect_state", op::BEGIN_CLIENT),
+    tells("SSL_accept", op::BEGIN_SERVER),
+    tells("SSL_connect", op::BEGIN_CLIENT),
+    tells("SSL_shutdown", op::SHUTDOWN),
+    tells("SSL_clear", op::CLEAR),
+    tells("SSL_free", op::FREE),
+    moves("gnutls_record_recv", op::READ_LONG, &[0, 1]),
+    moves("gnutls_record_send", op::WRITE_LONG, &[0, 1]),
+    moves("gnutls_record_send2", op::WRITE_LONG, &[0, 1]),
+    moves("gnutls_handshake", op::HANDSHAKE, &[0]),
+    tells("gnutls_bye", op::SHUTDOWN),
+    tells("gnutls_deinit", op::FREE),
+];
+
+/// The row of a symbol.
+pub fn named(name: &str) -> Option<&'static Function> {
+    FUNCTIONS.iter().find(|f| f.name == name)
+}

@@ -1,0 +1,12 @@
+//! TLS libraries in a process's memory: which there are, and where probes go.
+//!
+//! ```text
+//! images (maps) -> symbols (ELF) -> functions (table) -> place (disassembly) -> plan -> kernel::uprobes
+//! ```
+//! It reads files only; attaching is the kernel side's, understanding is the core's.
+
+pub mod functions;
+pub mod images;
+pub mod place;
+pub mod plan;
+pub mod symbols;

@@ -1,0 +1,108 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use super::{Class, Place, entry, exits};
+
+fn bytes(hex: &str) -> Vec<u8> {
+    hex.split_whitespace()
+        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        .collect()
+}
+
+fn emulated(offset: u64) -> Place {
+    Place {
+        offset,
+        class: Class::Emulated,
+    }
+}
+
+fn stepped(offset: u64) -> Place {
+    Place {
+        offset,
+        class: Class::Stepped,
+    }
+}
+
+/// Debian 12's `libssl.so.3` (3.0): `sub`, the stack protector, `js` at +0x16; its `jne` at +0x38.
+const SSL_READ: &str = "48 83 ec 18 64 48 8b 04 25 28 00 00 00 48 89 44 24 08 31 c0 85 d2 78 2f 48 89 e1 48 63 d2 e8 3d fe ff ff 85 c0 7e 03 8b 04 24 48 8b 54 24 08 64 48 2b 14 25 28 00 00 00 75 44 48 83 c4 18 31 d2 31 c9 31 f6 31 ff c3 e8 44 9f fe ff 48 8d 15 05 d5 04 00 be 4c 07 00 00 48 8d 3d 62 cc 04 00 e8 2c a6 fe ff 31 c0 31 d2 be 0f 01 00 00 bf 14 00 00 00 e8 49 a4 fe ff b8 ff ff ff ff eb ac e8 3d b1 fe ff";
+
+/// The same: a `call` at +4, and nothing cheap behind it.
+const SSL_READ_EX: &str =
+    "48 83 ec 08 e8 c7 fd ff ff 31 d2 85 c0 0f 48 c2 48 83 c4 08 31 d2 31 c9 31 f6 31 ff c3";
+
+/// The same: begins with `push %rbx`, ends with a jump into another function.
+const SSL_SET_ACCEPT_STATE: &str = "53 48 89 fb c7 47 38 01 00 00 00 c7 47 44 00 00 00 00 e8 19 cf 02 00 48 8b 43 08 48 89 df 48 8b 40 28 48 89 43 30 e8 25 ea ff ff 48 8d bb 60 08 00 00 e8 a9 fc ff ff 48 8d bb 90 08 00 00 5b e9 9c fc ff ff";
+
+#[test]
+fn openssl_s_read_is_entered_at_its_first_jump_and_left_at_its_stack_guard() {
+    let code = bytes(SSL_READ);
+    assert_eq!(entry(&code, &[0, 1]), emulated(0x16));
+    assert_eq!(exits(&code).unwrap(), [emulated(0x38)]);
+}
+
+#[test]
+fn openssl_s_read_ex_is_entered_at_its_call_and_left_at_its_return() {
+    let code = bytes(SSL_READ_EX);
+    assert_eq!(entry(&code, &[0, 1, 3]), emulated(4));
+    assert_eq!(exits(&code).unwrap(), [stepped(0x1c)]);
+}
+
+#[test]
+fn a_push_at_the_start_is_taken_and_a_tail_call_is_no_exit() {
+    let code = bytes(SSL_SET_ACCEPT_STATE);
+    assert_eq!(entry(&code, &[0]), emulated(0));
+    assert_eq!(exits(&code), None);
+}
+
+#[test]
+fn endbr64_is_passed_over() {
+    // endbr64; push %rbp; ret
+    assert_eq!(entry(&bytes("f3 0f 1e fa 55 c3"), &[0]), emulated(4));
+}
+
+#[test]
+fn an_argument_that_is_overwritten_keeps_the_probe_at_the_symbol() {
+    // mov %rsi,%rdi; push %rbx; ret
+    let code = bytes("48 89 f7 53 c3");
+    assert_eq!(entry(&code, &[0]), stepped(0));
+    assert_eq!(entry(&code, &[1]), emulated(3));
+    // xor %edi,%edi clears the whole register.
+    assert_eq!(entry(&bytes("31 ff 53 c3"), &[0]), stepped(0));
+}
+
+#[test]
+fn a_place_in_a_loop_is_not_taken() {
+    // xor %eax,%eax; L: push %rbx; pop %rbx; jne L; ret
+    assert_eq!(entry(&bytes("31 c0 53 5b 75 fc c3"), &[0]), stepped(0));
+}
+
+#[test]
+fn a_return_that_others_jump_to_keeps_its_own_place() {
+    // test %edi,%edi; je L; push %rax; nop; L: ret
+    let code = bytes("85 ff 74 02 50 90 c3");
+    assert_eq!(exits(&code).unwrap(), [stepped(6)]);
+    // Without the jump the nop does.
+    assert_eq!(exits(&bytes("85 ff 50 90 c3")).unwrap(), [emulated(3)]);
+}
+
+#[test]
+fn a_result_that_is_written_late_keeps_the_return() {
+    // nop; mov $1,%eax; ret
+    assert_eq!(exits(&bytes("90 b8 01 00 00 00 c3")).unwrap(), [stepped(6)]);
+}
+
+#[test]
+fn any_bytes_give_an_answer() {
+    for seed in 0_u64..2000 {
+        let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let code: Vec<u8> = (0..40)
+            .map(|_| {
+                x ^= x << 13;
+                x ^= x >> 7;
+                x ^= x << 17;
+                x.to_le_bytes()[3]
+            })
+            .collect();
+        assert!(entry(&code, &[0, 1, 2]).offset < 40);
+        exits(&code);
+    }
+}

@@ -1,0 +1,95 @@
+//! What to attach to in a file: functions and their places.
+
+use std::fmt;
+use std::fs::File;
+use std::path::Path;
+
+use super::functions::Function;
+use super::place::{self, Class, Place};
+use super::symbols::{self, Found};
+
+/// How a function's result is caught.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Nothing is to be caught.
+    None,
+    /// Probes inside the function.
+    ///
+    /// Never a return probe: from 6.11 on it makes a system call, and a process under a seccomp
+    /// filter that does not know it is killed; and a probe is on the file, so that it would be every
+    /// process with this library (systemd#34615).
+    Places(Vec<Place>),
+}
+
+/// One function to attach to.
+#[derive(Clone, Debug)]
+pub struct Attach {
+    /// Its row of the table.
+    pub function: &'static Function,
+    /// Offset of its first byte in the file.
+    pub offset: u64,
+    /// Where its entry sits, from there.
+    pub entry: Place,
+    /// And its exits.
+    pub exit: Exit,
+}
+
+/// What to attach to in a file. `name` is shown where it cannot be read.
+pub fn plan(file: &File, name: &Path) -> Vec<Attach> {
+    symbols::functions(file)
+        .inspect_err(|e| tracing::debug!("{}: {e:#}", name.display()))
+        .unwrap_or_default()
+        .iter()
+        .filter_map(attach)
+        .collect()
+}
+
+/// `None` where the result is needed and the function leaves in a way that we do not follow.
+fn attach(found: &Found) -> Option<Attach> {
+    let Found {
+        function,
+        offset,
+        code,
+    } = found;
+    let entry = place::entry(code, function.needs);
+    let exit = if function.has_exit {
+        let Some(places) = place::exits(code) else {
+            tracing::info!("{}: no exit that can be watched", function.name);
+            return None;
+        };
+        Exit::Places(places)
+    } else {
+        Exit::None
+    };
+    Some(Attach {
+        function,
+        offset: *offset,
+        entry,
+        exit,
+    })
+}
+
+impl fmt::Display for Attach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let class = |place: &Place| match place.class {
+            Class::Emulated => "emulated",
+            Class::Stepped => "single-stepped",
+        };
+        write!(
+            f,
+            "{} at +{:#x} ({})",
+            self.function.name,
+            self.entry.offset,
+            class(&self.entry)
+        )?;
+        match &self.exit {
+            Exit::None => Ok(()),
+            Exit::Places(places) => {
+                for place in places {
+                    write!(f, ", exit at +{:#x} ({})", place.offset, class(place))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}

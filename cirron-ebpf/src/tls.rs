@@ -1,0 +1,307 @@
+//! Functions of TLS libraries: plaintext, before it is encrypted and after it was decrypted.
+//!
+//! One program stands on entries, one on exits; the attach cookie says which function a place
+//! belongs to. An entry notes the call by thread, the exit copies. A function that calls another of
+//! the table (`SSL_write_ex` calls `SSL_write_ex2`) is seen once: the inner entry replaces the note,
+//! the inner exit takes it, the outer exit finds none.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::{
+        bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_user,
+    },
+    programs::ProbeContext,
+};
+use cirron_common::{
+    ConnInfo, Counter,
+    conn::role,
+    record::{close, direction, flag, kind, source},
+    tls::{SslCall, SslKey, SslState, op},
+};
+
+use crate::{
+    emit::{self, Call},
+    iov::{self, Buffers},
+    maps::{MUTED, SSL_CALLS, SSLS, TARGETS, count},
+    socket::{self, FdSocket},
+};
+
+/// An event in a TLS library, by a thread of a target.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct TlsEvent {
+    pub ts_ns: u64,
+    pub pid_tgid: u64,
+    /// Address of the connection's object.
+    pub object: u64,
+    /// One of [`op`].
+    pub op: u64,
+}
+
+impl TlsEvent {
+    #[inline(always)]
+    fn key(&self) -> SslKey {
+        SslKey {
+            object: self.object,
+            tgid: self.pid_tgid >> 32,
+        }
+    }
+
+    #[inline(always)]
+    fn call(&self, epoch: u64, direction: u8) -> Call {
+        Call {
+            ts_ns: self.ts_ns,
+            conn: self.object,
+            epoch,
+            pid_tgid: self.pid_tgid,
+            fd: -1,
+            syscall: self.op as u16,
+            direction,
+            source: source::TLS,
+        }
+    }
+}
+
+/// The thread's identity where its process is a target.
+#[inline(always)]
+pub fn of_target() -> Option<u64> {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    TARGETS.get_ptr(&((pid_tgid >> 32) as u32))?;
+    Some(pid_tgid)
+}
+
+#[inline(always)]
+pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
+    let pid_tgid = of_target()?;
+    // SAFETY: the context of this program.
+    let op = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
+    let object: u64 = ctx.arg(0)?;
+    // SAFETY: no arguments.
+    let event = TlsEvent {
+        ts_ns: unsafe { bpf_ktime_get_ns() },
+        pid_tgid,
+        object,
+        op,
+    };
+    match op {
+        op::BEGIN_SERVER => return begin(&event, role::ACCEPTED),
+        op::BEGIN_CLIENT => return begin(&event, role::CONNECTED),
+        op::FREE | op::CLEAR => {
+            cirron_tls_ended(&event, close::LOCAL_CLOSE);
+            return None;
+        }
+        op::SHUTDOWN => {
+            cirron_tls_ended(&event, close::LOCAL_SHUT_WRITE);
+            return None;
+        }
+        _ => {}
+    }
+    // Both are read, each at its own constant offset: the verifier refuses a computed one.
+    // SAFETY: the saved registers of this event.
+    let (fourth, fifth) = unsafe {
+        (
+            core::ptr::read_volatile(&raw const (*ctx.regs).rcx),
+            core::ptr::read_volatile(&raw const (*ctx.regs).r8),
+        )
+    };
+    let length_at = match op {
+        op::READ_EX | op::WRITE_EX => fourth,
+        op::WRITE_EX2 => fifth,
+        _ => 0,
+    };
+    let call = SslCall {
+        object,
+        buffer: ctx.arg(1)?,
+        length_at,
+        op,
+    };
+    let _ = SSL_CALLS.insert(pid_tgid, call, 0);
+    None
+}
+
+/// `result`: the return value's register.
+#[inline(always)]
+pub fn try_exit(result: u64) -> Option<u32> {
+    let pid_tgid = of_target()?;
+    // SAFETY: copied at once.
+    let call = *unsafe { SSL_CALLS.get(&pid_tgid) }?;
+    let _ = SSL_CALLS.remove(&pid_tgid);
+    // Results are 32-bit: a wider read turns -1 into a length.
+    let narrow = result as i32;
+    let len = match call.op {
+        op::READ | op::WRITE => positive(narrow as i64),
+        op::READ_LONG | op::WRITE_LONG | op::SENDFILE => positive(result as i64),
+        op::READ_EX | op::WRITE_EX | op::WRITE_EX2 => {
+            if narrow <= 0 {
+                None
+            } else {
+                // SAFETY: the helper checks the address.
+                unsafe { bpf_probe_read_user(call.length_at as *const u64) }.ok()
+            }
+        }
+        _ => None,
+    }?;
+    let dir = match call.op {
+        op::READ | op::READ_EX | op::READ_LONG => direction::INBOUND,
+        _ => direction::OUTBOUND,
+    };
+    // SAFETY: no arguments.
+    let event = TlsEvent {
+        ts_ns: unsafe { bpf_ktime_get_ns() },
+        pid_tgid,
+        object: call.object,
+        op: call.op,
+    };
+    cirron_tls_moved(&event, dir as u64, call.buffer, len);
+    None
+}
+
+#[inline(always)]
+fn positive(n: i64) -> Option<u64> {
+    if n > 0 { Some(n as u64) } else { None }
+}
+
+/// `len` bytes of plaintext at `buffer` moved. A global function to the verifier.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn cirron_tls_moved(event: *const TlsEvent, dir: u64, buffer: u64, len: u64) -> u64 {
+    if event.is_null() || len == 0 {
+        return 1;
+    }
+    // SAFETY: not null, and the verifier checks callers for a whole `TlsEvent`.
+    let event = unsafe { &*event };
+    let Some(state) = known(event) else {
+        return 1;
+    };
+    let dir = dir as u8;
+    // SAFETY: a live map value; the application must order the reads and the writes of an object.
+    let (epoch, pos) = unsafe {
+        let pos = if dir == direction::INBOUND {
+            &mut (*state).inbound_pos
+        } else {
+            &mut (*state).outbound_pos
+        };
+        let at = *pos;
+        *pos = at + len;
+        ((*state).epoch, at)
+    };
+    count(Counter::StreamBytes, len);
+    // SAFETY: the value is copied at once.
+    if unsafe { MUTED.get(&event.object) } == Some(&epoch) {
+        count(Counter::MutedBytes, len);
+        return 0;
+    }
+    let call = event.call(epoch, dir);
+    if event.op == op::SENDFILE {
+        count(Counter::BypassBytes, len);
+        emit::gap(&call, pos, len, flag::BYPASS);
+        return 0;
+    }
+    let mut buffers = Buffers::flat(buffer, len);
+    iov::cirron_walk(&call, &mut buffers, pos, len);
+    0
+}
+
+/// The object's state, made known on first sight: in the middle of its life.
+#[inline(always)]
+fn known(event: &TlsEvent) -> Option<*mut SslState> {
+    let key = event.key();
+    if let Some(state) = SSLS.get_ptr_mut(&key) {
+        return Some(state);
+    }
+    introduce(event, role::UNKNOWN)?;
+    SSLS.get_ptr_mut(&key)
+}
+
+#[inline(never)]
+fn introduce(event: &TlsEvent, role: u8) -> Option<()> {
+    let state = SslState {
+        epoch: event.ts_ns,
+        ..SslState::default()
+    };
+    if SSLS.insert(event.key(), state, 0).is_err() {
+        count(Counter::ConnMapFull, 1);
+        return None;
+    }
+    let info = ConnInfo {
+        role,
+        late: (role == role::UNKNOWN) as u8,
+        ..ConnInfo::default()
+    };
+    emit::open(&event.call(event.ts_ns, direction::NONE), &info);
+    Some(())
+}
+
+/// A connection's object takes its role, before any byte. One that has moved bytes has it already.
+#[inline(never)]
+fn begin(event: &TlsEvent, role: u8) -> Option<u32> {
+    // Said twice: `SSL_set_accept_state`, then `SSL_accept`.
+    if SSLS.get_ptr(&event.key()).is_none() {
+        introduce(event, role)?;
+    }
+    None
+}
+
+/// The object is used no more ([`close::LOCAL_CLOSE`]) or writes no more. A global function to the
+/// verifier.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn cirron_tls_ended(event: *const TlsEvent, why: u64) -> u64 {
+    if event.is_null() {
+        return 1;
+    }
+    // SAFETY: not null, and the verifier checks callers for a whole `TlsEvent`.
+    let event = unsafe { &*event };
+    let key = event.key();
+    let Some(state) = SSLS.get_ptr(&key) else {
+        return 1;
+    };
+    // SAFETY: a live map value.
+    let (epoch, moved) = unsafe { ((*state).epoch, (*state).inbound_pos + (*state).outbound_pos) };
+    // OpenSSL clears an object at its first handshake: nothing has ended then.
+    if event.op == op::CLEAR && moved == 0 {
+        return 0;
+    }
+    if why == close::LOCAL_CLOSE {
+        let _ = SSLS.remove(&key);
+    }
+    emit::event(
+        &event.call(epoch, direction::NONE),
+        kind::CONN_CLOSE,
+        0,
+        why,
+        0,
+    );
+    0
+}
+
+/// A thread inside a TLS library moves bytes of a socket: this is where its ciphertext goes.
+/// `Some`: it does, so that the socket's bytes are of no further interest.
+#[inline(never)]
+pub fn link(pid_tgid: u64, ts_ns: u64, socket: &FdSocket, socket_epoch: u64) -> Option<()> {
+    // SAFETY: copied at once.
+    let call = *unsafe { SSL_CALLS.get(&pid_tgid) }?;
+    let event = TlsEvent {
+        ts_ns,
+        pid_tgid,
+        object: call.object,
+        op: call.op,
+    };
+    let state = known(&event)?;
+    // SAFETY: a live map value.
+    let (epoch, linked) = unsafe {
+        let linked = (*state).socket == socket.ino;
+        (*state).socket = socket.ino;
+        ((*state).epoch, linked)
+    };
+    if !linked {
+        let info = socket::info(socket, role::UNKNOWN)?;
+        emit::link(
+            &event.call(epoch, direction::NONE),
+            socket.ino,
+            socket_epoch,
+            &info,
+        );
+    }
+    Some(())
+}

@@ -1,200 +1,290 @@
-//! Server-sent events, by the WHATWG text (HTML standard, 9.2.6 "Interpreting an event stream").
+//! Server-sent events: a push parser of the WHATWG event stream format.
+//!
+//! Bytes of a decoded body go in by [`SseParser::push`]; the data of events, in fragments as they
+//! come, and the ends of events go out to an [`SseSink`]. The time of an event is that of the bytes
+//! that completed it: [`SseSink::end`] is called within their `push`.
+//!
+//! Ours, because the parsers at hand collect an event before they give it, and know no holes. Here a
+//! data line of 1 MB passes in fragments and is held nowhere, and what is left of an event behind a
+//! hole is passed on, as such: usage may stand in it.
 //!
 //! ```text
-//!   [Line] --LF | CR | CRLF--> field --blank line--> dispatch --> [Line]
-//!     | gap                                                         ^
-//!     v                                                             |
-//!   [Skipping] ------------- first blank line ----------------------+
+//!            name ':'           rest of line
+//!   +-> Name ---------> Space/Value ------+
+//!   |     | end of line                   | end of line
+//!   |     v                               v
+//!   +-- empty line: end, if the event had a data field
+//!   gap -> Skip (raw, until an empty line: end, damaged) -> Name
 //! ```
-//! An event that a hole touched is never given out.
+//!
+//! Source: WHATWG HTML, "Server-sent events", sections "Parsing an event stream" and "Interpreting
+//! an event stream". `id` and `retry` are read past: nobody here reconnects.
 
-/// Bytes of one event's data that are kept. A completed response of the responses API repeats the
-/// whole answer in one event, some hundred kilobytes. Past it the event is dropped and counted.
-pub const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
+use memchr::memchr2;
 
-/// Pushes bytes in, takes events out.
-#[derive(Debug, Default)]
+/// Bytes kept of a field's name: the longest known one is `event`, anything longer is unknown.
+const MAX_FIELD_NAME: usize = 6;
+
+/// Bytes kept of an event's name. `response.reasoning_summary_text.delta` has 37. Past it the name
+/// is cut, which makes it an unknown one.
+pub const MAX_EVENT_NAME_BYTES: usize = 128;
+
+const BOM: [u8; 3] = [0xEF, 0xBB, 0xBF];
+
+/// How an event ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventEnd<'a> {
+    /// By its empty line, and no byte of it is missing.
+    Whole {
+        /// Its `event` field; empty when it had none.
+        name: &'a str,
+    },
+    /// A hole took a part of it, or several events, or the stream ended before its empty line.
+    Damaged,
+}
+
+/// Takes what [`SseParser`] finds.
+pub trait SseSink {
+    /// A fragment of the data of the event under way; never empty. Lines are joined by LF.
+    fn data(&mut self, bytes: &[u8]);
+    /// Bytes are missing here. The data that follows, until the end, is raw: with names of fields.
+    fn hole(&mut self);
+    /// The event under way ends.
+    fn end(&mut self, end: EventEnd<'_>);
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    Data,
+    Event,
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// So many bytes of a byte order mark were seen, at the very start.
+    Bom(u8),
+    /// In a field's name, or at the start of a line.
+    Name,
+    /// After the colon: one space may follow, which is not part of the value.
+    Space(Field),
+    Value(Field),
+    /// Behind a hole. `empty`: nothing but the line's start was seen of this line.
+    Skip {
+        empty: bool,
+    },
+}
+
+/// The parser. See the module.
+#[derive(Debug)]
 pub struct SseParser {
-    line: Vec<u8>,
-    data: Vec<u8>,
-    has_data: bool,
-    event: String,
+    state: State,
+    /// The last byte was a CR: an LF now belongs to it.
     after_cr: bool,
-    started: bool,
-    skipping: bool,
-    oversize: bool,
+    name: [u8; MAX_FIELD_NAME],
+    name_len: usize,
+    event: Vec<u8>,
+    /// The event under way has a data field.
+    has_data: bool,
     lost: u64,
 }
 
-/// One event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SseEvent<'a> {
-    /// The `event` field; empty for `message`.
-    pub name: &'a str,
-    /// The data lines, joined by LF.
-    pub data: &'a [u8],
+impl Default for SseParser {
+    fn default() -> Self {
+        SseParser {
+            state: State::Bom(0),
+            after_cr: false,
+            name: [0; MAX_FIELD_NAME],
+            name_len: 0,
+            event: Vec::new(),
+            has_data: false,
+            lost: 0,
+        }
+    }
 }
 
 impl SseParser {
-    /// Events that a hole or the bound took.
+    /// Holes behind which something had to be passed over to find the next event.
     pub fn lost_events(&self) -> u64 {
         self.lost
     }
 
-    /// Reads `bytes`; each event that they complete goes to `out`.
-    pub fn push(&mut self, mut bytes: &[u8], out: &mut dyn FnMut(SseEvent<'_>)) {
-        if self.after_cr && !bytes.is_empty() {
-            self.after_cr = false;
-            if bytes[0] == b'\n' {
-                bytes = &bytes[1..];
+    /// The next bytes.
+    pub fn push<S: SseSink + ?Sized>(&mut self, mut bytes: &[u8], sink: &mut S) {
+        while let Some((&b, rest)) = bytes.split_first() {
+            if std::mem::take(&mut self.after_cr) && b == b'\n' {
+                bytes = rest;
+                continue;
             }
-        }
-        while let Some(at) = memchr::memchr2(b'\n', b'\r', bytes) {
-            self.extend(&bytes[..at]);
-            let cr = bytes[at] == b'\r';
-            bytes = &bytes[at + 1..];
-            if cr {
-                match bytes.first() {
-                    Some(b'\n') => bytes = &bytes[1..],
-                    Some(_) => {}
-                    None => self.after_cr = true,
+            match self.state {
+                State::Bom(n) => {
+                    if BOM.get(usize::from(n)) == Some(&b) {
+                        bytes = rest;
+                        self.state = if n == 2 {
+                            State::Name
+                        } else {
+                            State::Bom(n + 1)
+                        };
+                    } else {
+                        // No mark after all: its bytes began a field's name, no known one.
+                        for &b in BOM.iter().take(usize::from(n)) {
+                            self.name_byte(b);
+                        }
+                        self.state = State::Name;
+                    }
+                }
+                State::Name => {
+                    bytes = rest;
+                    match b {
+                        b'\n' | b'\r' => self.end_of_name(b, sink),
+                        b':' => {
+                            let field = self.field();
+                            self.begin_value(field, sink);
+                            self.state = State::Space(field);
+                        }
+                        _ => self.name_byte(b),
+                    }
+                }
+                State::Space(field) => {
+                    if b == b' ' {
+                        bytes = rest;
+                    }
+                    self.state = State::Value(field);
+                }
+                State::Value(field) => {
+                    let (value, rest) = line(bytes);
+                    self.value(field, value, sink);
+                    bytes = rest;
+                    if self.takes_line_end(&mut bytes) {
+                        self.next_line();
+                    }
+                }
+                State::Skip { empty } => {
+                    let (value, rest) = line(bytes);
+                    let empty = empty && value.is_empty();
+                    if !value.is_empty() {
+                        sink.data(value);
+                    }
+                    bytes = rest;
+                    self.state = State::Skip { empty };
+                    if self.takes_line_end(&mut bytes) {
+                        if empty {
+                            sink.end(EventEnd::Damaged);
+                            self.next_event();
+                            self.next_line();
+                        } else {
+                            self.state = State::Skip { empty: true };
+                        }
+                    }
                 }
             }
-            self.end_line(out);
         }
-        self.extend(bytes);
     }
 
-    /// Bytes were lost: the event under way is, and all up to the next blank line.
-    pub fn gap(&mut self) {
-        self.clear();
-        self.line.clear();
+    /// Bytes are missing here: what is under way is damaged, up to the next empty line.
+    pub fn gap<S: SseSink + ?Sized>(&mut self, sink: &mut S) {
+        if !matches!(self.state, State::Skip { .. }) {
+            self.lost += 1;
+        }
+        self.next_event();
         self.after_cr = false;
-        self.started = true;
-        self.skipping = true;
-        self.lost += 1;
+        self.state = State::Skip { empty: false };
+        sink.hole();
     }
 
-    fn extend(&mut self, bytes: &[u8]) {
-        if self.line.len() + self.data.len() + bytes.len() > MAX_EVENT_BYTES {
-            self.oversize = true;
-            // A non-empty line must stay one, or it would end the event.
-            self.line.truncate(1);
-            return;
+    /// The stream ended. An event without its empty line is none, by the standard: but it may have
+    /// said something.
+    pub fn finish<S: SseSink + ?Sized>(&mut self, sink: &mut S) {
+        if self.has_data || matches!(self.state, State::Skip { .. }) {
+            sink.end(EventEnd::Damaged);
         }
-        self.line.extend_from_slice(bytes);
+        *self = SseParser {
+            lost: self.lost,
+            ..SseParser::default()
+        };
     }
 
-    fn clear(&mut self) {
-        self.data.clear();
-        self.has_data = false;
-        self.event.clear();
-        self.oversize = false;
+    fn takes_line_end(&mut self, bytes: &mut &[u8]) -> bool {
+        let Some((&b, rest)) = bytes.split_first() else {
+            return false;
+        };
+        *bytes = rest;
+        self.after_cr = b == b'\r';
+        true
     }
 
-    fn end_line(&mut self, out: &mut dyn FnMut(SseEvent<'_>)) {
-        let mut line = std::mem::take(&mut self.line);
-        if !std::mem::replace(&mut self.started, true) && line.starts_with(b"\xef\xbb\xbf") {
-            line.drain(..3);
+    fn name_byte(&mut self, b: u8) {
+        if let Some(slot) = self.name.get_mut(self.name_len) {
+            *slot = b;
+            self.name_len += 1;
         }
-        if line.is_empty() {
-            if self.skipping {
-                self.skipping = false;
-            } else if self.oversize {
-                self.lost += 1;
-            } else if self.has_data {
-                out(SseEvent {
-                    name: &self.event,
-                    data: &self.data,
-                });
-            }
-            self.clear();
-        } else if !self.skipping && !self.oversize {
-            self.field(&line);
-        }
-        line.clear();
-        self.line = line;
     }
 
-    fn field(&mut self, line: &[u8]) {
-        let colon = memchr::memchr(b':', line).unwrap_or(line.len());
-        let value = line.get(colon + 1..).unwrap_or(&[]);
-        let value = value.strip_prefix(b" ").unwrap_or(value);
-        match &line[..colon] {
-            b"data" => {
+    fn field(&self) -> Field {
+        match &self.name[..self.name_len] {
+            b"data" => Field::Data,
+            b"event" => Field::Event,
+            _ => Field::Other,
+        }
+    }
+
+    fn begin_value<S: SseSink + ?Sized>(&mut self, field: Field, sink: &mut S) {
+        match field {
+            Field::Data => {
                 if self.has_data {
-                    self.data.push(b'\n');
+                    sink.data(b"\n");
                 }
                 self.has_data = true;
-                self.data.extend_from_slice(value);
             }
-            b"event" => self.event = String::from_utf8_lossy(value).into_owned(),
-            _ => {}
+            Field::Event => self.event.clear(),
+            Field::Other => {}
         }
     }
+
+    fn value<S: SseSink + ?Sized>(&mut self, field: Field, value: &[u8], sink: &mut S) {
+        match field {
+            Field::Data if value.is_empty() => {}
+            Field::Data => sink.data(value),
+            Field::Event => {
+                let room = MAX_EVENT_NAME_BYTES.saturating_sub(self.event.len());
+                let kept = value.len().min(room);
+                self.event.extend_from_slice(&value[..kept]);
+            }
+            Field::Other => {}
+        }
+    }
+
+    /// The end of a line that had no colon.
+    fn end_of_name<S: SseSink + ?Sized>(&mut self, b: u8, sink: &mut S) {
+        self.after_cr = b == b'\r';
+        if self.name_len == 0 {
+            if self.has_data {
+                let name = std::str::from_utf8(&self.event).unwrap_or_default();
+                sink.end(EventEnd::Whole { name });
+            }
+            self.next_event();
+        } else {
+            let field = self.field();
+            self.begin_value(field, sink);
+        }
+        self.next_line();
+    }
+
+    fn next_line(&mut self) {
+        self.name_len = 0;
+        self.state = State::Name;
+    }
+
+    fn next_event(&mut self) {
+        self.event.clear();
+        self.has_data = false;
+    }
+}
+
+/// Up to the end of the line, and the rest with it.
+fn line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    bytes.split_at(memchr2(b'\n', b'\r', bytes).unwrap_or(bytes.len()))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn events(pieces: &[&[u8]]) -> Vec<(String, Vec<u8>)> {
-        let mut parser = SseParser::default();
-        let mut out = Vec::new();
-        for piece in pieces {
-            parser.push(piece, &mut |e| {
-                out.push((e.name.to_owned(), e.data.to_vec()))
-            });
-        }
-        out
-    }
-
-    const STREAM: &[u8] = b"\xef\xbb\xbfdata: a\r\n\r\n: ping\n\ndata:b\rdata: c\r\revent: x\ndata\n\ndata: d \xc3\xa9\n\n";
-
-    #[test]
-    fn a_stream_cut_anywhere_gives_the_same_events() {
-        let whole = events(&[STREAM]);
-        assert_eq!(whole.len(), 4);
-        assert_eq!(whole[1], (String::new(), b"b\nc".to_vec()));
-        assert_eq!(whole[2], ("x".to_owned(), Vec::new()));
-        for cut in 0..=STREAM.len() {
-            assert_eq!(
-                events(&[&STREAM[..cut], &STREAM[cut..]]),
-                whole,
-                "cut at {cut}"
-            );
-        }
-        let bytes: Vec<&[u8]> = STREAM.chunks(1).collect();
-        assert_eq!(events(&bytes), whole);
-    }
-
-    #[test]
-    fn an_event_that_a_hole_touched_is_not_given() {
-        let mut parser = SseParser::default();
-        let mut out = Vec::new();
-        let mut take = |e: SseEvent<'_>| out.push(e.data.to_vec());
-        parser.push(b"data: a\n\ndata: b", &mut take);
-        parser.gap();
-        parser.push(b"rest of c\n\ndata: d\n\n", &mut take);
-        assert_eq!(out, [b"a".to_vec(), b"d".to_vec()]);
-        assert_eq!(parser.lost_events(), 1);
-    }
-
-    #[test]
-    fn an_unfinished_event_is_not_given() {
-        assert!(events(&[b"data: a\n"]).is_empty());
-    }
-
-    #[test]
-    fn an_event_past_the_bound_is_counted_and_the_next_is_given() {
-        let mut parser = SseParser::default();
-        let mut out = Vec::new();
-        let huge = vec![b'x'; MAX_EVENT_BYTES];
-        let mut take = |e: SseEvent<'_>| out.push(e.data.to_vec());
-        parser.push(b"data: ", &mut take);
-        parser.push(&huge, &mut take);
-        parser.push(b"\n\ndata: z\n\n", &mut take);
-        assert_eq!(out, [b"z".to_vec()]);
-        assert_eq!(parser.lost_events(), 1);
-    }
-}
+mod tests;

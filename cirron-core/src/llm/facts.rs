@@ -42,6 +42,16 @@ impl Content {
     pub fn is_some(self) -> bool {
         self != Content::default()
     }
+
+    /// What either carries.
+    #[must_use]
+    pub fn or(self, other: Content) -> Content {
+        Content {
+            answer: self.answer || other.answer,
+            reasoning: self.reasoning || other.reasoning,
+            tool: self.tool || other.tool,
+        }
+    }
 }
 
 /// What the request's body says.

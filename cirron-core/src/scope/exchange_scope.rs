@@ -7,8 +7,8 @@ use super::span::{Mark, Span};
 use super::write;
 use crate::exchange::{ExchangeEnd, ExchangeEvent, MessageEnd, Role};
 use crate::id::{Id, IdSource};
-use crate::llm::{RequestFacts, openai};
-use crate::proto::message::{RequestHead, ResponseHead};
+use crate::llm::{self, DIALECTS, Dialect, Readers, RequestFacts};
+use crate::proto::message::{Headers, RequestHead, ResponseHead};
 use crate::time::MonoNs;
 
 /// What the engine knows around an exchange.
@@ -55,9 +55,11 @@ pub struct ExchangeScope {
     pub(super) late: bool,
     pub(super) context: ScopeContext,
     pub(super) request: Option<RequestLine>,
-    pub(super) operation: Option<&'static str>,
+    /// By the path: the dialect, and its operation.
+    pub(super) dialect: Option<(&'static Dialect, &'static str)>,
     request_body: Option<RequestBody>,
     pub(super) request_facts: RequestFacts,
+    pub(super) request_decoded: bool,
     pub(super) request_bytes: u64,
     pub(super) status: Option<u16>,
     pub(super) response_version: Option<&'static str>,
@@ -80,9 +82,10 @@ impl ExchangeScope {
             late,
             context,
             request: None,
-            operation: None,
+            dialect: None,
             request_body: None,
             request_facts: RequestFacts::default(),
+            request_decoded: true,
             request_bytes: 0,
             status: None,
             response_version: None,
@@ -139,16 +142,16 @@ impl ExchangeScope {
             ExchangeEvent::ResponseHead(head) => self.response_head(head),
             ExchangeEvent::ResponseBody(bytes) => {
                 self.response_bytes += bytes.len() as u64;
-                if self.may_be_llm() {
-                    self.body().push(ts, bytes);
+                if let Some(body) = self.body() {
+                    body.push(ts, bytes);
                 }
             }
             ExchangeEvent::ResponseGap(len) => {
                 self.response_bytes += len;
                 self.lost_bytes += len;
                 self.response_lost_bytes += len;
-                if self.may_be_llm() {
-                    self.body().gap();
+                if let Some(body) = self.body() {
+                    body.gap();
                 }
             }
             ExchangeEvent::ResponseTrailers(_) => {}
@@ -158,6 +161,9 @@ impl ExchangeScope {
                     MessageEnd::Aborted | MessageEnd::Lost => None,
                 };
                 if let Some(body) = &mut self.response {
+                    if end == MessageEnd::Lost {
+                        body.gap();
+                    }
                     body.end();
                 }
             }
@@ -181,10 +187,9 @@ impl ExchangeScope {
     }
 
     fn request_head(&mut self, head: &RequestHead) {
-        self.operation = openai::operation(&head.path).filter(|_| head.method == "POST");
-        if self.operation.is_some() {
-            let coding = head.headers.get_str("content-encoding");
-            self.request_body = Some(RequestBody::new(coding));
+        self.dialect = llm::of_path(&head.path).filter(|_| head.method == "POST");
+        if let Some((dialect, _)) = self.dialect {
+            self.request_body = Some(RequestBody::new(dialect, &head.headers));
         }
         self.request = Some(RequestLine {
             method: head.method.clone(),
@@ -195,31 +200,38 @@ impl ExchangeScope {
 
     fn read_request(&mut self) {
         if let Some(body) = self.request_body.take() {
-            self.request_facts = body.finish();
+            (self.request_facts, self.request_decoded) = body.finish();
         }
     }
 
     fn response_head(&mut self, head: &ResponseHead) {
         self.status = Some(head.status);
         self.response_version = Some(head.version.as_str());
-        if self.may_be_llm() {
-            self.response = Some(ResponseBody::new(
-                head.headers.get_str("content-type"),
-                head.headers.get_str("content-encoding"),
-                true,
-                self.context.chunk_timing,
-            ));
-        }
+        self.response = self.new_body(Some(&head.headers));
     }
 
     /// By its path or, where the request was not seen, by nothing yet.
     fn may_be_llm(&self) -> bool {
-        self.request.is_none() || self.operation.is_some()
+        self.request.is_none() || self.dialect.is_some()
     }
 
-    fn body(&mut self) -> &mut ResponseBody {
-        let points = self.context.chunk_timing;
-        self.response
-            .get_or_insert_with(|| ResponseBody::new(None, None, false, points))
+    fn new_body(&self, head: Option<&Headers>) -> Option<ResponseBody> {
+        if !self.may_be_llm() {
+            return None;
+        }
+        let readers = Readers::new(self.dialect.map(|(d, _)| d), DIALECTS)?;
+        let mut body = ResponseBody::new(readers, head, self.context.chunk_timing);
+        if self.late {
+            body.joined_late();
+        }
+        Some(body)
+    }
+
+    /// The body of a response, also of one whose head was not seen.
+    fn body(&mut self) -> Option<&mut ResponseBody> {
+        if self.response.is_none() {
+            self.response = self.new_body(None);
+        }
+        self.response.as_mut()
     }
 }

@@ -6,8 +6,8 @@ use super::exchange_scope::ExchangeScope;
 use super::names as n;
 use super::payload::ResponseBody;
 use super::span::{AttrValue, Attrs, Mark, MarkKind, MarkValue};
+use super::tokens::{First, TokenTimes};
 use crate::id::{Id, IdSource};
-use crate::llm::openai;
 use crate::time::{MS, MonoNs};
 
 /// Marks under construction.
@@ -58,112 +58,156 @@ impl<'a> Marks<'a> {
         self.push(name, MarkValue::Int(value), attrs, self.ts, kind);
     }
 
-    fn float(&mut self, name: &'static str, value: f64, ts: MonoNs) {
+    fn float(&mut self, name: &'static str, value: f64, attrs: Attrs, ts: MonoNs) {
         let kind = MarkKind::Summary;
-        self.push(name, MarkValue::Float(value), Attrs::new(), ts, kind);
+        self.push(name, MarkValue::Float(value), attrs, ts, kind);
     }
 }
 
-/// Attributes of a figure that the server reported.
-fn reported(normalized: bool) -> Attrs {
-    let mut attrs = Attrs::from([(n::SOURCE, AttrValue::from(openai::NAME))]);
-    if normalized {
-        attrs.insert(n::NORMALIZED, true.into());
+/// Output tokens, and how they are known.
+#[derive(Clone, Copy)]
+struct Output {
+    tokens: u64,
+    estimated: bool,
+}
+
+impl Output {
+    /// Attributes of a figure that is made from them.
+    fn attrs(self) -> Attrs {
+        let mut attrs = Attrs::new();
+        if self.estimated {
+            attrs.insert(n::ESTIMATED, true.into());
+        }
+        attrs
     }
-    attrs
 }
 
 /// Writes the marks; gives the output tokens, reported or counted.
-pub(super) fn write(scope: &ExchangeScope, end: MonoNs, marks: &mut Marks<'_>) -> Option<u64> {
+pub(super) fn write(scope: &ExchangeScope, marks: &mut Marks<'_>) -> Option<u64> {
     let body = scope.response.as_ref()?;
-    let mut output = usage(body, marks);
+    let mut output = usage(scope, body, marks);
     if let Some(first_byte) = scope.first_byte.filter(|_| !scope.late) {
         let took = first_byte.ms_since(scope.start);
-        marks.float(n::TIME_TO_FIRST_BYTE, took, first_byte);
+        marks.float(n::TIME_TO_FIRST_BYTE, took, Attrs::new(), first_byte);
     }
     if body.is_stream() {
-        if output.is_none() && body.tokens.count > 0 {
-            output = Some(body.tokens.count);
-            marks.tokens(
-                n::OUTPUT_TOKENS,
-                i64::try_from(body.tokens.count).unwrap_or(i64::MAX),
-                estimated(scope),
-            );
-        }
-        stream(scope, body, output, end, marks);
+        output = output.or_else(|| counted(body, marks));
+        stream(scope, body, output, marks);
     }
-    if scope.response_end.is_some() && !scope.late {
-        marks.float(n::REQUEST_DURATION, end.ms_since(scope.start), end);
+    // The response's own end: the request may still be on its way when a server answers early.
+    if let Some(end) = scope.response_end.filter(|_| !scope.late) {
+        let took = end.ms_since(scope.start);
+        marks.float(n::REQUEST_DURATION, took, Attrs::new(), end);
     }
-    output
+    output.map(|o| o.tokens)
 }
 
-fn usage(body: &ResponseBody, marks: &mut Marks<'_>) -> Option<u64> {
+/// What the server reported.
+fn usage(scope: &ExchangeScope, body: &ResponseBody, marks: &mut Marks<'_>) -> Option<Output> {
     let usage = body.facts().usage;
+    let attrs = |normalized: bool| {
+        let source = AttrValue::from(body.dialect().name);
+        let mut attrs = Attrs::from([(n::SOURCE, source)]);
+        if normalized {
+            attrs.insert(n::NORMALIZED, true.into());
+        }
+        // Some servers report as they go: the last report of all may be missing.
+        if scope.response_end.is_none() {
+            attrs.insert(n::MARK_PARTIAL, true.into());
+        }
+        attrs
+    };
     if let Some(input) = usage.input {
-        marks.tokens(n::PROMPT_TOKENS, input, reported(false));
-        marks.tokens(n::INPUT_TOKENS, input, reported(true));
+        marks.tokens(n::PROMPT_TOKENS, input, attrs(false));
+        marks.tokens(n::INPUT_TOKENS, input, attrs(true));
     }
     if let Some(output) = usage.output {
-        marks.tokens(n::COMPLETION_TOKENS, output, reported(false));
-        marks.tokens(n::OUTPUT_TOKENS, output, reported(true));
+        marks.tokens(n::COMPLETION_TOKENS, output, attrs(false));
+        marks.tokens(n::OUTPUT_TOKENS, output, attrs(true));
     }
-    let sum = usage.input.zip(usage.output).map(|(i, o)| i + o);
-    if let Some(total) = usage.total.or(sum) {
-        marks.tokens(n::TOTAL_TOKENS, total, reported(true));
+    let sum = || usage.input?.checked_add(usage.output?);
+    if let Some(total) = usage.total.or_else(sum) {
+        marks.tokens(n::TOTAL_TOKENS, total, attrs(true));
     }
-    usage.output.and_then(|o| u64::try_from(o).ok())
+    let tokens = u64::try_from(usage.output?).ok()?;
+    Some(Output {
+        tokens,
+        estimated: false,
+    })
 }
 
-/// Attributes of a figure that we counted.
-fn estimated(scope: &ExchangeScope) -> Attrs {
+/// Where nothing is reported: an event with content is taken for a token, which it need not be.
+fn counted(body: &ResponseBody, marks: &mut Marks<'_>) -> Option<Output> {
+    let tokens = body.tokens.count;
+    if tokens == 0 {
+        return None;
+    }
     let mut attrs = Attrs::from([(n::NORMALIZED, true.into()), (n::ESTIMATED, true.into())]);
-    if scope.response_lost_bytes > 0 || scope.late {
+    if !body.is_unbroken() {
         attrs.insert(n::MARK_PARTIAL, true.into());
     }
-    attrs
+    let value = i64::try_from(tokens).unwrap_or(i64::MAX);
+    marks.tokens(n::OUTPUT_TOKENS, value, attrs);
+    Some(Output {
+        tokens,
+        estimated: true,
+    })
 }
 
 fn stream(
     scope: &ExchangeScope,
     body: &ResponseBody,
-    output: Option<u64>,
-    end: MonoNs,
+    output: Option<Output>,
     marks: &mut Marks<'_>,
 ) {
     let tokens = &body.tokens;
-    let Some(first) = tokens.first else { return };
-    if !scope.late && !body.hole_before_first {
-        let mut to = |name, at: MonoNs| marks.float(name, at.ms_since(scope.start), at);
-        to(n::TIME_TO_FIRST_TOKEN, first);
-        if let Some(reasoning) = tokens.first_reasoning {
-            to(n::TIME_TO_FIRST_REASONING, reasoning);
-            if let Some(answer) = tokens.first_answer {
-                to(n::TIME_TO_FIRST_ANSWER, answer);
-            }
-        }
+    if !scope.late {
+        first_times(scope.start, tokens, marks);
     }
-    let unbroken = !scope.late && scope.response_lost_bytes == 0;
-    let whole = unbroken && scope.response_end.is_some() && scope.end.aborted_by.is_none();
-    let stream_ns = end.since(first);
-    if let Some(output) = output.filter(|_| whole && stream_ns > 0) {
-        let seconds = stream_ns as f64 / 1e9;
-        marks.float(n::TOKENS_PER_SECOND, output as f64 / seconds, end);
-    }
-    // Events that came in one piece have no time between them that anybody could know.
-    if let Some(last) = tokens.last.filter(|last| *last > first) {
-        if let Some(output) = output.filter(|n| whole && *n > 1) {
-            let per_token = last.ms_since(first) / (output - 1) as f64;
-            marks.float(n::TIME_PER_OUTPUT_TOKEN, per_token, last);
+    // A hole before the first token also leaves `first` unknown.
+    if let Some(first) = tokens.first.at().filter(|_| body.is_unbroken()) {
+        let whole_until = scope
+            .response_end
+            .filter(|_| scope.end.aborted_by.is_none());
+        if let Some((end, output)) = whole_until.zip(output) {
+            rates(first, tokens.last, end, output, marks);
         }
-        if unbroken {
+        // Events that came in one piece have no time between them that anybody could know.
+        if let Some(last) = tokens.last.filter(|last| *last > first) {
             let largest = tokens.largest_gap_ns as f64 / MS as f64;
-            marks.float(n::MAX_INTER_TOKEN, largest, last);
+            marks.float(n::MAX_INTER_TOKEN, largest, Attrs::new(), last);
         }
     }
     for (index, (ts, gap_ns)) in (1_i64..).zip(&tokens.points) {
         let attrs = Attrs::from([(n::INDEX, AttrValue::from(index))]);
         let value = MarkValue::Float(*gap_ns as f64 / MS as f64);
         marks.push(n::CHUNK, value, attrs, *ts, MarkKind::Point);
+    }
+}
+
+fn first_times(start: MonoNs, tokens: &TokenTimes, marks: &mut Marks<'_>) {
+    let mut to = |name, first: First| {
+        if let Some(at) = first.at() {
+            marks.float(name, at.ms_since(start), Attrs::new(), at);
+        }
+    };
+    to(n::TIME_TO_FIRST_TOKEN, tokens.first);
+    if tokens.reasons {
+        to(n::TIME_TO_FIRST_REASONING, tokens.first_reasoning);
+        to(n::TIME_TO_FIRST_ANSWER, tokens.first_answer);
+    }
+    to(n::TIME_TO_FIRST_TOOL, tokens.first_tool);
+}
+
+/// Of a stream that was seen from its first token to its end.
+fn rates(first: MonoNs, last: Option<MonoNs>, end: MonoNs, output: Output, marks: &mut Marks<'_>) {
+    let stream_ns = end.since(first);
+    if stream_ns > 0 {
+        let rate = output.tokens as f64 / (stream_ns as f64 / 1e9);
+        marks.float(n::TOKENS_PER_SECOND, rate, output.attrs(), end);
+    }
+    if let Some(last) = last.filter(|last| *last > first && output.tokens > 1) {
+        let per_token = last.ms_since(first) / (output.tokens - 1) as f64;
+        marks.float(n::TIME_PER_OUTPUT_TOKEN, per_token, output.attrs(), last);
     }
 }

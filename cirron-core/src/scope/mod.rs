@@ -1,6 +1,7 @@
 //! Scopes: from exchange events to spans and marks, as the SDK would have written them.
 
 mod exchange_scope;
+mod joined;
 mod marks;
 pub mod names;
 mod payload;
@@ -10,3 +11,6 @@ mod write;
 
 pub use exchange_scope::{ExchangeScope, ScopeContext, ScopeFacts};
 pub use span::{AttrValue, Attrs, Mark, MarkKind, MarkValue, Span};
+
+#[cfg(test)]
+mod tests;

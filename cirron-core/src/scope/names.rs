@@ -70,8 +70,8 @@ names! {
     LATE_ATTACH = "cirron.late_attach", "bool, true", "its beginning was not seen", "cirron";
     LOST_BYTES = "cirron.lost_bytes", "int", "bytes of it passed uncaptured", "cirron";
     ABORTED_BY = "cirron.aborted_by", "string: `client`, `server`, `agent`", "it ended before its response was whole", "cirron";
-    UNDECODED = "cirron.body_undecoded", "bool, true", "the body of an LLM call has a content coding that could not be decoded to its end", "cirron";
-    LOST_EVENTS = "cirron.lost_events", "int, at least so many", "events of its stream were not read: a hole took them, or they were above 4 MiB", "cirron";
+    UNDECODED = "cirron.body_undecoded", "bool, true", "a body of an LLM call has a content coding that could not be undone, or not to its end", "cirron";
+    LOST_EVENTS = "cirron.lost_events", "int, places", "holes in its stream of events: at each, events or parts of them were not read", "cirron";
     OPERATION = "gen_ai.operation.name", "string: `chat`, `text_completion`, `embeddings`", "an LLM call", "OpenTelemetry";
     PROVIDER = "gen_ai.provider.name", "string: the dialect", "an LLM call", "OpenTelemetry";
     REQUEST_MODEL = "gen_ai.request.model", "string", "the request names one", "OpenTelemetry";
@@ -82,7 +82,7 @@ names! {
     FINISH_REASONS = "gen_ai.response.finish_reasons", "string, one for each choice, joined by commas", "the response says", "OpenTelemetry";
     CACHED_TOKENS = "gen_ai.usage.cache_read.input_tokens", "int, tokens", "usage reports them", "OpenTelemetry";
     REASONING_TOKENS = "gen_ai.usage.reasoning.output_tokens", "int, tokens", "usage reports them", "OpenTelemetry";
-    TOOL_CALLS = "cirron.response.tool_calls", "int", "the response calls tools", "cirron";
+    TOOL_CALLS = "cirron.response.tool_calls", "int", "the response calls tools, and none can be missing", "cirron";
 }
 
 names! {
@@ -96,9 +96,10 @@ names! {
     TIME_TO_FIRST_BYTE = "time_to_first_byte_ms", "float, ms", "request's first byte to response's first byte", "cirron";
     TIME_TO_FIRST_TOKEN = "time_to_first_token_ms", "float, ms", "of a stream: request's first byte to the first event with content", "SDK";
     TIME_TO_FIRST_REASONING = "time_to_first_reasoning_token_ms", "float, ms", "of a stream that shows its reasoning", "cirron";
-    TIME_TO_FIRST_ANSWER = "time_to_first_answer_token_ms", "float, ms", "of a stream that shows its reasoning: the first text of the answer", "cirron";
-    TOKENS_PER_SECOND = "tokens_per_second", "float, 1/s", "of a whole stream: output tokens over the time from the first token to the stream's end", "SDK";
-    TIME_PER_OUTPUT_TOKEN = "time_per_output_token_ms", "float, ms", "of a whole stream: from the first token to the last, over the tokens between", "cirron";
+    TIME_TO_FIRST_ANSWER = "time_to_first_answer_token_ms", "float, ms", "of a stream that shows its reasoning: the first text of the answer, unless a hole may have taken it", "cirron";
+    TIME_TO_FIRST_TOOL = "time_to_first_tool_call_ms", "float, ms", "of a stream that calls tools: the first piece of a call", "cirron";
+    TOKENS_PER_SECOND = "tokens_per_second", "float, 1/s; `estimated` where the tokens are", "of a whole stream: output tokens over the time from the first token to the stream's end", "SDK";
+    TIME_PER_OUTPUT_TOKEN = "time_per_output_token_ms", "float, ms; `estimated` where the tokens are", "of a whole stream: from the first token to the last, over the tokens between", "cirron";
     MAX_INTER_TOKEN = "max_inter_token_ms", "float, ms", "of a stream without holes: the longest time between two events with content", "cirron";
     REQUEST_DURATION = "request_duration_ms", "float, ms", "request's first byte to the response's last", "SDK";
     CHUNK = "chunk_ms", "float, ms; point; `index`", "`--chunk-timing`, or `stream_chunk_timing` in the target's `CONFIG`: one for each event with content after the first", "SDK";
@@ -109,8 +110,8 @@ names! {
     MARK_ATTRS:
     SOURCE = "source", "string: the dialect", "the figure is the server's", "SDK";
     NORMALIZED = "normalized", "bool, true", "the name is one of the aliases that all dialects share", "SDK";
-    ESTIMATED = "estimated", "bool, true", "the figure was counted by us", "cirron";
-    MARK_PARTIAL = "partial", "bool, true", "an estimate that a hole or a late attach touched: at least so many", "cirron";
+    ESTIMATED = "estimated", "bool, true", "the figure was counted by us, or made from one that was", "cirron";
+    MARK_PARTIAL = "partial", "bool, true", "at least so many: an estimate that a hole or a late attach touched, or usage of a response that did not come to its end", "cirron";
     INDEX = "index", "int, from 1", "on `chunk_ms`", "SDK";
 }
 

@@ -1,31 +1,45 @@
 //! Bodies of one exchange: decoded, cut into events or documents, read by the dialect.
+//!
+//! Nothing of a body is held here beyond what the decoders need. A hole, a late beginning, and a
+//! coding that cannot be undone are one thing to the reader: events may be missing.
 
+use super::joined::Guess;
+use super::tokens::TokenTimes;
 use crate::body::inflate::Inflate;
-use crate::body::sse::{SseEvent, SseParser};
-use crate::llm::openai::{RequestReader, ResponseReader};
-use crate::llm::{RequestFacts, ResponseFacts};
-use crate::scope::tokens::TokenTimes;
+use crate::body::sse::{EventEnd, SseParser, SseSink};
+use crate::llm::{Dialect, ReadRequest, Readers, RequestFacts, ResponseFacts};
+use crate::proto::message::Headers;
 use crate::time::MonoNs;
+
+/// The value of all `content-encoding` lines together (RFC 9110, section 5.3).
+fn codings(headers: &Headers) -> String {
+    let lines = headers.all("content-encoding");
+    let texts: Vec<_> = lines.map(|v| String::from_utf8_lossy(v)).collect();
+    texts.join(",")
+}
 
 /// The request's body.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     inflate: Inflate,
-    reader: RequestReader,
+    reader: Box<dyn ReadRequest>,
 }
 
 impl RequestBody {
-    /// `coding`: the value of its `content-encoding`.
-    pub(super) fn new(coding: Option<&str>) -> RequestBody {
+    pub(super) fn new(dialect: &Dialect, headers: &Headers) -> RequestBody {
         RequestBody {
-            inflate: Inflate::new(coding),
-            reader: RequestReader::default(),
+            inflate: Inflate::new(Some(&codings(headers))),
+            reader: (dialect.request)(),
         }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let RequestBody { inflate, reader } = self;
+        let decoding = inflate.is_decoding();
         inflate.push(bytes, &mut |bytes| reader.push(bytes));
+        if decoding && !inflate.is_decoding() {
+            reader.gap();
+        }
     }
 
     pub(super) fn gap(&mut self) {
@@ -33,16 +47,17 @@ impl RequestBody {
         self.reader.gap();
     }
 
-    pub(super) fn finish(self) -> RequestFacts {
-        self.reader.finish()
+    /// What it says, and whether it could be decoded.
+    pub(super) fn finish(mut self) -> (RequestFacts, bool) {
+        (self.reader.finish(), self.inflate.is_decoding())
     }
 }
 
 #[derive(Debug)]
 enum Shape {
-    /// No head was seen: the first bytes will tell.
-    Unsure,
-    Events(Box<SseParser>),
+    /// No head was seen: the bytes will tell.
+    Unsure(Guess),
+    Events(SseParser),
     Document,
     /// Nothing that we read.
     Other,
@@ -53,42 +68,55 @@ enum Shape {
 pub(super) struct ResponseBody {
     inflate: Inflate,
     shape: Shape,
-    reader: ResponseReader,
+    readers: Readers,
     pub(super) tokens: TokenTimes,
-    /// A hole fell before the first content event, so that its time is not known.
-    pub(super) hole_before_first: bool,
+    is_stream: bool,
+    lost_events: u64,
+    broken: bool,
     keep_points: bool,
 }
 
 impl ResponseBody {
-    pub(super) fn new(
-        kind: Option<&str>,
-        coding: Option<&str>,
-        seen_head: bool,
-        keep_points: bool,
-    ) -> Self {
-        let kind = kind.unwrap_or("").to_ascii_lowercase();
-        let shape = if kind.starts_with("text/event-stream") {
-            Shape::Events(Box::default())
-        } else if kind.contains("json") {
-            Shape::Document
-        } else if seen_head {
-            Shape::Other
-        } else {
-            Shape::Unsure
+    /// `head`: its header fields, `None` where they were not seen.
+    pub(super) fn new(readers: Readers, head: Option<&Headers>, keep_points: bool) -> Self {
+        let kind = head.and_then(|h| h.get_str("content-type"));
+        let kind = kind.unwrap_or_default().to_ascii_lowercase();
+        let is_stream = kind.starts_with("text/event-stream");
+        let shape = match head {
+            None => Shape::Unsure(Guess::default()),
+            Some(_) if is_stream => Shape::Events(SseParser::default()),
+            Some(_) if kind.contains("json") => Shape::Document,
+            Some(_) => Shape::Other,
         };
-        ResponseBody {
-            inflate: Inflate::new(coding),
+        let coding = head.map(codings).unwrap_or_default();
+        let mut body = ResponseBody {
+            inflate: Inflate::new(Some(&coding)),
             shape,
-            reader: ResponseReader::default(),
+            readers,
             tokens: TokenTimes::default(),
-            hole_before_first: false,
+            is_stream,
+            lost_events: 0,
+            broken: false,
             keep_points,
+        };
+        if head.is_none() {
+            body.joined_late();
         }
+        body
+    }
+
+    /// Its beginning, or that of its exchange, was not seen.
+    pub(super) fn joined_late(&mut self) {
+        self.broken = true;
+        self.tokens.hole();
     }
 
     pub(super) fn facts(&self) -> &ResponseFacts {
-        self.reader.facts()
+        self.readers.facts()
+    }
+
+    pub(super) fn dialect(&self) -> &'static Dialect {
+        self.readers.dialect()
     }
 
     /// Whether its bytes could be decoded.
@@ -97,73 +125,127 @@ impl ResponseBody {
     }
 
     pub(super) fn is_stream(&self) -> bool {
-        matches!(self.shape, Shape::Events(_))
+        self.is_stream
     }
 
-    /// Events of the stream that were not read, at least.
+    /// No event of it can be missing, up to where it was seen.
+    pub(super) fn is_unbroken(&self) -> bool {
+        !self.broken && self.is_decoded()
+    }
+
+    /// Holes at which events of the stream were passed over.
     pub(super) fn lost_events(&self) -> u64 {
-        match &self.shape {
-            Shape::Events(parser) => parser.lost_events(),
-            Shape::Unsure | Shape::Document | Shape::Other => 0,
-        }
+        self.lost_events
     }
 
     pub(super) fn push(&mut self, ts: MonoNs, bytes: &[u8]) {
         let ResponseBody {
             inflate,
             shape,
-            reader,
+            readers,
             tokens,
+            is_stream,
             keep_points,
             ..
         } = self;
         if matches!(shape, Shape::Other) {
             return;
         }
-        inflate.push(bytes, &mut |bytes| {
-            if matches!(shape, Shape::Unsure)
-                && let Some(parser) = joined(bytes)
-            {
-                *shape = Shape::Events(Box::new(parser));
+        let decoding = inflate.is_decoding();
+        inflate.push(bytes, &mut |mut bytes| {
+            let mut sink = Events {
+                readers,
+                tokens,
+                ts,
+                keep_points: *keep_points,
+            };
+            if let Shape::Unsure(guess) = shape {
+                let Some((parser, rest)) = guess.push(bytes, &mut sink) else {
+                    return;
+                };
+                *shape = Shape::Events(parser);
+                *is_stream = true;
+                bytes = rest;
             }
             match shape {
-                Shape::Events(parser) => parser.push(bytes, &mut |event: SseEvent<'_>| {
-                    tokens.take(ts, reader.event(event.data), *keep_points);
-                }),
-                Shape::Document => reader.push(bytes),
-                Shape::Unsure | Shape::Other => {}
+                Shape::Events(parser) => parser.push(bytes, &mut sink),
+                Shape::Document => sink.readers.push(bytes),
+                Shape::Unsure(_) | Shape::Other => {}
             }
+        });
+        if decoding && !self.inflate.is_decoding() {
+            self.lose();
+        }
+    }
+
+    /// Bytes are missing here.
+    pub(super) fn gap(&mut self) {
+        self.inflate.gap();
+        self.lose();
+    }
+
+    fn lose(&mut self) {
+        self.broken = true;
+        self.tokens.hole();
+        self.in_shape(|shape, sink| match shape {
+            Shape::Events(parser) => parser.gap(sink),
+            Shape::Document => sink.readers.gap(),
+            Shape::Unsure(guess) => *guess = Guess::default(),
+            Shape::Other => {}
         });
     }
 
-    pub(super) fn gap(&mut self) {
-        self.inflate.gap();
-        self.hole_before_first |= self.tokens.first.is_none();
-        match &mut self.shape {
-            Shape::Events(parser) => parser.gap(),
-            Shape::Document => self.reader.gap(),
-            Shape::Unsure | Shape::Other => {}
-        }
+    /// No more comes: what is under way means what it said.
+    pub(super) fn end(&mut self) {
+        self.lost_events = self.in_shape(|shape, sink| match shape {
+            Shape::Events(parser) => {
+                parser.finish(sink);
+                parser.lost_events()
+            }
+            Shape::Document => {
+                sink.readers.finish();
+                *shape = Shape::Other;
+                0
+            }
+            Shape::Unsure(_) | Shape::Other => 0,
+        });
     }
 
-    /// No more comes: a document means what it said.
-    pub(super) fn end(&mut self) {
-        if matches!(self.shape, Shape::Document) {
-            self.reader.finish();
-            self.shape = Shape::Other;
-        }
+    /// Without a time: for what ends no event.
+    fn in_shape<T>(&mut self, work: impl FnOnce(&mut Shape, &mut Events<'_>) -> T) -> T {
+        let mut sink = Events {
+            readers: &mut self.readers,
+            tokens: &mut self.tokens,
+            ts: MonoNs(0),
+            keep_points: false,
+        };
+        work(&mut self.shape, &mut sink)
     }
 }
 
-/// A parser for a stream that was joined in its middle: any line of an event gives it away.
-fn joined(bytes: &[u8]) -> Option<SseParser> {
-    let at_line = bytes.starts_with(b"data:") || bytes.starts_with(b"event:");
-    if !at_line && memchr::memmem::find(bytes, b"\ndata:").is_none() {
-        return None;
+/// From events to readers, and from contents to times.
+pub(super) struct Events<'a> {
+    readers: &'a mut Readers,
+    tokens: &'a mut TokenTimes,
+    ts: MonoNs,
+    keep_points: bool,
+}
+
+impl SseSink for Events<'_> {
+    fn data(&mut self, bytes: &[u8]) {
+        self.readers.push(bytes);
     }
-    let mut parser = SseParser::default();
-    if !at_line {
-        parser.gap();
+
+    fn hole(&mut self) {
+        self.readers.gap();
     }
-    Some(parser)
+
+    fn end(&mut self, end: EventEnd<'_>) {
+        let content = self.readers.finish();
+        match end {
+            EventEnd::Whole { name: _ } => self.tokens.take(self.ts, content, self.keep_points),
+            // What it said holds; when its content came, and whether it had more, is not known.
+            EventEnd::Damaged => {}
+        }
+    }
 }

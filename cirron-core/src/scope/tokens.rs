@@ -1,20 +1,59 @@
-//! Times of the events that carried content.
+//! Times of the events that carried content, and what a hole makes unknown of them.
 
+use crate::limits::MAX_CHUNK_POINTS;
 use crate::llm::Content;
 use crate::time::MonoNs;
+
+/// When something came for the first time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum First {
+    /// It did not.
+    #[default]
+    Never,
+    /// A hole may have taken it.
+    Unknown,
+    /// Then.
+    At(MonoNs),
+}
+
+impl First {
+    /// The time, where it is known.
+    pub(super) fn at(self) -> Option<MonoNs> {
+        match self {
+            First::At(ts) => Some(ts),
+            First::Never | First::Unknown => None,
+        }
+    }
+
+    fn take(&mut self, ts: MonoNs, is: bool) {
+        if is && *self == First::Never {
+            *self = First::At(ts);
+        }
+    }
+
+    fn hole(&mut self) {
+        if *self == First::Never {
+            *self = First::Unknown;
+        }
+    }
+}
 
 /// Of one stream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TokenTimes {
-    pub(super) first: Option<MonoNs>,
-    pub(super) first_reasoning: Option<MonoNs>,
-    pub(super) first_answer: Option<MonoNs>,
+    pub(super) first: First,
+    pub(super) first_reasoning: First,
+    pub(super) first_answer: First,
+    pub(super) first_tool: First,
+    /// Reasoning was seen at all.
+    pub(super) reasons: bool,
     pub(super) last: Option<MonoNs>,
     pub(super) count: u64,
     pub(super) largest_gap_ns: u64,
     /// One for each content event after the first, where asked for: when, and ns since the one
-    /// before.
+    /// before. Up to the first hole: behind it neither the time nor the index is known.
     pub(super) points: Vec<(MonoNs, u64)>,
+    broken: bool,
 }
 
 impl TokenTimes {
@@ -26,19 +65,71 @@ impl TokenTimes {
         if let Some(last) = self.last {
             let gap = ts.since(last);
             self.largest_gap_ns = self.largest_gap_ns.max(gap);
-            if keep_points && self.points.len() < crate::limits::MAX_CHUNK_POINTS {
+            if keep_points && !self.broken && self.points.len() < MAX_CHUNK_POINTS {
                 self.points.push((ts, gap));
             }
         }
-        let first_of = |slot: &mut Option<MonoNs>, is: bool| {
-            if is && slot.is_none() {
-                *slot = Some(ts);
-            }
-        };
-        first_of(&mut self.first, true);
-        first_of(&mut self.first_reasoning, content.reasoning);
-        first_of(&mut self.first_answer, content.answer);
+        self.first.take(ts, true);
+        self.first_reasoning.take(ts, content.reasoning);
+        self.first_answer.take(ts, content.answer);
+        self.first_tool.take(ts, content.tool);
+        self.reasons |= content.reasoning;
         self.last = Some(ts);
         self.count += 1;
+    }
+
+    /// Events may be missing here.
+    pub(super) fn hole(&mut self) {
+        self.broken = true;
+        for first in [
+            &mut self.first,
+            &mut self.first_reasoning,
+            &mut self.first_answer,
+            &mut self.first_tool,
+        ] {
+            first.hole();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: Content = Content {
+        answer: true,
+        reasoning: false,
+        tool: false,
+    };
+    const REASONING: Content = Content {
+        answer: false,
+        reasoning: true,
+        tool: false,
+    };
+
+    #[test]
+    fn a_hole_makes_unknown_what_was_not_yet_seen_and_leaves_the_rest() {
+        let mut times = TokenTimes::default();
+        times.take(MonoNs(5), REASONING, true);
+        times.take(MonoNs(9), Content::default(), true);
+        times.hole();
+        times.take(MonoNs(20), ANSWER, true);
+        assert_eq!(times.first, First::At(MonoNs(5)));
+        assert_eq!(times.first_reasoning, First::At(MonoNs(5)));
+        assert_eq!(times.first_answer, First::Unknown);
+        assert_eq!(times.count, 2);
+        assert!(times.points.is_empty());
+    }
+
+    #[test]
+    fn points_stop_at_their_bound_and_the_rest_goes_on() {
+        let mut times = TokenTimes::default();
+        for i in 0..MAX_CHUNK_POINTS as u64 + 9 {
+            times.take(MonoNs(i * i), ANSWER, true);
+        }
+        assert_eq!(times.points.len(), MAX_CHUNK_POINTS);
+        assert_eq!(times.count, MAX_CHUNK_POINTS as u64 + 9);
+        let last = MAX_CHUNK_POINTS as u64 + 8;
+        assert_eq!(times.largest_gap_ns, last * last - (last - 1) * (last - 1));
     }
 }

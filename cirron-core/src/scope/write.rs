@@ -5,11 +5,11 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::exchange_scope::{ExchangeScope, ScopeFacts};
 use super::marks::{self, Marks};
 use super::names as n;
+use super::payload::ResponseBody;
 use super::span::{AttrValue, Attrs, Mark, Span};
 use crate::exchange::Role;
 use crate::id::{Id, IdSource};
 use crate::limits::MAX_ATTR_BYTES;
-use crate::llm::openai;
 use crate::time::MonoNs;
 
 /// Methods that the semantic conventions know; any other is `_OTHER`.
@@ -44,7 +44,7 @@ pub(super) fn write(
     if is_llm(scope) {
         facts.is_llm = true;
         gen_ai(scope, &mut attrs);
-        facts.output_tokens = marks::write(scope, end, &mut marks);
+        facts.output_tokens = marks::write(scope, &mut marks);
     }
     let list = marks.finish();
     let span = Span {
@@ -67,7 +67,7 @@ pub(super) fn write(
 fn is_llm(scope: &ExchangeScope) -> bool {
     let answered = scope.response.as_ref().is_some_and(|r| r.facts().shaped);
     match &scope.request {
-        Some(_) => scope.operation.is_some() && (scope.request_facts.shaped || answered),
+        Some(_) => scope.dialect.is_some() && (scope.request_facts.shaped || answered),
         None => answered,
     }
 }
@@ -179,18 +179,22 @@ fn loss(scope: &ExchangeScope, partial: bool, attrs: &mut Attrs) {
     if lost_events > 0 {
         attrs.insert(n::LOST_EVENTS, lost_events.into());
     }
-    if scope.response.as_ref().is_some_and(|r| !r.is_decoded()) {
+    let undecoded = scope.response.as_ref().is_some_and(|r| !r.is_decoded());
+    if undecoded || !scope.request_decoded {
         attrs.insert(n::UNDECODED, true.into());
     }
 }
 
 fn gen_ai(scope: &ExchangeScope, attrs: &mut Attrs) {
     let facts = scope.response.as_ref().map(|r| r.facts());
-    let operation = scope.operation.or(facts.and_then(|f| f.operation));
-    if let Some(operation) = operation {
+    let by_path = scope.dialect.map(|(_, operation)| operation);
+    if let Some(operation) = by_path.or(facts.and_then(|f| f.operation)) {
         attrs.insert(n::OPERATION, operation.into());
     }
-    attrs.insert(n::PROVIDER, openai::NAME.into());
+    let dialect = scope.dialect.map(|(dialect, _)| dialect);
+    if let Some(dialect) = dialect.or(scope.response.as_ref().map(ResponseBody::dialect)) {
+        attrs.insert(n::PROVIDER, dialect.name.into());
+    }
     let asked = &scope.request_facts;
     if let Some(model) = &asked.model {
         attrs.insert(n::REQUEST_MODEL, text(model));
@@ -224,7 +228,8 @@ fn gen_ai(scope: &ExchangeScope, attrs: &mut Attrs) {
             attrs.insert(name, count.into());
         }
     }
-    if facts.tool_calls > 0 {
+    let unbroken = scope.response.as_ref().is_some_and(|r| r.is_unbroken());
+    if facts.tool_calls > 0 && unbroken {
         attrs.insert(n::TOOL_CALLS, facts.tool_calls.into());
     }
 }

@@ -11,13 +11,13 @@ use cirron_common::record::HEADER_LEN;
 use super::Ledger;
 use super::records::{self, ConnRecords};
 use crate::body::inflate::Inflate;
-use crate::body::sse::SseParser;
+use crate::body::sse::{EventEnd, SseParser, SseSink};
 use crate::engine::{Engine, EngineConfig, Output, ProcessFacts};
 use crate::exchange::{CloseCause, ConnParser, ConnStart, Role};
 use crate::id::SequentialIds;
 use crate::limits::REORDER_WINDOW_NS;
-use crate::llm::ResponseFacts;
 use crate::llm::openai::{RequestReader, ResponseReader};
+use crate::llm::{ReadRequest, ReadResponse, ResponseFacts};
 use crate::record::{DecodeError, Record};
 use crate::stream::{Assembler, Direction, Piece};
 use crate::time::MonoNs;
@@ -230,6 +230,29 @@ struct BodyLog {
     decoding: bool,
 }
 
+/// Reads events, and counts those with content.
+struct Events<'a> {
+    reader: &'a mut ResponseReader,
+    contents: &'a mut u64,
+}
+
+impl SseSink for Events<'_> {
+    fn data(&mut self, bytes: &[u8]) {
+        self.reader.push(bytes);
+    }
+
+    fn hole(&mut self) {
+        self.reader.gap();
+    }
+
+    fn end(&mut self, end: EventEnd<'_>) {
+        let content = self.reader.finish();
+        if matches!(end, EventEnd::Whole { .. }) {
+            *self.contents += u64::from(content.is_some());
+        }
+    }
+}
+
 fn body_log(coding: &str, events: bool, pieces: &[&[u8]]) -> BodyLog {
     let mut inflate = Inflate::new(Some(coding));
     let mut parser = SseParser::default();
@@ -239,9 +262,9 @@ fn body_log(coding: &str, events: bool, pieces: &[&[u8]]) -> BodyLog {
         inflate.push(piece, &mut |bytes| {
             log.decoded.extend_from_slice(bytes);
             if events {
-                parser.push(bytes, &mut |event| {
-                    log.contents += u64::from(reader.event(event.data).is_some());
-                });
+                let contents = &mut log.contents;
+                let reader = &mut reader;
+                parser.push(bytes, &mut Events { reader, contents });
             } else {
                 reader.push(bytes);
             }

@@ -79,9 +79,9 @@ impl Scanner {
         self.resync = Resync::new();
     }
 
-    /// Whether further bytes can give nothing.
-    pub fn is_settled(&self) -> bool {
-        matches!(self.state, State::Bad)
+    /// Whether one whole value was seen, and nothing after it.
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
     }
 
     /// Bytes are missing here.

@@ -3,14 +3,23 @@
 //! Spoken by OpenAI and, on any path prefix, by vLLM, SGLang, llama.cpp, LiteLLM and many more.
 //! Source: OpenAI's published OpenAPI description; `reasoning_content` is DeepSeek's and vLLM's.
 
+mod event;
 mod request;
 mod response;
+mod sink;
+
+use super::dialect::Dialect;
 
 pub use request::RequestReader;
 pub use response::ResponseReader;
 
-/// `gen_ai.provider.name`, and the `source` of the marks.
-pub const NAME: &str = "openai";
+/// The dialect's row.
+pub const DIALECT: Dialect = Dialect {
+    name: "openai",
+    operation,
+    request: || Box::<RequestReader>::default(),
+    response: || Box::<ResponseReader>::default(),
+};
 
 /// Operations by the end of the path, with `gen_ai.operation.name`.
 const PATHS: [(&str, &str); 4] = [

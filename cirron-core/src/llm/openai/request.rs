@@ -1,6 +1,7 @@
 //! The request's body: model, stream, choices. Prompts are passed over.
 
 use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Walk};
+use crate::llm::dialect::ReadRequest;
 use crate::llm::facts::{RequestFacts, say};
 
 /// Members of which one makes a request of this dialect.
@@ -22,27 +23,25 @@ impl Default for RequestReader {
     }
 }
 
-impl RequestReader {
-    /// The next bytes of the body.
-    pub fn push(&mut self, bytes: &[u8]) {
+impl ReadRequest for RequestReader {
+    fn push(&mut self, bytes: &[u8]) {
         self.scanner.push(bytes, &mut Sink(&mut self.facts));
     }
 
-    /// Bytes are missing here. What was said before them holds.
-    pub fn gap(&mut self) {
+    fn gap(&mut self) {
         self.scanner.gap();
     }
 
-    /// The body's end.
-    pub fn finish(mut self) -> RequestFacts {
+    fn finish(&mut self) -> RequestFacts {
         let finish = self.scanner.finish(&mut Sink(&mut self.facts));
+        let mut facts = std::mem::take(&mut self.facts);
         match finish {
             // Without `stream` a whole request asks for none.
             Finish::Complete => {
-                self.facts.stream.get_or_insert(false);
-                self.facts
+                facts.stream.get_or_insert(false);
+                facts
             }
-            Finish::Incomplete => self.facts,
+            Finish::Incomplete => facts,
             Finish::Bad => RequestFacts::default(),
         }
     }

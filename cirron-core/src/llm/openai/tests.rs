@@ -1,7 +1,10 @@
 use serde_json::{Value, json};
 
+mod judged;
+
 use super::{RequestReader, ResponseReader, operation};
 use crate::llm::facts::{Content, RequestFacts, ResponseFacts};
+use crate::llm::{ReadRequest, ReadResponse};
 use crate::testing::split::{Fed, assert_gap_safe, assert_split_invariant};
 
 const ANSWER: Content = Content {
@@ -11,7 +14,8 @@ const ANSWER: Content = Content {
 };
 
 fn event(reader: &mut ResponseReader, json: &Value) -> Content {
-    reader.event(json.to_string().as_bytes())
+    reader.push(json.to_string().as_bytes());
+    reader.finish()
 }
 
 fn facts(events: &[Value]) -> ResponseFacts {
@@ -64,7 +68,8 @@ fn a_role_an_empty_delta_and_a_usage_report_are_not_content() {
     ] {
         assert!(!event(&mut reader, &chunk).is_some(), "{chunk}");
     }
-    assert!(!reader.event(b"[DONE]").is_some());
+    reader.push(b"[DONE]");
+    assert!(!reader.finish().is_some());
     let facts = reader.facts();
     assert!(facts.shaped);
     assert_eq!(facts.finish, [(0, "stop".to_owned())]);
@@ -122,7 +127,8 @@ fn the_responses_api_is_read() {
         .tool
     );
     let added = json!({"type":"response.output_item.added","item":{"type":"function_call","status":"in_progress"}});
-    let done = json!({"item":{"status":"completed"},"type":"response.output_item.done"});
+    // vLLM's events have their `type` last.
+    let done = json!({"item":{"type":"function_call","status":"completed"},"type":"response.output_item.done"});
     assert!(!event(&mut reader, &added).is_some() && !event(&mut reader, &done).is_some());
     let end = json!({"type":"response.completed","response":{"id":"r1","object":"response","status":"completed","model":"m","error":null,"output":[{"type":"function_call"}],
         "usage":{"input_tokens":1,"input_tokens_details":{"cached_tokens":4},"output_tokens":2,"output_tokens_details":{"reasoning_tokens":5},"total_tokens":3}}});

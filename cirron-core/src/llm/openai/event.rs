@@ -1,0 +1,81 @@
+//! One document of a response: what its members mean together, in whatever order they came.
+
+use crate::llm::facts::{Content, ResponseFacts, Usage};
+
+/// Of the document under way.
+#[derive(Debug, Default)]
+pub(super) struct Event {
+    pub(super) content: Content,
+    /// `object`, `type`, and whether `delta` has text: they mean something together, in any order.
+    pub(super) object: String,
+    pub(super) kind: String,
+    pub(super) delta: bool,
+    pub(super) choices: bool,
+    pub(super) choice: Choice,
+    pub(super) error: bool,
+    pub(super) error_type: Option<String>,
+    pub(super) error_code: Option<String>,
+    /// Of the responses API.
+    pub(super) status: Option<String>,
+    pub(super) incomplete: Option<String>,
+    pub(super) usage: Usage,
+    pub(super) tool_calls: u64,
+    /// `item` is a call of a tool: told of when it is added and again when it is done.
+    pub(super) item_call: bool,
+    pub(super) embedding: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Choice {
+    pub(super) index: Option<i64>,
+    pub(super) finish: Option<String>,
+}
+
+impl Event {
+    /// What the document means, now that all its members are known.
+    pub(super) fn settle(self, facts: &mut ResponseFacts) -> Content {
+        let mut content = self.content;
+        let kind = self.kind.as_str();
+        if self.delta && kind.starts_with("response.") && kind.ends_with(".delta") {
+            if kind.contains("reasoning") {
+                content.reasoning = true;
+            } else if kind.contains("call") {
+                content.tool = true;
+            } else {
+                content.answer = true;
+            }
+        }
+        let operation = match self.object.as_str() {
+            "chat.completion" | "chat.completion.chunk" | "response" => Some("chat"),
+            "text_completion" => Some("text_completion"),
+            "list" if self.embedding => Some("embeddings"),
+            _ if kind.starts_with("response.") => Some("chat"),
+            _ => None,
+        };
+        facts.operation = operation.or(facts.operation);
+        facts.shaped |= operation.is_some() || (self.choices && facts.model.is_some());
+        if self.usage.is_some() {
+            facts.usage = self.usage;
+        }
+        let first_told = self.item_call && !kind.ends_with("output_item.done");
+        facts.tool_calls += self.tool_calls + u64::from(first_told);
+        let ended = matches!(
+            self.status.as_deref(),
+            Some("completed" | "incomplete" | "failed" | "cancelled")
+        );
+        if let Some(status) = self.status.filter(|_| ended) {
+            facts.finished(0, self.incomplete.as_deref().unwrap_or(&status));
+        }
+        // Errors of vLLM's own, and those of the responses API's stream, stand at the top.
+        let at_top = match (self.object.as_str(), kind) {
+            ("error", "") | (_, "error") => Some(None),
+            ("error", kind) => Some(Some(kind.to_owned())),
+            (_, _) => None,
+        };
+        if self.error || at_top.is_some() {
+            let named = self.error_type.or(at_top.flatten()).or(self.error_code);
+            facts.error = Some(named.unwrap_or_else(|| "error".to_owned()));
+        }
+        content
+    }
+}

@@ -1,0 +1,162 @@
+//! One exchange, from its events to its span and marks: whole, cut, and with holes.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod bodies;
+mod streams;
+
+use cirron_common::conn::ConnInfo;
+
+use super::{AttrValue, ExchangeScope, Mark, MarkValue, ScopeContext, ScopeFacts, Span};
+use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent as E, MessageEnd, Role};
+use crate::id::{Id, SequentialIds};
+use crate::proto::message::{Headers, RequestHead, ResponseHead, Version};
+use crate::time::{MS, MonoNs};
+
+/// A scope under test; times are milliseconds.
+struct Call(ExchangeScope);
+
+type Written = (Span, Vec<Mark>, ScopeFacts);
+
+fn headers(fields: &[(&str, &str)]) -> Headers {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned().into());
+    Headers(fields.iter().map(own).collect())
+}
+
+fn context(chunk_timing: bool) -> ScopeContext {
+    ScopeContext {
+        pid: 1,
+        tid: 2,
+        rank: 0,
+        chunk_timing,
+        conn: ConnInfo::default(),
+    }
+}
+
+impl Call {
+    /// Begins at 0.
+    fn new(late: bool) -> Call {
+        Call(ExchangeScope::new(
+            MonoNs(0),
+            Role::Server,
+            late,
+            context(true),
+        ))
+    }
+
+    fn at(&mut self, ms: u64, event: E<'_>) {
+        self.0.on_event(MonoNs(ms * MS), &event);
+    }
+
+    fn request(&mut self, path: &str, fields: &[(&str, &str)], body: &[u8]) {
+        let head = RequestHead {
+            method: "POST".to_owned(),
+            path: path.to_owned(),
+            has_query: false,
+            version: Version::Http11,
+            headers: headers(fields),
+            wire_len: 1,
+        };
+        self.at(0, E::RequestHead(&head));
+        self.at(0, E::RequestBody(body));
+        self.at(0, E::RequestEnd(MessageEnd::Complete));
+    }
+
+    fn head(&mut self, ms: u64, status: u16, fields: &[(&str, &str)]) {
+        let head = ResponseHead {
+            status,
+            version: Version::Http11,
+            headers: headers(fields),
+            wire_len: 1,
+        };
+        self.at(ms, E::ResponseStart);
+        self.at(ms, E::ResponseHead(&head));
+    }
+
+    /// A stream that was asked for with `path`, whose head came at 1.
+    fn stream_of(path: &str) -> Call {
+        let mut call = Call::new(false);
+        call.request(
+            path,
+            &[],
+            br#"{"model":"m","stream":true,"messages":[],"input":""}"#,
+        );
+        call.head(
+            1,
+            200,
+            &[("content-type", "text/event-stream; charset=utf-8")],
+        );
+        call
+    }
+
+    fn stream() -> Call {
+        Call::stream_of("/v1/chat/completions")
+    }
+
+    fn body(&mut self, ms: u64, bytes: &[u8]) {
+        self.at(ms, E::ResponseBody(bytes));
+    }
+
+    /// One event with this JSON.
+    fn event(&mut self, ms: u64, json: &str) {
+        self.body(ms, format!("data: {json}\n\n").as_bytes());
+    }
+
+    /// One event whose only choice has this delta.
+    fn delta(&mut self, ms: u64, delta: &str) {
+        self.event(
+            ms,
+            &format!(
+                r#"{{"object":"chat.completion.chunk","choices":[{{"index":0,"delta":{delta}}}]}}"#
+            ),
+        );
+    }
+
+    fn end(mut self, ms: u64) -> Written {
+        self.at(ms, E::ResponseEnd(MessageEnd::Complete));
+        self.finish(ms)
+    }
+
+    fn abort(mut self, ms: u64, by: AbortedBy) -> Written {
+        self.at(ms, E::ResponseEnd(MessageEnd::Aborted));
+        let end = ExchangeEnd {
+            aborted_by: Some(by),
+            partial: true,
+            upgraded: false,
+        };
+        self.at(ms, E::End(end));
+        self.finish(ms)
+    }
+
+    fn finish(self, ms: u64) -> Written {
+        let mut ids = SequentialIds::default();
+        self.0.finish(MonoNs(ms * MS), Id([0; 16]), &mut ids)
+    }
+}
+
+fn mark<'a>(written: &'a Written, name: &str) -> Option<&'a Mark> {
+    let mut found = written.1.iter().filter(|m| m.name == name);
+    let first = found.next();
+    assert!(found.next().is_none(), "{name} twice");
+    first
+}
+
+fn number(written: &Written, name: &str) -> Option<f64> {
+    mark(written, name).map(|m| match m.value {
+        MarkValue::Int(n) => n as f64,
+        MarkValue::Float(x) => x,
+    })
+}
+
+fn text<'a>(written: &'a Written, name: &str) -> Option<&'a str> {
+    match written.0.attrs.get(name)? {
+        AttrValue::Str(s) => Some(s),
+        AttrValue::Int(_) | AttrValue::Float(_) | AttrValue::Bool(_) => None,
+    }
+}
+
+/// Figures that only a response seen from its first token to its end has.
+const OF_A_WHOLE: [&str; 3] = [
+    "tokens_per_second",
+    "time_per_output_token_ms",
+    "request_duration_ms",
+];

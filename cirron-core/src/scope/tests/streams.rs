@@ -1,0 +1,260 @@
+//! Times and counts of streams.
+
+use super::*;
+
+const ANSWER: &str = r#"{"content":"a"}"#;
+const REASONING: &str = r#"{"reasoning_content":"hm"}"#;
+const TOOL: &str = r#"{"tool_calls":[{"index":0,"function":{"name":"f","arguments":""}}]}"#;
+const USAGE: &str =
+    r#"{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":9,"total_tokens":14}}"#;
+
+#[test]
+fn reasoning_answer_and_tool_calls_have_times_of_their_own() {
+    let mut call = Call::stream();
+    call.delta(5, r#"{"role":"assistant","content":""}"#);
+    call.delta(10, REASONING);
+    call.delta(20, REASONING);
+    call.delta(40, ANSWER);
+    call.delta(45, TOOL);
+    call.event(50, USAGE);
+    let written = call.end(60);
+    for (name, value) in [
+        ("time_to_first_byte_ms", 1.0),
+        ("time_to_first_token_ms", 10.0),
+        ("time_to_first_reasoning_token_ms", 10.0),
+        ("time_to_first_answer_token_ms", 40.0),
+        ("time_to_first_tool_call_ms", 45.0),
+        ("max_inter_token_ms", 20.0),
+        ("output_tokens", 9.0),
+        ("tokens_per_second", 9.0 / 0.05),
+        ("time_per_output_token_ms", 35.0 / 8.0),
+        ("request_duration_ms", 60.0),
+    ] {
+        assert_eq!(number(&written, name), Some(value), "{name}");
+    }
+    assert_eq!(written.0.attrs["cirron.response.tool_calls"], 1_i64.into());
+    assert_eq!(written.1.iter().filter(|m| m.name == "chunk_ms").count(), 3);
+}
+
+#[test]
+fn without_reasoning_there_is_one_time_to_the_first_token() {
+    let mut call = Call::stream();
+    call.delta(10, ANSWER);
+    let written = call.end(20);
+    assert_eq!(number(&written, "time_to_first_token_ms"), Some(10.0));
+    for name in [
+        "time_to_first_reasoning_token_ms",
+        "time_to_first_answer_token_ms",
+        "time_to_first_tool_call_ms",
+        "max_inter_token_ms",
+    ] {
+        assert_eq!(number(&written, name), None, "{name}");
+    }
+}
+
+#[test]
+fn a_hole_between_reasoning_and_answer_leaves_the_answers_time_unknown() {
+    let mut call = Call::stream();
+    call.delta(10, REASONING);
+    call.at(15, E::ResponseGap(100));
+    call.body(16, b"rest\n\n");
+    call.delta(20, ANSWER);
+    call.event(30, USAGE);
+    let written = call.end(40);
+    assert_eq!(number(&written, "time_to_first_token_ms"), Some(10.0));
+    assert_eq!(
+        number(&written, "time_to_first_reasoning_token_ms"),
+        Some(10.0)
+    );
+    assert_eq!(number(&written, "output_tokens"), Some(9.0));
+    assert_eq!(number(&written, "request_duration_ms"), Some(40.0));
+    assert_eq!(written.0.attrs["cirron.lost_bytes"], 100_i64.into());
+    assert_eq!(written.0.attrs["cirron.lost_events"], 1_i64.into());
+    for name in [
+        "time_to_first_answer_token_ms",
+        "tokens_per_second",
+        "time_per_output_token_ms",
+        "max_inter_token_ms",
+        "chunk_ms",
+    ] {
+        assert_eq!(number(&written, name), None, "{name}");
+    }
+}
+
+#[test]
+fn a_hole_before_the_first_token_leaves_all_its_times_unknown() {
+    let mut call = Call::stream();
+    call.at(5, E::ResponseGap(1));
+    call.body(6, b"\n\n");
+    call.delta(10, REASONING);
+    call.delta(20, ANSWER);
+    let written = call.end(30);
+    for mark in &written.1 {
+        assert!(!mark.name.contains("token_ms"), "{mark:?}");
+        assert_ne!(mark.name, "tokens_per_second");
+    }
+    let counted = mark(&written, "output_tokens").unwrap();
+    assert_eq!(counted.value, MarkValue::Int(2));
+    assert_eq!(counted.attrs["partial"], true.into());
+}
+
+#[test]
+fn a_count_of_events_says_that_it_is_an_estimate_and_so_does_what_is_made_from_it() {
+    let mut call = Call::stream();
+    call.delta(10, ANSWER);
+    call.delta(20, ANSWER);
+    call.event(
+        25,
+        r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+    );
+    call.event(26, "[DONE]");
+    let written = call.end(30);
+    for (name, value) in [
+        ("output_tokens", 2.0),
+        ("tokens_per_second", 100.0),
+        ("time_per_output_token_ms", 10.0),
+    ] {
+        assert_eq!(number(&written, name), Some(value), "{name}");
+        let attrs = &mark(&written, name).unwrap().attrs;
+        assert_eq!(attrs["estimated"], true.into(), "{name}");
+        assert!(!attrs.contains_key("partial") && !attrs.contains_key("source"));
+    }
+    assert!(mark(&written, "completion_tokens").is_none());
+}
+
+#[test]
+fn a_stream_that_ends_early_keeps_what_was_known_and_is_partial() {
+    let mut call = Call::stream();
+    call.event(10, r#"{"id":"c1","model":"m2","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"a"}}],"usage":{"prompt_tokens":5,"completion_tokens":1}}"#);
+    call.delta(20, ANSWER);
+    call.body(
+        25,
+        b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"b",
+    );
+    let written = call.abort(30, AbortedBy::Client);
+    assert_eq!(text(&written, "gen_ai.response.model"), Some("m2"));
+    assert_eq!(text(&written, "gen_ai.response.id"), Some("c1"));
+    assert_eq!(text(&written, "cirron.aborted_by"), Some("client"));
+    assert_eq!(written.0.attrs["cirron.partial"], true.into());
+    assert_eq!(number(&written, "time_to_first_token_ms"), Some(10.0));
+    assert_eq!(number(&written, "max_inter_token_ms"), Some(10.0));
+    // It reported as it went: more may have been to come.
+    let reported = mark(&written, "completion_tokens").unwrap();
+    assert_eq!(reported.attrs["partial"], true.into());
+    for name in OF_A_WHOLE {
+        assert_eq!(number(&written, name), None, "{name}");
+    }
+}
+
+#[test]
+fn an_error_in_the_middle_of_a_stream_fails_the_span_and_is_not_a_token() {
+    let mut call = Call::stream();
+    call.delta(10, ANSWER);
+    call.event(
+        20,
+        r#"{"error":{"message":"secret","type":"EngineDeadError","code":500}}"#,
+    );
+    let written = call.end(30);
+    assert_eq!(text(&written, "error.type"), Some("EngineDeadError"));
+    assert_eq!(written.0.attrs["error"], true.into());
+    assert_eq!(number(&written, "output_tokens"), Some(1.0));
+    assert!(!format!("{written:?}").contains("secret"));
+}
+
+#[test]
+fn several_choices_are_one_stream_with_a_finish_reason_each() {
+    let mut call = Call::new(false);
+    call.request(
+        "/v1/completions",
+        &[],
+        br#"{"model":"m","n":2,"stream":true,"prompt":"x"}"#,
+    );
+    call.head(1, 200, &[("content-type", "text/event-stream")]);
+    let part = |i: u32, text: &str, finish: &str| {
+        format!(
+            r#"{{"object":"text_completion","choices":[{{"text":"{text}","finish_reason":{finish},"index":{i}}}]}}"#
+        )
+    };
+    call.event(10, &part(1, "b", "null"));
+    call.event(20, &part(0, "a", "null"));
+    call.event(30, &part(1, "", "\"length\""));
+    call.event(40, &part(0, "", "\"stop\""));
+    let written = call.end(50);
+    assert_eq!(written.0.attrs["gen_ai.request.choice.count"], 2_i64.into());
+    assert_eq!(
+        text(&written, "gen_ai.response.finish_reasons"),
+        Some("stop,length")
+    );
+    assert_eq!(number(&written, "output_tokens"), Some(2.0));
+    assert_eq!(number(&written, "time_to_first_token_ms"), Some(10.0));
+}
+
+#[test]
+fn the_responses_api_is_timed_by_its_deltas_and_counted_by_its_end() {
+    let mut call = Call::stream_of("/v1/responses");
+    call.event(2, r#"{"response":{"id":"r1","object":"response","status":"in_progress","model":"m","usage":null},"type":"response.created"}"#);
+    call.event(
+        10,
+        r#"{"delta":"hm","type":"response.reasoning_summary_text.delta"}"#,
+    );
+    call.event(20, r#"{"delta":"a","type":"response.output_text.delta"}"#);
+    call.event(
+        30,
+        r#"{"delta":"{}","type":"response.function_call_arguments.delta"}"#,
+    );
+    call.event(40, r#"{"response":{"id":"r1","object":"response","status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},"usage":{"input_tokens":3,"output_tokens":7,"total_tokens":10}},"type":"response.incomplete"}"#);
+    let written = call.end(50);
+    for (name, value) in [
+        ("time_to_first_token_ms", 10.0),
+        ("time_to_first_answer_token_ms", 20.0),
+        ("time_to_first_tool_call_ms", 30.0),
+        ("input_tokens", 3.0),
+        ("output_tokens", 7.0),
+    ] {
+        assert_eq!(number(&written, name), Some(value), "{name}");
+    }
+    let finish = text(&written, "gen_ai.response.finish_reasons");
+    assert_eq!(finish, Some("max_output_tokens"));
+}
+
+#[test]
+fn usage_behind_a_hole_in_the_same_event_is_found() {
+    let mut call = Call::stream_of("/v1/responses");
+    call.event(10, r#"{"delta":"a","type":"response.output_text.delta"}"#);
+    call.body(20, br#"data: {"type":"response.completed","response":{"output":[{"text":"a \"usage\":{\"output_tokens\":1}"#);
+    call.at(21, E::ResponseGap(65_536));
+    call.body(
+        22,
+        br#"\"usage\":{\"output_tokens\":2}, b"}],"usage":{"input_tokens":3,"output_tokens":7}}}"#,
+    );
+    call.body(23, b"\n\n");
+    let written = call.end(30);
+    assert_eq!(number(&written, "output_tokens"), Some(7.0));
+    assert_eq!(number(&written, "tokens_per_second"), None);
+}
+
+#[test]
+fn joined_late_it_has_counts_and_no_times_that_need_the_start() {
+    let mut call = Call::new(true);
+    call.body(5, b"t\":\"x\"}}]}\n\n");
+    call.delta(10, ANSWER);
+    call.event(20, USAGE);
+    let written = call.end(30);
+    assert!(written.2.is_llm && written.2.partial);
+    assert_eq!(number(&written, "completion_tokens"), Some(9.0));
+    assert_eq!(text(&written, "gen_ai.provider.name"), Some("openai"));
+    for mark in &written.1 {
+        assert!(!mark.name.ends_with("_ms"), "{mark:?}");
+        assert_ne!(mark.name, "tokens_per_second");
+    }
+}
+
+#[test]
+fn a_server_that_answers_before_it_has_read_all_is_timed_by_its_answer() {
+    let mut call = Call::stream();
+    call.delta(10, ANSWER);
+    call.at(20, E::ResponseEnd(MessageEnd::Complete));
+    let written = call.finish(500);
+    assert_eq!(number(&written, "request_duration_ms"), Some(20.0));
+    assert_eq!(number(&written, "tokens_per_second"), Some(100.0));
+}

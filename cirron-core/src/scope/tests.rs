@@ -24,6 +24,7 @@ fn headers(fields: &[(&str, &str)]) -> Headers {
 
 fn context(chunk_timing: bool) -> ScopeContext {
     ScopeContext {
+        tls: false,
         pid: 1,
         tid: 2,
         rank: 0,

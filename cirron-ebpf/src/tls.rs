@@ -76,8 +76,8 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
     // SAFETY: the context of this program.
     let op = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
     let object: u64 = ctx.arg(0)?;
-    // SAFETY: no arguments.
     let event = TlsEvent {
+        // SAFETY: no arguments.
         ts_ns: unsafe { bpf_ktime_get_ns() },
         pid_tgid,
         object,
@@ -145,8 +145,8 @@ pub fn try_exit(result: u64) -> Option<u32> {
         op::READ | op::READ_EX | op::READ_LONG => direction::INBOUND,
         _ => direction::OUTBOUND,
     };
-    // SAFETY: no arguments.
     let event = TlsEvent {
+        // SAFETY: no arguments.
         ts_ns: unsafe { bpf_ktime_get_ns() },
         pid_tgid,
         object: call.object,

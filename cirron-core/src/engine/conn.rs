@@ -122,28 +122,15 @@ impl Conn {
         shared: &mut Shared,
         work: impl FnOnce(&mut Assembler, &mut PieceSink<'_>),
     ) {
-        let Conn {
+        let Parts {
             inbound,
             outbound,
             parser,
-            scopes,
-            info,
-            tls,
-            tgid,
-            tid,
-            ..
-        } = self;
+            mut sink,
+        } = self.parts(shared);
         let assembler = match dir {
             Direction::Inbound => inbound,
             Direction::Outbound => outbound,
-        };
-        let mut sink = Sink {
-            scopes,
-            shared,
-            info,
-            tls: *tls,
-            tgid: *tgid,
-            tid: *tid,
         };
         work(assembler, &mut |piece| {
             if let Piece::Gap { len, .. } = piece {
@@ -187,26 +174,10 @@ impl Conn {
         self.feed(Direction::Outbound, shared, |a, sink| {
             a.handle_timeout(now, sink)
         });
-        let Conn {
-            parser,
-            scopes,
-            info,
-            tls,
-            tgid,
-            tid,
-            ..
-        } = self;
-        parser.handle_timeout(
-            now,
-            &mut Sink {
-                scopes,
-                shared,
-                info,
-                tls: *tls,
-                tgid: *tgid,
-                tid: *tid,
-            },
-        );
+        let Parts {
+            parser, mut sink, ..
+        } = self.parts(shared);
+        parser.handle_timeout(now, &mut sink);
         match self.ending {
             Some(ending) if ending.due <= now => {
                 self.finish(ending.ts, ending.cause, shared);
@@ -231,27 +202,27 @@ impl Conn {
     }
 
     fn close(&mut self, ts: MonoNs, cause: CloseCause, shared: &mut Shared) {
-        let Conn {
-            parser,
-            scopes,
-            info,
-            tls,
-            tgid,
-            tid,
-            ..
-        } = self;
-        parser.handle_close(
-            ts,
-            cause,
-            &mut Sink {
-                scopes,
+        let Parts {
+            parser, mut sink, ..
+        } = self.parts(shared);
+        parser.handle_close(ts, cause, &mut sink);
+    }
+
+    /// What a step of the parser borrows.
+    fn parts<'a>(&'a mut self, shared: &'a mut Shared) -> Parts<'a> {
+        Parts {
+            inbound: &mut self.inbound,
+            outbound: &mut self.outbound,
+            parser: &mut self.parser,
+            sink: Sink {
+                scopes: &mut self.scopes,
                 shared,
-                info,
-                tls: *tls,
-                tgid: *tgid,
-                tid: *tid,
+                info: &self.info,
+                tls: self.tls,
+                tgid: self.tgid,
+                tid: self.tid,
             },
-        );
+        }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<MonoNs> {
@@ -287,6 +258,14 @@ impl Conn {
             scope.take_addresses(&self.info);
         }
     }
+}
+
+/// A connection, taken apart.
+struct Parts<'a> {
+    inbound: &'a mut Assembler,
+    outbound: &'a mut Assembler,
+    parser: &'a mut ConnParser,
+    sink: Sink<'a>,
 }
 
 /// From exchange events to scopes, and from scopes to outputs.

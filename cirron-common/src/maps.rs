@@ -14,6 +14,8 @@ pub const MUTED: &str = "MUTED";
 pub const SSLS: &str = "SSLS";
 /// LRU hash: `tgid << 32 | tid` to [`crate::tls::SslCall`].
 pub const SSL_CALLS: &str = "SSL_CALLS";
+/// LRU hash: [`crate::tls::GoKey`] to [`crate::tls::SslCall`].
+pub const GO_CALLS: &str = "GO_CALLS";
 /// Per-CPU array of [`crate::Counter`].
 pub const COUNTERS: &str = "COUNTERS";
 /// The read-only global of type [`crate::KernelConfig`].
@@ -30,6 +32,8 @@ pub const MAX_SSLS: u32 = 65_536;
 /// Threads inside a TLS library at once. One is forgotten where more are, and its
 /// bytes with it: they are a gap at the next call.
 pub const MAX_SSL_CALLS: u32 = 16_384;
+/// Goroutines inside `crypto/tls` at once: each open connection has one that waits in a read.
+pub const MAX_GO_CALLS: u32 = 65_536;
 /// Connections muted at once.
 pub const MAX_MUTED: u32 = 65_536;
 /// Bytes of the ring where nothing else is asked for. At 20 000 calls a second of half a kilobyte

@@ -4,7 +4,7 @@
 //! A connection inside a TLS library is keyed by process and object address; its records carry the
 //! address in `conn`, the time it was first seen in `epoch`, and [`crate::record::source::TLS`].
 
-/// Attach cookies: which function a place belongs to, by what its arguments and result mean.
+/// Which function a place belongs to, by what its arguments and result mean.
 pub mod op {
     /// `int f(ssl, buf, num)`, bytes read: `SSL_read`.
     pub const READ: u64 = 1;
@@ -16,9 +16,10 @@ pub mod op {
     pub const WRITE_EX: u64 = 4;
     /// `int f(ssl, buf, num, flags, size_t *n)`, 1 is success: `SSL_write_ex2`.
     pub const WRITE_EX2: u64 = 5;
-    /// `ssize_t f(session, buf, num)`, bytes read: `gnutls_record_recv`.
+    /// `ssize_t f(session, buf, num)`, bytes read: `gnutls_record_recv`, Go's `(*Conn).Read`.
     pub const READ_LONG: u64 = 6;
-    /// `ssize_t f(session, buf, num, ...)`, bytes written: `gnutls_record_send`, `send2`.
+    /// `ssize_t f(session, buf, num, ...)`, bytes written: `gnutls_record_send`,
+    /// `send2`, Go's `(*Conn).Write`.
     pub const WRITE_LONG: u64 = 7;
     /// `ssize_t f(ssl, fd, offset, size, flags)`, bytes that never were in memory: `SSL_sendfile`.
     pub const SENDFILE: u64 = 8;
@@ -36,6 +37,27 @@ pub mod op {
     pub const CLEAR: u64 = 14;
 }
 
+/// The attach cookie: an [`op`], and how deep in the function's frame the place lies.
+pub mod cookie {
+    const OP_BITS: u32 = 8;
+
+    /// `depth`: bytes that the stack pointer stands at the place below where it stood at the
+    /// function's first instruction.
+    pub const fn of(op: u64, depth: u32) -> u64 {
+        (depth as u64) << OP_BITS | op
+    }
+
+    /// Its [`super::op`].
+    pub const fn op(cookie: u64) -> u64 {
+        cookie & ((1 << OP_BITS) - 1)
+    }
+
+    /// Its depth.
+    pub const fn depth(cookie: u64) -> u64 {
+        cookie >> OP_BITS
+    }
+}
+
 /// Bits of a value of the process filter.
 pub mod target {
     /// Places in a TLS library of this process are watched.
@@ -48,6 +70,16 @@ pub mod target {
 pub struct SslKey {
     /// Address of the object.
     pub object: u64,
+    /// Process id.
+    pub tgid: u64,
+}
+
+/// A goroutine of a process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GoKey {
+    /// Address of its `runtime.g`, which it keeps in `r14`.
+    pub goroutine: u64,
     /// Process id.
     pub tgid: u64,
 }
@@ -78,4 +110,7 @@ pub struct SslCall {
     pub length_at: u64,
     /// One of [`op`].
     pub op: u64,
+    /// Where the stack pointer stood at the function's first instruction: a return elsewhere is
+    /// another call's. 0 in Go, whose stacks move.
+    pub stack: u64,
 }

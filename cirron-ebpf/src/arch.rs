@@ -4,7 +4,8 @@
 #[repr(C)]
 pub struct PtRegs {
     r15: u64,
-    r14: u64,
+    /// In a Go program the goroutine.
+    pub r14: u64,
     r13: u64,
     r12: u64,
     bp: u64,
@@ -28,6 +29,9 @@ pub struct PtRegs {
     ip: u64,
     /// Code segment: tells 32-bit tasks.
     pub cs: u64,
+    flags: u64,
+    /// Stack pointer.
+    pub sp: u64,
 }
 
 /// `__USER32_CS`: the code segment of 32-bit tasks, whose call numbers and structures differ.

@@ -1,6 +1,6 @@
 //! The kernel side of cirron-agent.
 //!
-//! Six BTF-typed tracepoint programs write records (`cirron_common::record`) to one ring buffer:
+//! BTF-typed tracepoint programs write records (`cirron_common::record`) to one ring buffer:
 //!
 //! | program | sees |
 //! | --- | --- |
@@ -8,6 +8,7 @@
 //! | `tcp_state_change` | ends of TCP connections: who closed, FIN or RST |
 //! | `process_fork`, `process_exec`, `process_exit` | the life of targets and their children |
 //! | `tls_enter`, `tls_exit` | plaintext inside TLS libraries; uprobes, attached where a target has one |
+//! | `go_enter`, `go_exit` | the same inside Go's `crypto/tls` |
 //! | `uring_submit` | sends and receives by io_uring, whose bytes it cannot see |
 //!
 //! It filters before it copies: the call's number, then the process, then "is it a stream socket".
@@ -18,6 +19,7 @@
 mod arch;
 mod config;
 mod emit;
+mod gotls;
 mod iov;
 mod maps;
 mod process;
@@ -73,7 +75,7 @@ pub fn uring_submit(ctx: BtfTracePointContext) -> i32 {
     uring::try_submit(ctx.arg(0)).unwrap_or(0)
 }
 
-/// On entries of a TLS library's functions; the cookie is one of `cirron_common::tls::op`.
+/// On entries of a TLS library's functions; the cookie is `cirron_common::tls::cookie`'s.
 #[uprobe]
 pub fn tls_enter(ctx: ProbeContext) -> u32 {
     tls::try_enter(&ctx).unwrap_or(0)
@@ -82,8 +84,19 @@ pub fn tls_enter(ctx: ProbeContext) -> u32 {
 /// On places behind which the result no longer changes.
 #[uprobe]
 pub fn tls_exit(ctx: ProbeContext) -> u32 {
-    // SAFETY: the saved registers of this event.
-    tls::try_exit(unsafe { (*ctx.regs).rax }).unwrap_or(0)
+    tls::try_exit(&ctx).unwrap_or(0)
+}
+
+/// On entries of functions of Go's `crypto/tls`; the cookie is `cirron_common::tls::cookie`'s.
+#[uprobe]
+pub fn go_enter(ctx: ProbeContext) -> u32 {
+    gotls::try_enter(&ctx).unwrap_or(0)
+}
+
+/// On their returns.
+#[uprobe]
+pub fn go_exit(ctx: ProbeContext) -> u32 {
+    gotls::try_exit(&ctx).unwrap_or(0)
 }
 
 #[panic_handler]

@@ -8,7 +8,7 @@ use cirron_common::{
     Counter,
     conn::ConnState,
     counters, maps,
-    tls::{SslCall, SslKey, SslState},
+    tls::{GoKey, SslCall, SslKey, SslState},
 };
 
 #[map]
@@ -32,6 +32,10 @@ pub static SSLS: LruHashMap<SslKey, SslState> = LruHashMap::with_max_entries(map
 #[map]
 pub static SSL_CALLS: LruHashMap<u64, SslCall> =
     LruHashMap::with_max_entries(maps::MAX_SSL_CALLS, 0);
+
+#[map]
+pub static GO_CALLS: LruHashMap<GoKey, SslCall> =
+    LruHashMap::with_max_entries(maps::MAX_GO_CALLS, 0);
 
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNTERS, 0);

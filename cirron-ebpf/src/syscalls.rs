@@ -14,6 +14,7 @@ use cirron_common::{
 use crate::{
     arch::{PtRegs, USER32_CS, nr},
     emit::{self, Call},
+    gotls,
     iov::{self, Buffers},
     maps::{CONNS, FDS, MUTED, TARGETS, count, fd_key},
     socket::{self, FdSocket},
@@ -42,6 +43,10 @@ struct Ctx {
     nr: u64,
     /// Bits of [`cirron_common::tls::target`].
     target: u32,
+    /// In a Go program the goroutine; anything in another.
+    goroutine: u64,
+    /// The stack pointer.
+    sp: u64,
 }
 
 impl Ctx {
@@ -104,6 +109,8 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
     // SAFETY: as above.
     let (cs, a0, a1, a2, a3) =
         unsafe { ((*regs).cs, (*regs).di, (*regs).si, (*regs).dx, (*regs).r10) };
+    // SAFETY: as above.
+    let (goroutine, sp) = unsafe { ((*regs).r14, (*regs).sp) };
     if cs == USER32_CS {
         count(Counter::CompatCalls, 1);
         return None;
@@ -114,6 +121,8 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
         pid_tgid,
         nr,
         target,
+        goroutine,
+        sp,
     };
     let fd = a0 as i32;
     let transfer = match nr {
@@ -380,7 +389,12 @@ fn advance(ctx: &Ctx, fd: i32, dir: u8, len: u64) -> Option<(Call, u64)> {
         ((*state).epoch, at)
     };
     count(Counter::StreamBytes, len);
-    if ctx.target & target::TLS != 0 && tls::link(ctx.pid_tgid, ctx.ts_ns, &socket, epoch).is_some()
+    let inside = || {
+        tls::call_of(ctx.pid_tgid, ctx.sp).or_else(|| gotls::call_of(ctx.pid_tgid, ctx.goroutine))
+    };
+    if ctx.target & target::TLS != 0
+        && let Some(call) = inside()
+        && tls::link(&call, ctx.pid_tgid, ctx.ts_ns, &socket, epoch).is_some()
     {
         // Its plaintext is taken inside the library.
         let _ = MUTED.insert(socket.ino, epoch, 0);

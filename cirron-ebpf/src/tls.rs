@@ -16,7 +16,7 @@ use cirron_common::{
     ConnInfo, Counter,
     conn::role,
     record::{close, direction, flag, kind, source},
-    tls::{SslCall, SslKey, SslState, op},
+    tls::{SslCall, SslKey, SslState, cookie, op},
 };
 
 use crate::{
@@ -40,7 +40,7 @@ pub struct TlsEvent {
 
 impl TlsEvent {
     #[inline(always)]
-    fn key(&self) -> SslKey {
+    pub fn key(&self) -> SslKey {
         SslKey {
             object: self.object,
             tgid: self.pid_tgid >> 32,
@@ -74,7 +74,8 @@ pub fn of_target() -> Option<u64> {
 pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
     let pid_tgid = of_target()?;
     // SAFETY: the context of this program.
-    let op = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
+    let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
+    let op = cookie::op(cookie);
     let object: u64 = ctx.arg(0)?;
     let event = TlsEvent {
         // SAFETY: no arguments.
@@ -109,22 +110,32 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
         op::WRITE_EX2 => fifth,
         _ => 0,
     };
+    // SAFETY: the saved registers of this event.
+    let sp = unsafe { (*ctx.regs).rsp };
     let call = SslCall {
         object,
         buffer: ctx.arg(1)?,
         length_at,
         op,
+        stack: sp.wrapping_add(cookie::depth(cookie)),
     };
     let _ = SSL_CALLS.insert(pid_tgid, call, 0);
     None
 }
 
-/// `result`: the return value's register.
 #[inline(always)]
-pub fn try_exit(result: u64) -> Option<u32> {
+pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
     let pid_tgid = of_target()?;
     // SAFETY: copied at once.
     let call = *unsafe { SSL_CALLS.get(&pid_tgid) }?;
+    // SAFETY: the context of this program.
+    let depth = cookie::depth(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) });
+    // SAFETY: the saved registers of this event.
+    let (result, sp) = unsafe { ((*ctx.regs).rax, (*ctx.regs).rsp) };
+    // A function that ours also ends in was called by somebody else, or we missed an exit.
+    if call.stack != sp.wrapping_add(depth) {
+        return None;
+    }
     let _ = SSL_CALLS.remove(&pid_tgid);
     // Results are 32-bit: a wider read turns -1 into a length.
     let narrow = result as i32;
@@ -209,12 +220,13 @@ fn known(event: &TlsEvent) -> Option<*mut SslState> {
     if let Some(state) = SSLS.get_ptr_mut(&key) {
         return Some(state);
     }
-    introduce(event, role::UNKNOWN)?;
+    introduce(event, role::UNKNOWN, true)?;
     SSLS.get_ptr_mut(&key)
 }
 
+/// Makes an object known. `late`: it may have moved bytes before.
 #[inline(never)]
-fn introduce(event: &TlsEvent, role: u8) -> Option<()> {
+pub fn introduce(event: &TlsEvent, role: u8, late: bool) -> Option<()> {
     let state = SslState {
         epoch: event.ts_ns,
         ..SslState::default()
@@ -225,7 +237,7 @@ fn introduce(event: &TlsEvent, role: u8) -> Option<()> {
     }
     let info = ConnInfo {
         role,
-        late: (role == role::UNKNOWN) as u8,
+        late: late as u8,
         ..ConnInfo::default()
     };
     emit::open(&event.call(event.ts_ns, direction::NONE), &info);
@@ -237,7 +249,7 @@ fn introduce(event: &TlsEvent, role: u8) -> Option<()> {
 fn begin(event: &TlsEvent, role: u8) -> Option<u32> {
     // Said twice: `SSL_set_accept_state`, then `SSL_accept`.
     if SSLS.get_ptr(&event.key()).is_none() {
-        introduce(event, role)?;
+        introduce(event, role, false)?;
     }
     None
 }
@@ -275,12 +287,26 @@ pub extern "C" fn cirron_tls_ended(event: *const TlsEvent, why: u64) -> u64 {
     0
 }
 
-/// A thread inside a TLS library moves bytes of a socket: this is where its ciphertext goes.
+/// The call under way inside a TLS library, by thread, for a system call made with the stack
+/// pointer `sp`: deeper than the library's function, or that one has been left by a way that we do
+/// not see.
+#[inline(always)]
+pub fn call_of(pid_tgid: u64, sp: u64) -> Option<SslCall> {
+    // SAFETY: copied at once.
+    let call = unsafe { SSL_CALLS.get(&pid_tgid) }.copied()?;
+    if sp < call.stack { Some(call) } else { None }
+}
+
+/// A call inside a TLS library moves bytes of a socket: this is where its ciphertext goes.
 /// `Some`: it does, so that the socket's bytes are of no further interest.
 #[inline(never)]
-pub fn link(pid_tgid: u64, ts_ns: u64, socket: &FdSocket, socket_epoch: u64) -> Option<()> {
-    // SAFETY: copied at once.
-    let call = *unsafe { SSL_CALLS.get(&pid_tgid) }?;
+pub fn link(
+    call: &SslCall,
+    pid_tgid: u64,
+    ts_ns: u64,
+    socket: &FdSocket,
+    socket_epoch: u64,
+) -> Option<()> {
     let event = TlsEvent {
         ts_ns,
         pid_tgid,

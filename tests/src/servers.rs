@@ -49,6 +49,10 @@ pub enum Stack {
     Node,
     /// Go's net/http.
     Go,
+    /// Go's net/http over HTTPS.
+    GoTls,
+    /// The same without symbols.
+    GoTlsStripped,
     /// llama.cpp's server with a tiny model.
     Llama,
 }
@@ -58,7 +62,12 @@ impl Stack {
     pub fn is_tls(self) -> bool {
         matches!(
             self,
-            Stack::UvicornTls | Stack::UvloopTls | Stack::GunicornTls | Stack::NodeTls
+            Stack::UvicornTls
+                | Stack::UvloopTls
+                | Stack::GunicornTls
+                | Stack::NodeTls
+                | Stack::GoTls
+                | Stack::GoTlsStripped
         )
     }
 }
@@ -68,7 +77,8 @@ pub fn certificate() -> PathBuf {
     stacks::here().join("servers/tls/cert.pem")
 }
 
-fn key() -> PathBuf {
+/// Its private key.
+pub fn key() -> PathBuf {
     stacks::here().join("servers/tls/key.pem")
 }
 
@@ -313,9 +323,12 @@ fn command(stack: Stack, port: u16, dir: &Path) -> Result<Command> {
             }
             c
         }
-        Stack::Go => {
-            let mut c = Command::new(stacks::go_server()?);
+        Stack::Go | Stack::GoTls | Stack::GoTlsStripped => {
+            let mut c = Command::new(stacks::go_server(stack == Stack::GoTlsStripped)?);
             c.arg(format!("127.0.0.1:{port}"));
+            if stack.is_tls() {
+                c.env("TLS_KEY", key()).env("TLS_CERT", certificate());
+            }
             c
         }
         Stack::Llama => {

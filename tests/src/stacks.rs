@@ -45,7 +45,15 @@ pub fn missing() -> Option<String> {
             return Some(e.to_string().replace('\n', ";"));
         }
     }
-    for tool in ["node", "curl", "wrk"] {
+    for tool in [
+        "node",
+        "curl",
+        "wrk",
+        "nginx",
+        "caddy",
+        "gnutls-serv",
+        "openssl",
+    ] {
         let found = std::env::var_os("PATH")
             .is_some_and(|p| std::env::split_paths(&p).any(|d| d.join(tool).exists()));
         if !found {
@@ -60,13 +68,17 @@ pub fn here() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Builds the Go server once a run and gives its path.
-pub fn go_server() -> Result<PathBuf> {
+/// Builds the Go server and gives its path. `stripped`: without symbols.
+pub fn go_server(stripped: bool) -> Result<PathBuf> {
     let target = here().join("../target/tests");
     std::fs::create_dir_all(&target)?;
-    let program = target.canonicalize()?.join("scripted-go");
+    let (name, flags) = match stripped {
+        true => ("scripted-go-stripped", "-s -w"),
+        false => ("scripted-go", ""),
+    };
+    let program = target.canonicalize()?.join(name);
     let output = Command::new(venv("go")?)
-        .args(["build", "-o"])
+        .args(["build", "-ldflags", flags, "-o"])
         .arg(&program)
         .arg(".")
         .current_dir(here().join("servers/go"))

@@ -75,6 +75,12 @@ impl Packages {
             (Self::Pacman, Tool::PythonVenv) => "python",
             (Self::Dnf | Self::Apk | Self::Unknown, Tool::PythonVenv) => "python3",
             (_, Tool::Node) => "nodejs",
+            (_, Tool::Nginx) => "nginx",
+            (_, Tool::Caddy) => "caddy",
+            (Self::Apt, Tool::Gnutls) => "gnutls-bin",
+            (Self::Dnf | Self::Apk, Tool::Gnutls) => "gnutls-utils",
+            (Self::Pacman | Self::Unknown, Tool::Gnutls) => "gnutls",
+            (_, Tool::Openssl) => "openssl",
         }
     }
 }
@@ -90,9 +96,26 @@ pub(crate) enum Tool {
     PythonVenv,
     /// Node.
     Node,
+    /// The server; never started as a service by us.
+    Nginx,
+    /// The same.
+    Caddy,
+    /// GnuTLS's own server.
+    Gnutls,
+    /// OpenSSL's own client.
+    Openssl,
 }
 
 impl Tool {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Curl, Self::Wrk, Self::PythonVenv, Self::Node];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Curl,
+        Self::Wrk,
+        Self::PythonVenv,
+        Self::Node,
+        Self::Nginx,
+        Self::Caddy,
+        Self::Gnutls,
+        Self::Openssl,
+    ];
 }

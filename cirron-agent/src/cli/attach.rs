@@ -75,6 +75,10 @@ pub fn run(command: &[OsString], capture: &Capture) -> Result<Exit, Failed> {
         exit: Exit::CannotAttach,
         error,
     })?;
+    // It may be over in a moment: what it will map is looked at before.
+    if let Some(program) = command.first() {
+        session.attacher.look_ahead(program);
+    }
     session.say_attached(
         &format!("pid {pid} ({name})"),
         0,
@@ -142,7 +146,13 @@ impl<'a> Session<'a> {
             tracing::info!("probe {}: {} {}", row.name, row.verdict, row.detail);
         }
         let reader = kernel.take_reader().context("the ring has no reader")?;
-        let uprobes = kernel.take_uprobes().context("the programs are gone")?;
+        let mut uprobes = kernel.take_uprobes().context("the programs are gone")?;
+        // Now, and not when the first library is found: it takes the verifier a tenth of a second.
+        if let Err(e) = uprobes.load() {
+            say(&format!(
+                "warning: the kernel refuses to look inside TLS libraries, HTTPS is not read: {e:#}"
+            ));
+        }
         let owner = Owner::of_this_process();
         let outputs = open_outputs(&capture.outputs, owner, Box::new(LiveStamp))?;
         let recorder = capture

@@ -5,20 +5,27 @@
 //! executable. A file is attached to once, whoever maps it.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 
+use cirron_common::tls::cookie;
+
 use crate::kernel::{UprobeProgram, Uprobes};
-use crate::tls::images::{Image, images};
+use crate::tls::functions::Abi;
+use crate::tls::images::images;
+use crate::tls::place::Place;
 use crate::tls::plan::{Attach, Exit, plan};
+use crate::tls::upcoming;
 
 /// Keeps the programs.
 #[derive(Debug)]
 pub struct Attacher {
     uprobes: Uprobes,
-    known: HashSet<(i32, i32, u64)>,
+    known: HashSet<(u64, u64)>,
 }
 
 impl Attacher {
@@ -40,13 +47,29 @@ impl Attacher {
             if self.known.contains(&image.id) {
                 continue;
             }
-            let Ok(file) = File::open(&image.open) else {
+            if let Ok(file) = File::open(&image.open) {
+                self.attach(image.id, &image.name, &file);
+            }
+        }
+    }
+
+    /// Attaches to what a command will map: it is about to start.
+    pub fn look_ahead(&mut self, program: &OsStr) {
+        for path in upcoming::files(program) {
+            let Ok(file) = File::open(&path) else {
                 continue;
             };
-            self.known.insert(image.id);
-            let functions = plan(&file, &image.name);
+            if let Ok(meta) = file.metadata() {
+                self.attach((meta.dev(), meta.ino()), &path, &file);
+            }
+        }
+    }
+
+    fn attach(&mut self, id: (u64, u64), name: &Path, file: &File) {
+        if self.known.insert(id) {
+            let functions = plan(file, name);
             if !functions.is_empty() {
-                attach_image(&mut self.uprobes, &image, &file, &functions);
+                attach_image(&mut self.uprobes, name, file, &functions);
             }
         }
     }
@@ -59,21 +82,18 @@ impl Attacher {
     }
 }
 
-fn attach_image(uprobes: &mut Uprobes, image: &Image, file: &File, functions: &[Attach]) {
+fn attach_image(uprobes: &mut Uprobes, name: &Path, file: &File, functions: &[Attach]) {
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-    if let Err(e) = uprobes.load() {
-        tracing::warn!(
-            "{} is a TLS library, and the kernel refuses to look inside: {e:#}",
-            image.name.display()
-        );
+    if !uprobes.is_loaded() {
+        // It was said when they were refused.
         return;
     }
     for function in functions {
         match attach_function(uprobes, &path, function) {
-            Ok(()) => tracing::info!("{}: {function}", image.name.display()),
+            Ok(()) => tracing::info!("{}: {function}", name.display()),
             Err(e) => tracing::warn!(
                 "{}: {} is not watched: {e:#}",
-                image.name.display(),
+                name.display(),
                 function.function.name
             ),
         }
@@ -88,14 +108,21 @@ fn attach_function(uprobes: &mut Uprobes, path: &Path, attach: &Attach) -> anyho
         entry,
         exit,
     } = attach;
-    let mut put = |program, at| uprobes.attach(program, path, offset + at, function.op);
+    let (enter, leave) = match function.abi {
+        Abi::SystemV => (UprobeProgram::Enter, UprobeProgram::Exit),
+        Abi::Go => (UprobeProgram::GoEnter, UprobeProgram::GoExit),
+    };
+    let mut put = |program, place: &Place| {
+        let at = offset.wrapping_add_signed(place.offset);
+        uprobes.attach(program, path, at, cookie::of(function.op, place.depth))
+    };
     match exit {
         Exit::None => {}
         Exit::Places(places) => {
             for place in places {
-                put(UprobeProgram::Exit, place.offset)?;
+                put(leave, place)?;
             }
         }
     }
-    put(UprobeProgram::Enter, entry.offset)
+    put(enter, entry)
 }

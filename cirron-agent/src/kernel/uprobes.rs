@@ -17,16 +17,27 @@ pub enum UprobeProgram {
     Enter,
     /// On an exit.
     Exit,
+    /// On an entry of a Go function.
+    GoEnter,
+    /// On an exit of a Go function.
+    GoExit,
 }
 
 impl UprobeProgram {
-    const ALL: [UprobeProgram; 2] = [UprobeProgram::Enter, UprobeProgram::Exit];
+    const ALL: [UprobeProgram; 4] = [
+        UprobeProgram::Enter,
+        UprobeProgram::Exit,
+        UprobeProgram::GoEnter,
+        UprobeProgram::GoExit,
+    ];
 
     /// ELF name of the program.
     pub fn name(self) -> &'static str {
         match self {
             UprobeProgram::Enter => "tls_enter",
             UprobeProgram::Exit => "tls_exit",
+            UprobeProgram::GoEnter => "go_enter",
+            UprobeProgram::GoExit => "go_exit",
         }
     }
 }
@@ -57,6 +68,11 @@ impl Uprobes {
         Ok(found.try_into()?)
     }
 
+    /// Whether the programs are loaded.
+    pub fn is_loaded(&self) -> bool {
+        self.loaded
+    }
+
     /// Loads the programs, the first time.
     ///
     /// # Errors
@@ -73,7 +89,7 @@ impl Uprobes {
     }
 
     /// Puts `program` at `offset` of the file `path`; `cookie` is one of
-    /// `cirron_common::tls::op`.
+    /// `cirron_common::tls::cookie`'s.
     ///
     /// # Errors
     /// Where the kernel refuses.

@@ -2,8 +2,17 @@
 
 use cirron_common::tls::op;
 
-/// An argument of the System V calling convention, by its position.
+/// An argument of a calling convention, by its position.
 pub type Argument = u8;
+
+/// How arguments are passed and results returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abi {
+    /// C's on x86-64: `rdi`, `rsi`, `rdx`, ...; the result in `rax`.
+    SystemV,
+    /// Go's since 1.17: `rax`, `rbx`, `rcx`, ...; the first result in `rax`, the goroutine in `r14`.
+    Go,
+}
 
 /// One row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +21,8 @@ pub struct Function {
     pub name: &'static str,
     /// One of `cirron_common::tls::op`: the attach cookie.
     pub op: u64,
+    /// Its calling convention.
+    pub abi: Abi,
     /// Arguments that the entry reads, by position.
     pub needs: &'static [Argument],
     /// The result is read as well.
@@ -22,6 +33,7 @@ const fn moves(name: &'static str, op: u64, needs: &'static [Argument]) -> Funct
     Function {
         name,
         op,
+        abi: Abi::SystemV,
         needs,
         has_exit: true,
     }
@@ -31,6 +43,7 @@ const fn tells(name: &'static str, op: u64) -> Function {
     Function {
         name,
         op,
+        abi: Abi::SystemV,
         needs: &[0],
         has_exit: false,
     }
@@ -60,6 +73,36 @@ pub const FUNCTIONS: &[Function] = &[
     moves("gnutls_handshake", op::HANDSHAKE, &[0]),
     tells("gnutls_bye", op::SHUTDOWN),
     tells("gnutls_deinit", op::FREE),
+];
+
+const fn go(name: &'static str, op: u64, needs: &'static [Argument], has_exit: bool) -> Function {
+    Function {
+        name,
+        op,
+        abi: Abi::Go,
+        needs,
+        has_exit,
+    }
+}
+
+/// Go's `crypto/tls`. The handshake functions run once for each connection.
+pub const GO_FUNCTIONS: &[Function] = &[
+    go("crypto/tls.(*Conn).Read", op::READ_LONG, &[0, 1], true),
+    go("crypto/tls.(*Conn).Write", op::WRITE_LONG, &[0, 1], true),
+    go("crypto/tls.(*Conn).Close", op::FREE, &[0], false),
+    go("crypto/tls.(*Conn).CloseWrite", op::SHUTDOWN, &[0], false),
+    go(
+        "crypto/tls.(*Conn).serverHandshake",
+        op::BEGIN_SERVER,
+        &[0],
+        false,
+    ),
+    go(
+        "crypto/tls.(*Conn).clientHandshake",
+        op::BEGIN_CLIENT,
+        &[0],
+        false,
+    ),
 ];
 
 /// The row of a symbol.

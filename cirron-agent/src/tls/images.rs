@@ -7,8 +7,8 @@ use procfs::process::{MMPermissions, MMapPath, Process};
 /// A mapped file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// Device and inode number: a file is the same under all its names.
-    pub id: (i32, i32, u64),
+    /// Device, as `stat` gives it, and inode number: a file is the same under all its names.
+    pub id: (u64, u64),
     /// Its name as the process sees it, to show.
     pub name: PathBuf,
     /// Where we can open it: also when it was deleted or replaced, or lies in another mount
@@ -26,7 +26,7 @@ pub fn images(pid: i32) -> Vec<Image> {
         let MMapPath::Path(name) = &map.pathname else {
             continue;
         };
-        let id = (map.dev.0, map.dev.1, map.inode);
+        let id = (device(map.dev), map.inode);
         if !map.perms.contains(MMPermissions::EXECUTE)
             || map.inode == 0
             || found.iter().any(|i| i.id == id)
@@ -45,6 +45,11 @@ pub fn images(pid: i32) -> Vec<Image> {
     found
 }
 
+/// As `stat` numbers it.
+fn device((major, minor): (i32, i32)) -> u64 {
+    libc::makedev(major.cast_unsigned(), minor.cast_unsigned())
+}
+
 /// Its name is that of a TLS library.
 fn is_likely(name: &std::path::Path) -> bool {
     let name = name.file_name().unwrap_or_default().to_string_lossy();
@@ -55,13 +60,19 @@ fn is_likely(name: &std::path::Path) -> bool {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use std::os::unix::fs::MetadataExt as _;
 
     #[test]
     fn our_own_images_are_found_once_each() {
         let pid = i32::try_from(std::process::id()).unwrap();
         let found = images(pid);
         let exe = std::fs::read_link("/proc/self/exe").unwrap();
-        assert_eq!(found.iter().filter(|i| i.name == exe).count(), 1);
+        let ours: Vec<_> = found.iter().filter(|i| i.name == exe).collect();
+        let [ours] = ours[..] else {
+            panic!("{found:?}")
+        };
+        let meta = std::fs::metadata(&exe).unwrap();
+        assert_eq!(ours.id, (meta.dev(), meta.ino()));
         assert!(
             found
                 .iter()

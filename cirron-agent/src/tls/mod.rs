@@ -1,12 +1,15 @@
 //! TLS libraries in a process's memory: which there are, and where probes go.
 //!
 //! ```text
-//! images (maps) -> symbols (ELF) -> functions (table) -> place (disassembly) -> plan -> kernel::uprobes
+//! images (maps), upcoming (a command's) -> symbols (ELF) -> functions (table) -> place (disassembly) -> plan -> kernel::uprobes
 //! ```
 //! It reads files only; attaching is the kernel side's, understanding is the core's.
 
+pub mod extents;
 pub mod functions;
+pub mod golang;
 pub mod images;
 pub mod place;
 pub mod plan;
 pub mod symbols;
+pub mod upcoming;

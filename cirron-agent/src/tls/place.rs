@@ -10,11 +10,11 @@
 //! Pure: bytes in, offsets out. x86-64.
 
 use iced_x86::{
-    Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess,
-    Register,
+    Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic,
+    OpAccess, OpKind, Register,
 };
 
-use super::functions::Argument;
+use super::functions::{Abi, Argument};
 
 /// How the kernel runs the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,33 +28,37 @@ pub enum Class {
 /// A place of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// From the function's first byte.
-    pub offset: u64,
+    /// From the function's first byte. An exit may lie in another function, that this one ends in.
+    pub offset: i64,
     /// Its price.
     pub class: Class,
+    /// Bytes that the stack pointer stands here below where it stood at the first instruction: a
+    /// call and its exit are told by it from others.
+    pub depth: u32,
 }
 
-/// Registers of the arguments, by position.
-const ARGUMENTS: [Register; 6] = [
-    Register::RDI,
-    Register::RSI,
-    Register::RDX,
-    Register::RCX,
-    Register::R8,
-    Register::R9,
-];
+/// The register of an argument.
+fn register(abi: Abi, argument: Argument) -> Option<Register> {
+    use Register::{R8, R9, RAX, RBX, RCX, RDI, RDX, RSI};
+    let all = match abi {
+        Abi::SystemV => [RDI, RSI, RDX, RCX, R8, R9],
+        Abi::Go => [RAX, RBX, RCX, RDI, RSI, R8],
+    };
+    all.get(usize::from(argument)).copied()
+}
 
-fn decode(code: &[u8]) -> Vec<Instruction> {
-    Decoder::with_ip(64, code, 0, DecoderOptions::NONE)
+/// `at`: where the code lies from the function's first byte; addresses are relative to that.
+fn decode(at: i64, code: &[u8]) -> Vec<Instruction> {
+    Decoder::with_ip(64, code, at.cast_unsigned(), DecoderOptions::NONE)
         .iter()
         .take_while(|i| !i.is_invalid())
         .collect()
 }
 
 /// Whether the kernel emulates it. Prefixed forms are left out: which of them are differs by kernel.
-fn is_emulated(i: &Instruction, code: &[u8]) -> bool {
-    let at = usize::try_from(i.ip()).unwrap_or(usize::MAX);
-    match code.get(at..at + i.len()) {
+fn is_emulated(i: &Instruction, first: &Instruction, code: &[u8]) -> bool {
+    let at = usize::try_from(i.ip().wrapping_sub(first.ip())).unwrap_or(usize::MAX);
+    match code.get(at..at.saturating_add(i.len())) {
         Some([0x50..=0x57] | [0x41, 0x50..=0x57] | [0x90]) => true,
         Some([0xe8 | 0xe9, ..]) => i.len() == 5,
         Some([0xeb | 0x70..=0x7f, _]) => true,
@@ -86,105 +90,198 @@ fn jump_targets(all: &[Instruction]) -> Vec<u64> {
         .collect()
 }
 
+/// What an instruction adds to the stack pointer; `None` where that is not plain to see.
+fn stack_change(i: &Instruction, info: &mut InstructionInfoFactory) -> Option<i64> {
+    let on_stack =
+        i.op_count() > 0 && i.op0_kind() == OpKind::Register && i.op0_register() == Register::RSP;
+    let immediate = || {
+        (i.op1_kind() != OpKind::Register && i.op1_kind() != OpKind::Memory)
+            .then(|| i.immediate(1).cast_signed())
+    };
+    let mnemonic = i.mnemonic();
+    if matches!(mnemonic, Mnemonic::Push | Mnemonic::Pop) && !on_stack {
+        return Some(i.stack_pointer_increment().into());
+    }
+    if mnemonic == Mnemonic::Sub && on_stack {
+        return Some(-immediate()?);
+    }
+    if mnemonic == Mnemonic::Add && on_stack {
+        return immediate();
+    }
+    (!writes(i, info, Register::RSP)).then_some(0)
+}
+
 /// The entry: the first emulated instruction, on the way that every call takes once, before an
 /// argument in `needs` is overwritten; else the first instruction, whatever it is.
-pub fn entry(code: &[u8], needs: &[Argument]) -> Place {
-    let all = decode(code);
+pub fn entry(code: &[u8], abi: Abi, needs: &[Argument]) -> Place {
+    let all = decode(0, code);
     let targets = jump_targets(&all);
     let mut info = InstructionInfoFactory::new();
+    let mut depth = 0_i64;
     for i in &all {
         // A jump back to here or before would pass twice.
         let again = targets.iter().any(|t| *t > 0 && *t <= i.ip());
         if again {
             break;
         }
-        if is_emulated(i, code) {
+        if is_emulated(i, &all[0], code)
+            && let Ok(depth) = u32::try_from(depth)
+        {
             return Place {
-                offset: i.ip(),
+                offset: i.ip().cast_signed(),
                 class: Class::Emulated,
+                depth,
             };
         }
         let overwritten = needs
             .iter()
-            .filter_map(|n| ARGUMENTS.get(usize::from(*n)))
-            .any(|r| writes(i, &mut info, *r));
+            .filter_map(|n| register(abi, *n))
+            .any(|r| writes(i, &mut info, r));
         if overwritten || i.flow_control() != FlowControl::Next {
             break;
         }
+        let Some(change) = stack_change(i, &mut info) else {
+            break;
+        };
+        depth -= change;
     }
     Place {
         offset: 0,
         class: Class::Stepped,
+        depth: 0,
     }
 }
 
-/// The exits: a place for each way out, after which `rax` does not change. `None` where the
-/// function leaves in a way that we do not follow (a jump into another function, an indirect one).
-pub fn exits(code: &[u8]) -> Option<Vec<Place>> {
-    let all = decode(code);
-    let end = u64::try_from(code.len()).unwrap_or(u64::MAX);
-    let targets = jump_targets(&all);
-    let mut info = InstructionInfoFactory::new();
+/// A jump through a table of a `switch`, as compilers write it: an offset is read from the table by
+/// index shortly before. It stays in the function.
+fn is_switch(all: &[Instruction]) -> bool {
+    const NEAR: usize = 6;
+    let from = all.len().saturating_sub(NEAR);
+    all[from..].iter().any(|i| {
+        i.code() == Code::Movsxd_r64_rm32
+            && i.op1_kind() == OpKind::Memory
+            && i.memory_index_scale() == 4
+            && i.memory_index() != Register::None
+    })
+}
+
+/// Where code at `at` jumps to outside of itself, from the function's first byte.
+pub fn leaves(at: i64, code: &[u8]) -> Vec<i64> {
+    let all = decode(at, code);
+    let end = at.saturating_add_unsigned(code.len() as u64);
+    jump_targets(&all)
+        .into_iter()
+        .map(u64::cast_signed)
+        .filter(|target| !(at..end).contains(target))
+        .collect()
+}
+
+/// The exits: a place for each way out, after which `rax` does not change. `tails`: code of other
+/// functions that this one jumps into, and where it lies. `None` where the function leaves in a way
+/// that we do not follow: a jump to anywhere else, or an indirect one.
+pub fn exits(code: &[u8], tails: &[(i64, Vec<u8>)]) -> Option<Vec<Place>> {
+    let own = std::iter::once((0, code));
+    let others = tails.iter().map(|(at, code)| (*at, code.as_slice()));
+    let parts: Vec<(i64, &[u8])> = own.chain(others).collect();
+    let followed = |target: u64| {
+        let inside = |(at, code): &(i64, &[u8])| {
+            (*at..at.saturating_add_unsigned(code.len() as u64)).contains(&target.cast_signed())
+        };
+        parts.iter().any(inside)
+    };
     let mut places = Vec::new();
-    for (at, i) in all.iter().enumerate() {
-        match i.flow_control() {
-            FlowControl::Return => {
-                let place = before(&all[..=at], &targets, code, &mut info);
-                if !places.contains(&place) {
-                    places.push(place);
+    for (at, code) in &parts {
+        let all = decode(*at, code);
+        let targets = jump_targets(&all);
+        for (n, i) in all.iter().enumerate() {
+            match i.flow_control() {
+                FlowControl::Return => {
+                    // In the middle of another function, only the return says whose it is.
+                    let place = if *at == 0 {
+                        before(&all[..=n], &targets, code)
+                    } else {
+                        returning(i)
+                    };
+                    if !places.contains(&place) {
+                        places.push(place);
+                    }
                 }
+                FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch
+                    if !followed(i.near_branch_target()) =>
+                {
+                    return None;
+                }
+                FlowControl::IndirectBranch if !is_switch(&all[..n]) => return None,
+                FlowControl::Next
+                | FlowControl::IndirectBranch
+                | FlowControl::UnconditionalBranch
+                | FlowControl::ConditionalBranch
+                | FlowControl::Call
+                | FlowControl::IndirectCall
+                | FlowControl::Interrupt
+                | FlowControl::XbeginXabortXend
+                | FlowControl::Exception => {}
             }
-            FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch
-                if i.near_branch_target() >= end =>
-            {
-                return None;
-            }
-            FlowControl::IndirectBranch => return None,
-            FlowControl::Next
-            | FlowControl::UnconditionalBranch
-            | FlowControl::ConditionalBranch
-            | FlowControl::Call
-            | FlowControl::IndirectCall
-            | FlowControl::Interrupt
-            | FlowControl::XbeginXabortXend
-            | FlowControl::Exception => {}
         }
     }
     (!places.is_empty()).then_some(places)
 }
 
+/// The exits of a function of Go's compiler: it has its returns, and nothing else.
+pub fn returns(code: &[u8]) -> Option<Vec<Place>> {
+    let all = decode(0, code);
+    let targets = jump_targets(&all);
+    let places: Vec<Place> = (0..all.len())
+        .filter(|at| all[*at].flow_control() == FlowControl::Return)
+        .map(|at| before(&all[..=at], &targets, code))
+        .collect();
+    (!places.is_empty()).then_some(places)
+}
+
+/// On the return itself.
+fn returning(i: &Instruction) -> Place {
+    Place {
+        offset: i.ip().cast_signed(),
+        class: Class::Stepped,
+        depth: 0,
+    }
+}
+
 /// The best place for the last instruction of `all`, a return: going up as long as every way to the
 /// return passes, and nothing writes `rax`.
-fn before(
-    all: &[Instruction],
-    targets: &[u64],
-    code: &[u8],
-    info: &mut InstructionInfoFactory,
-) -> Place {
+fn before(all: &[Instruction], targets: &[u64], code: &[u8]) -> Place {
+    let mut info = InstructionInfoFactory::new();
     let [rest @ .., last] = all else {
         return Place {
             offset: 0,
             class: Class::Stepped,
+            depth: 0,
         };
     };
-    let stepped = Place {
-        offset: last.ip(),
-        class: Class::Stepped,
-    };
-    let mut below = last.ip();
+    let stepped = returning(last);
+    let (mut below, mut depth) = (last.ip(), 0_i64);
     for (at, i) in rest.iter().enumerate().rev() {
         // Somebody jumps in between: not every way passes what is above.
         if targets.contains(&below) {
             return stepped;
         }
-        if is_emulated(i, code) && (i.flow_control() == FlowControl::Next || is_guard(&rest[..=at]))
+        let Some(change) = stack_change(i, &mut info) else {
+            return stepped;
+        };
+        depth += change;
+        if is_emulated(i, &all[0], code)
+            && (i.flow_control() == FlowControl::Next || is_guard(&rest[..=at]))
         {
+            let Ok(depth) = u32::try_from(depth) else {
+                return stepped;
+            };
             return Place {
-                offset: i.ip(),
+                offset: i.ip().cast_signed(),
                 class: Class::Emulated,
+                depth,
             };
         }
-        if i.flow_control() != FlowControl::Next || writes(i, info, Register::RAX) {
+        if i.flow_control() != FlowControl::Next || writes(i, &mut info, Register::RAX) {
             return stepped;
         }
         below = i.ip();

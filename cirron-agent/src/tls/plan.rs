@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::Path;
 
-use super::functions::Function;
+use super::functions::{Abi, Function};
 use super::place::{self, Class, Place};
 use super::symbols::{self, Found};
 
@@ -50,10 +50,15 @@ fn attach(found: &Found) -> Option<Attach> {
         function,
         offset,
         code,
+        tails,
     } = found;
-    let entry = place::entry(code, function.needs);
+    let entry = place::entry(code, function.abi, function.needs);
     let exit = if function.has_exit {
-        let Some(places) = place::exits(code) else {
+        let places = match function.abi {
+            Abi::SystemV => place::exits(code, tails),
+            Abi::Go => place::returns(code),
+        };
+        let Some(places) = places else {
             tracing::info!("{}: no exit that can be watched", function.name);
             return None;
         };
@@ -85,10 +90,8 @@ impl fmt::Display for Attach {
         match &self.exit {
             Exit::None => Ok(()),
             Exit::Places(places) => {
-                for place in places {
-                    write!(f, ", exit at +{:#x} ({})", place.offset, class(place))?;
-                }
-                Ok(())
+                let stepped = places.iter().filter(|p| p.class == Class::Stepped).count();
+                write!(f, ", {} exits ({stepped} single-stepped)", places.len())
             }
         }
     }

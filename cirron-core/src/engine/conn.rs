@@ -247,6 +247,11 @@ impl Conn {
         (opaque && !std::mem::replace(&mut self.muted, true)).then_some(protocol)
     }
 
+    /// It was muted for the TLS that it carries.
+    pub(super) fn is_muted_tls(&self) -> bool {
+        self.muted && self.parser.protocol() == Protocol::Tls
+    }
+
     /// The socket beneath is known now: its addresses, not its role, which the library gave.
     pub(super) fn take_addresses(&mut self, info: &ConnInfo) {
         self.info = ConnInfo {

@@ -308,7 +308,10 @@ impl Engine {
             if let Some(old) = conn.socket.replace(socket) {
                 self.links.remove(&old);
             }
-            self.links.insert(socket, key);
+            let first = self.links.insert(socket, key).is_none();
+            // Its handshake went by before: it was taken for one that nobody reads.
+            let seen = self.conns.get(&socket).is_some_and(Conn::is_muted_tls);
+            self.shared.stats.tls_sockets -= u64::from(first && seen);
         }
     }
 

@@ -1,4 +1,5 @@
-// The scripted model on net/http: `scripted HOST:PORT`. See ../python/script.py.
+// The scripted model on net/http: `scripted HOST:PORT`, over HTTPS with TLS_CERT and TLS_KEY. See
+// ../python/script.py. `scripted client URL` is a client of such a server, see client.go.
 package main
 
 import (
@@ -163,6 +164,10 @@ func v1(w http.ResponseWriter, r *http.Request) {
 }
 
 func main() {
+	if os.Args[1] == "client" {
+		client(os.Args[2])
+		return
+	}
 	truth, _ = os.OpenFile(os.Getenv("TRUTH_FILE"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	http.HandleFunc("/health", func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -170,7 +175,13 @@ func main() {
 		log(r, start, nil)
 	})
 	http.HandleFunc("/v1/", v1)
-	if err := http.ListenAndServe(os.Args[1], nil); err != nil {
+	var err error
+	if cert := os.Getenv("TLS_CERT"); cert != "" {
+		err = http.ListenAndServeTLS(os.Args[1], cert, os.Getenv("TLS_KEY"), nil)
+	} else {
+		err = http.ListenAndServe(os.Args[1], nil)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -16,6 +16,7 @@ mod roles;
 mod stacks;
 mod syscalls;
 mod tls;
+mod tls_more;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         faults::TESTS,
         replay::TESTS,
         tls::TESTS,
+        tls_more::TESTS,
         load::TESTS,
     ];
     runner::main(&all.concat())

@@ -36,6 +36,16 @@ pub(crate) const TESTS: &[Test] = &[
         run: || server(Stack::NodeTls),
     },
     Test {
+        name: "https_go",
+        need: Need::Stacks,
+        run: || server(Stack::GoTls),
+    },
+    Test {
+        name: "https_go_stripped",
+        need: Need::Stacks,
+        run: || server(Stack::GoTlsStripped),
+    },
+    Test {
         name: "https_clients_are_seen",
         need: Need::Stacks,
         run: clients,
@@ -52,11 +62,11 @@ pub(crate) const TESTS: &[Test] = &[
     },
 ];
 
-fn ca() -> Result<String> {
+pub(crate) fn ca() -> Result<String> {
     Ok(certificate().to_str().context("path")?.to_owned())
 }
 
-fn calls() -> Vec<Value> {
+pub(crate) fn calls() -> Vec<Value> {
     let one = |i: u32| {
         let extra = json!({"x_tokens": 5 + i, "x_prompt_tokens": 10 + i, "x_ttft_ms": 40 + 7 * i, "x_interval_ms": 6, "x_usage": i.is_multiple_of(2)});
         call("chat", &format!("t{i}"), i != 3, extra)
@@ -70,16 +80,20 @@ fn server(stack: Stack) -> Result<String> {
     openai_at(&server.https("/v1"), 1, &calls())?;
     openai_at(&server.https("/v1"), 8, &calls())?;
     let health = server.https(&format!("/health?q={CANARY}"));
-    curl(&["--cacert", &ca()?, &health, &health])?;
-    curl(&["--cacert", &ca()?, "--tls-max", "1.2", &health])?;
+    curl(&["--cacert", &ca()?, "--http1.1", &health, &health])?;
+    curl(&["--cacert", &ca()?, "--http1.1", "--tls-max", "1.2", &health])?;
     let truth = server.truth_of(19)?;
     let report = agent.finish()?;
     let figures = expect::matches(&report.spool, &truth).with_context(|| report.stderr.clone())?;
     for span in report.spool.requests() {
         ensure!(span.text("url.scheme") == Some("https"), "{span:?}");
-        // gunicorn's TLS stands on the socket; the others' does not, and no address is made up.
+        // gunicorn's and Go's TLS stands on the socket; the others' does not, and no address is
+        // made up.
         let port = span.int("server.port");
-        let known = stack == Stack::GunicornTls;
+        let known = matches!(
+            stack,
+            Stack::GunicornTls | Stack::GoTls | Stack::GoTlsStripped
+        );
         ensure!(port == known.then_some(i64::from(server.port)), "{span:?}");
     }
     ensure!(

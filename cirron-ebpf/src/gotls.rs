@@ -1,0 +1,140 @@
+//! Go's `crypto/tls.(*Conn)`: the register ABI, keyed by goroutine.
+//!
+//! A goroutine may leave its thread inside `Read` and come back on another, so the note of a call
+//! is kept under the goroutine's address (`r14`). Exits stand on return instructions: a uretprobe
+//! would write to a stack that Go moves. The socket's calls inside are made with the goroutine
+//! still in `r14`, which links them. Source: Go's `src/cmd/compile/abi-internal.md`.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::{bpf_get_attach_cookie, bpf_ktime_get_ns, bpf_probe_read_user},
+    programs::ProbeContext,
+};
+use cirron_common::{
+    conn::role,
+    record::{close, direction},
+    tls::{GoKey, SslCall, cookie, op},
+};
+
+use crate::{
+    maps::{GO_CALLS, SSLS},
+    tls::{TlsEvent, cirron_tls_ended, cirron_tls_moved, introduce, of_target},
+};
+
+/// `isClient` of `crypto/tls.Conn`: behind the interface `conn`, in every version.
+const IS_CLIENT: u64 = 16;
+
+/// The note of the goroutine's call, for a system call that it makes.
+#[inline(always)]
+pub fn call_of(pid_tgid: u64, goroutine: u64) -> Option<SslCall> {
+    let key = GoKey {
+        goroutine,
+        tgid: pid_tgid >> 32,
+    };
+    // SAFETY: copied at once.
+    unsafe { GO_CALLS.get(&key) }.copied()
+}
+
+#[inline(always)]
+fn event(pid_tgid: u64, object: u64, op: u64) -> TlsEvent {
+    TlsEvent {
+        // SAFETY: no arguments.
+        ts_ns: unsafe { bpf_ktime_get_ns() },
+        pid_tgid,
+        object,
+        op,
+    }
+}
+
+#[inline(always)]
+pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
+    let pid_tgid = of_target()?;
+    // SAFETY: the context of this program.
+    let op = cookie::op(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) });
+    // SAFETY: the saved registers of this event.
+    let (object, buffer, goroutine) =
+        unsafe { ((*ctx.regs).rax, (*ctx.regs).rbx, (*ctx.regs).r14) };
+    let event = event(pid_tgid, object, op);
+    match op {
+        op::BEGIN_SERVER => return begin(&event, role::ACCEPTED),
+        op::BEGIN_CLIENT => return begin(&event, role::CONNECTED),
+        op::FREE => {
+            cirron_tls_ended(&event, close::LOCAL_CLOSE);
+            return None;
+        }
+        op::SHUTDOWN => {
+            cirron_tls_ended(&event, close::LOCAL_SHUT_WRITE);
+            return None;
+        }
+        _ => {}
+    }
+    let key = GoKey {
+        goroutine,
+        tgid: pid_tgid >> 32,
+    };
+    let call = SslCall {
+        object,
+        buffer,
+        length_at: 0,
+        op,
+        stack: 0,
+    };
+    let _ = GO_CALLS.insert(key, call, 0);
+    None
+}
+
+#[inline(always)]
+pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
+    let pid_tgid = of_target()?;
+    // SAFETY: the saved registers of this event.
+    let (result, goroutine) = unsafe { ((*ctx.regs).rax, (*ctx.regs).r14) };
+    let key = GoKey {
+        goroutine,
+        tgid: pid_tgid >> 32,
+    };
+    // SAFETY: copied at once.
+    let call = *unsafe { GO_CALLS.get(&key) }?;
+    let _ = GO_CALLS.remove(&key);
+    if result as i64 <= 0 {
+        return None;
+    }
+    let dir = if call.op == op::READ_LONG {
+        direction::INBOUND
+    } else {
+        direction::OUTBOUND
+    };
+    let event = event(pid_tgid, call.object, call.op);
+    if SSLS.get_ptr(&event.key()).is_none() {
+        introduce(&event, role_of(call.object), true)?;
+    }
+    cirron_tls_moved(&event, dir as u64, call.buffer, result);
+    None
+}
+
+/// The role that a connection has from its birth.
+#[inline(always)]
+fn role_of(object: u64) -> u8 {
+    // SAFETY: the helper checks the address.
+    match unsafe { bpf_probe_read_user((object + IS_CLIENT) as *const u8) } {
+        Ok(0) => role::ACCEPTED,
+        Ok(1) => role::CONNECTED,
+        _ => role::UNKNOWN,
+    }
+}
+
+/// A handshake, once for each connection: an object that is known has been collected without a
+/// `Close`, and this is another one at its address.
+#[inline(never)]
+fn begin(event: &TlsEvent, role: u8) -> Option<u32> {
+    if let Some(state) = SSLS.get_ptr(&event.key()) {
+        // SAFETY: a live map value.
+        let moved = unsafe { (*state).inbound_pos + (*state).outbound_pos };
+        // The stack grew, and the function began again.
+        if moved == 0 {
+            return None;
+        }
+        cirron_tls_ended(event, close::LOCAL_CLOSE);
+    }
+    introduce(event, role, false)?;
+    None
+}

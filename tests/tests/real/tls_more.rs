@@ -1,0 +1,202 @@
+//! TLS of other makes: Go's on the client's side, Caddy (a stripped Go program) and GnuTLS.
+
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use cirron_tests::agent::Agent;
+use cirron_tests::calls::{curl, openai_at};
+use cirron_tests::expect;
+use cirron_tests::process::{Guard, until};
+use cirron_tests::raw::free_port;
+use cirron_tests::runner::{Need, Test};
+use cirron_tests::servers::{Server, Stack, certificate, key};
+use cirron_tests::stacks;
+use cirron_tests::truth::Truth;
+
+use crate::tls::{ca, calls};
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "https_go_client_is_seen",
+        need: Need::Stacks,
+        run: go_client,
+    },
+    Test {
+        name: "https_caddy_in_front_of_a_stream",
+        need: Need::Stacks,
+        run: caddy,
+    },
+    Test {
+        name: "https_gnutls_server",
+        need: Need::Stacks,
+        run: gnutls,
+    },
+    Test {
+        name: "https_curl_is_seen",
+        need: Need::Stacks,
+        run: curl_is_seen,
+    },
+];
+
+fn go_client() -> Result<String> {
+    let server = Server::start(Stack::UvloopTls)?;
+    let mut command = Command::new(stacks::go_server(true)?);
+    command
+        .arg("client")
+        .arg(server.https("/v1/chat/completions"));
+    let report = Agent::run(&[], &command, |c| {
+        c.env("SSL_CERT_FILE", certificate());
+    })?
+    .ended(Duration::from_secs(30))?;
+    let truth = server.truth_of(8)?;
+    let spans = report.spool.client_calls();
+    ensure!(
+        spans.len() == 8 && report.spool.requests().is_empty(),
+        "{}\n{}",
+        report.spool.describe(),
+        report.stderr
+    );
+    for t in &truth {
+        let span = spans
+            .iter()
+            .find(|s| s.text("gen_ai.response.id") == t.id.as_deref())
+            .with_context(|| format!("no call {t:?}"))?;
+        expect::untouched(span)?;
+        ensure!(
+            span.int("server.port") == Some(i64::from(server.port)),
+            "{span:?}"
+        );
+        ensure!(
+            span.mark("time_to_first_token_ms").is_some() == t.stream,
+            "{span:?}"
+        );
+    }
+    Ok(format!("{} calls", truth.len()))
+}
+
+fn listening(port: u16) -> Result<()> {
+    until("a listener", Duration::from_secs(10), || {
+        std::thread::sleep(Duration::from_millis(20));
+        TcpStream::connect(("127.0.0.1", port)).ok()
+    })
+    .map(drop)
+}
+
+/// Both sides of it are seen: TLS on the one, plain on the other.
+fn caddy() -> Result<String> {
+    let upstream = Server::start(Stack::UvicornH11)?;
+    let port = free_port()?;
+    let dir = tempfile::tempdir()?;
+    let config = dir.path().join("Caddyfile");
+    std::fs::write(
+        &config,
+        format!(
+            "{{\n admin off\n auto_https off\n}}\nhttps://127.0.0.1:{port} {{\n bind 127.0.0.1\n tls {} {}\n reverse_proxy 127.0.0.1:{}\n}}\n",
+            certificate().display(),
+            key().display(),
+            upstream.port
+        ),
+    )?;
+    let mut command = Command::new("caddy");
+    command
+        .args(["run", "--adapter", "caddyfile", "--config"])
+        .arg(&config)
+        .env("HOME", dir.path())
+        .env("XDG_DATA_HOME", dir.path());
+    let caddy = Guard::spawn_logged(command, &dir.path().join("caddy.log"))?;
+    listening(port)?;
+    let agent = Agent::attach(&[caddy.pid()], &["-v"])?;
+    openai_at(&format!("https://127.0.0.1:{port}/v1"), 4, &calls())?;
+    let truth = upstream.truth_of(8)?;
+    let report = agent.finish()?;
+    let (served, made) = (report.spool.requests(), report.spool.client_calls());
+    ensure!(
+        served.len() == 8 && made.len() == 8,
+        "{}\n{}",
+        report.spool.describe(),
+        report.stderr
+    );
+    for t in &truth {
+        for (side, scheme) in [(&served, Some("https")), (&made, None)] {
+            same(side, t, scheme)?;
+        }
+    }
+    Ok(format!("{} calls", truth.len()))
+}
+
+fn same(side: &[&cirron_tests::spool::Span], t: &Truth, scheme: Option<&str>) -> Result<()> {
+    let span = side
+        .iter()
+        .find(|s| s.text("gen_ai.response.id") == t.id.as_deref())
+        .with_context(|| format!("no call {t:?} on the side of {scheme:?}"))?;
+    expect::untouched(span)?;
+    ensure!(span.text("url.scheme") == scheme, "{span:?}");
+    ensure!(span.status() == Some(200), "{span:?}");
+    ensure!(
+        span.mark("time_to_first_token_ms").is_some() == t.stream,
+        "{span:?}"
+    );
+    Ok(())
+}
+
+/// GnuTLS's own server, which answers a page and closes.
+fn gnutls() -> Result<String> {
+    const CALLS: usize = 5;
+    let port = free_port()?;
+    let dir = tempfile::tempdir()?;
+    let mut command = Command::new("gnutls-serv");
+    command
+        .args(["--http", "--port", &port.to_string(), "--x509certfile"])
+        .arg(certificate())
+        .arg("--x509keyfile")
+        .arg(key());
+    let target = Guard::spawn_logged(command, &dir.path().join("serv.log"))?;
+    listening(port)?;
+    let agent = Agent::attach(&[target.pid()], &["-v"])?;
+    let url = format!("https://127.0.0.1:{port}/page?q={}", cirron_tests::CANARY);
+    let mut sizes = Vec::new();
+    for version in ["1.3", "1.2", "1.3", "1.2", "1.3"] {
+        let output = curl(&["--cacert", &ca()?, "--tls-max", version, &url])?;
+        sizes.push(i64::try_from(output.stdout.len())?);
+    }
+    let report = agent.finish()?;
+    let spans = report.spool.requests();
+    ensure!(
+        spans.len() == CALLS,
+        "{}\n{}",
+        report.spool.describe(),
+        report.stderr
+    );
+    for (span, size) in spans.iter().zip(&sizes) {
+        ensure!(
+            span.status() == Some(200)
+                && span.path() == "/page"
+                && span.text("url.scheme") == Some("https")
+                && span.int("http.response.body.size") == Some(*size),
+            "{span:?}, {size} bytes"
+        );
+        ensure!(span.int("server.port") == Some(i64::from(port)), "{span:?}");
+    }
+    Ok(format!("{CALLS} calls"))
+}
+
+/// Over in a moment, and it maps its library at once.
+fn curl_is_seen() -> Result<String> {
+    let server = Server::start(Stack::UvloopTls)?;
+    let mut command = Command::new("curl");
+    command.args(["-sS", "--http1.1", "--cacert", &ca()?]);
+    command
+        .arg(server.https("/health"))
+        .arg(server.https("/health"));
+    let report = Agent::run(&["-v"], &command, |_| {})?.ended(Duration::from_secs(20))?;
+    let spans = report.spool.client_calls();
+    ensure!(
+        spans.len() == 2 && spans.iter().all(|s| s.status() == Some(200)),
+        "{}\n{}",
+        report.spool.describe(),
+        report.stderr
+    );
+    Ok(String::new())
+}

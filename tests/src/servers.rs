@@ -31,6 +31,16 @@ pub enum Stack {
     UvloopTls,
     /// Flask on gunicorn's sync worker over HTTPS: TLS on the socket itself.
     GunicornTls,
+    /// The same on its thread worker.
+    GunicornThreadsTls,
+    /// The same on two sync workers.
+    GunicornWorkersTls,
+    /// FastAPI on hypercorn over HTTPS, HTTP/1 only.
+    HypercornTls,
+    /// aiohttp's own server over HTTPS.
+    AiohttpTls,
+    /// FastAPI on granian over HTTPS, whose library is rustls.
+    GranianTls,
     /// Node's https module, OpenSSL inside the executable.
     NodeTls,
     /// FastAPI on uvicorn with its gzip middleware.
@@ -65,6 +75,11 @@ impl Stack {
             Stack::UvicornTls
                 | Stack::UvloopTls
                 | Stack::GunicornTls
+                | Stack::GunicornThreadsTls
+                | Stack::GunicornWorkersTls
+                | Stack::HypercornTls
+                | Stack::AiohttpTls
+                | Stack::GranianTls
                 | Stack::NodeTls
                 | Stack::GoTls
                 | Stack::GoTlsStripped
@@ -101,9 +116,30 @@ impl Server {
 
     /// The same, with more environment.
     pub fn start_with(stack: Stack, env: &[(&str, &str)]) -> Result<Server> {
+        Server::start_by(stack, &[], env)
+    }
+
+    /// The same, by another program that gets the server's command behind its own arguments.
+    pub fn start_by(stack: Stack, by: &[&str], env: &[(&str, &str)]) -> Result<Server> {
         let dir = tempfile::tempdir()?;
         let port = free_port()?;
         let mut command = command(stack, port, dir.path())?;
+        if let [program, arguments @ ..] = by {
+            let mut outer = Command::new(program);
+            outer
+                .args(arguments)
+                .arg(command.get_program())
+                .args(command.get_args());
+            if let Some(dir) = command.get_current_dir() {
+                outer.current_dir(dir);
+            }
+            for (name, value) in command.get_envs() {
+                if let Some(value) = value {
+                    outer.env(name, value);
+                }
+            }
+            command = outer;
+        }
         command
             .env("TRUTH_FILE", dir.path().join("truth.jsonl"))
             .envs(env.iter().copied());
@@ -295,23 +331,59 @@ fn command(stack: Stack, port: u16, dir: &Path) -> Result<Command> {
             .current_dir(&python);
             c
         }
-        Stack::GunicornSync | Stack::GunicornThreads | Stack::GunicornTls => {
+        Stack::GunicornSync
+        | Stack::GunicornThreads
+        | Stack::GunicornTls
+        | Stack::GunicornThreadsTls
+        | Stack::GunicornWorkersTls => {
             let mut c = Command::new(stacks::venv("gunicorn")?);
             c.args(["app_flask:app", "--bind", &format!("127.0.0.1:{port}")])
                 .current_dir(&python);
-            if stack == Stack::GunicornTls {
+            if stack.is_tls() {
                 c.arg("--keyfile").arg(key());
                 c.arg("--certfile").arg(certificate());
             }
-            if stack == Stack::GunicornThreads {
+            if matches!(stack, Stack::GunicornThreads | Stack::GunicornThreadsTls) {
                 c.args(["--worker-class", "gthread", "--threads", "8"]);
+            }
+            if stack == Stack::GunicornWorkersTls {
+                c.args(["--workers", "2"]);
             }
             c
         }
-        Stack::Aiohttp => {
+        Stack::HypercornTls => {
+            let mut c = Command::new(stacks::venv("python")?);
+            c.args(["run_hypercorn.py", "127.0.0.1", &port])
+                .env("TLS_KEY", key())
+                .env("TLS_CERT", certificate())
+                .current_dir(&python);
+            c
+        }
+        Stack::GranianTls => {
+            let mut c = Command::new(stacks::venv("granian")?);
+            c.args([
+                "--interface",
+                "asgi",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                &port,
+            ])
+            .arg("--ssl-certificate")
+            .arg(certificate())
+            .arg("--ssl-keyfile")
+            .arg(key())
+            .arg("app_fastapi:app")
+            .current_dir(&python);
+            c
+        }
+        Stack::Aiohttp | Stack::AiohttpTls => {
             let mut c = Command::new(stacks::venv("python")?);
             c.args(["app_aiohttp.py", "127.0.0.1", &port])
                 .current_dir(&python);
+            if stack.is_tls() {
+                c.env("TLS_KEY", key()).env("TLS_CERT", certificate());
+            }
             c
         }
         Stack::Node | Stack::NodeTls => {

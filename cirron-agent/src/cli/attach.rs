@@ -70,6 +70,7 @@ pub fn run(command: &[OsString], capture: &Capture) -> Result<Exit, Failed> {
         explicit: true,
         env: wanted(&own),
         exe: base_name(&name),
+        blind: Vec::new(),
     };
     session.core.attach(&[facts]).map_err(|error| Failed {
         exit: Exit::CannotAttach,
@@ -164,7 +165,8 @@ impl<'a> Session<'a> {
             })
             .transpose()?;
         let supervisor = Supervisor::new()?;
-        let core = Core::new(
+        let (tell_blind, blind) = std::sync::mpsc::channel();
+        let mut core = Core::new(
             capture.engine.clone(),
             Box::new(Uuid4Ids),
             Box::new(kernel),
@@ -172,11 +174,12 @@ impl<'a> Session<'a> {
             capture.load.follow_children,
             recorder,
         );
+        core.set_blind(blind);
         Ok(Session {
             capture,
             supervisor,
             core,
-            attacher: Attacher::new(uprobes),
+            attacher: Attacher::new(uprobes, tell_blind),
             reader,
             outputs,
         })
@@ -185,7 +188,12 @@ impl<'a> Session<'a> {
     /// Before anybody is told that we are attached.
     fn look_into_libraries(&mut self) {
         for pid in self.core.targets() {
-            self.attacher.look(pid);
+            for library in self.attacher.look(pid) {
+                say(&format!(
+                    "warning: {}: TLS cannot be read where it uses {library}",
+                    named(pid)
+                ));
+            }
         }
     }
 

@@ -40,6 +40,7 @@ pub fn facts(tgid: u32) -> Option<ProcessFacts> {
         explicit: false,
         env: wanted(&environ),
         exe,
+        blind: Vec::new(),
     })
 }
 

@@ -4,17 +4,18 @@
 //! A process is looked at when it becomes a target, when it calls exec and when it maps something
 //! executable. A file is attached to once, whoever maps it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender};
 
 use cirron_common::tls::cookie;
 
 use crate::kernel::{UprobeProgram, Uprobes};
+use crate::tls::blind;
 use crate::tls::functions::Abi;
 use crate::tls::images::images;
 use crate::tls::place::Place;
@@ -25,15 +26,18 @@ use crate::tls::upcoming;
 #[derive(Debug)]
 pub struct Attacher {
     uprobes: Uprobes,
-    known: HashSet<(u64, u64)>,
+    /// Files that were looked at, with the library in them that cannot be read.
+    known: HashMap<(u64, u64), Option<&'static str>>,
+    blind: Sender<(u32, Vec<String>)>,
 }
 
 impl Attacher {
-    /// Nothing is attached yet.
-    pub fn new(uprobes: Uprobes) -> Attacher {
+    /// Nothing is attached yet. `blind`: takes, by process, the libraries that cannot be read.
+    pub fn new(uprobes: Uprobes, blind: Sender<(u32, Vec<String>)>) -> Attacher {
         Attacher {
             uprobes,
-            known: HashSet::new(),
+            known: HashMap::new(),
+            blind,
         }
     }
 
@@ -41,16 +45,31 @@ impl Attacher {
     ///
     /// A file is opened once and attached to by its open descriptor: the process may be gone in the
     /// middle of it. One that cannot be opened is tried again with the next process that has it.
-    pub fn look(&mut self, pid: u32) {
-        let Ok(pid) = i32::try_from(pid) else { return };
-        for image in images(pid) {
-            if self.known.contains(&image.id) {
-                continue;
-            }
-            if let Ok(file) = File::open(&image.open) {
-                self.attach(image.id, &image.name, &file);
+    ///
+    /// Gives the TLS libraries of the process that cannot be read.
+    pub fn look(&mut self, pid: u32) -> Vec<String> {
+        let mut blind = Vec::new();
+        let number = i32::try_from(pid).unwrap_or_default();
+        for image in images(number) {
+            if let Some(known) = self.known.get(&image.id) {
+                blind.extend(known.map(|library| (library, image.name)));
+            } else if let Ok(file) = File::open(&image.open) {
+                let library = self.attach(image.id, &image.name, &file);
+                blind.extend(library.map(|library| (library, image.name)));
             }
         }
+        let blind: Vec<String> = blind
+            .into_iter()
+            .map(|(library, file)| {
+                let name = file.file_name().unwrap_or(file.as_os_str());
+                format!("{library} in {}", name.to_string_lossy())
+            })
+            .collect();
+        if !blind.is_empty() {
+            // Whoever asked for it may have ended.
+            let _ = self.blind.send((pid, blind.clone()));
+        }
+        blind
     }
 
     /// Attaches to what a command will map: it is about to start.
@@ -65,13 +84,19 @@ impl Attacher {
         }
     }
 
-    fn attach(&mut self, id: (u64, u64), name: &Path, file: &File) {
-        if self.known.insert(id) {
-            let functions = plan(file, name);
-            if !functions.is_empty() {
-                attach_image(&mut self.uprobes, name, file, &functions);
-            }
+    fn attach(&mut self, id: (u64, u64), name: &Path, file: &File) -> Option<&'static str> {
+        if let Some(known) = self.known.get(&id) {
+            return *known;
         }
+        let functions = plan(file, name);
+        let blind = if functions.is_empty() {
+            blind::library(file, name)
+        } else {
+            attach_image(&mut self.uprobes, name, file, &functions);
+            None
+        };
+        self.known.insert(id, blind);
+        blind
     }
 
     /// Looks at each process that is named, until nobody can name one any more.

@@ -58,6 +58,9 @@ pub struct Core {
     recorder: Option<Recorder>,
     /// Told of processes that may have a library we have not seen.
     attacher: Option<Sender<u32>>,
+    /// TLS libraries that cannot be read, by process, as the attacher finds them.
+    from_attacher: Option<Receiver<(u32, Vec<String>)>>,
+    blind: HashMap<u32, Vec<String>>,
     anchor: Anchor,
     anchor_taken: Instant,
     polled: Instant,
@@ -92,6 +95,8 @@ impl Core {
             parents: HashMap::new(),
             recorder,
             attacher: None,
+            from_attacher: None,
+            blind: HashMap::new(),
             anchor,
             anchor_taken: Instant::now(),
             polled: Instant::now(),
@@ -145,6 +150,11 @@ impl Core {
     /// Who looks into the libraries of processes from now on.
     pub fn set_attacher(&mut self, attacher: Sender<u32>) {
         self.attacher = Some(attacher);
+    }
+
+    /// Takes the TLS libraries that cannot be read, by process, from now on.
+    pub fn set_blind(&mut self, found: Receiver<(u32, Vec<String>)>) {
+        self.from_attacher = Some(found);
     }
 
     /// The targets at this moment.
@@ -264,6 +274,7 @@ impl Core {
             .or_else(|| self.processes.facts(*parent?))
             .unwrap_or_default();
         facts.tgid = tgid;
+        facts.blind = self.blind.get(&tgid).cloned().unwrap_or_default();
         facts
     }
 
@@ -285,6 +296,7 @@ impl Core {
         // The number may be given to another process, with other facts.
         self.known.remove(&tgid);
         self.parents.remove(&tgid);
+        self.blind.remove(&tgid);
         self.live.remove(tgid);
     }
 
@@ -340,7 +352,24 @@ impl Core {
         });
     }
 
+    /// Takes what the attacher found.
+    fn take_blind(&mut self) {
+        let Some(found) = self.from_attacher.take() else {
+            return;
+        };
+        for (tgid, libraries) in found.try_iter() {
+            self.blind.insert(tgid, libraries);
+            // Others are given their facts when they say something.
+            if self.known.contains(&tgid) {
+                let facts = self.find_facts(tgid);
+                self.give_facts(facts);
+            }
+        }
+        self.from_attacher = Some(found);
+    }
+
     fn keep_house(&mut self) {
+        self.take_blind();
         if self.polled.elapsed() >= POLL_INTERVAL {
             self.polled = Instant::now();
             self.live.poll(clock::now(), &*self.processes);

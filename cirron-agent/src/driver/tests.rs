@@ -50,6 +50,7 @@ impl World {
             explicit: false,
             env: [("RANK".to_owned(), tgid.to_string())].into(),
             exe: Some("server".into()),
+            blind: Vec::new(),
         };
         self.with(|s| s.processes.insert(tgid, facts.clone()));
         facts

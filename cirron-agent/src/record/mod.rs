@@ -81,6 +81,9 @@ pub(crate) struct ProcessEntry {
     explicit: bool,
     env: std::collections::BTreeMap<String, String>,
     exe: Option<String>,
+    /// Since a recording can hold it.
+    #[serde(default)]
+    blind: Vec<String>,
 }
 
 impl From<ProcessFacts> for ProcessEntry {
@@ -90,12 +93,14 @@ impl From<ProcessFacts> for ProcessEntry {
             explicit,
             env,
             exe,
+            blind,
         } = facts;
         ProcessEntry {
             tgid,
             explicit,
             env,
             exe,
+            blind,
         }
     }
 }
@@ -107,12 +112,14 @@ impl From<ProcessEntry> for ProcessFacts {
             explicit,
             env,
             exe,
+            blind,
         } = entry;
         ProcessFacts {
             tgid,
             explicit,
             env,
             exe,
+            blind,
         }
     }
 }

@@ -26,6 +26,7 @@ fn inputs() -> Vec<Input> {
         explicit: true,
         env: [("RANK".to_owned(), "3".to_owned())].into(),
         exe: Some("uvicorn".into()),
+        blind: vec!["rustls in uvicorn".into()],
     };
     vec![
         Input::Config(ConfigEntry { chunk_timing: true }),

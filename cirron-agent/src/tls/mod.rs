@@ -5,6 +5,7 @@
 //! ```
 //! It reads files only; attaching is the kernel side's, understanding is the core's.
 
+pub mod blind;
 pub mod extents;
 pub mod functions;
 pub mod golang;

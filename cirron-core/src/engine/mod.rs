@@ -49,6 +49,8 @@ pub struct ProcessFacts {
     pub env: BTreeMap<String, String>,
     /// Base name of its executable, where readable.
     pub exe: Option<String>,
+    /// TLS libraries in it that cannot be read.
+    pub blind: Vec<String>,
 }
 
 /// A connection: inode number or object address, and generation.
@@ -156,7 +158,7 @@ impl Engine {
         match header.kind {
             kind::CONN_OPEN => match record.conn_info() {
                 Some(info) => {
-                    self.shared.stats.count_connection(header.source);
+                    self.shared.count_connection(header.source, header.tgid);
                     self.conns
                         .insert(key, Conn::new(info, header.tgid, header.source));
                 }
@@ -174,7 +176,7 @@ impl Engine {
                 let shared = &mut self.shared;
                 let conn = self.conns.entry(key).or_insert_with(|| {
                     // Its `CONN_OPEN` was dropped.
-                    shared.stats.count_connection(header.source);
+                    shared.count_connection(header.source, header.tgid);
                     Conn::unknown(header.tgid, header.source)
                 });
                 conn.handle_data(dir, &record, shared);
@@ -250,9 +252,12 @@ impl Engine {
             }
         }
         let Shared {
-            sessions, outputs, ..
+            sessions,
+            outputs,
+            ids,
+            ..
         } = &mut self.shared;
-        sessions.handle_timeout(now, outputs);
+        sessions.handle_timeout(now, ids.as_mut(), outputs);
     }
 
     /// When `handle_timeout` wants to be called, at the latest.
@@ -283,9 +288,12 @@ impl Engine {
         }
         self.timers.clear();
         let Shared {
-            sessions, outputs, ..
+            sessions,
+            outputs,
+            ids,
+            ..
         } = &mut self.shared;
-        sessions.close_all(now, outputs);
+        sessions.close_all(now, ids.as_mut(), outputs);
     }
 
     /// Counts.
@@ -304,7 +312,9 @@ impl Engine {
     fn link(&mut self, key: Key, socket: Key, info: &ConnInfo) {
         if let Some(conn) = self.conns.get_mut(&key) {
             conn.take_addresses(info);
-            self.shared.stats.tls_linked += u64::from(conn.socket.is_none());
+            let unlinked = conn.socket.is_none();
+            let tgid = conn.tgid;
+            self.shared.stats.tls_linked += u64::from(unlinked);
             if let Some(old) = conn.socket.replace(socket) {
                 self.links.remove(&old);
             }
@@ -312,6 +322,8 @@ impl Engine {
             // Its handshake went by before: it was taken for one that nobody reads.
             let seen = self.conns.get(&socket).is_some_and(Conn::is_muted_tls);
             self.shared.stats.tls_sockets -= u64::from(first && seen);
+            let sessions = &mut self.shared.sessions;
+            sessions.tls(tgid, -i64::from(first && seen), -i64::from(unlinked));
         }
     }
 
@@ -330,7 +342,10 @@ impl Engine {
         }
         if let Some(protocol) = conn.turned_opaque() {
             match protocol {
-                Protocol::Tls => self.shared.stats.tls_sockets += 1,
+                Protocol::Tls => {
+                    self.shared.stats.tls_sockets += 1;
+                    self.shared.sessions.tls(conn.tgid, 1, 0);
+                }
                 Protocol::Unknown | Protocol::Http1 | Protocol::Http2 | Protocol::Opaque => {
                     self.shared.stats.opaque_connections += 1;
                 }
@@ -343,10 +358,13 @@ impl Engine {
     }
 }
 
-impl EngineStats {
-    fn count_connection(&mut self, of: u8) {
-        self.connections += 1;
-        self.tls_objects += u64::from(of == source::TLS);
+impl Shared {
+    fn count_connection(&mut self, of: u8, tgid: u32) {
+        self.stats.connections += 1;
+        if of == source::TLS {
+            self.stats.tls_objects += 1;
+            self.sessions.tls(tgid, 0, 1);
+        }
     }
 }
 

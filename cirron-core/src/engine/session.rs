@@ -1,7 +1,7 @@
 //! Sessions: one `cirron.session` root for each target process that has something to say.
 //!
 //! A process that the user named has its session at once; a child has it with its first exchange,
-//! so that helpers of a moment leave no empty trees.
+//! so that helpers of a moment leave no empty trees, or at its end if it spoke TLS that was not read.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,6 +23,9 @@ struct Process {
     facts: ProcessFacts,
     first_seen: MonoNs,
     root: Option<Span>,
+    /// Sockets that carry TLS, and TLS objects whose socket is not known: it is one of those.
+    tls_sockets: i64,
+    tls_objects: i64,
     /// When it exited, and when its session closes.
     exit: Option<(MonoNs, MonoNs)>,
 }
@@ -47,6 +50,15 @@ impl Sessions {
             && process.first_seen == MonoNs(0)
         {
             process.first_seen = ts;
+        }
+    }
+
+    /// More or fewer sockets that carry TLS and that no TLS object is known to use, and TLS objects
+    /// whose socket is not known.
+    pub(super) fn tls(&mut self, tgid: u32, sockets: i64, objects: i64) {
+        if let Some(process) = self.processes.get_mut(&tgid) {
+            process.tls_sockets += sockets;
+            process.tls_objects += objects;
         }
     }
 
@@ -140,7 +152,14 @@ impl Sessions {
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, now: MonoNs, outputs: &mut VecDeque<Output>) {
+    pub(super) fn handle_timeout(
+        &mut self,
+        now: MonoNs,
+        ids: &mut dyn IdSource,
+        outputs: &mut VecDeque<Output>,
+    ) {
+        let over = |p: &Process| p.exit.is_some_and(|(_, due)| due <= now);
+        self.open_unread(now, over, ids, outputs);
         self.processes.retain(|_, process| match process.exit {
             Some((ts, due)) if due <= now => {
                 close(process, ts, outputs);
@@ -157,7 +176,33 @@ impl Sessions {
             .min()
     }
 
-    pub(super) fn close_all(&mut self, now: MonoNs, outputs: &mut VecDeque<Output>) {
+    /// A process that only spoke TLS that nobody reads is not passed over in silence.
+    fn open_unread(
+        &mut self,
+        now: MonoNs,
+        which: impl Fn(&Process) -> bool,
+        ids: &mut dyn IdSource,
+        outputs: &mut VecDeque<Output>,
+    ) {
+        let unread = |p: &Process| p.root.is_none() && p.tls_sockets > p.tls_objects;
+        let all: Vec<u32> = self
+            .processes
+            .iter()
+            .filter(|(_, p)| unread(p) && which(p))
+            .map(|(tgid, _)| *tgid)
+            .collect();
+        for tgid in all {
+            self.open(tgid, now, ids, outputs);
+        }
+    }
+
+    pub(super) fn close_all(
+        &mut self,
+        now: MonoNs,
+        ids: &mut dyn IdSource,
+        outputs: &mut VecDeque<Output>,
+    ) {
+        self.open_unread(now, |_| true, ids, outputs);
         for process in self.processes.values_mut() {
             let end = process.exit.map_or(now, |(ts, _)| ts);
             close(process, end, outputs);
@@ -169,6 +214,14 @@ impl Sessions {
 fn close(process: &mut Process, end: MonoNs, outputs: &mut VecDeque<Output>) {
     if let Some(mut root) = process.root.take() {
         root.end = Some(end.max(root.start));
+        let unread = process.tls_sockets - process.tls_objects;
+        if unread > 0 {
+            root.attrs.insert(n::TLS_UNREAD, unread.into());
+        }
+        if !process.facts.blind.is_empty() {
+            let names = process.facts.blind.join(", ");
+            root.attrs.insert(n::TLS_BLIND, names.into());
+        }
         outputs.push_back(Output::Session(root));
     }
 }

@@ -281,3 +281,34 @@ fn bytes_that_are_no_record_are_counted_and_nothing_else_is_lost() {
     engine.handle_record(&CONN.open(100));
     assert_eq!(engine.stats().connections, 1);
 }
+
+#[test]
+fn tls_that_nobody_reads_and_its_library_are_on_the_session() {
+    let mut engine = engine();
+    engine.handle_record(&CONN.open(1));
+    engine.handle_record(&CONN.data(Direction::Inbound, 0, 2, &[0x16, 3, 1, 0, 5, 1, 2], 7));
+    engine.handle_process(ProcessFacts {
+        tgid: TGID,
+        blind: vec!["rustls in server".to_owned()],
+        ..ProcessFacts::default()
+    });
+    engine.handle_shutdown(MonoNs(MS));
+    let mut closed = Vec::new();
+    while let Some(output) = engine.poll_output() {
+        match output {
+            Output::Session(span) if span.end.is_some() => closed.push(span),
+            Output::Session(_) | Output::Scope { .. } | Output::Mute { .. } => {}
+        }
+    }
+    let [session] = &closed[..] else {
+        panic!("{closed:?}")
+    };
+    assert_eq!(
+        session.attrs.get("cirron.tls.blind"),
+        Some(&AttrValue::from("rustls in server"))
+    );
+    assert_eq!(
+        session.attrs.get("cirron.tls.unread_connections"),
+        Some(&AttrValue::from(1_i64))
+    );
+}

@@ -42,6 +42,8 @@ names! {
     DEPLOYMENT_ID = "cirron.deployment_id", "string", "the target's environment has `CIRRON_DEPLOYMENT_ID`", "SDK";
     WORKSPACE_ID = "cirron.workspace_id", "string", "the target's environment has `CIRRON_WORKSPACE_ID`", "SDK";
     EXECUTABLE = "process.executable.name", "string", "the executable's name could be read", "OpenTelemetry";
+    TLS_BLIND = "cirron.tls.blind", "string: `LIBRARY in FILE`, by commas", "at its end: the process has TLS libraries that cannot be read", "cirron";
+    TLS_UNREAD = "cirron.tls.unread_connections", "int, from 1", "at its end: connections that carried TLS which was not read", "cirron";
 }
 
 names! {

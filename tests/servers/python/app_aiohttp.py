@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 import sys
 
 import script
@@ -51,4 +52,8 @@ app.router.add_get("/health", health)
 app.router.add_get("/file", file)
 app.router.add_post("/v1/{rest:.*}", v1)
 if __name__ == "__main__":
-    web.run_app(app, host=sys.argv[1], port=int(sys.argv[2]), print=None)
+    context = None
+    if "TLS_CERT" in os.environ:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(os.environ["TLS_CERT"], os.environ["TLS_KEY"])
+    web.run_app(app, host=sys.argv[1], port=int(sys.argv[2]), print=None, ssl_context=context)

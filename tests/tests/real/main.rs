@@ -17,6 +17,7 @@ mod stacks;
 mod syscalls;
 mod tls;
 mod tls_more;
+mod tls_shapes;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         replay::TESTS,
         tls::TESTS,
         tls_more::TESTS,
+        tls_shapes::TESTS,
         load::TESTS,
     ];
     runner::main(&all.concat())

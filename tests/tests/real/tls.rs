@@ -36,6 +36,26 @@ pub(crate) const TESTS: &[Test] = &[
         run: || server(Stack::NodeTls),
     },
     Test {
+        name: "https_flask_on_gunicorn_threads",
+        need: Need::Stacks,
+        run: || server(Stack::GunicornThreadsTls),
+    },
+    Test {
+        name: "https_flask_on_gunicorn_two_workers",
+        need: Need::Stacks,
+        run: || server(Stack::GunicornWorkersTls),
+    },
+    Test {
+        name: "https_fastapi_on_hypercorn",
+        need: Need::Stacks,
+        run: || server(Stack::HypercornTls),
+    },
+    Test {
+        name: "https_aiohttp",
+        need: Need::Stacks,
+        run: || server(Stack::AiohttpTls),
+    },
+    Test {
         name: "https_go",
         need: Need::Stacks,
         run: || server(Stack::GoTls),
@@ -78,7 +98,9 @@ fn server(stack: Stack) -> Result<String> {
     let server = Server::start(stack)?;
     let agent = Agent::attach(&[server.pid()], &["-v"])?;
     openai_at(&server.https("/v1"), 1, &calls())?;
-    openai_at(&server.https("/v1"), 8, &calls())?;
+    // hypercorn takes a millisecond of its own for each: eight at once wait for each other.
+    let at_once = if stack == Stack::HypercornTls { 2 } else { 8 };
+    openai_at(&server.https("/v1"), at_once, &calls())?;
     let health = server.https(&format!("/health?q={CANARY}"));
     curl(&["--cacert", &ca()?, "--http1.1", &health, &health])?;
     curl(&["--cacert", &ca()?, "--http1.1", "--tls-max", "1.2", &health])?;
@@ -92,7 +114,11 @@ fn server(stack: Stack) -> Result<String> {
         let port = span.int("server.port");
         let known = matches!(
             stack,
-            Stack::GunicornTls | Stack::GoTls | Stack::GoTlsStripped
+            Stack::GunicornTls
+                | Stack::GunicornThreadsTls
+                | Stack::GunicornWorkersTls
+                | Stack::GoTls
+                | Stack::GoTlsStripped
         );
         ensure!(port == known.then_some(i64::from(server.port)), "{span:?}");
     }

@@ -1,6 +1,7 @@
 //! TLS of other makes: Go's on the client's side, Caddy (a stripped Go program) and GnuTLS.
 
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -32,6 +33,21 @@ pub(crate) const TESTS: &[Test] = &[
         name: "https_gnutls_server",
         need: Need::Stacks,
         run: gnutls,
+    },
+    Test {
+        name: "https_nginx_in_front_of_a_stream",
+        need: Need::Stacks,
+        run: nginx,
+    },
+    Test {
+        name: "https_that_cannot_be_read_is_named",
+        need: Need::Stacks,
+        run: blind,
+    },
+    Test {
+        name: "https_node_fetch_is_seen",
+        need: Need::Stacks,
+        run: node_fetch,
     },
     Test {
         name: "https_curl_is_seen",
@@ -84,30 +100,56 @@ fn listening(port: u16) -> Result<()> {
     .map(drop)
 }
 
-/// Both sides of it are seen: TLS on the one, plain on the other.
+/// Caddy: a Go program without symbols.
 fn caddy() -> Result<String> {
+    front(|port, upstream, dir| {
+        let config = dir.join("Caddyfile");
+        std::fs::write(
+            &config,
+            format!(
+                "{{\n admin off\n auto_https off\n}}\nhttps://127.0.0.1:{port} {{\n bind 127.0.0.1\n tls {} {}\n reverse_proxy 127.0.0.1:{upstream}\n}}\n",
+                certificate().display(),
+                key().display(),
+            ),
+        )?;
+        let mut command = Command::new("caddy");
+        command
+            .args(["run", "--adapter", "caddyfile", "--config"])
+            .arg(&config)
+            .env("HOME", dir)
+            .env("XDG_DATA_HOME", dir);
+        Ok(command)
+    })
+}
+
+/// nginx, with a worker process.
+fn nginx() -> Result<String> {
+    front(|port, upstream, dir| {
+        let config = dir.join("nginx.conf");
+        let at = dir.display();
+        std::fs::write(
+            &config,
+            format!(
+                "daemon off; master_process on; worker_processes 1; user root; pid {at}/pid; error_log {at}/error.log;\nevents {{}}\nhttp {{ access_log off; client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n upstream model {{ server 127.0.0.1:{upstream}; keepalive 8; }}\n server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {}; ssl_certificate_key {};\n location / {{ proxy_pass http://model; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off; }} }} }}\n",
+                certificate().display(),
+                key().display(),
+            ),
+        )?;
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(dir).arg("-c").arg(&config);
+        Ok(command)
+    })
+}
+
+/// A front in TLS of a plain stream: both of its sides are seen, and both are right.
+fn front(command: impl FnOnce(u16, u16, &Path) -> Result<Command>) -> Result<String> {
     let upstream = Server::start(Stack::UvicornH11)?;
     let port = free_port()?;
     let dir = tempfile::tempdir()?;
-    let config = dir.path().join("Caddyfile");
-    std::fs::write(
-        &config,
-        format!(
-            "{{\n admin off\n auto_https off\n}}\nhttps://127.0.0.1:{port} {{\n bind 127.0.0.1\n tls {} {}\n reverse_proxy 127.0.0.1:{}\n}}\n",
-            certificate().display(),
-            key().display(),
-            upstream.port
-        ),
-    )?;
-    let mut command = Command::new("caddy");
-    command
-        .args(["run", "--adapter", "caddyfile", "--config"])
-        .arg(&config)
-        .env("HOME", dir.path())
-        .env("XDG_DATA_HOME", dir.path());
-    let caddy = Guard::spawn_logged(command, &dir.path().join("caddy.log"))?;
+    let command = command(port, upstream.port, dir.path())?;
+    let front = Guard::spawn_logged(command, &dir.path().join("front.log"))?;
     listening(port)?;
-    let agent = Agent::attach(&[caddy.pid()], &["-v"])?;
+    let agent = Agent::attach(&[front.pid()], &["-v"])?;
     openai_at(&format!("https://127.0.0.1:{port}/v1"), 4, &calls())?;
     let truth = upstream.truth_of(8)?;
     let report = agent.finish()?;
@@ -122,6 +164,67 @@ fn caddy() -> Result<String> {
         for (side, scheme) in [(&served, Some("https")), (&made, None)] {
             same(side, t, scheme)?;
         }
+    }
+    Ok(format!("{} calls", truth.len()))
+}
+
+/// granian's library is rustls: no exchange is made up, and no silence either.
+fn blind() -> Result<String> {
+    const CALLS: i64 = 3;
+    let server = Server::start(Stack::GranianTls)?;
+    let agent = Agent::attach(&[server.pid()], &[])?;
+    for _ in 0..CALLS {
+        curl(&["--cacert", &ca()?, &server.https("/health")])?;
+    }
+    let report = agent.finish()?;
+    ensure!(
+        report.spool.requests().is_empty(),
+        "{}",
+        report.spool.describe()
+    );
+    ensure!(
+        report
+            .stderr
+            .contains("TLS cannot be read where it uses rustls in"),
+        "{}",
+        report.stderr
+    );
+    let unread: i64 = report
+        .spool
+        .sessions()
+        .iter()
+        .filter(|s| {
+            s.text("cirron.tls.blind")
+                .is_some_and(|b| b.contains("rustls"))
+        })
+        .filter_map(|s| s.int("cirron.tls.unread_connections"))
+        .sum();
+    ensure!(unread == CALLS, "{unread}: {}", report.spool.describe());
+    Ok(format!("{unread} connections"))
+}
+
+/// Node's own client.
+fn node_fetch() -> Result<String> {
+    let server = Server::start(Stack::UvloopTls)?;
+    let code = "const body = (i) => JSON.stringify({model: 'm' + i, stream: true, messages: [], x_tokens: 6, x_ttft_ms: 40, x_interval_ms: 5, x_usage: true}); (async () => { for (let i = 0; i < 4; i++) { const r = await fetch(process.argv[1], {method: 'POST', headers: {'content-type': 'application/json'}, body: body(i)}); for await (const chunk of r.body) {} } })()";
+    let mut command = Command::new("node");
+    command
+        .args(["-e", code])
+        .arg(server.https("/v1/chat/completions"));
+    let report = Agent::run(&[], &command, |c| {
+        c.env("NODE_EXTRA_CA_CERTS", certificate());
+    })?
+    .ended(Duration::from_secs(30))?;
+    let truth = server.truth_of(4)?;
+    let spans = report.spool.client_calls();
+    ensure!(
+        spans.len() == 4,
+        "{}\n{}",
+        report.spool.describe(),
+        report.stderr
+    );
+    for t in &truth {
+        same(&spans, t, Some("https"))?;
     }
     Ok(format!("{} calls", truth.len()))
 }

@@ -16,6 +16,8 @@ pub const SSLS: &str = "SSLS";
 pub const SSL_CALLS: &str = "SSL_CALLS";
 /// LRU hash: [`crate::tls::GoKey`] to [`crate::tls::SslCall`].
 pub const GO_CALLS: &str = "GO_CALLS";
+/// LRU hash: `tgid << 32 | tid` to [`crate::tls::Sealed`].
+pub const SEALED: &str = "SEALED";
 /// Per-CPU array of [`crate::Counter`].
 pub const COUNTERS: &str = "COUNTERS";
 /// The read-only global of type [`crate::KernelConfig`].
@@ -32,6 +34,8 @@ pub const MAX_SSLS: u32 = 65_536;
 /// Threads inside a TLS library at once. One is forgotten where more are, and its
 /// bytes with it: they are a gap at the next call.
 pub const MAX_SSL_CALLS: u32 = 16_384;
+/// Threads that have sealed bytes in memory and not sent them.
+pub const MAX_SEALED: u32 = 16_384;
 /// Goroutines inside `crypto/tls` at once: each open connection has one that waits in a read.
 pub const MAX_GO_CALLS: u32 = 65_536;
 /// Connections muted at once.

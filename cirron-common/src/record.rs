@@ -96,6 +96,8 @@ pub mod flag {
     pub const FAULT: u8 = 2;
     /// Past the limit of bytes, iovecs or messages copied for one call.
     pub const OVER_LIMIT: u8 = 4;
+    /// Of a [`super::kind::CONN_LINK`]: told by what the thread sent next, and by its length.
+    pub const BY_LENGTHS: u8 = 8;
 }
 
 /// Values of `orig_len` in a [`kind::CONN_CLOSE`] record.

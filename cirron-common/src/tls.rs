@@ -96,6 +96,49 @@ pub struct SslState {
     pub outbound_pos: u64,
     /// Inode number of the socket that it was seen to use; 0: none.
     pub socket: u64,
+    /// The socket that it may use, by the lengths of what was sent; 0: none.
+    pub candidate: u64,
+    /// How often in a row that was so.
+    pub matches: u64,
+}
+
+/// What a thread has written to a TLS object whose socket is not known, and not sent yet.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sealed {
+    /// Address of the object; 0: of several, so that it is not known whose is sent first.
+    pub object: u64,
+    /// Plaintext bytes.
+    pub bytes: u64,
+    /// TLS records they make.
+    pub records: u64,
+}
+
+impl Sealed {
+    /// Plaintext of one record, at most (RFC 8446, section 5.1).
+    pub const MAX_RECORD_BYTES: u64 = 1 << 14;
+
+    /// With a further write of `bytes` to `object`.
+    #[must_use]
+    pub const fn and(self, object: u64, bytes: u64) -> Sealed {
+        let one = self.records == 0 || self.object == object;
+        Sealed {
+            object: if one { object } else { 0 },
+            bytes: self.bytes + bytes,
+            records: self.records + bytes.div_ceil(Self::MAX_RECORD_BYTES),
+        }
+    }
+
+    /// Whether `sent` bytes are all of it, encrypted: header, tag and nonce or content type are 21
+    /// bytes a record (TLS 1.2 with ChaCha20-Poly1305), 22 (TLS 1.3) or 29 (TLS 1.2 with AES-GCM).
+    pub const fn is_sent_by(self, sent: u64) -> bool {
+        let bytes = self.bytes;
+        let records = self.records;
+        self.object != 0
+            && (sent == bytes + 21 * records
+                || sent == bytes + 22 * records
+                || sent == bytes + 29 * records)
+    }
 }
 
 /// A call under way.
@@ -113,4 +156,34 @@ pub struct SslCall {
     /// Where the stack pointer stood at the function's first instruction: a return elsewhere is
     /// another call's. 0 in Go, whose stacks move.
     pub stack: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Sealed;
+
+    #[test]
+    fn what_is_sent_is_told_by_its_length_in_each_version() {
+        let one = Sealed::default().and(7, 100);
+        for (sent, is) in [
+            (121, true),
+            (122, true),
+            (129, true),
+            (100, false),
+            (123, false),
+        ] {
+            assert_eq!(one.is_sent_by(sent), is, "{sent}");
+        }
+        // Two writes, of which one makes two records.
+        let more = one.and(7, Sealed::MAX_RECORD_BYTES + 1);
+        assert!(more.is_sent_by(100 + Sealed::MAX_RECORD_BYTES + 1 + 3 * 22));
+        assert!(!Sealed::default().is_sent_by(0));
+    }
+
+    #[test]
+    fn of_two_objects_nothing_is_told() {
+        let two = Sealed::default().and(7, 100).and(8, 50);
+        assert!(!two.is_sent_by(150 + 2 * 22));
+        assert!(!two.and(7, 1).is_sent_by(151 + 3 * 22));
+    }
 }

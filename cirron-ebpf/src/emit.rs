@@ -158,17 +158,17 @@ fn submit(call: &Call, kind: u8, pos: u64, orig_len: u64, flags: u8, wakeup: u64
 /// A `CONN_OPEN` record.
 #[inline(always)]
 pub fn open(call: &Call, info: &ConnInfo) {
-    with_info(call, kind::CONN_OPEN, 0, 0, info);
+    with_info(call, kind::CONN_OPEN, 0, 0, info, 0);
 }
 
 /// A `CONN_LINK` record.
 #[inline(always)]
-pub fn link(call: &Call, socket: u64, socket_epoch: u64, info: &ConnInfo) {
-    with_info(call, kind::CONN_LINK, socket_epoch, socket, info);
+pub fn link(call: &Call, socket: u64, socket_epoch: u64, info: &ConnInfo, flags: u8) {
+    with_info(call, kind::CONN_LINK, socket_epoch, socket, info, flags);
 }
 
 #[inline(always)]
-fn with_info(call: &Call, kind: u8, pos: u64, orig_len: u64, info: &ConnInfo) {
+fn with_info(call: &Call, kind: u8, pos: u64, orig_len: u64, info: &ConnInfo, flags: u8) {
     #[repr(C)]
     struct Open {
         header: RecordHeader,
@@ -179,7 +179,7 @@ fn with_info(call: &Call, kind: u8, pos: u64, orig_len: u64, info: &ConnInfo) {
         return;
     };
     entry.write(Open {
-        header: header(call, kind, pos, orig_len, CONN_INFO_LEN as u32, 0),
+        header: header(call, kind, pos, orig_len, CONN_INFO_LEN as u32, flags),
         info: *info,
     });
     count(Counter::Records, 1);

@@ -8,7 +8,7 @@ use cirron_common::{
     Counter,
     conn::ConnState,
     counters, maps,
-    tls::{GoKey, SslCall, SslKey, SslState},
+    tls::{GoKey, Sealed, SslCall, SslKey, SslState},
 };
 
 #[map]
@@ -36,6 +36,9 @@ pub static SSL_CALLS: LruHashMap<u64, SslCall> =
 #[map]
 pub static GO_CALLS: LruHashMap<GoKey, SslCall> =
     LruHashMap::with_max_entries(maps::MAX_GO_CALLS, 0);
+
+#[map]
+pub static SEALED: LruHashMap<u64, Sealed> = LruHashMap::with_max_entries(maps::MAX_SEALED, 0);
 
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNTERS, 0);

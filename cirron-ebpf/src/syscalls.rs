@@ -8,7 +8,7 @@ use cirron_common::{
     Counter,
     conn::{ConnState, role},
     record::{close, direction, flag, kind, source},
-    tls::target,
+    tls::{SslCall, target},
 };
 
 use crate::{
@@ -372,6 +372,16 @@ fn fresh(ctx: &Ctx, fd: i32, role: u8) -> Option<i32> {
     None
 }
 
+#[inline(always)]
+fn inside_event(ctx: &Ctx, call: &SslCall) -> tls::TlsEvent {
+    tls::TlsEvent {
+        ts_ns: ctx.ts_ns,
+        pid_tgid: ctx.pid_tgid,
+        object: call.object,
+        op: call.op,
+    }
+}
+
 /// Takes `len` bytes of position: the call to emit under and where they begin. `None` if muted.
 #[inline(always)]
 fn advance(ctx: &Ctx, fd: i32, dir: u8, len: u64) -> Option<(Call, u64)> {
@@ -394,7 +404,7 @@ fn advance(ctx: &Ctx, fd: i32, dir: u8, len: u64) -> Option<(Call, u64)> {
     };
     if ctx.target & target::TLS != 0
         && let Some(call) = inside()
-        && tls::link(&call, ctx.pid_tgid, ctx.ts_ns, &socket, epoch).is_some()
+        && tls::link(&inside_event(ctx, &call), &socket, epoch, 0).is_some()
     {
         // Its plaintext is taken inside the library.
         let _ = MUTED.insert(socket.ino, epoch, 0);
@@ -403,6 +413,9 @@ fn advance(ctx: &Ctx, fd: i32, dir: u8, len: u64) -> Option<(Call, u64)> {
     }
     // SAFETY: the value is copied at once.
     if unsafe { MUTED.get(&socket.ino) } == Some(&epoch) {
+        if dir == direction::OUTBOUND {
+            let _ = tls::sent(ctx.pid_tgid, ctx.ts_ns, &socket, epoch, len);
+        }
         count(Counter::MutedBytes, len);
         return None;
     }

@@ -22,9 +22,12 @@ use cirron_common::{
 use crate::{
     emit::{self, Call},
     iov::{self, Buffers},
-    maps::{MUTED, SSL_CALLS, SSLS, TARGETS, count},
+    maps::{MUTED, SEALED, SSL_CALLS, SSLS, TARGETS, count},
     socket::{self, FdSocket},
 };
+
+/// Sends in a row whose lengths fit, until a socket is an object's. One may be by chance.
+const CERTAIN: u64 = 2;
 
 /// An event in a TLS library, by a thread of a target.
 #[derive(Clone, Copy)]
@@ -164,6 +167,9 @@ pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
         op: call.op,
     };
     cirron_tls_moved(&event, dir as u64, call.buffer, len);
+    if dir == direction::OUTBOUND {
+        seal(&event, len);
+    }
     None
 }
 
@@ -300,20 +306,8 @@ pub fn call_of(pid_tgid: u64, sp: u64) -> Option<SslCall> {
 /// A call inside a TLS library moves bytes of a socket: this is where its ciphertext goes.
 /// `Some`: it does, so that the socket's bytes are of no further interest.
 #[inline(never)]
-pub fn link(
-    call: &SslCall,
-    pid_tgid: u64,
-    ts_ns: u64,
-    socket: &FdSocket,
-    socket_epoch: u64,
-) -> Option<()> {
-    let event = TlsEvent {
-        ts_ns,
-        pid_tgid,
-        object: call.object,
-        op: call.op,
-    };
-    let state = known(&event)?;
+pub fn link(event: &TlsEvent, socket: &FdSocket, socket_epoch: u64, flags: u8) -> Option<()> {
+    let state = known(event)?;
     // SAFETY: a live map value.
     let (epoch, linked) = unsafe {
         let linked = (*state).socket == socket.ino;
@@ -327,7 +321,61 @@ pub fn link(
             socket.ino,
             socket_epoch,
             &info,
+            flags,
         );
     }
     Some(())
+}
+
+/// Notes what the thread wrote to an object that has no socket.
+#[inline(always)]
+fn seal(event: &TlsEvent, len: u64) -> Option<()> {
+    let state = SSLS.get_ptr(&event.key())?;
+    // SAFETY: a live map value.
+    if unsafe { (*state).socket } != 0 {
+        return None;
+    }
+    // SAFETY: copied at once.
+    let before = unsafe { SEALED.get(&event.pid_tgid) }.copied();
+    let sealed = before.unwrap_or_default().and(event.object, len);
+    SEALED.insert(event.pid_tgid, sealed, 0).ok()
+}
+
+/// The thread sent `len` bytes on a socket outside of the library. Twice in a row what it had
+/// written before, encrypted, on the same socket: that is where the object's ciphertext goes.
+#[inline(never)]
+pub fn sent(
+    pid_tgid: u64,
+    ts_ns: u64,
+    socket: &FdSocket,
+    socket_epoch: u64,
+    len: u64,
+) -> Option<()> {
+    // SAFETY: copied at once.
+    let sealed = *unsafe { SEALED.get(&pid_tgid) }?;
+    let _ = SEALED.remove(&pid_tgid);
+    let event = TlsEvent {
+        ts_ns,
+        pid_tgid,
+        object: sealed.object,
+        op: op::WRITE,
+    };
+    let state = SSLS.get_ptr_mut(&event.key())?;
+    let same = sealed.is_sent_by(len);
+    // SAFETY: a live map value; the thread that writes to the object is this one.
+    let certain = unsafe {
+        if !same {
+            (*state).matches = 0;
+        } else if (*state).candidate == socket.ino {
+            (*state).matches += 1;
+        } else {
+            (*state).candidate = socket.ino;
+            (*state).matches = 1;
+        }
+        (*state).matches >= CERTAIN
+    };
+    if !certain {
+        return None;
+    }
+    link(&event, socket, socket_epoch, flag::BY_LENGTHS)
 }

@@ -44,6 +44,7 @@ pub(super) struct Conn {
     tid: u32,
     /// Its bytes come from inside a TLS library.
     tls: bool,
+    tls_link: Option<&'static str>,
     /// The socket that a TLS object uses, where it was seen to.
     pub(super) socket: Option<Key>,
     info: ConnInfo,
@@ -94,6 +95,7 @@ impl Conn {
             tgid,
             tid: tgid,
             tls: of == source::TLS,
+            tls_link: None,
             socket: None,
             info,
             inbound: Assembler::new(pos),
@@ -219,6 +221,7 @@ impl Conn {
                 shared,
                 info: &self.info,
                 tls: self.tls,
+                tls_link: self.tls_link,
                 tgid: self.tgid,
                 tid: self.tid,
             },
@@ -253,14 +256,16 @@ impl Conn {
     }
 
     /// The socket beneath is known now: its addresses, not its role, which the library gave.
-    pub(super) fn take_addresses(&mut self, info: &ConnInfo) {
+    /// `evidence`: how it is known, `cirron.tls.link`.
+    pub(super) fn take_addresses(&mut self, info: &ConnInfo, evidence: &'static str) {
+        self.tls_link = Some(evidence);
         self.info = ConnInfo {
             role: self.info.role,
             late: self.info.late,
             ..*info
         };
         for scope in self.scopes.values_mut() {
-            scope.take_addresses(&self.info);
+            scope.take_addresses(&self.info, evidence);
         }
     }
 }
@@ -279,6 +284,7 @@ struct Sink<'a> {
     shared: &'a mut Shared,
     info: &'a ConnInfo,
     tls: bool,
+    tls_link: Option<&'static str>,
     tgid: u32,
     tid: u32,
 }
@@ -292,6 +298,7 @@ impl ExchangeSink for Sink<'_> {
                 rank: self.shared.sessions.rank(self.tgid),
                 chunk_timing: self.shared.sessions.chunk_timing(self.tgid),
                 tls: self.tls,
+                tls_link: self.tls_link,
                 conn: *self.info,
             };
             self.scopes

@@ -14,7 +14,7 @@ mod session;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use cirron_common::ConnInfo;
-use cirron_common::record::{close, direction, kind, source};
+use cirron_common::record::{close, direction, flag, kind, source};
 
 use crate::exchange::{CloseCause, Protocol};
 use crate::id::IdSource;
@@ -190,7 +190,13 @@ impl Engine {
                 }
             }
             kind::CONN_LINK => match record.conn_info() {
-                Some(info) => self.link(key, (header.orig_len, header.pos), &info),
+                Some(info) => {
+                    let evidence = match header.flags & flag::BY_LENGTHS {
+                        0 => "call",
+                        _ => "lengths",
+                    };
+                    self.link(key, (header.orig_len, header.pos), &info, evidence);
+                }
                 None => self.shared.stats.bad_records += 1,
             },
             kind::PROC_EXIT => {
@@ -309,9 +315,9 @@ impl Engine {
     }
 
     /// The TLS object `key` uses `socket`, whose bytes are ciphertext.
-    fn link(&mut self, key: Key, socket: Key, info: &ConnInfo) {
+    fn link(&mut self, key: Key, socket: Key, info: &ConnInfo, evidence: &'static str) {
         if let Some(conn) = self.conns.get_mut(&key) {
-            conn.take_addresses(info);
+            conn.take_addresses(info, evidence);
             let unlinked = conn.socket.is_none();
             let tgid = conn.tgid;
             self.shared.stats.tls_linked += u64::from(unlinked);

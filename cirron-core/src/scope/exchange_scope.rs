@@ -24,6 +24,8 @@ pub struct ScopeContext {
     pub chunk_timing: bool,
     /// Its bytes come from inside a TLS library.
     pub tls: bool,
+    /// How the socket beneath is known, where it is.
+    pub tls_link: Option<&'static str>,
     /// Family, addresses and ports, where known.
     pub conn: ConnInfo,
 }
@@ -105,7 +107,8 @@ impl ExchangeScope {
     }
 
     /// The connection's addresses became known.
-    pub fn take_addresses(&mut self, conn: &ConnInfo) {
+    pub fn take_addresses(&mut self, conn: &ConnInfo, evidence: &'static str) {
+        self.context.tls_link = Some(evidence);
         self.context.conn = *conn;
     }
 

@@ -55,6 +55,7 @@ names! {
     METHOD = "http.request.method", "string", "the request's head was seen; `_OTHER` for methods that the conventions do not know", "OpenTelemetry";
     METHOD_ORIGINAL = "http.request.method_original", "string", "`http.request.method` is `_OTHER`", "OpenTelemetry";
     SCHEME = "url.scheme", "string: `https`", "the exchange was read inside a TLS library", "OpenTelemetry";
+    TLS_LINK = "cirron.tls.link", "string: `call`, the library moved the socket's bytes itself; `lengths`, the thread sent twice in a row what it had written before", "the exchange was read inside a TLS library, and the socket beneath is known", "cirron";
     PATH = "url.path", "string, without the query", "the request's head was seen", "OpenTelemetry";
     REQUEST_SIZE = "http.request.body.size", "int, bytes on the wire", "the request's head was seen", "OpenTelemetry";
     RESPONSE_SIZE = "http.response.body.size", "int, bytes on the wire", "the response's head was seen", "OpenTelemetry";

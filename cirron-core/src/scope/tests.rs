@@ -25,6 +25,7 @@ fn headers(fields: &[(&str, &str)]) -> Headers {
 fn context(chunk_timing: bool) -> ScopeContext {
     ScopeContext {
         tls: false,
+        tls_link: None,
         pid: 1,
         tid: 2,
         rank: 0,

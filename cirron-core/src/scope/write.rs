@@ -84,6 +84,9 @@ fn http(scope: &ExchangeScope, attrs: &mut Attrs) {
     attrs.insert(n::PROTOCOL_NAME, "http".into());
     if scope.context.tls {
         attrs.insert(n::SCHEME, "https".into());
+        if let Some(evidence) = scope.context.tls_link {
+            attrs.insert(n::TLS_LINK, evidence.into());
+        }
     }
     if let Some(request) = &scope.request {
         if METHODS.contains(&request.method.as_str()) {

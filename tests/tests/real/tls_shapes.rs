@@ -48,6 +48,21 @@ pub(crate) const TESTS: &[Test] = &[
         run: sealed,
     },
     Test {
+        name: "https_sockets_of_asyncio_are_right",
+        need: Need::Stacks,
+        run: || right_sockets(Stack::UvicornTls),
+    },
+    Test {
+        name: "https_sockets_of_uvloop_are_right",
+        need: Need::Stacks,
+        run: || right_sockets(Stack::UvloopTls),
+    },
+    Test {
+        name: "https_sockets_of_node_are_right",
+        need: Need::Stacks,
+        run: || right_sockets(Stack::NodeTls),
+    },
+    Test {
         name: "https_bytes_are_the_same_with_and_without_us",
         need: Need::Stacks,
         run: same_bytes,
@@ -260,6 +275,74 @@ fn sealed() -> Result<String> {
     warm(&mut server)?;
     let agent = Agent::attach(&[server.pid()], &["-v"])?;
     figures(&server, server.pid(), agent)
+}
+
+/// Clients that get answers of the same length at the same time: no socket is another's.
+fn right_sockets(stack: Stack) -> Result<String> {
+    const CLIENTS: usize = 8;
+    const CALLS: usize = 4;
+    let mut server = Server::start(stack)?;
+    warm(&mut server)?;
+    let agent = Agent::attach(&[server.pid()], &[])?;
+    let url = server.https("/v1/chat/completions");
+    let ca = ca()?;
+    let client = |client: usize| -> Result<String> {
+        let body = format!(
+            r#"{{"model":"c{client}","stream":true,"messages":[],"x_tokens":12,"x_ttft_ms":20,"x_interval_ms":3,"x_usage":true}}"#
+        );
+        let mut args = vec![
+            "--http1.1",
+            "--cacert",
+            &ca,
+            "-H",
+            "Content-Type: application/json",
+            "-d",
+            &body,
+            "-w",
+            "\nport %{local_port}\n",
+        ];
+        args.extend([url.as_str(); CALLS]);
+        let output = String::from_utf8(curl(&args)?.stdout)?;
+        let port = output.lines().rev().find_map(|l| l.strip_prefix("port "));
+        Ok(port.context("no port")?.to_owned())
+    };
+    let ports: Vec<Result<String>> = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..CLIENTS)
+            .map(|c| {
+                scope.spawn({
+                    let client = &client;
+                    move || client(c)
+                })
+            })
+            .collect();
+        all.into_iter()
+            .map(|t| {
+                t.join()
+                    .unwrap_or_else(|_| anyhow::bail!("a client panicked"))
+            })
+            .collect()
+    });
+    let ports: Vec<String> = ports.into_iter().collect::<Result<_>>()?;
+    let report = agent.finish()?;
+    let requests = report.spool.requests();
+    ensure!(
+        requests.len() == CLIENTS * CALLS,
+        "{}",
+        report.spool.describe()
+    );
+    let mut known = 0;
+    for span in &requests {
+        let model = span.text("gen_ai.request.model").context("no model")?;
+        let client: usize = model.trim_start_matches('c').parse()?;
+        if let Some(port) = span.int("client.port") {
+            known += 1;
+            ensure!(
+                port.to_string() == ports[client],
+                "client {client}: {span:?}"
+            );
+        }
+    }
+    Ok(format!("{known} of {} known, all right", requests.len()))
 }
 
 /// What a client gets, without what differs from one answer to the next by itself.

@@ -1,12 +1,19 @@
 //! `doctor`: every check, and what the kernel says to each program. Attaches to no process.
 
+use std::fs::File;
+
 use crate::cli::exit::Exit;
 use crate::cli::{Failed, print};
 use crate::kernel::{Kernel, LoadOptions};
 use crate::preflight::{self, Subject, report};
+use crate::tls::blind;
+use crate::tls::images::images;
+use crate::tls::place::Choice;
+use crate::tls::plan::plan;
 
 /// Prints the checks; where the machine lacks nothing, loads the programs (with no target, so
-/// nothing is captured) and prints what became of each.
+/// nothing is captured) and prints what became of each. For each of `pids`, where probes in
+/// its TLS libraries would sit.
 pub fn doctor(pids: &[u32], load: &LoadOptions) -> Result<Exit, Failed> {
     let checks = preflight::all(pids);
     let mut out = report::table(&checks);
@@ -39,6 +46,39 @@ pub fn doctor(pids: &[u32], load: &LoadOptions) -> Result<Exit, Failed> {
             }
         }
     }
+    for pid in pids {
+        out.push_str(&tls(*pid));
+    }
     print(&out)?;
     Ok(exit)
+}
+
+/// Where probes in the TLS libraries of a process would sit, and what they cost; and the libraries
+/// that cannot be read.
+fn tls(pid: u32) -> String {
+    let mut out = format!("\nTLS in process {pid}:\n");
+    let before = out.len();
+    for image in images(i32::try_from(pid).unwrap_or_default()) {
+        let Ok(file) = File::open(&image.open) else {
+            continue;
+        };
+        let functions = plan(&file, &image.name, Choice::Cheapest);
+        for function in &functions {
+            out.push_str(&format!("{}: {function}\n", image.name.display()));
+        }
+        if functions.is_empty()
+            && let Some(library) = blind::library(&file, &image.name)
+        {
+            out.push_str(&format!(
+                "{}: {library}, which cannot be read\n",
+                image.name.display()
+            ));
+        }
+    }
+    if out.len() == before {
+        out.push_str(
+            "no TLS library that we know is mapped now; one that is loaded later is seen then\n",
+        );
+    }
+    out
 }

@@ -29,6 +29,7 @@ use crate::record::writer::Recorder;
 use crate::spool::dir::SpoolDir;
 use crate::spool::sink::SpoolSink;
 use crate::spool::stamp::{LiveStamp, Stamp};
+use crate::tls::place::Choice;
 
 /// Watches running processes.
 pub fn attach(pids: &[u32], capture: &Capture) -> Result<Exit, Failed> {
@@ -93,6 +94,15 @@ pub fn run(command: &[OsString], capture: &Capture) -> Result<Exit, Failed> {
         say(&format!("pid {pid} still runs, and is waited for"));
     }
     Ok(started.exit(&name)?)
+}
+
+/// `CIRRON_TLS_PLACES=symbol` puts the probes in TLS libraries where others put them: for
+/// `cargo xtask bench overhead --tls`, and no option of ours.
+fn choice() -> Choice {
+    match std::env::var_os("CIRRON_TLS_PLACES") {
+        Some(value) if value == "symbol" => Choice::Plain,
+        Some(_) | None => Choice::Cheapest,
+    }
 }
 
 fn check(pids: &[u32]) -> Result<(), Failed> {
@@ -179,7 +189,7 @@ impl<'a> Session<'a> {
             capture,
             supervisor,
             core,
-            attacher: Attacher::new(uprobes, tell_blind),
+            attacher: Attacher::new(uprobes, tell_blind, choice()),
             reader,
             outputs,
         })

@@ -18,7 +18,7 @@ use crate::kernel::{UprobeProgram, Uprobes};
 use crate::tls::blind;
 use crate::tls::functions::Abi;
 use crate::tls::images::images;
-use crate::tls::place::Place;
+use crate::tls::place::{Choice, Place};
 use crate::tls::plan::{Attach, Exit, plan};
 use crate::tls::upcoming;
 
@@ -29,15 +29,17 @@ pub struct Attacher {
     /// Files that were looked at, with the library in them that cannot be read.
     known: HashMap<(u64, u64), Option<&'static str>>,
     blind: Sender<(u32, Vec<String>)>,
+    choice: Choice,
 }
 
 impl Attacher {
     /// Nothing is attached yet. `blind`: takes, by process, the libraries that cannot be read.
-    pub fn new(uprobes: Uprobes, blind: Sender<(u32, Vec<String>)>) -> Attacher {
+    pub fn new(uprobes: Uprobes, blind: Sender<(u32, Vec<String>)>, choice: Choice) -> Attacher {
         Attacher {
             uprobes,
             known: HashMap::new(),
             blind,
+            choice,
         }
     }
 
@@ -88,7 +90,7 @@ impl Attacher {
         if let Some(known) = self.known.get(&id) {
             return *known;
         }
-        let functions = plan(file, name);
+        let functions = plan(file, name, self.choice);
         let blind = if functions.is_empty() {
             blind::library(file, name)
         } else {

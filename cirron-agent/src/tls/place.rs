@@ -25,6 +25,16 @@ pub enum Class {
     Stepped,
 }
 
+/// How places are chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// Where the kernel emulates, if there is such a place.
+    #[default]
+    Cheapest,
+    /// At the first instruction and at the returns, as others do: for the benchmark.
+    Plain,
+}
+
 /// A place of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -113,8 +123,11 @@ fn stack_change(i: &Instruction, info: &mut InstructionInfoFactory) -> Option<i6
 
 /// The entry: the first emulated instruction, on the way that every call takes once, before an
 /// argument in `needs` is overwritten; else the first instruction, whatever it is.
-pub fn entry(code: &[u8], abi: Abi, needs: &[Argument]) -> Place {
-    let all = decode(0, code);
+pub fn entry(code: &[u8], abi: Abi, needs: &[Argument], choice: Choice) -> Place {
+    let all = match choice {
+        Choice::Cheapest => decode(0, code),
+        Choice::Plain => Vec::new(),
+    };
     let targets = jump_targets(&all);
     let mut info = InstructionInfoFactory::new();
     let mut depth = 0_i64;
@@ -179,7 +192,7 @@ pub fn leaves(at: i64, code: &[u8]) -> Vec<i64> {
 /// The exits: a place for each way out, after which `rax` does not change. `tails`: code of other
 /// functions that this one jumps into, and where it lies. `None` where the function leaves in a way
 /// that we do not follow: a jump to anywhere else, or an indirect one.
-pub fn exits(code: &[u8], tails: &[(i64, Vec<u8>)]) -> Option<Vec<Place>> {
+pub fn exits(code: &[u8], tails: &[(i64, Vec<u8>)], choice: Choice) -> Option<Vec<Place>> {
     let own = std::iter::once((0, code));
     let others = tails.iter().map(|(at, code)| (*at, code.as_slice()));
     let parts: Vec<(i64, &[u8])> = own.chain(others).collect();
@@ -197,7 +210,7 @@ pub fn exits(code: &[u8], tails: &[(i64, Vec<u8>)]) -> Option<Vec<Place>> {
             match i.flow_control() {
                 FlowControl::Return => {
                     // In the middle of another function, only the return says whose it is.
-                    let place = if *at == 0 {
+                    let place = if *at == 0 && choice == Choice::Cheapest {
                         before(&all[..=n], &targets, code)
                     } else {
                         returning(i)

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use super::functions::{Abi, Function};
-use super::place::{self, Class, Place};
+use super::place::{self, Choice, Class, Place};
 use super::symbols::{self, Found};
 
 /// How a function's result is caught.
@@ -35,27 +35,27 @@ pub struct Attach {
 }
 
 /// What to attach to in a file. `name` is shown where it cannot be read.
-pub fn plan(file: &File, name: &Path) -> Vec<Attach> {
+pub fn plan(file: &File, name: &Path, choice: Choice) -> Vec<Attach> {
     symbols::functions(file)
         .inspect_err(|e| tracing::debug!("{}: {e:#}", name.display()))
         .unwrap_or_default()
         .iter()
-        .filter_map(attach)
+        .filter_map(|found| attach(found, choice))
         .collect()
 }
 
 /// `None` where the result is needed and the function leaves in a way that we do not follow.
-fn attach(found: &Found) -> Option<Attach> {
+fn attach(found: &Found, choice: Choice) -> Option<Attach> {
     let Found {
         function,
         offset,
         code,
         tails,
     } = found;
-    let entry = place::entry(code, function.abi, function.needs);
+    let entry = place::entry(code, function.abi, function.needs, choice);
     let exit = if function.has_exit {
         let places = match function.abi {
-            Abi::SystemV => place::exits(code, tails),
+            Abi::SystemV => place::exits(code, tails, choice),
             Abi::Go => place::returns(code),
         };
         let Some(places) = places else {

@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use super::{Abi, Class, Place, entry, exits, leaves, returns};
+use super::{Abi, Choice, Class, Place, entry, exits, leaves, returns};
 
 fn bytes(hex: &str) -> Vec<u8> {
     hex.split_whitespace()
@@ -37,22 +37,37 @@ const SSL_SET_ACCEPT_STATE: &str = "53 48 89 fb c7 47 38 01 00 00 00 c7 47 44 00
 #[test]
 fn openssl_s_read_is_entered_at_its_first_jump_and_left_at_its_stack_guard() {
     let code = bytes(SSL_READ);
-    assert_eq!(entry(&code, Abi::SystemV, &[0, 1]), emulated(0x16, 0x18));
-    assert_eq!(exits(&code, &[]).unwrap(), [emulated(0x38, 0x18)]);
+    assert_eq!(
+        entry(&code, Abi::SystemV, &[0, 1], Choice::Cheapest),
+        emulated(0x16, 0x18)
+    );
+    assert_eq!(
+        exits(&code, &[], Choice::Cheapest).unwrap(),
+        [emulated(0x38, 0x18)]
+    );
 }
 
 #[test]
 fn openssl_s_read_ex_is_entered_at_its_call_and_left_at_its_return() {
     let code = bytes(SSL_READ_EX);
-    assert_eq!(entry(&code, Abi::SystemV, &[0, 1, 3]), emulated(4, 8));
-    assert_eq!(exits(&code, &[]).unwrap(), [stepped(0x1c)]);
+    assert_eq!(
+        entry(&code, Abi::SystemV, &[0, 1, 3], Choice::Cheapest),
+        emulated(4, 8)
+    );
+    assert_eq!(
+        exits(&code, &[], Choice::Cheapest).unwrap(),
+        [stepped(0x1c)]
+    );
 }
 
 #[test]
 fn a_push_at_the_start_is_taken_and_a_tail_call_is_no_exit() {
     let code = bytes(SSL_SET_ACCEPT_STATE);
-    assert_eq!(entry(&code, Abi::SystemV, &[0]), emulated(0, 0));
-    assert_eq!(exits(&code, &[]), None);
+    assert_eq!(
+        entry(&code, Abi::SystemV, &[0], Choice::Cheapest),
+        emulated(0, 0)
+    );
+    assert_eq!(exits(&code, &[], Choice::Cheapest), None);
 }
 
 /// Go 1.27's `crypto/tls.(*Conn).Read`, its beginning: the check of the stack's end comes first.
@@ -61,7 +76,10 @@ const GO_READ: &str = "49 3b 66 10 0f 86 51 03 00 00 55 48 89 e5 48 83 ec 58 c3"
 #[test]
 fn a_go_function_is_entered_at_its_stack_check_and_left_at_each_return() {
     let code = bytes(GO_READ);
-    assert_eq!(entry(&code, Abi::Go, &[0, 1]), emulated(4, 0));
+    assert_eq!(
+        entry(&code, Abi::Go, &[0, 1], Choice::Cheapest),
+        emulated(4, 0)
+    );
     assert_eq!(returns(&code).unwrap(), [stepped(0x12)]);
 }
 
@@ -71,13 +89,16 @@ const GNUTLS_RECORD_RECV: &str = "48 83 ec 08 80 bf b8 06 00 00 00 48 89 d1 74 4
 #[test]
 fn a_function_that_ends_in_another_is_left_there_too() {
     let code = bytes(GNUTLS_RECORD_RECV);
-    assert_eq!(entry(&code, Abi::SystemV, &[0, 1]), emulated(0xe, 8));
+    assert_eq!(
+        entry(&code, Abi::SystemV, &[0, 1], Choice::Cheapest),
+        emulated(0xe, 8)
+    );
     assert_eq!(leaves(0, &code), [-0x1190]);
-    assert_eq!(exits(&code, &[]), None);
+    assert_eq!(exits(&code, &[], Choice::Cheapest), None);
     // push %rbx; pop %rbx; ret: nothing but the return tells whose it is.
     let tail = (-0x1190, bytes("53 5b c3"));
     assert_eq!(
-        exits(&code, &[tail]).unwrap(),
+        exits(&code, &[tail], Choice::Cheapest).unwrap(),
         [stepped(0x2c), stepped(-0x118e)]
     );
 }
@@ -86,16 +107,34 @@ fn a_function_that_ends_in_another_is_left_there_too() {
 fn a_switch_stays_in_the_function_and_another_indirect_jump_does_not() {
     // movslq (%rdx,%rax,4),%rax; add %rdx,%rax; jmp *%rax; ret
     let switch = bytes("48 63 04 82 48 01 d0 ff e0 c3");
-    assert_eq!(exits(&switch, &[]).unwrap(), [stepped(9)]);
+    assert_eq!(exits(&switch, &[], Choice::Cheapest).unwrap(), [stepped(9)]);
     // mov (%rdi),%rax; jmp *%rax; ret
-    assert_eq!(exits(&bytes("48 8b 07 ff e0 c3"), &[]), None);
+    assert_eq!(
+        exits(&bytes("48 8b 07 ff e0 c3"), &[], Choice::Cheapest),
+        None
+    );
+}
+
+#[test]
+fn the_plain_places_are_the_symbol_and_the_returns() {
+    let code = bytes(SSL_READ);
+    assert_eq!(
+        entry(&code, Abi::SystemV, &[0, 1], Choice::Plain),
+        stepped(0)
+    );
+    assert_eq!(exits(&code, &[], Choice::Plain).unwrap(), [stepped(0x46)]);
 }
 
 #[test]
 fn endbr64_is_passed_over() {
     // endbr64; push %rbp; ret
     assert_eq!(
-        entry(&bytes("f3 0f 1e fa 55 c3"), Abi::SystemV, &[0]),
+        entry(
+            &bytes("f3 0f 1e fa 55 c3"),
+            Abi::SystemV,
+            &[0],
+            Choice::Cheapest
+        ),
         emulated(4, 0)
     );
 }
@@ -104,17 +143,31 @@ fn endbr64_is_passed_over() {
 fn an_argument_that_is_overwritten_keeps_the_probe_at_the_symbol() {
     // mov %rsi,%rdi; push %rbx; ret
     let code = bytes("48 89 f7 53 c3");
-    assert_eq!(entry(&code, Abi::SystemV, &[0]), stepped(0));
-    assert_eq!(entry(&code, Abi::SystemV, &[1]), emulated(3, 0));
+    assert_eq!(
+        entry(&code, Abi::SystemV, &[0], Choice::Cheapest),
+        stepped(0)
+    );
+    assert_eq!(
+        entry(&code, Abi::SystemV, &[1], Choice::Cheapest),
+        emulated(3, 0)
+    );
     // xor %edi,%edi clears the whole register.
-    assert_eq!(entry(&bytes("31 ff 53 c3"), Abi::SystemV, &[0]), stepped(0));
+    assert_eq!(
+        entry(&bytes("31 ff 53 c3"), Abi::SystemV, &[0], Choice::Cheapest),
+        stepped(0)
+    );
 }
 
 #[test]
 fn a_place_in_a_loop_is_not_taken() {
     // xor %eax,%eax; L: push %rbx; pop %rbx; jne L; ret
     assert_eq!(
-        entry(&bytes("31 c0 53 5b 75 fc c3"), Abi::SystemV, &[0]),
+        entry(
+            &bytes("31 c0 53 5b 75 fc c3"),
+            Abi::SystemV,
+            &[0],
+            Choice::Cheapest
+        ),
         stepped(0)
     );
 }
@@ -123,10 +176,10 @@ fn a_place_in_a_loop_is_not_taken() {
 fn a_return_that_others_jump_to_keeps_its_own_place() {
     // test %edi,%edi; je L; push %rax; nop; L: ret
     let code = bytes("85 ff 74 02 50 90 c3");
-    assert_eq!(exits(&code, &[]).unwrap(), [stepped(6)]);
+    assert_eq!(exits(&code, &[], Choice::Cheapest).unwrap(), [stepped(6)]);
     // Without the jump the nop does.
     assert_eq!(
-        exits(&bytes("85 ff 50 90 c3"), &[]).unwrap(),
+        exits(&bytes("85 ff 50 90 c3"), &[], Choice::Cheapest).unwrap(),
         [emulated(3, 0)]
     );
 }
@@ -135,7 +188,7 @@ fn a_return_that_others_jump_to_keeps_its_own_place() {
 fn a_result_that_is_written_late_keeps_the_return() {
     // nop; mov $1,%eax; ret
     assert_eq!(
-        exits(&bytes("90 b8 01 00 00 00 c3"), &[]).unwrap(),
+        exits(&bytes("90 b8 01 00 00 00 c3"), &[], Choice::Cheapest).unwrap(),
         [stepped(6)]
     );
 }
@@ -152,7 +205,7 @@ fn any_bytes_give_an_answer() {
                 x.to_le_bytes()[3]
             })
             .collect();
-        assert!(entry(&code, Abi::SystemV, &[0, 1, 2]).offset < 40);
-        exits(&code, &[]);
+        assert!(entry(&code, Abi::SystemV, &[0, 1, 2], Choice::Cheapest).offset < 40);
+        exits(&code, &[], Choice::Cheapest);
     }
 }

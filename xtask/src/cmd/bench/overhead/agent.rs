@@ -15,6 +15,15 @@ pub(super) struct Agent {
     dir: PathBuf,
 }
 
+/// Where its probes in TLS libraries sit.
+#[derive(Clone, Copy)]
+pub(super) enum Places {
+    /// On the functions' first instructions and returns.
+    Symbol,
+    /// Where it puts them by itself.
+    Computed,
+}
+
 /// Of one round.
 pub(super) struct Cost {
     pub(super) cpu_s: f64,
@@ -26,12 +35,16 @@ pub(super) struct Cost {
 
 impl Agent {
     /// Attaches to `pid` and waits until it says so.
-    pub(super) fn attach(pid: u32) -> Result<Agent> {
+    pub(super) fn attach(pid: u32, places: Places) -> Result<Agent> {
         let dir = paths::target().join("bench-overhead");
         // What the last round left would be evicted within this one.
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir)?;
         let mut command = sh::command(paths::agent());
+        match places {
+            Places::Symbol => command.env("CIRRON_TLS_PLACES", "symbol"),
+            Places::Computed => command.env_remove("CIRRON_TLS_PLACES"),
+        };
         command
             .args(["--pid", &pid.to_string(), "--output-dir"])
             .arg(&dir);

@@ -88,7 +88,7 @@ impl Load {
     }
 }
 
-fn parse(said: &str) -> Option<Load> {
+pub(super) fn parse(said: &str) -> Option<Load> {
     let word = |start: &str, n: usize| {
         said.lines()
             .map(str::trim)

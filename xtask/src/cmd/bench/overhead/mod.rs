@@ -9,13 +9,14 @@ mod agent;
 mod load;
 mod server;
 pub(crate) mod syscalls;
+mod tls;
 
 use anyhow::{Context as _, Result};
 
 use super::stats::spread;
 use crate::cmd::{setup, stacks};
 use crate::sh;
-use agent::{Agent, Cost};
+use agent::{Agent, Cost, Places};
 use load::{Load, Shape};
 use server::Server;
 
@@ -28,6 +29,9 @@ pub(crate) struct Options {
     /// Seconds of load in each
     #[arg(long, default_value_t = 4)]
     seconds: u32,
+    /// Servers over HTTPS instead, with probes on symbols and on computed places
+    #[arg(long)]
+    tls: bool,
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
@@ -42,6 +46,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
         "cirron-agent",
     ]))?;
     println!("{}", machine());
+    if options.tls {
+        return tls::run(options);
+    }
     for shape in [Shape::SmallPosts, Shape::Streams] {
         server_rounds(shape, options).with_context(|| shape.title())?;
     }
@@ -101,7 +108,9 @@ impl Pairs {
         };
         for round in 0..options.rounds {
             for with_agent in [round % 2 == 0, round % 2 == 1] {
-                let agent = with_agent.then(|| Agent::attach(attached)).transpose()?;
+                let agent = with_agent
+                    .then(|| Agent::attach(attached, Places::Computed))
+                    .transpose()?;
                 let load = Load::run(shape, loaded, options.seconds)?;
                 eprintln!("{}: {load}", if with_agent { "with" } else { "without" });
                 match agent {

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-use super::agent::Agent;
+use super::agent::{Agent, Places};
 use crate::cmd::bench::stats::{median, spread};
 use crate::sh;
 
@@ -100,8 +100,8 @@ pub(super) fn compare(rounds: u32) -> Result<()> {
         for i in 0..3 {
             let kind = (round as usize + i) % 3;
             let agent = match kind {
-                1 => Some(Agent::attach(other.child.id())?),
-                2 => Some(Agent::attach(caller.child.id())?),
+                1 => Some(Agent::attach(other.child.id(), Places::Computed)?),
+                2 => Some(Agent::attach(caller.child.id(), Places::Computed)?),
                 _ => None,
             };
             rows[kind].push(caller.round()?);

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender};
 
 use cirron_common::tls::cookie;
+use cirron_core::time::MonoNs;
 
+use crate::clock;
 use crate::kernel::{UprobeProgram, Uprobes};
 use crate::tls::blind;
 use crate::tls::functions::Abi;
@@ -21,6 +23,15 @@ use crate::tls::images::images;
 use crate::tls::place::{Choice, Place};
 use crate::tls::plan::{Attach, Exit, plan};
 use crate::tls::upcoming;
+
+/// A process has mapped something executable.
+#[derive(Clone, Copy, Debug)]
+pub struct Mapped {
+    /// The process.
+    pub tgid: u32,
+    /// When.
+    pub at: MonoNs,
+}
 
 /// Keeps the programs.
 #[derive(Debug)]
@@ -30,6 +41,8 @@ pub struct Attacher {
     known: HashMap<(u64, u64), Option<&'static str>>,
     blind: Sender<(u32, Vec<String>)>,
     choice: Choice,
+    /// Functions so far.
+    attached: usize,
 }
 
 impl Attacher {
@@ -40,6 +53,7 @@ impl Attacher {
             known: HashMap::new(),
             blind,
             choice,
+            attached: 0,
         }
     }
 
@@ -94,7 +108,7 @@ impl Attacher {
         let blind = if functions.is_empty() {
             blind::library(file, name)
         } else {
-            attach_image(&mut self.uprobes, name, file, &functions);
+            self.attached += attach_image(&mut self.uprobes, name, file, &functions);
             None
         };
         self.known.insert(id, blind);
@@ -102,22 +116,35 @@ impl Attacher {
     }
 
     /// Looks at each process that is named, until nobody can name one any more.
-    pub fn run(mut self, processes: &Receiver<u32>) {
-        while let Ok(pid) = processes.recv() {
-            self.look(pid);
+    pub fn run(mut self, processes: &Receiver<Mapped>) {
+        while let Ok(Mapped { tgid, at }) = processes.recv() {
+            let before = self.attached;
+            self.look(tgid);
+            if self.attached > before {
+                tracing::info!(
+                    "process {tgid}: {} functions watched, the last of them {:.1} ms after the mapping",
+                    self.attached - before,
+                    clock::now().ms_since(at)
+                );
+            }
         }
     }
 }
 
-fn attach_image(uprobes: &mut Uprobes, name: &Path, file: &File, functions: &[Attach]) {
+/// Gives the number of functions that are watched now.
+fn attach_image(uprobes: &mut Uprobes, name: &Path, file: &File, functions: &[Attach]) -> usize {
+    let mut attached = 0;
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     if !uprobes.is_loaded() {
         // It was said when they were refused.
-        return;
+        return attached;
     }
     for function in functions {
         match attach_function(uprobes, &path, function) {
-            Ok(()) => tracing::info!("{}: {function}", name.display()),
+            Ok(()) => {
+                attached += 1;
+                tracing::info!("{}: {function}", name.display());
+            }
             Err(e) => tracing::warn!(
                 "{}: {} is not watched: {e:#}",
                 name.display(),
@@ -125,6 +152,7 @@ fn attach_image(uprobes: &mut Uprobes, name: &Path, file: &File, functions: &[At
             ),
         }
     }
+    attached
 }
 
 /// Exits first: an entry without its exit would leave a note of a call that never ends.

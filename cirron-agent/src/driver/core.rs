@@ -14,6 +14,7 @@ use cirron_core::engine::{Engine, EngineConfig, EngineStats, Output, ProcessFact
 use cirron_core::id::IdSource;
 use cirron_core::time::MonoNs;
 
+use super::attacher::Mapped;
 use super::live::Live;
 use super::peek::{Peek, process_record};
 use super::reader::Batch;
@@ -57,7 +58,7 @@ pub struct Core {
     parents: HashMap<u32, u32>,
     recorder: Option<Recorder>,
     /// Told of processes that may have a library we have not seen.
-    attacher: Option<Sender<u32>>,
+    attacher: Option<Sender<Mapped>>,
     /// TLS libraries that cannot be read, by process, as the attacher finds them.
     from_attacher: Option<Receiver<(u32, Vec<String>)>>,
     blind: HashMap<u32, Vec<String>>,
@@ -148,7 +149,7 @@ impl Core {
     }
 
     /// Who looks into the libraries of processes from now on.
-    pub fn set_attacher(&mut self, attacher: Sender<u32>) {
+    pub fn set_attacher(&mut self, attacher: Sender<Mapped>) {
         self.attacher = Some(attacher);
     }
 
@@ -162,10 +163,10 @@ impl Core {
         self.live.tgids().collect()
     }
 
-    fn look_into(&self, tgid: u32) {
+    fn look_into(&self, tgid: u32, at: MonoNs) {
         if let Some(attacher) = &self.attacher {
             // It has ended only where it panicked; what it would have found is not seen.
-            let _ = attacher.send(tgid);
+            let _ = attacher.send(Mapped { tgid, at });
         }
     }
 
@@ -238,16 +239,18 @@ impl Core {
             Some(Peek {
                 kind: kind::PROC_EXEC,
                 tgid,
+                ts,
                 ..
             }) => {
                 self.refresh_facts(tgid);
-                self.look_into(tgid);
+                self.look_into(tgid, ts);
             }
             Some(Peek {
                 kind: kind::PROC_MMAP,
                 tgid,
+                ts,
                 ..
-            }) => self.look_into(tgid),
+            }) => self.look_into(tgid, ts),
             Some(Peek {
                 kind: kind::PROC_EXIT,
                 tgid,

@@ -65,6 +65,8 @@ pub enum Stack {
     GoTlsStripped,
     /// llama.cpp's server with a tiny model.
     Llama,
+    /// The same over HTTPS.
+    LlamaTls,
 }
 
 impl Stack {
@@ -83,6 +85,7 @@ impl Stack {
                 | Stack::NodeTls
                 | Stack::GoTls
                 | Stack::GoTlsStripped
+                | Stack::LlamaTls
         )
     }
 }
@@ -172,7 +175,7 @@ impl Server {
             };
             answer.filter(|ok| *ok)
         })?;
-        if stack != Stack::Llama {
+        if !matches!(stack, Stack::Llama | Stack::LlamaTls) {
             until("first truth line", limit, || {
                 truth::read(&self.truth_path())
                     .ok()
@@ -403,9 +406,10 @@ fn command(stack: Stack, port: u16, dir: &Path) -> Result<Command> {
             }
             c
         }
-        Stack::Llama => {
+        Stack::Llama | Stack::LlamaTls => {
+            let root = stacks::llama_root()?;
             let mut c = Command::new("chroot");
-            c.arg(stacks::llama_root()?);
+            c.arg(&root);
             c.args([
                 "/usr/bin/llama-server",
                 "-m",
@@ -416,6 +420,19 @@ fn command(stack: Stack, port: u16, dir: &Path) -> Result<Command> {
                 &port,
             ]);
             c.args(["-t", "1", "-c", "4096", "-np", "2", "--no-warmup"]);
+            if stack.is_tls() {
+                // It sees its own root only.
+                for file in [key(), certificate()] {
+                    let name = file.file_name().context("name")?;
+                    std::fs::copy(&file, root.join("m").join(name))?;
+                }
+                c.args([
+                    "--ssl-key-file",
+                    "/m/key.pem",
+                    "--ssl-cert-file",
+                    "/m/cert.pem",
+                ]);
+            }
             c
         }
     };

@@ -4,13 +4,13 @@
 //! A process is looked at when it becomes a target, when it calls exec and when it maps something
 //! executable. A file is attached to once, whoever maps it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 
 use cirron_common::tls::cookie;
 use cirron_core::time::MonoNs;
@@ -19,7 +19,7 @@ use crate::clock;
 use crate::kernel::{UprobeProgram, Uprobes};
 use crate::tls::blind;
 use crate::tls::functions::Abi;
-use crate::tls::images::images;
+use crate::tls::images::{Image, images};
 use crate::tls::place::{Choice, Place};
 use crate::tls::plan::{Attach, Exit, plan};
 use crate::tls::upcoming;
@@ -33,12 +33,23 @@ pub struct Mapped {
     pub at: MonoNs,
 }
 
+/// What is known of a file.
+#[derive(Clone, Copy, Debug)]
+enum Seen {
+    /// No function of the tables is in it; whether a library that cannot be read is, is not known.
+    Unsearched,
+    /// Such a library is.
+    Blind(&'static str),
+    /// It is watched, or nothing is in it.
+    Done,
+}
+
 /// Keeps the programs.
 #[derive(Debug)]
 pub struct Attacher {
     uprobes: Uprobes,
-    /// Files that were looked at, with the library in them that cannot be read.
-    known: HashMap<(u64, u64), Option<&'static str>>,
+    /// Files that were looked at.
+    known: HashMap<(u64, u64), Seen>,
     blind: Sender<(u32, Vec<String>)>,
     choice: Choice,
     /// Functions so far.
@@ -57,35 +68,55 @@ impl Attacher {
         }
     }
 
-    /// Attaches to what `pid` has mapped and no process had before.
-    ///
-    /// A file is opened once and attached to by its open descriptor: the process may be gone in the
-    /// middle of it. One that cannot be opened is tried again with the next process that has it.
-    ///
-    /// Gives the TLS libraries of the process that cannot be read.
+    /// Attaches to what `pid` has mapped and no process had before, and gives the TLS libraries of
+    /// the process that cannot be read.
     pub fn look(&mut self, pid: u32) -> Vec<String> {
-        let mut blind = Vec::new();
-        let number = i32::try_from(pid).unwrap_or_default();
-        for image in images(number) {
-            if let Some(known) = self.known.get(&image.id) {
-                blind.extend(known.map(|library| (library, image.name)));
-            } else if let Ok(file) = File::open(&image.open) {
-                let library = self.attach(image.id, &image.name, &file);
-                blind.extend(library.map(|library| (library, image.name)));
+        self.attach_to(pid);
+        loop {
+            if let Some(blind) = self.search(pid) {
+                return blind;
             }
         }
-        let blind: Vec<String> = blind
-            .into_iter()
-            .map(|(library, file)| {
-                let name = file.file_name().unwrap_or(file.as_os_str());
-                format!("{library} in {}", name.to_string_lossy())
-            })
-            .collect();
+    }
+
+    /// A file is opened once and attached to by its open descriptor: the process may be gone in the
+    /// middle of it. One that cannot be opened is tried again with the next process that has it.
+    fn attach_to(&mut self, pid: u32) {
+        for image in of(pid) {
+            if !self.known.contains_key(&image.id)
+                && let Ok(file) = File::open(&image.open)
+            {
+                self.attach(image.id, &image.name, &file);
+            }
+        }
+    }
+
+    /// Searches one more file of `pid` for a library that cannot be read. When all have been: gives
+    /// what was found, and tells it.
+    fn search(&mut self, pid: u32) -> Option<Vec<String>> {
+        let mut blind = Vec::new();
+        for image in of(pid) {
+            match self.known.get(&image.id) {
+                Some(Seen::Unsearched) => {
+                    let library = File::open(&image.open)
+                        .ok()
+                        .and_then(|file| blind::library(&file, &image.name));
+                    let seen = library.map_or(Seen::Done, Seen::Blind);
+                    self.known.insert(image.id, seen);
+                    return None;
+                }
+                Some(Seen::Blind(library)) => {
+                    let name = image.name.file_name().unwrap_or(image.name.as_os_str());
+                    blind.push(format!("{library} in {}", name.to_string_lossy()));
+                }
+                Some(Seen::Done) | None => {}
+            }
+        }
         if !blind.is_empty() {
             // Whoever asked for it may have ended.
             let _ = self.blind.send((pid, blind.clone()));
         }
-        blind
+        Some(blind)
     }
 
     /// Attaches to what a command will map: it is about to start.
@@ -100,26 +131,44 @@ impl Attacher {
         }
     }
 
-    fn attach(&mut self, id: (u64, u64), name: &Path, file: &File) -> Option<&'static str> {
-        if let Some(known) = self.known.get(&id) {
-            return *known;
+    fn attach(&mut self, id: (u64, u64), name: &Path, file: &File) {
+        if self.known.contains_key(&id) {
+            return;
         }
         let functions = plan(file, name, self.choice);
-        let blind = if functions.is_empty() {
-            blind::library(file, name)
+        let seen = if functions.is_empty() {
+            Seen::Unsearched
         } else {
             self.attached += attach_image(&mut self.uprobes, name, file, &functions);
-            None
+            Seen::Done
         };
-        self.known.insert(id, blind);
-        blind
+        self.known.insert(id, seen);
     }
 
-    /// Looks at each process that is named, until nobody can name one any more.
+    /// Looks at each process that is named, until nobody can name one any more. Searching files for
+    /// what cannot be read waits for moments in which nobody is named.
     pub fn run(mut self, processes: &Receiver<Mapped>) {
-        while let Ok(Mapped { tgid, at }) = processes.recv() {
+        let mut unsearched = BTreeSet::new();
+        loop {
+            let next = match unsearched.first() {
+                None => processes.recv().ok(),
+                Some(&pid) => match processes.try_recv() {
+                    Ok(mapped) => Some(mapped),
+                    Err(TryRecvError::Empty) => {
+                        if self.search(pid).is_some() {
+                            unsearched.remove(&pid);
+                        }
+                        continue;
+                    }
+                    Err(TryRecvError::Disconnected) => None,
+                },
+            };
+            let Some(Mapped { tgid, at }) = next else {
+                return;
+            };
             let before = self.attached;
-            self.look(tgid);
+            self.attach_to(tgid);
+            unsearched.insert(tgid);
             if self.attached > before {
                 tracing::info!(
                     "process {tgid}: {} functions watched, the last of them {:.1} ms after the mapping",
@@ -129,6 +178,11 @@ impl Attacher {
             }
         }
     }
+}
+
+/// The images of a process.
+fn of(pid: u32) -> Vec<Image> {
+    i32::try_from(pid).map_or_else(|_| Vec::new(), images)
 }
 
 /// Gives the number of functions that are watched now.

@@ -6,6 +6,7 @@
 
 mod bodies;
 mod cli;
+mod dialects;
 mod faults;
 mod load;
 mod processes;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         quiet::TESTS,
         faults::TESTS,
         replay::TESTS,
+        dialects::TESTS,
         tls::TESTS,
         tls_more::TESTS,
         tls_shapes::TESTS,

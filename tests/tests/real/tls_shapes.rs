@@ -98,7 +98,7 @@ fn figures(server: &Server, pid: u32, agent: Agent) -> Result<String> {
 
 fn script(name: &str) -> Result<Command> {
     let mut command = Command::new(stacks::venv("python")?);
-    command.arg(stacks::here().join("servers/python").join(name));
+    command.arg(stacks::here().join("clients").join(name));
     Ok(command)
 }
 

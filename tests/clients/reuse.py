@@ -3,8 +3,11 @@
 import ctypes
 import socket
 import sys
+import time
 
 ssl = ctypes.CDLL("libssl.so.3")
+# The agent needs some ten milliseconds to attach to a library that was just mapped.
+time.sleep(0.3)
 for name, result, arguments in [
     ("TLS_client_method", "p", ""),
     ("SSL_CTX_new", "p", "p"),

@@ -1,4 +1,4 @@
-"""`resume.py URL_PORT CA COUNT`: HTTPS connections, each but the first resumed, by TLS 1.2 and by 1.3."""
+"""`resume.py PORT CA COUNT`: HTTPS connections, each but the first resumed, by TLS 1.2 and by 1.3."""
 
 import socket
 import ssl

@@ -1,0 +1,277 @@
+//! Anthropic's messages: `/v1/messages`, streaming or not. Spoken by Anthropic, llama.cpp, vLLM and
+//! LiteLLM.
+//!
+//! Usage comes in two parts of a stream: the prompt's with `message_start`, the answer's with
+//! `message_delta`, each of which says what it is until then. What was read from the prompt's cache,
+//! or written to it, is not among `input_tokens` on the wire; here it is (`gen_ai.usage.input_tokens`
+//! of OpenTelemetry counts all). Source: Anthropic's API reference, "Messages" and "Streaming
+//! messages".
+
+use super::dialect::{Dialect, ReadRequest, ReadResponse};
+use super::facts::{Content, RequestFacts, ResponseFacts, say};
+use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Walk};
+
+/// The dialect's row.
+pub const DIALECT: Dialect = Dialect {
+    name: "anthropic",
+    operation,
+    request: || Box::<RequestReader>::default(),
+    response: || Box::<ResponseReader>::default(),
+};
+
+/// `gen_ai.operation.name` of a path. OpenAI's threads have messages too, of another shape.
+fn operation(path: &str) -> Option<&'static str> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    path.ends_with("/messages").then_some("chat")
+}
+
+/// Reads a request: model, stream. Messages are passed over.
+#[derive(Debug)]
+struct RequestReader {
+    scanner: Scanner,
+    facts: Asked,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    model: Option<String>,
+    stream: Option<bool>,
+    messages: bool,
+    /// `max_tokens`, which no call can leave out.
+    limited: bool,
+}
+
+impl Default for RequestReader {
+    fn default() -> Self {
+        RequestReader {
+            scanner: Scanner::new(&[]),
+            facts: Asked::default(),
+        }
+    }
+}
+
+impl ReadRequest for RequestReader {
+    fn push(&mut self, bytes: &[u8]) {
+        self.scanner.push(bytes, &mut self.facts);
+    }
+
+    fn gap(&mut self) {
+        self.scanner.gap();
+    }
+
+    fn finish(&mut self) -> RequestFacts {
+        let finish = self.scanner.finish(&mut self.facts);
+        let asked = std::mem::take(&mut self.facts);
+        let facts = RequestFacts {
+            shaped: asked.messages && asked.limited,
+            model: asked.model,
+            stream: asked.stream,
+            choices: None,
+        };
+        match finish {
+            // Without `stream` a whole request asks for none.
+            Finish::Complete => RequestFacts {
+                stream: facts.stream.or(Some(false)),
+                ..facts
+            },
+            Finish::Incomplete => facts,
+            Finish::Bad => RequestFacts::default(),
+        }
+    }
+}
+
+impl JsonSink for Asked {
+    fn begin(&mut self, path: &Path, _: Container) -> Walk {
+        if path.depth() == 0 {
+            return Walk::Into;
+        }
+        self.messages |= path.depth() == 1 && path.key(0) == Some(b"messages");
+        Walk::Skip
+    }
+
+    fn end(&mut self, _: &Path, _: Container) {}
+
+    fn scalar(&mut self, path: &Path, value: Scalar<'_>) {
+        if path.depth() != 1 {
+            return;
+        }
+        match (path.key(0), value) {
+            (Some(b"model"), Scalar::Str { prefix, .. }) => say(&mut self.model, prefix),
+            (Some(b"stream"), Scalar::Bool(stream)) => self.stream = Some(stream),
+            (Some(b"max_tokens"), Scalar::Num(_)) => self.limited = true,
+            (_, _) => {}
+        }
+    }
+}
+
+/// Members that are looked for behind a hole.
+const RESYNC_KEYS: &[&str] = &["usage"];
+
+/// Reads responses as they pass.
+#[derive(Debug)]
+struct ResponseReader {
+    scanner: Scanner,
+    reading: Reading,
+}
+
+#[derive(Debug, Default)]
+struct Reading {
+    facts: ResponseFacts,
+    event: Event,
+    /// Of the prompt, as told last: fresh, read from the cache, written to it.
+    prompt: [Option<i64>; 3],
+}
+
+/// Of the document under way.
+#[derive(Debug, Default)]
+struct Event {
+    kind: String,
+    content: Content,
+    stop: Option<String>,
+    error: Option<String>,
+    tool_calls: u64,
+}
+
+impl Default for ResponseReader {
+    fn default() -> Self {
+        ResponseReader {
+            scanner: Scanner::new(RESYNC_KEYS),
+            reading: Reading::default(),
+        }
+    }
+}
+
+impl ReadResponse for ResponseReader {
+    fn push(&mut self, bytes: &[u8]) {
+        self.scanner.push(bytes, &mut self.reading);
+    }
+
+    fn gap(&mut self) {
+        if self.scanner.is_done() {
+            // What follows may be another document: this one has said what it had to say.
+            self.finish();
+        }
+        self.scanner.gap();
+    }
+
+    fn finish(&mut self) -> Content {
+        let finish = self.scanner.finish(&mut self.reading);
+        self.scanner.reset();
+        let event = std::mem::take(&mut self.reading.event);
+        match finish {
+            Finish::Complete | Finish::Incomplete => self.reading.settle(event),
+            Finish::Bad => Content::default(),
+        }
+    }
+
+    fn facts(&self) -> &ResponseFacts {
+        &self.reading.facts
+    }
+}
+
+impl Reading {
+    fn settle(&mut self, event: Event) -> Content {
+        let facts = &mut self.facts;
+        if matches!(
+            event.kind.as_str(),
+            "message" | "message_start" | "message_delta"
+        ) || event.kind.starts_with("content_block_")
+        {
+            facts.shaped = true;
+            facts.operation = Some("chat");
+        }
+        if let Some(stop) = event.stop {
+            facts.finished(0, &stop);
+        }
+        if event.kind == "error" {
+            facts.error = Some(event.error.unwrap_or_else(|| "error".to_owned()));
+        }
+        facts.tool_calls += event.tool_calls;
+        facts.usage.cached = self.prompt[1];
+        let told = self.prompt.iter().flatten();
+        facts.usage.input = told.copied().reduce(i64::saturating_add);
+        event.content
+    }
+
+    /// A block of content, or a part of one: `of` are the members below it.
+    fn block(&mut self, key: &[u8], value: Scalar<'_>) {
+        let event = &mut self.event;
+        match (key, value) {
+            (b"text", value) => event.content.answer |= value.is_text(),
+            (b"thinking", value) => event.content.reasoning |= value.is_text(),
+            (b"partial_json", value) => event.content.tool |= value.is_text(),
+            // `tool_use`, `server_tool_use`, `mcp_tool_use`.
+            (b"type", Scalar::Str { prefix, .. }) if prefix.ends_with("tool_use") => {
+                event.content.tool = true;
+                event.tool_calls += 1;
+            }
+            (_, _) => {}
+        }
+    }
+
+    fn usage(&mut self, key: &[u8], value: Scalar<'_>) {
+        let Scalar::Num(number) = value else { return };
+        let Ok(number) = number.parse() else { return };
+        let slot = match key {
+            b"input_tokens" => &mut self.prompt[0],
+            b"cache_read_input_tokens" => &mut self.prompt[1],
+            b"cache_creation_input_tokens" => &mut self.prompt[2],
+            b"output_tokens" => &mut self.facts.usage.output,
+            _ => return,
+        };
+        *slot = Some(number);
+    }
+}
+
+/// Where the members of the message stand: `message_start` wraps it.
+fn base(path: &Path) -> usize {
+    usize::from(path.depth() > 1 && path.key(0) == Some(b"message"))
+}
+
+impl JsonSink for Reading {
+    fn begin(&mut self, path: &Path, _: Container) -> Walk {
+        let base = base(path);
+        // The arguments of a tool's call, and its results.
+        let inside = path.depth() > base + 2 && path.key(base) == Some(b"content");
+        match path.key(path.depth().saturating_sub(1)) {
+            Some(b"input" | b"citations") => Walk::Skip,
+            _ if inside && path.depth() > base + 3 => Walk::Skip,
+            _ => Walk::Into,
+        }
+    }
+
+    fn end(&mut self, _: &Path, _: Container) {}
+
+    fn scalar(&mut self, path: &Path, value: Scalar<'_>) {
+        let base = base(path);
+        let key = |i: usize| path.key(base + i).unwrap_or_default();
+        match (path.depth() - base, key(0), key(1)) {
+            (1, b"type", _) if base == 0 => {
+                if let Scalar::Str { prefix, .. } = value {
+                    prefix.clone_into(&mut self.event.kind);
+                }
+            }
+            (1, b"model", _) => {
+                if let Scalar::Str { prefix, .. } = value {
+                    say(&mut self.facts.model, prefix);
+                }
+            }
+            (1, b"id", _) => {
+                if let Scalar::Str { prefix, .. } = value {
+                    say(&mut self.facts.id, prefix);
+                }
+            }
+            (1, b"stop_reason", _) | (2, b"delta", b"stop_reason") => {
+                self.event.stop = value.as_str().map(str::to_owned);
+            }
+            (2, b"usage", name) => self.usage(name, value),
+            (2, b"error", b"type") => self.event.error = value.as_str().map(str::to_owned),
+            (2, b"delta" | b"content_block", name) => self.block(name, value),
+            (3, b"content", _) => self.block(key(2), value),
+            (_, _, _) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

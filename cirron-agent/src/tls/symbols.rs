@@ -134,6 +134,9 @@ fn go_functions(elf: &Elf<'_>, cache: &ReadCache<&File>) -> Vec<Found> {
         .and_then(|s| s.data().ok())
         .and_then(golang::read)
         .unwrap_or_default();
+    if table.functions.is_empty() {
+        return Vec::new();
+    }
     let Some(text) = elf.section_by_name(".text") else {
         return Vec::new();
     };
@@ -144,9 +147,7 @@ fn go_functions(elf: &Elf<'_>, cache: &ReadCache<&File>) -> Vec<Found> {
         code.get(from..)
     };
     let Some(start) = golang::text_of(&table, text.address(), at) else {
-        if !table.functions.is_empty() {
-            tracing::info!("a Go program whose code does not begin where its table fits");
-        }
+        tracing::info!("a Go program whose code does not begin where its table fits");
         return Vec::new();
     };
     let of = |f: &golang::GoFunction| {

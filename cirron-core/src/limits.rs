@@ -67,3 +67,35 @@ pub const MAX_CHUNK_POINTS: usize = 20_000;
 
 /// Bytes of one attribute's text in the spool. Past it the text is cut at a character.
 pub const MAX_ATTR_BYTES: usize = 1_024;
+
+/// Bytes kept of one HPACK table, as RFC 7541 counts them. The default is 4 KiB, browsers ask for
+/// 64 KiB. Past it the oldest entries are unknown.
+pub const MAX_HPACK_TABLE_BYTES: usize = 64 * 1024;
+
+/// Bytes of one header block, with its CONTINUATION frames: as for [`MAX_HEAD_BYTES`]. Past it the
+/// block is lost and the table of its direction desynced.
+pub const MAX_HEADER_BLOCK_BYTES: usize = MAX_HEAD_BYTES;
+
+/// Bytes of one decoded header list, 32 more counted for each field: a byte of a block can name a
+/// field of kilobytes. nghttp2 and Go refuse above 64 KiB and 1 MiB. Past it the head is lost.
+pub const MAX_HEADER_LIST_BYTES: usize = 256 * 1024;
+
+/// Streams open at once on one HTTP/2 connection. Servers allow 100 to 256, a few a thousand. Past
+/// it the oldest is given up as `Lost`.
+pub const MAX_OPEN_STREAMS: usize = 2_048;
+
+/// Payload of a frame that may begin a chain after a hole: what peers send unless told otherwise
+/// (RFC 9113, section 6.5.2). A longer one is not begun at, nor is a longer extension believed.
+pub const MAX_CHAIN_FRAME_BYTES: usize = 16_384;
+
+/// Chains of frame headers in one direction that were taken for HTTP/2 and led nowhere. Past it the
+/// connection is opaque.
+pub const MAX_MISREAD_CHAINS: u32 = 16;
+
+/// Streams of an HTTP/2 connection whose end is remembered, so that a late frame on one makes no new
+/// exchange. A RST_STREAM crosses what is on its way: tens. Past it the oldest are forgotten.
+pub const MAX_ENDED_STREAMS: usize = 1_024;
+
+/// Event time after which a silent HTTP/2 stream is `Lost` if a hole may have held its end, ns. A
+/// model may think this long before its first token. Past it, at most, its figures stay away.
+pub const LOST_STREAM_LINGER_NS: u64 = 60_000 * crate::time::MS;

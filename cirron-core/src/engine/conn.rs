@@ -244,8 +244,8 @@ impl Conn {
     pub(super) fn turned_opaque(&mut self) -> Option<Protocol> {
         let protocol = self.parser.protocol();
         let opaque = match protocol {
-            Protocol::Unknown | Protocol::Http1 => false,
-            Protocol::Http2 | Protocol::Tls | Protocol::Opaque => true,
+            Protocol::Unknown | Protocol::Http1 | Protocol::Http2 => false,
+            Protocol::Tls | Protocol::Opaque => true,
         };
         (opaque && !std::mem::replace(&mut self.muted, true)).then_some(protocol)
     }

@@ -2,14 +2,16 @@
 //!
 //! ```text
 //!   [Sniffing] --start line, or the body of a response joined late--> [Http1] --upgrade--+
-//!        |                                                                               v
-//!        +-------------------- HTTP/2, TLS, anything else ---------------------------> [Opaque]
+//!        |  |                                                                            v
+//!        |  +--preface, SETTINGS, or a row of frame headers--> [Http2] --misread--> [Opaque]
+//!        +-------------------- TLS, anything else --------------------------------------> ^
 //! ```
 //! Opaque connections give no events. The direction that carries requests decides the role, and
 //! overrides what accept or connect said.
 
 use super::close::{CloseCause, Ends};
 use super::http1::Http1;
+use super::http2::Http2;
 use super::sniffing::{Sniffing, Verdict};
 use super::{ExchangeSink, Role};
 use crate::stream::{Direction, Piece};
@@ -31,7 +33,7 @@ pub enum Protocol {
     Unknown,
     /// HTTP/1.0 or 1.1.
     Http1,
-    /// HTTP/2, which is not parsed yet.
+    /// HTTP/2.
     Http2,
     /// TLS.
     Tls,
@@ -43,6 +45,7 @@ pub enum Protocol {
 enum State {
     Sniffing(Box<Sniffing>),
     Http1(Box<Http1>),
+    Http2(Box<Http2>),
     Opaque(Protocol),
 }
 
@@ -80,17 +83,29 @@ impl ConnParser {
                 http.handle(dir, piece, &mut self.ends, sink);
                 self.turn_opaque_when_upgraded();
             }
+            State::Http2(http) => {
+                http.handle(dir, piece, &mut self.ends, sink);
+                if http.is_misread() && !http.has_open_exchanges() {
+                    self.state = State::Opaque(Protocol::Opaque);
+                }
+            }
             State::Sniffing(sniffing) => match sniffing.handle(dir, piece) {
                 Verdict::Undecided => {}
                 Verdict::Opaque(protocol) => self.state = State::Opaque(protocol),
-                Verdict::Http1(requests) => self.begin_http1(requests, sink),
+                Verdict::Http1(requests) => {
+                    let http = Http1::new(requests, self.start.late, 0);
+                    self.begin(State::Http1(Box::new(http)), sink);
+                }
+                Verdict::Http2 { requests, late } => {
+                    let http = Http2::new(requests, late);
+                    self.begin(State::Http2(Box::new(http)), sink);
+                }
             },
         }
     }
 
-    fn begin_http1(&mut self, requests: Direction, sink: &mut dyn ExchangeSink) {
-        let http = State::Http1(Box::new(Http1::new(requests, self.start.late, 0)));
-        let before = std::mem::replace(&mut self.state, http);
+    fn begin(&mut self, state: State, sink: &mut dyn ExchangeSink) {
+        let before = std::mem::replace(&mut self.state, state);
         if let State::Sniffing(sniffing) = before {
             for (dir, held) in sniffing.into_held() {
                 self.handle(dir, held.piece(), sink);
@@ -111,6 +126,7 @@ impl ConnParser {
         match &mut self.state {
             State::Opaque(_) => {}
             State::Sniffing(_) => self.ends.note(cause, false),
+            State::Http2(http) => http.handle_close(ts, cause, &mut self.ends, sink),
             State::Http1(http) => {
                 http.handle_close(ts, cause, &mut self.ends, sink);
                 self.turn_opaque_when_upgraded();
@@ -120,9 +136,13 @@ impl ConnParser {
 
     /// Event time has come to `now`.
     pub fn handle_timeout(&mut self, now: MonoNs, sink: &mut dyn ExchangeSink) {
-        if let State::Http1(http) = &mut self.state {
-            http.handle_timeout(now, &self.ends, sink);
-            self.turn_opaque_when_upgraded();
+        match &mut self.state {
+            State::Http1(http) => {
+                http.handle_timeout(now, &self.ends, sink);
+                self.turn_opaque_when_upgraded();
+            }
+            State::Http2(http) => http.handle_timeout(now, &self.ends, sink),
+            State::Sniffing(_) | State::Opaque(_) => {}
         }
     }
 
@@ -130,6 +150,7 @@ impl ConnParser {
     pub fn poll_timeout(&self) -> Option<MonoNs> {
         match &self.state {
             State::Http1(http) => http.poll_timeout(),
+            State::Http2(http) => http.poll_timeout(),
             State::Sniffing(_) | State::Opaque(_) => None,
         }
     }
@@ -139,6 +160,7 @@ impl ConnParser {
         match &self.state {
             State::Sniffing(_) => Protocol::Unknown,
             State::Http1(_) => Protocol::Http1,
+            State::Http2(_) => Protocol::Http2,
             State::Opaque(protocol) => *protocol,
         }
     }
@@ -147,6 +169,7 @@ impl ConnParser {
     pub fn role(&self) -> Option<Role> {
         match &self.state {
             State::Http1(http) => Some(http.role()),
+            State::Http2(http) => http.role(),
             State::Sniffing(_) | State::Opaque(_) => self.start.role,
         }
     }
@@ -155,6 +178,7 @@ impl ConnParser {
     pub fn has_open_exchanges(&self) -> bool {
         match &self.state {
             State::Http1(http) => http.has_open_exchanges(),
+            State::Http2(http) => http.has_open_exchanges(),
             State::Sniffing(_) | State::Opaque(_) => false,
         }
     }

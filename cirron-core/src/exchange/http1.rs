@@ -216,14 +216,14 @@ impl Http1 {
         if x.response == Response::Open {
             x.end_response(ts, response_end, sink);
         }
-        x.end(ts, self.role, ends, sink);
+        x.end(ts, ends.aborted_by(self.role), sink);
     }
 
     /// Says the end of exchanges that are over.
     fn settle(&mut self, ts: MonoNs, ends: &Ends, sink: &mut dyn ExchangeSink) {
         while self.queue.front().is_some_and(Exchange::is_over) {
             if let Some(x) = self.queue.pop_front() {
-                x.end(ts, self.role, ends, sink);
+                x.end(ts, ends.aborted_by(self.role), sink);
             }
         }
         if self.upgraded {
@@ -399,17 +399,7 @@ impl Http1 {
             Some(_) | None => start,
         };
         self.next_id += 1;
-        let mut x = Exchange {
-            id: ExchangeId(self.next_id),
-            to: AnswerTo::Other,
-            request: late.then_some(MessageEnd::Lost),
-            response: Response::Waiting,
-            partial: late,
-            expects_continue: false,
-            upgrades: false,
-            start,
-            last: start,
-        };
+        let mut x = Exchange::new(ExchangeId(self.next_id), start, late);
         x.emit(
             start,
             ExchangeEvent::Start {
@@ -435,7 +425,7 @@ impl Http1 {
         let ts = ts.max(x.last);
         x.end_request(ts, MessageEnd::Lost, sink);
         x.end_response(ts, MessageEnd::Lost, sink);
-        x.end(ts, self.role, ends, sink);
+        x.end(ts, ends.aborted_by(self.role), sink);
     }
 
     // Responses.

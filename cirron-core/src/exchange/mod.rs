@@ -16,6 +16,7 @@ mod close;
 mod conn;
 mod hold;
 mod http1;
+mod http2;
 mod open;
 mod sniffing;
 
@@ -87,7 +88,7 @@ pub enum ExchangeEvent<'a> {
     RequestHead(&'a RequestHead),
     /// Bytes of the request's body, without transfer framing; still content-encoded.
     RequestBody(&'a [u8]),
-    /// Body bytes that were lost.
+    /// Body bytes that were lost; 0: some may have been, how many is not known.
     RequestGap(u64),
     /// The request ended.
     RequestEnd(MessageEnd),
@@ -99,9 +100,9 @@ pub enum ExchangeEvent<'a> {
     ResponseHead(&'a ResponseHead),
     /// Bytes of the response's body, without transfer framing; still content-encoded.
     ResponseBody(&'a [u8]),
-    /// Body bytes that were lost.
+    /// Body bytes that were lost; 0: some may have been, how many is not known.
     ResponseGap(u64),
-    /// Trailer fields of a chunked response.
+    /// Trailer fields of a response.
     ResponseTrailers(&'a Headers),
     /// The response ended.
     ResponseEnd(MessageEnd),

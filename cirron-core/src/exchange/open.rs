@@ -3,8 +3,7 @@
 //! Keeps the rules that [`super`] promises whatever the parsers say: each message ends once, no
 //! event is earlier than `Start`, and `End` tells what was lost.
 
-use super::close::Ends;
-use super::{ExchangeEnd, ExchangeEvent, ExchangeId, ExchangeSink, Role};
+use super::{AbortedBy, ExchangeEnd, ExchangeEvent, ExchangeId, ExchangeSink};
 use crate::proto::h1::AnswerTo;
 use crate::proto::message::MessageEnd;
 use crate::time::MonoNs;
@@ -26,6 +25,8 @@ pub(super) struct Exchange {
     pub(super) response: Response,
     /// Something of it was lost, or its beginning was not seen.
     pub(super) partial: bool,
+    /// A hole may have held an end of one of its messages.
+    pub(super) holed: bool,
     /// `Expect: 100-continue`, and no byte of the body yet.
     pub(super) expects_continue: bool,
     /// Its response makes a tunnel.
@@ -37,6 +38,22 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
+    /// `late`: its beginning, and its request, were not seen.
+    pub(super) fn new(id: ExchangeId, start: MonoNs, late: bool) -> Exchange {
+        Exchange {
+            id,
+            to: AnswerTo::Other,
+            request: late.then_some(MessageEnd::Lost),
+            response: Response::Waiting,
+            partial: late,
+            holed: false,
+            expects_continue: false,
+            upgrades: false,
+            start,
+            last: start,
+        }
+    }
+
     pub(super) fn emit(
         &mut self,
         ts: MonoNs,
@@ -78,8 +95,8 @@ impl Exchange {
         }
     }
 
-    /// The last event.
-    pub(super) fn end(mut self, ts: MonoNs, role: Role, ends: &Ends, sink: &mut dyn ExchangeSink) {
+    /// The last event. `by`: who ended it, if it did not end by itself.
+    pub(super) fn end(mut self, ts: MonoNs, by: Option<AbortedBy>, sink: &mut dyn ExchangeSink) {
         let complete = Some(MessageEnd::Complete);
         let whole =
             self.request == complete && self.response == Response::Done(MessageEnd::Complete);
@@ -88,7 +105,7 @@ impl Exchange {
             Response::Done(MessageEnd::Aborted) | Response::Waiting | Response::Open => true,
         };
         let end = ExchangeEnd {
-            aborted_by: if aborted { ends.aborted_by(role) } else { None },
+            aborted_by: by.filter(|_| aborted),
             upgraded: self.upgrades,
             partial: self.partial || !whole,
         };

@@ -9,6 +9,7 @@ use super::{Protocol, Role};
 use crate::limits::{MAX_CANDIDATE_BYTES, MAX_HEAD_BYTES, MAX_SNIFF_BYTES};
 use crate::proto::h1::late;
 use crate::proto::h1::start_line::Plausible;
+use crate::proto::h2;
 use crate::proto::sniff::{Sniff, sniff};
 use crate::stream::{Direction, Piece};
 
@@ -18,6 +19,11 @@ pub(super) enum Verdict {
     Undecided,
     /// HTTP/1, with requests in this direction.
     Http1(Direction),
+    /// HTTP/2, with requests in this direction, as far as known.
+    Http2 {
+        requests: Option<Direction>,
+        late: bool,
+    },
     /// Nothing for us.
     Opaque(Protocol),
 }
@@ -106,7 +112,23 @@ impl Sniffing {
                 let is_request = seen == Sniff::Http1Request;
                 Verdict::Http1(if is_request { dir } else { dir.opposite() })
             }
-            Sniff::Http2 => Verdict::Opaque(Protocol::Http2),
+            Sniff::Http2Preface => {
+                self.held.push((dir, piece.into()));
+                Verdict::Http2 {
+                    requests: Some(dir),
+                    late: false,
+                }
+            }
+            Sniff::Http2Frames => {
+                let late = side.late;
+                self.held.push((dir, piece.into()));
+                // A server may send SETTINGS before the preface has come.
+                let by_role = self.role.map(|role| response_direction(role).opposite());
+                Verdict::Http2 {
+                    requests: if late { by_role } else { Some(dir.opposite()) },
+                    late,
+                }
+            }
             Sniff::Tls => Verdict::Opaque(Protocol::Tls),
             Sniff::NeedMore => {
                 if side.prefix.is_empty() {
@@ -177,7 +199,16 @@ pub(super) fn response_direction(role: Role) -> Direction {
 }
 
 fn tell(bytes: &[u8], late: bool, responses: Option<bool>) -> Sniff {
-    let seen = sniff(bytes, !late);
+    let mut seen = sniff(bytes, !late);
+    if late && matches!(seen, Sniff::Http2Frames | Sniff::Other | Sniff::NeedMore) {
+        if h2::find_frames(bytes) == Some(0) {
+            return Sniff::Http2Frames;
+        }
+        if seen == Sniff::Http2Frames {
+            // One header alone is no evidence here.
+            seen = Sniff::Other;
+        }
+    }
     if !late || responses == Some(false) {
         return seen;
     }

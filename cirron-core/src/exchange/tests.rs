@@ -13,6 +13,7 @@ use crate::time::MS;
 mod ends;
 mod hazards;
 mod holes;
+mod http2;
 mod late;
 mod wire;
 

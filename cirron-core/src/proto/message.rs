@@ -26,12 +26,24 @@ impl Version {
 
 /// Header fields in order of arrival; names are lowercase.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Headers(pub Vec<(String, Bytes)>);
+pub struct Headers {
+    /// Those that are known.
+    pub fields: Vec<(String, Bytes)>,
+    /// How many more there are, which refer to what was sent before we looked (HPACK).
+    pub unknown: usize,
+}
+
+impl From<Vec<(String, Bytes)>> for Headers {
+    /// All are known.
+    fn from(fields: Vec<(String, Bytes)>) -> Headers {
+        Headers { fields, unknown: 0 }
+    }
+}
 
 impl Headers {
     /// The first value of `name` (lowercase).
     pub fn get(&self, name: &str) -> Option<&Bytes> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v)
+        self.fields.iter().find(|(n, _)| n == name).map(|(_, v)| v)
     }
 
     /// The first value of `name` (lowercase), if it is UTF-8, without surrounding blanks.
@@ -43,7 +55,7 @@ impl Headers {
 
     /// Every value of `name` (lowercase), in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Bytes> {
-        self.0
+        self.fields
             .iter()
             .filter(move |(n, _)| n == name)
             .map(|(_, v)| v)

@@ -1,10 +1,11 @@
 //! What a connection speaks, told from the first bytes of one direction.
 //!
-//! Looks at the shape of the bytes, never at ports or substrings. HTTP/2 and TLS are recognised so
-//! that they can be named and left alone. It keeps nothing: the caller shows it the first bytes
+//! Looks at the shape of the bytes, never at ports or substrings. TLS is recognised so that it can be
+//! named and left alone. It keeps nothing: the caller shows it the first bytes
 //! again, with more behind them, while the answer is [`Sniff::NeedMore`].
 
 use super::h1::start_line::{self, Plausible, follow};
+use super::h2::PREFACE;
 
 /// The answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,16 +16,15 @@ pub enum Sniff {
     Http1Request,
     /// An HTTP/1 status line: this direction carries responses.
     Http1Response,
-    /// The HTTP/2 preface, or a server's first SETTINGS frame.
-    Http2,
+    /// The HTTP/2 preface: this direction carries requests.
+    Http2Preface,
+    /// HTTP/2 frames: a server's first SETTINGS.
+    Http2Frames,
     /// A TLS record.
     Tls,
     /// Nothing known.
     Other,
 }
-
-/// RFC 9113, section 3.4.
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Tells from the first bytes of a direction. Empty lines before a start line are passed over
 /// (RFC 9112, section 2.2). `first`: they are the first of the connection; else only methods that
@@ -41,11 +41,11 @@ pub fn sniff(bytes: &[u8], first: bool) -> Sniff {
         start_line::known_request(line)
     };
     let answers = [
-        (follow(bytes, HTTP2_PREFACE), Sniff::Http2),
+        (follow(bytes, PREFACE), Sniff::Http2Preface),
         (request, Sniff::Http1Request),
         (start_line::response(line), Sniff::Http1Response),
         (tls_record(bytes), Sniff::Tls),
-        (http2_settings(bytes), Sniff::Http2),
+        (http2_settings(bytes), Sniff::Http2Frames),
     ];
     if let Some((_, yes)) = answers.iter().find(|(p, _)| *p == Plausible::Yes) {
         return *yes;
@@ -112,8 +112,8 @@ mod tests {
             ),
             (b"\r\nGET / HTTP/1.0\r\n", Sniff::Http1Request),
             (b"HTTP/1.1 200 ", Sniff::Http1Response),
-            (HTTP2_PREFACE, Sniff::Http2),
-            (&[0, 0, 18, 4, 0, 0, 0, 0, 0], Sniff::Http2),
+            (PREFACE, Sniff::Http2Preface),
+            (&[0, 0, 18, 4, 0, 0, 0, 0, 0], Sniff::Http2Frames),
             (&[0x16, 3, 1, 2, 0], Sniff::Tls),
             (&[0x17, 3, 3, 0x40, 0], Sniff::Tls),
             (b"PRINT /x HTTP/1.1\r\n", Sniff::Http1Request),

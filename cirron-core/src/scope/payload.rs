@@ -84,6 +84,8 @@ impl ResponseBody {
         let is_stream = kind.starts_with("text/event-stream");
         let shape = match head {
             None => Shape::Unsure(Guess::default()),
+            // HTTP/2, joined late: what it is was said before.
+            Some(h) if kind.is_empty() && h.unknown > 0 => Shape::Unsure(Guess::default()),
             Some(_) if is_stream => Shape::Events(SseParser::default()),
             Some(_) if kind.contains("json") => Shape::Document,
             Some(_) => Shape::Other,

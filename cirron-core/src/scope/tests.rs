@@ -19,7 +19,7 @@ type Written = (Span, Vec<Mark>, ScopeFacts);
 
 fn headers(fields: &[(&str, &str)]) -> Headers {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned().into());
-    Headers(fields.iter().map(own).collect())
+    fields.iter().map(own).collect::<Vec<_>>().into()
 }
 
 fn context(chunk_timing: bool) -> ScopeContext {

@@ -113,7 +113,7 @@ fn headers_of(fields: &[Header<'_>], head: &[u8]) -> Headers {
         };
         (h.name.to_ascii_lowercase(), value)
     };
-    Headers(fields.iter().map(field).collect())
+    fields.iter().map(field).collect::<Vec<_>>().into()
 }
 
 /// The path of a request target (RFC 9112, section 3.2) without query and fragment, and whether

@@ -33,8 +33,9 @@ pub mod start_line;
 pub use head::{HeadStatus, parse_request, parse_response};
 pub use parser::Parser;
 
-use crate::proto::message::{Headers, MessageEnd, RequestHead, ResponseHead};
-use crate::stream::Piece;
+pub use super::cursor::Cursor;
+
+use crate::proto::message::{Headers, RequestHead, ResponseHead};
 use crate::time::MonoNs;
 
 /// What a direction carries.
@@ -65,65 +66,6 @@ impl AnswerTo {
             "CONNECT" => AnswerTo::Connect,
             _ => AnswerTo::Other,
         }
-    }
-}
-
-/// What is left of a piece.
-#[derive(Clone, Copy, Debug)]
-pub struct Cursor<'i> {
-    /// Time of the piece.
-    pub ts: MonoNs,
-    bytes: &'i [u8],
-    gap: u64,
-    eof: Option<MessageEnd>,
-    /// Nothing was taken yet: this may be where a system call began.
-    fresh: bool,
-}
-
-impl<'i> Cursor<'i> {
-    /// Over a piece. `at_eof` is how a close-delimited body ends if the piece is the end.
-    pub fn new(piece: Piece<'i>, at_eof: MessageEnd) -> Cursor<'i> {
-        let none = Cursor {
-            ts: piece.ts(),
-            bytes: &[],
-            gap: 0,
-            eof: None,
-            fresh: true,
-        };
-        match piece {
-            Piece::Data { bytes, .. } => Cursor { bytes, ..none },
-            Piece::Gap { len, .. } => Cursor { gap: len, ..none },
-            Piece::Eof { .. } => Cursor {
-                eof: Some(at_eof),
-                ..none
-            },
-        }
-    }
-
-    /// Nothing is left.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.gap == 0 && self.eof.is_none()
-    }
-
-    /// What is left, as a piece.
-    pub fn rest(&self) -> Option<Piece<'i>> {
-        let ts = self.ts;
-        match (self.bytes, self.gap, self.eof) {
-            ([_, ..], _, _) => Some(Piece::Data {
-                ts,
-                bytes: self.bytes,
-            }),
-            ([], 1.., _) => Some(Piece::Gap { ts, len: self.gap }),
-            ([], 0, Some(_)) => Some(Piece::Eof { ts }),
-            ([], 0, None) => None,
-        }
-    }
-
-    fn take(&mut self, n: usize) -> &'i [u8] {
-        let (taken, rest) = self.bytes.split_at(n.min(self.bytes.len()));
-        self.bytes = rest;
-        self.fresh &= n == 0;
-        taken
     }
 }
 
@@ -166,7 +108,7 @@ pub enum Event<'i> {
     /// Trailer fields of a chunked body; never empty.
     Trailers(Headers),
     /// The message ended.
-    End(MessageEnd),
+    End(crate::proto::message::MessageEnd),
     /// A start line was found again.
     Synced,
 }

@@ -8,7 +8,7 @@ use super::head::{HeadStatus, parse_request, parse_response, parse_trailers};
 use super::start_line::{self, Plausible};
 use super::{AnswerTo, Cursor, Event, Grammar, late};
 use crate::limits::{MAX_CANDIDATE_BYTES, MAX_HEAD_BYTES};
-use crate::proto::message::{Headers, MessageEnd};
+use crate::proto::message::MessageEnd;
 use crate::time::MonoNs;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -503,9 +503,9 @@ impl Parser {
 
     fn trailers<'i>(&mut self, cur: &mut Cursor<'i>) -> Option<Event<'i>> {
         match self.read(cur, parse_trailers) {
-            Read::Complete(Headers(fields)) => {
+            Read::Complete(trailers) => {
                 self.end(MessageEnd::Complete);
-                (!fields.is_empty()).then_some(Event::Trailers(Headers(fields)))
+                (!trailers.fields.is_empty()).then_some(Event::Trailers(trailers))
             }
             Read::Partial => None,
             Read::Invalid => {

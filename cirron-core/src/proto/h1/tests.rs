@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::proto::message::MessageEnd;
+use crate::stream::Piece;
 use crate::testing::{Fed, assert_gap_safe, assert_split_invariant};
 
 /// Events as text, body pieces joined.
@@ -52,7 +54,7 @@ fn feed(grammar: Grammar, to: AnswerTo, parts: &[Fed<'_>], eof: bool) -> Vec<Str
                 Event::HeldBody(bytes) => push_body(&mut out, &bytes),
                 Event::BodyGap(len) => out.push(format!("gap {len}")),
                 Event::Hole(len) => out.push(format!("hole {len}")),
-                Event::Trailers(t) => out.push(format!("trailers {}", t.0.len())),
+                Event::Trailers(t) => out.push(format!("trailers {}", t.fields.len())),
                 Event::End(end) => out.push(format!("{end:?}")),
                 Event::Synced => out.push("synced".into()),
             }
@@ -396,8 +398,8 @@ proptest! {
             (Ok(httparse::Status::Complete(n)), HeadStatus::Complete(head, len)) => {
                 prop_assert_eq!(n, len);
                 prop_assert_eq!(req.method, Some(head.method.as_str()));
-                prop_assert_eq!(head.headers.0.len(), req.headers.len());
-                for (ours, theirs) in head.headers.0.iter().zip(req.headers.iter()) {
+                prop_assert_eq!(head.headers.fields.len(), req.headers.len());
+                for (ours, theirs) in head.headers.fields.iter().zip(req.headers.iter()) {
                     prop_assert_eq!(&ours.0, &theirs.name.to_ascii_lowercase());
                     prop_assert_eq!(&ours.1[..], theirs.value);
                 }

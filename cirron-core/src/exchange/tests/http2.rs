@@ -1,0 +1,335 @@
+//! HTTP/2 connections: streams paired, roles, ends, holes, joining late.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::proto::h2::tests::conversation;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut out = len[1..].to_vec();
+    out.extend([kind, flags]);
+    out.extend(stream.to_be_bytes());
+    out.extend(payload);
+    out
+}
+
+/// `:method: POST`, `:path: /`, `:scheme: http`.
+const POST: &[u8] = &[0x83, 0x84, 0x86];
+/// `:status: 200`.
+const OK_200: &[u8] = &[0x88];
+
+fn request(stream: u32) -> Vec<u8> {
+    [frame(1, 0x4, stream, POST), frame(0, 1, stream, b"ask")].concat()
+}
+
+fn preface() -> Vec<u8> {
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        &frame(4, 0, 0, &[])[..],
+    ]
+    .concat()
+}
+
+/// What the target sees, in order: `true` are bytes that it reads.
+fn rig(late: bool, role: Option<Role>, parts: &[(bool, Vec<u8>)]) -> Rig {
+    let mut rig = Rig::new(late, role);
+    for (inbound, bytes) in parts {
+        rig.now += 1;
+        let dir = if *inbound {
+            Direction::Inbound
+        } else {
+            Direction::Outbound
+        };
+        rig.feed(dir, bytes);
+    }
+    rig
+}
+
+#[test]
+fn a_hundred_streams_at_once_each_keep_their_own() {
+    let (client, server) = conversation(100, 40);
+    for (served, role) in [(true, Role::Server), (false, Role::Client)] {
+        let parts = [
+            (served, client.bytes.clone()),
+            (!served, server.bytes.clone()),
+        ];
+        let mut rig = rig(false, None, &parts);
+        rig.step(Close(CloseCause::PeerFin));
+        let logs = rig.ledger.finish();
+        assert_eq!(logs.len(), 100);
+        for (n, log) in logs.iter().enumerate() {
+            assert_eq!(log.role, Some(role));
+            assert_eq!(path(log), format!("/v1/call/{n}"));
+            let said = String::from_utf8(log.request_body.clone()).unwrap();
+            assert!(said.starts_with(&format!("{{\"n\":{n}}}")), "{said}");
+            assert!(body(log).starts_with(&format!("data: {}\n", 2 * n + 1)));
+            let echo = log.response.as_ref().unwrap().headers.get_str("x-echo");
+            assert_eq!(echo, Some(n.to_string().as_str()));
+            assert_eq!(
+                log.trailers.as_ref().unwrap().get_str("grpc-status"),
+                Some("0")
+            );
+            assert!(whole(log), "{log:?}");
+        }
+    }
+}
+
+#[test]
+fn every_split_gives_the_same_exchanges() {
+    let (client, server) = conversation(3, 20);
+    let logs = assert_split_invariant(&client.bytes, |parts| {
+        let mut rig = Rig::new(false, Some(Role::Server));
+        for part in parts {
+            let Fed::Data(bytes) = part else { continue };
+            rig.feed(Direction::Inbound, bytes);
+        }
+        rig.feed(Direction::Outbound, &server.bytes);
+        rig.step(Close(CloseCause::LocalClose));
+        rig.ledger.finish()
+    });
+    assert!(logs.len() == 3 && logs.iter().all(whole));
+}
+
+#[test]
+fn a_response_seen_before_its_request_waits_for_it() {
+    let answer = [frame(1, 0x4, 1, OK_200), frame(0, 1, 1, b"ok")].concat();
+    let mut rig = rig(
+        false,
+        Some(Role::Client),
+        &[
+            (false, preface()),
+            (true, frame(4, 0, 0, &[])),
+            (true, answer),
+            (false, request(1)),
+        ],
+    );
+    rig.step(Close(CloseCause::LocalClose));
+    let times = rig.ledger.times();
+    let logs = rig.ledger.finish();
+    assert!(logs.len() == 1 && whole(&logs[0]) && body(&logs[0]) == "ok");
+    assert_eq!(
+        times[0].start,
+        MonoNs(3 * MS),
+        "it was sent before its answer was read"
+    );
+}
+
+#[test]
+fn a_response_whose_request_never_comes_is_one_without_its_beginning() {
+    let parts = [
+        (false, preface()),
+        (true, frame(4, 0, 0, &[])),
+        (
+            true,
+            [frame(1, 0x4, 1, OK_200), frame(0, 1, 1, b"ok")].concat(),
+        ),
+    ];
+    let mut rig = rig(false, Some(Role::Client), &parts);
+    rig.step(Wait(HELD_RESPONSE_WINDOW_NS / MS + 1));
+    let logs = rig.ledger.finish();
+    assert!(logs.len() == 1 && logs[0].late && body(&logs[0]) == "ok");
+}
+
+#[test]
+fn a_reset_says_who_gave_up_and_touches_no_other_stream() {
+    let reset = frame(3, 0, 1, &[0, 0, 0, 8]);
+    for by_client in [true, false] {
+        let parts = [
+            (true, preface()),
+            (true, request(1)),
+            (true, request(3)),
+            (false, frame(1, 0x4, 1, OK_200)),
+            (false, frame(0, 0, 1, b"par")),
+            (by_client, reset.clone()),
+            // What crossed it on its way makes nothing new.
+            (false, frame(0, 1, 1, b"t")),
+            (
+                false,
+                [frame(1, 0x4, 3, OK_200), frame(0, 1, 3, b"ok")].concat(),
+            ),
+        ];
+        let mut rig = rig(false, None, &parts);
+        rig.step(Close(CloseCause::PeerFin));
+        let logs = rig.ledger.finish();
+        let by = if by_client {
+            AbortedBy::Client
+        } else {
+            AbortedBy::Server
+        };
+        assert_eq!(logs.len(), 2);
+        assert_eq!(
+            (aborted_by(&logs[0]), body(&logs[0]).as_str()),
+            (Some(by), "par")
+        );
+        assert!(whole(&logs[1]));
+    }
+}
+
+#[test]
+fn a_server_that_goes_away_refuses_what_it_has_not_begun() {
+    let parts = [
+        (true, preface()),
+        (true, request(1)),
+        (true, request(3)),
+        (false, frame(7, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0])),
+        (false, frame(1, 0x5, 1, OK_200)),
+    ];
+    let logs = rig(false, None, &parts).logs();
+    assert!(whole(&logs[0]));
+    assert_eq!(aborted_by(&logs[1]), Some(AbortedBy::Server));
+}
+
+#[test]
+fn a_connection_that_ends_says_who_ended_its_streams() {
+    let parts = [
+        (true, preface()),
+        (true, request(1)),
+        (true, request(3)),
+        (false, frame(1, 0x4, 3, OK_200)),
+    ];
+    let mut rig = rig(false, None, &parts);
+    rig.step(Close(CloseCause::PeerReset));
+    let logs = rig.ledger.finish();
+    assert!(
+        logs.iter()
+            .all(|l| aborted_by(l) == Some(AbortedBy::Client))
+    );
+    assert_eq!(logs.len(), 2);
+}
+
+#[test]
+fn joined_late_the_streams_under_way_are_read_and_new_ones_are_whole() {
+    let parts = [
+        (false, frame(0, 0, 7, b"data: x\n\n")),
+        (false, frame(0, 1, 7, b"data: y\n\n")),
+        (true, request(9)),
+        (
+            false,
+            [frame(1, 0x4, 9, OK_200), frame(0, 1, 9, b"ok")].concat(),
+        ),
+        // An older one that was silent until now.
+        (false, frame(0, 1, 5, b"data: z\n\n")),
+        // One that has ended makes no other.
+        (true, frame(3, 0, 7, &[0, 0, 0, 8])),
+        (false, frame(0, 1, 7, b"data: y\n\n")),
+    ];
+    let logs = rig(true, Some(Role::Server), &parts).ledger.finish();
+    let seen: Vec<_> = logs.iter().map(|l| (l.late, body(l))).collect();
+    let want = [
+        (true, "data: x\n\ndata: y\n\n".to_owned()),
+        (false, "ok".to_owned()),
+        (true, "data: z\n\n".to_owned()),
+    ];
+    assert_eq!(seen, want);
+}
+
+#[test]
+fn joined_late_without_a_role_the_first_head_tells_it() {
+    let parts = [
+        (
+            false,
+            [frame(6, 0, 0, &[0; 8]), frame(8, 0, 0, &[0, 0, 1, 0])].concat(),
+        ),
+        (false, request(9)),
+        (
+            true,
+            [frame(1, 0x4, 9, OK_200), frame(0, 1, 9, b"ok")].concat(),
+        ),
+    ];
+    let rig = rig(true, None, &parts);
+    assert_eq!(rig.conn.protocol(), Protocol::Http2);
+    let logs = rig.ledger.finish();
+    assert!(logs.len() == 1 && logs[0].role == Some(Role::Client) && whole(&logs[0]));
+}
+
+#[test]
+fn a_hole_touches_the_streams_that_it_may_have_held() {
+    let mut rig = rig(
+        false,
+        None,
+        &[
+            (true, preface()),
+            (true, request(1)),
+            (true, request(3)),
+            (
+                false,
+                [frame(1, 0x4, 1, OK_200), frame(0, 1, 1, b"ok")].concat(),
+            ),
+            (false, frame(1, 0x4, 3, OK_200)),
+        ],
+    );
+    rig.step(OutGap(40));
+    rig.now += 1;
+    rig.feed(Direction::Outbound, &frame(0, 1, 3, b"end"));
+    let logs = rig.ledger.finish();
+    assert!(whole(&logs[0]));
+    assert_eq!(
+        (logs[1].response_lost, body(&logs[1]).as_str()),
+        (40, "end")
+    );
+    assert!(logs[1].end.unwrap().partial);
+}
+
+#[test]
+fn a_stream_whose_end_a_hole_took_is_lost_after_a_while() {
+    let parts = [
+        (true, preface()),
+        (true, request(1)),
+        (false, frame(1, 0x4, 1, OK_200)),
+    ];
+    let mut rig = rig(false, None, &parts);
+    rig.step(OutGap(40));
+    rig.step(Wait(30_000));
+    assert!(rig.conn.has_open_exchanges());
+    rig.step(Wait(31_000));
+    assert!(!rig.conn.has_open_exchanges());
+    let logs = rig.ledger.finish();
+    assert_eq!(logs[0].response_end, Some(MessageEnd::Lost));
+}
+
+#[test]
+fn any_hole_keeps_the_rules_of_all_streams() {
+    let (client, server) = conversation(3, 20);
+    for hole_in_requests in [true, false] {
+        let (cut, other) = if hole_in_requests {
+            (&client.bytes, &server.bytes)
+        } else {
+            (&server.bytes, &client.bytes)
+        };
+        let dir = |inbound| {
+            if inbound {
+                Direction::Inbound
+            } else {
+                Direction::Outbound
+            }
+        };
+        assert_gap_safe(
+            cut,
+            |parts| {
+                let mut rig = Rig::new(false, Some(Role::Server));
+                if !hole_in_requests {
+                    rig.feed(Direction::Inbound, other);
+                }
+                for part in parts {
+                    rig.now += 1;
+                    let ts = MonoNs(rig.now * MS);
+                    let piece = match *part {
+                        Fed::Data(bytes) => Piece::Data { ts, bytes },
+                        Fed::Gap(len) => Piece::Gap { ts, len },
+                    };
+                    rig.conn
+                        .handle(dir(hole_in_requests), piece, &mut rig.ledger);
+                }
+                if hole_in_requests {
+                    rig.feed(Direction::Outbound, other);
+                }
+                rig.step(Wait(100));
+                rig.step(Close(CloseCause::LocalClose));
+                rig.ledger.finish()
+            },
+            |logs: &Vec<ExchangeLog>, hole| {
+                assert!(logs.len() <= 3, "{hole:?}: {logs:?}");
+            },
+        );
+    }
+}

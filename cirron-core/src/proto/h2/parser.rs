@@ -1,0 +1,481 @@
+//! The parser of one direction: from pieces to frames, from frames to events. See [`super`].
+
+use super::chain;
+use super::frame::{FRAME_HEADER_LEN, FrameHeader, flag, kind};
+use super::heads::HeaderList;
+use super::hpack::Decoder;
+use super::{Cursor, Event, Heads};
+use crate::limits::{MAX_HEADER_BLOCK_BYTES, MAX_MISREAD_CHAINS};
+use crate::time::MonoNs;
+
+/// RFC 9113, section 3.4.
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What is kept of frames that are read whole: GOAWAY's two numbers.
+const SMALL: usize = 8;
+
+#[derive(Debug)]
+enum State {
+    /// So many bytes of it were seen.
+    Preface(usize),
+    Resync,
+    Header {
+        bytes: [u8; FRAME_HEADER_LEN],
+        have: usize,
+        start: MonoNs,
+    },
+    /// The byte that says how much of a DATA frame is padding.
+    PadLength(FrameHeader),
+    Data {
+        stream: u32,
+        left: usize,
+        padding: usize,
+        end: bool,
+    },
+    Block {
+        header: FrameHeader,
+        left: usize,
+    },
+    Small {
+        header: FrameHeader,
+        bytes: [u8; SMALL],
+        have: usize,
+        whole: bool,
+    },
+    Skip(usize),
+}
+
+const HEADER: State = State::Header {
+    bytes: [0; FRAME_HEADER_LEN],
+    have: 0,
+    start: MonoNs(0),
+};
+
+/// A header block under way.
+#[derive(Debug)]
+struct Block {
+    stream: u32,
+    start: MonoNs,
+    /// The message ends with it.
+    end: bool,
+    /// A promise of a response that nobody asked for: read for the table's sake.
+    pushed: bool,
+    /// What is complete of it.
+    bytes: Vec<u8>,
+    /// The payload of the frame under way.
+    frame: Vec<u8>,
+    wire_len: u64,
+    lost: u64,
+    /// It cannot be read.
+    bad: bool,
+}
+
+/// What a step came to.
+enum Step<'i> {
+    Event(Event<'i>),
+    Again,
+    /// The piece is used up.
+    Starved,
+}
+
+/// Parses one direction.
+#[derive(Debug)]
+pub struct Parser {
+    state: State,
+    decoder: Decoder,
+    block: Option<Block>,
+    misread: u32,
+}
+
+impl Parser {
+    /// `late`: its first byte is not that of the connection. `preface`: it is the client's.
+    pub fn new(late: bool, preface: bool) -> Parser {
+        let state = match (late, preface) {
+            (true, _) => State::Resync,
+            (false, true) => State::Preface(0),
+            (false, false) => HEADER,
+        };
+        Parser {
+            state,
+            decoder: Decoder::new(late),
+            block: None,
+            misread: 0,
+        }
+    }
+
+    /// It found frames too often where there were none: this is no HTTP/2.
+    pub fn is_misread(&self) -> bool {
+        self.misread > MAX_MISREAD_CHAINS
+    }
+
+    /// The next event; `None` when the piece is used up.
+    pub fn next<'i>(&mut self, cur: &mut Cursor<'i>) -> Option<Event<'i>> {
+        loop {
+            let step = if cur.gap > 0 {
+                self.hole(cur)
+            } else if cur.bytes.is_empty() {
+                // An end tells of no frame.
+                cur.eof = None;
+                self.settle()
+            } else {
+                self.take(cur)
+            };
+            match step {
+                Step::Event(event) => return Some(event),
+                Step::Again => {}
+                Step::Starved => return None,
+            }
+        }
+    }
+
+    /// What is due without another byte.
+    fn settle<'i>(&mut self) -> Step<'i> {
+        let over = match &self.state {
+            State::Data { left, padding, .. } => left + padding == 0,
+            State::Block { left, .. } | State::Skip(left) => *left == 0,
+            State::Small { header, have, .. } => *have >= header.len,
+            State::Preface(_) | State::Resync | State::Header { .. } | State::PadLength(_) => false,
+        };
+        if over {
+            self.end_frame()
+        } else {
+            Step::Starved
+        }
+    }
+
+    fn take<'i>(&mut self, cur: &mut Cursor<'i>) -> Step<'i> {
+        match &mut self.state {
+            State::Preface(seen) => {
+                let bytes = cur.take(PREFACE.len() - *seen);
+                if !PREFACE[*seen..].starts_with(bytes) {
+                    return self.lose(bytes.len() as u64, true);
+                }
+                *seen += bytes.len();
+                if *seen == PREFACE.len() {
+                    self.state = HEADER;
+                }
+                Step::Again
+            }
+            State::Resync => {
+                let found = if cur.fresh {
+                    chain::find(cur.bytes)
+                } else {
+                    None
+                };
+                cur.take(found.unwrap_or(usize::MAX));
+                if found.is_some() {
+                    self.state = HEADER;
+                }
+                Step::Again
+            }
+            State::Header { bytes, have, start } => {
+                if *have == 0 {
+                    *start = cur.ts;
+                }
+                let taken = cur.take(FRAME_HEADER_LEN - *have);
+                bytes[*have..*have + taken.len()].copy_from_slice(taken);
+                *have += taken.len();
+                let start = *start;
+                match FrameHeader::parse(&bytes[..*have]) {
+                    Some(header) => self.begin_frame(header, start),
+                    None => Step::Again,
+                }
+            }
+            State::PadLength(header) => {
+                let (header, padding) = (*header, usize::from(cur.take(1)[0]));
+                match header.len.checked_sub(1 + padding) {
+                    Some(left) => {
+                        self.state = State::Data {
+                            stream: header.stream,
+                            left,
+                            padding,
+                            end: header.has(flag::END_STREAM),
+                        };
+                        Step::Again
+                    }
+                    None => self.lose(1, true),
+                }
+            }
+            State::Data {
+                left: 0, padding, ..
+            } if *padding > 0 => {
+                *padding -= cur.take(*padding).len();
+                Step::Again
+            }
+            State::Data { stream, left, .. } if *left > 0 => {
+                let bytes = cur.take(*left);
+                *left -= bytes.len();
+                Step::Event(Event::Data {
+                    stream: *stream,
+                    bytes,
+                })
+            }
+            State::Block { left, .. } if *left > 0 => {
+                let bytes = cur.take(*left);
+                *left -= bytes.len();
+                if let Some(block) = &mut self.block {
+                    block.keep(bytes);
+                }
+                Step::Again
+            }
+            State::Small {
+                header,
+                bytes,
+                have,
+                ..
+            } if *have < header.len => {
+                let taken = cur.take(header.len - *have);
+                let kept = bytes.iter_mut().skip(*have);
+                kept.zip(taken).for_each(|(to, b)| *to = *b);
+                *have += taken.len();
+                Step::Again
+            }
+            State::Skip(left) if *left > 0 => {
+                *left -= cur.take(*left).len();
+                Step::Again
+            }
+            State::Data { .. } | State::Block { .. } | State::Small { .. } | State::Skip(_) => {
+                self.end_frame()
+            }
+        }
+    }
+
+    /// A hole: bridged where a frame says how long it is.
+    fn hole<'i>(&mut self, cur: &mut Cursor<'i>) -> Step<'i> {
+        let mut bridge = |left: usize| {
+            let n = cur.gap.min(left as u64);
+            cur.gap -= n;
+            n
+        };
+        match &mut self.state {
+            State::Resync => {
+                cur.gap = 0;
+                Step::Again
+            }
+            State::Preface(_) | State::Header { .. } => {
+                let gap = std::mem::take(&mut cur.gap);
+                self.lose(gap, false)
+            }
+            State::PadLength(header) => {
+                // How much of it is padding nobody knows: all of it is a hole.
+                self.state = State::Data {
+                    stream: header.stream,
+                    left: header.len,
+                    padding: 0,
+                    end: header.has(flag::END_STREAM),
+                };
+                Step::Again
+            }
+            State::Data { stream, left, .. } if *left > 0 => {
+                let len = bridge(*left);
+                *left -= usize::try_from(len).unwrap_or(*left);
+                Step::Event(Event::DataGap {
+                    stream: *stream,
+                    len,
+                })
+            }
+            State::Data { padding: left, .. } | State::Skip(left) if *left > 0 => {
+                let len = bridge(*left);
+                *left -= usize::try_from(len).unwrap_or(*left);
+                Step::Again
+            }
+            State::Block { left, .. } if *left > 0 => {
+                let len = bridge(*left);
+                *left -= usize::try_from(len).unwrap_or(*left);
+                if let Some(block) = &mut self.block {
+                    block.lost += len;
+                    block.bad = true;
+                }
+                Step::Again
+            }
+            State::Small {
+                header,
+                have,
+                whole,
+                ..
+            } if *have < header.len => {
+                *whole = false;
+                *have += usize::try_from(bridge(header.len - *have)).unwrap_or(0);
+                Step::Again
+            }
+            State::Data { .. } | State::Block { .. } | State::Small { .. } | State::Skip(_) => {
+                self.end_frame()
+            }
+        }
+    }
+
+    /// Where the next frame begins is not known. `misread`: what was seen is no HTTP/2.
+    fn lose<'i>(&mut self, len: u64, misread: bool) -> Step<'i> {
+        self.misread += u32::from(misread);
+        self.block = None;
+        self.decoder.desync();
+        self.state = State::Resync;
+        Step::Event(Event::Lost(len))
+    }
+
+    fn begin_frame<'i>(&mut self, header: FrameHeader, start: MonoNs) -> Step<'i> {
+        let open = self.block.as_ref().map(|b| b.stream);
+        let continues = header.kind == kind::CONTINUATION;
+        // Nothing may come between the frames of one block (RFC 9113, section 6.10).
+        let torn = open.is_some() && (!continues || open != Some(header.stream));
+        if !header.is_valid() || torn {
+            return self.lose(FRAME_HEADER_LEN as u64, true);
+        }
+        let wire_len = (FRAME_HEADER_LEN + header.len) as u64;
+        self.state = match header.kind {
+            kind::DATA if header.has(flag::PADDED) && header.len == 0 => {
+                return self.lose(FRAME_HEADER_LEN as u64, true);
+            }
+            kind::DATA if header.has(flag::PADDED) => State::PadLength(header),
+            kind::DATA => State::Data {
+                stream: header.stream,
+                left: header.len,
+                padding: 0,
+                end: header.has(flag::END_STREAM),
+            },
+            kind::HEADERS | kind::PUSH_PROMISE => {
+                self.block = Some(Block {
+                    stream: header.stream,
+                    start,
+                    end: header.kind == kind::HEADERS && header.has(flag::END_STREAM),
+                    pushed: header.kind == kind::PUSH_PROMISE,
+                    bytes: Vec::new(),
+                    frame: Vec::new(),
+                    wire_len,
+                    lost: 0,
+                    bad: false,
+                });
+                State::Block {
+                    header,
+                    left: header.len,
+                }
+            }
+            kind::CONTINUATION => match &mut self.block {
+                Some(block) => {
+                    block.wire_len += wire_len;
+                    State::Block {
+                        header,
+                        left: header.len,
+                    }
+                }
+                // Of a block whose beginning was not seen.
+                None => {
+                    self.decoder.desync();
+                    State::Skip(header.len)
+                }
+            },
+            kind::RST_STREAM | kind::GOAWAY => State::Small {
+                header,
+                bytes: [0; SMALL],
+                have: 0,
+                whole: true,
+            },
+            _ => State::Skip(header.len),
+        };
+        Step::Again
+    }
+
+    fn end_frame<'i>(&mut self) -> Step<'i> {
+        match std::mem::replace(&mut self.state, HEADER) {
+            State::Data {
+                stream, end: true, ..
+            } => Step::Event(Event::End { stream }),
+            State::Block { header, .. } => self.end_block(header),
+            State::Small {
+                header,
+                bytes: [a, b, c, d, ..],
+                whole,
+                ..
+            } => {
+                let number = u32::from_be_bytes([a, b, c, d]);
+                match (header.kind, whole) {
+                    (kind::RST_STREAM, _) => Step::Event(Event::Reset {
+                        stream: header.stream,
+                        code: whole.then_some(number),
+                    }),
+                    (_, true) => Step::Event(Event::GoAway {
+                        last: number & 0x7fff_ffff,
+                    }),
+                    (_, false) => Step::Again,
+                }
+            }
+            State::Data { .. }
+            | State::Skip(_)
+            | State::Preface(_)
+            | State::Resync
+            | State::Header { .. }
+            | State::PadLength(_) => Step::Again,
+        }
+    }
+
+    /// A frame of a header block is complete.
+    fn end_block<'i>(&mut self, header: FrameHeader) -> Step<'i> {
+        let Some(mut block) = self.block.take() else {
+            return Step::Again;
+        };
+        block.take_frame(&header);
+        if !header.has(flag::END_HEADERS) {
+            self.block = Some(block);
+            return Step::Again;
+        }
+        let fields = if block.bad {
+            self.decoder.desync();
+            None
+        } else {
+            self.decoder.decode(&block.bytes).ok()
+        };
+        if block.pushed {
+            return Step::Again;
+        }
+        let Block {
+            stream, start, end, ..
+        } = block;
+        Step::Event(match fields {
+            Some(fields) => Event::Headers(Box::new(Heads {
+                stream,
+                start,
+                list: HeaderList::new(fields, block.wire_len),
+                end,
+            })),
+            None => Event::HeadersLost {
+                stream,
+                start,
+                len: block.lost,
+                end,
+            },
+        })
+    }
+}
+
+impl Block {
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.bytes.len() + self.frame.len() + bytes.len() > MAX_HEADER_BLOCK_BYTES {
+            self.bad = true;
+        }
+        if !self.bad {
+            self.frame.extend_from_slice(bytes);
+        }
+    }
+
+    /// The frame under way is complete: without what stands around it (RFC 9113, section 6.2).
+    fn take_frame(&mut self, header: &FrameHeader) {
+        let frame = std::mem::take(&mut self.frame);
+        if self.bad {
+            return;
+        }
+        if header.kind == kind::CONTINUATION {
+            self.bytes.extend_from_slice(&frame);
+            return;
+        }
+        let promised = if self.pushed { 4 } else { 0 };
+        let padding = match frame.first() {
+            Some(padding) if header.has(flag::PADDED) => usize::from(*padding),
+            _ => 0,
+        };
+        let end = frame.len().saturating_sub(padding);
+        match frame.get(header.fixed_len() + promised..end) {
+            Some(block) => self.bytes.extend_from_slice(block),
+            None => self.bad = true,
+        }
+    }
+}

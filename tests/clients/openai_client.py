@@ -55,7 +55,12 @@ async def one(client, call):
 async def main():
     plan = json.load(open(sys.argv[1]) if len(sys.argv) > 1 else sys.stdin)
     gate = asyncio.Semaphore(plan.get("concurrency", 1))
-    async with openai.AsyncOpenAI(base_url=plan["base_url"], api_key=WORD, max_retries=0, timeout=60) as client:
+    # One connection for all, if it is HTTP/2; over plain TCP by prior knowledge.
+    http2 = {}
+    if plan.get("http2"):
+        plain = plan["base_url"].startswith("http:")
+        http2["http_client"] = openai.DefaultAsyncHttpxClient(http2=True, http1=not plain)
+    async with openai.AsyncOpenAI(base_url=plan["base_url"], api_key=WORD, max_retries=0, timeout=60, **http2) as client:
 
         async def gated(call):
             async with gate:

@@ -43,7 +43,18 @@ pub fn openai(port: u16, concurrency: usize, calls: &[Value]) -> Result<Vec<Seen
 
 /// The same at any address; over HTTPS the suites' own certificate is trusted.
 pub fn openai_at(base_url: &str, concurrency: usize, calls: &[Value]) -> Result<Vec<Seen>> {
-    let plan = json!({"base_url": base_url, "concurrency": concurrency, "calls": calls});
+    drive(&json!({"base_url": base_url, "concurrency": concurrency, "calls": calls}))
+}
+
+/// The same, on one HTTP/2 connection.
+///
+/// # Errors
+/// When the client fails.
+pub fn openai_http2_at(base_url: &str, concurrency: usize, calls: &[Value]) -> Result<Vec<Seen>> {
+    drive(&json!({"base_url": base_url, "concurrency": concurrency, "calls": calls, "http2": true}))
+}
+
+fn drive(plan: &Value) -> Result<Vec<Seen>> {
     let mut child = openai_command()?
         .env("SSL_CERT_FILE", crate::servers::certificate())
         .stdin(Stdio::piped())

@@ -35,8 +35,12 @@ pub enum Stack {
     GunicornThreadsTls,
     /// The same on two sync workers.
     GunicornWorkersTls,
+    /// FastAPI on hypercorn: HTTP/1, and HTTP/2 by prior knowledge.
+    Hypercorn,
     /// FastAPI on hypercorn over HTTPS, HTTP/1 only.
     HypercornTls,
+    /// FastAPI on hypercorn over HTTPS, HTTP/2 if the client can.
+    HypercornTlsH2,
     /// aiohttp's own server over HTTPS.
     AiohttpTls,
     /// FastAPI on granian over HTTPS, whose library is rustls.
@@ -80,6 +84,7 @@ impl Stack {
                 | Stack::GunicornThreadsTls
                 | Stack::GunicornWorkersTls
                 | Stack::HypercornTls
+                | Stack::HypercornTlsH2
                 | Stack::AiohttpTls
                 | Stack::GranianTls
                 | Stack::NodeTls
@@ -354,12 +359,16 @@ fn command(stack: Stack, port: u16, dir: &Path) -> Result<Command> {
             }
             c
         }
-        Stack::HypercornTls => {
+        Stack::Hypercorn | Stack::HypercornTls | Stack::HypercornTlsH2 => {
             let mut c = Command::new(stacks::venv("python")?);
             c.args(["run_hypercorn.py", "127.0.0.1", &port])
-                .env("TLS_KEY", key())
-                .env("TLS_CERT", certificate())
                 .current_dir(&python);
+            if stack.is_tls() {
+                c.env("TLS_KEY", key()).env("TLS_CERT", certificate());
+            }
+            if stack != Stack::HypercornTls {
+                c.env("HTTP2", "1");
+            }
             c
         }
         Stack::GranianTls => {

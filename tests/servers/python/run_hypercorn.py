@@ -1,4 +1,4 @@
-"""app_fastapi on hypercorn over HTTPS, HTTP/1 only: `run_hypercorn.py HOST PORT`, TLS_CERT, TLS_KEY."""
+"""app_fastapi on hypercorn: `run_hypercorn.py HOST PORT`, over HTTPS with TLS_CERT and TLS_KEY, HTTP/2 with HTTP2."""
 
 import asyncio
 import os
@@ -11,6 +11,6 @@ from app_fastapi import app
 
 config = Config()
 config.bind = [f"{sys.argv[1]}:{sys.argv[2]}"]
-config.certfile, config.keyfile = os.environ["TLS_CERT"], os.environ["TLS_KEY"]
-config.alpn_protocols = ["http/1.1"]
+config.certfile, config.keyfile = os.environ.get("TLS_CERT"), os.environ.get("TLS_KEY")
+config.alpn_protocols = ["h2", "http/1.1"] if os.environ.get("HTTP2") else ["http/1.1"]
 asyncio.run(serve(app, config))

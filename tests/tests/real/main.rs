@@ -8,6 +8,7 @@ mod bodies;
 mod cli;
 mod dialects;
 mod faults;
+mod http2;
 mod load;
 mod processes;
 mod quiet;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         faults::TESTS,
         replay::TESTS,
         dialects::TESTS,
+        http2::TESTS,
         tls::TESTS,
         tls_more::TESTS,
         tls_shapes::TESTS,

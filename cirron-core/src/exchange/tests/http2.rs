@@ -333,3 +333,48 @@ fn any_hole_keeps_the_rules_of_all_streams() {
         );
     }
 }
+
+/// A bit of a conversation, by numbers.
+fn bit(kind: u8, stream: u32, flags: u8) -> Vec<u8> {
+    let stream = 1 + 2 * (stream % 4);
+    match kind % 10 {
+        0 => preface(),
+        1 => frame(1, flags & 5, stream, POST),
+        2 => frame(1, flags & 5, stream, OK_200),
+        3 => frame(0, flags & 9, stream, &[1, b'x', 0]),
+        4 => frame(9, flags & 4, stream, &[0x00, 1, b'a', 1, b'b']),
+        5 => frame(3, 0, stream, &[0, 0, 0, 8]),
+        6 => frame(7, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]),
+        // Table updates, references, inserts.
+        7 => frame(1, 4, stream, &[0x88, 0x40, 1, b'k', 1, b'v', 0xbe]),
+        8 => frame(flags, flags, stream, &[flags; 3]),
+        _ => vec![flags; 5],
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #[test]
+    fn any_frames_cuts_and_holes_keep_the_rules(
+        late in any::<bool>(),
+        role in prop_oneof![Just(None), Just(Some(Role::Server)), Just(Some(Role::Client))],
+        ops in prop::collection::vec((0_u8..14, any::<(u8, u32, u8, bool)>()), 0..40),
+    ) {
+        let mut rig = Rig::new(late, role);
+        rig.feed(Direction::Inbound, &preface());
+        for (op, (kind, stream, flags, inbound)) in ops {
+            rig.now += 1;
+            let dir = if inbound { Direction::Inbound } else { Direction::Outbound };
+            let bytes = bit(kind, stream, flags);
+            match op {
+                0 => rig.step(if inbound { InGap(7) } else { OutGap(30) }),
+                1 => rig.step(Wait(u64::from(flags) * 300)),
+                2 => rig.feed(dir, &bytes[..bytes.len() / 2]),
+                3 => rig.step(if inbound { InEof } else { OutEof }),
+                _ => rig.feed(dir, &bytes),
+            }
+        }
+        rig.step(Close(CloseCause::PeerReset));
+        rig.ledger.finish();
+    }
+}

@@ -96,7 +96,7 @@ pub struct EngineStats {
     pub lost_bytes: u64,
     /// Connections seen.
     pub connections: u64,
-    /// Connections that were HTTP/2, or anything else not parsed, TLS aside.
+    /// Connections that were something that is not parsed, TLS aside.
     pub opaque_connections: u64,
     /// Sockets that carry TLS and were not seen inside a TLS library's call.
     pub tls_sockets: u64,

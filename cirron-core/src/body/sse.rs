@@ -1,8 +1,8 @@
 //! Server-sent events: a push parser of the WHATWG event stream format.
 //!
 //! Bytes of a decoded body go in by [`SseParser::push`]; the data of events, in fragments as they
-//! come, and the ends of events go out to an [`SseSink`]. The time of an event is that of the bytes
-//! that completed it: [`SseSink::end`] is called within their `push`.
+//! come, and the ends of events go out to an [`EventSink`]. The time of an event is that of the bytes
+//! that completed it: [`EventSink::end`] is called within their `push`.
 //!
 //! Ours, because the parsers at hand collect an event before they give it, and know no holes. Here a
 //! data line of 1 MB passes in fragments and is held nowhere, and what is left of an event behind a
@@ -22,6 +22,8 @@
 
 use memchr::memchr2;
 
+use super::events::{EventEnd, EventSink};
+
 /// Bytes kept of a field's name: the longest known one is `event`, anything longer is unknown.
 const MAX_FIELD_NAME: usize = 6;
 
@@ -30,28 +32,6 @@ const MAX_FIELD_NAME: usize = 6;
 pub const MAX_EVENT_NAME_BYTES: usize = 128;
 
 const BOM: [u8; 3] = [0xEF, 0xBB, 0xBF];
-
-/// How an event ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventEnd<'a> {
-    /// By its empty line, and no byte of it is missing.
-    Whole {
-        /// Its `event` field; empty when it had none.
-        name: &'a str,
-    },
-    /// A hole took a part of it, or several events, or the stream ended before its empty line.
-    Damaged,
-}
-
-/// Takes what [`SseParser`] finds.
-pub trait SseSink {
-    /// A fragment of the data of the event under way; never empty. Lines are joined by LF.
-    fn data(&mut self, bytes: &[u8]);
-    /// Bytes are missing here. The data that follows, until the end, is raw: with names of fields.
-    fn hole(&mut self);
-    /// The event under way ends.
-    fn end(&mut self, end: EventEnd<'_>);
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
@@ -110,7 +90,7 @@ impl SseParser {
     }
 
     /// The next bytes.
-    pub fn push<S: SseSink + ?Sized>(&mut self, mut bytes: &[u8], sink: &mut S) {
+    pub fn push<S: EventSink + ?Sized>(&mut self, mut bytes: &[u8], sink: &mut S) {
         while let Some((&b, rest)) = bytes.split_first() {
             if std::mem::take(&mut self.after_cr) && b == b'\n' {
                 bytes = rest;
@@ -182,7 +162,7 @@ impl SseParser {
     }
 
     /// Bytes are missing here: what is under way is damaged, up to the next empty line.
-    pub fn gap<S: SseSink + ?Sized>(&mut self, sink: &mut S) {
+    pub fn gap<S: EventSink + ?Sized>(&mut self, sink: &mut S) {
         if !matches!(self.state, State::Skip { .. }) {
             self.lost += 1;
         }
@@ -194,7 +174,7 @@ impl SseParser {
 
     /// The stream ended. An event without its empty line is none, by the standard: but it may have
     /// said something.
-    pub fn finish<S: SseSink + ?Sized>(&mut self, sink: &mut S) {
+    pub fn finish<S: EventSink + ?Sized>(&mut self, sink: &mut S) {
         if self.has_data || matches!(self.state, State::Skip { .. }) {
             sink.end(EventEnd::Damaged);
         }
@@ -228,7 +208,7 @@ impl SseParser {
         }
     }
 
-    fn begin_value<S: SseSink + ?Sized>(&mut self, field: Field, sink: &mut S) {
+    fn begin_value<S: EventSink + ?Sized>(&mut self, field: Field, sink: &mut S) {
         match field {
             Field::Data => {
                 if self.has_data {
@@ -241,7 +221,7 @@ impl SseParser {
         }
     }
 
-    fn value<S: SseSink + ?Sized>(&mut self, field: Field, value: &[u8], sink: &mut S) {
+    fn value<S: EventSink + ?Sized>(&mut self, field: Field, value: &[u8], sink: &mut S) {
         match field {
             Field::Data if value.is_empty() => {}
             Field::Data => sink.data(value),
@@ -255,7 +235,7 @@ impl SseParser {
     }
 
     /// The end of a line that had no colon.
-    fn end_of_name<S: SseSink + ?Sized>(&mut self, b: u8, sink: &mut S) {
+    fn end_of_name<S: EventSink + ?Sized>(&mut self, b: u8, sink: &mut S) {
         self.after_cr = b == b'\r';
         if self.name_len == 0 {
             if self.has_data {

@@ -3,7 +3,8 @@
 //! A line that begins with `data:` or `event:` gives a stream away. At the very start of what was
 //! seen it is taken for a line's start: if it was not, the event is no JSON and says nothing.
 
-use crate::body::sse::{SseParser, SseSink};
+use crate::body::events::EventSink;
+use crate::body::sse::SseParser;
 
 const FIELDS: [&[u8]; 2] = [b"data:", b"event:"];
 
@@ -33,7 +34,7 @@ impl Default for Guess {
 
 impl Guess {
     /// Gives the parser and what of `bytes` it has not yet seen, once a line is found.
-    pub(super) fn push<'a, S: SseSink>(
+    pub(super) fn push<'a, S: EventSink>(
         &mut self,
         bytes: &'a [u8],
         sink: &mut S,
@@ -69,13 +70,13 @@ impl Guess {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::body::sse::EventEnd;
+    use crate::body::events::EventEnd;
     use crate::testing::split::{Fed, assert_split_invariant};
 
     #[derive(Debug, Default, PartialEq)]
     struct Whole(Vec<Vec<u8>>, Vec<u8>);
 
-    impl SseSink for Whole {
+    impl EventSink for Whole {
         fn data(&mut self, bytes: &[u8]) {
             self.1.extend_from_slice(bytes);
         }

@@ -5,8 +5,9 @@
 
 use super::joined::Guess;
 use super::tokens::TokenTimes;
+use crate::body::events::{EventEnd, EventSink};
 use crate::body::inflate::Inflate;
-use crate::body::sse::{EventEnd, SseParser, SseSink};
+use crate::body::sse::SseParser;
 use crate::llm::{Dialect, ReadRequest, Readers, RequestFacts, ResponseFacts};
 use crate::proto::message::Headers;
 use crate::time::MonoNs;
@@ -233,7 +234,7 @@ pub(super) struct Events<'a> {
     keep_points: bool,
 }
 
-impl SseSink for Events<'_> {
+impl EventSink for Events<'_> {
     fn data(&mut self, bytes: &[u8]) {
         self.readers.push(bytes);
     }

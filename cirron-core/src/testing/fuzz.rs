@@ -10,8 +10,9 @@ use cirron_common::record::HEADER_LEN;
 
 use super::Ledger;
 use super::records::{self, ConnRecords};
+use crate::body::events::{EventEnd, EventSink};
 use crate::body::inflate::Inflate;
-use crate::body::sse::{EventEnd, SseParser, SseSink};
+use crate::body::sse::SseParser;
 use crate::engine::{Engine, EngineConfig, Output, ProcessFacts};
 use crate::exchange::{CloseCause, ConnParser, ConnStart, Role};
 use crate::id::SequentialIds;
@@ -236,7 +237,7 @@ struct Events<'a> {
     contents: &'a mut u64,
 }
 
-impl SseSink for Events<'_> {
+impl EventSink for Events<'_> {
     fn data(&mut self, bytes: &[u8]) {
         self.reader.push(bytes);
     }

@@ -1,4 +1,5 @@
-use super::{EventEnd, MAX_EVENT_NAME_BYTES, SseParser, SseSink};
+use super::{MAX_EVENT_NAME_BYTES, SseParser};
+use crate::body::events::{EventEnd, EventSink};
 use crate::testing::split::{Fed, assert_gap_safe, assert_split_invariant};
 
 /// Events as they end: name, data, whole. Counts what it was given, to see what an event costs.
@@ -10,7 +11,7 @@ struct Log {
     bytes: u64,
 }
 
-impl SseSink for Log {
+impl EventSink for Log {
     fn data(&mut self, bytes: &[u8]) {
         assert!(!bytes.is_empty());
         self.data.extend_from_slice(bytes);

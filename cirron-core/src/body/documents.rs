@@ -1,0 +1,255 @@
+//! JSON documents, one after the other: lines (NDJSON), elements of an array that is written piece
+//! by piece, values with nothing between them.
+//!
+//! Decoded bytes go in by [`Documents::push`]; each document comes out as an event, in fragments. A
+//! document ends with its last bracket, so that its time is not that of a line end that comes later.
+//! Only brackets and strings are looked at: whether it is JSON is the reader's to find out.
+//!
+//! ```text
+//!                         first value is '['
+//!  Between <------------------------------------------+
+//!    |  ^ blank , [ ]                                 |
+//!    |  +------ last bracket: end, whole ----+        |
+//!    +--{ [--> Nested (depth, in a string?) -+        |
+//!    +--else-> Word (number, string, other) --------- + blank , ]
+//!  gap: lines -> Lost --LF: end, damaged--> Between;  values -> Lost until the body's end
+//! ```
+//! Behind a hole, a line end begins the next line, since JSON has none inside a string and these
+//! documents none outside. An array has no such place: the rest is passed on as one damaged event.
+//!
+//! Source: RFC 8259; NDJSON 1.0; RFC 7464 (its record separator is read past, and so is the NUL of
+//! vLLM's old demonstration server).
+
+use memchr::{memchr, memchr2};
+
+use super::events::{EventEnd, EventSink};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    Lines,
+    Values,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Between,
+    Nested {
+        depth: u64,
+    },
+    Str {
+        depth: u64,
+        escaped: bool,
+    },
+    /// What has no brackets: no document that anybody here reads.
+    Word {
+        string: bool,
+        escaped: bool,
+    },
+    Lost,
+}
+
+/// The splitter. See the module.
+#[derive(Debug)]
+pub struct Documents {
+    state: State,
+    style: Style,
+    /// Nothing but blanks was seen.
+    fresh: bool,
+    in_array: bool,
+    lost: u64,
+}
+
+impl Documents {
+    fn new(style: Style) -> Documents {
+        Documents {
+            state: State::Between,
+            style,
+            fresh: true,
+            in_array: false,
+            lost: 0,
+        }
+    }
+
+    /// One document on each line.
+    pub fn lines() -> Documents {
+        Documents::new(Style::Lines)
+    }
+
+    /// One document, or several, or an array of them.
+    pub fn values() -> Documents {
+        Documents::new(Style::Values)
+    }
+
+    /// Holes behind which something had to be passed over to find the next document.
+    pub fn lost_events(&self) -> u64 {
+        self.lost
+    }
+
+    /// The next bytes.
+    pub fn push<S: EventSink + ?Sized>(&mut self, mut bytes: &[u8], sink: &mut S) {
+        while let Some(&b) = bytes.first() {
+            let taken = match self.state {
+                State::Between => {
+                    self.between(b);
+                    // A value's first byte is taken with the value.
+                    usize::from(self.state == State::Between)
+                }
+                State::Nested { depth } => self.nested(bytes, depth, sink),
+                State::Str { depth, escaped } => {
+                    let (n, escaped, ended) = string(bytes, escaped);
+                    sink.data(&bytes[..n]);
+                    self.state = if ended {
+                        State::Nested { depth }
+                    } else {
+                        State::Str { depth, escaped }
+                    };
+                    n
+                }
+                State::Word { string, escaped } => self.word(bytes, string, escaped),
+                State::Lost => self.lost_line(bytes, sink),
+            };
+            bytes = bytes.get(taken..).unwrap_or_default();
+        }
+    }
+
+    /// Bytes are missing here.
+    pub fn gap<S: EventSink + ?Sized>(&mut self, sink: &mut S) {
+        if self.state != State::Lost {
+            self.lost += 1;
+        }
+        self.state = State::Lost;
+        sink.hole();
+    }
+
+    /// The body's end.
+    pub fn finish<S: EventSink + ?Sized>(&mut self, sink: &mut S) {
+        match self.state {
+            State::Between | State::Word { .. } => {}
+            State::Nested { .. } | State::Str { .. } | State::Lost => sink.end(EventEnd::Damaged),
+        }
+        self.state = State::Between;
+    }
+
+    fn between(&mut self, b: u8) {
+        match b {
+            b' ' | b'\t' | b'\r' | b'\n' | b',' | 0 | 0x1e => return,
+            b']' if self.in_array => self.in_array = false,
+            b'[' if self.fresh && self.style == Style::Values => self.in_array = true,
+            b'{' | b'[' => self.state = State::Nested { depth: 0 },
+            _ => {
+                self.state = State::Word {
+                    string: false,
+                    escaped: false,
+                }
+            }
+        }
+        self.fresh = false;
+    }
+
+    fn nested<S: EventSink + ?Sized>(
+        &mut self,
+        bytes: &[u8],
+        mut depth: u64,
+        sink: &mut S,
+    ) -> usize {
+        for (i, &b) in bytes.iter().enumerate() {
+            match b {
+                b'"' => {
+                    self.state = State::Str {
+                        depth,
+                        escaped: false,
+                    };
+                    sink.data(&bytes[..=i]);
+                    return i + 1;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => {
+                    depth = depth.saturating_sub(1);
+                    if depth == 0 {
+                        self.state = State::Between;
+                        sink.data(&bytes[..=i]);
+                        sink.end(EventEnd::Whole { name: "" });
+                        return i + 1;
+                    }
+                }
+                // No document of lines goes past one: this one ended early.
+                b'\n' if self.style == Style::Lines => {
+                    self.state = State::Between;
+                    if i > 0 {
+                        sink.data(&bytes[..i]);
+                    }
+                    sink.end(EventEnd::Damaged);
+                    return i + 1;
+                }
+                _ => {}
+            }
+        }
+        self.state = State::Nested { depth };
+        sink.data(bytes);
+        bytes.len()
+    }
+
+    fn word(&mut self, bytes: &[u8], in_string: bool, escaped: bool) -> usize {
+        if in_string {
+            let (n, escaped, ended) = string(bytes, escaped);
+            self.state = State::Word {
+                string: !ended,
+                escaped,
+            };
+            return n;
+        }
+        match bytes.first() {
+            Some(b' ' | b'\t' | b'\r' | b'\n' | b',' | b']' | 0 | 0x1e) => {
+                self.state = State::Between;
+                0
+            }
+            Some(b'"') => {
+                self.state = State::Word {
+                    string: true,
+                    escaped: false,
+                };
+                1
+            }
+            _ => 1,
+        }
+    }
+
+    fn lost_line<S: EventSink + ?Sized>(&mut self, bytes: &[u8], sink: &mut S) -> usize {
+        let end = match self.style {
+            Style::Lines => memchr(b'\n', bytes),
+            Style::Values => None,
+        };
+        let raw = &bytes[..end.unwrap_or(bytes.len())];
+        if !raw.is_empty() {
+            sink.data(raw);
+        }
+        if end.is_some() {
+            self.state = State::Between;
+            sink.end(EventEnd::Damaged);
+        }
+        raw.len() + usize::from(end.is_some())
+    }
+}
+
+/// How much of `bytes` belongs to the string under way, whether an escape is, and whether it ended.
+fn string(bytes: &[u8], mut escaped: bool) -> (usize, bool, bool) {
+    let mut at = 0;
+    while at < bytes.len() {
+        if std::mem::take(&mut escaped) {
+            at += 1;
+            continue;
+        }
+        let Some(n) = memchr2(b'"', b'\\', &bytes[at..]) else {
+            return (bytes.len(), false, false);
+        };
+        at += n + 1;
+        if bytes.get(at - 1) == Some(&b'"') {
+            return (at, false, true);
+        }
+        escaped = true;
+    }
+    (bytes.len(), escaped, false)
+}
+
+#[cfg(test)]
+mod tests;

@@ -99,3 +99,11 @@ pub const MAX_ENDED_STREAMS: usize = 1_024;
 /// Event time after which a silent HTTP/2 stream is `Lost` if a hole may have held its end, ns. A
 /// model may think this long before its first token. Past it, at most, its figures stay away.
 pub const LOST_STREAM_LINGER_NS: u64 = 60_000 * crate::time::MS;
+
+/// Bytes of the head of one part of a form. Clients send two short lines. Past it the part is passed
+/// over.
+pub const MAX_FORM_HEAD_BYTES: usize = 4 * 1024;
+
+/// Bytes of the headers of one message of AWS's event stream that are looked at. Bedrock's are three
+/// short texts. Past it the message's kind may be unknown.
+pub const MAX_AWS_HEADER_BYTES: usize = 4 * 1024;

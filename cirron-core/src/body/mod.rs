@@ -1,7 +1,9 @@
 //! Bodies: content decoding, framings of streams, JSON. Knows framing and text, no LLM.
 
+pub mod aws_events;
 pub mod documents;
 pub mod events;
 pub mod inflate;
 pub mod json;
+pub mod multipart;
 pub mod sse;

@@ -7,22 +7,38 @@
 //! of OpenTelemetry counts all). Source: Anthropic's API reference, "Messages" and "Streaming
 //! messages".
 
-use super::dialect::{Dialect, ReadRequest, ReadResponse};
+use super::dialect::{Dialect, ReadRequest, ReadResponse, Route, last_segment};
 use super::facts::{Content, RequestFacts, ResponseFacts, say};
 use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Walk};
 
 /// The dialect's row.
 pub const DIALECT: Dialect = Dialect {
     name: "anthropic",
-    operation,
+    route,
     request: || Box::<RequestReader>::default(),
     response: || Box::<ResponseReader>::default(),
+    headers: &[],
 };
 
-/// `gen_ai.operation.name` of a path. OpenAI's threads have messages too, of another shape.
-fn operation(path: &str) -> Option<&'static str> {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    path.ends_with("/messages").then_some("chat")
+/// OpenAI's threads have messages too, of another shape. On Vertex AI the path names the model.
+fn route(path: &str) -> Option<Route<'_>> {
+    let (before, last) = last_segment(path);
+    if last == "messages" {
+        return Some(Route::to("chat"));
+    }
+    let (model, method) = last.split_once(':')?;
+    let stream = match method {
+        "rawPredict" => false,
+        "streamRawPredict" => true,
+        _ => return None,
+    };
+    before
+        .ends_with("/publishers/anthropic/models")
+        .then_some(Route {
+            operation: "chat",
+            model: Some(model),
+            stream: Some(stream),
+        })
 }
 
 /// Reads a request: model, stream. Messages are passed over.
@@ -149,12 +165,12 @@ impl ReadResponse for ResponseReader {
     fn gap(&mut self) {
         if self.scanner.is_done() {
             // What follows may be another document: this one has said what it had to say.
-            self.finish();
+            self.finish("");
         }
         self.scanner.gap();
     }
 
-    fn finish(&mut self) -> Content {
+    fn finish(&mut self, _: &str) -> Content {
         let finish = self.scanner.finish(&mut self.reading);
         self.scanner.reset();
         let event = std::mem::take(&mut self.reading.event);

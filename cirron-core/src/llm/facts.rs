@@ -17,6 +17,10 @@ pub struct Usage {
     pub cached: Option<i64>,
     /// Of the answer's tokens, those of its reasoning.
     pub reasoning: Option<i64>,
+    /// Of the prompt's tokens, those of sound.
+    pub audio_input: Option<i64>,
+    /// Of the answer's tokens, those of sound.
+    pub audio_output: Option<i64>,
 }
 
 impl Usage {

@@ -5,17 +5,55 @@
 //! [`DIALECTS`]; nothing here holds a body.
 
 pub mod anthropic;
+pub mod bedrock;
+pub mod cohere;
 pub mod dialect;
 pub mod facts;
+pub mod gemini;
+pub mod kserve;
+pub mod llamacpp;
+pub mod mlflow;
+pub mod ollama;
 pub mod openai;
+pub mod readers;
+pub mod sglang;
+pub mod table;
+pub mod tei;
+pub mod tensorflow;
+pub mod tgi;
+pub mod torchserve;
+pub mod vllm;
 
-pub use dialect::{Dialect, ReadRequest, ReadResponse, Readers};
+pub use dialect::{Dialect, Figure, ReadRequest, ReadResponse, Route};
 pub use facts::{Content, RequestFacts, ResponseFacts, Usage};
+pub use readers::{Candidate, Readers, Requests};
 
-/// Every dialect that is known. Where two know a path, the first has it.
-pub static DIALECTS: &[Dialect] = &[openai::DIALECT, anthropic::DIALECT];
+/// Every dialect that is known. Where two know a path, and the shapes of request and response do
+/// not tell them apart, the first has it.
+pub static DIALECTS: &[Dialect] = &[
+    openai::DIALECT,
+    openai::AZURE,
+    openai::MISTRAL,
+    anthropic::DIALECT,
+    gemini::DIALECT,
+    gemini::VERTEX,
+    bedrock::DIALECT,
+    cohere::DIALECT,
+    ollama::DIALECT,
+    tgi::DIALECT,
+    sglang::DIALECT,
+    llamacpp::DIALECT,
+    vllm::DIALECT,
+    tei::DIALECT,
+    kserve::TRITON,
+    kserve::V2,
+    kserve::V1,
+    tensorflow::DIALECT,
+    mlflow::DIALECT,
+    torchserve::DIALECT,
+];
 
-/// The dialect that `path` is one of, with `gen_ai.operation.name`.
-pub fn of_path(path: &str) -> Option<(&'static Dialect, &'static str)> {
-    dialect::of_path(DIALECTS, path)
+/// The dialects that know `path`, with the model that it names for each.
+pub fn of_path(path: &str) -> Vec<(Candidate, Option<String>)> {
+    readers::of_path(DIALECTS, path)
 }

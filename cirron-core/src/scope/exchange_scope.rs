@@ -2,12 +2,13 @@
 
 use cirron_common::conn::ConnInfo;
 
-use super::payload::{RequestBody, ResponseBody};
+use super::asked::RequestBody;
+use super::payload::ResponseBody;
 use super::span::{Mark, Span};
 use super::write;
 use crate::exchange::{ExchangeEnd, ExchangeEvent, MessageEnd, Role};
 use crate::id::{Id, IdSource};
-use crate::llm::{self, DIALECTS, Dialect, Readers, RequestFacts};
+use crate::llm::{self, Candidate, DIALECTS, Readers, RequestFacts};
 use crate::proto::message::{Headers, RequestHead, ResponseHead};
 use crate::time::MonoNs;
 
@@ -57,10 +58,9 @@ pub struct ExchangeScope {
     pub(super) late: bool,
     pub(super) context: ScopeContext,
     pub(super) request: Option<RequestLine>,
-    /// By the path: the dialect, and its operation.
-    pub(super) dialect: Option<(&'static Dialect, &'static str)>,
+    /// By the path, then by the request's shape: what it says to each dialect that may be it.
+    pub(super) candidates: Vec<(Candidate, RequestFacts)>,
     request_body: Option<RequestBody>,
-    pub(super) request_facts: RequestFacts,
     pub(super) request_decoded: bool,
     pub(super) request_bytes: u64,
     pub(super) status: Option<u16>,
@@ -84,9 +84,8 @@ impl ExchangeScope {
             late,
             context,
             request: None,
-            dialect: None,
+            candidates: Vec::new(),
             request_body: None,
-            request_facts: RequestFacts::default(),
             request_decoded: true,
             request_bytes: 0,
             status: None,
@@ -190,9 +189,12 @@ impl ExchangeScope {
     }
 
     fn request_head(&mut self, head: &RequestHead) {
-        self.dialect = llm::of_path(&head.path).filter(|_| head.method == "POST");
-        if let Some((dialect, _)) = self.dialect {
-            self.request_body = Some(RequestBody::new(dialect, &head.headers));
+        let of_path = Some(llm::of_path(&head.path)).filter(|_| head.method == "POST");
+        let of_path = of_path.unwrap_or_default();
+        if !of_path.is_empty() {
+            let nothing = |(c, _): &(Candidate, _)| (*c, RequestFacts::default());
+            self.candidates = of_path.iter().map(nothing).collect();
+            self.request_body = Some(RequestBody::new(of_path, &head.headers));
         }
         self.request = Some(RequestLine {
             method: head.method.clone(),
@@ -203,7 +205,7 @@ impl ExchangeScope {
 
     fn read_request(&mut self) {
         if let Some(body) = self.request_body.take() {
-            (self.request_facts, self.request_decoded) = body.finish();
+            (self.candidates, self.request_decoded) = body.finish();
         }
     }
 
@@ -215,19 +217,39 @@ impl ExchangeScope {
 
     /// By its path or, where the request was not seen, by nothing yet.
     fn may_be_llm(&self) -> bool {
-        self.request.is_none() || self.dialect.is_some()
+        self.request.is_none() || !self.candidates.is_empty()
     }
 
     fn new_body(&self, head: Option<&Headers>) -> Option<ResponseBody> {
         if !self.may_be_llm() {
             return None;
         }
-        let readers = Readers::new(self.dialect.map(|(d, _)| d), DIALECTS)?;
-        let mut body = ResponseBody::new(readers, head, self.context.chunk_timing);
+        let readers = if self.candidates.is_empty() {
+            Readers::new(DIALECTS)?
+        } else {
+            Readers::new(self.candidates.iter().map(|(c, _)| c.dialect))?
+        };
+        // Asked for, as far as the request was read by now: all that may be it agree, or nobody knows.
+        let mut asked = self.candidates.iter().map(|(c, f)| f.stream.or(c.stream));
+        let first = asked.next().flatten();
+        let stream = first.filter(|_| asked.all(|a| a == first));
+        let mut body = ResponseBody::new(readers, head, stream, self.context.chunk_timing);
         if self.late {
             body.joined_late();
         }
         Some(body)
+    }
+
+    /// The dialect and what the request says in it: that of the response's shape, else the first.
+    pub(super) fn asked(&self) -> Option<&(Candidate, RequestFacts)> {
+        let answered = self.response.as_ref().map(ResponseBody::dialect);
+        let same = |(c, _): &&(Candidate, RequestFacts)| {
+            answered.is_some_and(|dialect| core::ptr::eq(dialect, c.dialect))
+        };
+        self.candidates
+            .iter()
+            .find(same)
+            .or(self.candidates.first())
     }
 
     /// The body of a response, also of one whose head was not seen.

@@ -1,5 +1,6 @@
 //! Scopes: from exchange events to spans and marks, as the SDK would have written them.
 
+mod asked;
 mod exchange_scope;
 mod joined;
 mod marks;

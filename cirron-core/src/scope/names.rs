@@ -75,7 +75,7 @@ names! {
     ABORTED_BY = "cirron.aborted_by", "string: `client`, `server`, `agent`", "it ended before its response was whole", "cirron";
     UNDECODED = "cirron.body_undecoded", "bool, true", "a body of an LLM call has a content coding that could not be undone, or not to its end", "cirron";
     LOST_EVENTS = "cirron.lost_events", "int, places", "holes in its stream of events: at each, events or parts of them were not read", "cirron";
-    OPERATION = "gen_ai.operation.name", "string: `chat`, `text_completion`, `embeddings`", "an LLM call", "OpenTelemetry";
+    OPERATION = "gen_ai.operation.name", "string: `chat`, `text_completion`, `generate_content`, `embeddings`, `rerank`, `image_generation`, `transcription`, `speech`; `inference` for models that are no language models", "an LLM call", "OpenTelemetry";
     PROVIDER = "gen_ai.provider.name", "string: the dialect", "an LLM call", "OpenTelemetry";
     REQUEST_MODEL = "gen_ai.request.model", "string", "the request names one", "OpenTelemetry";
     CHOICE_COUNT = "gen_ai.request.choice.count", "int", "the request asks for another number than 1", "OpenTelemetry";
@@ -85,6 +85,8 @@ names! {
     FINISH_REASONS = "gen_ai.response.finish_reasons", "string, one for each choice, joined by commas", "the response says", "OpenTelemetry";
     CACHED_TOKENS = "gen_ai.usage.cache_read.input_tokens", "int, tokens", "usage reports them", "OpenTelemetry";
     REASONING_TOKENS = "gen_ai.usage.reasoning.output_tokens", "int, tokens", "usage reports them", "OpenTelemetry";
+    AUDIO_INPUT_TOKENS = "cirron.usage.audio.input_tokens", "int, tokens", "usage reports them", "cirron";
+    AUDIO_OUTPUT_TOKENS = "cirron.usage.audio.output_tokens", "int, tokens", "usage reports them", "cirron";
     TOOL_CALLS = "cirron.response.tool_calls", "int", "the response calls tools, and none can be missing", "cirron";
 }
 

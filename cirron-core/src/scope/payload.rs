@@ -1,56 +1,52 @@
-//! Bodies of one exchange: decoded, cut into events or documents, read by the dialect.
+//! The response's body: decoded, cut into events or documents, read by the dialect.
 //!
-//! Nothing of a body is held here beyond what the decoders need. A hole, a late beginning, and a
+//! Nothing of it is held here beyond what the decoders need. A hole, a late beginning, and a
 //! coding that cannot be undone are one thing to the reader: events may be missing.
 
 use super::joined::Guess;
 use super::tokens::TokenTimes;
+use crate::body::aws_events::AwsEvents;
+use crate::body::documents::Documents;
 use crate::body::events::{EventEnd, EventSink};
 use crate::body::inflate::Inflate;
 use crate::body::sse::SseParser;
-use crate::llm::{Dialect, ReadRequest, Readers, RequestFacts, ResponseFacts};
+use crate::llm::{Dialect, Readers, ResponseFacts};
 use crate::proto::message::Headers;
 use crate::time::MonoNs;
 
 /// The value of all `content-encoding` lines together (RFC 9110, section 5.3).
-fn codings(headers: &Headers) -> String {
+pub(super) fn codings(headers: &Headers) -> String {
     let lines = headers.all("content-encoding");
     let texts: Vec<_> = lines.map(|v| String::from_utf8_lossy(v)).collect();
     texts.join(",")
 }
 
-/// The request's body.
-#[derive(Debug)]
-pub(super) struct RequestBody {
-    inflate: Inflate,
-    reader: Box<dyn ReadRequest>,
+/// How a body is cut into events or documents, by its `content-type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    Sse,
+    Lines,
+    Values,
+    Aws,
 }
 
-impl RequestBody {
-    pub(super) fn new(dialect: &Dialect, headers: &Headers) -> RequestBody {
-        RequestBody {
-            inflate: Inflate::new(Some(&codings(headers))),
-            reader: (dialect.request)(),
+impl Framing {
+    /// `None`: nothing that we read.
+    fn of(content_type: &str) -> Option<Framing> {
+        let kind = content_type.split(';').next().unwrap_or_default().trim();
+        match kind {
+            "text/event-stream" => Some(Framing::Sse),
+            "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/jsonlines"
+            | "application/x-jsonlines"
+            | "application/json-seq"
+            | "application/stream+json" => Some(Framing::Lines),
+            "application/vnd.amazon.eventstream" => Some(Framing::Aws),
+            _ if kind.contains("json") => Some(Framing::Values),
+            _ => None,
         }
-    }
-
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        let RequestBody { inflate, reader } = self;
-        let decoding = inflate.is_decoding();
-        inflate.push(bytes, &mut |bytes| reader.push(bytes));
-        if decoding && !inflate.is_decoding() {
-            reader.gap();
-        }
-    }
-
-    pub(super) fn gap(&mut self) {
-        self.inflate.gap();
-        self.reader.gap();
-    }
-
-    /// What it says, and whether it could be decoded.
-    pub(super) fn finish(mut self) -> (RequestFacts, bool) {
-        (self.reader.finish(), self.inflate.is_decoding())
     }
 }
 
@@ -58,8 +54,9 @@ impl RequestBody {
 enum Shape {
     /// No head was seen: the bytes will tell.
     Unsure(Guess),
-    Events(SseParser),
-    Document,
+    Sse(SseParser),
+    Documents(Documents),
+    Aws(AwsEvents),
     /// Nothing that we read.
     Other,
 }
@@ -78,18 +75,31 @@ pub(super) struct ResponseBody {
 }
 
 impl ResponseBody {
-    /// `head`: its header fields, `None` where they were not seen.
-    pub(super) fn new(readers: Readers, head: Option<&Headers>, keep_points: bool) -> Self {
+    /// `head`: its header fields, `None` where they were not seen; `stream`: whether the request is
+    /// known to ask for one.
+    pub(super) fn new(
+        readers: Readers,
+        head: Option<&Headers>,
+        stream: Option<bool>,
+        keep_points: bool,
+    ) -> Self {
         let kind = head.and_then(|h| h.get_str("content-type"));
         let kind = kind.unwrap_or_default().to_ascii_lowercase();
-        let is_stream = kind.starts_with("text/event-stream");
-        let shape = match head {
-            None => Shape::Unsure(Guess::default()),
+        let framing = Framing::of(&kind);
+        let (shape, is_stream) = match (head, framing) {
+            (None, _) => (Shape::Unsure(Guess::default()), false),
             // HTTP/2, joined late: what it is was said before.
-            Some(h) if kind.is_empty() && h.unknown > 0 => Shape::Unsure(Guess::default()),
-            Some(_) if is_stream => Shape::Events(SseParser::default()),
-            Some(_) if kind.contains("json") => Shape::Document,
-            Some(_) => Shape::Other,
+            (Some(h), _) if kind.is_empty() && h.unknown > 0 => {
+                (Shape::Unsure(Guess::default()), false)
+            }
+            (Some(_), Some(Framing::Sse)) => (Shape::Sse(SseParser::default()), true),
+            (Some(_), Some(Framing::Aws)) => (Shape::Aws(AwsEvents::default()), true),
+            (Some(_), Some(Framing::Lines)) => (Shape::Documents(Documents::lines()), true),
+            // An array that is written piece by piece has the type of one that is not.
+            (Some(_), Some(Framing::Values)) => {
+                (Shape::Documents(Documents::values()), stream == Some(true))
+            }
+            (Some(_), None) => (Shape::Other, false),
         };
         let coding = head.map(codings).unwrap_or_default();
         let mut body = ResponseBody {
@@ -166,13 +176,14 @@ impl ResponseBody {
                 let Some((parser, rest)) = guess.push(bytes, &mut sink) else {
                     return;
                 };
-                *shape = Shape::Events(parser);
+                *shape = Shape::Sse(parser);
                 *is_stream = true;
                 bytes = rest;
             }
             match shape {
-                Shape::Events(parser) => parser.push(bytes, &mut sink),
-                Shape::Document => sink.readers.push(bytes),
+                Shape::Sse(parser) => parser.push(bytes, &mut sink),
+                Shape::Documents(parser) => parser.push(bytes, &mut sink),
+                Shape::Aws(parser) => parser.push(bytes, &mut sink),
                 Shape::Unsure(_) | Shape::Other => {}
             }
         });
@@ -191,8 +202,9 @@ impl ResponseBody {
         self.broken = true;
         self.tokens.hole();
         self.in_shape(|shape, sink| match shape {
-            Shape::Events(parser) => parser.gap(sink),
-            Shape::Document => sink.readers.gap(),
+            Shape::Sse(parser) => parser.gap(sink),
+            Shape::Documents(parser) => parser.gap(sink),
+            Shape::Aws(parser) => parser.gap(sink),
             Shape::Unsure(guess) => *guess = Guess::default(),
             Shape::Other => {}
         });
@@ -201,14 +213,17 @@ impl ResponseBody {
     /// No more comes: what is under way means what it said.
     pub(super) fn end(&mut self) {
         self.lost_events = self.in_shape(|shape, sink| match shape {
-            Shape::Events(parser) => {
+            Shape::Sse(parser) => {
                 parser.finish(sink);
                 parser.lost_events()
             }
-            Shape::Document => {
-                sink.readers.finish();
-                *shape = Shape::Other;
-                0
+            Shape::Documents(parser) => {
+                parser.finish(sink);
+                parser.lost_events()
+            }
+            Shape::Aws(parser) => {
+                parser.finish(sink);
+                parser.lost_events()
             }
             Shape::Unsure(_) | Shape::Other => 0,
         });
@@ -244,11 +259,15 @@ impl EventSink for Events<'_> {
     }
 
     fn end(&mut self, end: EventEnd<'_>) {
-        let content = self.readers.finish();
         match end {
-            EventEnd::Whole { name: _ } => self.tokens.take(self.ts, content, self.keep_points),
+            EventEnd::Whole { name } => {
+                let content = self.readers.finish(name);
+                self.tokens.take(self.ts, content, self.keep_points);
+            }
             // What it said holds; when its content came, and whether it had more, is not known.
-            EventEnd::Damaged => {}
+            EventEnd::Damaged => {
+                self.readers.finish("");
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use super::span::{AttrValue, Attrs, Mark, Span};
 use crate::exchange::Role;
 use crate::id::{Id, IdSource};
 use crate::limits::MAX_ATTR_BYTES;
+use crate::llm::RequestFacts;
 use crate::time::MonoNs;
 
 /// Methods that the semantic conventions know; any other is `_OTHER`.
@@ -67,7 +68,7 @@ pub(super) fn write(
 fn is_llm(scope: &ExchangeScope) -> bool {
     let answered = scope.response.as_ref().is_some_and(|r| r.facts().shaped);
     match &scope.request {
-        Some(_) => scope.dialect.is_some() && (scope.request_facts.shaped || answered),
+        Some(_) => scope.asked().is_some_and(|(_, f)| f.shaped || answered),
         None => answered,
     }
 }
@@ -190,15 +191,17 @@ fn loss(scope: &ExchangeScope, partial: bool, attrs: &mut Attrs) {
 
 fn gen_ai(scope: &ExchangeScope, attrs: &mut Attrs) {
     let facts = scope.response.as_ref().map(|r| r.facts());
-    let by_path = scope.dialect.map(|(_, operation)| operation);
+    let candidate = scope.asked().map(|(candidate, _)| candidate);
+    let by_path = candidate.map(|c| c.operation);
     if let Some(operation) = by_path.or(facts.and_then(|f| f.operation)) {
         attrs.insert(n::OPERATION, operation.into());
     }
-    let dialect = scope.dialect.map(|(dialect, _)| dialect);
+    let dialect = candidate.map(|c| c.dialect);
     if let Some(dialect) = dialect.or(scope.response.as_ref().map(ResponseBody::dialect)) {
         attrs.insert(n::PROVIDER, dialect.name.into());
     }
-    let asked = &scope.request_facts;
+    let nothing = RequestFacts::default();
+    let asked = scope.asked().map_or(&nothing, |(_, facts)| facts);
     if let Some(model) = &asked.model {
         attrs.insert(n::REQUEST_MODEL, text(model));
     }
@@ -226,6 +229,8 @@ fn gen_ai(scope: &ExchangeScope, attrs: &mut Attrs) {
     for (name, count) in [
         (n::CACHED_TOKENS, facts.usage.cached),
         (n::REASONING_TOKENS, facts.usage.reasoning),
+        (n::AUDIO_INPUT_TOKENS, facts.usage.audio_input),
+        (n::AUDIO_OUTPUT_TOKENS, facts.usage.audio_output),
     ] {
         if let Some(count) = count {
             attrs.insert(name, count.into());

@@ -247,7 +247,7 @@ impl EventSink for Events<'_> {
     }
 
     fn end(&mut self, end: EventEnd<'_>) {
-        let content = self.reader.finish();
+        let content = self.reader.finish("");
         if matches!(end, EventEnd::Whole { .. }) {
             *self.contents += u64::from(content.is_some());
         }
@@ -272,7 +272,7 @@ fn body_log(coding: &str, events: bool, pieces: &[&[u8]]) -> BodyLog {
         });
     }
     if !events {
-        log.contents = u64::from(reader.finish().is_some());
+        log.contents = u64::from(reader.finish("").is_some());
     }
     log.facts = reader.facts().clone();
     log.decoding = inflate.is_decoding();

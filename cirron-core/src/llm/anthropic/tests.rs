@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{RequestReader, ResponseReader, operation};
+use super::{RequestReader, ResponseReader, route};
 use crate::llm::facts::{Content, RequestFacts, ResponseFacts, Usage};
 use crate::llm::{ReadRequest, ReadResponse};
 use crate::testing::split::{Fed, assert_gap_safe, assert_split_invariant};
@@ -15,7 +15,7 @@ const NOTHING: Content = Content {
 
 fn event(reader: &mut ResponseReader, json: &Value) -> Content {
     reader.push(json.to_string().as_bytes());
-    reader.finish()
+    reader.finish("")
 }
 
 fn start() -> Value {
@@ -24,10 +24,16 @@ fn start() -> Value {
 
 #[test]
 fn only_the_messages_path_is_a_call() {
-    assert_eq!(operation("/v1/messages"), Some("chat"));
-    assert_eq!(operation("/anthropic/v1/messages/"), Some("chat"));
-    assert_eq!(operation("/v1/messages/count_tokens"), None);
-    assert_eq!(operation("/v1/messages/batches"), None);
+    assert_eq!(route("/v1/messages").map(|r| r.operation), Some("chat"));
+    assert_eq!(
+        route("/anthropic/v1/messages/").map(|r| r.operation),
+        Some("chat")
+    );
+    assert_eq!(
+        route("/v1/messages/count_tokens").map(|r| r.operation),
+        None
+    );
+    assert_eq!(route("/v1/messages/batches").map(|r| r.operation), None);
 }
 
 #[test]
@@ -115,7 +121,7 @@ fn facts(parts: &[Fed<'_>]) -> ResponseFacts {
             Fed::Gap(_) => reader.gap(),
         }
     }
-    reader.finish();
+    reader.finish("");
     reader.facts().clone()
 }
 

@@ -23,6 +23,9 @@ pub(super) struct Event {
     /// `item` is a call of a tool: told of when it is added and again when it is done.
     pub(super) item_call: bool,
     pub(super) embedding: bool,
+    pub(super) image: bool,
+    /// `text` at the top, as a transcription has it.
+    pub(super) text: bool,
 }
 
 #[derive(Debug, Default)]
@@ -45,15 +48,31 @@ impl Event {
                 content.answer = true;
             }
         }
+        if self.delta && matches!(kind, "transcript.text.delta" | "speech.audio.delta") {
+            content.answer = true;
+        }
+        // Each is a whole picture, if a rough one.
+        if self.delta && kind.starts_with("image_") {
+            content.answer = true;
+        }
         let operation = match self.object.as_str() {
             "chat.completion" | "chat.completion.chunk" | "response" => Some("chat"),
             "text_completion" => Some("text_completion"),
             "list" if self.embedding => Some("embeddings"),
             _ if kind.starts_with("response.") => Some("chat"),
+            _ if kind.starts_with("transcript.text.") => Some("transcription"),
+            _ if kind.starts_with("speech.audio.") => Some("speech"),
+            _ if kind.starts_with("image_generation.") || kind.starts_with("image_edit.") => {
+                Some("image_generation")
+            }
+            "" if self.image => Some("image_generation"),
             _ => None,
         };
         facts.operation = operation.or(facts.operation);
-        facts.shaped |= operation.is_some() || (self.choices && facts.model.is_some());
+        // A transcription is told by its path: a text and how long the sound was, or its tokens.
+        let transcript = self.text && self.usage.is_some();
+        facts.shaped |=
+            operation.is_some() || transcript || (self.choices && facts.model.is_some());
         if self.usage.is_some() {
             facts.usage = self.usage;
         }

@@ -1,6 +1,8 @@
-//! OpenAI's shapes: chat completions, completions, embeddings, responses; streaming or not.
+//! OpenAI's shapes: chat completions, completions, embeddings, responses, images, transcriptions;
+//! streaming or not.
 //!
-//! Spoken by OpenAI and, on any path prefix, by vLLM, SGLang, llama.cpp, LiteLLM and many more.
+//! Spoken by OpenAI and, on any path prefix, by vLLM, SGLang, llama.cpp, LiteLLM and many more; by
+//! Azure on paths that name a deployment; by Mistral, whose answers may be lists of texts.
 //! Source: OpenAI's published OpenAPI description; `reasoning_content` is DeepSeek's and vLLM's.
 
 mod event;
@@ -8,7 +10,7 @@ mod request;
 mod response;
 mod sink;
 
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Route};
 
 pub use request::RequestReader;
 pub use response::ResponseReader;
@@ -16,26 +18,61 @@ pub use response::ResponseReader;
 /// The dialect's row.
 pub const DIALECT: Dialect = Dialect {
     name: "openai",
-    operation,
+    route: |path| route(path).filter(|_| azure(path).is_none() && mistral(path).is_none()),
     request: || Box::<RequestReader>::default(),
     response: || Box::<ResponseReader>::default(),
+    headers: &[],
+};
+
+/// The row of the same on Azure's paths.
+pub const AZURE: Dialect = Dialect {
+    name: "azure.ai.openai",
+    route: azure,
+    ..DIALECT
+};
+
+/// The row of Mistral's own paths.
+pub const MISTRAL: Dialect = Dialect {
+    name: "mistral_ai",
+    route: mistral,
+    ..DIALECT
 };
 
 /// Operations by the end of the path, with `gen_ai.operation.name`.
-const PATHS: [(&str, &str); 4] = [
+const PATHS: [(&str, &str); 10] = [
     ("/chat/completions", "chat"),
     ("/completions", "text_completion"),
     ("/embeddings", "embeddings"),
     ("/responses", "chat"),
+    ("/images/generations", "image_generation"),
+    ("/images/edits", "image_generation"),
+    ("/images/variations", "image_generation"),
+    ("/audio/transcriptions", "transcription"),
+    ("/audio/translations", "transcription"),
+    ("/audio/speech", "speech"),
 ];
 
-/// `gen_ai.operation.name` of a path, `None` for paths that carry no LLM call.
-pub fn operation(path: &str) -> Option<&'static str> {
+fn route(path: &str) -> Option<Route<'_>> {
     let path = path.strip_suffix('/').unwrap_or(path);
-    PATHS
-        .iter()
-        .find(|(end, _)| path.ends_with(end))
-        .map(|(_, operation)| *operation)
+    let (_, operation) = PATHS.iter().find(|(end, _)| path.ends_with(end))?;
+    Some(Route::to(operation))
+}
+
+/// `/openai/deployments/D/...`: the deployment stands for the model.
+fn azure(path: &str) -> Option<Route<'_>> {
+    let (_, rest) = path.split_once("/openai/deployments/")?;
+    let (deployment, _) = rest.split_once('/')?;
+    Some(Route {
+        model: Some(deployment),
+        ..route(path)?
+    })
+}
+
+/// What only Mistral has: its chat completions are those of OpenAI.
+fn mistral(path: &str) -> Option<Route<'_>> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let own = path.ends_with("/fim/completions") || path.ends_with("/agents/completions");
+    own.then_some(Route::to("chat"))
 }
 
 #[cfg(test)]

@@ -41,12 +41,12 @@ impl ReadResponse for ResponseReader {
     fn gap(&mut self) {
         if self.scanner.is_done() {
             // What follows may be another document: this one has said what it had to say.
-            self.finish();
+            self.finish("");
         }
         self.scanner.gap();
     }
 
-    fn finish(&mut self) -> Content {
+    fn finish(&mut self, _: &str) -> Content {
         let ResponseReader {
             scanner,
             facts,

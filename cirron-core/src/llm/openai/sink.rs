@@ -44,7 +44,11 @@ impl JsonSink for Sink<'_> {
             (b"choices", _) => self.choice(path, base, value),
             (b"usage", 2..) => self.usage(path, base, value),
             (b"error", _) => self.error(path.key(base + 1), value),
-            (b"data", 3) if path.key(2) == Some(b"embedding") => self.event.embedding = true,
+            (b"data", 3) => match path.key(2) {
+                Some(b"embedding") => self.event.embedding = true,
+                Some(b"b64_json" | b"url") => self.event.image = true,
+                _ => {}
+            },
             (b"item", 2) if path.key(1) == Some(b"type") => self.event.item_call = is_call(value),
             (b"output", 3) if path.key(base + 2) == Some(b"type") && base == 0 => {
                 self.event.tool_calls += u64::from(is_call(value));
@@ -76,6 +80,8 @@ impl Sink<'_> {
                 prefix.clone_into(&mut event.kind);
             }
             (b"delta", value) if base == 0 => event.delta = value.is_text(),
+            (b"b64_json" | b"audio", value) if base == 0 => event.delta |= value.is_text(),
+            (b"text", value) if base == 0 => event.text = value.is_text(),
             (b"code", Scalar::Str { prefix: code, .. } | Scalar::Num(code)) if base == 0 => {
                 event.error_code = Some(code.to_owned());
             }
@@ -102,6 +108,14 @@ impl Sink<'_> {
             },
             // `function_call` was the one call before there were several.
             5 if key(3) == b"function_call" => self.call(key(4), value),
+            // Lists of texts: Mistral's, and the audio of OpenAI's.
+            5 if key(3) == b"audio" => event.content.answer |= value.is_text(),
+            6 if key(3) == b"content" && key(5) == b"text" => {
+                event.content.answer |= value.is_text();
+            }
+            8 if key(3) == b"content" && key(5) == b"thinking" && key(7) == b"text" => {
+                event.content.reasoning |= value.is_text();
+            }
             7 if key(3) == b"tool_calls" => self.call(key(6), value),
             _ => {}
         }
@@ -132,6 +146,16 @@ impl Sink<'_> {
                 b"completion_tokens_details" | b"output_tokens_details",
                 Some(b"reasoning_tokens"),
             ) => &mut usage.reasoning,
+            (
+                3,
+                b"prompt_tokens_details" | b"input_tokens_details" | b"input_token_details",
+                Some(b"audio_tokens"),
+            ) => &mut usage.audio_input,
+            (
+                3,
+                b"completion_tokens_details" | b"output_tokens_details" | b"output_token_details",
+                Some(b"audio_tokens"),
+            ) => &mut usage.audio_output,
             (_, _, _) => return,
         };
         *slot = Some(number);

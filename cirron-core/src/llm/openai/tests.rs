@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 mod judged;
 
-use super::{RequestReader, ResponseReader, operation};
+use super::{RequestReader, ResponseReader, route};
 use crate::llm::facts::{Content, RequestFacts, ResponseFacts};
 use crate::llm::{ReadRequest, ReadResponse};
 use crate::testing::split::{Fed, assert_gap_safe, assert_split_invariant};
@@ -15,7 +15,7 @@ const ANSWER: Content = Content {
 
 fn event(reader: &mut ResponseReader, json: &Value) -> Content {
     reader.push(json.to_string().as_bytes());
-    reader.finish()
+    reader.finish("")
 }
 
 fn facts(events: &[Value]) -> ResponseFacts {
@@ -45,17 +45,26 @@ fn response(parts: &[Fed<'_>]) -> ResponseFacts {
             Fed::Gap(_) => reader.gap(),
         }
     }
-    reader.finish();
+    reader.finish("");
     reader.facts().clone()
 }
 
 #[test]
 fn paths_with_any_prefix_are_recognised_and_control_paths_are_not() {
-    assert_eq!(operation("/openai/v1/chat/completions"), Some("chat"));
-    assert_eq!(operation("/v1/completions/"), Some("text_completion"));
-    assert_eq!(operation("/v1/models"), None);
-    assert_eq!(operation("/health"), None);
-    assert_eq!(operation("/chat/completions/abc/cancel"), None);
+    assert_eq!(
+        route("/openai/v1/chat/completions").map(|r| r.operation),
+        Some("chat")
+    );
+    assert_eq!(
+        route("/v1/completions/").map(|r| r.operation),
+        Some("text_completion")
+    );
+    assert_eq!(route("/v1/models").map(|r| r.operation), None);
+    assert_eq!(route("/health").map(|r| r.operation), None);
+    assert_eq!(
+        route("/chat/completions/abc/cancel").map(|r| r.operation),
+        None
+    );
 }
 
 #[test]
@@ -69,7 +78,7 @@ fn a_role_an_empty_delta_and_a_usage_report_are_not_content() {
         assert!(!event(&mut reader, &chunk).is_some(), "{chunk}");
     }
     reader.push(b"[DONE]");
-    assert!(!reader.finish().is_some());
+    assert!(!reader.finish("").is_some());
     let facts = reader.facts();
     assert!(facts.shaped);
     assert_eq!(facts.finish, [(0, "stop".to_owned())]);
@@ -248,6 +257,6 @@ fn usage_at_the_end_of_five_megabytes_is_found_without_holding_them() {
         reader.push(&[b'x'; 65_536]);
     }
     reader.push(br#""}}],"usage":{"completion_tokens":3}}"#);
-    assert_eq!(reader.finish(), ANSWER);
+    assert_eq!(reader.finish(""), ANSWER);
     assert_eq!(reader.facts().usage.output, Some(3));
 }

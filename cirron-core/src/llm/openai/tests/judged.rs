@@ -31,6 +31,8 @@ fn usage_by_tree(usage: &Value) -> Usage {
         total: int(["total_tokens", "total_tokens"]),
         cached: detail("prompt_tokens_details", "cached_tokens"),
         reasoning: detail("completion_tokens_details", "reasoning_tokens"),
+        audio_input: None,
+        audio_output: None,
     }
 }
 

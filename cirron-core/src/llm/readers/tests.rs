@@ -1,7 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::llm::openai;
+use crate::llm::{Route, openai};
 
 /// Answers `!`, and knows its shape by a `#`.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ impl ReadResponse for Other {
         self.1 |= bytes.contains(&b'!');
     }
     fn gap(&mut self) {}
-    fn finish(&mut self) -> Content {
+    fn finish(&mut self, _: &str) -> Content {
         Content {
             answer: std::mem::take(&mut self.1),
             ..Content::default()
@@ -28,7 +28,8 @@ static TWO: [Dialect; 2] = [
     openai::DIALECT,
     Dialect {
         name: "other",
-        operation: |path| (path == "/other").then_some("chat"),
+        route: |path| (path == "/other").then_some(Route::to("chat")),
+        headers: &[],
         request: openai::DIALECT.request,
         response: || Box::<Other>::default(),
     },
@@ -36,33 +37,39 @@ static TWO: [Dialect; 2] = [
 
 #[test]
 fn a_path_tells_the_dialect() {
-    assert_eq!(of_path(&TWO, "/other").unwrap().0.name, "other");
-    let (dialect, operation) = of_path(&TWO, "/x/v1/embeddings").unwrap();
-    assert_eq!((dialect.name, operation), ("openai", "embeddings"));
-    assert!(of_path(&TWO, "/v1/models").is_none());
+    let of = |path| {
+        let found = of_path(&TWO, path);
+        found
+            .iter()
+            .map(|(c, _)| (c.dialect.name, c.operation))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("/other"), [("other", "chat")]);
+    assert_eq!(of("/x/v1/embeddings"), [("openai", "embeddings")]);
+    assert!(of("/v1/models").is_empty());
 }
 
 #[test]
 fn without_a_path_the_shape_tells_it_and_content_before_counts() {
-    let mut readers = Readers::new(None, &TWO).unwrap();
+    let mut readers = Readers::new(&TWO).unwrap();
     readers.push(b"!");
-    assert!(readers.finish().answer);
+    assert!(readers.finish("").answer);
     assert!(!readers.facts().shaped);
     readers.push(b"#");
-    assert!(!readers.finish().is_some());
+    assert!(!readers.finish("").is_some());
     assert_eq!(readers.dialect().name, "other");
     assert!(readers.facts().shaped && readers.others.is_empty());
 
-    let mut readers = Readers::new(None, &TWO).unwrap();
+    let mut readers = Readers::new(&TWO).unwrap();
     readers.push(br#"{"object":"chat.completion.chunk"}"#);
-    readers.finish();
+    readers.finish("");
     assert_eq!(readers.dialect().name, "openai");
     assert!(readers.others.is_empty());
 }
 
 #[test]
 fn a_known_dialect_is_read_alone() {
-    let readers = Readers::new(Some(&TWO[1]), &TWO).unwrap();
+    let readers = Readers::new([&TWO[1]]).unwrap();
     assert_eq!(readers.dialect().name, "other");
     assert!(readers.others.is_empty());
 }

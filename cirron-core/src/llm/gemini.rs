@@ -1,0 +1,132 @@
+//! Google's Gemini API and its like on Vertex AI: `models/M:generateContent`,
+//! `:streamGenerateContent`, `:embedContent`, `:batchEmbedContents`.
+//!
+//! A stream is server-sent events with `alt=sse`, else the elements of one array, written piece by
+//! piece. Every event carries the usage so far. `candidatesTokenCount` leaves the reasoning out;
+//! here it is in (`gen_ai.usage.output_tokens` of OpenTelemetry counts all). Source: Gemini API
+//! reference, "Generating content", `UsageMetadata`.
+
+use super::dialect::{Dialect, Route, last_segment};
+use super::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
+use crate::body::json::Seg::{Any, K};
+
+/// The dialect's row.
+pub const DIALECT: Dialect = Dialect {
+    name: "gcp.gemini",
+    route: |path| route(path).filter(|_| !path.contains("/publishers/")),
+    request: || table::request(&REQUEST),
+    response: || table::response(&RESPONSE),
+    headers: &[],
+};
+
+/// The row of the same on Vertex AI.
+pub const VERTEX: Dialect = Dialect {
+    name: "gcp.vertex_ai",
+    route: |path| route(path).filter(|_| path.contains("/publishers/google/")),
+    ..DIALECT
+};
+
+fn route(path: &str) -> Option<Route<'_>> {
+    let (before, last) = last_segment(path);
+    let (model, method) = last.split_once(':')?;
+    let (operation, stream) = match method {
+        "generateContent" => ("generate_content", false),
+        "streamGenerateContent" => ("generate_content", true),
+        "embedContent" | "batchEmbedContents" => ("embeddings", false),
+        _ => return None,
+    };
+    let is_model = before.ends_with("/models") || before.ends_with("/tunedModels");
+    (is_model && !model.is_empty()).then_some(Route {
+        operation,
+        model: Some(model),
+        stream: Some(stream),
+    })
+}
+
+static REQUEST: RequestTable = RequestTable {
+    rows: &[
+        (&[K("generationConfig"), K("candidateCount")], Ask::Choices),
+        (
+            &[K("generation_config"), K("candidate_count")],
+            Ask::Choices,
+        ),
+    ],
+    shapes: &[
+        &[Sign::Has("contents")],
+        &[Sign::Has("content")],
+        &[Sign::Has("requests")],
+    ],
+    stream: None,
+};
+
+static RESPONSE: ResponseTable = ResponseTable {
+    rows: &[
+        (&[K("modelVersion")], Say::Model),
+        (&[K("responseId")], Say::Id),
+        (
+            &[
+                K("candidates"),
+                Any,
+                K("content"),
+                K("parts"),
+                Any,
+                K("text"),
+            ],
+            Say::Text,
+        ),
+        (
+            &[
+                K("candidates"),
+                Any,
+                K("content"),
+                K("parts"),
+                Any,
+                K("thought"),
+            ],
+            Say::Thought,
+        ),
+        (
+            &[
+                K("candidates"),
+                Any,
+                K("content"),
+                K("parts"),
+                Any,
+                K("functionCall"),
+                K("name"),
+            ],
+            Say::ToolCall,
+        ),
+        (&[K("candidates"), Any, K("finishReason")], Say::Finish),
+        (&[K("promptFeedback"), K("blockReason")], Say::Finish),
+        (&[K("usageMetadata"), K("promptTokenCount")], Say::Input),
+        (
+            &[K("usageMetadata"), K("candidatesTokenCount")],
+            Say::Output,
+        ),
+        (
+            &[K("usageMetadata"), K("thoughtsTokenCount")],
+            Say::OutputMore,
+        ),
+        (
+            &[K("usageMetadata"), K("thoughtsTokenCount")],
+            Say::ReasoningTokens,
+        ),
+        (&[K("usageMetadata"), K("totalTokenCount")], Say::Total),
+        (
+            &[K("usageMetadata"), K("cachedContentTokenCount")],
+            Say::Cached,
+        ),
+        (&[K("error"), K("status")], Say::ErrorClass),
+        (&[K("error")], Say::Error),
+    ],
+    shapes: &[
+        &[Sign::Has("candidates")],
+        &[Sign::Has("usageMetadata")],
+        &[Sign::Has("promptFeedback")],
+        &[Sign::Has("embedding")],
+        &[Sign::Has("embeddings")],
+    ],
+    operation: Some("generate_content"),
+    resync: &["usageMetadata"],
+};

@@ -1,0 +1,59 @@
+//! llama.cpp's own `/completion`, `/completions` (which older clients of OpenAI's use, too),
+//! `/infill` and `/embedding`.
+//!
+//! The last event of a stream carries the counts. Source: llama.cpp's `tools/server/README.md`.
+
+use super::dialect::{Dialect, Route, last_segment};
+use super::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
+use crate::body::json::Seg::K;
+
+/// The dialect's row.
+pub const DIALECT: Dialect = Dialect {
+    name: "llama_cpp",
+    route,
+    request: || table::request(&REQUEST),
+    response: || table::response(&RESPONSE),
+    headers: &[],
+};
+
+fn route(path: &str) -> Option<Route<'_>> {
+    match last_segment(path) {
+        (_, "completion" | "infill") | ("", "completions") => Some(Route::to("text_completion")),
+        ("", "embedding") => Some(Route::to("embeddings")),
+        _ => None,
+    }
+}
+
+static REQUEST: RequestTable = RequestTable {
+    rows: &[
+        (&[K("model")], Ask::Model),
+        (&[K("stream")], Ask::Stream),
+        (&[K("n_cmpl")], Ask::Choices),
+    ],
+    shapes: &[
+        &[Sign::Has("prompt")],
+        &[Sign::Has("input_prefix")],
+        &[Sign::Has("content")],
+    ],
+    stream: Some(false),
+};
+
+static RESPONSE: ResponseTable = ResponseTable {
+    rows: &[
+        (&[K("content")], Say::Answer),
+        (&[K("model")], Say::Model),
+        (&[K("tokens_evaluated")], Say::Input),
+        (&[K("tokens_predicted")], Say::Output),
+        (&[K("timings"), K("cache_n")], Say::Cached),
+        (&[K("stop_type")], Say::Finish),
+        (&[K("error"), K("type")], Say::ErrorClass),
+        (&[K("error")], Say::Error),
+    ],
+    shapes: &[&[
+        Sign::Has("content"),
+        Sign::Has("stop"),
+        Sign::Has("tokens_predicted"),
+    ]],
+    operation: Some("text_completion"),
+    resync: &[],
+};

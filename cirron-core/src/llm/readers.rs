@@ -1,0 +1,164 @@
+//! Which dialect an exchange speaks: those that know its path, then those whose shape it has.
+//!
+//! ```text
+//!  path -> candidates -> request's body: those whose shape it has, if any -> response: the same
+//! ```
+//! Without a path (it was not seen) every dialect is a candidate for the response. The first that
+//! fits has it.
+
+use super::dialect::{Dialect, ReadRequest, ReadResponse};
+use super::facts::{Content, RequestFacts, ResponseFacts};
+
+/// A dialect that may be the one, with its route.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// Which.
+    pub dialect: &'static Dialect,
+    /// `gen_ai.operation.name`
+    pub operation: &'static str,
+    /// Whether the path says that it is a stream.
+    pub stream: Option<bool>,
+}
+
+/// Those of `dialects` that know `path`, with the model that it names for each.
+pub fn of_path(dialects: &'static [Dialect], path: &str) -> Vec<(Candidate, Option<String>)> {
+    let candidate = |dialect: &'static Dialect| {
+        let route = (dialect.route)(path)?;
+        let candidate = Candidate {
+            dialect,
+            operation: route.operation,
+            stream: route.stream,
+        };
+        Some((candidate, route.model.map(decoded)))
+    };
+    dialects.iter().filter_map(candidate).collect()
+}
+
+/// The text of a path's segment (RFC 3986, section 2.1).
+fn decoded(segment: &str) -> String {
+    percent_encoding::percent_decode_str(segment)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+/// Reads a request for each of its candidates.
+#[derive(Debug)]
+pub struct Requests(Vec<(Candidate, Option<String>, Box<dyn ReadRequest>)>);
+
+impl Requests {
+    /// For the candidates of a path.
+    pub fn new(candidates: Vec<(Candidate, Option<String>)>) -> Requests {
+        let reader = |(c, model): (Candidate, Option<String>)| (c, model, (c.dialect.request)());
+        Requests(candidates.into_iter().map(reader).collect())
+    }
+
+    /// See [`ReadRequest::push`].
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.0.iter_mut().for_each(|(.., r)| r.push(bytes));
+    }
+
+    /// See [`ReadRequest::gap`].
+    pub fn gap(&mut self) {
+        self.0.iter_mut().for_each(|(.., r)| r.gap());
+    }
+
+    /// What the body says to each candidate that is left: those whose shape it has, else all.
+    pub fn finish(self) -> Vec<(Candidate, RequestFacts)> {
+        let read = |(c, model, mut reader): (Candidate, Option<String>, Box<dyn ReadRequest>)| {
+            let mut facts = reader.finish();
+            facts.model = facts.model.or(model);
+            facts.stream = c.stream.or(facts.stream);
+            (c, facts)
+        };
+        let all: Vec<_> = self.0.into_iter().map(read).collect();
+        if all.iter().any(|(_, facts)| facts.shaped) {
+            return all.into_iter().filter(|(_, f)| f.shaped).collect();
+        }
+        all
+    }
+}
+
+/// Reads a response whose dialect is known, or finds out which it is by its shape.
+#[derive(Debug)]
+pub struct Readers {
+    first: Reader,
+    /// While no shape is known.
+    others: Vec<Reader>,
+}
+
+#[derive(Debug)]
+struct Reader {
+    dialect: &'static Dialect,
+    reads: Box<dyn ReadResponse>,
+}
+
+impl Reader {
+    fn new(dialect: &'static Dialect) -> Reader {
+        Reader {
+            dialect,
+            reads: (dialect.response)(),
+        }
+    }
+}
+
+impl Readers {
+    /// Whichever of `dialects` fits; the first, while none does. `None` when there is none to try.
+    pub fn new(dialects: impl IntoIterator<Item = &'static Dialect>) -> Option<Readers> {
+        let mut all: Vec<Reader> = dialects.into_iter().map(Reader::new).collect();
+        if all.is_empty() {
+            return None;
+        }
+        Some(Readers {
+            first: all.remove(0),
+            others: all,
+        })
+    }
+
+    /// The dialect, or the first of those that may be it.
+    pub fn dialect(&self) -> &'static Dialect {
+        self.first.dialect
+    }
+
+    /// See [`ReadResponse::facts`].
+    pub fn facts(&self) -> &ResponseFacts {
+        self.first.reads.facts()
+    }
+
+    /// See [`ReadResponse::push`].
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.all().for_each(|r| r.reads.push(bytes));
+    }
+
+    /// See [`ReadResponse::gap`].
+    pub fn gap(&mut self) {
+        self.all().for_each(|r| r.reads.gap());
+    }
+
+    /// See [`ReadResponse::finish`].
+    pub fn finish(&mut self, name: &str) -> Content {
+        let content = self.first.reads.finish(name);
+        if self.others.is_empty() {
+            return content;
+        }
+        let finish = |r: &mut Reader| r.reads.finish(name);
+        let others: Vec<Content> = self.others.iter_mut().map(finish).collect();
+        if self.facts().shaped {
+            self.others.clear();
+            return content;
+        }
+        let fits = self.others.iter().position(|r| r.reads.facts().shaped);
+        if let Some(at) = fits {
+            self.first = self.others.swap_remove(at);
+            self.others.clear();
+            return others[at];
+        }
+        others.into_iter().fold(content, Content::or)
+    }
+
+    fn all(&mut self) -> impl Iterator<Item = &mut Reader> {
+        std::iter::once(&mut self.first).chain(&mut self.others)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! SGLang's own `/generate`: each event of a stream repeats the text so far and the counts so far.
+//!
+//! Source: SGLang's documentation, "Sampling parameters" and `io_struct.py`.
+
+use super::dialect::{Dialect, Route, last_segment};
+use super::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
+use crate::body::json::Seg::K;
+
+/// The dialect's row.
+pub const DIALECT: Dialect = Dialect {
+    name: "sglang",
+    route,
+    request: || table::request(&REQUEST),
+    response: || table::response(&RESPONSE),
+    headers: &[],
+};
+
+fn route(path: &str) -> Option<Route<'_>> {
+    (last_segment(path) == ("", "generate")).then_some(Route::to("text_completion"))
+}
+
+static REQUEST: RequestTable = RequestTable {
+    rows: &[
+        (&[K("stream")], Ask::Stream),
+        (&[K("sampling_params"), K("n")], Ask::Choices),
+    ],
+    shapes: &[
+        &[Sign::Has("text")],
+        &[Sign::Has("input_ids")],
+        &[Sign::Has("input_embeds")],
+    ],
+    stream: Some(false),
+};
+
+static RESPONSE: ResponseTable = ResponseTable {
+    rows: &[
+        (&[K("text")], Say::Answer),
+        (&[K("meta_info"), K("id")], Say::Id),
+        (&[K("meta_info"), K("prompt_tokens")], Say::Input),
+        (&[K("meta_info"), K("completion_tokens")], Say::Output),
+        (&[K("meta_info"), K("cached_tokens")], Say::Cached),
+        (
+            &[K("meta_info"), K("finish_reason"), K("type")],
+            Say::Finish,
+        ),
+        (&[K("error"), K("type")], Say::ErrorClass),
+        (&[K("error")], Say::Error),
+    ],
+    shapes: &[&[Sign::Has("meta_info")]],
+    operation: Some("text_completion"),
+    resync: &["meta_info"],
+};

@@ -1,0 +1,318 @@
+//! Responses by table.
+
+use super::{Place, Seen, Shapes, count, leads};
+use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Seg, Walk};
+use crate::llm::dialect::ReadResponse;
+use crate::llm::facts::{Content, ResponseFacts, Usage, say};
+
+/// What a member of a response, or of an event, says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Say {
+    /// The model that answered.
+    Model,
+    /// The response's id.
+    Id,
+    /// Text of the answer.
+    Answer,
+    /// Text of the reasoning.
+    Reasoning,
+    /// Text of either: `Thought` and `Silent` beside it tell which, in any order.
+    Text,
+    /// `true`: the text beside it is reasoning.
+    Thought,
+    /// `true`: the text beside it is none that is shown.
+    Silent,
+    /// A part of a tool's arguments.
+    Tool,
+    /// One call of a tool.
+    ToolCall,
+    /// Tokens of the prompt.
+    Input,
+    /// More tokens of the prompt, which `Input` leaves out.
+    InputMore,
+    /// Tokens of the prompt, where `Input` is not said.
+    InputElse,
+    /// Each element is a token of the prompt.
+    InputElement,
+    /// Tokens of the answer.
+    Output,
+    /// More tokens of the answer, which `Output` leaves out.
+    OutputMore,
+    /// Tokens of the answer, where `Output` is not said.
+    OutputElse,
+    /// Both.
+    Total,
+    /// Of the prompt's tokens, those that came from a cache.
+    Cached,
+    /// Of the answer's tokens, those of its reasoning; with `OutputMore`, where that is it.
+    ReasoningTokens,
+    /// Why it ended; the choice is the first index of the path.
+    Finish,
+    /// Class of an error.
+    ErrorClass,
+    /// There is an error, if this is neither null nor false.
+    Error,
+}
+
+/// One kind of response.
+#[derive(Debug)]
+pub struct ResponseTable {
+    /// What stands where.
+    pub rows: &'static [(Place, Say)],
+    /// What makes it one.
+    pub shapes: Shapes,
+    /// `gen_ai.operation.name`, where no path told it.
+    pub operation: Option<&'static str>,
+    /// Members with objects as values that are looked for behind a hole.
+    pub resync: &'static [&'static str],
+}
+
+#[derive(Debug)]
+pub(super) struct Reader {
+    scanner: Scanner,
+    reading: Reading,
+}
+
+#[derive(Debug)]
+struct Reading {
+    table: &'static ResponseTable,
+    facts: ResponseFacts,
+    document: Document,
+}
+
+/// Of the document under way.
+#[derive(Debug, Default)]
+struct Document {
+    seen: Seen,
+    content: Content,
+    usage: Usage,
+    /// `InputElse`, `OutputElse`.
+    instead: [Option<i64>; 2],
+    /// `InputMore`, `OutputMore`.
+    more: [Option<i64>; 2],
+    /// `InputElement`
+    elements: Option<i64>,
+    /// The object that has the usage came to its end: what it does not say is none.
+    usage_ended: bool,
+    tool_calls: u64,
+    error: bool,
+    error_class: Option<String>,
+    block: Option<Block>,
+}
+
+/// Texts of one object, and what is said beside them.
+#[derive(Debug, Default)]
+struct Block {
+    depth: usize,
+    text: bool,
+    thought: bool,
+    silent: bool,
+}
+
+impl Reader {
+    pub(super) fn new(table: &'static ResponseTable) -> Reader {
+        Reader {
+            scanner: Scanner::new(table.resync),
+            reading: Reading {
+                table,
+                facts: ResponseFacts::default(),
+                document: Document::default(),
+            },
+        }
+    }
+}
+
+impl ReadResponse for Reader {
+    fn push(&mut self, bytes: &[u8]) {
+        self.scanner.push(bytes, &mut self.reading);
+    }
+
+    fn gap(&mut self) {
+        if self.scanner.is_done() {
+            // What follows may be another document: this one has said what it had to say.
+            self.finish("");
+        }
+        self.scanner.gap();
+    }
+
+    fn finish(&mut self, name: &str) -> Content {
+        let finish = self.scanner.finish(&mut self.reading);
+        self.scanner.reset();
+        let document = std::mem::take(&mut self.reading.document);
+        match finish {
+            Finish::Complete => self.reading.settle(document, name),
+            Finish::Incomplete => self.reading.settle(document.cut(self.reading.table), name),
+            Finish::Bad => Content::default(),
+        }
+    }
+
+    fn facts(&self) -> &ResponseFacts {
+        &self.reading.facts
+    }
+}
+
+impl Reading {
+    fn settle(&mut self, mut document: Document, name: &str) -> Content {
+        document.end_block();
+        let facts = &mut self.facts;
+        if document.seen.is_shaped(self.table.shapes) {
+            facts.shaped = true;
+            facts.operation = self.table.operation;
+        }
+        let told = document.usage;
+        let [input_more, output_more] = document.more;
+        let [input_else, output_else] = document.instead;
+        let input = sum(told.input, input_more).or(document.elements);
+        let usage = &mut facts.usage;
+        for (slot, value) in [
+            (&mut usage.input, input.or(input_else)),
+            (
+                &mut usage.output,
+                sum(told.output, output_more).or(output_else),
+            ),
+            (&mut usage.total, told.total),
+            (&mut usage.cached, told.cached),
+            (&mut usage.reasoning, told.reasoning),
+        ] {
+            *slot = value.or(*slot);
+        }
+        facts.tool_calls += document.tool_calls;
+        // AWS names exceptions in the framing.
+        if document.error || name.ends_with("Exception") {
+            let named = Some(name).filter(|n| !n.is_empty()).map(str::to_owned);
+            let class = document.error_class.or(named);
+            facts.error = Some(class.unwrap_or_else(|| "error".to_owned()));
+        }
+        document.content
+    }
+
+    fn say(&mut self, say_: Say, path: &Path, place: Place, value: Scalar<'_>) {
+        let Reading {
+            facts, document, ..
+        } = self;
+        match (say_, value) {
+            (Say::Model, Scalar::Str { prefix, .. }) => say(&mut facts.model, prefix),
+            (Say::Id, Scalar::Str { prefix, .. }) => say(&mut facts.id, prefix),
+            (Say::Answer, value) => document.content.answer |= value.is_text(),
+            (Say::Reasoning, value) => document.content.reasoning |= value.is_text(),
+            (Say::Tool, value) => document.content.tool |= value.is_text(),
+            (Say::ToolCall, value) if value.is_text() => {
+                document.content.tool = true;
+                document.tool_calls += 1;
+            }
+            (Say::Text, value) => document.block(path).text |= value.is_text(),
+            (Say::Thought, value) => document.block(path).thought |= value == Scalar::Bool(true),
+            (Say::Silent, value) => document.block(path).silent |= value == Scalar::Bool(true),
+            (Say::Input, value) => document.usage.input = count(value),
+            (Say::InputMore, value) => document.more[0] = sum(document.more[0], count(value)),
+            (Say::InputElse, value) => document.instead[0] = count(value),
+            (Say::InputElement, _) => document.element(),
+            (Say::Output, value) => document.usage.output = count(value),
+            (Say::OutputMore, value) => document.more[1] = sum(document.more[1], count(value)),
+            (Say::OutputElse, value) => document.instead[1] = count(value),
+            (Say::Total, value) => document.usage.total = count(value),
+            (Say::Cached, value) => document.usage.cached = count(value),
+            (Say::ReasoningTokens, value) => document.usage.reasoning = count(value),
+            (Say::Finish, Scalar::Str { prefix, len, .. }) if len > 0 => {
+                let any = place.iter().position(|seg| *seg == Seg::Any);
+                let choice = any.and_then(|i| path.index(i)).unwrap_or(0);
+                facts.finished(i64::try_from(choice).unwrap_or(0), prefix);
+            }
+            (Say::ErrorClass, Scalar::Str { prefix, len, .. }) if len > 0 => {
+                document.error = true;
+                document.error_class = Some(prefix.to_owned());
+            }
+            (Say::Error, value) => {
+                document.error |= !matches!(value, Scalar::Null | Scalar::Bool(false));
+            }
+            (Say::Model | Say::Id | Say::ToolCall | Say::Finish | Say::ErrorClass, _) => {}
+        }
+    }
+}
+
+impl Document {
+    /// It was not seen to its end: sums of what was seen so far are none.
+    fn cut(mut self, table: &ResponseTable) -> Document {
+        self.elements = None;
+        let sums = |part| !self.usage_ended && table.rows.iter().any(|(_, say)| *say == part);
+        if sums(Say::InputMore) {
+            self.usage.input = None;
+            self.more[0] = None;
+        }
+        if sums(Say::OutputMore) {
+            self.usage.output = None;
+            self.more[1] = None;
+        }
+        self
+    }
+
+    /// The block that the member at `path` stands in.
+    fn block(&mut self, path: &Path) -> &mut Block {
+        let depth = path.depth().saturating_sub(1);
+        if self.block.as_ref().is_some_and(|b| b.depth != depth) {
+            self.end_block();
+        }
+        self.block.get_or_insert(Block {
+            depth,
+            ..Block::default()
+        })
+    }
+
+    fn end_block(&mut self) {
+        let Some(block) = self.block.take() else {
+            return;
+        };
+        let shown = block.text && !block.silent;
+        self.content.reasoning |= shown && block.thought;
+        self.content.answer |= shown && !block.thought;
+    }
+
+    fn element(&mut self) {
+        *self.elements.get_or_insert(0) += 1;
+    }
+}
+
+fn sum(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+    match (a, b) {
+        (Some(a), Some(b)) => a.checked_add(b),
+        (a, b) => a.or(b),
+    }
+}
+
+impl JsonSink for Reading {
+    fn begin(&mut self, path: &Path, _: Container) -> Walk {
+        self.document.seen.take(self.table.shapes, path, None);
+        let mut walk = path.depth() == 0;
+        for (place, say) in self.table.rows {
+            walk |= leads(path, place);
+            if path.is(place) {
+                self.document.error |= *say == Say::Error;
+                if *say == Say::InputElement {
+                    self.document.element();
+                }
+            }
+        }
+        if walk { Walk::Into } else { Walk::Skip }
+    }
+
+    fn end(&mut self, path: &Path, _: Container) {
+        let at = path.depth();
+        if self.document.block.as_ref().is_some_and(|b| b.depth == at) {
+            self.document.end_block();
+        }
+        let holds = |(place, say): &(Place, Say)| {
+            matches!(say, Say::Input | Say::Output) && place.len() == at + 1 && leads(path, place)
+        };
+        self.document.usage_ended |= self.table.rows.iter().any(holds);
+    }
+
+    fn scalar(&mut self, path: &Path, value: Scalar<'_>) {
+        let table = self.table;
+        self.document.seen.take(table.shapes, path, Some(value));
+        for (place, say) in table.rows {
+            if path.is(place) {
+                self.say(*say, path, place, value);
+            }
+        }
+    }
+}

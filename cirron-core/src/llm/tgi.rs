@@ -1,0 +1,61 @@
+//! Hugging Face's text generation: TGI's `/generate`, `/generate_stream` and `/`, and whatever else
+//! answers with `generated_text` (inference endpoints, SageMaker's `/invocations`).
+//!
+//! Each event of a stream is one token; special ones are not shown, and the last event repeats the
+//! text. `details.prefill` has one element for each token of the prompt, where it was asked for.
+//! `source` of its marks is `hf`, as the SDK's hook in transformers has it. Source: TGI's OpenAPI
+//! description.
+
+use super::dialect::{Dialect, Figure, Route, last_segment};
+use super::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
+use crate::body::json::Seg::{Any, K};
+
+/// The dialect's row.
+pub const DIALECT: Dialect = Dialect {
+    name: "hf",
+    route,
+    request: || table::request(&REQUEST),
+    response: || table::response(&RESPONSE),
+    headers: &[
+        ("x-prompt-tokens", Figure::Input),
+        ("x-generated-tokens", Figure::Output),
+    ],
+};
+
+fn route(path: &str) -> Option<Route<'_>> {
+    let stream = match last_segment(path).1 {
+        "generate" => Some(false),
+        "generate_stream" => Some(true),
+        "" | "invocations" => None,
+        _ => return None,
+    };
+    Some(Route {
+        stream,
+        ..Route::to("text_completion")
+    })
+}
+
+static REQUEST: RequestTable = RequestTable {
+    rows: &[(&[K("stream")], Ask::Stream)],
+    shapes: &[&[Sign::Has("inputs")]],
+    stream: Some(false),
+};
+
+static RESPONSE: ResponseTable = ResponseTable {
+    rows: &[
+        (&[K("token"), K("text")], Say::Text),
+        (&[K("token"), K("special")], Say::Silent),
+        (&[K("details"), K("finish_reason")], Say::Finish),
+        (&[K("details"), K("generated_tokens")], Say::Output),
+        (&[K("details"), K("input_length")], Say::Input),
+        (&[K("details"), K("prefill"), Any], Say::InputElement),
+        (&[K("error_type")], Say::ErrorClass),
+        (&[K("error")], Say::Error),
+    ],
+    shapes: &[
+        &[Sign::Has("generated_text")],
+        &[Sign::Has("token"), Sign::Has("index")],
+    ],
+    operation: Some("text_completion"),
+    resync: &["details"],
+};

@@ -1,0 +1,47 @@
+//! TorchServe: `/predictions/M[/V]`.
+//!
+//! Its bodies are whatever the handler takes and gives, so that a JSON object with one of the
+//! members that its own handlers read is what makes a call. Source: TorchServe, "Inference API".
+
+use super::dialect::{Dialect, Route};
+use super::table::{self, RequestTable, ResponseTable, Say, Sign};
+use crate::body::json::Seg::K;
+
+/// The dialect's row.
+pub const DIALECT: Dialect = Dialect {
+    name: "torchserve",
+    route,
+    request: || table::request(&REQUEST),
+    response: || table::response(&RESPONSE),
+    headers: &[],
+};
+
+fn route(path: &str) -> Option<Route<'_>> {
+    let (_, rest) = path.rsplit_once("/predictions/")?;
+    let model = rest.split('/').next().filter(|m| !m.is_empty())?;
+    (rest.split('/').count() <= 2).then_some(Route {
+        model: Some(model),
+        ..Route::to("inference")
+    })
+}
+
+static REQUEST: RequestTable = RequestTable {
+    rows: &[],
+    shapes: &[
+        &[Sign::Has("data")],
+        &[Sign::Has("body")],
+        &[Sign::Has("instances")],
+        &[Sign::Has("input")],
+        &[Sign::Has("inputs")],
+        &[Sign::Has("prompt")],
+    ],
+    stream: None,
+};
+
+static RESPONSE: ResponseTable = ResponseTable {
+    rows: &[(&[K("type")], Say::ErrorClass)],
+    // `{"code": 404, "type": "ModelNotFoundException", "message": ...}`
+    shapes: &[&[Sign::Has("code"), Sign::Has("type"), Sign::Has("message")]],
+    operation: None,
+    resync: &[],
+};

@@ -1,0 +1,35 @@
+//! vLLM's demonstration server: `/generate` with `prompt`, answered with `text`, an array.
+//!
+//! It reports no usage, and its stream is one document after the other. vLLM's proper server speaks
+//! OpenAI's dialect. Source: vLLM's `entrypoints/api_server.py`.
+
+use super::dialect::{Dialect, Route, last_segment};
+use super::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
+use crate::body::json::Seg::{Any, K};
+
+/// The dialect's row.
+pub const DIALECT: Dialect = Dialect {
+    name: "vllm",
+    route,
+    request: || table::request(&REQUEST),
+    response: || table::response(&RESPONSE),
+    headers: &[],
+};
+
+fn route(path: &str) -> Option<Route<'_>> {
+    (last_segment(path) == ("", "generate")).then_some(Route::to("text_completion"))
+}
+
+static REQUEST: RequestTable = RequestTable {
+    rows: &[(&[K("stream")], Ask::Stream), (&[K("n")], Ask::Choices)],
+    shapes: &[&[Sign::Has("prompt")]],
+    stream: Some(false),
+};
+
+static RESPONSE: ResponseTable = ResponseTable {
+    rows: &[(&[K("text"), Any], Say::Answer)],
+    // Too little to be told without its path.
+    shapes: &[],
+    operation: None,
+    resync: &[],
+};

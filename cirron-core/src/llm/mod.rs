@@ -57,3 +57,6 @@ pub static DIALECTS: &[Dialect] = &[
 pub fn of_path(path: &str) -> Vec<(Candidate, Option<String>)> {
     readers::of_path(DIALECTS, path)
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,11 @@ const PATHS: [(&str, &str); 4] = [
 fn route(path: &str) -> Option<Route<'_>> {
     let path = path.strip_suffix('/').unwrap_or(path);
     let (_, operation) = PATHS.iter().find(|(end, _)| path.ends_with(end))?;
-    Some(Route::to(operation))
+    let embeds = *operation == "embeddings";
+    Some(Route {
+        stream: embeds.then_some(false),
+        ..Route::to(operation)
+    })
 }
 
 static REQUEST: RequestTable = RequestTable {

@@ -22,7 +22,11 @@ pub const DIALECT: Dialect = Dialect {
     ],
 };
 
+/// Triton's paths end alike, and name a model.
 fn route(path: &str) -> Option<Route<'_>> {
+    if path.contains("/v2/models/") {
+        return None;
+    }
     let stream = match last_segment(path).1 {
         "generate" => Some(false),
         "generate_stream" => Some(true),

@@ -8,7 +8,7 @@ use super::span::{Mark, Span};
 use super::write;
 use crate::exchange::{ExchangeEnd, ExchangeEvent, MessageEnd, Role};
 use crate::id::{Id, IdSource};
-use crate::llm::{self, Candidate, DIALECTS, Readers, RequestFacts};
+use crate::llm::{self, Candidate, DIALECTS, Dialect, Figure, Readers, RequestFacts, Usage};
 use crate::proto::message::{Headers, RequestHead, ResponseHead};
 use crate::time::MonoNs;
 
@@ -61,6 +61,8 @@ pub struct ExchangeScope {
     /// By the path, then by the request's shape: what it says to each dialect that may be it.
     pub(super) candidates: Vec<(Candidate, RequestFacts)>,
     request_body: Option<RequestBody>,
+    /// Usage that header fields and trailers carry, with the dialect whose fields they are.
+    told_by_fields: Vec<(&'static Dialect, Figure, i64)>,
     pub(super) request_decoded: bool,
     pub(super) request_bytes: u64,
     pub(super) status: Option<u16>,
@@ -86,6 +88,7 @@ impl ExchangeScope {
             request: None,
             candidates: Vec::new(),
             request_body: None,
+            told_by_fields: Vec::new(),
             request_decoded: true,
             request_bytes: 0,
             status: None,
@@ -156,7 +159,7 @@ impl ExchangeScope {
                     body.gap();
                 }
             }
-            ExchangeEvent::ResponseTrailers(_) => {}
+            ExchangeEvent::ResponseTrailers(trailers) => self.read_fields(trailers),
             ExchangeEvent::ResponseEnd(end) => {
                 self.response_end = match end {
                     MessageEnd::Complete => Some(ts),
@@ -212,7 +215,38 @@ impl ExchangeScope {
     fn response_head(&mut self, head: &ResponseHead) {
         self.status = Some(head.status);
         self.response_version = Some(head.version.as_str());
+        self.read_fields(&head.headers);
         self.response = self.new_body(Some(&head.headers));
+    }
+
+    fn read_fields(&mut self, fields: &Headers) {
+        for (candidate, _) in &self.candidates {
+            for &(name, figure) in candidate.dialect.headers {
+                if let Some(count) = fields.get_str(name).and_then(|v| v.trim().parse().ok()) {
+                    self.told_by_fields.push((candidate.dialect, figure, count));
+                }
+            }
+        }
+    }
+
+    /// What the response reports, in its body or else in its header fields.
+    pub(super) fn usage(&self) -> Usage {
+        let Some(body) = &self.response else {
+            return Usage::default();
+        };
+        let mut usage = body.facts().usage;
+        for &(dialect, figure, count) in &self.told_by_fields {
+            if !core::ptr::eq(dialect, body.dialect()) {
+                continue;
+            }
+            let slot = match figure {
+                Figure::Input => &mut usage.input,
+                Figure::Output => &mut usage.output,
+                Figure::Cached => &mut usage.cached,
+            };
+            slot.get_or_insert(count);
+        }
+        usage
     }
 
     /// By its path or, where the request was not seen, by nothing yet.

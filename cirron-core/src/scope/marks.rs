@@ -104,7 +104,7 @@ pub(super) fn write(scope: &ExchangeScope, marks: &mut Marks<'_>) -> Option<u64>
 
 /// What the server reported.
 fn usage(scope: &ExchangeScope, body: &ResponseBody, marks: &mut Marks<'_>) -> Option<Output> {
-    let usage = body.facts().usage;
+    let usage = scope.usage();
     let attrs = |normalized: bool| {
         let source = AttrValue::from(body.dialect().name);
         let mut attrs = Attrs::from([(n::SOURCE, source)]);

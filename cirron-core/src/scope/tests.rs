@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bodies;
+mod goldens;
 mod streams;
 
 use cirron_common::conn::ConnInfo;

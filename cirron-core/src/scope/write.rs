@@ -226,11 +226,12 @@ fn gen_ai(scope: &ExchangeScope, attrs: &mut Attrs) {
         attrs.insert(n::ERROR_TYPE, text(error));
         attrs.insert(n::ERROR, true.into());
     }
+    let usage = scope.usage();
     for (name, count) in [
-        (n::CACHED_TOKENS, facts.usage.cached),
-        (n::REASONING_TOKENS, facts.usage.reasoning),
-        (n::AUDIO_INPUT_TOKENS, facts.usage.audio_input),
-        (n::AUDIO_OUTPUT_TOKENS, facts.usage.audio_output),
+        (n::CACHED_TOKENS, usage.cached),
+        (n::REASONING_TOKENS, usage.reasoning),
+        (n::AUDIO_INPUT_TOKENS, usage.audio_input),
+        (n::AUDIO_OUTPUT_TOKENS, usage.audio_output),
     ] {
         if let Some(count) = count {
             attrs.insert(name, count.into());

@@ -151,6 +151,16 @@ impl ReadResponse for Reader {
     }
 }
 
+impl ResponseTable {
+    /// The object at `path` has tokens as its members.
+    fn holds_usage(&self, path: &Path) -> bool {
+        let at = path.depth();
+        self.rows.iter().any(|(place, say)| {
+            matches!(say, Say::Input | Say::Output) && place.len() == at + 1 && leads(path, place)
+        })
+    }
+}
+
 impl Reading {
     fn settle(&mut self, mut document: Document, name: &str) -> Content {
         document.end_block();
@@ -292,6 +302,11 @@ impl JsonSink for Reading {
                 }
             }
         }
+        if self.table.holds_usage(path) {
+            // Behind a hole the usage of a later event may follow: its sums begin anew.
+            self.document.more = Default::default();
+            self.document.usage_ended = false;
+        }
         if walk { Walk::Into } else { Walk::Skip }
     }
 
@@ -300,10 +315,7 @@ impl JsonSink for Reading {
         if self.document.block.as_ref().is_some_and(|b| b.depth == at) {
             self.document.end_block();
         }
-        let holds = |(place, say): &(Place, Say)| {
-            matches!(say, Say::Input | Say::Output) && place.len() == at + 1 && leads(path, place)
-        };
-        self.document.usage_ended |= self.table.rows.iter().any(holds);
+        self.document.usage_ended |= self.table.holds_usage(path);
     }
 
     fn scalar(&mut self, path: &Path, value: Scalar<'_>) {

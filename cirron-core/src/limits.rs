@@ -107,3 +107,17 @@ pub const MAX_FORM_HEAD_BYTES: usize = 4 * 1024;
 /// Bytes of the headers of one message of AWS's event stream that are looked at. Bedrock's are three
 /// short texts. Past it the message's kind may be unknown.
 pub const MAX_AWS_HEADER_BYTES: usize = 4 * 1024;
+/// Bytes of a WebSocket message unmasked or inflated at once, and kept for it. A token's frame is some
+/// hundred. More comes in several events.
+pub const WS_CHUNK_BYTES: usize = 8 * 1024;
+
+/// Payload of a WebSocket control frame (RFC 6455, section 5.5). A longer one is no frame.
+pub const MAX_WS_CONTROL_BYTES: u8 = 125;
+
+/// Payload of a WebSocket frame that may begin a row after a hole: what servers take at most unless
+/// told otherwise (uvicorn, tungstenite). A longer one is not begun at; in step it is read.
+pub const MAX_WS_CHAIN_FRAME_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Rows of frame headers in one direction that were taken for WebSocket after a hole and led nowhere.
+/// Past it the direction is opaque.
+pub const MAX_WS_MISREADS: u32 = 16;

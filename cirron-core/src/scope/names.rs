@@ -87,6 +87,8 @@ names! {
     REASONING_TOKENS = "gen_ai.usage.reasoning.output_tokens", "int, tokens", "usage reports them", "OpenTelemetry";
     AUDIO_INPUT_TOKENS = "cirron.usage.audio.input_tokens", "int, tokens", "usage reports them", "cirron";
     AUDIO_OUTPUT_TOKENS = "cirron.usage.audio.output_tokens", "int, tokens", "usage reports them", "cirron";
+    FIGURES = "cirron.figures", "string: `complete`; `estimated`, tokens were counted by us; `partial`, a hole or an early end touched it (`cirron.lost_bytes`, `cirron.lost_events`, `cirron.aborted_by` say which); `late_attach`; `header_only`, no body of the response could be read", "an LLM call", "cirron";
+    BURST = "cirron.stream.burst", "bool, true", "a stream whose events came all at once, faster than any model makes them: it was held back, and its times between tokens are not the model's", "cirron";
     TOOL_CALLS = "cirron.response.tool_calls", "int", "the response calls tools, and none can be missing", "cirron";
 }
 

@@ -69,6 +69,8 @@ pub(super) struct ResponseBody {
     readers: Readers,
     pub(super) tokens: TokenTimes,
     is_stream: bool,
+    /// Of a form that nobody reads.
+    is_other: bool,
     lost_events: u64,
     broken: bool,
     keep_points: bool,
@@ -104,6 +106,7 @@ impl ResponseBody {
         let coding = head.map(codings).unwrap_or_default();
         let mut body = ResponseBody {
             inflate: Inflate::new(Some(&coding)),
+            is_other: matches!(shape, Shape::Other),
             shape,
             readers,
             tokens: TokenTimes::default(),
@@ -135,6 +138,11 @@ impl ResponseBody {
     /// Whether its bytes could be decoded.
     pub(super) fn is_decoded(&self) -> bool {
         self.inflate.is_decoding()
+    }
+
+    /// It has a form that is read, and a coding that could be undone.
+    pub(super) fn is_read(&self) -> bool {
+        !self.is_other && self.is_decoded()
     }
 
     pub(super) fn is_stream(&self) -> bool {

@@ -45,6 +45,7 @@ pub(super) fn write(
     if is_llm(scope) {
         facts.is_llm = true;
         gen_ai(scope, &mut attrs);
+        attrs.insert(n::FIGURES, figures(scope).into());
         facts.output_tokens = marks::write(scope, &mut marks);
     }
     let list = marks.finish();
@@ -70,6 +71,31 @@ fn is_llm(scope: &ExchangeScope) -> bool {
     match &scope.request {
         Some(_) => scope.asked().is_some_and(|(_, f)| f.shaped || answered),
         None => answered,
+    }
+}
+
+/// How good the figures of an LLM call are: `cirron.figures`.
+fn figures(scope: &ExchangeScope) -> &'static str {
+    let Some(body) = scope.response.as_ref().filter(|b| b.is_read()) else {
+        return if scope.late {
+            "late_attach"
+        } else {
+            "header_only"
+        };
+    };
+    let counted = scope.usage().output.is_none() && body.is_stream() && body.tokens.count > 0;
+    if scope.late {
+        "late_attach"
+    } else if scope.response_end.is_none()
+        || scope.lost_bytes > 0
+        || scope.end.partial
+        || !body.is_unbroken()
+    {
+        "partial"
+    } else if counted {
+        "estimated"
+    } else {
+        "complete"
     }
 }
 
@@ -238,6 +264,10 @@ fn gen_ai(scope: &ExchangeScope, attrs: &mut Attrs) {
         }
     }
     let unbroken = scope.response.as_ref().is_some_and(|r| r.is_unbroken());
+    let burst = |r: &ResponseBody| r.is_stream() && r.tokens.is_burst();
+    if unbroken && scope.response.as_ref().is_some_and(burst) {
+        attrs.insert(n::BURST, true.into());
+    }
     if facts.tool_calls > 0 && unbroken {
         attrs.insert(n::TOOL_CALLS, facts.tool_calls.into());
     }

@@ -258,3 +258,61 @@ fn a_server_that_answers_before_it_has_read_all_is_timed_by_its_answer() {
     assert_eq!(number(&written, "request_duration_ms"), Some(20.0));
     assert_eq!(number(&written, "tokens_per_second"), Some(100.0));
 }
+
+#[test]
+fn each_call_says_how_good_its_figures_are() {
+    let figures = |written: &Written| text(written, "cirron.figures").map(str::to_owned);
+    let usage = r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
+
+    let mut call = Call::stream();
+    call.delta(20, r#"{"content":"a"}"#);
+    call.delta(30, r#"{"content":"b"}"#);
+    assert_eq!(figures(&call.end(40)).as_deref(), Some("estimated"));
+
+    let mut call = Call::stream();
+    call.delta(20, r#"{"content":"a"}"#);
+    call.event(30, usage);
+    assert_eq!(figures(&call.end(40)).as_deref(), Some("complete"));
+
+    let mut call = Call::stream();
+    call.delta(20, r#"{"content":"a"}"#);
+    call.at(25, E::ResponseGap(3));
+    call.event(30, usage);
+    assert_eq!(figures(&call.end(40)).as_deref(), Some("partial"));
+
+    let mut call = Call::new(false);
+    call.request(
+        "/v1/chat/completions",
+        &[],
+        br#"{"model":"m","messages":[]}"#,
+    );
+    call.head(1, 502, &[("content-type", "text/html")]);
+    call.body(2, b"<html>");
+    assert_eq!(figures(&call.end(3)).as_deref(), Some("header_only"));
+
+    let mut call = Call::new(true);
+    call.body(
+        2,
+        b"data: {\"object\":\"chat.completion.chunk\",\"choices\":[]}\n\n",
+    );
+    assert_eq!(figures(&call.end(3)).as_deref(), Some("late_attach"));
+}
+
+#[test]
+fn a_stream_that_was_held_back_is_said_to_be_a_burst() {
+    let burst = |times: &[u64]| {
+        let mut call = Call::stream();
+        for at in times {
+            call.delta(*at, r#"{"content":"a"}"#);
+        }
+        let written = call.end(2_000);
+        written.0.attrs.contains_key("cirron.stream.burst")
+    };
+    assert!(burst(&[1_000; 20]));
+    assert!(!burst(&[1_000; 3]), "a step of speculation");
+    assert!(
+        !burst(&[1_000, 1_000, 1_000, 1_001]),
+        "3 000 a second can be made"
+    );
+    assert!(!burst(&[20, 30, 40, 50, 60]));
+}

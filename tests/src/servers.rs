@@ -67,6 +67,8 @@ pub enum Stack {
     GoTls,
     /// The same without symbols.
     GoTlsStripped,
+    /// FastAPI on uvicorn, which gives the documented responses of the dialects.
+    Documented,
     /// llama.cpp's server with a tiny model.
     Llama,
     /// The same over HTTPS.
@@ -325,6 +327,11 @@ fn command(stack: Stack, port: u16, dir: &Path) -> Result<Command> {
             c
         }
         Stack::Gateway => uvicorn_tcp("app_gateway:app", &[])?,
+        Stack::Documented => {
+            let mut c = uvicorn_tcp("app_documented:app", &[])?;
+            c.env("GOLDENS", stacks::here().join("../cirron-core/goldens"));
+            c
+        }
         Stack::Flask => {
             let mut c = Command::new(stacks::venv("flask")?);
             c.args([

@@ -22,6 +22,8 @@ pub struct Candidate {
 
 /// Those of `dialects` that know `path`, with the model that it names for each.
 pub fn of_path(dialects: &'static [Dialect], path: &str) -> Vec<(Candidate, Option<String>)> {
+    // A colon may be encoded (AWS' clients do that to the version of a model) and means the same.
+    let path = &path.replace("%3A", ":").replace("%3a", ":");
     let candidate = |dialect: &'static Dialect| {
         let route = (dialect.route)(path)?;
         let candidate = Candidate {

@@ -80,6 +80,13 @@ fn a_path_names_its_model_and_whether_it_streams() {
             Some(false),
         ),
         (
+            "/v1/models/g-2%3AstreamGenerateContent",
+            "gcp.gemini",
+            "generate_content",
+            Some("g-2"),
+            Some(true),
+        ),
+        (
             "/model/us.a%3A0/converse-stream",
             "aws.bedrock",
             "chat",

@@ -7,6 +7,7 @@
 mod bodies;
 mod cli;
 mod dialects;
+mod documented;
 mod faults;
 mod http2;
 mod load;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         faults::TESTS,
         replay::TESTS,
         dialects::TESTS,
+        documented::TESTS,
         http2::TESTS,
         tls::TESTS,
         tls_more::TESTS,

@@ -229,6 +229,13 @@ impl ExchangeScope {
         }
     }
 
+    /// When all that the response had to say had come: its end or, if the client left before that,
+    /// the event that says so.
+    pub(super) fn said_all(&self) -> Option<MonoNs> {
+        let done = self.response.as_ref().and_then(ResponseBody::done_at);
+        self.response_end.or(done)
+    }
+
     /// What the response reports, in its body or else in its header fields.
     pub(super) fn usage(&self) -> Usage {
         let Some(body) = &self.response else {

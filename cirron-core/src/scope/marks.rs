@@ -95,7 +95,7 @@ pub(super) fn write(scope: &ExchangeScope, marks: &mut Marks<'_>) -> Option<u64>
         stream(scope, body, output, marks);
     }
     // The response's own end: the request may still be on its way when a server answers early.
-    if let Some(end) = scope.response_end.filter(|_| !scope.late) {
+    if let Some(end) = scope.said_all().filter(|_| !scope.late) {
         let took = end.ms_since(scope.start);
         marks.float(n::REQUEST_DURATION, took, Attrs::new(), end);
     }
@@ -112,7 +112,7 @@ fn usage(scope: &ExchangeScope, body: &ResponseBody, marks: &mut Marks<'_>) -> O
             attrs.insert(n::NORMALIZED, true.into());
         }
         // Some servers report as they go: the last report of all may be missing.
-        if scope.response_end.is_none() {
+        if scope.said_all().is_none() {
             attrs.insert(n::MARK_PARTIAL, true.into());
         }
         attrs
@@ -166,9 +166,7 @@ fn stream(
     }
     // A hole before the first token also leaves `first` unknown.
     if let Some(first) = tokens.first.at().filter(|_| body.is_unbroken()) {
-        let whole_until = scope
-            .response_end
-            .filter(|_| scope.end.aborted_by.is_none());
+        let whole_until = scope.said_all();
         if let Some((end, output)) = whole_until.zip(output) {
             rates(first, tokens.last, end, output, marks);
         }

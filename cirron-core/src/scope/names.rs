@@ -105,10 +105,10 @@ names! {
     TIME_TO_FIRST_REASONING = "time_to_first_reasoning_token_ms", "float, ms", "of a stream that shows its reasoning", "cirron";
     TIME_TO_FIRST_ANSWER = "time_to_first_answer_token_ms", "float, ms", "of a stream that shows its reasoning: the first text of the answer, unless a hole may have taken it", "cirron";
     TIME_TO_FIRST_TOOL = "time_to_first_tool_call_ms", "float, ms", "of a stream that calls tools: the first piece of a call", "cirron";
-    TOKENS_PER_SECOND = "tokens_per_second", "float, 1/s; `estimated` where the tokens are", "of a whole stream: output tokens over the time from the first token to the stream's end", "SDK";
+    TOKENS_PER_SECOND = "tokens_per_second", "float, 1/s; `estimated` where the tokens are", "of a whole stream: output tokens over the time from the first token to the stream's end (see `request_duration_ms`)", "SDK";
     TIME_PER_OUTPUT_TOKEN = "time_per_output_token_ms", "float, ms; `estimated` where the tokens are", "of a whole stream: from the first token to the last, over the tokens between", "cirron";
     MAX_INTER_TOKEN = "max_inter_token_ms", "float, ms", "of a stream without holes: the longest time between two events with content", "cirron";
-    REQUEST_DURATION = "request_duration_ms", "float, ms", "request's first byte to the response's last", "SDK";
+    REQUEST_DURATION = "request_duration_ms", "float, ms", "request's first byte to the response's last, or to `[DONE]` where the client left then", "SDK";
     CHUNK = "chunk_ms", "float, ms; point; `index`", "`--chunk-timing`, or `stream_chunk_timing` in the target's `CONFIG`: one for each event with content after the first", "SDK";
 }
 

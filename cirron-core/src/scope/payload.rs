@@ -71,6 +71,7 @@ pub(super) struct ResponseBody {
     is_stream: bool,
     /// Of a form that nobody reads.
     is_other: bool,
+    done: Done,
     lost_events: u64,
     broken: bool,
     keep_points: bool,
@@ -107,6 +108,7 @@ impl ResponseBody {
         let mut body = ResponseBody {
             inflate: Inflate::new(Some(&coding)),
             is_other: matches!(shape, Shape::Other),
+            done: Done::default(),
             shape,
             readers,
             tokens: TokenTimes::default(),
@@ -140,6 +142,11 @@ impl ResponseBody {
         self.inflate.is_decoding()
     }
 
+    /// When its events said that they were all.
+    pub(super) fn done_at(&self) -> Option<MonoNs> {
+        self.done.at
+    }
+
     /// It has a form that is read, and a coding that could be undone.
     pub(super) fn is_read(&self) -> bool {
         !self.is_other && self.is_decoded()
@@ -167,6 +174,7 @@ impl ResponseBody {
             tokens,
             is_stream,
             keep_points,
+            done,
             ..
         } = self;
         if matches!(shape, Shape::Other) {
@@ -177,6 +185,7 @@ impl ResponseBody {
             let mut sink = Events {
                 readers,
                 tokens,
+                done,
                 ts,
                 keep_points: *keep_points,
             };
@@ -242,6 +251,7 @@ impl ResponseBody {
         let mut sink = Events {
             readers: &mut self.readers,
             tokens: &mut self.tokens,
+            done: &mut self.done,
             ts: MonoNs(0),
             keep_points: false,
         };
@@ -253,12 +263,53 @@ impl ResponseBody {
 pub(super) struct Events<'a> {
     readers: &'a mut Readers,
     tokens: &'a mut TokenTimes,
+    done: &'a mut Done,
     ts: MonoNs,
     keep_points: bool,
 }
 
+/// The event that ends OpenAI's streams and those of many others. A client may leave at it, before
+/// the body's own end.
+const DONE: &[u8] = b"[DONE]";
+
+/// Looks for [`DONE`].
+#[derive(Debug, Default)]
+struct Done {
+    /// Bytes of it that the event under way has; `None`: it is another.
+    matched: Option<usize>,
+    under_way: bool,
+    at: Option<MonoNs>,
+}
+
+impl Done {
+    fn data(&mut self, bytes: &[u8]) {
+        let matched = if self.under_way {
+            self.matched
+        } else {
+            Some(0)
+        };
+        self.under_way = true;
+        let rest = matched.and_then(|n| DONE.get(n..));
+        let is = rest.is_some_and(|rest| rest.starts_with(bytes));
+        self.matched = matched.filter(|_| is).map(|n| n + bytes.len());
+    }
+
+    fn end(&mut self, ts: MonoNs) {
+        if self.matched == Some(DONE.len()) {
+            self.at = Some(ts);
+        }
+        self.drop_event();
+    }
+
+    fn drop_event(&mut self) {
+        self.under_way = false;
+        self.matched = None;
+    }
+}
+
 impl EventSink for Events<'_> {
     fn data(&mut self, bytes: &[u8]) {
+        self.done.data(bytes);
         self.readers.push(bytes);
     }
 
@@ -269,11 +320,13 @@ impl EventSink for Events<'_> {
     fn end(&mut self, end: EventEnd<'_>) {
         match end {
             EventEnd::Whole { name } => {
+                self.done.end(self.ts);
                 let content = self.readers.finish(name);
                 self.tokens.take(self.ts, content, self.keep_points);
             }
             // What it said holds; when its content came, and whether it had more, is not known.
             EventEnd::Damaged => {
+                self.done.drop_event();
                 self.readers.finish("");
             }
         }

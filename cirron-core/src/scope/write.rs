@@ -86,11 +86,7 @@ fn figures(scope: &ExchangeScope) -> &'static str {
     let counted = scope.usage().output.is_none() && body.is_stream() && body.tokens.count > 0;
     if scope.late {
         "late_attach"
-    } else if scope.response_end.is_none()
-        || scope.lost_bytes > 0
-        || scope.end.partial
-        || !body.is_unbroken()
-    {
+    } else if scope.said_all().is_none() || scope.lost_bytes > 0 || !body.is_unbroken() {
         "partial"
     } else if counted {
         "estimated"

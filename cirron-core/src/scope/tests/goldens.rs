@@ -282,3 +282,69 @@ fn reported(golden: &Golden) -> BTreeSet<String> {
     }
     seen
 }
+
+/// What a column of the table says is read, by its name in the goldens.
+const COLUMNS: [(&str, &str); 12] = [
+    ("model", "gen_ai.response.model"),
+    ("model asked for", "gen_ai.request.model"),
+    ("prompt tokens", "input_tokens"),
+    ("completion tokens", "output_tokens"),
+    ("cached", "gen_ai.usage.cache_read.input_tokens"),
+    ("reasoning", "gen_ai.usage.reasoning.output_tokens"),
+    ("audio", "cirron.usage.audio.input_tokens"),
+    ("finish reason", "gen_ai.response.finish_reasons"),
+    ("tool calls", "cirron.response.tool_calls"),
+    ("error class", "error.type"),
+    ("first token", "time_to_first_token_ms"),
+    ("first reasoning", "time_to_first_reasoning_token_ms"),
+];
+
+/// One row for each dialect; in each cell the golden that shows it.
+fn coverage() -> String {
+    let titles: Vec<&str> = COLUMNS.iter().map(|(title, _)| *title).collect();
+    let mut out = format!("| dialect | operations | {} |\n", titles.join(" | "));
+    out += &format!("|{}\n", " --- |".repeat(COLUMNS.len() + 2));
+    for dialect in DIALECTS {
+        let of_it = goldens().into_iter().filter(|g| g.dialect == dialect.name);
+        let all: Vec<(String, Value)> = of_it
+            .map(|g| {
+                let name = g.path.file_stem().unwrap().to_str().unwrap().to_owned();
+                (name, summary(&g.in_time()))
+            })
+            .collect();
+        let operations: BTreeSet<&str> = all
+            .iter()
+            .filter_map(|(_, s)| s["attrs"]["gen_ai.operation.name"].as_str())
+            .collect();
+        let operations: Vec<&str> = operations.into_iter().collect();
+        out += &format!("| `{}` | {} |", dialect.name, operations.join(", "));
+        for (_, key) in COLUMNS {
+            let shows = |(_, s): &&(String, Value)| {
+                let reported = !s["marks"][key][1]
+                    .as_str()
+                    .is_some_and(|said| said.contains("estimated"));
+                !s["attrs"][key].is_null() || (!s["marks"][key].is_null() && reported)
+            };
+            let cell = all.iter().find(shows).map_or("", |(name, _)| name);
+            out += &format!(" {cell} |");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// To renew the document: `UPDATE_DOCS=1 cargo test -p cirron-core goldens`.
+#[test]
+fn the_table_of_dialects_is_what_the_goldens_show() {
+    const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/coverage.md");
+    const TITLE: &str = "## Dialects\n\n";
+    let text = std::fs::read_to_string(PATH).unwrap();
+    let at = text.find(TITLE).unwrap() + TITLE.len();
+    let (head, table) = text.split_at(at);
+    let want = coverage();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(PATH, format!("{head}{want}")).unwrap();
+        return;
+    }
+    assert_eq!(table, want, "see this test's comment");
+}

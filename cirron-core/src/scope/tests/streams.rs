@@ -316,3 +316,32 @@ fn a_stream_that_was_held_back_is_said_to_be_a_burst() {
     );
     assert!(!burst(&[20, 30, 40, 50, 60]));
 }
+
+#[test]
+fn a_client_that_leaves_at_done_has_had_all() {
+    for (done, figures) in [
+        ("[DONE]", "complete"),
+        ("[DONE", "partial"),
+        ("[DONE]]", "partial"),
+    ] {
+        let mut call = Call::stream();
+        call.delta(20, r#"{"content":"a"}"#);
+        call.event(
+            30,
+            r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":4}}"#,
+        );
+        call.event(40, done);
+        call.at(50, E::ResponseEnd(MessageEnd::Aborted));
+        let written = call.finish(50);
+        assert_eq!(text(&written, "cirron.figures"), Some(figures), "{done}");
+        let whole = figures == "complete";
+        assert_eq!(
+            number(&written, "request_duration_ms"),
+            whole.then_some(40.0)
+        );
+        assert_eq!(
+            number(&written, "tokens_per_second"),
+            whole.then_some(200.0)
+        );
+    }
+}

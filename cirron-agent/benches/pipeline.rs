@@ -38,6 +38,8 @@ fn main() {
         events("SSE, an event a record", EVENTS, 1, false),
         events("SSE, 64 events a record", EVENTS, 64, false),
         events("SSE, gzip, 64 events a record", EVENTS, 64, true),
+        http2(1),
+        http2(100),
         document(),
         exchanges(),
     ];
@@ -168,6 +170,89 @@ fn events(name: &'static str, count: u64, per_record: usize, gzip: bool) -> Row 
         records,
         requests: 1,
         output_tokens: count,
+    }
+}
+
+/// A frame (RFC 9113, section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut out = vec![len[1], len[2], len[3], kind, flags];
+    out.extend_from_slice(&stream.to_be_bytes());
+    out.extend_from_slice(payload);
+    out
+}
+
+/// A header block of literals without indexing (RFC 7541, section 6.2.2).
+fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, value) in fields {
+        for (i, text) in [name, value].into_iter().enumerate() {
+            if i == 0 {
+                out.push(0);
+            }
+            out.push(u8::try_from(text.len()).unwrap());
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+    out
+}
+
+/// `at_once` streams of one HTTP/2 connection in turn, an event a frame and a record.
+fn http2(at_once: u32) -> Row {
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const END_STREAM: u8 = 1;
+    const END_HEADERS: u8 = 4;
+    let each = EVENTS / u64::from(at_once);
+    let streams = (0..at_once).map(|i| 2 * i + 1);
+    let body = br#"{"model":"m","stream":true,"messages":[]}"#;
+    let mut asked = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    asked.extend(frame(4, 0, 0, &[]));
+    let mut pieces = vec![frame(4, 0, 0, &[])];
+    for stream in streams.clone() {
+        let fields = [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", "/v1/chat/completions"),
+            (":authority", "a"),
+            ("content-type", "application/json"),
+        ];
+        asked.extend(frame(HEADERS, END_HEADERS, stream, &block(&fields)));
+        asked.extend(frame(DATA, END_STREAM, stream, body));
+        let fields = [(":status", "200"), ("content-type", "text/event-stream")];
+        pieces.push(frame(HEADERS, END_HEADERS, stream, &block(&fields)));
+    }
+    for i in 0..each {
+        let text = event(i);
+        let of = |stream| frame(DATA, 0, stream, text.as_bytes());
+        pieces.extend(streams.clone().map(of));
+    }
+    let usage = format!(
+        "data: {{\"choices\":[],\"usage\":{{\"prompt_tokens\":5,\"completion_tokens\":{each}}}}}\n\ndata: [DONE]\n\n"
+    );
+    let end = |stream| frame(DATA, END_STREAM, stream, usage.as_bytes());
+    pieces.extend(streams.map(end));
+    let mut records = vec![CONN.open(1000)];
+    let len = asked.len() as u64;
+    records.push(CONN.data(Direction::Inbound, 0, 1001, &asked, len));
+    let mut pos = 0;
+    for (i, piece) in pieces.iter().enumerate() {
+        let len = piece.len() as u64;
+        let at = 2000 + 1000 * i as u64;
+        records.push(CONN.data(Direction::Outbound, pos, at, piece, len));
+        pos += len;
+    }
+    records.push(CONN.close(1 << 40, close::LOCAL_CLOSE));
+    Row {
+        name: match at_once {
+            1 => "HTTP/2, an event a record",
+            _ => "HTTP/2, 100 streams at once, an event a record",
+        },
+        unit: "events",
+        units: each * u64::from(at_once),
+        records,
+        requests: u64::from(at_once),
+        output_tokens: each * u64::from(at_once),
     }
 }
 

@@ -55,7 +55,6 @@ pub struct Documents {
     style: Style,
     /// Nothing but blanks was seen.
     fresh: bool,
-    in_array: bool,
     lost: u64,
 }
 
@@ -65,7 +64,6 @@ impl Documents {
             state: State::Between,
             style,
             fresh: true,
-            in_array: false,
             lost: 0,
         }
     }
@@ -133,8 +131,10 @@ impl Documents {
     fn between(&mut self, b: u8) {
         match b {
             b' ' | b'\t' | b'\r' | b'\n' | b',' | 0 | 0x1e => return,
-            b']' if self.in_array => self.in_array = false,
-            b'[' if self.fresh && self.style == Style::Values => self.in_array = true,
+            // Whatever ends a word is passed over here, also what closes nothing.
+            b']' => {}
+            // An array of documents.
+            b'[' if self.fresh && self.style == Style::Values => {}
             b'{' | b'[' => self.state = State::Nested { depth: 0 },
             _ => {
                 self.state = State::Word {

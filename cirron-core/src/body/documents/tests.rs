@@ -70,6 +70,7 @@ fn elements_of_an_array_and_values_in_a_row_are_documents() {
         ),
         ("[1,\"two ] \",null]", vec![]),
         ("", vec![]),
+        ("]x] {\"a\":1}]", vec!["{\"a\":1}"]),
     ] {
         let log = assert_split_invariant(text.as_bytes(), |p| feed(Documents::values(), p));
         assert_eq!(log.whole, want, "{text}");

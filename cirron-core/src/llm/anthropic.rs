@@ -17,6 +17,7 @@ pub const DIALECT: Dialect = Dialect {
     route,
     request: || Box::<RequestReader>::default(),
     response: || Box::<ResponseReader>::default(),
+    by_response: false,
     headers: &[],
 };
 

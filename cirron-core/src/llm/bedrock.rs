@@ -15,6 +15,7 @@ pub const DIALECT: Dialect = Dialect {
     route,
     request: || table::request(&REQUEST),
     response: || table::response(&RESPONSE),
+    by_response: false,
     headers: &[
         ("x-amzn-bedrock-input-token-count", Figure::Input),
         ("x-amzn-bedrock-output-token-count", Figure::Output),

@@ -71,6 +71,9 @@ pub struct Dialect {
     pub request: fn() -> Box<dyn ReadRequest>,
     /// A reader for one response.
     pub response: fn() -> Box<dyn ReadResponse>,
+    /// The request's shape is no evidence by itself: path and members are those of other services,
+    /// too. The response's shape is.
+    pub by_response: bool,
     /// Fields of the response's head, or of its trailers, that carry usage. Lower case.
     pub headers: &'static [(&'static str, Figure)],
 }

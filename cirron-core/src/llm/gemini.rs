@@ -16,6 +16,7 @@ pub const DIALECT: Dialect = Dialect {
     route: |path| route(path).filter(|_| !path.contains("/publishers/")),
     request: || table::request(&REQUEST),
     response: || table::response(&RESPONSE),
+    by_response: false,
     headers: &[],
 };
 

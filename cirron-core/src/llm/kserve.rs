@@ -14,6 +14,7 @@ pub const V1: Dialect = Dialect {
     route: |path| of_v1(path),
     request: || table::request(&V1_REQUEST),
     response: || table::response(&V1_RESPONSE),
+    by_response: false,
     headers: &[],
 };
 
@@ -23,6 +24,7 @@ pub const V2: Dialect = Dialect {
     route: |path| of_v2(path, &["infer"]),
     request: || table::request(&V2_REQUEST),
     response: || table::response(&V2_RESPONSE),
+    by_response: false,
     headers: &[],
 };
 
@@ -32,6 +34,7 @@ pub const TRITON: Dialect = Dialect {
     route: |path| of_v2(path, &["generate", "generate_stream"]),
     request: || table::request(&TRITON_REQUEST),
     response: || table::response(&TRITON_RESPONSE),
+    by_response: false,
     headers: &[],
 };
 

@@ -41,6 +41,7 @@ pub static DIALECTS: &[Dialect] = &[
     cohere::DIALECT,
     ollama::DIALECT,
     tgi::DIALECT,
+    tgi::ANYWHERE,
     sglang::DIALECT,
     llamacpp::DIALECT,
     vllm::DIALECT,

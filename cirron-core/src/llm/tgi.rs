@@ -16,10 +16,18 @@ pub const DIALECT: Dialect = Dialect {
     route,
     request: || table::request(&REQUEST),
     response: || table::response(&RESPONSE),
+    by_response: false,
     headers: &[
         ("x-prompt-tokens", Figure::Input),
         ("x-generated-tokens", Figure::Output),
     ],
+};
+
+/// The row of the same on paths that anybody may have.
+pub const ANYWHERE: Dialect = Dialect {
+    route: anywhere,
+    by_response: true,
+    ..DIALECT
 };
 
 /// Triton's paths end alike, and name a model.
@@ -30,13 +38,16 @@ fn route(path: &str) -> Option<Route<'_>> {
     let stream = match last_segment(path).1 {
         "generate" => Some(false),
         "generate_stream" => Some(true),
-        "" | "invocations" => None,
         _ => return None,
     };
     Some(Route {
         stream,
         ..Route::to("text_completion")
     })
+}
+
+fn anywhere(path: &str) -> Option<Route<'_>> {
+    matches!(last_segment(path).1, "" | "invocations").then_some(Route::to("text_completion"))
 }
 
 static REQUEST: RequestTable = RequestTable {

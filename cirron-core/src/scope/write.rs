@@ -69,7 +69,9 @@ pub(super) fn write(
 fn is_llm(scope: &ExchangeScope) -> bool {
     let answered = scope.response.as_ref().is_some_and(|r| r.facts().shaped);
     match &scope.request {
-        Some(_) => scope.asked().is_some_and(|(_, f)| f.shaped || answered),
+        Some(_) => scope
+            .asked()
+            .is_some_and(|(c, f)| answered || f.shaped && !c.dialect.by_response),
         None => answered,
     }
 }

@@ -21,6 +21,7 @@ pub const DIALECT: Dialect = Dialect {
     route: |path| route(path).filter(|_| azure(path).is_none() && mistral(path).is_none()),
     request: || Box::<RequestReader>::default(),
     response: || Box::<ResponseReader>::default(),
+    by_response: false,
     headers: &[],
 };
 

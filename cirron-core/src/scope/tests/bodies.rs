@@ -165,3 +165,17 @@ fn texts_that_are_too_long_are_cut_at_a_character() {
     let cut = text(&written, "url.path").unwrap();
     assert_eq!(cut.len(), crate::limits::MAX_ATTR_BYTES - 1);
 }
+
+#[test]
+fn inputs_on_a_path_of_anybody_are_no_call_until_the_answer_says_so() {
+    for (answer, llm) in [
+        ("{\"ok\":true}", false),
+        ("[{\"generated_text\":\"a\"}]", true),
+    ] {
+        let mut call = Call::new(false);
+        call.request("/", &[], b"{\"inputs\":\"a\"}");
+        call.head(1, 200, PLAIN);
+        call.body(2, answer.as_bytes());
+        assert_eq!(call.end(3).2.is_llm, llm, "{answer}");
+    }
+}

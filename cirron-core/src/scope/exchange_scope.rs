@@ -3,6 +3,7 @@
 use cirron_common::conn::ConnInfo;
 
 use super::asked::RequestBody;
+use super::call::Call;
 use super::payload::ResponseBody;
 use super::span::{Mark, Span};
 use super::write;
@@ -231,13 +232,13 @@ impl ExchangeScope {
 
     /// When all that the response had to say had come: its end or, if the client left before that,
     /// the event that says so.
-    pub(super) fn said_all(&self) -> Option<MonoNs> {
+    fn said_all(&self) -> Option<MonoNs> {
         let done = self.response.as_ref().and_then(ResponseBody::done_at);
         self.response_end.or(done)
     }
 
     /// What the response reports, in its body or else in its header fields.
-    pub(super) fn usage(&self) -> Usage {
+    fn usage(&self) -> Usage {
         let Some(body) = &self.response else {
             return Usage::default();
         };
@@ -254,6 +255,29 @@ impl ExchangeScope {
             slot.get_or_insert(count);
         }
         usage
+    }
+
+    /// The call of a model that it is, if it is one and its answer's body is read.
+    pub(super) fn call(&self) -> Option<Call<'_>> {
+        let body = self.response.as_ref()?;
+        Some(Call {
+            start: self.start,
+            late: self.late,
+            first_byte: self.first_byte,
+            end: self.said_all(),
+            source: body.dialect().name,
+            facts: body.facts(),
+            usage: self.usage(),
+            tokens: &body.tokens,
+            is_stream: body.is_stream(),
+            unbroken: body.is_unbroken(),
+            holed: self.lost_bytes > 0,
+        })
+    }
+
+    /// The response has a form that is read, and a coding that could be undone.
+    pub(super) fn is_read(&self) -> bool {
+        self.response.as_ref().is_some_and(ResponseBody::is_read)
     }
 
     /// By its path or, where the request was not seen, by nothing yet.

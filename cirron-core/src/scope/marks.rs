@@ -2,9 +2,8 @@
 //!
 //! What a hole, a late attach or an early end made unknown is absent.
 
-use super::exchange_scope::ExchangeScope;
+use super::call::Call;
 use super::names as n;
-use super::payload::ResponseBody;
 use super::span::{AttrValue, Attrs, Mark, MarkKind, MarkValue};
 use super::tokens::{First, TokenTimes};
 use crate::id::{Id, IdSource};
@@ -83,36 +82,34 @@ impl Output {
 }
 
 /// Writes the marks; gives the output tokens, reported or counted.
-pub(super) fn write(scope: &ExchangeScope, marks: &mut Marks<'_>) -> Option<u64> {
-    let body = scope.response.as_ref()?;
-    let mut output = usage(scope, body, marks);
-    if let Some(first_byte) = scope.first_byte.filter(|_| !scope.late) {
-        let took = first_byte.ms_since(scope.start);
+pub(super) fn write(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<u64> {
+    let mut output = usage(call, marks);
+    if let Some(first_byte) = call.first_byte.filter(|_| !call.late) {
+        let took = first_byte.ms_since(call.start);
         marks.float(n::TIME_TO_FIRST_BYTE, took, Attrs::new(), first_byte);
     }
-    if body.is_stream() {
-        output = output.or_else(|| counted(body, marks));
-        stream(scope, body, output, marks);
+    if call.is_stream {
+        output = output.or_else(|| counted(call, marks));
+        stream(call, output, marks);
     }
     // The response's own end: the request may still be on its way when a server answers early.
-    if let Some(end) = scope.said_all().filter(|_| !scope.late) {
-        let took = end.ms_since(scope.start);
+    if let Some(end) = call.end.filter(|_| !call.late) {
+        let took = end.ms_since(call.start);
         marks.float(n::REQUEST_DURATION, took, Attrs::new(), end);
     }
     output.map(|o| o.tokens)
 }
 
 /// What the server reported.
-fn usage(scope: &ExchangeScope, body: &ResponseBody, marks: &mut Marks<'_>) -> Option<Output> {
-    let usage = scope.usage();
+fn usage(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<Output> {
+    let usage = call.usage;
     let attrs = |normalized: bool| {
-        let source = AttrValue::from(body.dialect().name);
-        let mut attrs = Attrs::from([(n::SOURCE, source)]);
+        let mut attrs = Attrs::from([(n::SOURCE, AttrValue::from(call.source))]);
         if normalized {
             attrs.insert(n::NORMALIZED, true.into());
         }
         // Some servers report as they go: the last report of all may be missing.
-        if scope.said_all().is_none() {
+        if call.end.is_none() {
             attrs.insert(n::MARK_PARTIAL, true.into());
         }
         attrs
@@ -137,13 +134,13 @@ fn usage(scope: &ExchangeScope, body: &ResponseBody, marks: &mut Marks<'_>) -> O
 }
 
 /// Where nothing is reported: an event with content is taken for a token, which it need not be.
-fn counted(body: &ResponseBody, marks: &mut Marks<'_>) -> Option<Output> {
-    let tokens = body.tokens.count;
+fn counted(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<Output> {
+    let tokens = call.tokens.count;
     if tokens == 0 {
         return None;
     }
     let mut attrs = Attrs::from([(n::NORMALIZED, true.into()), (n::ESTIMATED, true.into())]);
-    if !body.is_unbroken() {
+    if !call.unbroken {
         attrs.insert(n::MARK_PARTIAL, true.into());
     }
     let value = i64::try_from(tokens).unwrap_or(i64::MAX);
@@ -154,20 +151,14 @@ fn counted(body: &ResponseBody, marks: &mut Marks<'_>) -> Option<Output> {
     })
 }
 
-fn stream(
-    scope: &ExchangeScope,
-    body: &ResponseBody,
-    output: Option<Output>,
-    marks: &mut Marks<'_>,
-) {
-    let tokens = &body.tokens;
-    if !scope.late {
-        first_times(scope.start, tokens, marks);
+fn stream(call: &Call<'_>, output: Option<Output>, marks: &mut Marks<'_>) {
+    let tokens = call.tokens;
+    if !call.late {
+        first_times(call.start, tokens, marks);
     }
     // A hole before the first token also leaves `first` unknown.
-    if let Some(first) = tokens.first.at().filter(|_| body.is_unbroken()) {
-        let whole_until = scope.said_all();
-        if let Some((end, output)) = whole_until.zip(output) {
+    if let Some(first) = tokens.first.at().filter(|_| call.unbroken) {
+        if let Some((end, output)) = call.end.zip(output) {
             rates(first, tokens.last, end, output, marks);
         }
         // Events that came in one piece have no time between them that anybody could know.

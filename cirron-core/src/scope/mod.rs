@@ -1,6 +1,7 @@
 //! Scopes: from exchange events to spans and marks, as the SDK would have written them.
 
 mod asked;
+mod call;
 mod exchange_scope;
 mod joined;
 mod marks;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::id::Id;
+use crate::limits::MAX_ATTR_BYTES;
 use crate::time::MonoNs;
 
 /// A JSON scalar.
@@ -55,6 +56,15 @@ impl From<f64> for AttrValue {
     fn from(v: f64) -> Self {
         AttrValue::Float(v)
     }
+}
+
+/// Text as an attribute, cut where it is too long.
+pub(super) fn text(value: &str) -> AttrValue {
+    let mut end = value.len().min(MAX_ATTR_BYTES);
+    while !value.is_char_boundary(end) {
+        end -= 1;
+    }
+    AttrValue::from(&value[..end])
 }
 
 /// Attributes by name. Names are those of `scope::names`, or the session's.

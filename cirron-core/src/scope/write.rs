@@ -6,10 +6,9 @@ use super::exchange_scope::{ExchangeScope, ScopeFacts};
 use super::marks::{self, Marks};
 use super::names as n;
 use super::payload::ResponseBody;
-use super::span::{AttrValue, Attrs, Mark, Span};
+use super::span::{Attrs, Mark, Span, text};
 use crate::exchange::Role;
 use crate::id::{Id, IdSource};
-use crate::limits::MAX_ATTR_BYTES;
 use crate::llm::RequestFacts;
 use crate::time::MonoNs;
 
@@ -46,7 +45,9 @@ pub(super) fn write(
         facts.is_llm = true;
         gen_ai(scope, &mut attrs);
         attrs.insert(n::FIGURES, figures(scope).into());
-        facts.output_tokens = marks::write(scope, &mut marks);
+        facts.output_tokens = scope
+            .call()
+            .and_then(|call| marks::write(&call, &mut marks));
     }
     let list = marks.finish();
     let span = Span {
@@ -78,31 +79,11 @@ fn is_llm(scope: &ExchangeScope) -> bool {
 
 /// How good the figures of an LLM call are: `cirron.figures`.
 fn figures(scope: &ExchangeScope) -> &'static str {
-    let Some(body) = scope.response.as_ref().filter(|b| b.is_read()) else {
-        return if scope.late {
-            "late_attach"
-        } else {
-            "header_only"
-        };
-    };
-    let counted = scope.usage().output.is_none() && body.is_stream() && body.tokens.count > 0;
-    if scope.late {
-        "late_attach"
-    } else if scope.said_all().is_none() || scope.lost_bytes > 0 || !body.is_unbroken() {
-        "partial"
-    } else if counted {
-        "estimated"
-    } else {
-        "complete"
+    match scope.call().filter(|_| scope.is_read()) {
+        Some(call) => call.figures(),
+        None if scope.late => "late_attach",
+        None => "header_only",
     }
-}
-
-fn text(value: &str) -> AttrValue {
-    let mut end = value.len().min(MAX_ATTR_BYTES);
-    while !value.is_char_boundary(end) {
-        end -= 1;
-    }
-    AttrValue::from(&value[..end])
 }
 
 fn http(scope: &ExchangeScope, attrs: &mut Attrs) {
@@ -235,38 +216,7 @@ fn gen_ai(scope: &ExchangeScope, attrs: &mut Attrs) {
     if let Some(choices) = asked.choices.filter(|c| *c != 1) {
         attrs.insert(n::CHOICE_COUNT, choices.into());
     }
-    let Some(facts) = facts else { return };
-    if let Some(model) = &facts.model {
-        attrs.insert(n::RESPONSE_MODEL, text(model));
-    }
-    if let Some(id) = &facts.id {
-        attrs.insert(n::RESPONSE_ID, text(id));
-    }
-    if !facts.finish.is_empty() {
-        let reasons: Vec<&str> = facts.finish.iter().map(|(_, r)| r.as_str()).collect();
-        attrs.insert(n::FINISH_REASONS, text(&reasons.join(",")));
-    }
-    if let Some(error) = &facts.error {
-        attrs.insert(n::ERROR_TYPE, text(error));
-        attrs.insert(n::ERROR, true.into());
-    }
-    let usage = scope.usage();
-    for (name, count) in [
-        (n::CACHED_TOKENS, usage.cached),
-        (n::REASONING_TOKENS, usage.reasoning),
-        (n::AUDIO_INPUT_TOKENS, usage.audio_input),
-        (n::AUDIO_OUTPUT_TOKENS, usage.audio_output),
-    ] {
-        if let Some(count) = count {
-            attrs.insert(name, count.into());
-        }
-    }
-    let unbroken = scope.response.as_ref().is_some_and(|r| r.is_unbroken());
-    let burst = |r: &ResponseBody| r.is_stream() && r.tokens.is_burst();
-    if unbroken && scope.response.as_ref().is_some_and(burst) {
-        attrs.insert(n::BURST, true.into());
-    }
-    if facts.tool_calls > 0 && unbroken {
-        attrs.insert(n::TOOL_CALLS, facts.tool_calls.into());
+    if let Some(call) = scope.call() {
+        call.describe(attrs);
     }
 }

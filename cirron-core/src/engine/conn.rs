@@ -244,7 +244,7 @@ impl Conn {
     pub(super) fn turned_opaque(&mut self) -> Option<Protocol> {
         let protocol = self.parser.protocol();
         let opaque = match protocol {
-            Protocol::Unknown | Protocol::Http1 | Protocol::Http2 => false,
+            Protocol::Unknown | Protocol::Http1 | Protocol::Http2 | Protocol::WebSocket => false,
             Protocol::Tls | Protocol::Opaque => true,
         };
         (opaque && !std::mem::replace(&mut self.muted, true)).then_some(protocol)

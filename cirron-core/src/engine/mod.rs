@@ -352,7 +352,11 @@ impl Engine {
                     self.shared.stats.tls_sockets += 1;
                     self.shared.sessions.tls(conn.tgid, 1, 0);
                 }
-                Protocol::Unknown | Protocol::Http1 | Protocol::Http2 | Protocol::Opaque => {
+                Protocol::Unknown
+                | Protocol::Http1
+                | Protocol::Http2
+                | Protocol::WebSocket
+                | Protocol::Opaque => {
                     self.shared.stats.opaque_connections += 1;
                 }
             }

@@ -2,6 +2,9 @@
 //!
 //! ```text
 //!   [Sniffing] --start line, or the body of a response joined late--> [Http1] --upgrade--+
+//!        |  |                                                            |               |
+//!        |  |                                    101 to WebSocket        v               |
+//!        |  |                                                       [WebSocket] -misread-+
 //!        |  |                                                                            v
 //!        |  +--preface, SETTINGS, or a row of frame headers--> [Http2] --misread--> [Opaque]
 //!        +-------------------- TLS, anything else --------------------------------------> ^
@@ -13,6 +16,7 @@ use super::close::{CloseCause, Ends};
 use super::http1::Http1;
 use super::http2::Http2;
 use super::sniffing::{Sniffing, Verdict};
+use super::websocket::WebSocket;
 use super::{ExchangeSink, Role};
 use crate::stream::{Direction, Piece};
 use crate::time::MonoNs;
@@ -35,6 +39,8 @@ pub enum Protocol {
     Http1,
     /// HTTP/2.
     Http2,
+    /// WebSocket, behind the handshake.
+    WebSocket,
     /// TLS.
     Tls,
     /// Anything else, and what an HTTP connection was upgraded to.
@@ -46,6 +52,7 @@ enum State {
     Sniffing(Box<Sniffing>),
     Http1(Box<Http1>),
     Http2(Box<Http2>),
+    WebSocket(Box<WebSocket>),
     Opaque(Protocol),
 }
 
@@ -81,7 +88,13 @@ impl ConnParser {
                     **http = Http1::new(requests, true, before);
                 }
                 http.handle(dir, piece, &mut self.ends, sink);
-                self.turn_opaque_when_upgraded();
+                self.leave_when_upgraded(sink);
+            }
+            State::WebSocket(socket) => {
+                socket.handle(dir, piece, &mut self.ends, sink);
+                if socket.is_misread() {
+                    self.state = State::Opaque(Protocol::Opaque);
+                }
             }
             State::Http2(http) => {
                 http.handle(dir, piece, &mut self.ends, sink);
@@ -113,12 +126,23 @@ impl ConnParser {
         }
     }
 
-    fn turn_opaque_when_upgraded(&mut self) {
-        if let State::Http1(http) = &self.state
-            && http.is_upgraded()
-        {
-            self.state = State::Opaque(Protocol::Opaque);
+    /// True: what the upgrade led to is read on.
+    fn leave_when_upgraded(&mut self, sink: &mut dyn ExchangeSink) -> bool {
+        let State::Http1(http) = &mut self.state else {
+            return false;
+        };
+        if !http.is_upgraded() {
+            return false;
         }
+        let Some((socket, rest)) = http.take_websocket() else {
+            self.state = State::Opaque(Protocol::Opaque);
+            return false;
+        };
+        self.state = State::WebSocket(Box::new(socket));
+        for (dir, held) in rest {
+            self.handle(dir, held.piece(), sink);
+        }
+        true
     }
 
     /// The connection, or a direction of it, ended. Pieces of before must have been handed in.
@@ -129,8 +153,11 @@ impl ConnParser {
             State::Http2(http) => http.handle_close(ts, cause, &mut self.ends, sink),
             State::Http1(http) => {
                 http.handle_close(ts, cause, &mut self.ends, sink);
-                self.turn_opaque_when_upgraded();
+                if self.leave_when_upgraded(sink) {
+                    self.handle_close(ts, cause, sink);
+                }
             }
+            State::WebSocket(socket) => socket.handle_close(ts, cause, &mut self.ends, sink),
         }
     }
 
@@ -139,10 +166,10 @@ impl ConnParser {
         match &mut self.state {
             State::Http1(http) => {
                 http.handle_timeout(now, &self.ends, sink);
-                self.turn_opaque_when_upgraded();
+                self.leave_when_upgraded(sink);
             }
             State::Http2(http) => http.handle_timeout(now, &self.ends, sink),
-            State::Sniffing(_) | State::Opaque(_) => {}
+            State::Sniffing(_) | State::WebSocket(_) | State::Opaque(_) => {}
         }
     }
 
@@ -151,7 +178,7 @@ impl ConnParser {
         match &self.state {
             State::Http1(http) => http.poll_timeout(),
             State::Http2(http) => http.poll_timeout(),
-            State::Sniffing(_) | State::Opaque(_) => None,
+            State::Sniffing(_) | State::WebSocket(_) | State::Opaque(_) => None,
         }
     }
 
@@ -161,6 +188,7 @@ impl ConnParser {
             State::Sniffing(_) => Protocol::Unknown,
             State::Http1(_) => Protocol::Http1,
             State::Http2(_) => Protocol::Http2,
+            State::WebSocket(_) => Protocol::WebSocket,
             State::Opaque(protocol) => *protocol,
         }
     }
@@ -170,6 +198,7 @@ impl ConnParser {
         match &self.state {
             State::Http1(http) => Some(http.role()),
             State::Http2(http) => http.role(),
+            State::WebSocket(socket) => Some(socket.role()),
             State::Sniffing(_) | State::Opaque(_) => self.start.role,
         }
     }
@@ -179,6 +208,7 @@ impl ConnParser {
         match &self.state {
             State::Http1(http) => http.has_open_exchanges(),
             State::Http2(http) => http.has_open_exchanges(),
+            State::WebSocket(socket) => !socket.is_over(),
             State::Sniffing(_) | State::Opaque(_) => false,
         }
     }

@@ -13,9 +13,11 @@
 use std::collections::VecDeque;
 
 use super::close::{CloseCause, Ends, ends_direction};
+use super::hold::HeldPiece;
 use super::hold::Hold;
-use super::open::{Exchange, Response};
+use super::open::{Exchange, Response, Upgrade};
 use super::sniffing::response_direction;
+use super::websocket::{self, WebSocket};
 use super::{ExchangeEvent, ExchangeId, ExchangeSink, Role};
 use crate::limits::{HELD_RESPONSE_WINDOW_NS, MAX_HELD_RESPONSE_BYTES, MAX_PIPELINED};
 use crate::proto::h1::start_line::{self, Plausible};
@@ -47,6 +49,10 @@ pub(super) struct Http1 {
     /// No head was seen yet: which way the requests go was told from the body of a response.
     provisional: bool,
     upgraded: bool,
+    /// What a client sent behind a request for a WebSocket before the answer was seen.
+    early: Hold,
+    /// The exchange that goes on as a WebSocket.
+    switched: Option<Exchange>,
 }
 
 impl Http1 {
@@ -70,6 +76,8 @@ impl Http1 {
             requests_seen: !late,
             provisional: true,
             upgraded: false,
+            early: Hold::default(),
+            switched: None,
         }
     }
 
@@ -83,6 +91,25 @@ impl Http1 {
 
     pub(super) fn has_open_exchanges(&self) -> bool {
         !self.queue.is_empty()
+    }
+
+    /// Once upgraded: the WebSocket that goes on here, if it is one, and what was not read yet.
+    pub(super) fn take_websocket(&mut self) -> Option<(WebSocket, Vec<(Direction, HeldPiece)>)> {
+        let exchange = self.switched.take()?;
+        let deflate = match exchange.upgrades {
+            Upgrade::WebSocket(deflate) => deflate,
+            Upgrade::No | Upgrade::Tunnel => None,
+        };
+        let responses = response_direction(self.role);
+        let mut rest = Vec::new();
+        for (dir, hold) in [
+            (responses, &mut self.held),
+            (responses.opposite(), &mut self.early),
+        ] {
+            let pieces = std::iter::from_fn(|| hold.pop_front());
+            rest.extend(pieces.map(|piece| (dir, piece)));
+        }
+        Some((WebSocket::new(self.role, exchange, deflate), rest))
     }
 
     /// Whether this piece shows that the requests go the other way. Then all is over here; says the
@@ -115,7 +142,8 @@ impl Http1 {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<MonoNs> {
-        self.held.since().map(|ts| ts.plus(HELD_RESPONSE_WINDOW_NS))
+        let since = self.held.since().filter(|_| !self.upgraded);
+        since.map(|ts| ts.plus(HELD_RESPONSE_WINDOW_NS))
     }
 
     pub(super) fn handle_timeout(&mut self, now: MonoNs, ends: &Ends, sink: &mut dyn ExchangeSink) {
@@ -144,6 +172,9 @@ impl Http1 {
             self.end_direction(dir, ts, cause, ends, sink);
         } else if dir == response_direction(self.role) {
             self.handle_response(piece, ends, sink);
+            if !self.early.is_empty() && !self.awaits_switch() {
+                self.drain_early(ends, sink);
+            }
         } else {
             self.handle_request(piece, ends, sink);
         }
@@ -187,7 +218,7 @@ impl Http1 {
         let at_eof = ends.close_delimited(self.role, cause);
         let mut eof = Cursor::new(Piece::Eof { ts }, at_eof);
         if dir == response_direction(self.role) {
-            while !self.held.is_empty() {
+            while !self.upgraded && !self.held.is_empty() {
                 self.release_held(ends, sink);
             }
             self.run_responses(&mut eof, ends, sink);
@@ -196,6 +227,7 @@ impl Http1 {
                 self.end_front(ts, MessageEnd::Aborted, ends, sink);
             }
         } else {
+            self.drain_early(ends, sink);
             self.run_requests(&mut eof, ends, sink);
         }
     }
@@ -237,6 +269,33 @@ impl Http1 {
     // Requests.
 
     fn handle_request(&mut self, piece: Piece<'_>, ends: &Ends, sink: &mut dyn ExchangeSink) {
+        if self.awaits_switch() {
+            self.early.push_back(piece);
+            if self.early.bytes() > MAX_HELD_RESPONSE_BYTES {
+                self.drain_early(ends, sink);
+            }
+        } else {
+            self.read_request(piece, ends, sink);
+        }
+    }
+
+    /// What the client sends next is HTTP or not, as the answer to its last request will say.
+    fn awaits_switch(&self) -> bool {
+        let asks = |x: &Exchange| x.asks_websocket && x.request.is_some();
+        let last = self.queue.back();
+        last.is_some_and(|x| asks(x) && x.response == Response::Waiting)
+    }
+
+    /// The client did not get its WebSocket, or we cannot wait for longer.
+    fn drain_early(&mut self, ends: &Ends, sink: &mut dyn ExchangeSink) {
+        while !self.upgraded
+            && let Some(held) = self.early.pop_front()
+        {
+            self.read_request(held.piece(), ends, sink);
+        }
+    }
+
+    fn read_request(&mut self, piece: Piece<'_>, ends: &Ends, sink: &mut dyn ExchangeSink) {
         if let Piece::Data { ts, bytes } = piece {
             self.abandon_refused_body(ts, bytes, ends, sink);
         } else {
@@ -357,6 +416,7 @@ impl Http1 {
         let x = self.begin(start, ts, false, ends, sink);
         x.to = AnswerTo::method(&head.method);
         x.expects_continue = expects_continue;
+        x.asks_websocket = websocket::is_upgrade(&head.headers);
         x.emit(ts, ExchangeEvent::RequestHead(head), sink);
     }
 
@@ -388,6 +448,7 @@ impl Http1 {
         self.requests_seen |= !late;
         // The next request shows that a response whose framing was lost is over.
         if self.responses.give_up_lost() {
+            let ts = self.unanswered().map_or(ts, |x| ts.max(x.last));
             self.on_response_event(Event::End(MessageEnd::Lost), ts, ends, sink);
         }
         if self.queue.len() >= MAX_PIPELINED {
@@ -453,7 +514,7 @@ impl Http1 {
                 self.drain_held(ends, sink);
             }
         }
-        while self.held.bytes() > MAX_HELD_RESPONSE_BYTES {
+        while !self.upgraded && self.held.bytes() > MAX_HELD_RESPONSE_BYTES {
             self.release_held(ends, sink);
         }
     }
@@ -463,9 +524,7 @@ impl Http1 {
         while let Some(held) = self.held.pop_front() {
             let mut cur = Cursor::new(held.piece(), MessageEnd::Aborted);
             self.run_responses(&mut cur, ends, sink);
-            if self.upgraded {
-                self.held = Hold::default();
-            } else if let Some(rest) = cur.rest() {
+            if let Some(rest) = cur.rest() {
                 self.held.push_front(rest.into());
                 return;
             }
@@ -540,15 +599,20 @@ impl Http1 {
             Event::End(end) => {
                 let (mut refused_tunnel, mut upgraded) = (false, false);
                 self.with_response(|x| {
-                    x.end_response(ts, end, sink);
-                    if x.upgrades {
+                    // What a WebSocket's server sends is the rest of its response.
+                    if !x.is_websocket() {
+                        x.end_response(ts, end, sink);
+                    }
+                    upgraded = x.upgrades != Upgrade::No;
+                    if upgraded {
                         // What is still sent is no HTTP, whatever the request announced.
                         x.end_request(ts.max(x.last), MessageEnd::Aborted, sink);
                     }
-                    upgraded = x.upgrades;
-                    refused_tunnel = x.to == AnswerTo::Connect && !x.upgrades;
+                    refused_tunnel = x.to == AnswerTo::Connect && !upgraded;
                 });
                 self.upgraded |= upgraded;
+                let switched = self.queue.iter().position(Exchange::is_websocket);
+                self.switched = switched.and_then(|at| self.queue.remove(at));
                 if refused_tunnel {
                     self.requests.leave_tunnel();
                 }
@@ -596,8 +660,11 @@ impl Http1 {
         x.emit(start, ExchangeEvent::ResponseStart, sink);
         if let Some(head) = head {
             x.upgrades = match (head.status, x.to) {
-                (101, _) | (200..=299, AnswerTo::Connect) => true,
-                (_, AnswerTo::Connect | AnswerTo::Head | AnswerTo::Other) => false,
+                (101, _) if websocket::is_upgrade(&head.headers) => {
+                    Upgrade::WebSocket(websocket::deflate(&head.headers))
+                }
+                (101, _) | (200..=299, AnswerTo::Connect) => Upgrade::Tunnel,
+                (_, AnswerTo::Connect | AnswerTo::Head | AnswerTo::Other) => Upgrade::No,
             };
             x.emit(ts, ExchangeEvent::ResponseHead(head), sink);
         }

@@ -7,7 +7,8 @@
 //! ```
 //! Request and response events may interleave (a server may answer before it has read all). `Start`
 //! comes first and `End` last, exactly once each; any event between may be missing where a hole, a
-//! late attach or an early end took it, and then `End` says so. `Start`'s time is the earliest of
+//! late attach or an early end took it, and then `End` says so. Behind the `ResponseHead` of a switch
+//! to WebSocket come `WebSocket` events instead of bodies; the response ends with the connection. `Start`'s time is the earliest of
 //! an exchange; the times of the request's events never go back, nor do those of the response's.
 //!
 //! [`ConnParser`] makes these events from the pieces of both directions of one connection.
@@ -19,12 +20,14 @@ mod http1;
 mod http2;
 mod open;
 mod sniffing;
+mod websocket;
 
 pub use close::CloseCause;
 pub use conn::{ConnParser, ConnStart, Protocol};
 
 pub use crate::proto::message::MessageEnd;
 use crate::proto::message::{Headers, RequestHead, ResponseHead};
+use crate::proto::ws;
 use crate::time::MonoNs;
 
 /// Number of an exchange, unique within its connection; grows with time.
@@ -38,6 +41,15 @@ pub enum Role {
     Server,
     /// The target sent the request: an `http.client` span.
     Client,
+}
+
+/// Which end of an exchange sent something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// The end that sent the request.
+    Client,
+    /// The end that answers.
+    Server,
 }
 
 /// Who ended an exchange before its time: `cirron.aborted_by`.
@@ -104,6 +116,13 @@ pub enum ExchangeEvent<'a> {
     ResponseGap(u64),
     /// Trailer fields of a response.
     ResponseTrailers(&'a Headers),
+    /// A part of a WebSocket message.
+    WebSocket {
+        /// Whose.
+        by: Sender,
+        /// What the parser saw.
+        event: ws::Event<'a>,
+    },
     /// The response ended.
     ResponseEnd(MessageEnd),
     /// The last event of this exchange.

@@ -6,6 +6,7 @@
 use super::{AbortedBy, ExchangeEnd, ExchangeEvent, ExchangeId, ExchangeSink};
 use crate::proto::h1::AnswerTo;
 use crate::proto::message::MessageEnd;
+use crate::proto::ws::Deflate;
 use crate::time::MonoNs;
 
 /// How far a response is.
@@ -14,6 +15,17 @@ pub(super) enum Response {
     Waiting,
     Open,
     Done(MessageEnd),
+}
+
+/// What a response makes of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    /// Nothing.
+    No,
+    /// Something that is not read.
+    Tunnel,
+    /// A WebSocket, with what was agreed on.
+    WebSocket(Option<Deflate>),
 }
 
 /// One exchange that has not ended.
@@ -29,8 +41,10 @@ pub(super) struct Exchange {
     pub(super) holed: bool,
     /// `Expect: 100-continue`, and no byte of the body yet.
     pub(super) expects_continue: bool,
-    /// Its response makes a tunnel.
-    pub(super) upgrades: bool,
+    /// Its request asks for a WebSocket.
+    pub(super) asks_websocket: bool,
+    /// What its response makes of the connection.
+    pub(super) upgrades: Upgrade,
     /// Time of its `Start`: none of its events is earlier.
     pub(super) start: MonoNs,
     /// Latest time of its events.
@@ -48,7 +62,8 @@ impl Exchange {
             partial: late,
             holed: false,
             expects_continue: false,
-            upgrades: false,
+            asks_websocket: false,
+            upgrades: Upgrade::No,
             start,
             last: start,
         }
@@ -84,6 +99,14 @@ impl Exchange {
         self.response = Response::Done(end);
     }
 
+    /// It goes on as a WebSocket.
+    pub(super) fn is_websocket(&self) -> bool {
+        match self.upgrades {
+            Upgrade::WebSocket(_) => true,
+            Upgrade::No | Upgrade::Tunnel => false,
+        }
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.request.is_some() && self.is_answered()
     }
@@ -106,7 +129,7 @@ impl Exchange {
         };
         let end = ExchangeEnd {
             aborted_by: by.filter(|_| aborted),
-            upgraded: self.upgrades,
+            upgraded: self.upgrades != Upgrade::No,
             partial: self.partial || !whole,
         };
         let ts = ts.max(self.last);

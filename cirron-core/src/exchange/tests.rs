@@ -15,6 +15,7 @@ mod hazards;
 mod holes;
 mod http2;
 mod late;
+mod websocket;
 mod wire;
 
 /// One step of a conversation, from the target's point of view.

@@ -60,6 +60,12 @@ impl Headers {
             .filter(move |(n, _)| n == name)
             .map(|(_, v)| v)
     }
+
+    /// The value of all lines of `name` together (RFC 9110, section 5.3). Empty: there is none.
+    pub fn joined(&self, name: &str) -> String {
+        let texts: Vec<_> = self.all(name).map(|v| String::from_utf8_lossy(v)).collect();
+        texts.join(",")
+    }
 }
 
 /// A request's start line and header fields.

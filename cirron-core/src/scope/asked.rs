@@ -1,6 +1,5 @@
 //! The request's body: decoded, read for each dialect that may be it.
 
-use super::payload::codings;
 use crate::body::inflate::Inflate;
 use crate::body::multipart::{Field, Form};
 use crate::llm::{Candidate, RequestFacts, Requests};
@@ -21,7 +20,7 @@ impl RequestBody {
     ) -> RequestBody {
         let form = headers.get_str("content-type").and_then(Form::new);
         RequestBody {
-            inflate: Inflate::new(Some(&codings(headers))),
+            inflate: Inflate::new(Some(&headers.joined("content-encoding"))),
             requests: Requests::new(candidates),
             form: form.map(|form| (form, RequestFacts::default())),
         }

@@ -161,6 +161,7 @@ impl ExchangeScope {
                 }
             }
             ExchangeEvent::ResponseTrailers(trailers) => self.read_fields(trailers),
+            ExchangeEvent::WebSocket { .. } => {}
             ExchangeEvent::ResponseEnd(end) => {
                 self.response_end = match end {
                     MessageEnd::Complete => Some(ts),

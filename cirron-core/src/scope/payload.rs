@@ -14,13 +14,6 @@ use crate::llm::{Dialect, Readers, ResponseFacts};
 use crate::proto::message::Headers;
 use crate::time::MonoNs;
 
-/// The value of all `content-encoding` lines together (RFC 9110, section 5.3).
-pub(super) fn codings(headers: &Headers) -> String {
-    let lines = headers.all("content-encoding");
-    let texts: Vec<_> = lines.map(|v| String::from_utf8_lossy(v)).collect();
-    texts.join(",")
-}
-
 /// How a body is cut into events or documents, by its `content-type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
@@ -104,7 +97,9 @@ impl ResponseBody {
             }
             (Some(_), None) => (Shape::Other, false),
         };
-        let coding = head.map(codings).unwrap_or_default();
+        let coding = head
+            .map(|h| h.joined("content-encoding"))
+            .unwrap_or_default();
         let mut body = ResponseBody {
             inflate: Inflate::new(Some(&coding)),
             is_other: matches!(shape, Shape::Other),

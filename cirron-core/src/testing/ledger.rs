@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::exchange::{ExchangeEnd, ExchangeEvent, ExchangeId, ExchangeSink, MessageEnd, Role};
+use crate::exchange::{
+    ExchangeEnd, ExchangeEvent, ExchangeId, ExchangeSink, MessageEnd, Role, Sender,
+};
 use crate::proto::message::{Headers, RequestHead, ResponseHead};
+use crate::proto::ws;
 use crate::time::MonoNs;
 
 /// One exchange, its body pieces joined: the same whatever the cuts were.
@@ -33,6 +36,10 @@ pub struct ExchangeLog {
     pub response_lost: u64,
     /// Its trailers.
     pub trailers: Option<Headers>,
+    /// WebSocket messages of the client and of the server: bytes, and whether it is whole.
+    pub messages: [Vec<(Vec<u8>, bool)>; 2],
+    /// What their Close frames said.
+    pub closed: [Option<Option<u16>>; 2],
     /// How it ended.
     pub response_end: Option<MessageEnd>,
     /// A gap was said, of a known length or not.
@@ -84,6 +91,30 @@ impl Ledger {
 }
 
 impl ExchangeLog {
+    fn web_socket(&mut self, by: Sender, event: ws::Event<'_>) {
+        let (messages, closed) = match by {
+            Sender::Client => (&mut self.messages[0], &mut self.closed[0]),
+            Sender::Server => (&mut self.messages[1], &mut self.closed[1]),
+        };
+        assert!(closed.is_none(), "{event:?} after Close");
+        match event {
+            ws::Event::MessageStart { .. } => messages.push((Vec::new(), false)),
+            ws::Event::Data(bytes) => {
+                if let Some((message, _)) = messages.last_mut() {
+                    message.extend_from_slice(bytes);
+                }
+            }
+            ws::Event::MessageEnd { damaged, .. } => {
+                if let Some((_, whole)) = messages.last_mut() {
+                    *whole = !damaged;
+                }
+            }
+            ws::Event::DataGap(_) | ws::Event::Lost(_) => self.holes = true,
+            ws::Event::Ping | ws::Event::Pong => {}
+            ws::Event::Close { code } => *closed = Some(code),
+        }
+    }
+
     fn check(&self) {
         let end = self.end.unwrap_or_else(|| panic!("no End: {self:?}"));
         let head_len = |h: &Headers| {
@@ -206,6 +237,10 @@ impl ExchangeSink for Ledger {
                 response_open(log);
                 log.trailers = Some(fields.clone());
             }
+            ExchangeEvent::WebSocket { by, event } => {
+                response_open(log);
+                log.web_socket(by, event);
+            }
             ExchangeEvent::ResponseEnd(end) => {
                 response_open(log);
                 log.response_end = Some(end);
@@ -216,13 +251,19 @@ impl ExchangeSink for Ledger {
             ExchangeEvent::RequestHead(_)
             | ExchangeEvent::RequestBody(_)
             | ExchangeEvent::RequestGap(_)
-            | ExchangeEvent::RequestEnd(_) => &mut times.request,
+            | ExchangeEvent::RequestEnd(_)
+            | ExchangeEvent::WebSocket {
+                by: Sender::Client, ..
+            } => &mut times.request,
             ExchangeEvent::Informational(_)
             | ExchangeEvent::ResponseStart
             | ExchangeEvent::ResponseHead(_)
             | ExchangeEvent::ResponseBody(_)
             | ExchangeEvent::ResponseGap(_)
             | ExchangeEvent::ResponseTrailers(_)
+            | ExchangeEvent::WebSocket {
+                by: Sender::Server, ..
+            }
             | ExchangeEvent::ResponseEnd(_) => &mut times.response,
             ExchangeEvent::Start { .. } | ExchangeEvent::End(_) => {
                 assert!(ts >= times.request && ts >= times.response, "End goes back");

@@ -119,8 +119,8 @@ fn a_refused_expectation_needs_no_body() {
 
 #[test]
 fn an_upgrade_turns_the_connection_opaque() {
-    let ws = "GET /ws HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
-    let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\u{1}\u{2}";
+    let ws = "GET /ws HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: mine/1\r\n\r\n";
+    let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: mine/1\r\n\r\n\u{1}\u{2}";
     let rig = Rig::new(false, None).steps(&[In(ws), Out(switch), In("\u{3}"), Out(OK), In(GET)]);
     assert_eq!(rig.conn.protocol(), Protocol::Opaque);
     let logs = rig.ledger.finish();

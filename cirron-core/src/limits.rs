@@ -121,3 +121,11 @@ pub const MAX_WS_CHAIN_FRAME_BYTES: u64 = 16 * 1024 * 1024;
 /// Rows of frame headers in one direction that were taken for WebSocket after a hole and led nowhere.
 /// Past it the direction is opaque.
 pub const MAX_WS_MISREADS: u32 = 16;
+
+/// Responses open at once on one session of messages. OpenAI's Realtime has one, and those beside the
+/// conversation. Past it the oldest ends as partial.
+pub const MAX_OPEN_TURNS: usize = 64;
+
+/// Questions of one session whose responses have not begun. Past it the oldest is forgotten, and its
+/// response begins with the server's first message.
+pub const MAX_ASKED_TURNS: usize = 64;

@@ -329,7 +329,7 @@ impl Core {
     fn hand_on(&mut self, to_outputs: &SyncSender<Vec<Finished>>) {
         while let Some(output) = self.engine.poll_output() {
             match output {
-                Output::Session(span) => self.finish(span, Vec::new()),
+                Output::Session(span) | Output::Open(span) => self.finish(span, Vec::new()),
                 Output::Scope { span, marks } => self.finish(span, marks),
                 Output::Mute { conn, epoch } => {
                     if let Err(e) = self.control.mute(conn, epoch)

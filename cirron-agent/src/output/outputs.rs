@@ -44,14 +44,12 @@ impl Outputs {
 
     fn times(&mut self, scope: &Finished) -> WallTimes {
         let mut times = WallTimes::of(&scope.span, &scope.anchor);
-        if scope.span.parent_id.is_none() {
-            let id = scope.span.id;
-            match times.end_ns {
-                None => times.start_ns = *self.starts.entry(id).or_insert(times.start_ns),
-                Some(end) => {
-                    times.start_ns = self.starts.remove(&id).unwrap_or(times.start_ns);
-                    times.end_ns = Some(end.max(times.start_ns));
-                }
+        let id = scope.span.id;
+        match times.end_ns {
+            None => times.start_ns = *self.starts.entry(id).or_insert(times.start_ns),
+            Some(end) => {
+                times.start_ns = self.starts.remove(&id).unwrap_or(times.start_ns);
+                times.end_ns = Some(end.max(times.start_ns));
             }
         }
         times

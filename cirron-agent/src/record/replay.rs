@@ -96,7 +96,7 @@ pub fn replay<R: Read>(
 fn drain(engine: &mut Engine, anchor: &Anchor, sink: &mut impl FnMut(Finished)) {
     while let Some(output) = engine.poll_output() {
         match output {
-            Output::Session(span) => sink(Finished {
+            Output::Session(span) | Output::Open(span) => sink(Finished {
                 span,
                 marks: Vec::new(),
                 anchor: *anchor,

@@ -308,6 +308,7 @@ impl ExchangeSink for Sink<'_> {
         if let Some(scope) = self.scopes.get_mut(&id) {
             scope.on_event(ts, &event);
         }
+        self.write_responses(id);
         if let ExchangeEvent::End(_) = event
             && let Some(scope) = self.scopes.remove(&id)
         {
@@ -325,9 +326,31 @@ impl ExchangeSink for Sink<'_> {
                 Role::Server => stats.requests += 1,
                 Role::Client => stats.client_calls += 1,
             }
-            stats.llm_calls += u64::from(facts.is_llm);
-            stats.partial += u64::from(facts.partial);
-            stats.output_tokens += facts.output_tokens.unwrap_or(0);
+            stats.take(facts);
+            outputs.push_back(Output::Scope { span, marks });
+        }
+    }
+}
+
+impl Sink<'_> {
+    /// Responses within an exchange that are over.
+    fn write_responses(&mut self, id: ExchangeId) {
+        let Some(scope) = self.scopes.get_mut(&id) else {
+            return;
+        };
+        if !scope.has_ended_response() {
+            return;
+        }
+        let Shared {
+            ids,
+            outputs,
+            stats,
+            sessions,
+        } = &mut *self.shared;
+        let session = sessions.open(scope.pid(), scope.start(), ids.as_mut(), outputs);
+        while let Some((open, (span, marks, facts))) = scope.next_response(session, ids.as_mut()) {
+            outputs.extend(open.map(Output::Open));
+            stats.take(facts);
             outputs.push_back(Output::Scope { span, marks });
         }
     }

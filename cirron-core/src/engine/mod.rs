@@ -19,7 +19,7 @@ use cirron_common::record::{close, direction, flag, kind, source};
 use crate::exchange::{CloseCause, Protocol};
 use crate::id::IdSource;
 use crate::record::Record;
-use crate::scope::{Mark, Span};
+use crate::scope::{Mark, ScopeFacts, Span};
 use crate::stream::Direction;
 use crate::time::{MS, MonoNs};
 
@@ -61,6 +61,8 @@ type Key = (u64, u64);
 pub enum Output {
     /// A session root: open (`end` is `None`) or, same id, closed.
     Session(Span),
+    /// A scope that goes on and has children already; it comes again, same id, when it is finished.
+    Open(Span),
     /// A finished scope with its marks.
     Scope {
         /// The span.
@@ -106,6 +108,15 @@ pub struct EngineStats {
     pub tls_linked: u64,
     /// Records that were not understood.
     pub bad_records: u64,
+}
+
+impl EngineStats {
+    /// Counts what a finished scope is.
+    fn take(&mut self, facts: ScopeFacts) {
+        self.llm_calls += u64::from(facts.is_llm);
+        self.partial += u64::from(facts.partial);
+        self.output_tokens += facts.output_tokens.unwrap_or(0);
+    }
 }
 
 /// The core, whole.

@@ -33,7 +33,7 @@ fn outputs(mut engine: Engine) -> (Vec<(Span, Vec<Mark>)>, EngineStats) {
     while let Some(output) = engine.poll_output() {
         match output {
             Output::Scope { span, marks } => scopes.push((span, marks)),
-            Output::Session(_) | Output::Mute { .. } => {}
+            Output::Session(_) | Output::Open(_) | Output::Mute { .. } => {}
         }
     }
     (scopes, engine.stats())
@@ -297,7 +297,7 @@ fn tls_that_nobody_reads_and_its_library_are_on_the_session() {
     while let Some(output) = engine.poll_output() {
         match output {
             Output::Session(span) if span.end.is_some() => closed.push(span),
-            Output::Session(_) | Output::Scope { .. } | Output::Mute { .. } => {}
+            Output::Session(_) | Output::Open(_) | Output::Scope { .. } | Output::Mute { .. } => {}
         }
     }
     let [session] = &closed[..] else {

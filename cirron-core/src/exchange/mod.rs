@@ -52,6 +52,16 @@ pub enum Sender {
     Server,
 }
 
+impl Sender {
+    /// Its name, as attributes have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Sender::Client => "client",
+            Sender::Server => "server",
+        }
+    }
+}
+
 /// Who ended an exchange before its time: `cirron.aborted_by`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbortedBy {

@@ -16,6 +16,7 @@ pub mod mlflow;
 pub mod ollama;
 pub mod openai;
 pub mod readers;
+pub mod session;
 pub mod sglang;
 pub mod table;
 pub mod tei;
@@ -27,6 +28,7 @@ pub mod vllm;
 pub use dialect::{Dialect, Figure, ReadRequest, ReadResponse, Route};
 pub use facts::{Content, RequestFacts, ResponseFacts, Usage};
 pub use readers::{Candidate, Readers, Requests};
+pub use session::{ReadSession, Said, Session};
 
 /// Every dialect that is known. Where two know a path, and the shapes of request and response do
 /// not tell them apart, the first has it.
@@ -53,6 +55,9 @@ pub static DIALECTS: &[Dialect] = &[
     mlflow::DIALECT,
     torchserve::DIALECT,
 ];
+
+/// Every dialect of sessions that is known.
+pub static SESSIONS: &[Session] = &[openai::realtime::SESSION];
 
 /// The dialects that know `path`, with the model that it names for each.
 pub fn of_path(path: &str) -> Vec<(Candidate, Option<String>)> {

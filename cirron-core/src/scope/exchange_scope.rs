@@ -5,9 +5,10 @@ use cirron_common::conn::ConnInfo;
 use super::asked::RequestBody;
 use super::call::Call;
 use super::payload::ResponseBody;
+use super::socket::Socket;
 use super::span::{Mark, Span};
 use super::write;
-use crate::exchange::{ExchangeEnd, ExchangeEvent, MessageEnd, Role};
+use crate::exchange::{ExchangeEnd, ExchangeEvent, MessageEnd, Role, Sender};
 use crate::id::{Id, IdSource};
 use crate::llm::{self, Candidate, DIALECTS, Dialect, Figure, Readers, RequestFacts, Usage};
 use crate::proto::message::{Headers, RequestHead, ResponseHead};
@@ -31,6 +32,9 @@ pub struct ScopeContext {
     /// Family, addresses and ports, where known.
     pub conn: ConnInfo,
 }
+
+/// A scope as it is written.
+pub type Written = (Span, Vec<Mark>, ScopeFacts);
 
 /// What the engine counts of a finished scope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +80,10 @@ pub struct ExchangeScope {
     pub(super) lost_bytes: u64,
     pub(super) response_lost_bytes: u64,
     pub(super) end: ExchangeEnd,
+    /// What it turned into.
+    pub(super) socket: Option<Box<Socket>>,
+    /// Of its span and of its request, once they were given.
+    pub(super) ids: Option<(Id, Id)>,
 }
 
 impl ExchangeScope {
@@ -101,6 +109,8 @@ impl ExchangeScope {
             lost_bytes: 0,
             response_lost_bytes: 0,
             end: ExchangeEnd::default(),
+            socket: None,
+            ids: None,
         }
     }
 
@@ -161,7 +171,16 @@ impl ExchangeScope {
                 }
             }
             ExchangeEvent::ResponseTrailers(trailers) => self.read_fields(trailers),
-            ExchangeEvent::WebSocket { .. } => {}
+            ExchangeEvent::WebSocket { by, event } => {
+                let path = self.request.as_ref().map(|r| r.path.as_str());
+                let keep_points = self.context.chunk_timing;
+                let new = || Box::new(Socket::new(path, keep_points));
+                let lost = self.socket.get_or_insert_with(new).on_event(ts, by, &event);
+                self.lost_bytes += lost;
+                if by == Sender::Server {
+                    self.response_lost_bytes += lost;
+                }
+            }
             ExchangeEvent::ResponseEnd(end) => {
                 self.response_end = match end {
                     MessageEnd::Complete => Some(ts),
@@ -174,17 +193,38 @@ impl ExchangeScope {
                     body.end();
                 }
             }
-            ExchangeEvent::End(end) => self.end = end,
+            ExchangeEvent::End(end) => {
+                self.end = end;
+                if let Some(socket) = &mut self.socket {
+                    socket.finish();
+                }
+            }
         }
     }
 
-    /// Writes it. `end`: when it ended; `parent`: its session.
-    pub fn finish(
-        mut self,
-        end: MonoNs,
+    /// Whether a response that its messages told of is over and was not taken.
+    pub fn has_ended_response(&mut self) -> bool {
+        self.socket.as_mut().is_some_and(|s| s.has_ended())
+    }
+
+    /// Writes the next response that is over. `parent`: the session. With the first one comes the
+    /// scope itself, still open: its children need it.
+    pub fn next_response(
+        &mut self,
         parent: Id,
         ids: &mut dyn IdSource,
-    ) -> (Span, Vec<Mark>, ScopeFacts) {
+    ) -> Option<(Option<Span>, Written)> {
+        let ended = self.socket.as_mut()?.next_ended()?;
+        let opened = self.ids.is_none();
+        let (id, request_id) = *self
+            .ids
+            .get_or_insert_with(|| (ids.next_id(), ids.next_id()));
+        let open = opened.then(|| write::open(self, id, request_id, parent));
+        Some((open, ended.write(&self.context, id, ids)))
+    }
+
+    /// Writes it. `end`: when it ended; `parent`: its session.
+    pub fn finish(mut self, end: MonoNs, parent: Id, ids: &mut dyn IdSource) -> Written {
         self.read_request();
         // What an early end left of a document is read too.
         if let Some(body) = &mut self.response {

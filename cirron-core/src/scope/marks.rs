@@ -3,6 +3,7 @@
 //! What a hole, a late attach or an early end made unknown is absent.
 
 use super::call::Call;
+use super::messages::Messages;
 use super::names as n;
 use super::span::{AttrValue, Attrs, Mark, MarkKind, MarkValue};
 use super::tokens::{First, TokenTimes};
@@ -98,6 +99,25 @@ pub(super) fn write(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<u64> {
         marks.float(n::REQUEST_DURATION, took, Attrs::new(), end);
     }
     output.map(|o| o.tokens)
+}
+
+/// Writes the times of the server's messages, of an exchange that began at `start`.
+pub(super) fn messages(server: &Messages, start: MonoNs, late: bool, marks: &mut Marks<'_>) {
+    if let Some(first) = server.first.at().filter(|_| !late) {
+        let took = first.ms_since(start);
+        marks.float(n::TIME_TO_FIRST_MESSAGE, took, Attrs::new(), first);
+    }
+    if server.at_least {
+        return;
+    }
+    if let Some(last) = server.last.filter(|_| !late) {
+        let took = last.ms_since(start);
+        marks.float(n::TIME_TO_LAST_MESSAGE, took, Attrs::new(), last);
+    }
+    if let Some(last) = server.last.filter(|_| server.count > 1) {
+        let largest = server.largest_gap_ns as f64 / MS as f64;
+        marks.float(n::MAX_INTER_MESSAGE, largest, Attrs::new(), last);
+    }
 }
 
 /// What the server reported.

@@ -5,13 +5,16 @@ mod call;
 mod exchange_scope;
 mod joined;
 mod marks;
+mod messages;
 pub mod names;
 mod payload;
+mod socket;
 pub mod span;
 mod tokens;
+mod turns;
 mod write;
 
-pub use exchange_scope::{ExchangeScope, ScopeContext, ScopeFacts};
+pub use exchange_scope::{ExchangeScope, ScopeContext, ScopeFacts, Written};
 pub use span::{AttrValue, Attrs, Mark, MarkKind, MarkValue, Span};
 
 #[cfg(test)]

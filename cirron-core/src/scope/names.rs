@@ -30,6 +30,7 @@ names! {
     SESSION = "cirron.session", "root", "one for each target process that was named or has served or called something", "SDK";
     REQUEST = "request", "child of the session", "an exchange that the target serves", "SDK";
     HTTP_CLIENT = "http.client", "child of the session", "an exchange that the target makes as a client", "cirron";
+    RESPONSE = "response", "child of the exchange whose WebSocket carries it", "a response of a session of messages (OpenAI's Realtime)", "cirron";
 }
 
 names! {
@@ -47,11 +48,11 @@ names! {
 }
 
 names! {
-    /// Attributes of `request` and `http.client`.
+    /// Attributes of `request`, `http.client` and `response`.
     EXCHANGE_ATTRS:
-    REQUEST_ID = "request_id", "string, UUID4 hex", "always", "SDK";
-    PROTOCOL_NAME = "network.protocol.name", "string", "always: `http`", "OpenTelemetry";
-    PROTOCOL_VERSION = "network.protocol.version", "string", "a head was seen", "OpenTelemetry";
+    REQUEST_ID = "request_id", "string, UUID4 hex", "always, but not on `response`", "SDK";
+    PROTOCOL_NAME = "network.protocol.name", "string: `http`, `websocket`", "always, but not on `response`", "OpenTelemetry";
+    PROTOCOL_VERSION = "network.protocol.version", "string", "a head was seen; of HTTP, also for a WebSocket", "OpenTelemetry";
     METHOD = "http.request.method", "string", "the request's head was seen; `_OTHER` for methods that the conventions do not know", "OpenTelemetry";
     METHOD_ORIGINAL = "http.request.method_original", "string", "`http.request.method` is `_OTHER`", "OpenTelemetry";
     SCHEME = "url.scheme", "string: `https`", "the exchange was read inside a TLS library", "OpenTelemetry";
@@ -63,6 +64,14 @@ names! {
     ERROR_TYPE = "error.type", "string", "a status of 500 or above (400 for a client), else the class of the error in the body of an LLM call", "OpenTelemetry";
     ERROR = "error", "bool, true", "with `error.type`", "SDK";
     UPGRADED = "cirron.upgraded", "bool, true", "the connection left HTTP by CONNECT or an upgrade", "cirron";
+    REQUEST_MESSAGES = "cirron.request.messages", "int", "a WebSocket: whole messages that the client sent", "cirron";
+    REQUEST_MESSAGE_BYTES = "cirron.request.message_bytes", "int, bytes of their payload on the wire", "with `cirron.request.messages`", "cirron";
+    RESPONSE_MESSAGES = "cirron.response.messages", "int", "a WebSocket: whole messages that the server sent", "cirron";
+    RESPONSE_MESSAGE_BYTES = "cirron.response.message_bytes", "int, bytes of their payload on the wire", "with `cirron.response.messages`", "cirron";
+    MESSAGES_PARTIAL = "cirron.messages_partial", "bool, true", "at least so many messages: a hole or a late attach may have taken some", "cirron";
+    CLOSED_BY = "cirron.websocket.closed_by", "string: `client`, `server`", "a Close frame was seen: who sent the first", "cirron";
+    CLOSE_CODE = "cirron.websocket.close_code", "int (RFC 6455, section 7.4)", "the first Close frame says it", "cirron";
+    RESPONSE_BEGIN = "cirron.response.begin", "string: `asked`, with the client's message that asks for it; `created`, with the server's first about it; `late`, in the middle", "on `response`: what its times count from", "cirron";
     TRANSPORT = "network.transport", "string: `tcp`, `unix`", "the socket was seen", "OpenTelemetry";
     NETWORK_TYPE = "network.type", "string: `ipv4`, `ipv6`", "a TCP socket was seen", "OpenTelemetry";
     SERVER_ADDRESS = "server.address", "string", "known", "OpenTelemetry";
@@ -90,6 +99,14 @@ names! {
     FIGURES = "cirron.figures", "string: `complete`; `estimated`, tokens were counted by us; `partial`, a hole or an early end touched it (`cirron.lost_bytes`, `cirron.lost_events`, `cirron.aborted_by` say which); `late_attach`; `header_only`, no body of the response could be read", "an LLM call", "cirron";
     BURST = "cirron.stream.burst", "bool, true", "a stream whose events came all at once, faster than any model makes them: it was held back, and its times between tokens are not the model's", "cirron";
     TOOL_CALLS = "cirron.response.tool_calls", "int", "the response calls tools, and none can be missing", "cirron";
+}
+
+names! {
+    /// Marks of exchanges that carry messages.
+    MESSAGE_MARKS:
+    TIME_TO_FIRST_MESSAGE = "time_to_first_message_ms", "float, ms", "request's first byte to the server's first whole message", "cirron";
+    TIME_TO_LAST_MESSAGE = "time_to_last_message_ms", "float, ms", "request's first byte to the server's last whole message", "cirron";
+    MAX_INTER_MESSAGE = "max_inter_message_ms", "float, ms", "the longest time between two messages of the server, where none can be missing", "cirron";
 }
 
 names! {
@@ -126,7 +143,11 @@ names! {
 pub const TABLES: &[(&str, &[Name])] = &[
     ("Spans", SPANS),
     ("Attributes of `cirron.session`", SESSION_ATTRS),
-    ("Attributes of `request` and `http.client`", EXCHANGE_ATTRS),
+    (
+        "Attributes of `request`, `http.client` and `response`",
+        EXCHANGE_ATTRS,
+    ),
+    ("Marks of exchanges that carry messages", MESSAGE_MARKS),
     ("Marks of LLM calls", MARKS),
     ("Attributes of marks", MARK_ATTRS),
 ];
@@ -190,6 +211,10 @@ mod tests {
         for file in [
             include_str!("write.rs"),
             include_str!("marks.rs"),
+            include_str!("call.rs"),
+            include_str!("messages.rs"),
+            include_str!("socket.rs"),
+            include_str!("turns.rs"),
             include_str!("../engine/session.rs"),
         ] {
             for call in ["insert(\"", "int(\"", "ms(\"", "name: \""] {

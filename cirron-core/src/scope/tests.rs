@@ -7,7 +7,7 @@ mod streams;
 
 use cirron_common::conn::ConnInfo;
 
-use super::{AttrValue, ExchangeScope, Mark, MarkValue, ScopeContext, ScopeFacts, Span};
+use super::{AttrValue, ExchangeScope, Mark, MarkValue, ScopeContext, Span, Written};
 use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent as E, MessageEnd, Role};
 use crate::id::{Id, SequentialIds};
 use crate::proto::message::{Headers, RequestHead, ResponseHead, Version};
@@ -15,8 +15,6 @@ use crate::time::{MS, MonoNs};
 
 /// A scope under test; times are milliseconds.
 struct Call(ExchangeScope);
-
-type Written = (Span, Vec<Mark>, ScopeFacts);
 
 fn headers(fields: &[(&str, &str)]) -> Headers {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned().into());

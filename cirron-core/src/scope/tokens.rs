@@ -32,13 +32,13 @@ impl First {
         }
     }
 
-    fn take(&mut self, ts: MonoNs, is: bool) {
+    pub(super) fn take(&mut self, ts: MonoNs, is: bool) {
         if is && *self == First::Never {
             *self = First::At(ts);
         }
     }
 
-    fn hole(&mut self) {
+    pub(super) fn hole(&mut self) {
         if *self == First::Never {
             *self = First::Unknown;
         }

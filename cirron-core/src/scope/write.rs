@@ -2,8 +2,9 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::exchange_scope::{ExchangeScope, ScopeFacts};
+use super::exchange_scope::{ExchangeScope, ScopeFacts, Written};
 use super::marks::{self, Marks};
+use super::messages::Messages;
 use super::names as n;
 use super::payload::ResponseBody;
 use super::span::{Attrs, Mark, Span, text};
@@ -22,16 +23,12 @@ pub(super) fn write(
     end: MonoNs,
     parent: Id,
     ids: &mut dyn IdSource,
-) -> (Span, Vec<Mark>, ScopeFacts) {
-    let id = ids.next_id();
+) -> Written {
+    let (id, request_id) = scope.ids.unwrap_or_else(|| (ids.next_id(), ids.next_id()));
     let partial =
         scope.end.partial || scope.late || scope.lost_bytes > 0 || scope.end.aborted_by.is_some();
     let mut attrs = Attrs::new();
-    let name = match scope.role {
-        Role::Server => n::REQUEST,
-        Role::Client => n::HTTP_CLIENT,
-    };
-    attrs.insert(n::REQUEST_ID, ids.next_id().to_string().into());
+    attrs.insert(n::REQUEST_ID, request_id.to_string().into());
     http(scope, &mut attrs);
     network(scope, &mut attrs);
     loss(scope, partial, &mut attrs);
@@ -49,10 +46,14 @@ pub(super) fn write(
             .call()
             .and_then(|call| marks::write(&call, &mut marks));
     }
+    if let Some(socket) = &scope.socket {
+        socket.describe(&mut attrs);
+        messages(socket.messages(), scope, &mut attrs, &mut marks);
+    }
     let list = marks.finish();
     let span = Span {
         id,
-        name,
+        name: name(scope.role),
         parent_id: Some(parent),
         start: scope.start,
         end: Some(end.max(scope.start)),
@@ -63,6 +64,44 @@ pub(super) fn write(
         mark_ids: list.iter().map(|m| m.id).collect(),
     };
     (span, list, facts)
+}
+
+/// An exchange that is under way and has children: what is known so far.
+pub(super) fn open(scope: &ExchangeScope, id: Id, request_id: Id, parent: Id) -> Span {
+    let mut attrs = Attrs::new();
+    attrs.insert(n::REQUEST_ID, request_id.to_string().into());
+    http(scope, &mut attrs);
+    network(scope, &mut attrs);
+    Span {
+        id,
+        name: name(scope.role),
+        parent_id: Some(parent),
+        start: scope.start,
+        end: None,
+        thread_id: scope.context.tid,
+        pid: scope.context.pid,
+        rank: scope.context.rank,
+        attrs,
+        mark_ids: Vec::new(),
+    }
+}
+
+fn name(role: Role) -> &'static str {
+    match role {
+        Role::Server => n::REQUEST,
+        Role::Client => n::HTTP_CLIENT,
+    }
+}
+
+/// Messages of client and server.
+fn messages(of: [&Messages; 2], scope: &ExchangeScope, attrs: &mut Attrs, marks: &mut Marks<'_>) {
+    let [client, server] = of;
+    client.describe([n::REQUEST_MESSAGES, n::REQUEST_MESSAGE_BYTES], attrs);
+    server.describe([n::RESPONSE_MESSAGES, n::RESPONSE_MESSAGE_BYTES], attrs);
+    if client.at_least || server.at_least || scope.late {
+        attrs.insert(n::MESSAGES_PARTIAL, true.into());
+    }
+    marks::messages(server, scope.start, scope.late, marks);
 }
 
 /// Positive evidence: the path, and the shape of the request or of the response. Where the request
@@ -87,7 +126,11 @@ fn figures(scope: &ExchangeScope) -> &'static str {
 }
 
 fn http(scope: &ExchangeScope, attrs: &mut Attrs) {
-    attrs.insert(n::PROTOCOL_NAME, "http".into());
+    let protocol = match &scope.socket {
+        Some(_) => "websocket",
+        None => "http",
+    };
+    attrs.insert(n::PROTOCOL_NAME, protocol.into());
     if scope.context.tls {
         attrs.insert(n::SCHEME, "https".into());
         if let Some(evidence) = scope.context.tls_link {

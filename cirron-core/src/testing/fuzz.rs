@@ -402,6 +402,7 @@ pub fn records(input: &[u8]) {
     let mut open = 0_i64;
     while let Some(output) = engine.poll_output() {
         match output {
+            Output::Open(span) => assert!(span.end.is_none(), "{span:?}"),
             Output::Session(span) => open += if span.end.is_some() { -1 } else { 1 },
             Output::Scope { span, marks } => {
                 assert!(span.end.is_some_and(|end| end >= span.start), "{span:?}");

@@ -6,6 +6,7 @@
 //! Source: OpenAI's published OpenAPI description; `reasoning_content` is DeepSeek's and vLLM's.
 
 mod event;
+pub mod realtime;
 mod request;
 mod response;
 mod sink;

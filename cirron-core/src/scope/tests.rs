@@ -7,7 +7,7 @@ mod streams;
 
 use cirron_common::conn::ConnInfo;
 
-use super::{AttrValue, ExchangeScope, Mark, MarkValue, ScopeContext, Span, Written};
+use super::{AttrValue, ExchangeScope, Mark, MarkValue, ScopeContext, Written};
 use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent as E, MessageEnd, Role};
 use crate::id::{Id, SequentialIds};
 use crate::proto::message::{Headers, RequestHead, ResponseHead, Version};

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use super::call::Call;
 use super::marks::{self, Marks};
 use super::names as n;
-use super::span::{Attrs, Mark, Span};
+use super::span::{Attrs, Span};
 use super::tokens::TokenTimes;
 use super::{ScopeContext, ScopeFacts, Written};
 use crate::exchange::Sender;

@@ -7,7 +7,7 @@ use super::marks::{self, Marks};
 use super::messages::Messages;
 use super::names as n;
 use super::payload::ResponseBody;
-use super::span::{Attrs, Mark, Span, text};
+use super::span::{Attrs, Span, text};
 use crate::exchange::Role;
 use crate::id::{Id, IdSource};
 use crate::llm::RequestFacts;

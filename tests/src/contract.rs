@@ -92,7 +92,8 @@ struct Joins {
     spans: BTreeMap<String, (String, Option<String>, bool)>,
     listed: BTreeSet<String>,
     marks: BTreeMap<String, String>,
-    requests: BTreeSet<String>,
+    /// Request id to span id.
+    requests: BTreeMap<String, String>,
 }
 
 impl Joins {
@@ -225,7 +226,10 @@ fn span(value: &Value, created: i64, joins: &mut Joins) -> Result<()> {
     let id = uuid4(&span["id"])?;
     let name = span["name"].as_str().context("name")?.to_owned();
     ensure!(
-        matches!(name.as_str(), "cirron.session" | "request" | "http.client"),
+        matches!(
+            name.as_str(),
+            "cirron.session" | "request" | "http.client" | "response"
+        ),
         "name {name}"
     );
     let parent = if span["parent_id"].is_null() {
@@ -256,7 +260,8 @@ fn span(value: &Value, created: i64, joins: &mut Joins) -> Result<()> {
                 .get("request_id")
                 .context("request without request_id")?,
         )?;
-        ensure!(joins.requests.insert(request), "request_id twice");
+        let of = joins.requests.insert(request, id.clone());
+        ensure!(of.is_none_or(|other| other == id), "request_id twice");
     }
     for mark in span["mark_ids"].as_array().context("mark_ids")? {
         ensure!(
@@ -266,10 +271,8 @@ fn span(value: &Value, created: i64, joins: &mut Joins) -> Result<()> {
     }
     let ended = !span["end_ns"].is_null();
     if let Some((_, _, before)) = joins.spans.get(&id) {
-        ensure!(
-            name == "cirron.session" && ended && !before,
-            "span {id} written twice"
-        );
+        // Open first, since its children come before its end.
+        ensure!(ended && !before, "span {id} written twice");
     }
     joins.spans.insert(id, (name, parent, ended));
     Ok(())

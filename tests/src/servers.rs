@@ -69,6 +69,10 @@ pub enum Stack {
     GoTlsStripped,
     /// FastAPI on uvicorn, which gives the documented responses of the dialects.
     Documented,
+    /// FastAPI on uvicorn, which speaks OpenAI's Realtime API over WebSocket: by websockets.
+    Realtime,
+    /// The same over HTTPS: by wsproto.
+    RealtimeTls,
     /// llama.cpp's server with a tiny model.
     Llama,
     /// The same over HTTPS.
@@ -92,6 +96,7 @@ impl Stack {
                 | Stack::NodeTls
                 | Stack::GoTls
                 | Stack::GoTlsStripped
+                | Stack::RealtimeTls
                 | Stack::LlamaTls
         )
     }
@@ -330,6 +335,13 @@ fn command(stack: Stack, port: u16, dir: &Path) -> Result<Command> {
         Stack::Documented => {
             let mut c = uvicorn_tcp("app_documented:app", &[])?;
             c.env("GOLDENS", stacks::here().join("../cirron-core/goldens"));
+            c
+        }
+        Stack::Realtime => uvicorn_tcp("app_realtime:app", &["--ws", "websockets"])?,
+        Stack::RealtimeTls => {
+            let mut c = uvicorn_tcp("app_realtime:app", &["--ws", "wsproto"])?;
+            c.arg("--ssl-keyfile").arg(key());
+            c.arg("--ssl-certfile").arg(certificate());
             c
         }
         Stack::Flask => {

@@ -21,6 +21,7 @@ mod syscalls;
 mod tls;
 mod tls_more;
 mod tls_shapes;
+mod websocket;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         dialects::TESTS,
         documented::TESTS,
         http2::TESTS,
+        websocket::TESTS,
         tls::TESTS,
         tls_more::TESTS,
         tls_shapes::TESTS,

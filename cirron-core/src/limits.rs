@@ -129,3 +129,10 @@ pub const MAX_OPEN_TURNS: usize = 64;
 /// Questions of one session whose responses have not begun. Past it the oldest is forgotten, and its
 /// response begins with the server's first message.
 pub const MAX_ASKED_TURNS: usize = 64;
+
+/// Messages within messages of protocol buffers that are walked into. A model's name stands two deep.
+/// Past it a message is passed over.
+pub const MAX_PROTOBUF_DEPTH: usize = 8;
+
+/// Bytes of one text of a protocol buffer that are kept: names of models, ids. Past it the text is cut.
+pub const MAX_PROTOBUF_TEXT_BYTES: usize = 1_024;

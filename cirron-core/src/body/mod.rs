@@ -3,7 +3,9 @@
 pub mod aws_events;
 pub mod documents;
 pub mod events;
+pub mod grpc;
 pub mod inflate;
 pub mod json;
 pub mod multipart;
+pub mod protobuf;
 pub mod sse;

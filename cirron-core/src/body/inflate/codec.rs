@@ -96,6 +96,20 @@ impl Codec {
     }
 }
 
+impl Codec {
+    /// No more comes: whether what came was whole. Of zstd nobody can tell.
+    pub(super) fn finish(&mut self) -> bool {
+        match self {
+            Codec::Gzip(decoder) => decoder.try_finish().is_ok(),
+            Codec::Zlib(decoder) => decoder.try_finish().is_ok(),
+            Codec::Raw(decoder) => decoder.try_finish().is_ok(),
+            Codec::Brotli(decoder) => decoder.close().is_ok(),
+            Codec::Zstd(_) => true,
+            Codec::Deflate(_) => false,
+        }
+    }
+}
+
 /// RFC 1950, section 2.2: method 8, and the two bytes a multiple of 31.
 fn is_zlib(bytes: &[u8]) -> bool {
     match *bytes {

@@ -83,6 +83,11 @@ impl Inflate {
         }
     }
 
+    /// No more comes: whether all of it could be decoded.
+    pub fn finish(&mut self) -> bool {
+        !self.stopped && self.stages.iter_mut().all(Codec::finish)
+    }
+
     /// Bytes were lost: an encoded body cannot be read past them.
     pub fn gap(&mut self) {
         if !self.stages.is_empty() {

@@ -84,6 +84,7 @@ impl ReadRequest for RequestReader {
             model: asked.model,
             stream: asked.stream,
             choices: None,
+            ..RequestFacts::default()
         };
         match finish {
             // Without `stream` a whole request asks for none.

@@ -65,6 +65,8 @@ pub struct RequestFacts {
     pub shaped: bool,
     /// The model asked for.
     pub model: Option<String>,
+    /// Its version, where one is asked for.
+    pub model_version: Option<String>,
     /// Whether a stream was asked for.
     pub stream: Option<bool>,
     /// Choices asked for.
@@ -78,6 +80,8 @@ pub struct ResponseFacts {
     pub shaped: bool,
     /// The model that answered.
     pub model: Option<String>,
+    /// Its version.
+    pub model_version: Option<String>,
     /// The response's id.
     pub id: Option<String>,
     /// What was reported last.

@@ -92,6 +92,7 @@ static V2_REQUEST: RequestTable = RequestTable {
 static V2_RESPONSE: ResponseTable = ResponseTable {
     rows: &[
         (&[K("model_name")], Say::Model),
+        (&[K("model_version")], Say::ModelVersion),
         (&[K("id")], Say::Id),
         (&[K("error")], Say::Error),
     ],
@@ -109,6 +110,7 @@ static TRITON_REQUEST: RequestTable = RequestTable {
 static TRITON_RESPONSE: ResponseTable = ResponseTable {
     rows: &[
         (&[K("model_name")], Say::Model),
+        (&[K("model_version")], Say::ModelVersion),
         (&[K("id")], Say::Id),
         (&[K("text_output")], Say::Answer),
         (&[K("error")], Say::Error),

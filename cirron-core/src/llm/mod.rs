@@ -11,6 +11,7 @@ pub mod dialect;
 pub mod facts;
 pub mod gemini;
 pub mod kserve;
+pub mod kserve_grpc;
 pub mod llamacpp;
 pub mod mlflow;
 pub mod ollama;
@@ -56,12 +57,41 @@ pub static DIALECTS: &[Dialect] = &[
     torchserve::DIALECT,
 ];
 
+/// A method of gRPC that is known. A document of its dialect is a message.
+#[derive(Debug)]
+pub struct Rpc {
+    /// `/PACKAGE.SERVICE/METHOD`
+    pub path: &'static str,
+    /// Its row; the route says whether it answers with a stream.
+    pub dialect: Dialect,
+}
+
+/// Every method of gRPC that is known.
+pub static RPCS: &[Rpc] = &[kserve_grpc::UNARY, kserve_grpc::STREAM];
+
 /// Every dialect of sessions that is known.
 pub static SESSIONS: &[Session] = &[openai::realtime::SESSION];
 
 /// The dialects that know `path`, with the model that it names for each.
 pub fn of_path(path: &str) -> Vec<(Candidate, Option<String>)> {
     readers::of_path(DIALECTS, path)
+}
+
+/// The method of gRPC that `path` is, as a candidate.
+pub fn rpc_of_path(path: &str) -> Vec<(Candidate, Option<String>)> {
+    let of_path = RPCS.iter().filter(|rpc| rpc.path == path);
+    of_path.filter_map(Rpc::candidate).collect()
+}
+
+/// Every method of gRPC, where the path is not known.
+pub fn all_rpcs() -> Vec<(Candidate, Option<String>)> {
+    RPCS.iter().filter_map(Rpc::candidate).collect()
+}
+
+impl Rpc {
+    fn candidate(&'static self) -> Option<(Candidate, Option<String>)> {
+        readers::candidate(&self.dialect, self.path)
+    }
 }
 
 #[cfg(test)]

@@ -24,16 +24,19 @@ pub struct Candidate {
 pub fn of_path(dialects: &'static [Dialect], path: &str) -> Vec<(Candidate, Option<String>)> {
     // A colon may be encoded (AWS' clients do that to the version of a model) and means the same.
     let path = &path.replace("%3A", ":").replace("%3a", ":");
-    let candidate = |dialect: &'static Dialect| {
-        let route = (dialect.route)(path)?;
-        let candidate = Candidate {
-            dialect,
-            operation: route.operation,
-            stream: route.stream,
-        };
-        Some((candidate, route.model.map(decoded)))
+    let candidates = dialects.iter().filter_map(|d| candidate(d, path));
+    candidates.collect()
+}
+
+/// `dialect` as the one of `path`, if it knows it.
+pub fn candidate(dialect: &'static Dialect, path: &str) -> Option<(Candidate, Option<String>)> {
+    let route = (dialect.route)(path)?;
+    let candidate = Candidate {
+        dialect,
+        operation: route.operation,
+        stream: route.stream,
     };
-    dialects.iter().filter_map(candidate).collect()
+    Some((candidate, route.model.map(decoded)))
 }
 
 /// The text of a path's segment (RFC 3986, section 2.1).

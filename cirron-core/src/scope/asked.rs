@@ -1,16 +1,20 @@
-//! The request's body: decoded, read for each dialect that may be it.
+//! The request's body: decoded, read for each dialect that may be it. Of gRPC, its first message.
 
+use crate::body::grpc::{GrpcMessages, Part};
 use crate::body::inflate::Inflate;
 use crate::body::multipart::{Field, Form};
 use crate::llm::{Candidate, RequestFacts, Requests};
 use crate::proto::message::Headers;
 
-/// The request's body: JSON for each dialect that may be it, or a form.
+/// The request's body: JSON for each dialect that may be it, a form, or messages of gRPC.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     inflate: Inflate,
     requests: Requests,
     form: Option<(Form, RequestFacts)>,
+    grpc: Option<GrpcMessages>,
+    /// It has said all that is read of it.
+    settled: bool,
 }
 
 impl RequestBody {
@@ -23,7 +27,28 @@ impl RequestBody {
             inflate: Inflate::new(Some(&headers.joined("content-encoding"))),
             requests: Requests::new(candidates),
             form: form.map(|form| (form, RequestFacts::default())),
+            grpc: None,
+            settled: false,
         }
+    }
+
+    /// Of a gRPC call; `encoding`: its `grpc-encoding`.
+    pub(super) fn of_grpc(
+        candidates: Vec<(Candidate, Option<String>)>,
+        encoding: &str,
+    ) -> RequestBody {
+        RequestBody {
+            inflate: Inflate::new(None),
+            requests: Requests::new(candidates),
+            form: None,
+            grpc: Some(GrpcMessages::reading(encoding)),
+            settled: false,
+        }
+    }
+
+    /// It has said all that is read of it, before its end.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
@@ -31,7 +56,12 @@ impl RequestBody {
             inflate,
             requests,
             form,
+            grpc,
+            settled,
         } = self;
+        if let Some(messages) = grpc {
+            return messages.push(bytes, &mut |part| take(part, requests, settled));
+        }
         let decoding = inflate.is_decoding();
         inflate.push(bytes, &mut |bytes| match form {
             Some((form, facts)) => form.push(bytes, &mut |field| form_field(field, facts)),
@@ -42,7 +72,17 @@ impl RequestBody {
         }
     }
 
-    pub(super) fn gap(&mut self) {
+    /// Bytes are missing here; 0: how many is not known.
+    pub(super) fn gap(&mut self, len: u64) {
+        let RequestBody {
+            requests,
+            grpc,
+            settled,
+            ..
+        } = self;
+        if let Some(messages) = grpc {
+            return messages.gap(len, &mut |part| take(part, requests, settled));
+        }
         self.inflate.gap();
         self.lose();
     }
@@ -65,6 +105,22 @@ impl RequestBody {
             }
         }
         (all, self.inflate.is_decoding())
+    }
+}
+
+/// Reads the first message.
+fn take(part: Part<'_>, requests: &mut Requests, settled: &mut bool) {
+    if *settled {
+        return;
+    }
+    match part {
+        Part::Data(bytes) => requests.push(bytes),
+        Part::Hole => requests.gap(),
+        Part::End { .. } => *settled = true,
+        Part::Lost => {
+            requests.gap();
+            *settled = true;
+        }
     }
 }
 

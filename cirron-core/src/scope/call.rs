@@ -53,6 +53,9 @@ impl Call<'_> {
         if let Some(model) = &facts.model {
             attrs.insert(n::RESPONSE_MODEL, text(model));
         }
+        if let Some(version) = &facts.model_version {
+            attrs.insert(n::MODEL_VERSION, text(version));
+        }
         if let Some(id) = &facts.id {
             attrs.insert(n::RESPONSE_ID, text(id));
         }

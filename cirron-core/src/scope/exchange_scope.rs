@@ -4,13 +4,14 @@ use cirron_common::conn::ConnInfo;
 
 use super::asked::RequestBody;
 use super::call::Call;
+use super::grpc::Grpc;
 use super::payload::ResponseBody;
 use super::socket::Socket;
 use super::span::{Mark, Span};
 use super::write;
 use crate::exchange::{ExchangeEnd, ExchangeEvent, MessageEnd, Role, Sender};
 use crate::id::{Id, IdSource};
-use crate::llm::{self, Candidate, DIALECTS, Dialect, Figure, Readers, RequestFacts, Usage};
+use crate::llm::{self, Candidate, DIALECTS, Dialect, Figure, RPCS, Readers, RequestFacts, Usage};
 use crate::proto::message::{Headers, RequestHead, ResponseHead};
 use crate::time::MonoNs;
 
@@ -82,6 +83,8 @@ pub struct ExchangeScope {
     pub(super) end: ExchangeEnd,
     /// What it turned into.
     pub(super) socket: Option<Box<Socket>>,
+    /// The call that it carries, or may carry.
+    pub(super) grpc: Option<Box<Grpc>>,
     /// Of its span and of its request, once they were given.
     pub(super) ids: Option<(Id, Id)>,
 }
@@ -110,6 +113,7 @@ impl ExchangeScope {
             response_lost_bytes: 0,
             end: ExchangeEnd::default(),
             socket: None,
+            grpc: None,
             ids: None,
         }
     }
@@ -142,22 +146,38 @@ impl ExchangeScope {
             ExchangeEvent::RequestHead(head) => self.request_head(head),
             ExchangeEvent::RequestBody(bytes) => {
                 self.request_bytes += bytes.len() as u64;
+                self.guess_grpc();
+                if let Some(call) = &mut self.grpc {
+                    call.push(ts, Sender::Client, bytes);
+                }
                 if let Some(body) = &mut self.request_body {
                     body.push(bytes);
                 }
+                self.read_settled_request();
             }
             ExchangeEvent::RequestGap(len) => {
                 self.request_bytes += len;
                 self.lost_bytes += len;
-                if let Some(body) = &mut self.request_body {
-                    body.gap();
+                self.guess_grpc();
+                if let Some(call) = &mut self.grpc {
+                    call.gap(ts, Sender::Client, len);
                 }
+                if let Some(body) = &mut self.request_body {
+                    body.gap(len);
+                }
+                self.read_settled_request();
             }
-            ExchangeEvent::RequestEnd(_) => self.read_request(),
+            ExchangeEvent::RequestEnd(end) => {
+                self.end_grpc(Sender::Client, end);
+                self.read_request();
+            }
             ExchangeEvent::ResponseStart => self.first_byte = Some(ts),
             ExchangeEvent::ResponseHead(head) => self.response_head(head),
             ExchangeEvent::ResponseBody(bytes) => {
                 self.response_bytes += bytes.len() as u64;
+                if let Some(call) = &mut self.grpc {
+                    call.push(ts, Sender::Server, bytes);
+                }
                 if let Some(body) = self.body() {
                     body.push(ts, bytes);
                 }
@@ -166,11 +186,17 @@ impl ExchangeScope {
                 self.response_bytes += len;
                 self.lost_bytes += len;
                 self.response_lost_bytes += len;
+                if let Some(call) = &mut self.grpc {
+                    call.gap(ts, Sender::Server, len);
+                }
                 if let Some(body) = self.body() {
-                    body.gap();
+                    body.gap(len);
                 }
             }
-            ExchangeEvent::ResponseTrailers(trailers) => self.read_fields(trailers),
+            ExchangeEvent::ResponseTrailers(trailers) => {
+                Grpc::trailers(&mut self.grpc, trailers);
+                self.read_fields(trailers);
+            }
             ExchangeEvent::WebSocket { by, event } => {
                 let path = self.request.as_ref().map(|r| r.path.as_str());
                 let keep_points = self.context.chunk_timing;
@@ -182,13 +208,14 @@ impl ExchangeScope {
                 }
             }
             ExchangeEvent::ResponseEnd(end) => {
+                self.end_grpc(Sender::Server, end);
                 self.response_end = match end {
                     MessageEnd::Complete => Some(ts),
                     MessageEnd::Aborted | MessageEnd::Lost => None,
                 };
                 if let Some(body) = &mut self.response {
                     if end == MessageEnd::Lost {
-                        body.gap();
+                        body.gap(0);
                     }
                     body.end();
                 }
@@ -234,12 +261,22 @@ impl ExchangeScope {
     }
 
     fn request_head(&mut self, head: &RequestHead) {
-        let of_path = Some(llm::of_path(&head.path)).filter(|_| head.method == "POST");
+        self.grpc = Grpc::of_request(&head.headers).map(Box::new);
+        let rpcs = self.grpc.as_ref().map(|_| llm::rpc_of_path(&head.path));
+        let rpcs = rpcs.filter(|rpcs| !rpcs.is_empty());
+        let is_rpc = rpcs.is_some();
+        let of_path = rpcs.unwrap_or_else(|| llm::of_path(&head.path));
+        let of_path = Some(of_path).filter(|_| head.method == "POST");
         let of_path = of_path.unwrap_or_default();
         if !of_path.is_empty() {
             let nothing = |(c, _): &(Candidate, _)| (*c, RequestFacts::default());
             self.candidates = of_path.iter().map(nothing).collect();
-            self.request_body = Some(RequestBody::new(of_path, &head.headers));
+            let encoding = || head.headers.get_str("grpc-encoding").unwrap_or_default();
+            self.request_body = Some(if is_rpc {
+                RequestBody::of_grpc(of_path, encoding())
+            } else {
+                RequestBody::new(of_path, &head.headers)
+            });
         }
         self.request = Some(RequestLine {
             method: head.method.clone(),
@@ -248,15 +285,51 @@ impl ExchangeScope {
         });
     }
 
-    fn read_request(&mut self) {
-        if let Some(body) = self.request_body.take() {
-            (self.candidates, self.request_decoded) = body.finish();
+    /// The body of a request whose head was not seen may be that of a call.
+    fn guess_grpc(&mut self) {
+        let unknown = self.request.is_none() && !self.late && self.response.is_none();
+        if unknown && self.grpc.is_none() && self.request_body.is_none() {
+            self.grpc = Some(Box::new(Grpc::guessed()));
+            self.request_body = Some(RequestBody::of_grpc(llm::all_rpcs(), ""));
         }
+    }
+
+    fn end_grpc(&mut self, by: Sender, end: MessageEnd) {
+        if let Some(call) = &mut self.grpc {
+            call.finish(by, end == MessageEnd::Lost);
+        }
+    }
+
+    fn read_settled_request(&mut self) {
+        if self
+            .request_body
+            .as_ref()
+            .is_some_and(RequestBody::is_settled)
+        {
+            self.read_request();
+        }
+    }
+
+    fn read_request(&mut self) {
+        let Some(body) = self.request_body.take() else {
+            return;
+        };
+        let (candidates, decoded) = body.finish();
+        let shaped = candidates.iter().any(|(_, facts)| facts.shaped);
+        if let Some(call) = self.grpc.as_mut().filter(|call| !call.is_sure()) {
+            // Of a guess only what shows that it is one is of use.
+            if !shaped {
+                return;
+            }
+            call.show();
+        }
+        (self.candidates, self.request_decoded) = (candidates, decoded);
     }
 
     fn response_head(&mut self, head: &ResponseHead) {
         self.status = Some(head.status);
         self.response_version = Some(head.version.as_str());
+        Grpc::response(&mut self.grpc, &head.headers);
         self.read_fields(&head.headers);
         self.response = self.new_body(Some(&head.headers));
     }
@@ -310,10 +383,16 @@ impl ExchangeScope {
             facts: body.facts(),
             usage: self.usage(),
             tokens: &body.tokens,
-            is_stream: body.is_stream(),
+            is_stream: body.is_stream() || self.is_rpc_stream(),
             unbroken: body.is_unbroken(),
             holed: self.lost_bytes > 0,
         })
+    }
+
+    /// A call of gRPC whose messages, not its path, told that it is a stream.
+    fn is_rpc_stream(&self) -> bool {
+        let asked = self.asked().and_then(|(c, _)| c.stream);
+        self.grpc.is_some() && asked == Some(true)
     }
 
     /// The response has a form that is read, and a coding that could be undone.
@@ -330,8 +409,15 @@ impl ExchangeScope {
         if !self.may_be_llm() {
             return None;
         }
+        let is_rpc = self.grpc.as_ref().is_some_and(|call| call.is_sure());
         let readers = if self.candidates.is_empty() {
-            Readers::new(DIALECTS)?
+            let rpcs = RPCS.iter().map(|rpc| &rpc.dialect);
+            let all = if is_rpc {
+                Readers::new(rpcs)
+            } else {
+                Readers::new(DIALECTS)
+            };
+            all?
         } else {
             Readers::new(self.candidates.iter().map(|(c, _)| c.dialect))?
         };
@@ -339,7 +425,12 @@ impl ExchangeScope {
         let mut asked = self.candidates.iter().map(|(c, f)| f.stream.or(c.stream));
         let first = asked.next().flatten();
         let stream = first.filter(|_| asked.all(|a| a == first));
-        let mut body = ResponseBody::new(readers, head, stream, self.context.chunk_timing);
+        let keep_points = self.context.chunk_timing;
+        let mut body = if is_rpc {
+            ResponseBody::of_grpc(readers, head, stream, keep_points)
+        } else {
+            ResponseBody::new(readers, head, stream, keep_points)
+        };
         if self.late {
             body.joined_late();
         }

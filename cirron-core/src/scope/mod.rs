@@ -3,6 +3,7 @@
 mod asked;
 mod call;
 mod exchange_scope;
+mod grpc;
 mod joined;
 mod marks;
 mod messages;

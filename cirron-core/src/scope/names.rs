@@ -61,17 +61,20 @@ names! {
     REQUEST_SIZE = "http.request.body.size", "int, bytes on the wire", "the request's head was seen", "OpenTelemetry";
     RESPONSE_SIZE = "http.response.body.size", "int, bytes on the wire", "the response's head was seen", "OpenTelemetry";
     STATUS = "http.response.status_code", "int", "the response's head was seen", "OpenTelemetry";
-    ERROR_TYPE = "error.type", "string", "a status of 500 or above (400 for a client), else the class of the error in the body of an LLM call", "OpenTelemetry";
+    ERROR_TYPE = "error.type", "string", "a status of 500 or above (400 for a client), a status of gRPC that its conventions call an error, else the class of the error in the body of an LLM call", "OpenTelemetry";
     ERROR = "error", "bool, true", "with `error.type`", "SDK";
     UPGRADED = "cirron.upgraded", "bool, true", "the connection left HTTP by CONNECT or an upgrade", "cirron";
-    REQUEST_MESSAGES = "cirron.request.messages", "int", "a WebSocket: whole messages that the client sent", "cirron";
+    REQUEST_MESSAGES = "cirron.request.messages", "int", "a WebSocket or a gRPC call: whole messages that the client sent", "cirron";
     REQUEST_MESSAGE_BYTES = "cirron.request.message_bytes", "int, bytes of their payload on the wire", "with `cirron.request.messages`", "cirron";
-    RESPONSE_MESSAGES = "cirron.response.messages", "int", "a WebSocket: whole messages that the server sent", "cirron";
+    RESPONSE_MESSAGES = "cirron.response.messages", "int", "a WebSocket or a gRPC call: whole messages that the server sent", "cirron";
     RESPONSE_MESSAGE_BYTES = "cirron.response.message_bytes", "int, bytes of their payload on the wire", "with `cirron.response.messages`", "cirron";
     MESSAGES_PARTIAL = "cirron.messages_partial", "bool, true", "at least so many messages: a hole or a late attach may have taken some", "cirron";
     CLOSED_BY = "cirron.websocket.closed_by", "string: `client`, `server`", "a Close frame was seen: who sent the first", "cirron";
     CLOSE_CODE = "cirron.websocket.close_code", "int (RFC 6455, section 7.4)", "the first Close frame says it", "cirron";
     RESPONSE_BEGIN = "cirron.response.begin", "string: `asked`, with the client's message that asks for it; `created`, with the server's first about it; `late`, in the middle", "on `response`: what its times count from", "cirron";
+    RPC_SYSTEM = "rpc.system.name", "string: `grpc`", "the exchange is a gRPC call", "OpenTelemetry";
+    RPC_METHOD = "rpc.method", "string: `PACKAGE.SERVICE/METHOD`", "of a gRPC call whose path was seen", "OpenTelemetry";
+    RPC_STATUS = "rpc.response.status_code", "string: `OK`, `UNAVAILABLE`, ...", "of a gRPC call: its status was seen", "OpenTelemetry";
     TRANSPORT = "network.transport", "string: `tcp`, `unix`", "the socket was seen", "OpenTelemetry";
     NETWORK_TYPE = "network.type", "string: `ipv4`, `ipv6`", "a TCP socket was seen", "OpenTelemetry";
     SERVER_ADDRESS = "server.address", "string", "known", "OpenTelemetry";
@@ -90,6 +93,7 @@ names! {
     CHOICE_COUNT = "gen_ai.request.choice.count", "int", "the request asks for another number than 1", "OpenTelemetry";
     STREAM = "cirron.request.stream", "bool", "the request says it, or was read to its end", "cirron";
     RESPONSE_MODEL = "gen_ai.response.model", "string", "the response names one", "OpenTelemetry";
+    MODEL_VERSION = "cirron.model.version", "string", "the response, else the request, names one (KServe v2)", "cirron";
     RESPONSE_ID = "gen_ai.response.id", "string", "the response has one", "OpenTelemetry";
     FINISH_REASONS = "gen_ai.response.finish_reasons", "string, one for each choice, joined by commas", "the response says", "OpenTelemetry";
     CACHED_TOKENS = "gen_ai.usage.cache_read.input_tokens", "int, tokens", "usage reports them", "OpenTelemetry";
@@ -212,6 +216,7 @@ mod tests {
             include_str!("write.rs"),
             include_str!("marks.rs"),
             include_str!("call.rs"),
+            include_str!("grpc.rs"),
             include_str!("messages.rs"),
             include_str!("socket.rs"),
             include_str!("turns.rs"),

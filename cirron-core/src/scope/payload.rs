@@ -8,6 +8,7 @@ use super::tokens::TokenTimes;
 use crate::body::aws_events::AwsEvents;
 use crate::body::documents::Documents;
 use crate::body::events::{EventEnd, EventSink};
+use crate::body::grpc::{GrpcMessages, Part};
 use crate::body::inflate::Inflate;
 use crate::body::sse::SseParser;
 use crate::llm::{Dialect, Readers, ResponseFacts};
@@ -50,6 +51,7 @@ enum Shape {
     Sse(SseParser),
     Documents(Documents),
     Aws(AwsEvents),
+    Grpc(GrpcMessages),
     /// Nothing that we read.
     Other,
 }
@@ -118,6 +120,29 @@ impl ResponseBody {
         body
     }
 
+    /// Of a gRPC call. `head`: the header fields, `None` where they were not seen; `stream`: whether
+    /// its method gives many messages.
+    pub(super) fn of_grpc(
+        readers: Readers,
+        head: Option<&Headers>,
+        stream: Option<bool>,
+        keep_points: bool,
+    ) -> Self {
+        let encoding = head.and_then(|h| h.get_str("grpc-encoding"));
+        ResponseBody {
+            inflate: Inflate::new(None),
+            shape: Shape::Grpc(GrpcMessages::reading(encoding.unwrap_or_default())),
+            readers,
+            tokens: TokenTimes::default(),
+            is_stream: stream == Some(true),
+            is_other: false,
+            done: Done::default(),
+            lost_events: 0,
+            broken: false,
+            keep_points,
+        }
+    }
+
     /// Its beginning, or that of its exchange, was not seen.
     pub(super) fn joined_late(&mut self) {
         self.broken = true;
@@ -170,6 +195,8 @@ impl ResponseBody {
             is_stream,
             keep_points,
             done,
+            lost_events,
+            broken,
             ..
         } = self;
         if matches!(shape, Shape::Other) {
@@ -196,6 +223,11 @@ impl ResponseBody {
                 Shape::Sse(parser) => parser.push(bytes, &mut sink),
                 Shape::Documents(parser) => parser.push(bytes, &mut sink),
                 Shape::Aws(parser) => parser.push(bytes, &mut sink),
+                Shape::Grpc(messages) => {
+                    messages.push(bytes, &mut |part| {
+                        *broken |= sink.message(part, lost_events);
+                    });
+                }
                 Shape::Unsure(_) | Shape::Other => {}
             }
         });
@@ -204,10 +236,31 @@ impl ResponseBody {
         }
     }
 
-    /// Bytes are missing here.
-    pub(super) fn gap(&mut self) {
+    /// Bytes are missing here; 0: how many is not known.
+    pub(super) fn gap(&mut self, len: u64) {
         self.inflate.gap();
+        if let Shape::Grpc(_) = self.shape {
+            self.broken = true;
+            self.tokens.hole();
+            self.in_grpc(|messages, out| messages.gap(len, out));
+            return;
+        }
         self.lose();
+    }
+
+    fn in_grpc(&mut self, work: impl FnOnce(&mut GrpcMessages, &mut dyn FnMut(Part<'_>))) {
+        let mut lost_events = self.lost_events;
+        let broken = self.in_shape(|shape, sink| {
+            let mut broken = false;
+            if let Shape::Grpc(messages) = shape {
+                work(messages, &mut |part| {
+                    broken |= sink.message(part, &mut lost_events);
+                });
+            }
+            broken
+        });
+        self.lost_events = lost_events;
+        self.broken |= broken;
     }
 
     fn lose(&mut self) {
@@ -218,12 +271,15 @@ impl ResponseBody {
             Shape::Documents(parser) => parser.gap(sink),
             Shape::Aws(parser) => parser.gap(sink),
             Shape::Unsure(guess) => *guess = Guess::default(),
-            Shape::Other => {}
+            Shape::Grpc(_) | Shape::Other => {}
         });
     }
 
     /// No more comes: what is under way means what it said.
     pub(super) fn end(&mut self) {
+        if let Shape::Grpc(_) = self.shape {
+            return self.in_grpc(|messages, out| messages.finish(out));
+        }
         self.lost_events = self.in_shape(|shape, sink| match shape {
             Shape::Sse(parser) => {
                 parser.finish(sink);
@@ -237,7 +293,7 @@ impl ResponseBody {
                 parser.finish(sink);
                 parser.lost_events()
             }
-            Shape::Unsure(_) | Shape::Other => 0,
+            Shape::Unsure(_) | Shape::Grpc(_) | Shape::Other => 0,
         });
     }
 
@@ -261,6 +317,35 @@ pub(super) struct Events<'a> {
     done: &'a mut Done,
     ts: MonoNs,
     keep_points: bool,
+}
+
+impl Events<'_> {
+    /// A part of a message of gRPC, which is an event. True: something is missing.
+    fn message(&mut self, part: Part<'_>, lost_events: &mut u64) -> bool {
+        match part {
+            Part::Data(bytes) => self.data(bytes),
+            Part::End { read: true, .. } => self.end(EventEnd::Whole { name: "" }),
+            Part::Hole => {
+                *lost_events += 1;
+                self.readers.gap();
+                return true;
+            }
+            // Damaged, or compressed in a way that we cannot undo.
+            Part::End { read: false, .. } => {
+                self.end(EventEnd::Damaged);
+                self.tokens.hole();
+                return true;
+            }
+            Part::Lost => {
+                *lost_events += 1;
+                self.readers.gap();
+                self.end(EventEnd::Damaged);
+                self.tokens.hole();
+                return true;
+            }
+        }
+        false
+    }
 }
 
 /// The event that ends OpenAI's streams and those of many others. A client may leave at it, before

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod goldens;
+mod grpc;
 mod streams;
 
 use cirron_common::conn::ConnInfo;

@@ -50,6 +50,11 @@ pub(super) fn write(
         socket.describe(&mut attrs);
         messages(socket.messages(), scope, &mut attrs, &mut marks);
     }
+    if let Some(call) = scope.grpc.as_ref().filter(|call| call.is_sure()) {
+        let path = scope.request.as_ref().map(|r| r.path.as_str());
+        call.describe(path, scope.role, &mut attrs);
+        messages(call.messages(), scope, &mut attrs, &mut marks);
+    }
     let list = marks.finish();
     let span = Span {
         id,
@@ -252,6 +257,9 @@ fn gen_ai(scope: &ExchangeScope, attrs: &mut Attrs) {
     let asked = scope.asked().map_or(&nothing, |(_, facts)| facts);
     if let Some(model) = &asked.model {
         attrs.insert(n::REQUEST_MODEL, text(model));
+    }
+    if let Some(version) = &asked.model_version {
+        attrs.insert(n::MODEL_VERSION, text(version));
     }
     if let Some(stream) = asked.stream.filter(|_| asked.shaped) {
         attrs.insert(n::STREAM, stream.into());

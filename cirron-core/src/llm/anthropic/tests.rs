@@ -171,6 +171,7 @@ fn a_request_is_told_by_its_messages_and_its_limit() {
     assert_eq!(
         got,
         RequestFacts {
+            model_version: None,
             shaped: true,
             model: Some("claude-x".to_owned()),
             stream: Some(true),

@@ -255,6 +255,7 @@ mod tests {
             },
         };
         let facts = ResponseFacts {
+            model_version: None,
             shaped: true,
             model: Some("gpt-realtime".to_owned()),
             id: Some(id()),

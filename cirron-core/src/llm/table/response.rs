@@ -10,6 +10,8 @@ use crate::llm::facts::{Content, ResponseFacts, Usage, say};
 pub enum Say {
     /// The model that answered.
     Model,
+    /// Its version.
+    ModelVersion,
     /// The response's id.
     Id,
     /// Text of the answer.
@@ -202,6 +204,9 @@ impl Reading {
         } = self;
         match (say_, value) {
             (Say::Model, Scalar::Str { prefix, .. }) => say(&mut facts.model, prefix),
+            (Say::ModelVersion, Scalar::Str { prefix, .. }) => {
+                say(&mut facts.model_version, prefix);
+            }
             (Say::Id, Scalar::Str { prefix, .. }) => say(&mut facts.id, prefix),
             (Say::Answer, value) => document.content.answer |= value.is_text(),
             (Say::Reasoning, value) => document.content.reasoning |= value.is_text(),
@@ -235,7 +240,15 @@ impl Reading {
             (Say::Error, value) => {
                 document.error |= !matches!(value, Scalar::Null | Scalar::Bool(false));
             }
-            (Say::Model | Say::Id | Say::ToolCall | Say::Finish | Say::ErrorClass, _) => {}
+            (
+                Say::Model
+                | Say::ModelVersion
+                | Say::Id
+                | Say::ToolCall
+                | Say::Finish
+                | Say::ErrorClass,
+                _,
+            ) => {}
         }
     }
 }

@@ -13,6 +13,7 @@ fn text(value: &Value, key: &str) -> Option<String> {
 
 fn request_by_tree(body: &Value) -> RequestFacts {
     RequestFacts {
+        model_version: None,
         shaped: ["messages", "prompt", "input"]
             .iter()
             .any(|k| body.get(k).is_some()),

@@ -1,9 +1,9 @@
 //! Where the servers and clients of others are: the folder that `cargo xtask stacks` makes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 /// The folder: `CIRRON_STACKS`, else `cirron-agent/stacks` under the user's cache.
 pub fn root() -> Option<PathBuf> {
@@ -93,4 +93,51 @@ pub fn go_server(stripped: bool) -> Result<PathBuf> {
         );
     }
     Ok(program)
+}
+
+/// Builds a program of the examples that come with Go's gRPC, as it is there, and gives its path.
+pub fn go_grpc_example(example: &str, program: &str) -> Result<PathBuf> {
+    const SOURCES: &str = "/usr/share/gocode";
+    const EXAMPLES: &str = "/usr/share/doc/golang-google-grpc-dev/examples";
+    const MODULE: &str = "src/google.golang.org/grpc";
+    let target = here().join("../target/tests");
+    std::fs::create_dir_all(&target)?;
+    let target = target.canonicalize()?;
+    // The examples import each other by the module's name: it is laid out as its authors have it.
+    let path = target.join("gopath");
+    let module = path.join(MODULE);
+    if !module.exists() {
+        let laid = target.join("gopath.new");
+        let _ = std::fs::remove_dir_all(&laid);
+        std::fs::create_dir_all(laid.join(MODULE))?;
+        let sources = Path::new(SOURCES).join(MODULE);
+        let found =
+            std::fs::read_dir(sources).context("no Go sources of gRPC\n  cargo xtask setup")?;
+        for entry in found {
+            let entry = entry?;
+            let link = laid.join(MODULE).join(entry.file_name());
+            std::os::unix::fs::symlink(entry.path(), link)?;
+        }
+        std::os::unix::fs::symlink(EXAMPLES, laid.join(MODULE).join("examples"))?;
+        std::fs::rename(laid, &path)?;
+    }
+    let built = target.join(format!("grpc-go-{example}-{program}"));
+    let output = Command::new(venv("go")?)
+        .arg("build")
+        .arg("-o")
+        .arg(&built)
+        .arg(format!(
+            "google.golang.org/grpc/examples/{example}/{program}"
+        ))
+        .env("GOTOOLCHAIN", "local")
+        .env("GO111MODULE", "off")
+        .env("GOFLAGS", "")
+        .env("GOPATH", format!("{}:{SOURCES}", path.display()))
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "go build failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(built)
 }

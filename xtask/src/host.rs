@@ -75,6 +75,10 @@ impl Packages {
             (Self::Pacman, Tool::PythonVenv) => "python",
             (Self::Dnf | Self::Apk | Self::Unknown, Tool::PythonVenv) => "python3",
             (_, Tool::Node) => "nodejs",
+            (Self::Apt, Tool::GoGrpc) => "golang-google-grpc-dev",
+            (_, Tool::GoGrpc) => "the Go sources of google.golang.org/grpc",
+            (Self::Apt, Tool::GoProtobuf) => "golang-github-golang-protobuf-1-5-dev",
+            (_, Tool::GoProtobuf) => "the Go sources of github.com/golang/protobuf 1.5",
             (_, Tool::Nginx) => "nginx",
             (_, Tool::Caddy) => "caddy",
             (Self::Apt, Tool::Gnutls) => "gnutls-bin",
@@ -96,6 +100,10 @@ pub(crate) enum Tool {
     PythonVenv,
     /// Node.
     Node,
+    /// Sources of Go's gRPC, with its own examples.
+    GoGrpc,
+    /// What they are built with.
+    GoProtobuf,
     /// The server; never started as a service by us.
     Nginx,
     /// The same.
@@ -108,11 +116,13 @@ pub(crate) enum Tool {
 
 impl Tool {
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Curl,
         Self::Wrk,
         Self::PythonVenv,
         Self::Node,
+        Self::GoGrpc,
+        Self::GoProtobuf,
         Self::Nginx,
         Self::Caddy,
         Self::Gnutls,

@@ -9,6 +9,7 @@ mod cli;
 mod dialects;
 mod documented;
 mod faults;
+mod grpc;
 mod http2;
 mod load;
 mod processes;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         documented::TESTS,
         http2::TESTS,
         websocket::TESTS,
+        grpc::TESTS,
         tls::TESTS,
         tls_more::TESTS,
         tls_shapes::TESTS,

@@ -1,5 +1,6 @@
 //! The programs that tests and benchmarks call. None is needed to build the agent or for the demo.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -73,6 +74,11 @@ fn is_there(tool: Tool) -> bool {
         Tool::Curl => paths::in_path("curl").is_some(),
         Tool::Wrk => paths::in_path("wrk").is_some(),
         Tool::Node => paths::in_path("node").is_some(),
+        Tool::GoGrpc => go_source("google.golang.org/grpc"),
+        Tool::GoProtobuf => {
+            go_source("github.com/golang/protobuf/proto/registry.go")
+                && go_source("google.golang.org/protobuf")
+        }
         Tool::Nginx => paths::in_path("nginx").is_some(),
         Tool::Caddy => paths::in_path("caddy").is_some(),
         Tool::Gnutls => paths::in_path("gnutls-serv").is_some(),
@@ -81,4 +87,9 @@ fn is_there(tool: Tool) -> bool {
             sh::succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
         }
     }
+}
+
+/// Where Debian keeps the sources of Go packages.
+fn go_source(package: &str) -> bool {
+    Path::new("/usr/share/gocode/src").join(package).exists()
 }

@@ -1,0 +1,146 @@
+//! Detaching leaves no trace in a target, by either kind of link, however the agent ends.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use cirron_tests::agent::{Agent, Report};
+use cirron_tests::calls::openai_at;
+use cirron_tests::code::altered;
+use cirron_tests::expect;
+use cirron_tests::runner::{Need, Test};
+use cirron_tests::servers::{Server, Stack};
+
+use crate::tls::calls;
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "detaching_leaves_no_trace_in_the_targets",
+        need: Need::Stacks,
+        run: no_trace,
+    },
+    Test {
+        name: "an_agent_that_is_killed_leaves_no_trace_in_the_target",
+        need: Need::Stacks,
+        run: killed,
+    },
+    Test {
+        name: "one_link_for_each_place_sees_the_same_and_leaves_no_trace",
+        need: Need::Stacks,
+        run: single_links,
+    },
+];
+
+/// What the goal is stated for.
+const PROBES: usize = 50;
+
+/// Places of the code of `servers` that are not as in their files. One file may be mapped by two.
+fn places(servers: &[Server]) -> Result<BTreeSet<(String, u64)>> {
+    let mut found = BTreeSet::new();
+    for server in servers {
+        found.extend(altered(server.pid())?);
+    }
+    Ok(found)
+}
+
+/// The agent's own word on its end: the same number in the log and in the summary.
+fn detached(report: &Report, probes: usize) -> Result<(u64, f64)> {
+    let detach = &report.summary["detach"];
+    ensure!(
+        detach["uprobes"] == probes && report.stderr.contains(&format!("detached {probes} probes")),
+        "{probes} probes: {}\n{}",
+        report.summary,
+        report.stderr
+    );
+    Ok((
+        detach["links"].as_u64().context("no links")?,
+        detach["ms"].as_f64().context("no time")?,
+    ))
+}
+
+fn no_trace() -> Result<String> {
+    let servers = [Stack::UvloopTls, Stack::NodeTls, Stack::GoTls]
+        .into_iter()
+        .map(Server::start)
+        .collect::<Result<Vec<_>>>()?;
+    let pids: Vec<u32> = servers.iter().map(Server::pid).collect();
+    ensure!(places(&servers)?.is_empty(), "it is not as in the files");
+    let agent = Agent::attach(&pids, &["-v"])?;
+    let probes = places(&servers)?.len();
+    ensure!(probes >= PROBES, "{probes} probes: {}", agent.stderr());
+    for server in &servers {
+        openai_at(&server.https("/v1"), 2, &calls()[..2])?;
+        server.truth_of(2)?;
+    }
+    let asked = Instant::now();
+    let report = agent.finish()?;
+    let took = asked.elapsed();
+    let left = places(&servers)?;
+    ensure!(left.is_empty(), "of {probes} probes are left: {left:?}");
+    ensure!(
+        report.spool.requests().len() == 2 * servers.len(),
+        "{}\n{}",
+        report.spool.describe(),
+        report.stderr
+    );
+    let (links, ms) = detached(&report, probes)?;
+    // The servers go on.
+    for server in &servers {
+        openai_at(&server.https("/v1"), 1, &calls()[..1])?;
+    }
+    Ok(format!(
+        "{probes} probes, {links} links, detached in {ms:.0} ms; ended {} ms after the signal",
+        took.as_millis()
+    ))
+}
+
+fn killed() -> Result<String> {
+    let servers = [Server::start(Stack::UvloopTls)?];
+    let agent = Agent::attach(&[servers[0].pid()], &[])?;
+    let probes = places(&servers)?.len();
+    ensure!(probes > 0, "no probe: {}", agent.stderr());
+    agent.kill()?;
+    let left = places(&servers)?;
+    ensure!(left.is_empty(), "of {probes} probes are left: {left:?}");
+    openai_at(&servers[0].https("/v1"), 1, &calls()[..1])?;
+    Ok(format!("{probes} probes"))
+}
+
+/// As on kernels before 6.6, and as on later ones.
+fn single_links() -> Result<String> {
+    let mut servers = [Server::start(Stack::UvloopTls)?];
+    let args = ["-v", "--pid", &servers[0].pid().to_string()].map(str::to_owned);
+    let mut seen = Vec::new();
+    let mut out = Vec::new();
+    for asked in ["single", ""] {
+        let agent = Agent::start(&args, |command| {
+            command.env("CIRRON_UPROBE_LINKS", asked);
+        })?;
+        let probes = places(&servers)?;
+        openai_at(&servers[0].https("/v1"), 2, &calls())?;
+        let truth = servers[0].truth_of(8)?;
+        servers[0].forget()?;
+        let report = agent.finish()?;
+        let left = places(&servers)?;
+        ensure!(left.is_empty(), "are left: {left:?}");
+        let figures =
+            expect::matches(&report.spool, &truth).with_context(|| report.stderr.clone())?;
+        let (links, ms) = detached(&report, probes.len())?;
+        if asked == "single" {
+            ensure!(
+                report.stderr.contains("one link for each place")
+                    && usize::try_from(links)? == probes.len(),
+                "{links} links: {}",
+                report.stderr
+            );
+        }
+        out.push(format!(
+            "{} probes, {links} links, detached in {ms:.0} ms ({})",
+            probes.len(),
+            figures.summary()
+        ));
+        seen.push(probes);
+    }
+    ensure!(seen[0] == seen[1], "not the same places: {seen:?}");
+    Ok(out.join("; "))
+}

@@ -33,7 +33,7 @@ pub fn altered(pid: u32) -> Result<Vec<(String, u64)>> {
         let (start, end) = range.split_once('-').context("no range")?;
         let (start, end) = (hex(start)?, hex(end)?);
         // Also where the file has been replaced or is in another namespace.
-        let file = File::open(format!("/proc/{pid}/map_files/{range}"))
+        let file = File::open(format!("/proc/{pid}/map_files/{start:x}-{end:x}"))
             .with_context(|| name.to_owned())?;
         images += 1;
         let (mut ours, mut theirs) = (vec![0; CHUNK], vec![0; CHUNK]);

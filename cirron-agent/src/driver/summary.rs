@@ -249,6 +249,25 @@ mod tests {
     }
 
     #[test]
+    fn the_detaching_is_told_in_words_and_numbers() {
+        let detach = Detach::of(Detached {
+            probes: 66,
+            links: 6,
+            took: std::time::Duration::from_micros(71_250),
+        });
+        assert_eq!(
+            detach.to_string(),
+            "detached 66 probes (6 links) in 71.2 ms"
+        );
+        let mut summary = Summary::of(&report(), 1.0, None);
+        let json = |summary: &Summary| serde_json::to_value(summary).unwrap_or_default();
+        assert_eq!(json(&summary)["detach"], serde_json::Value::Null);
+        summary.detach = Some(detach);
+        assert_eq!(json(&summary)["detach"]["links"], 6);
+        assert_eq!(json(&summary)["detach"]["ms"], 71.25);
+    }
+
+    #[test]
     fn counters_that_could_not_be_read_are_not_zero() {
         let mut report = report();
         report.core.counters = None;

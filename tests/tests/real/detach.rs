@@ -1,7 +1,10 @@
-//! Detaching leaves no trace in a target, by either kind of link, however the agent ends.
+//! Links of probes: detaching leaves no trace in a target, by either kind, however the agent ends;
+//! and a place that is refused costs nothing but itself.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
@@ -11,6 +14,7 @@ use cirron_tests::code::altered;
 use cirron_tests::expect;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{Server, Stack};
+use cirron_tests::stacks;
 
 use crate::tls::{ca, calls};
 use crate::tls_shapes::own_libraries;
@@ -30,6 +34,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "one_link_for_each_place_sees_the_same_and_leaves_no_trace",
         need: Need::Stacks,
         run: single_links,
+    },
+    Test {
+        name: "a_place_that_the_kernel_refuses_costs_one_function",
+        need: Need::Stacks,
+        run: refused,
     },
 ];
 
@@ -166,4 +175,71 @@ fn single_links() -> Result<String> {
     }
     ensure!(seen[0] == seen[1], "not the same places: {seen:?}");
     Ok(out.join("; "))
+}
+
+/// The kernel puts no probe on a locked instruction. The server never calls this function.
+fn refused() -> Result<String> {
+    const FUNCTION: &str = "SSL_sendfile";
+    // lock xadd %rdi, (%rdi): the argument is gone behind it, so that no later place will do.
+    const LOCKED: [u8; 5] = [0xf0, 0x48, 0x0f, 0xc1, 0x3f];
+    let dir = tempfile::tempdir()?;
+    own_libraries(dir.path())?;
+    let library = dir.path().join("libssl.so.3");
+    let at = offset(&library, FUNCTION)?;
+    std::fs::File::options()
+        .write(true)
+        .open(&library)?
+        .write_all_at(&LOCKED, at)?;
+    let ours = dir.path().to_str().context("path")?;
+    let servers = [Server::start_with(
+        Stack::UvloopTls,
+        &[("LD_LIBRARY_PATH", ours)],
+    )?];
+    let agent = Agent::attach(&[servers[0].pid()], &["-v"])?;
+    let probes = places(&servers)?;
+    ensure!(
+        !probes.is_empty() && probes.iter().all(|(_, place)| *place != at),
+        "{probes:?}"
+    );
+    get(&servers[0])?;
+    get(&servers[0])?;
+    let report = agent.finish()?;
+    detached(&report, probes.len())?;
+    let unwatched: Vec<&str> = report
+        .stderr
+        .lines()
+        .filter(|line| line.contains("is not watched"))
+        .collect();
+    ensure!(
+        unwatched.len() == 1 && unwatched[0].contains(FUNCTION),
+        "{}",
+        report.stderr
+    );
+    ensure!(
+        report.spool.requests().len() == 2,
+        "{}\n{}",
+        report.spool.describe(),
+        report.stderr
+    );
+    ensure!(places(&servers)?.is_empty(), "probes are left");
+    Ok(format!("{} probes", probes.len()))
+}
+
+/// Where a function stands in its file.
+fn offset(library: &Path, function: &str) -> Result<u64> {
+    let code = "import ctypes, sys\n\
+        at = ctypes.cast(ctypes.CDLL(sys.argv[1])[sys.argv[2]], ctypes.c_void_p).value\n\
+        for line in open('/proc/self/maps'):\n    \
+            area, _, offset = line.split()[:3]\n    \
+            start, end = (int(x, 16) for x in area.split('-'))\n    \
+            if start <= at < end: print(at - start + int(offset, 16))\n";
+    let output = Command::new(stacks::venv("python")?)
+        .args(["-c", code])
+        .arg(library)
+        .arg(function)
+        .output()?;
+    String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse()
+        .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }

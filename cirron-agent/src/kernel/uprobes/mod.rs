@@ -36,8 +36,8 @@ pub enum UprobeProgram {
 }
 
 impl UprobeProgram {
-    /// In the order in which they are attached. Exits first: an entry without its exit would leave
-    /// a note of a call that never ends.
+    /// In the order in which they are attached, which is theirs. Exits first: an entry without its
+    /// exit would leave a note of a call that never ends.
     const ALL: [UprobeProgram; 4] = [
         UprobeProgram::Exit,
         UprobeProgram::GoExit,
@@ -213,5 +213,20 @@ impl Uprobes {
             links,
             took: began.elapsed(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exits_stand_before_entries_in_either_order() {
+        assert!(UprobeProgram::ALL.is_sorted());
+        let is_entry = |p: &UprobeProgram| match p {
+            UprobeProgram::Enter | UprobeProgram::GoEnter => true,
+            UprobeProgram::Exit | UprobeProgram::GoExit => false,
+        };
+        assert!(UprobeProgram::ALL.is_sorted_by_key(is_entry));
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod calls;
+pub mod code;
 pub mod contract;
 pub mod expect;
 pub mod process;

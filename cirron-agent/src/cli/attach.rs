@@ -18,10 +18,10 @@ use crate::discovery::{Procfs, facts, short_name};
 use crate::driver;
 use crate::driver::attacher::Attacher;
 use crate::driver::core::Core;
-use crate::driver::summary::Summary;
+use crate::driver::summary::{Detach, Summary};
 use crate::driver::supervise::{Supervisor, restore_signals};
 use crate::ids::Uuid4Ids;
-use crate::kernel::{Kernel, Reader};
+use crate::kernel::{Kernel, Reader, Uprobes};
 use crate::output::outputs::Outputs;
 use crate::output::stdout::StdoutSink;
 use crate::preflight::{self, report};
@@ -141,6 +141,7 @@ struct Session<'a> {
     supervisor: Supervisor,
     core: Core,
     attacher: Attacher,
+    uprobes: Uprobes,
     reader: Reader,
     outputs: Outputs,
 }
@@ -157,11 +158,12 @@ impl<'a> Session<'a> {
             tracing::info!("probe {}: {} {}", row.name, row.verdict, row.detail);
         }
         let reader = kernel.take_reader().context("the ring has no reader")?;
-        let mut uprobes = kernel.take_uprobes().context("the programs are gone")?;
-        // Now, and not when the first library is found: it takes the verifier a tenth of a second.
-        if let Err(e) = uprobes.load() {
+        let uprobes = kernel.take_uprobes().context("the programs are gone")?;
+        if !uprobes.is_loaded() {
+            let why = kernel.verdicts().iter().find(|row| row.name == "uprobes");
             say(&format!(
-                "warning: the kernel refuses to look inside TLS libraries, HTTPS is not read: {e:#}"
+                "warning: the kernel refuses to look inside TLS libraries, HTTPS is not read: {}",
+                why.map_or("", |row| &row.detail)
             ));
         }
         let owner = Owner::of_this_process();
@@ -189,7 +191,8 @@ impl<'a> Session<'a> {
             capture,
             supervisor,
             core,
-            attacher: Attacher::new(uprobes, tell_blind, choice()),
+            attacher: Attacher::new(uprobes.clone(), tell_blind, choice()),
+            uprobes,
             reader,
             outputs,
         })
@@ -228,6 +231,7 @@ impl<'a> Session<'a> {
             supervisor,
             mut core,
             attacher,
+            uprobes,
             reader,
             outputs,
         } = self;
@@ -248,8 +252,14 @@ impl<'a> Session<'a> {
             .watch(running, capture.duration, command)?
             .context("the threads did not end; what they held is lost")?;
         let spool_dir = capture.outputs.spool_dir.as_deref();
-        let summary = Summary::of(&report, began.elapsed().as_secs_f64(), spool_dir);
+        let duration_s = began.elapsed().as_secs_f64();
+        // Said first: on kernels before 6.6 detaching takes seconds.
+        let mut summary = Summary::of(&report, duration_s, spool_dir);
         say(&summary.line());
+        summary.detach = uprobes.detach().map(Detach::of);
+        if let Some(detach) = &summary.detach {
+            tracing::info!("{detach}");
+        }
         if let Some(path) = &capture.summary_json {
             write_summary(path, &summary)
                 .with_context(|| format!("the summary {} cannot be written", path.display()))?;

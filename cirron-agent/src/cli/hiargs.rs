@@ -8,7 +8,7 @@ use std::time::Duration;
 use cirron_core::engine::EngineConfig;
 
 use super::lowargs::{Command, CommonArgs, IdKind, LowArgs};
-use crate::kernel::LoadOptions;
+use crate::kernel::{Links, LoadOptions};
 use crate::output::OutputKind;
 use crate::spool::{DEFAULT_FLUSH_INTERVAL_S, DEFAULT_MAX_BYTES};
 
@@ -119,7 +119,7 @@ pub fn resolve(args: LowArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<To
             let pids: BTreeSet<u32> = pids.into_iter().chain(more).collect();
             Ok(Todo::Doctor {
                 pids: pids.into_iter().collect(),
-                load: load_options(&common),
+                load: load_options(&common, env),
             })
         }
         Some(command) if !pids.is_empty() => {
@@ -148,7 +148,7 @@ pub fn resolve(args: LowArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<To
 
 fn capture(common: CommonArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<Capture, String> {
     Ok(Capture {
-        load: load_options(&common),
+        load: load_options(&common, env),
         engine: EngineConfig {
             chunk_timing: common.chunk_timing,
         },
@@ -159,13 +159,19 @@ fn capture(common: CommonArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<C
     })
 }
 
-fn load_options(common: &CommonArgs) -> LoadOptions {
+/// `CIRRON_UPROBE_LINKS=single` makes one link for each place, as on kernels that know no other:
+/// for the tests and for comparing, and no option of ours.
+fn load_options(common: &CommonArgs, env: &dyn Fn(&str) -> Option<String>) -> LoadOptions {
     let default = cirron_common::maps::RING_BYTES;
     LoadOptions {
         ring_bytes: common
             .ring_mib
             .map_or(default, |mib| mib.saturating_mul(1024 * 1024)),
         follow_children: !common.no_children,
+        links: match env("CIRRON_UPROBE_LINKS").as_deref() {
+            Some("single") => Links::Single,
+            Some(_) | None => Links::Fewest,
+        },
     }
 }
 

@@ -182,3 +182,19 @@ fn durations_have_units() {
         assert!(parse_duration(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn links_of_many_places_unless_single_ones_are_asked_for() {
+    for (value, links) in [
+        (None, Links::Fewest),
+        (Some("single"), Links::Single),
+        (Some(""), Links::Fewest),
+    ] {
+        let env: Vec<_> = value
+            .map(|v| ("CIRRON_UPROBE_LINKS", v))
+            .into_iter()
+            .collect();
+        let (_, capture) = attach("cirron-agent --pid 1", &env);
+        assert_eq!(capture.load.links, links, "{value:?}");
+    }
+}

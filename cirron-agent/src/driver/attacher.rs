@@ -5,18 +5,18 @@
 //! executable. A file is attached to once, whoever maps it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 
 use cirron_common::tls::cookie;
 use cirron_core::time::MonoNs;
 
 use crate::clock;
-use crate::kernel::{UprobeProgram, Uprobes};
+use crate::kernel::{Point, UprobeProgram, Uprobes};
 use crate::tls::blind;
 use crate::tls::functions::Abi;
 use crate::tls::images::{Image, images};
@@ -139,7 +139,7 @@ impl Attacher {
         let seen = if functions.is_empty() {
             Seen::Unsearched
         } else {
-            self.attached += attach_image(&mut self.uprobes, name, file, &functions);
+            self.attached += attach_image(&self.uprobes, name, file, &functions);
             Seen::Done
         };
         self.known.insert(id, seen);
@@ -186,31 +186,47 @@ fn of(pid: u32) -> Vec<Image> {
 }
 
 /// Gives the number of functions that are watched now.
-fn attach_image(uprobes: &mut Uprobes, name: &Path, file: &File, functions: &[Attach]) -> usize {
-    let mut attached = 0;
-    let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+///
+/// All at once: where the kernel refuses one place it refuses all, and then each function is tried
+/// by itself.
+fn attach_image(uprobes: &Uprobes, name: &Path, file: &File, functions: &[Attach]) -> usize {
     if !uprobes.is_loaded() {
         // It was said when they were refused.
-        return attached;
+        return 0;
     }
-    for function in functions {
-        match attach_function(uprobes, &path, function) {
-            Ok(()) => {
-                attached += 1;
-                tracing::info!("{}: {function}", name.display());
-            }
-            Err(e) => tracing::warn!(
-                "{}: {} is not watched: {e:#}",
-                name.display(),
-                function.function.name
-            ),
+    let Ok(path) = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())) else {
+        return 0;
+    };
+    let put = |functions: &[Attach]| {
+        let points: Vec<Point> = functions.iter().flat_map(points).collect();
+        uprobes.attach(&path, &points)
+    };
+    let mut watched: Vec<&Attach> = functions.iter().collect();
+    if put(functions).is_err() {
+        if !uprobes.is_loaded() {
+            // We are at the end.
+            return 0;
         }
+        watched.retain(|function| {
+            put(std::slice::from_ref(*function))
+                .inspect_err(|e| {
+                    tracing::warn!(
+                        "{}: {} is not watched: {e:#}",
+                        name.display(),
+                        function.function.name
+                    );
+                })
+                .is_ok()
+        });
     }
-    attached
+    for function in &watched {
+        tracing::info!("{}: {function}", name.display());
+    }
+    watched.len()
 }
 
-/// Exits first: an entry without its exit would leave a note of a call that never ends.
-fn attach_function(uprobes: &mut Uprobes, path: &Path, attach: &Attach) -> anyhow::Result<()> {
+/// The places of a function.
+fn points(attach: &Attach) -> Vec<Point> {
     let Attach {
         function,
         offset,
@@ -221,17 +237,15 @@ fn attach_function(uprobes: &mut Uprobes, path: &Path, attach: &Attach) -> anyho
         Abi::SystemV => (UprobeProgram::Enter, UprobeProgram::Exit),
         Abi::Go => (UprobeProgram::GoEnter, UprobeProgram::GoExit),
     };
-    let mut put = |program, place: &Place| {
-        let at = offset.wrapping_add_signed(place.offset);
-        uprobes.attach(program, path, at, cookie::of(function.op, place.depth))
+    let point = |program, place: &Place| Point {
+        program,
+        offset: offset.wrapping_add_signed(place.offset),
+        cookie: cookie::of(function.op, place.depth),
     };
-    match exit {
-        Exit::None => {}
-        Exit::Places(places) => {
-            for place in places {
-                put(leave, place)?;
-            }
-        }
-    }
-    put(enter, entry)
+    let mut points = match exit {
+        Exit::None => Vec::new(),
+        Exit::Places(places) => places.iter().map(|place| point(leave, place)).collect(),
+    };
+    points.push(point(enter, entry));
+    points
 }

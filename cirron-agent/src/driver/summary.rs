@@ -1,7 +1,7 @@
 //! The end in numbers: one honest line for people, and all counters for machines.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::path::Path;
 
 use cirron_common::Counter;
@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Report;
 use super::stop::Reason;
+use crate::kernel::Detached;
 use crate::spool::sink::SpoolStats;
 
 /// Every counter of a capture, as `--summary-json` writes it.
@@ -35,6 +36,37 @@ pub struct Summary {
     pub engine: BTreeMap<&'static str, u64>,
     /// The spool's counters.
     pub spool: SpoolStats,
+    /// How the probes were detached, where they were.
+    pub detach: Option<Detach>,
+}
+
+/// The end of the probes.
+#[derive(Debug, Serialize)]
+pub struct Detach {
+    /// Probes in TLS libraries.
+    pub uprobes: usize,
+    /// Links that held them.
+    pub links: usize,
+    /// Milliseconds until all were gone, those on tracepoints too.
+    pub ms: f64,
+}
+
+impl Detach {
+    /// As the kernel side says it.
+    pub fn of(detached: Detached) -> Detach {
+        Detach {
+            uprobes: detached.probes,
+            links: detached.links,
+            ms: detached.took.as_secs_f64() * 1e3,
+        }
+    }
+}
+
+impl fmt::Display for Detach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Detach { uprobes, links, ms } = self;
+        write!(f, "detached {uprobes} probes ({links} links) in {ms:.1} ms")
+    }
 }
 
 impl Summary {
@@ -57,6 +89,7 @@ impl Summary {
             kernel,
             engine: engine_counters(&report.core.engine),
             spool: report.spool,
+            detach: None,
         }
     }
 
@@ -213,6 +246,25 @@ mod tests {
             "3 exchanges (2 requests served, 1 calls made), 0 LLM calls, 0 output tokens; \
              5 records dropped, 17 bytes lost, 2 batches lost; 0 batches in x/spool"
         );
+    }
+
+    #[test]
+    fn the_detaching_is_told_in_words_and_numbers() {
+        let detach = Detach::of(Detached {
+            probes: 66,
+            links: 6,
+            took: std::time::Duration::from_micros(71_250),
+        });
+        assert_eq!(
+            detach.to_string(),
+            "detached 66 probes (6 links) in 71.2 ms"
+        );
+        let mut summary = Summary::of(&report(), 1.0, None);
+        let json = |summary: &Summary| serde_json::to_value(summary).unwrap_or_default();
+        assert_eq!(json(&summary)["detach"], serde_json::Value::Null);
+        summary.detach = Some(detach);
+        assert_eq!(json(&summary)["detach"]["links"], 6);
+        assert_eq!(json(&summary)["detach"]["ms"], 71.25);
     }
 
     #[test]

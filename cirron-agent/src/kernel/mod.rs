@@ -17,7 +17,7 @@ use cirron_common::tls::target;
 
 pub use probes::ProbeVerdict;
 pub use reader::Reader;
-pub use uprobes::{UprobeProgram, Uprobes};
+pub use uprobes::{Detached, Links, Point, UprobeProgram, Uprobes};
 
 /// The programs, built by `build.rs` from `cirron-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/cirron-ebpf.o"));
@@ -33,6 +33,8 @@ pub struct LoadOptions {
     pub ring_bytes: u32,
     /// Children of targets become targets, in the kernel, at fork.
     pub follow_children: bool,
+    /// Of the probes in TLS libraries.
+    pub links: Links,
 }
 
 /// Why nothing could be attached; its text says the missing fact and, on its own line, the fix.
@@ -76,7 +78,8 @@ impl std::fmt::Debug for Kernel {
 }
 
 impl Kernel {
-    /// Loads and attaches every program of the probe table.
+    /// Loads and attaches every program of the probe table, and loads those that are attached to
+    /// TLS libraries later.
     pub fn load(options: &LoadOptions) -> Result<Kernel, LoadError> {
         let ring_bytes = options.ring_bytes.max(4096).next_power_of_two();
         let mut config = btf::offsets()?;
@@ -90,7 +93,9 @@ impl Kernel {
             .map_max_entries(maps::RING, ring_bytes)
             .load(OBJECT)
             .map_err(|e| refused(format!("cannot load the eBPF object: {}", chain(&e))))?;
-        let verdicts = probes::attach(&mut ebpf, &btf)?;
+        let mut verdicts = probes::attach(&mut ebpf, &btf)?;
+        let loaded = uprobes::load(&mut ebpf, options.links);
+        verdicts.push(loaded.verdict.clone());
         Ok(Kernel {
             log: log::reader(&mut ebpf),
             targets: take(&mut ebpf, maps::TARGETS)?,
@@ -100,7 +105,7 @@ impl Kernel {
                 &mut ebpf,
                 maps::RING,
             )?)),
-            uprobes: Some(Uprobes::new(ebpf)),
+            uprobes: Some(Uprobes::new(ebpf, loaded)),
             verdicts,
         })
     }

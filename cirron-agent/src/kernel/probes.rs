@@ -49,14 +49,14 @@ const PROBES: &[Probe] = &[
     },
 ];
 
-/// What became of one row of the probe table.
+/// What became of one row of the probe table, or of the uprobes.
 #[derive(Clone, Debug)]
 pub struct ProbeVerdict {
-    /// ELF name of the program.
+    /// ELF name of the program; `uprobes` for all of those.
     pub name: &'static str,
-    /// `attached`, `unsupported`, `broken`.
+    /// `attached`, `loaded` (attached where a target has a TLS library), `broken`.
     pub verdict: &'static str,
-    /// Why, where it is not attached.
+    /// Why, where it is not attached; how, where it will be.
     pub detail: String,
 }
 

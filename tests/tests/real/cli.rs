@@ -63,11 +63,13 @@ fn text(output: &Output) -> String {
 fn doctor() -> Result<String> {
     let output = Command::new(agent::binary()).arg("doctor").output()?;
     ensure!(output.status.success(), "{}", text(&output));
-    ensure!(
-        text(&output).contains("socket_syscall_exit"),
-        "the probes are not named: {}",
-        text(&output)
-    );
+    for probe in ["socket_syscall_exit", "loaded      uprobes"] {
+        ensure!(
+            text(&output).contains(probe),
+            "{probe} is not there: {}",
+            text(&output)
+        );
+    }
     Ok(String::new())
 }
 

@@ -6,6 +6,7 @@
 
 mod bodies;
 mod cli;
+mod detach;
 mod dialects;
 mod documented;
 mod faults;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         tls::TESTS,
         tls_more::TESTS,
         tls_shapes::TESTS,
+        detach::TESTS,
         load::TESTS,
     ];
     runner::main(&all.concat())

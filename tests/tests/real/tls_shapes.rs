@@ -191,7 +191,7 @@ fn forked() -> Result<String> {
 }
 
 /// A copy of the libraries that Python's `ssl` is linked to, in `dir`.
-fn own_libraries(dir: &Path) -> Result<()> {
+pub(crate) fn own_libraries(dir: &Path) -> Result<()> {
     let output = Command::new(stacks::venv("python")?)
         .args(["-c", "import ssl; print(*{l.split()[-1] for l in open('/proc/self/maps') if 'libssl' in l or 'libcrypto' in l})"])
         .output()?;

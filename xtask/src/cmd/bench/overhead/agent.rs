@@ -22,6 +22,8 @@ pub(super) enum Places {
     Symbol,
     /// Where it puts them by itself.
     Computed,
+    /// There, each by a link of its own, as on kernels before 6.6.
+    ComputedSingle,
 }
 
 /// Of one round.
@@ -31,6 +33,8 @@ pub(super) struct Cost {
     pub(super) recorded: f64,
     pub(super) lost_records: f64,
     pub(super) lost_bytes: f64,
+    /// Until the probes were gone, at the end.
+    pub(super) detach_ms: f64,
 }
 
 impl Agent {
@@ -41,10 +45,18 @@ impl Agent {
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir)?;
         let mut command = sh::command(paths::agent());
+        command
+            .env_remove("CIRRON_TLS_PLACES")
+            .env_remove("CIRRON_UPROBE_LINKS");
         match places {
-            Places::Symbol => command.env("CIRRON_TLS_PLACES", "symbol"),
-            Places::Computed => command.env_remove("CIRRON_TLS_PLACES"),
-        };
+            Places::Symbol => {
+                command.env("CIRRON_TLS_PLACES", "symbol");
+            }
+            Places::Computed => {}
+            Places::ComputedSingle => {
+                command.env("CIRRON_UPROBE_LINKS", "single");
+            }
+        }
         command
             .args(["--pid", &pid.to_string(), "--output-dir"])
             .arg(&dir);
@@ -88,6 +100,7 @@ impl Agent {
             recorded: number("/engine/requests"),
             lost_records: number("/kernel/ring_full_records") + number("/kernel/events_lost"),
             lost_bytes: number("/engine/lost_bytes"),
+            detach_ms: number("/detach/ms"),
         })
     }
 }

@@ -1,5 +1,6 @@
-//! `cargo xtask bench overhead --tls`: servers over HTTPS in three states, in turns: without the
-//! agent, with its probes on the plain symbols, and with them on the places that it computes.
+//! `cargo xtask bench overhead --tls`: servers over HTTPS in four states, in turns: without the
+//! agent, with its probes on the plain symbols, with them on the places that it computes, and there
+//! by a link for each place.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -24,7 +25,15 @@ enum Https {
 }
 
 /// States of a round, in order.
-const STATES: [Option<Places>; 3] = [None, Some(Places::Symbol), Some(Places::Computed)];
+const STATES: [Option<Places>; 4] = [
+    None,
+    Some(Places::Symbol),
+    Some(Places::Computed),
+    Some(Places::ComputedSingle),
+];
+
+/// The state that users have.
+const OURS: usize = 2;
 
 pub(super) fn run(options: &Options) -> Result<()> {
     for https in [Https::Nginx, Https::Uvicorn] {
@@ -37,8 +46,8 @@ fn rounds(https: Https, options: &Options) -> Result<()> {
     let server = Server::start(https)?;
     let warm_up = server.load(3)?;
     eprintln!("warm-up: {warm_up}");
-    let mut loads: [Vec<Load>; 3] = Default::default();
-    let mut costs: Vec<Cost> = Vec::new();
+    let mut loads: [Vec<Load>; STATES.len()] = Default::default();
+    let mut costs: [Vec<Cost>; STATES.len()] = Default::default();
     for round in 0..options.rounds as usize {
         // Whatever drifts on the machine hits all; who is first turns from round to round.
         for at in 0..STATES.len() {
@@ -51,16 +60,15 @@ fn rounds(https: Https, options: &Options) -> Result<()> {
             eprintln!("{}: {load}", name(STATES[state]));
             loads[state].push(load);
             if let Some(agent) = agent {
-                let cost = agent.stop()?;
-                if state == 2 {
-                    costs.push(cost);
-                }
+                costs[state].push(agent.stop()?);
             }
         }
     }
     println!("\n### {}\n", https.title());
-    println!("| probes | requests a second | of without, by round | p50, ms | p99, ms |");
-    println!("| --- | --- | --- | --- | --- |");
+    println!(
+        "| probes | requests a second | of without, by round | p50, ms | p99, ms | detached in, ms |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- |");
     let column =
         |state: usize, of: fn(&Load) -> f64| -> Vec<f64> { loads[state].iter().map(of).collect() };
     let without = column(0, |l| l.per_second);
@@ -68,23 +76,33 @@ fn rounds(https: Https, options: &Options) -> Result<()> {
         let rate = column(state, |l| l.per_second);
         let ratios: Vec<f64> = rate.iter().zip(&without).map(|(a, b)| a / b).collect();
         println!(
-            "| {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} |",
             name(places),
             spread(&rate, 0),
             spread(&ratios, 3),
             spread(&column(state, |l| l.p50_ms), 2),
             spread(&column(state, |l| l.p99_ms), 2),
+            detached(&costs[state]),
         );
     }
-    let sum = |of: fn(&Cost) -> f64| costs.iter().map(of).sum::<f64>();
+    let sum = |of: fn(&Cost) -> f64| costs[OURS].iter().map(of).sum::<f64>();
     println!(
         "\nOn computed places {:.0} exchanges recorded, wrk saw {:.0} to their end; {:.0} records and {:.0} bytes lost.",
         sum(|c| c.recorded),
-        loads[2].iter().map(|l| l.requests).sum::<f64>(),
+        loads[OURS].iter().map(|l| l.requests).sum::<f64>(),
         sum(|c| c.lost_records),
         sum(|c| c.lost_bytes),
     );
     Ok(())
+}
+
+fn detached(costs: &[Cost]) -> String {
+    let took: Vec<f64> = costs.iter().map(|c| c.detach_ms).collect();
+    if took.is_empty() {
+        String::new()
+    } else {
+        spread(&took, 0)
+    }
 }
 
 fn name(state: Option<Places>) -> &'static str {
@@ -92,6 +110,7 @@ fn name(state: Option<Places>) -> &'static str {
         None => "none",
         Some(Places::Symbol) => "on symbols and returns",
         Some(Places::Computed) => "on computed places",
+        Some(Places::ComputedSingle) => "there, a link for each",
     }
 }
 

@@ -1,0 +1,232 @@
+//! Probes inside the functions of TLS libraries.
+//!
+//! A link is on a file, for all processes: which of them are targets is the programs' own filter,
+//! so that a second process with the same library costs nothing more. Where the kernel knows links
+//! of many places (6.6), all places of a file for one program are one link ([`multi`]); elsewhere
+//! each place is one ([`single`]), which does the same and takes longer to close.
+//!
+//! The handle is shared: one thread attaches, another detaches at the end without waiting for it.
+
+mod bpf;
+mod multi;
+mod single;
+
+use std::ffi::CStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use aya::Ebpf;
+
+use self::multi::Multi;
+use self::single::Single;
+use super::ProbeVerdict;
+
+/// The programs that stand inside functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UprobeProgram {
+    /// On an exit.
+    Exit,
+    /// On an exit of a Go function.
+    GoExit,
+    /// On an entry.
+    Enter,
+    /// On an entry of a Go function.
+    GoEnter,
+}
+
+impl UprobeProgram {
+    /// In the order in which they are attached, which is theirs. Exits first: an entry without its
+    /// exit would leave a note of a call that never ends.
+    const ALL: [UprobeProgram; 4] = [
+        UprobeProgram::Exit,
+        UprobeProgram::GoExit,
+        UprobeProgram::Enter,
+        UprobeProgram::GoEnter,
+    ];
+
+    /// ELF name of the program.
+    pub fn name(self) -> &'static str {
+        match self {
+            UprobeProgram::Enter => "tls_enter",
+            UprobeProgram::Exit => "tls_exit",
+            UprobeProgram::GoEnter => "go_enter",
+            UprobeProgram::GoExit => "go_exit",
+        }
+    }
+}
+
+/// A place in a file, and what stands there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Point {
+    /// The program.
+    pub program: UprobeProgram,
+    /// Offset in the file.
+    pub offset: u64,
+    /// One of `cirron_common::tls::cookie`'s.
+    pub cookie: u64,
+}
+
+/// Which links to make.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Links {
+    /// Of many places, where the kernel knows them.
+    #[default]
+    Fewest,
+    /// One for each place.
+    Single,
+}
+
+/// What was detached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Detached {
+    /// Probes that were attached.
+    pub probes: usize,
+    /// Links that held them.
+    pub links: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
+enum Attached {
+    Multi(Multi),
+    Single(Single),
+}
+
+struct State {
+    /// Owns the programs that are no uprobes, and with one link for each place the uprobes as well:
+    /// dropping it detaches.
+    ebpf: Ebpf,
+    /// `None` where the kernel refuses the programs.
+    attached: Option<Attached>,
+    probes: usize,
+}
+
+/// Attaches and detaches. Owns all programs of the kernel side: dropping the last one detaches.
+#[derive(Clone)]
+pub struct Uprobes {
+    state: Arc<Mutex<Option<State>>>,
+}
+
+impl std::fmt::Debug for Uprobes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Uprobes")
+    }
+}
+
+/// The programs as the kernel took them, still without the object that they come from.
+pub(super) struct Loaded {
+    attached: Option<Attached>,
+    /// What became of them.
+    pub(super) verdict: ProbeVerdict,
+}
+
+/// Loads the programs. Must come before maps are taken out of `ebpf`, which they share.
+///
+/// Loaded now, and not when the first library is found: it takes the verifier a tenth of a second.
+pub(super) fn load(ebpf: &mut Ebpf, links: Links) -> Loaded {
+    let why_single = match links {
+        Links::Fewest => match Multi::load(ebpf) {
+            Ok(multi) => {
+                return Loaded {
+                    attached: Some(Attached::Multi(multi)),
+                    verdict: verdict("loaded", "one link for each file and program".to_owned()),
+                };
+            }
+            Err(e) => format!("{e:#}"),
+        },
+        Links::Single => "as asked for".to_owned(),
+    };
+    match Single::load(ebpf) {
+        Ok(single) => Loaded {
+            attached: Some(Attached::Single(single)),
+            verdict: verdict("loaded", format!("one link for each place: {why_single}")),
+        },
+        Err(e) => Loaded {
+            attached: None,
+            verdict: verdict("broken", format!("{e:#}")),
+        },
+    }
+}
+
+fn verdict(verdict: &'static str, detail: String) -> ProbeVerdict {
+    ProbeVerdict {
+        name: "uprobes",
+        verdict,
+        detail,
+    }
+}
+
+impl Uprobes {
+    pub(super) fn new(ebpf: Ebpf, loaded: Loaded) -> Uprobes {
+        Uprobes {
+            state: Arc::new(Mutex::new(Some(State {
+                ebpf,
+                attached: loaded.attached,
+                probes: 0,
+            }))),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<State>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether something can be attached: the programs are loaded, and we are not at the end.
+    pub fn is_loaded(&self) -> bool {
+        self.lock().as_ref().is_some_and(|s| s.attached.is_some())
+    }
+
+    /// Puts the programs at all `points` of the file `path`, or at none.
+    ///
+    /// # Errors
+    /// Where the kernel refuses one of them, or the end has begun.
+    pub fn attach(&self, path: &CStr, points: &[Point]) -> anyhow::Result<()> {
+        let mut points = points.to_vec();
+        // Two symbols of one function, two functions that end in a third.
+        points.sort_unstable();
+        points.dedup();
+        let mut state = self.lock();
+        let state = state.as_mut().context("the agent is ending")?;
+        match &mut state.attached {
+            Some(Attached::Multi(multi)) => multi.attach(path, &points)?,
+            Some(Attached::Single(single)) => single.attach(&mut state.ebpf, path, &points)?,
+            None => bail!("the programs were refused"),
+        }
+        state.probes += points.len();
+        Ok(())
+    }
+
+    /// Detaches everything, the tracepoints too; nothing can be attached any more. `None` the
+    /// second time.
+    pub fn detach(&self) -> Option<Detached> {
+        let state = self.lock().take()?;
+        let began = Instant::now();
+        let links = match state.attached {
+            Some(Attached::Multi(multi)) => multi.detach(),
+            Some(Attached::Single(_)) => state.probes,
+            None => 0,
+        };
+        drop(state.ebpf);
+        Some(Detached {
+            probes: state.probes,
+            links,
+            took: began.elapsed(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exits_stand_before_entries_in_either_order() {
+        assert!(UprobeProgram::ALL.is_sorted());
+        let is_entry = |p: &UprobeProgram| match p {
+            UprobeProgram::Enter | UprobeProgram::GoEnter => true,
+            UprobeProgram::Exit | UprobeProgram::GoExit => false,
+        };
+        assert!(UprobeProgram::ALL.is_sorted_by_key(is_entry));
+    }
+}

@@ -1,0 +1,175 @@
+//! Links of many places (`BPF_TRACE_UPROBE_MULTI`, Linux 6.6): a file's places for one program are
+//! one link, attached by one call and closed after one grace period.
+//!
+//! aya 0.14 cannot load programs for them. So the object is read a second time here, by aya's own
+//! reader of objects, and its uprobe programs are put onto the maps that aya has made: both copies
+//! share all state, the configuration included. Whether the kernel knows such links is tried.
+
+use std::collections::HashSet;
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::thread;
+
+use anyhow::{Context as _, ensure};
+use aya::Ebpf;
+use aya::maps::{Map, MapData};
+use aya_obj::Object;
+
+use super::{Point, UprobeProgram, bpf};
+
+/// The programs and their links.
+pub(super) struct Multi {
+    programs: Vec<(UprobeProgram, OwnedFd)>,
+    links: Vec<OwnedFd>,
+}
+
+impl Multi {
+    /// Loads the programs onto the maps of `ebpf`.
+    pub(super) fn load(ebpf: &Ebpf) -> anyhow::Result<Multi> {
+        let mut object = Object::parse(super::super::OBJECT)?;
+        let features = aya::features();
+        let btf = features
+            .btf()
+            .map(|known| object.fixup_and_sanitize_btf(known))
+            .transpose()?
+            .flatten()
+            .map(|btf| bpf::load_btf(&btf.to_bytes()))
+            .transpose()
+            .context("the programs' types")?;
+        ensure!(
+            !object.has_btf_relocations(),
+            "the object asks for relocations by type"
+        );
+        relocate(&mut object, ebpf)?;
+        object.sanitize_functions(features);
+        let programs = UprobeProgram::ALL
+            .into_iter()
+            .map(|which| {
+                let program =
+                    load(&object, which, btf.as_ref().map(OwnedFd::as_fd)).context(which.name())?;
+                Ok((which, program))
+            })
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        if let Some((_, program)) = programs.first() {
+            knows_links(program.as_fd())?;
+        }
+        Ok(Multi {
+            programs,
+            links: Vec::new(),
+        })
+    }
+
+    /// All of `points`, which are in the order of their programs, or none.
+    pub(super) fn attach(&mut self, path: &CStr, points: &[Point]) -> anyhow::Result<()> {
+        let mut made = Vec::new();
+        for (which, program) in &self.programs {
+            let (offsets, cookies): (Vec<u64>, Vec<u64>) = points
+                .iter()
+                .filter(|point| point.program == *which)
+                .map(|point| (point.offset, point.cookie))
+                .unzip();
+            if offsets.is_empty() {
+                continue;
+            }
+            let link = bpf::link_uprobes(program.as_fd(), path, &offsets, &cookies)
+                .with_context(|| format!("{} at {offsets:#x?}", which.name()))?;
+            made.push(link);
+        }
+        self.links.append(&mut made);
+        Ok(())
+    }
+
+    /// Closes the links and gives their number.
+    ///
+    /// Each waits for a grace period; closed at the same time, they wait for the same one.
+    pub(super) fn detach(self) -> usize {
+        let count = self.links.len();
+        thread::scope(|scope| {
+            for link in self.links {
+                // Where no thread can be started, the link is closed here.
+                let _ = thread::Builder::new()
+                    .name("cirron-detach".into())
+                    .spawn_scoped(scope, move || drop(link));
+            }
+        });
+        count
+    }
+}
+
+/// Puts the descriptors of `ebpf`'s maps into the instructions, and functions behind their callers.
+fn relocate(object: &mut Object, ebpf: &Ebpf) -> anyhow::Result<()> {
+    let mut maps = Vec::new();
+    for (name, map) in std::mem::take(&mut object.maps) {
+        let fd = ebpf
+            .map(&name)
+            .and_then(fd)
+            .with_context(|| format!("the map {name} is not there"))?;
+        maps.push((name, fd, map));
+    }
+    let text: HashSet<usize> = object
+        .functions
+        .keys()
+        .map(|(section, _)| *section)
+        .collect();
+    object.relocate_maps(
+        maps.iter().map(|(name, fd, map)| (name.as_str(), *fd, map)),
+        &text,
+    )?;
+    object.relocate_calls(&text)?;
+    Ok(())
+}
+
+/// The descriptor of a map of a kind that the object has.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "aya's enum has a variant for each kind of map that there is"
+)]
+fn fd(map: &Map) -> Option<RawFd> {
+    let data: &MapData = match map {
+        Map::Array(data)
+        | Map::HashMap(data)
+        | Map::LruHashMap(data)
+        | Map::PerCpuArray(data)
+        | Map::PerCpuHashMap(data)
+        | Map::RingBuf(data)
+        | Map::PerfEventArray(data) => data,
+        _ => return None,
+    };
+    Some(data.fd().as_fd().as_raw_fd())
+}
+
+fn load(
+    object: &Object,
+    which: UprobeProgram,
+    btf: Option<BorrowedFd<'_>>,
+) -> anyhow::Result<OwnedFd> {
+    let program = object
+        .programs
+        .get(which.name())
+        .context("not in the eBPF object")?;
+    let function = object
+        .functions
+        .get(&program.function_key())
+        .context("not in the eBPF object")?;
+    Ok(bpf::load_uprobe(
+        which.name(),
+        &program.license,
+        function,
+        btf,
+    )?)
+}
+
+/// Kernels before 6.6 load the programs, and refuse the links. A directory has no code: a kernel
+/// that knows them says that it is no file (`EBADF`), any other does not get as far (`EINVAL`).
+fn knows_links(program: BorrowedFd<'_>) -> anyhow::Result<()> {
+    let error = match bpf::link_uprobes(program, c"/", &[0], &[0]) {
+        Ok(_) => io::Error::other("a directory was taken for a file"),
+        Err(e) => e,
+    };
+    ensure!(
+        error.raw_os_error() == Some(libc::EBADF),
+        "the kernel refuses links of many places: {error}"
+    );
+    Ok(())
+}

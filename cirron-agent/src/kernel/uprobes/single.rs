@@ -1,0 +1,60 @@
+//! One link for each place: what every kernel that we support can do.
+//!
+//! The kernel closes these one after the other under one lock (`event_mutex`), each after a grace
+//! period of its own: closing them in several threads is not faster.
+
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use aya::Ebpf;
+use aya::programs::UProbe;
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope};
+
+use super::{Point, UprobeProgram};
+
+/// The programs, loaded; they and their links stay in the [`Ebpf`].
+pub(super) struct Single(());
+
+fn program(ebpf: &mut Ebpf, program: UprobeProgram) -> anyhow::Result<&mut UProbe> {
+    let name = program.name();
+    Ok(ebpf.program_mut(name).context(name)?.try_into()?)
+}
+
+impl Single {
+    pub(super) fn load(ebpf: &mut Ebpf) -> anyhow::Result<Single> {
+        for which in UprobeProgram::ALL {
+            program(ebpf, which)?.load().context(which.name())?;
+        }
+        Ok(Single(()))
+    }
+
+    /// All of `points`, in their order, or none.
+    pub(super) fn attach(
+        &mut self,
+        ebpf: &mut Ebpf,
+        path: &CStr,
+        points: &[Point],
+    ) -> anyhow::Result<()> {
+        let file = Path::new(OsStr::from_bytes(path.to_bytes()));
+        let mut made = Vec::new();
+        for point in points {
+            let at = UProbeAttachPoint {
+                location: UProbeAttachLocation::AbsoluteOffset(point.offset),
+                cookie: Some(point.cookie),
+            };
+            match program(ebpf, point.program)?.attach(at, file, UProbeScope::AllProcesses) {
+                Ok(link) => made.push((point.program, link)),
+                Err(e) => {
+                    for (which, link) in made {
+                        // What cannot be detached now is at the end.
+                        let _ = program(ebpf, which)?.detach(link);
+                    }
+                    return Err(e).context(format!("at {:#x}", point.offset));
+                }
+            }
+        }
+        Ok(())
+    }
+}

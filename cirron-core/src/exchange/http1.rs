@@ -12,15 +12,16 @@
 
 mod requests;
 mod responses;
+mod switch;
+
+pub(super) use switch::Next;
 
 use std::collections::VecDeque;
 
 use super::close::{CloseCause, Ends, ends_direction};
-use super::hold::HeldPiece;
 use super::hold::Hold;
-use super::open::{Exchange, Response, Upgrade};
+use super::open::{Exchange, Response};
 use super::sniffing::response_direction;
-use super::websocket::WebSocket;
 use super::{ExchangeSink, Role};
 use crate::limits::HELD_RESPONSE_WINDOW_NS;
 use crate::proto::h1::start_line::{self, Plausible};
@@ -52,10 +53,14 @@ pub(super) struct Http1 {
     /// No head was seen yet: which way the requests go was told from the body of a response.
     provisional: bool,
     upgraded: bool,
-    /// What a client sent behind a request for a WebSocket before the answer was seen.
+    /// A `101` was seen before the end of its request: what the server sends waits for that.
+    switching: bool,
+    /// What a client sent behind a request for another protocol before the answer was seen.
     early: Hold,
-    /// The exchange that goes on as a WebSocket.
-    switched: Option<Exchange>,
+    /// That is not waited for any more.
+    waited: bool,
+    /// What the upgrade leads to, if it is read.
+    switched: Option<switch::Switched>,
 }
 
 impl Http1 {
@@ -79,7 +84,9 @@ impl Http1 {
             requests_seen: !late,
             provisional: true,
             upgraded: false,
+            switching: false,
             early: Hold::default(),
+            waited: false,
             switched: None,
         }
     }
@@ -94,25 +101,6 @@ impl Http1 {
 
     pub(super) fn has_open_exchanges(&self) -> bool {
         !self.queue.is_empty()
-    }
-
-    /// Once upgraded: the WebSocket that goes on here, if it is one, and what was not read yet.
-    pub(super) fn take_websocket(&mut self) -> Option<(WebSocket, Vec<(Direction, HeldPiece)>)> {
-        let exchange = self.switched.take()?;
-        let deflate = match exchange.upgrades {
-            Upgrade::WebSocket(deflate) => deflate,
-            Upgrade::No | Upgrade::Tunnel => None,
-        };
-        let responses = response_direction(self.role);
-        let mut rest = Vec::new();
-        for (dir, hold) in [
-            (responses, &mut self.held),
-            (responses.opposite(), &mut self.early),
-        ] {
-            let pieces = std::iter::from_fn(|| hold.pop_front());
-            rest.extend(pieces.map(|piece| (dir, piece)));
-        }
-        Some((WebSocket::new(self.role, exchange, deflate), rest))
     }
 
     /// Whether this piece shows that the requests go the other way. Then all is over here; says the
@@ -145,7 +133,10 @@ impl Http1 {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<MonoNs> {
-        let since = self.held.since().filter(|_| !self.upgraded);
+        let since = self
+            .held
+            .since()
+            .filter(|_| !self.upgraded && !self.switching);
         since.map(|ts| ts.plus(HELD_RESPONSE_WINDOW_NS))
     }
 
@@ -230,7 +221,10 @@ impl Http1 {
                 self.end_front(ts, MessageEnd::Aborted, ends, sink);
             }
         } else {
-            self.drain_early(ends, sink);
+            while !self.upgraded && !self.early.is_empty() {
+                self.stop_waiting(ends, sink);
+            }
+            self.waited = true;
             self.run_requests(&mut eof, ends, sink);
         }
     }

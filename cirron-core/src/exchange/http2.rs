@@ -80,6 +80,39 @@ impl Http2 {
         }
     }
 
+    /// Behind an upgrade from HTTP/1, whose exchange is stream 1 (RFC 7540, section 3.2).
+    /// `last_id`: the number of exchanges before; `unseen`: where the server's frames begin is not
+    /// known.
+    pub(super) fn upgraded(
+        role: Role,
+        stream_1: Option<Exchange>,
+        last_id: u64,
+        unseen: bool,
+    ) -> Http2 {
+        let responses = response_direction(role);
+        let mut http = Http2::new(Some(responses.opposite()), false);
+        if unseen {
+            *http.parser(responses) = Parser::new(true, false);
+        }
+        http.next_id = last_id;
+        http.newest = 1;
+        match stream_1 {
+            Some(x) => {
+                http.linger = x.holed.then(|| x.last.plus(LOST_STREAM_LINGER_NS));
+                http.streams.insert(1, x);
+            }
+            None => http.remember(1),
+        }
+        http
+    }
+
+    fn parser(&mut self, dir: Direction) -> &mut Parser {
+        match dir {
+            Direction::Inbound => &mut self.inbound,
+            Direction::Outbound => &mut self.outbound,
+        }
+    }
+
     pub(super) fn role(&self) -> Option<Role> {
         self.role
     }
@@ -221,6 +254,9 @@ impl Http2 {
             x.end_response(ts, end, step.sink);
         }
         x.end(ts, by, step.sink);
+        if self.streams.is_empty() {
+            self.linger = None;
+        }
         self.remember(stream);
     }
 
@@ -266,11 +302,7 @@ impl Http2 {
     /// Runs a parser until the cursor is used up, or a response comes that must wait.
     fn run(&mut self, dir: Direction, cur: &mut Cursor<'_>, step: &mut Step<'_>) {
         while self.waiting.is_none() || !self.carries_responses(dir) {
-            let parser = match dir {
-                Direction::Inbound => &mut self.inbound,
-                Direction::Outbound => &mut self.outbound,
-            };
-            let Some(event) = parser.next(cur) else {
+            let Some(event) = self.parser(dir).next(cur) else {
                 return;
             };
             step.ts = cur.ts;

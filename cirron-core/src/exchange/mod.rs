@@ -114,7 +114,7 @@ pub enum ExchangeEvent<'a> {
     RequestGap(u64),
     /// The request ended.
     RequestEnd(MessageEnd),
-    /// A 1xx response other than 101.
+    /// A 1xx response; 101 only where it leads to HTTP/2, which brings the final response.
     Informational(&'a ResponseHead),
     /// The first byte of the final response's head passed (or, late, of its body).
     ResponseStart,

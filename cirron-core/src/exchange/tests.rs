@@ -11,6 +11,7 @@ use crate::testing::{
 use crate::time::MS;
 
 mod ends;
+mod h2c;
 mod hazards;
 mod holes;
 mod http2;

@@ -15,14 +15,6 @@ use crate::proto::ws::{Cursor, Deflate, Event, Parser};
 use crate::stream::{Direction, Piece};
 use crate::time::MonoNs;
 
-/// Whether the header fields of a request ask for a WebSocket, or those of a `101` grant one (RFC
-/// 6455, sections 4.1 and 4.2.2).
-pub(super) fn is_upgrade(headers: &Headers) -> bool {
-    let asked = headers.joined("upgrade");
-    let mut protocols = asked.split(',').map(str::trim);
-    protocols.any(|p| p.eq_ignore_ascii_case("websocket"))
-}
-
 /// What a server's handshake agrees to.
 pub(super) fn deflate(headers: &Headers) -> Option<Deflate> {
     Deflate::parse(&headers.joined("sec-websocket-extensions"))

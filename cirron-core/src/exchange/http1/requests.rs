@@ -5,10 +5,9 @@
 
 use super::Http1;
 use crate::exchange::close::Ends;
-use crate::exchange::open::{Exchange, Response};
-use crate::exchange::websocket;
+use crate::exchange::open::{Asks, Exchange, Response};
 use crate::exchange::{ExchangeEvent, ExchangeId, ExchangeSink};
-use crate::limits::{MAX_HELD_RESPONSE_BYTES, MAX_PIPELINED};
+use crate::limits::MAX_PIPELINED;
 use crate::proto::h1::start_line::{self, Plausible};
 use crate::proto::h1::{AnswerTo, Cursor, Event};
 use crate::proto::message::{MessageEnd, RequestHead};
@@ -22,42 +21,35 @@ impl Http1 {
         ends: &Ends,
         sink: &mut dyn ExchangeSink,
     ) {
-        if self.awaits_switch() {
-            self.early.push_back(piece);
-            if self.early.bytes() > MAX_HELD_RESPONSE_BYTES {
-                self.drain_early(ends, sink);
-            }
-        } else {
-            self.read_request(piece, ends, sink);
+        if self.awaits_switch() || !self.early.is_empty() {
+            self.hold_early(piece, ends, sink);
+        } else if let Some(rest) = self.read_request(piece, ends, sink) {
+            self.hold_early(rest, ends, sink);
         }
     }
 
-    /// What the client sends next is HTTP or not, as the answer to its last request will say.
-    pub(super) fn awaits_switch(&self) -> bool {
-        let asks = |x: &Exchange| x.asks_websocket && x.request.is_some();
-        let last = self.queue.back();
-        last.is_some_and(|x| asks(x) && x.response == Response::Waiting)
-    }
-
-    /// The client did not get its WebSocket, or we cannot wait for longer.
-    pub(super) fn drain_early(&mut self, ends: &Ends, sink: &mut dyn ExchangeSink) {
-        while !self.upgraded
-            && let Some(held) = self.early.pop_front()
-        {
-            self.read_request(held.piece(), ends, sink);
+    /// Gives back what may be no HTTP/1.
+    pub(super) fn read_request<'i>(
+        &mut self,
+        piece: Piece<'i>,
+        ends: &Ends,
+        sink: &mut dyn ExchangeSink,
+    ) -> Option<Piece<'i>> {
+        if self.begins_http2(piece) {
+            self.switch_unseen(piece, ends, sink);
+            return None;
         }
-    }
-
-    fn read_request(&mut self, piece: Piece<'_>, ends: &Ends, sink: &mut dyn ExchangeSink) {
         if let Piece::Data { ts, bytes } = piece {
             self.abandon_refused_body(ts, bytes, ends, sink);
         } else {
             self.untidy = true;
         }
-        self.run_requests(&mut Cursor::new(piece, MessageEnd::Aborted), ends, sink);
+        let mut cur = Cursor::new(piece, MessageEnd::Aborted);
+        self.run_requests(&mut cur, ends, sink);
         if !self.held.is_empty() && self.is_awaited() {
             self.drain_held(ends, sink);
         }
+        cur.rest()
     }
 
     /// A client that waited for `100 Continue` and got its answer instead need not send the body
@@ -87,11 +79,11 @@ impl Http1 {
         ends: &Ends,
         sink: &mut dyn ExchangeSink,
     ) {
-        while let Some(event) = self.requests.next(cur, AnswerTo::Other) {
+        while !self.upgraded
+            && !self.awaits_switch()
+            && let Some(event) = self.requests.next(cur, AnswerTo::Other)
+        {
             self.on_request_event(event, cur.ts, ends, sink);
-            if self.upgraded {
-                return;
-            }
         }
     }
 
@@ -156,7 +148,11 @@ impl Http1 {
     ) {
         if let Some(x) = self.open_request() {
             x.end_request(ts, end, sink);
-            self.settle(ts, ends, sink);
+            if self.switching {
+                self.switch(ts, end, ends, sink);
+            } else {
+                self.settle(ts, ends, sink);
+            }
         }
     }
 
@@ -169,12 +165,13 @@ impl Http1 {
         sink: &mut dyn ExchangeSink,
     ) {
         self.provisional = false;
+        self.waited = false;
         let expects = head.headers.get("expect");
         let expects_continue = expects.is_some_and(|v| v.eq_ignore_ascii_case(b"100-continue"));
         let x = self.begin(start, ts, false, ends, sink);
         x.to = AnswerTo::method(&head.method);
         x.expects_continue = expects_continue;
-        x.asks_websocket = websocket::is_upgrade(&head.headers);
+        x.asks = Asks::of(&head.headers);
         x.emit(ts, ExchangeEvent::RequestHead(head), sink);
     }
 

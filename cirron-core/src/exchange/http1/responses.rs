@@ -2,8 +2,7 @@
 
 use super::Http1;
 use crate::exchange::close::Ends;
-use crate::exchange::open::{Exchange, Response, Upgrade};
-use crate::exchange::websocket;
+use crate::exchange::open::{Asks, Exchange, Response, Upgrade};
 use crate::exchange::{ExchangeEvent, ExchangeSink, Role};
 use crate::limits::MAX_HELD_RESPONSE_BYTES;
 use crate::proto::h1::{AnswerTo, Cursor, Event};
@@ -59,6 +58,11 @@ impl Http1 {
 
     /// The request was never seen: what waits longest goes on without.
     pub(super) fn release_held(&mut self, ends: &Ends, sink: &mut dyn ExchangeSink) {
+        if self.switching {
+            // The end of its request was lost, or is far away.
+            let ts = self.unanswered().map_or(MonoNs(0), |x| x.last);
+            self.switch(ts, MessageEnd::Lost, ends, sink);
+        }
         self.orphans = true;
         self.drain_held(ends, sink);
     }
@@ -78,7 +82,7 @@ impl Http1 {
                 && !self.orphans
                 && matches!(cur.rest(), Some(Piece::Data { .. } | Piece::Gap { .. }))
                 && !self.is_awaited();
-            if must_wait || self.upgraded {
+            if must_wait || self.upgraded || self.switching {
                 return;
             }
             let to = self.unanswered().map_or(AnswerTo::Other, |x| x.to);
@@ -128,28 +132,26 @@ impl Http1 {
                 });
             }
             Event::End(end) => {
-                let (mut refused_tunnel, mut upgraded) = (false, false);
+                let (mut refused_tunnel, mut upgrades) = (false, Upgrade::No);
                 self.with_response(|x| {
-                    // What a WebSocket's server sends is the rest of its response.
-                    if !x.is_websocket() {
-                        x.end_response(ts, end, sink);
+                    match x.upgrades {
+                        Upgrade::No | Upgrade::Tunnel => x.end_response(ts, end, sink),
+                        // What follows is the rest of the response, or all of it.
+                        Upgrade::WebSocket(_) | Upgrade::Http2 => {}
                     }
-                    upgraded = x.upgrades != Upgrade::No;
-                    if upgraded {
-                        // What is still sent is no HTTP, whatever the request announced.
-                        x.end_request(ts.max(x.last), MessageEnd::Aborted, sink);
-                    }
-                    refused_tunnel = x.to == AnswerTo::Connect && !upgraded;
+                    upgrades = x.upgrades;
+                    refused_tunnel = x.to == AnswerTo::Connect && upgrades == Upgrade::No;
                 });
-                self.upgraded |= upgraded;
-                let switched = self.queue.iter().position(Exchange::is_websocket);
-                self.switched = switched.and_then(|at| self.queue.remove(at));
                 if refused_tunnel {
                     self.requests.leave_tunnel();
                 }
                 self.ignoring = false;
                 self.orphans = false;
-                self.settle(ts, ends, sink);
+                if upgrades == Upgrade::No {
+                    self.settle(ts, ends, sink);
+                } else {
+                    self.accept_switch(ts, ends, sink);
+                }
             }
             Event::Hole(_) | Event::Synced | Event::Request { .. } => {}
         }
@@ -187,16 +189,16 @@ impl Http1 {
             self.begin(start, ts, true, ends, sink);
         }
         let Some(x) = self.unanswered() else { return };
+        let upgrades = head.map_or(Upgrade::No, |head| Upgrade::by(head, x.to));
+        x.upgrades = upgrades;
+        if let (Upgrade::Http2, Some(head)) = (upgrades, head) {
+            // The response itself comes on stream 1.
+            x.emit(ts, ExchangeEvent::Informational(head), sink);
+            return;
+        }
         x.response = Response::Open;
         x.emit(start, ExchangeEvent::ResponseStart, sink);
         if let Some(head) = head {
-            x.upgrades = match (head.status, x.to) {
-                (101, _) if websocket::is_upgrade(&head.headers) => {
-                    Upgrade::WebSocket(websocket::deflate(&head.headers))
-                }
-                (101, _) | (200..=299, AnswerTo::Connect) => Upgrade::Tunnel,
-                (_, AnswerTo::Connect | AnswerTo::Head | AnswerTo::Other) => Upgrade::No,
-            };
             x.emit(ts, ExchangeEvent::ResponseHead(head), sink);
         }
     }
@@ -222,6 +224,10 @@ impl Http1 {
         };
         x.partial = true;
         x.response = Response::Open;
+        if x.asks == Asks::Http2 {
+            // It may have been a `101`: that is not when its response began, nor a part of it.
+            return;
+        }
         if let Some(start) = start {
             x.emit(start, ExchangeEvent::ResponseStart, sink);
         }

@@ -81,6 +81,8 @@ impl Packages {
             (Self::Dnf | Self::Apk, Tool::Gnutls) => "gnutls-utils",
             (Self::Pacman | Self::Unknown, Tool::Gnutls) => "gnutls",
             (_, Tool::Openssl) => "openssl",
+            (Self::Apt, Tool::Nghttp) => "nghttp2-client",
+            (_, Tool::Nghttp) => "nghttp2",
         }
     }
 }
@@ -104,11 +106,13 @@ pub(crate) enum Tool {
     Gnutls,
     /// OpenSSL's own client.
     Openssl,
+    /// nghttp2's own client.
+    Nghttp,
 }
 
 impl Tool {
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Curl,
         Self::Wrk,
         Self::PythonVenv,
@@ -117,5 +121,6 @@ impl Tool {
         Self::Caddy,
         Self::Gnutls,
         Self::Openssl,
+        Self::Nghttp,
     ];
 }

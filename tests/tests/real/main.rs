@@ -9,6 +9,7 @@ mod cli;
 mod dialects;
 mod documented;
 mod faults;
+mod h2c;
 mod http2;
 mod load;
 mod processes;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         dialects::TESTS,
         documented::TESTS,
         http2::TESTS,
+        h2c::TESTS,
         websocket::TESTS,
         tls::TESTS,
         tls_more::TESTS,

@@ -11,10 +11,12 @@
 //! is an exchange whose beginning was not seen; one that has ended is remembered for a while, so
 //! that what follows on it makes no other.
 
+mod sockets;
 mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::sockets::Socket;
 use super::close::{CloseCause, Ends, ends_direction};
 use super::hold::Hold;
 use super::open::{Exchange, Response};
@@ -37,6 +39,10 @@ pub(super) struct Http2 {
     outbound: Parser,
     /// Exchanges that have not ended, by stream.
     streams: BTreeMap<u32, Exchange>,
+    /// Those that are WebSockets, or may become one.
+    sockets: BTreeMap<u32, Socket>,
+    /// Bytes held for those that may.
+    early_bytes: usize,
     /// Streams that ended, the latest of them.
     ended: BTreeSet<u32>,
     next_id: u64,
@@ -70,6 +76,8 @@ impl Http2 {
             inbound: parser(Direction::Inbound),
             outbound: parser(Direction::Outbound),
             streams: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            early_bytes: 0,
             ended: BTreeSet::new(),
             next_id: 0,
             newest: 0,
@@ -245,6 +253,7 @@ impl Http2 {
 
     /// Ends an exchange, whatever it lacks.
     fn end(&mut self, stream: u32, end: MessageEnd, by: Option<AbortedBy>, step: &mut Step<'_>) {
+        let end = self.close_socket(stream, end, step);
         let Some(mut x) = self.streams.remove(&stream) else {
             return;
         };

@@ -17,6 +17,7 @@ mod holes;
 mod http2;
 mod late;
 mod websocket;
+mod websocket_h2;
 mod wire;
 
 /// One step of a conversation, from the target's point of view.

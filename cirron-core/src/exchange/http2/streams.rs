@@ -7,7 +7,7 @@ use crate::exchange::{AbortedBy, ExchangeEvent, ExchangeId, Role};
 use crate::limits::{LOST_STREAM_LINGER_NS, MAX_OPEN_STREAMS};
 use crate::proto::h2::{Event, Heads};
 use crate::proto::message::MessageEnd;
-use crate::stream::Direction;
+use crate::stream::{Direction, Piece};
 use crate::time::MonoNs;
 
 impl Http2 {
@@ -37,20 +37,12 @@ impl Http2 {
                 end,
             } => self.lost_heads(stream, start, len, end, is_response, step),
             Event::Data { stream, bytes } => {
-                let event = if is_response {
-                    ExchangeEvent::ResponseBody(bytes)
-                } else {
-                    ExchangeEvent::RequestBody(bytes)
-                };
-                self.body(stream, is_response, event, step);
+                let piece = Piece::Data { ts: step.ts, bytes };
+                self.body(stream, is_response, piece, step);
             }
             Event::DataGap { stream, len } => {
-                let event = if is_response {
-                    ExchangeEvent::ResponseGap(len)
-                } else {
-                    ExchangeEvent::RequestGap(len)
-                };
-                self.body(stream, is_response, event, step);
+                let piece = Piece::Gap { ts: step.ts, len };
+                self.body(stream, is_response, piece, step);
             }
             Event::End { stream } => {
                 self.open_late(stream, is_response, step);
@@ -81,15 +73,21 @@ impl Http2 {
         if !is_response {
             self.unseen_up_to = u32::MAX;
         }
-        let touched = |x: &Exchange| {
-            if is_response {
+        let mut sockets: Vec<u32> = self.sockets.keys().copied().collect();
+        sockets.retain(|stream| self.lose_socket(*stream, is_response, step));
+        let touched = |(stream, x): (&u32, &Exchange)| {
+            let open = if is_response {
                 !x.is_answered()
             } else {
                 x.request.is_none()
-            }
+            };
+            open && !sockets.contains(stream)
         };
-        let alone = self.streams.values().filter(|x| touched(x)).count() == 1;
-        for x in self.streams.values_mut().filter(|x| touched(x)) {
+        let alone = self.streams.iter().filter(|s| touched(*s)).count() == 1;
+        for (stream, x) in &mut self.streams {
+            if !touched((stream, x)) {
+                continue;
+            }
             // Whose bytes they were is known only where one could be meant.
             let len = if alone { len } else { 0 };
             let event = if is_response {
@@ -126,6 +124,9 @@ impl Http2 {
                         x.emit(step.ts, ExchangeEvent::RequestHead(&head), step.sink);
                     }
                     None => x.partial = true,
+                }
+                if list.asks_websocket() && !end {
+                    self.ask_socket(stream);
                 }
             }
         }
@@ -182,9 +183,9 @@ impl Http2 {
             (Response::Waiting, head) => {
                 x.response = Response::Open;
                 x.emit(start, ExchangeEvent::ResponseStart, step.sink);
-                match head {
+                match &head {
                     Some(head) => {
-                        x.emit(step.ts, ExchangeEvent::ResponseHead(&head), step.sink);
+                        x.emit(step.ts, ExchangeEvent::ResponseHead(head), step.sink);
                     }
                     None => {
                         x.partial = true;
@@ -195,6 +196,7 @@ impl Http2 {
                         }
                     }
                 }
+                self.answer_socket(stream, head.as_ref(), step);
             }
             (Response::Open, _) => {
                 let trailers = ExchangeEvent::ResponseTrailers(&list.headers);
@@ -247,22 +249,22 @@ impl Http2 {
         }
     }
 
-    fn body(
-        &mut self,
-        stream: u32,
-        is_response: bool,
-        event: ExchangeEvent<'_>,
-        step: &mut Step<'_>,
-    ) {
+    fn body(&mut self, stream: u32, is_response: bool, piece: Piece<'_>, step: &mut Step<'_>) {
         self.open_late(stream, is_response, step);
+        if self.socket_piece(stream, is_response, piece, step) {
+            return;
+        }
         let Some(x) = self.streams.get_mut(&stream) else {
             return;
         };
-        let is_gap = matches!(
-            event,
-            ExchangeEvent::RequestGap(_) | ExchangeEvent::ResponseGap(_)
-        );
-        x.partial |= is_gap;
+        let event = match (piece, is_response) {
+            (Piece::Data { bytes, .. }, true) => ExchangeEvent::ResponseBody(bytes),
+            (Piece::Data { bytes, .. }, false) => ExchangeEvent::RequestBody(bytes),
+            (Piece::Gap { len, .. }, true) => ExchangeEvent::ResponseGap(len),
+            (Piece::Gap { len, .. }, false) => ExchangeEvent::RequestGap(len),
+            (Piece::Eof { .. }, _) => return,
+        };
+        x.partial |= matches!(piece, Piece::Gap { .. });
         if is_response {
             if x.response == Response::Waiting {
                 // Its head was lost, or went by before us.
@@ -279,6 +281,9 @@ impl Http2 {
     }
 
     fn end_message(&mut self, stream: u32, is_response: bool, step: &mut Step<'_>) {
+        if self.end_socket(stream, is_response, step) {
+            return;
+        }
         let Some(x) = self.streams.get_mut(&stream) else {
             return;
         };

@@ -142,8 +142,8 @@ impl ConnParser {
             return false;
         };
         self.state = match next {
-            Next::WebSocket(socket) => State::WebSocket(Box::new(socket)),
-            Next::Http2(http) => State::Http2(Box::new(http)),
+            Next::WebSocket(socket) => State::WebSocket(socket),
+            Next::Http2(http) => State::Http2(http),
         };
         for (dir, held) in rest {
             self.handle(dir, held.piece(), sink);

@@ -146,6 +146,13 @@ proptest! {
     fn any_operations_keep_the_rules(input in prop::collection::vec(any::<u8>(), 0..120)) {
         fuzz::connection(&input);
     }
+
+    #[test]
+    fn any_operations_on_what_switches_keep_the_rules(
+        input in prop::collection::vec(any::<u8>(), 0..120),
+    ) {
+        fuzz::switched(&input);
+    }
 }
 
 /// Inputs that once broke a rule.

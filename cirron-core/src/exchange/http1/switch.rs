@@ -38,8 +38,8 @@ pub(super) enum Switched {
 /// What reads on.
 #[derive(Debug)]
 pub(in crate::exchange) enum Next {
-    WebSocket(WebSocket),
-    Http2(Http2),
+    WebSocket(Box<WebSocket>),
+    Http2(Box<Http2>),
 }
 
 impl Http1 {
@@ -47,10 +47,11 @@ impl Http1 {
     pub(in crate::exchange) fn take_next(&mut self) -> Option<(Next, Vec<(Direction, HeldPiece)>)> {
         let next = match self.switched.take()? {
             Switched::WebSocket(exchange, deflate) => {
-                Next::WebSocket(WebSocket::new(self.role, exchange, deflate))
+                Next::WebSocket(Box::new(WebSocket::new(self.role, exchange, deflate)))
             }
             Switched::Http2 { stream_1, unseen } => {
-                Next::Http2(Http2::upgraded(self.role, stream_1, self.next_id, unseen))
+                let http = Http2::upgraded(self.role, stream_1, self.next_id, unseen);
+                Next::Http2(Box::new(http))
             }
         };
         let responses = response_direction(self.role);

@@ -83,7 +83,9 @@ impl Http2 {
             while let Some(held) = hold.pop_front() {
                 match held.piece() {
                     Piece::Eof { .. } => self.end_socket(stream, false, step),
-                    piece => self.socket_piece(stream, false, piece, step),
+                    piece @ (Piece::Data { .. } | Piece::Gap { .. }) => {
+                        self.socket_piece(stream, false, piece, step)
+                    }
                 };
             }
         }
@@ -102,7 +104,9 @@ impl Http2 {
                     x.partial = true;
                     x.emit(ts, ExchangeEvent::RequestGap(0), step.sink);
                 }
-                while let Some(held) = hold.pop_front() {
+                while x.request.is_none()
+                    && let Some(held) = hold.pop_front()
+                {
                     match held.piece() {
                         Piece::Data { ts, bytes } => {
                             x.emit(ts, ExchangeEvent::RequestBody(bytes), step.sink);

@@ -84,7 +84,7 @@ fn caddy(upstream: u16) -> Result<Front> {
     std::fs::write(
         &config,
         format!(
-            "{{\n admin off\n auto_https off\n servers :{port} {{\n  protocols h1 h2c\n }}\n}}\nhttp://127.0.0.1:{port} {{\n bind 127.0.0.1\n reverse_proxy 127.0.0.1:{upstream}\n}}\n"
+            "{{\n admin off\n auto_https off\n servers {{\n  protocols h1 h2c\n }}\n}}\nhttp://127.0.0.1:{port} {{\n bind 127.0.0.1\n reverse_proxy 127.0.0.1:{upstream}\n}}\n"
         ),
     )?;
     let mut command = Command::new("caddy");
@@ -116,9 +116,11 @@ fn chat(model: &str) -> String {
 
 /// Two calls on one connection: the first asks on HTTP/1 with its body, the second is a stream.
 fn two_calls(url: &str) -> Vec<String> {
-    let call = |model: &str| {
-        let arguments = ["--http2", "-sS", "-N", "-H", JSON, "-d", &chat(model), url];
-        arguments.map(str::to_owned).to_vec()
+    let call = |model: &str| -> Vec<String> {
+        let out = ["--http2", "-sS", "-N", "-o", "/dev/null"];
+        let body = chat(model);
+        let arguments = [&out[..], &["-H", JSON, "-d", &body, url]].concat();
+        arguments.into_iter().map(str::to_owned).collect()
     };
     [call("first"), vec!["--next".to_owned()], call("second")].concat()
 }
@@ -184,7 +186,7 @@ fn called() -> Result<String> {
         front.port
     );
     let mut command = Command::new("curl");
-    command.args(two_calls(&url)).args(["-o", "/dev/null"]);
+    command.args(two_calls(&url));
     let report =
         Agent::run(&["--output", "spool"], &command, |_| {})?.ended(Duration::from_secs(60))?;
     let truth = upstream.truth_of(2)?;

@@ -9,7 +9,8 @@
 //! A response that comes before its request is held, as on HTTP/1 ([`super::http1`]): a write is
 //! stamped when its system call returns. Joined late, or behind a hole, a stream that is not known
 //! is an exchange whose beginning was not seen; one that has ended is remembered for a while, so
-//! that what follows on it makes no other.
+//! that what follows on it makes no other. A connection that an upgrade led here begins with stream 1
+//! under way ([`super::http1`]); a stream that became a WebSocket is read as one (`sockets`).
 
 mod sockets;
 mod streams;

@@ -168,6 +168,23 @@ fn the_body_of_the_request_is_ended_on_http_1_whenever_the_answer_is_seen() {
 }
 
 #[test]
+fn what_waits_for_the_end_of_the_request_is_bounded() {
+    let much = vec![b'x'; 16_000];
+    let frames = MAX_HELD_RESPONSE_BYTES / much.len() + 2;
+    let mut parts = vec![
+        Client(ASK_WITH_BODY.into()),
+        Server([SWITCH.as_bytes(), &settings(), &frame(1, 0x4, 1, OK_200)].concat()),
+    ];
+    parts.extend((0..frames).map(|_| Server(frame(0, 0, 1, &much))));
+    parts.push(Server(frame(0, 1, 1, b"end")));
+    let (protocol, _, logs) = run(Role::Server, &parts);
+    assert_eq!((protocol, logs.len()), (Protocol::Http2, 1));
+    assert_eq!(logs[0].request_end, Some(MessageEnd::Lost));
+    assert_eq!(logs[0].response_body.len(), frames * much.len() + 3);
+    assert_eq!(logs[0].response_end, Some(MessageEnd::Complete));
+}
+
+#[test]
 fn refused_it_stays_http_1() {
     // Java's client asks so on each new connection; most servers do not care.
     let parts = [

@@ -264,6 +264,24 @@ fn a_hole_before_the_answer_is_remembered() {
     }
 }
 
+#[test]
+fn what_is_kept_for_an_answer_is_bounded() {
+    let much = vec![b'x'; 16_000];
+    let frames = MAX_HELD_RESPONSE_BYTES / much.len() + 2;
+    let mut parts = vec![Client(ask(1))];
+    parts.extend((0..frames).map(|_| Client(data(1, &much))));
+    parts.extend([
+        Server([grant(1), h2(0, 1, 1, b"ok")].concat()),
+        Client(end(1)),
+    ]);
+    let logs = run(Role::Server, &parts);
+    assert_eq!(logs[0].request_body.len(), frames * much.len());
+    assert!(
+        whole(&logs[0]) && body(&logs[0]) == "ok",
+        "a body after all"
+    );
+}
+
 /// The two directions of a connection with a WebSocket and another stream.
 fn both_ways() -> (Vec<u8>, Vec<u8>) {
     let client = [

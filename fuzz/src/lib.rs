@@ -29,6 +29,10 @@ pub const TARGETS: &[Target] = &[
         run: fuzz::assembler,
     },
     Target {
+        name: "aws_events",
+        run: fuzz::aws_events,
+    },
+    Target {
         name: "body",
         run: fuzz::body,
     },
@@ -41,6 +45,14 @@ pub const TARGETS: &[Target] = &[
         run: fuzz::decode,
     },
     Target {
+        name: "documents",
+        run: fuzz::documents,
+    },
+    Target {
+        name: "form",
+        run: fuzz::form,
+    },
+    Target {
         name: "recording",
         run: recording::recording,
     },
@@ -51,6 +63,14 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "request",
         run: fuzz::request,
+    },
+    Target {
+        name: "switched",
+        run: fuzz::switched,
+    },
+    Target {
+        name: "websocket",
+        run: fuzz::websocket,
     },
 ];
 

@@ -51,6 +51,7 @@ pub fn missing() -> Option<String> {
         "wrk",
         "nginx",
         "caddy",
+        "nghttp",
         "gnutls-serv",
         "openssl",
     ] {

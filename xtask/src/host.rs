@@ -85,6 +85,8 @@ impl Packages {
             (Self::Dnf | Self::Apk, Tool::Gnutls) => "gnutls-utils",
             (Self::Pacman | Self::Unknown, Tool::Gnutls) => "gnutls",
             (_, Tool::Openssl) => "openssl",
+            (Self::Apt, Tool::Nghttp) => "nghttp2-client",
+            (_, Tool::Nghttp) => "nghttp2",
         }
     }
 }
@@ -112,11 +114,13 @@ pub(crate) enum Tool {
     Gnutls,
     /// OpenSSL's own client.
     Openssl,
+    /// nghttp2's own client.
+    Nghttp,
 }
 
 impl Tool {
     /// All of them.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Curl,
         Self::Wrk,
         Self::PythonVenv,
@@ -127,5 +131,6 @@ impl Tool {
         Self::Caddy,
         Self::Gnutls,
         Self::Openssl,
+        Self::Nghttp,
     ];
 }

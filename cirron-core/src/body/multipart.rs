@@ -84,18 +84,20 @@ impl Form {
                     self.held.clear();
                     return;
                 }
-                State::Head => match memmem::find(&self.held, b"\r\n\r\n") {
+                // Behind the last delimiter stands `--`, and whatever comes then is no part.
+                State::Head if self.held.starts_with(b"--") => {
+                    self.state = State::Done;
+                    continue;
+                }
+                State::Head if matches!(self.held[..], [] | [b'-']) => return,
+                State::Head => match memmem::find(first(&self.held), b"\r\n\r\n") {
                     Some(end) => {
                         self.part = head(&self.held[..end]);
                         self.state = State::Value;
                         // The line end may be that of a delimiter: the value is empty.
                         end + 2
                     }
-                    None if self.held.starts_with(b"--") => {
-                        self.state = State::Done;
-                        continue;
-                    }
-                    None if self.held.len() > MAX_FORM_HEAD_BYTES => {
+                    None if self.held.len() >= MAX_FORM_HEAD_BYTES => {
                         self.state = State::Preamble;
                         continue;
                     }
@@ -136,6 +138,11 @@ impl Form {
             self.held.clear();
         }
     }
+}
+
+/// Where the head of a part must end.
+fn first(held: &[u8]) -> &[u8] {
+    &held[..held.len().min(MAX_FORM_HEAD_BYTES)]
 }
 
 /// A part, by its head.
@@ -206,6 +213,13 @@ mod tests {
                 assert!(whole.contains(field), "{field:?} of {hole:?}");
             }
         });
+    }
+
+    #[test]
+    fn an_epilogue_is_no_part_wherever_it_is_cut() {
+        let body = b"--xYz\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--xYz--\r\nepi: logue\r\n\r\n2\r\n--xYz";
+        let all = assert_split_invariant(body, feed);
+        assert_eq!(all, [("a".to_owned(), false, "1".to_owned())]);
     }
 
     #[test]

@@ -2,18 +2,18 @@
 //!
 //! ```text
 //!   [Sniffing] --start line, or the body of a response joined late--> [Http1] --upgrade--+
-//!        |  |                                                            |               |
-//!        |  |                                    101 to WebSocket        v               |
-//!        |  |                                                       [WebSocket] -misread-+
-//!        |  |                                                                            v
-//!        |  +--preface, SETTINGS, or a row of frame headers--> [Http2] --misread--> [Opaque]
+//!        |  |                                                          |   |             |
+//!        |  |                                    101 to WebSocket      |   v             |
+//!        |  |                                                          | [WebSocket] -misread
+//!        |  |                                    101 to h2c            v                 v
+//!        |  +--preface, SETTINGS, or a row of frame headers--------> [Http2] -misread-> [Opaque]
 //!        +-------------------- TLS, anything else --------------------------------------> ^
 //! ```
 //! Opaque connections give no events. The direction that carries requests decides the role, and
 //! overrides what accept or connect said.
 
 use super::close::{CloseCause, Ends};
-use super::http1::Http1;
+use super::http1::{Http1, Next};
 use super::http2::Http2;
 use super::sniffing::{Sniffing, Verdict};
 use super::websocket::WebSocket;
@@ -88,7 +88,10 @@ impl ConnParser {
                     **http = Http1::new(requests, true, before);
                 }
                 http.handle(dir, piece, &mut self.ends, sink);
-                self.leave_when_upgraded(sink);
+                let is_end = matches!(piece, Piece::Eof { .. });
+                if self.leave_when_upgraded(sink) && is_end {
+                    self.handle(dir, piece, sink);
+                }
             }
             State::WebSocket(socket) => {
                 socket.handle(dir, piece, &mut self.ends, sink);
@@ -134,11 +137,14 @@ impl ConnParser {
         if !http.is_upgraded() {
             return false;
         }
-        let Some((socket, rest)) = http.take_websocket() else {
+        let Some((next, rest)) = http.take_next() else {
             self.state = State::Opaque(Protocol::Opaque);
             return false;
         };
-        self.state = State::WebSocket(Box::new(socket));
+        self.state = match next {
+            Next::WebSocket(socket) => State::WebSocket(socket),
+            Next::Http2(http) => State::Http2(http),
+        };
         for (dir, held) in rest {
             self.handle(dir, held.piece(), sink);
         }

@@ -9,20 +9,24 @@
 //! A response that comes before its request is held, as on HTTP/1 ([`super::http1`]): a write is
 //! stamped when its system call returns. Joined late, or behind a hole, a stream that is not known
 //! is an exchange whose beginning was not seen; one that has ended is remembered for a while, so
-//! that what follows on it makes no other.
+//! that what follows on it makes no other. A connection that an upgrade led here begins with stream 1
+//! under way ([`super::http1`]); a stream that became a WebSocket is read as one (`sockets`).
+
+mod sockets;
+mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::sockets::Socket;
 use super::close::{CloseCause, Ends, ends_direction};
 use super::hold::Hold;
 use super::open::{Exchange, Response};
 use super::sniffing::response_direction;
-use super::{AbortedBy, ExchangeEvent, ExchangeId, ExchangeSink, Role};
+use super::{AbortedBy, ExchangeSink, Role};
 use crate::limits::{
     HELD_RESPONSE_WINDOW_NS, LOST_STREAM_LINGER_NS, MAX_ENDED_STREAMS, MAX_HELD_RESPONSE_BYTES,
-    MAX_OPEN_STREAMS,
 };
-use crate::proto::h2::{Cursor, Event, Heads, Parser};
+use crate::proto::h2::{Cursor, Heads, Parser};
 use crate::proto::message::MessageEnd;
 use crate::stream::{Direction, Piece};
 use crate::time::MonoNs;
@@ -36,6 +40,10 @@ pub(super) struct Http2 {
     outbound: Parser,
     /// Exchanges that have not ended, by stream.
     streams: BTreeMap<u32, Exchange>,
+    /// Those that are WebSockets, or may become one.
+    sockets: BTreeMap<u32, Socket>,
+    /// Bytes held for those that may.
+    early_bytes: usize,
     /// Streams that ended, the latest of them.
     ended: BTreeSet<u32>,
     next_id: u64,
@@ -69,6 +77,8 @@ impl Http2 {
             inbound: parser(Direction::Inbound),
             outbound: parser(Direction::Outbound),
             streams: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            early_bytes: 0,
             ended: BTreeSet::new(),
             next_id: 0,
             newest: 0,
@@ -76,6 +86,39 @@ impl Http2 {
             waiting: None,
             held: Hold::default(),
             linger: None,
+        }
+    }
+
+    /// Behind an upgrade from HTTP/1, whose exchange is stream 1 (RFC 7540, section 3.2).
+    /// `last_id`: the number of exchanges before; `unseen`: where the server's frames begin is not
+    /// known.
+    pub(super) fn upgraded(
+        role: Role,
+        stream_1: Option<Exchange>,
+        last_id: u64,
+        unseen: bool,
+    ) -> Http2 {
+        let responses = response_direction(role);
+        let mut http = Http2::new(Some(responses.opposite()), false);
+        if unseen {
+            *http.parser(responses) = Parser::new(true, false);
+        }
+        http.next_id = last_id;
+        http.newest = 1;
+        match stream_1 {
+            Some(x) => {
+                http.linger = x.holed.then(|| x.last.plus(LOST_STREAM_LINGER_NS));
+                http.streams.insert(1, x);
+            }
+            None => http.remember(1),
+        }
+        http
+    }
+
+    fn parser(&mut self, dir: Direction) -> &mut Parser {
+        match dir {
+            Direction::Inbound => &mut self.inbound,
+            Direction::Outbound => &mut self.outbound,
         }
     }
 
@@ -211,6 +254,7 @@ impl Http2 {
 
     /// Ends an exchange, whatever it lacks.
     fn end(&mut self, stream: u32, end: MessageEnd, by: Option<AbortedBy>, step: &mut Step<'_>) {
+        let end = self.close_socket(stream, end, step);
         let Some(mut x) = self.streams.remove(&stream) else {
             return;
         };
@@ -220,6 +264,9 @@ impl Http2 {
             x.end_response(ts, end, step.sink);
         }
         x.end(ts, by, step.sink);
+        if self.streams.is_empty() {
+            self.linger = None;
+        }
         self.remember(stream);
     }
 
@@ -265,11 +312,7 @@ impl Http2 {
     /// Runs a parser until the cursor is used up, or a response comes that must wait.
     fn run(&mut self, dir: Direction, cur: &mut Cursor<'_>, step: &mut Step<'_>) {
         while self.waiting.is_none() || !self.carries_responses(dir) {
-            let parser = match dir {
-                Direction::Inbound => &mut self.inbound,
-                Direction::Outbound => &mut self.outbound,
-            };
-            let Some(event) = parser.next(cur) else {
+            let Some(event) = self.parser(dir).next(cur) else {
                 return;
             };
             step.ts = cur.ts;
@@ -300,338 +343,6 @@ impl Http2 {
             if let Some(rest) = cur.rest() {
                 self.held.push_front(rest.into());
             }
-        }
-    }
-
-    fn on_event(&mut self, dir: Direction, event: Event<'_>, step: &mut Step<'_>) {
-        if let Event::Headers(heads) = &event
-            && self.role.is_none()
-        {
-            let requests = match (heads.list.is_request, heads.list.status) {
-                (true, _) => dir,
-                (false, Some(_)) => dir.opposite(),
-                (false, None) => return,
-            };
-            self.role = Some(match requests {
-                Direction::Inbound => Role::Server,
-                Direction::Outbound => Role::Client,
-            });
-        }
-        let Some(role) = self.role else { return };
-        let is_response = dir == response_direction(role);
-        match event {
-            Event::Headers(heads) if is_response => self.on_response_heads(heads, step),
-            Event::Headers(heads) => self.request_heads(*heads, step),
-            Event::HeadersLost {
-                stream,
-                start,
-                len,
-                end,
-            } => self.lost_heads(stream, start, len, end, is_response, step),
-            Event::Data { stream, bytes } => {
-                let event = if is_response {
-                    ExchangeEvent::ResponseBody(bytes)
-                } else {
-                    ExchangeEvent::RequestBody(bytes)
-                };
-                self.body(stream, is_response, event, step);
-            }
-            Event::DataGap { stream, len } => {
-                let event = if is_response {
-                    ExchangeEvent::ResponseGap(len)
-                } else {
-                    ExchangeEvent::RequestGap(len)
-                };
-                self.body(stream, is_response, event, step);
-            }
-            Event::End { stream } => {
-                self.open_late(stream, is_response, step);
-                self.end_message(stream, is_response, step);
-            }
-            Event::Reset { stream, code: _ } => {
-                let by = if is_response {
-                    AbortedBy::Server
-                } else {
-                    AbortedBy::Client
-                };
-                self.end(stream, MessageEnd::Aborted, Some(by), step);
-            }
-            Event::GoAway { last } if is_response => {
-                let refused = self.streams.range(last.saturating_add(1)..);
-                let waiting = refused.filter(|(_, x)| x.response == Response::Waiting);
-                for stream in waiting.map(|(s, _)| *s).collect::<Vec<_>>() {
-                    self.end(stream, MessageEnd::Aborted, Some(AbortedBy::Server), step);
-                }
-            }
-            Event::GoAway { .. } => {}
-            Event::Lost(len) => self.lose(len, is_response, step),
-        }
-    }
-
-    /// Frames are missing in one direction.
-    fn lose(&mut self, len: u64, is_response: bool, step: &mut Step<'_>) {
-        if !is_response {
-            self.unseen_up_to = u32::MAX;
-        }
-        let touched = |x: &Exchange| {
-            if is_response {
-                !x.is_answered()
-            } else {
-                x.request.is_none()
-            }
-        };
-        let alone = self.streams.values().filter(|x| touched(x)).count() == 1;
-        for x in self.streams.values_mut().filter(|x| touched(x)) {
-            // Whose bytes they were is known only where one could be meant.
-            let len = if alone { len } else { 0 };
-            let event = if is_response {
-                ExchangeEvent::ResponseGap(len)
-            } else {
-                ExchangeEvent::RequestGap(len)
-            };
-            x.holed = true;
-            // Of a response that has not begun nothing was seen, nor need be missing.
-            if !is_response || x.response == Response::Open {
-                x.partial = true;
-                x.emit(step.ts, event, step.sink);
-            }
-            let due = x.last.plus(LOST_STREAM_LINGER_NS);
-            self.linger = Some(self.linger.map_or(due, |at| at.min(due)));
-        }
-    }
-
-    // Requests.
-
-    fn request_heads(&mut self, heads: Heads, step: &mut Step<'_>) {
-        let Heads {
-            stream,
-            start,
-            list,
-            end,
-        } = heads;
-        // Trailers of requests are of no use to us.
-        if !self.streams.contains_key(&stream) && self.begin(stream, start, false, step) {
-            self.saw_request(stream);
-            if let Some(x) = self.streams.get_mut(&stream) {
-                match list.request() {
-                    Some(head) => {
-                        x.emit(step.ts, ExchangeEvent::RequestHead(&head), step.sink);
-                    }
-                    None => x.partial = true,
-                }
-            }
-        }
-        if end {
-            self.end_message(stream, false, step);
-        }
-        let answered = self
-            .waiting
-            .as_ref()
-            .is_some_and(|(_, h)| h.stream <= self.newest);
-        if answered && let Some((ts, heads)) = self.waiting.take() {
-            let now = std::mem::replace(&mut step.ts, ts);
-            self.response_heads(*heads, step);
-            self.drain(step);
-            step.ts = now;
-        }
-    }
-
-    /// From here on every stream is seen from its request.
-    fn saw_request(&mut self, stream: u32) {
-        self.newest = self.newest.max(stream);
-        self.unseen_up_to = self.unseen_up_to.min(stream);
-    }
-
-    // Responses.
-
-    fn on_response_heads(&mut self, heads: Box<Heads>, step: &mut Step<'_>) {
-        let unseen = !self.streams.contains_key(&heads.stream);
-        if unseen && heads.stream > self.newest.max(self.unseen_up_to) {
-            self.waiting = Some((step.ts, heads));
-        } else {
-            self.response_heads(*heads, step);
-        }
-    }
-
-    fn response_heads(&mut self, heads: Heads, step: &mut Step<'_>) {
-        let Heads {
-            stream,
-            start,
-            list,
-            end,
-        } = heads;
-        if !self.streams.contains_key(&stream) && !self.begin(stream, start, true, step) {
-            return;
-        }
-        let Some(x) = self.streams.get_mut(&stream) else {
-            return;
-        };
-        match (x.response, list.response()) {
-            (Response::Waiting, Some(head)) if (100..200).contains(&head.status) => {
-                x.emit(step.ts, ExchangeEvent::Informational(&head), step.sink);
-                return;
-            }
-            (Response::Waiting, head) => {
-                x.response = Response::Open;
-                x.emit(start, ExchangeEvent::ResponseStart, step.sink);
-                match head {
-                    Some(head) => {
-                        x.emit(step.ts, ExchangeEvent::ResponseHead(&head), step.sink);
-                    }
-                    None => {
-                        x.partial = true;
-                        // Joined in the middle of it.
-                        let trailers = ExchangeEvent::ResponseTrailers(&list.headers);
-                        if list.is_trailers() {
-                            x.emit(step.ts, trailers, step.sink);
-                        }
-                    }
-                }
-            }
-            (Response::Open, _) => {
-                let trailers = ExchangeEvent::ResponseTrailers(&list.headers);
-                x.emit(step.ts, trailers, step.sink);
-            }
-            (Response::Done(_), _) => {}
-        }
-        if end {
-            self.end_message(stream, true, step);
-        }
-    }
-
-    // Both.
-
-    /// A new exchange. False: this stream makes none.
-    fn begin(&mut self, stream: u32, start: MonoNs, late: bool, step: &mut Step<'_>) -> bool {
-        let Some(role) = self.role else { return false };
-        // Even ones are a server's, which nobody asked for.
-        let unseen = stream <= self.unseen_up_to;
-        let known = self.ended.contains(&stream) || late && !unseen;
-        if stream.is_multiple_of(2) || known || !late && !unseen && stream <= self.newest {
-            return false;
-        }
-        if self.streams.len() >= MAX_OPEN_STREAMS
-            && let Some(oldest) = self.streams.keys().next().copied()
-        {
-            self.end(oldest, MessageEnd::Lost, None, step);
-        }
-        // A request was sent before its response was read, whatever the stamps say.
-        let start = match &self.waiting {
-            Some((_, held)) if held.stream == stream => start.min(held.start),
-            Some(_) | None => start,
-        };
-        self.next_id += 1;
-        let mut x = Exchange::new(ExchangeId(self.next_id), start, late);
-        x.emit(start, ExchangeEvent::Start { role, late }, step.sink);
-        self.streams.insert(stream, x);
-        true
-    }
-
-    /// A stream that was under way when we joined.
-    fn open_late(&mut self, stream: u32, is_response: bool, step: &mut Step<'_>) {
-        if self.streams.contains_key(&stream) || !self.begin(stream, step.ts, true, step) {
-            return;
-        }
-        if let Some(x) = self.streams.get_mut(&stream)
-            && !is_response
-        {
-            x.request = None;
-        }
-    }
-
-    fn body(
-        &mut self,
-        stream: u32,
-        is_response: bool,
-        event: ExchangeEvent<'_>,
-        step: &mut Step<'_>,
-    ) {
-        self.open_late(stream, is_response, step);
-        let Some(x) = self.streams.get_mut(&stream) else {
-            return;
-        };
-        let is_gap = matches!(
-            event,
-            ExchangeEvent::RequestGap(_) | ExchangeEvent::ResponseGap(_)
-        );
-        x.partial |= is_gap;
-        if is_response {
-            if x.response == Response::Waiting {
-                // Its head was lost, or went by before us.
-                x.partial = true;
-                x.response = Response::Open;
-                x.emit(step.ts, ExchangeEvent::ResponseStart, step.sink);
-            }
-            if x.response == Response::Open {
-                x.emit(step.ts, event, step.sink);
-            }
-        } else if x.request.is_none() {
-            x.emit(step.ts, event, step.sink);
-        }
-    }
-
-    fn end_message(&mut self, stream: u32, is_response: bool, step: &mut Step<'_>) {
-        let Some(x) = self.streams.get_mut(&stream) else {
-            return;
-        };
-        if !is_response {
-            x.end_request(step.ts, MessageEnd::Complete, step.sink);
-        } else if !x.is_answered() {
-            if x.response == Response::Waiting {
-                x.partial = true;
-                x.response = Response::Open;
-                x.emit(step.ts, ExchangeEvent::ResponseStart, step.sink);
-            }
-            x.end_response(step.ts, MessageEnd::Complete, step.sink);
-        }
-        self.settle(stream, step);
-    }
-
-    /// A header list that cannot be read: a head, or trailers.
-    fn lost_heads(
-        &mut self,
-        stream: u32,
-        start: MonoNs,
-        len: u64,
-        end: bool,
-        is_response: bool,
-        step: &mut Step<'_>,
-    ) {
-        if !self.streams.contains_key(&stream) {
-            // Its request, too, may have been lost: a held response is not waited for here.
-            if is_response && stream > self.newest {
-                self.unseen_up_to = self.unseen_up_to.max(stream);
-            }
-            if !self.begin(stream, start, is_response, step) {
-                return;
-            }
-            if !is_response {
-                self.saw_request(stream);
-            }
-        }
-        let Some(x) = self.streams.get_mut(&stream) else {
-            return;
-        };
-        x.partial = true;
-        if is_response && x.response == Response::Waiting {
-            x.response = Response::Open;
-            x.emit(start, ExchangeEvent::ResponseStart, step.sink);
-        }
-        let open = if is_response {
-            x.response == Response::Open
-        } else {
-            x.request.is_none()
-        };
-        if open && len > 0 {
-            let event = if is_response {
-                ExchangeEvent::ResponseGap(len)
-            } else {
-                ExchangeEvent::RequestGap(len)
-            };
-            x.emit(step.ts, event, step.sink);
-        }
-        if end {
-            self.end_message(stream, is_response, step);
         }
     }
 }

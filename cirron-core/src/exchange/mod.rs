@@ -8,8 +8,9 @@
 //! Request and response events may interleave (a server may answer before it has read all). `Start`
 //! comes first and `End` last, exactly once each; any event between may be missing where a hole, a
 //! late attach or an early end took it, and then `End` says so. Behind the `ResponseHead` of a switch
-//! to WebSocket come `WebSocket` events instead of bodies; the response ends with the connection. `Start`'s time is the earliest of
-//! an exchange; the times of the request's events never go back, nor do those of the response's.
+//! to WebSocket come `WebSocket` events instead of bodies; the response ends with the connection, or
+//! with the stream of HTTP/2 that it is. `Start`'s time is the earliest of an exchange; the times of
+//! the request's events never go back, nor do those of the response's.
 //!
 //! [`ConnParser`] makes these events from the pieces of both directions of one connection.
 
@@ -89,7 +90,7 @@ impl AbortedBy {
 pub struct ExchangeEnd {
     /// Set when it did not come to its own end and it is known who ended it.
     pub aborted_by: Option<AbortedBy>,
-    /// The connection became something else (CONNECT, `101 Switching Protocols`).
+    /// The connection, or its stream, became something else than HTTP (CONNECT, `101`).
     pub upgraded: bool,
     /// A part was lost or cut off: head, framing, or body bytes.
     pub partial: bool,
@@ -114,7 +115,7 @@ pub enum ExchangeEvent<'a> {
     RequestGap(u64),
     /// The request ended.
     RequestEnd(MessageEnd),
-    /// A 1xx response other than 101.
+    /// A 1xx response; 101 only where it leads to HTTP/2, which brings the final response.
     Informational(&'a ResponseHead),
     /// The first byte of the final response's head passed (or, late, of its body).
     ResponseStart,

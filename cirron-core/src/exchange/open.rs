@@ -3,9 +3,10 @@
 //! Keeps the rules that [`super`] promises whatever the parsers say: each message ends once, no
 //! event is earlier than `Start`, and `End` tells what was lost.
 
+use super::websocket;
 use super::{AbortedBy, ExchangeEnd, ExchangeEvent, ExchangeId, ExchangeSink};
 use crate::proto::h1::AnswerTo;
-use crate::proto::message::MessageEnd;
+use crate::proto::message::{Headers, MessageEnd, ResponseHead};
 use crate::proto::ws::Deflate;
 use crate::time::MonoNs;
 
@@ -17,6 +18,28 @@ pub(super) enum Response {
     Done(MessageEnd),
 }
 
+/// What a request wants its connection to become (RFC 9110, section 7.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asks {
+    Nothing,
+    /// RFC 6455.
+    WebSocket,
+    /// RFC 7540, section 3.2.
+    Http2,
+}
+
+impl Asks {
+    /// By the header fields of a request, or those of the `101` that grants it.
+    pub(super) fn of(headers: &Headers) -> Asks {
+        let asked = headers.joined("upgrade");
+        let known = asked.split(',').map(str::trim).find_map(|protocol| {
+            let is = |name: &str| protocol.eq_ignore_ascii_case(name);
+            (is("websocket").then_some(Asks::WebSocket)).or(is("h2c").then_some(Asks::Http2))
+        });
+        known.unwrap_or(Asks::Nothing)
+    }
+}
+
 /// What a response makes of its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Upgrade {
@@ -26,6 +49,23 @@ pub(super) enum Upgrade {
     Tunnel,
     /// A WebSocket, with what was agreed on.
     WebSocket(Option<Deflate>),
+    /// HTTP/2, which brings the response.
+    Http2,
+}
+
+impl Upgrade {
+    /// By the head of a response on HTTP/1, and what it answers.
+    pub(super) fn by(head: &ResponseHead, to: AnswerTo) -> Upgrade {
+        match (head.status, to) {
+            (101, _) => match Asks::of(&head.headers) {
+                Asks::WebSocket => Upgrade::WebSocket(websocket::deflate(&head.headers)),
+                Asks::Http2 => Upgrade::Http2,
+                Asks::Nothing => Upgrade::Tunnel,
+            },
+            (200..=299, AnswerTo::Connect) => Upgrade::Tunnel,
+            (_, AnswerTo::Connect | AnswerTo::Head | AnswerTo::Other) => Upgrade::No,
+        }
+    }
 }
 
 /// One exchange that has not ended.
@@ -35,14 +75,16 @@ pub(super) struct Exchange {
     pub(super) to: AnswerTo,
     pub(super) request: Option<MessageEnd>,
     pub(super) response: Response,
+    /// `ResponseStart` was said.
+    pub(super) is_begun: bool,
     /// Something of it was lost, or its beginning was not seen.
     pub(super) partial: bool,
     /// A hole may have held an end of one of its messages.
     pub(super) holed: bool,
     /// `Expect: 100-continue`, and no byte of the body yet.
     pub(super) expects_continue: bool,
-    /// Its request asks for a WebSocket.
-    pub(super) asks_websocket: bool,
+    /// What its request asks for.
+    pub(super) asks: Asks,
     /// What its response makes of the connection.
     pub(super) upgrades: Upgrade,
     /// Time of its `Start`: none of its events is earlier.
@@ -59,10 +101,11 @@ impl Exchange {
             to: AnswerTo::Other,
             request: late.then_some(MessageEnd::Lost),
             response: Response::Waiting,
+            is_begun: false,
             partial: late,
             holed: false,
             expects_continue: false,
-            asks_websocket: false,
+            asks: Asks::Nothing,
             upgrades: Upgrade::No,
             start,
             last: start,
@@ -77,6 +120,7 @@ impl Exchange {
     ) {
         let ts = ts.max(self.start);
         self.last = self.last.max(ts);
+        self.is_begun |= matches!(event, ExchangeEvent::ResponseStart);
         sink.on_event(self.id, ts, event);
     }
 
@@ -97,14 +141,6 @@ impl Exchange {
             self.emit(ts, ExchangeEvent::ResponseEnd(end), sink);
         }
         self.response = Response::Done(end);
-    }
-
-    /// It goes on as a WebSocket.
-    pub(super) fn is_websocket(&self) -> bool {
-        match self.upgrades {
-            Upgrade::WebSocket(_) => true,
-            Upgrade::No | Upgrade::Tunnel => false,
-        }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -129,7 +165,11 @@ impl Exchange {
         };
         let end = ExchangeEnd {
             aborted_by: by.filter(|_| aborted),
-            upgraded: self.upgrades != Upgrade::No,
+            upgraded: match self.upgrades {
+                // It is HTTP still.
+                Upgrade::No | Upgrade::Http2 => false,
+                Upgrade::Tunnel | Upgrade::WebSocket(_) => true,
+            },
             partial: self.partial || !whole,
         };
         let ts = ts.max(self.last);

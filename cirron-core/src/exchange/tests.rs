@@ -11,11 +11,13 @@ use crate::testing::{
 use crate::time::MS;
 
 mod ends;
+mod h2c;
 mod hazards;
 mod holes;
 mod http2;
 mod late;
 mod websocket;
+mod websocket_h2;
 mod wire;
 
 /// One step of a conversation, from the target's point of view.
@@ -144,18 +146,27 @@ proptest! {
     fn any_operations_keep_the_rules(input in prop::collection::vec(any::<u8>(), 0..120)) {
         fuzz::connection(&input);
     }
+
+    #[test]
+    fn any_operations_on_what_switches_keep_the_rules(
+        input in prop::collection::vec(any::<u8>(), 0..120),
+    ) {
+        fuzz::switched(&input);
+    }
 }
 
 /// Inputs that once broke a rule.
 #[test]
 fn what_the_fuzzer_found_stays_fixed() {
-    let found: [&[u8]; 3] = [
+    let found: [&[u8]; 4] = [
         // A late 101 ended the connection in the middle of a piece.
         &[2, 131, 84, 0, 69, 76, 172, 41, 0, 0, 91, 0, 146],
         // A 101 behind a refused expectation.
         &[29, 32, 8, 80, 11, 40, 60, 0, 117, 53, 204, 245, 120],
         // A response begun before its request was seen.
         &[43, 85, 155, 8, 112, 0, 232, 8, 1, 99, 23, 30, 128],
+        // Kept behind a request for a WebSocket while the server's side ended, and then overtaken.
+        &[0, 32, 199, 32, 0, 157, 18, 50, 120, 21, 0, 1],
     ];
     for input in found {
         fuzz::connection(input);

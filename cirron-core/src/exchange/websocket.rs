@@ -15,29 +15,110 @@ use crate::proto::ws::{Cursor, Deflate, Event, Parser};
 use crate::stream::{Direction, Piece};
 use crate::time::MonoNs;
 
-/// Whether the header fields of a request ask for a WebSocket, or those of a `101` grant one (RFC
-/// 6455, sections 4.1 and 4.2.2).
-pub(super) fn is_upgrade(headers: &Headers) -> bool {
-    let asked = headers.joined("upgrade");
-    let mut protocols = asked.split(',').map(str::trim);
-    protocols.any(|p| p.eq_ignore_ascii_case("websocket"))
-}
-
 /// What a server's handshake agrees to.
 pub(super) fn deflate(headers: &Headers) -> Option<Deflate> {
     Deflate::parse(&headers.joined("sec-websocket-extensions"))
 }
 
-/// A WebSocket and the exchange that it belongs to.
+/// The frames of both ends.
+#[derive(Debug)]
+pub(super) struct Frames {
+    client: Parser,
+    server: Parser,
+    /// Who sent a Close: the client, the server.
+    closed: [bool; 2],
+}
+
+impl Frames {
+    /// Behind a handshake.
+    pub(super) fn new(deflate: Option<Deflate>) -> Frames {
+        Frames {
+            client: Parser::new(deflate.map(|d| d.client())),
+            server: Parser::new(deflate.map(|d| d.server())),
+            closed: [false; 2],
+        }
+    }
+
+    /// There are no frames there.
+    pub(super) fn is_misread(&self) -> bool {
+        self.client.is_misread() || self.server.is_misread()
+    }
+
+    /// Nothing can follow, or nothing that is read.
+    pub(super) fn is_over(&self) -> bool {
+        self.closed == [true; 2] || self.is_misread()
+    }
+
+    /// Whether it said Close.
+    pub(super) fn has_closed(&self, by: Sender) -> bool {
+        match by {
+            Sender::Client => self.closed[0],
+            Sender::Server => self.closed[1],
+        }
+    }
+
+    /// How it ends; `end`, if neither the frames nor a Close say.
+    pub(super) fn end(&self, end: MessageEnd) -> MessageEnd {
+        match self.closed {
+            [false, false] if self.is_misread() => MessageEnd::Lost,
+            [false, false] => end,
+            [true, _] | [_, true] => MessageEnd::Complete,
+        }
+    }
+
+    /// The next bytes of one end.
+    pub(super) fn take(
+        &mut self,
+        x: &mut Exchange,
+        by: Sender,
+        piece: Piece<'_>,
+        sink: &mut dyn ExchangeSink,
+    ) {
+        let (parser, closed) = match by {
+            Sender::Client => (&mut self.client, &mut self.closed[0]),
+            Sender::Server => (&mut self.server, &mut self.closed[1]),
+        };
+        let mut cur = Cursor::new(piece, MessageEnd::Aborted);
+        while let Some(event) = parser.next(&mut cur) {
+            match event {
+                Event::DataGap(_) | Event::Lost(_) => x.partial = true,
+                Event::Close { .. } => *closed = true,
+                Event::MessageStart { .. }
+                | Event::Data(_)
+                | Event::MessageEnd { .. }
+                | Event::Ping
+                | Event::Pong => {}
+            }
+            x.emit(cur.ts, ExchangeEvent::WebSocket { by, event }, sink);
+        }
+    }
+
+    /// Bytes of one end may be missing here, nobody knows how many.
+    pub(super) fn lose(
+        &mut self,
+        x: &mut Exchange,
+        by: Sender,
+        ts: MonoNs,
+        sink: &mut dyn ExchangeSink,
+    ) {
+        let parser = match by {
+            Sender::Client => &mut self.client,
+            Sender::Server => &mut self.server,
+        };
+        if let Some(event) = parser.lose_place() {
+            x.partial = true;
+            x.emit(ts, ExchangeEvent::WebSocket { by, event }, sink);
+        }
+    }
+}
+
+/// A WebSocket that has a connection of its own, and the exchange that it belongs to.
 #[derive(Debug)]
 pub(super) struct WebSocket {
     role: Role,
-    client: Parser,
-    server: Parser,
+    frames: Frames,
     /// `None`: over.
     exchange: Option<Exchange>,
-    /// Who sent a Close.
-    closed: [bool; 2],
 }
 
 impl WebSocket {
@@ -45,10 +126,8 @@ impl WebSocket {
     pub(super) fn new(role: Role, exchange: Exchange, deflate: Option<Deflate>) -> WebSocket {
         WebSocket {
             role,
-            client: Parser::new(deflate.map(|d| d.client())),
-            server: Parser::new(deflate.map(|d| d.server())),
+            frames: Frames::new(deflate),
             exchange: Some(exchange),
-            closed: [false; 2],
         }
     }
 
@@ -63,7 +142,7 @@ impl WebSocket {
 
     /// There are no frames there.
     pub(super) fn is_misread(&self) -> bool {
-        self.client.is_misread() || self.server.is_misread()
+        self.frames.is_misread()
     }
 
     pub(super) fn handle(
@@ -90,30 +169,11 @@ impl WebSocket {
             }
         };
         let ts = piece.ts();
-        self.take(by, piece, sink);
-        if self.closed == [true; 2] || self.is_misread() {
-            self.finish(ts, None, sink);
+        if let Some(x) = &mut self.exchange {
+            self.frames.take(x, by, piece, sink);
         }
-    }
-
-    fn take(&mut self, by: Sender, piece: Piece<'_>, sink: &mut dyn ExchangeSink) {
-        let Some(x) = &mut self.exchange else { return };
-        let (parser, closed) = match by {
-            Sender::Client => (&mut self.client, &mut self.closed[0]),
-            Sender::Server => (&mut self.server, &mut self.closed[1]),
-        };
-        let mut cur = Cursor::new(piece, MessageEnd::Aborted);
-        while let Some(event) = parser.next(&mut cur) {
-            match event {
-                Event::DataGap(_) | Event::Lost(_) => x.partial = true,
-                Event::Close { .. } => *closed = true,
-                Event::MessageStart { .. }
-                | Event::Data(_)
-                | Event::MessageEnd { .. }
-                | Event::Ping
-                | Event::Pong => {}
-            }
-            x.emit(cur.ts, ExchangeEvent::WebSocket { by, event }, sink);
+        if self.frames.is_over() {
+            self.finish(ts, None, sink);
         }
     }
 
@@ -133,15 +193,10 @@ impl WebSocket {
 
     /// The exchange ends; `by`: who ended it, if nobody said Close.
     fn finish(&mut self, ts: MonoNs, by: Option<AbortedBy>, sink: &mut dyn ExchangeSink) {
-        let misread = self.is_misread();
         let Some(mut x) = self.exchange.take() else {
             return;
         };
-        let end = match self.closed {
-            [false, false] if misread => MessageEnd::Lost,
-            [false, false] => MessageEnd::Aborted,
-            [true, _] | [_, true] => MessageEnd::Complete,
-        };
+        let end = self.frames.end(MessageEnd::Aborted);
         let ts = ts.max(x.last);
         x.end_request(ts, end, sink);
         x.end_response(ts, end, sink);

@@ -63,7 +63,7 @@ names! {
     STATUS = "http.response.status_code", "int", "the response's head was seen", "OpenTelemetry";
     ERROR_TYPE = "error.type", "string", "a status of 500 or above (400 for a client), a status of gRPC that its conventions call an error, else the class of the error in the body of an LLM call", "OpenTelemetry";
     ERROR = "error", "bool, true", "with `error.type`", "SDK";
-    UPGRADED = "cirron.upgraded", "bool, true", "the connection left HTTP by CONNECT or an upgrade", "cirron";
+    UPGRADED = "cirron.upgraded", "bool, true", "the connection, or its stream, left HTTP by CONNECT or an upgrade (not to HTTP/2)", "cirron";
     REQUEST_MESSAGES = "cirron.request.messages", "int", "a WebSocket or a gRPC call: whole messages that the client sent", "cirron";
     REQUEST_MESSAGE_BYTES = "cirron.request.message_bytes", "int, bytes of their payload on the wire", "with `cirron.request.messages`", "cirron";
     RESPONSE_MESSAGES = "cirron.response.messages", "int", "a WebSocket or a gRPC call: whole messages that the server sent", "cirron";

@@ -11,6 +11,7 @@ use super::span::{Attrs, Span, text};
 use crate::exchange::Role;
 use crate::id::{Id, IdSource};
 use crate::llm::RequestFacts;
+use crate::proto::message::Version;
 use crate::time::MonoNs;
 
 /// Methods that the semantic conventions know; any other is `_OTHER`.
@@ -151,10 +152,11 @@ fn http(scope: &ExchangeScope, attrs: &mut Attrs) {
         }
         attrs.insert(n::PATH, text(&request.path));
     }
-    let version = scope
-        .request
-        .as_ref()
-        .map(|r| r.version)
+    // What an upgrade between the two agreed on.
+    let agreed = scope.response_version;
+    let agreed = agreed.filter(|v| *v == Version::Http2.as_str());
+    let version = agreed
+        .or(scope.request.as_ref().map(|r| r.version))
         .or(scope.response_version);
     if let Some(version) = version {
         attrs.insert(n::PROTOCOL_VERSION, version.into());

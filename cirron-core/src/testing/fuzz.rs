@@ -4,6 +4,10 @@
 //! byte and then operations, each a byte of kind and the bytes it needs. The text of an operation
 //! is either the input's own bytes or one of [`PHRASES`], so that a fuzzer need not invent HTTP.
 
+mod readers;
+
+pub use readers::{aws_events, documents, form, websocket};
+
 use cirron_common::ABI_VERSION;
 use cirron_common::conn::CONN_INFO_LEN;
 use cirron_common::record::HEADER_LEN;
@@ -51,6 +55,34 @@ pub const PHRASES: [&str; 24] = [
     "HTTP/1.1 ",
 ];
 
+/// Bits of conversations that go on as something else than HTTP/1.
+const SWITCHES: [&[u8]; 20] = [
+    b"GET /a HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: \r\n\r\n",
+    b"POST /b HTTP/1.1\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\n",
+    b"POST /c HTTP/1.1\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"3\r\nask\r\n0\r\n\r\n",
+    b"ask",
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+    b"\0\0\0\x04\0\0\0\0\0",
+    // `:status: 200` on 1 and 3.
+    b"\0\0\x01\x01\x04\0\0\0\x01\x88",
+    b"\0\0\x01\x01\x04\0\0\0\x03\x88",
+    b"\0\0\x02\0\x01\0\0\0\x01ok",
+    // `POST /` on 3.
+    b"\0\0\x03\x01\x05\0\0\0\x03\x83\x84\x86",
+    // Extended CONNECT on 3.
+    b"\0\0\x20\x01\x04\0\0\0\x03\x02\x07CONNECT\x00\x09:protocol\x09websocket\x84\x86",
+    // Messages on 3, of the server and of the client.
+    b"\0\0\x04\0\0\0\0\0\x03\x81\x02hi",
+    b"\0\0\x08\0\0\0\0\0\x03\x81\x82\0\0\0\0hi",
+    b"\0\0\x02\0\x01\0\0\0\x03\x88\0",
+    b"\0\0\x04\x03\0\0\0\0\x03\0\0\0\x08",
+    b"GET /ws HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x02hi",
+];
+
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -72,7 +104,11 @@ impl<'a> Input<'a> {
     }
 
     fn phrase(&mut self) -> &'static [u8] {
-        PHRASES[self.number() as usize % PHRASES.len()].as_bytes()
+        self.phrase_of(&PHRASES.map(str::as_bytes))
+    }
+
+    fn phrase_of(&mut self, phrases: &[&'static [u8]]) -> &'static [u8] {
+        phrases[self.number() as usize % phrases.len()]
     }
 }
 
@@ -81,6 +117,18 @@ impl<'a> Input<'a> {
 /// # Panics
 /// When the events of an exchange break the rules that [`Ledger`] checks.
 pub fn connection(input: &[u8]) {
+    conversation(input, &PHRASES.map(str::as_bytes));
+}
+
+/// The same, of conversations that upgrade: to WebSocket, to HTTP/2, and there to WebSocket.
+///
+/// # Panics
+/// As [`connection`].
+pub fn switched(input: &[u8]) {
+    conversation(input, &SWITCHES);
+}
+
+fn conversation(input: &[u8], phrases: &[&'static [u8]]) {
     let mut input = Input(input);
     let config = input.number();
     let role = [None, Some(Role::Server), Some(Role::Client), None][(config >> 1) as usize & 3];
@@ -97,10 +145,10 @@ pub fn connection(input: &[u8]) {
         let side = usize::from(op & 1);
         let dir = [Direction::Inbound, Direction::Outbound][side];
         let bytes: &[u8] = match (op >> 1) & 7 {
-            0..=2 => input.phrase(),
+            0..=2 => input.phrase_of(phrases),
             3 => input.bytes(),
             4 => {
-                let phrase = input.phrase();
+                let phrase = input.phrase_of(phrases);
                 let cut = input.number() as usize % phrase.len();
                 if cut > 0 && !ended[side] {
                     conn.handle(

@@ -11,6 +11,7 @@ mod dialects;
 mod documented;
 mod faults;
 mod grpc;
+mod h2c;
 mod http2;
 mod load;
 mod processes;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         dialects::TESTS,
         documented::TESTS,
         http2::TESTS,
+        h2c::TESTS,
         websocket::TESTS,
         grpc::TESTS,
         tls::TESTS,

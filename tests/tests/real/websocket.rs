@@ -35,6 +35,21 @@ pub(crate) const TESTS: &[Test] = &[
         run: || called(Stack::RealtimeTls),
     },
     Test {
+        name: "websocket_on_streams_of_http2_is_served",
+        need: Need::Stacks,
+        run: || served_on_streams(Stack::Hypercorn),
+    },
+    Test {
+        name: "websocket_on_streams_of_http2_is_served_over_https",
+        need: Need::Stacks,
+        run: || served_on_streams(Stack::HypercornTlsH2),
+    },
+    Test {
+        name: "websocket_on_streams_of_http2_client_is_the_target",
+        need: Need::Stacks,
+        run: called_on_streams,
+    },
+    Test {
         name: "websocket_still_open_has_its_responses_in_the_spool",
         need: Need::Stacks,
         run: open,
@@ -42,8 +57,12 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 fn client(server: &Server, stack: Stack) -> Result<Command> {
+    client_by("realtime.py", server, stack)
+}
+
+fn client_by(script: &str, server: &Server, stack: Stack) -> Result<Command> {
     let mut command = Command::new(stacks::venv("python")?);
-    command.arg(stacks::here().join("clients/realtime.py"));
+    command.arg(stacks::here().join("clients").join(script));
     if stack.is_tls() {
         command.arg(server.https("")).arg(certificate());
     } else {
@@ -72,6 +91,44 @@ fn called(stack: Stack) -> Result<String> {
     let report =
         Agent::run(&["--output", "spool"], &command, |_| {})?.ended(Duration::from_secs(120))?;
     same(&report.stdout, &report.spool, "http.client").with_context(|| report.stderr.clone())
+}
+
+const ON_STREAMS: &str = "realtime_h2.py";
+
+/// Extended CONNECT (RFC 8441): hypercorn, and h2 with wsproto.
+fn served_on_streams(stack: Stack) -> Result<String> {
+    let server = Server::start_with(stack, &[("APP", "app_realtime")])?;
+    let agent = Agent::attach(&[server.pid()], &["-v"])?;
+    let output = client_by(ON_STREAMS, &server, stack)?.output()?;
+    ensure!(
+        output.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stderr),
+        server.log()
+    );
+    let report = agent.finish()?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    same_streams(&printed, &report.spool, "request").with_context(|| report.stderr.clone())
+}
+
+fn called_on_streams() -> Result<String> {
+    let server = Server::start_with(Stack::Hypercorn, &[("APP", "app_realtime")])?;
+    let command = client_by(ON_STREAMS, &server, Stack::Hypercorn)?;
+    let report =
+        Agent::run(&["--output", "spool"], &command, |_| {})?.ended(Duration::from_secs(120))?;
+    same_streams(&report.stdout, &report.spool, "http.client")
+        .with_context(|| report.stderr.clone())
+}
+
+fn same_streams(printed: &str, spool: &Spool, name: &str) -> Result<String> {
+    for span in spool.named(name) {
+        ensure!(
+            span.text("network.protocol.version") == Some("2")
+                && span.text("http.request.method") == Some("CONNECT"),
+            "{span:?}"
+        );
+    }
+    same(printed, spool, name)
 }
 
 fn lines(printed: &str) -> Result<Vec<Value>> {
@@ -116,7 +173,8 @@ fn same(printed: &str, spool: &Spool, name: &str) -> Result<String> {
 fn socket(told: &Value, span: &Span) -> Result<()> {
     expect::untouched(span)?;
     ensure!(Some(span.path()) == told["socket"].as_str(), "another path");
-    ensure!(span.status() == Some(101) && span.is("cirron.upgraded"));
+    let status = told["status"].as_i64().unwrap_or(101);
+    ensure!(span.status() == Some(status) && span.is("cirron.upgraded"));
     ensure!(span.text("network.protocol.name") == Some("websocket"));
     ensure!(
         span.int("cirron.request.messages") == told["sent"].as_i64(),

@@ -4,7 +4,7 @@
 use super::*;
 use crate::proto::h2::tests::conversation;
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut out = len[1..].to_vec();
     out.extend([kind, flags]);
@@ -16,13 +16,13 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 /// `:method: POST`, `:path: /`, `:scheme: http`.
 const POST: &[u8] = &[0x83, 0x84, 0x86];
 /// `:status: 200`.
-const OK_200: &[u8] = &[0x88];
+pub(super) const OK_200: &[u8] = &[0x88];
 
-fn request(stream: u32) -> Vec<u8> {
+pub(super) fn request(stream: u32) -> Vec<u8> {
     [frame(1, 0x4, stream, POST), frame(0, 1, stream, b"ask")].concat()
 }
 
-fn preface() -> Vec<u8> {
+pub(super) fn preface() -> Vec<u8> {
     [
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         &frame(4, 0, 0, &[])[..],

@@ -8,18 +8,18 @@ const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\
                       Upgrade: WebSocket\r\n\r\n";
 
 /// A frame of text, or a Close, as a server sends it; masked with zeros, as a client does.
-fn frame(opcode: u8, masked: bool, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(opcode: u8, masked: bool, payload: &[u8]) -> Vec<u8> {
     let len = u8::try_from(payload.len()).unwrap_or(0);
     assert!(len < 126);
     let mask: &[u8] = if masked { &[0; 4] } else { &[] };
     [&[0x80 | opcode, len | u8::from(masked) << 7], mask, payload].concat()
 }
 
-fn text(masked: bool, payload: &str) -> Vec<u8> {
+pub(super) fn text(masked: bool, payload: &str) -> Vec<u8> {
     frame(1, masked, payload.as_bytes())
 }
 
-fn close(masked: bool) -> Vec<u8> {
+pub(super) fn close(masked: bool) -> Vec<u8> {
     frame(8, masked, &1000_u16.to_be_bytes())
 }
 
@@ -70,7 +70,7 @@ fn both(parts: &[Part]) -> ExchangeLog {
     client
 }
 
-fn whole(text: &str) -> (Vec<u8>, bool) {
+pub(super) fn whole(text: &str) -> (Vec<u8>, bool) {
     (text.as_bytes().to_vec(), true)
 }
 

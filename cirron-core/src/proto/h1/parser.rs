@@ -108,6 +108,16 @@ impl Parser {
         self.state == State::Head && self.buf.is_empty()
     }
 
+    /// A message may begin here: between messages, or looking for one.
+    pub fn may_begin_message(&self) -> bool {
+        self.is_between_messages() || matches!(self.state, State::Resync(_))
+    }
+
+    /// The body of a message goes on, and its framing tells how far.
+    pub fn is_in_body(&self) -> bool {
+        matches!(self.state, State::Length { .. } | State::Chunked(_))
+    }
+
     /// The answer to CONNECT was no: HTTP goes on.
     pub fn leave_tunnel(&mut self) {
         match self.state {

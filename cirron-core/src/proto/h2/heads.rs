@@ -14,6 +14,8 @@ pub struct HeaderList {
     path: Option<Bytes>,
     /// `:authority`.
     authority: Option<Bytes>,
+    /// `:protocol` (RFC 8441).
+    protocol: Option<Bytes>,
     /// `:status`.
     pub status: Option<u16>,
     /// Of a request, by one of its pseudo-header fields.
@@ -46,6 +48,7 @@ impl HeaderList {
                 b"method" => list.method = Some(text(&value)),
                 b"path" => list.path = Some(value),
                 b"authority" => list.authority = Some(value),
+                b"protocol" => list.protocol = Some(value),
                 _ => {}
             }
             list.is_request |= pseudo != b"status";
@@ -56,6 +59,12 @@ impl HeaderList {
     /// Nothing in it may be a pseudo-header field: trailers.
     pub fn is_trailers(&self) -> bool {
         !self.is_request && self.status.is_none() && self.headers.unknown == 0
+    }
+
+    /// A request that makes its stream a WebSocket (RFC 8441, section 5).
+    pub fn asks_websocket(&self) -> bool {
+        let protocol = self.protocol.as_deref().unwrap_or_default();
+        self.method.as_deref() == Some("CONNECT") && protocol.eq_ignore_ascii_case(b"websocket")
     }
 
     /// As the head of a request. `None` where its method or its path is not known.

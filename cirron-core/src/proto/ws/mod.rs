@@ -83,7 +83,7 @@ pub enum Event<'e> {
         /// Why, as section 7.4 numbers it; `None`: not said, or lost.
         code: Option<u16>,
     },
-    /// So many bytes of which no frame is known: any frames may be missing, and the message under
+    /// So many bytes of which no frame is known (0: nobody knows how many): any frames may be missing, and the message under
     /// way is lost.
     Lost(u64),
 }

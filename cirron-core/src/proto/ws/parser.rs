@@ -143,6 +143,21 @@ impl Parser {
         matches!(self.state, State::Opaque)
     }
 
+    /// Bytes are missing here, nobody knows how many: frames are looked for from the next piece on.
+    /// `None`: it does not matter any more.
+    pub fn lose_place(&mut self) -> Option<Event<'static>> {
+        match self.state {
+            State::Closed | State::Opaque => None,
+            State::Header { .. } | State::Payload(_) | State::Drain | State::Resync(_) => {
+                self.in_step = false;
+                self.open = Open::Unknown;
+                self.desync();
+                self.state = State::Resync(None);
+                Some(Event::Lost(0))
+            }
+        }
+    }
+
     /// The next event; `None` when the piece is used up.
     pub fn next<'e, 'i: 'e>(&'e mut self, cur: &mut Cursor<'i>) -> Option<Event<'e>> {
         loop {

@@ -179,3 +179,18 @@ fn inputs_on_a_path_of_anybody_are_no_call_until_the_answer_says_so() {
         assert_eq!(call.end(3).2.is_llm, llm, "{answer}");
     }
 }
+
+#[test]
+fn an_answer_on_http_2_to_a_request_on_http_1_was_agreed_on() {
+    let mut call = Call::new(false);
+    call.request("/v1/models", &[], b"");
+    let head = ResponseHead {
+        status: 200,
+        version: Version::Http2,
+        headers: headers(&[]),
+        wire_len: 1,
+    };
+    call.at(1, E::ResponseStart);
+    call.at(1, E::ResponseHead(&head));
+    assert_eq!(text(&call.end(2), "network.protocol.version"), Some("2"));
+}

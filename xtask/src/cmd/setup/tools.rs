@@ -30,7 +30,7 @@ pub(crate) fn ensure_rust_tools() -> Result<()> {
     )
 }
 
-/// curl, wrk, python3 with venv, node, nginx, caddy, GnuTLS, OpenSSL. What cannot be installed is said; the tests that need it
+/// curl, wrk, python3 with venv, node, nginx, caddy, GnuTLS, OpenSSL, nghttp. What cannot be installed is said; the tests that need it
 /// skip, naming it, unless `CIRRON_REQUIRE_STACKS` is set.
 pub(crate) fn ensure_test_tools() -> Result<()> {
     let packages = Packages::here();
@@ -83,6 +83,7 @@ fn is_there(tool: Tool) -> bool {
         Tool::Caddy => paths::in_path("caddy").is_some(),
         Tool::Gnutls => paths::in_path("gnutls-serv").is_some(),
         Tool::Openssl => paths::in_path("openssl").is_some(),
+        Tool::Nghttp => paths::in_path("nghttp").is_some(),
         Tool::PythonVenv => {
             sh::succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
         }

@@ -75,6 +75,9 @@ impl Packages {
             (Self::Pacman, Tool::PythonVenv) => "python",
             (Self::Dnf | Self::Apk | Self::Unknown, Tool::PythonVenv) => "python3",
             (_, Tool::Node) => "nodejs",
+            (_, Tool::Npm) => "npm",
+            (Self::Apt, Tool::Nghttp2) => "nghttp2-client",
+            (Self::Dnf | Self::Apk | Self::Pacman | Self::Unknown, Tool::Nghttp2) => "nghttp2",
             (_, Tool::Nginx) => "nginx",
             (_, Tool::Caddy) => "caddy",
             (Self::Apt, Tool::Gnutls) => "gnutls-bin",
@@ -96,6 +99,10 @@ pub(crate) enum Tool {
     PythonVenv,
     /// Node.
     Node,
+    /// Node's package manager.
+    Npm,
+    /// HTTP/2's own client and load generator.
+    Nghttp2,
     /// The server; never started as a service by us.
     Nginx,
     /// The same.
@@ -108,11 +115,13 @@ pub(crate) enum Tool {
 
 impl Tool {
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Curl,
         Self::Wrk,
         Self::PythonVenv,
         Self::Node,
+        Self::Npm,
+        Self::Nghttp2,
         Self::Nginx,
         Self::Caddy,
         Self::Gnutls,

@@ -29,7 +29,7 @@ pub(crate) fn ensure_rust_tools() -> Result<()> {
     )
 }
 
-/// curl, wrk, python3 with venv, node, nginx, caddy, GnuTLS, OpenSSL. What cannot be installed is said; the tests that need it
+/// curl, wrk, python3 with venv, node, npm, nghttp2, nginx, caddy, GnuTLS, OpenSSL. What cannot be installed is said; the tests that need it
 /// skip, naming it, unless `CIRRON_REQUIRE_STACKS` is set.
 pub(crate) fn ensure_test_tools() -> Result<()> {
     let packages = Packages::here();
@@ -73,6 +73,11 @@ fn is_there(tool: Tool) -> bool {
         Tool::Curl => paths::in_path("curl").is_some(),
         Tool::Wrk => paths::in_path("wrk").is_some(),
         Tool::Node => paths::in_path("node").is_some(),
+        Tool::Npm => paths::in_path("npm").is_some(),
+        Tool::Nghttp2 => ["nghttp", "h2load"]
+            .map(paths::in_path)
+            .iter()
+            .all(Option::is_some),
         Tool::Nginx => paths::in_path("nginx").is_some(),
         Tool::Caddy => paths::in_path("caddy").is_some(),
         Tool::Gnutls => paths::in_path("gnutls-serv").is_some(),

@@ -10,6 +10,7 @@ mod dialects;
 mod documented;
 mod faults;
 mod http2;
+mod http2_more;
 mod load;
 mod processes;
 mod quiet;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         dialects::TESTS,
         documented::TESTS,
         http2::TESTS,
+        http2_more::TESTS,
         websocket::TESTS,
         tls::TESTS,
         tls_more::TESTS,

@@ -52,6 +52,7 @@ fn recordings() -> Vec<Recorded> {
     let mut files: Vec<_> = std::fs::read_dir(root)
         .unwrap()
         .map(|f| f.unwrap().path())
+        .filter(|f| f.extension().is_some_and(|e| e == "json"))
         .collect();
     files.sort();
     let mut all = Vec::new();
@@ -259,6 +260,19 @@ impl Recorded {
         );
     }
 
+    /// Where its frames begin, and its end.
+    fn starts(&self) -> BTreeSet<usize> {
+        let mut starts = BTreeSet::new();
+        let mut at = if self.preface { PREFACE.len() } else { 0 };
+        while let Some(header) = frame::FrameHeader::parse(&self.bytes[at..]) {
+            starts.insert(at);
+            at += frame::FRAME_HEADER_LEN + header.len;
+        }
+        assert_eq!(at, self.bytes.len(), "{}: whole frames", self.name);
+        starts.insert(at);
+        starts
+    }
+
     /// Where something may go wrong: every index, of a long recording those near its frames' borders
     /// and some others.
     fn places(&self) -> Vec<usize> {
@@ -266,13 +280,10 @@ impl Recorded {
         if len <= MAX_WHOLE_BYTES {
             return (0..len).collect();
         }
-        let mut near = BTreeSet::new();
-        let mut at = if self.preface { PREFACE.len() } else { 0 };
-        while let Some(header) = frame::FrameHeader::parse(&self.bytes[at..]) {
-            near.extend(at.saturating_sub(2)..at + 12);
-            at += frame::FRAME_HEADER_LEN + header.len;
-        }
-        assert_eq!(at, len, "{}: whole frames", self.name);
+        let starts = self.starts().into_iter();
+        let near: BTreeSet<_> = starts
+            .flat_map(|at| at.saturating_sub(2)..at + 12)
+            .collect();
         (0..len)
             .filter(|i| i % FAR_STRIDE == 0 || near.contains(i))
             .collect()
@@ -325,6 +336,42 @@ fn joined_at_any_byte_of_others_traffic_no_header_is_wrong() {
         }
         assert!(found > 0, "{}: frames are found again", recorded.name);
     }
+}
+
+/// Where a piece is made of whole frames, all that follows is read.
+#[test]
+fn joined_where_a_piece_begins_and_ends_with_a_frame_no_body_is_missed() {
+    let mut joined = 0;
+    for recorded in recordings() {
+        let starts = recorded.starts();
+        let mut from = 0;
+        for (n, piece) in recorded.pieces.iter().enumerate() {
+            let whole = starts.contains(&from) && starts.contains(&(from + piece.len()));
+            let rest = &recorded.pieces[n..];
+            let parts: Vec<_> = rest.iter().map(|p| Fed::Data(p)).collect();
+            let got = feed(&mut Parser::new(true, false), &parts);
+            if whole {
+                // Frames that begin here, with the table that a client of the first byte has.
+                let before = feed(
+                    &mut recorded.parser(),
+                    &[Fed::Data(&recorded.bytes[..from])],
+                );
+                for (stream, body) in &recorded.streams.bodies {
+                    let seen = before.streams.bodies.get(stream).map_or(0, Vec::len);
+                    let late = got
+                        .streams
+                        .bodies
+                        .get(stream)
+                        .map_or(&[][..], Vec::as_slice);
+                    assert_eq!(late, &body[seen..], "{} from {from}", recorded.name);
+                }
+                assert!(!got.lost, "{} from {from}", recorded.name);
+                joined += 1;
+            }
+            from += piece.len();
+        }
+    }
+    assert!(joined > 50, "{joined} places");
 }
 
 #[test]

@@ -61,8 +61,14 @@ pub enum Stack {
     Aiohttp,
     /// Node's http module.
     Node,
+    /// Node's http2 module, by prior knowledge only; every frame that may be padded is.
+    NodeH2,
+    /// The same over HTTPS.
+    NodeTlsH2,
     /// Go's net/http.
     Go,
+    /// The same, HTTP/2 too by prior knowledge.
+    GoH2,
     /// Go's net/http over HTTPS.
     GoTls,
     /// The same without symbols.
@@ -94,6 +100,7 @@ impl Stack {
                 | Stack::AiohttpTls
                 | Stack::GranianTls
                 | Stack::NodeTls
+                | Stack::NodeTlsH2
                 | Stack::GoTls
                 | Stack::GoTlsStripped
                 | Stack::RealtimeTls
@@ -180,6 +187,8 @@ impl Server {
                 curl_status(&["--unix-socket", socket.to_str()?, "http://unix/health"])
             } else if stack.is_tls() {
                 curl_status(&["-k", &self.https("/health")])
+            } else if stack == Stack::NodeH2 {
+                curl_status(&["--http2-prior-knowledge", &self.url("/health")])
             } else if stack == Stack::UvicornIpv6 {
                 curl_status(&[&format!("http://[::1]:{}/health", self.port)])
             } else {
@@ -417,18 +426,24 @@ fn command(stack: Stack, port: u16, dir: &Path) -> Result<Command> {
             }
             c
         }
-        Stack::Node | Stack::NodeTls => {
+        Stack::Node | Stack::NodeTls | Stack::NodeH2 | Stack::NodeTlsH2 => {
             let mut c = Command::new("node");
             c.arg(stacks::here().join("servers/node/server.js"))
                 .args(["127.0.0.1", &port]);
-            if stack == Stack::NodeTls {
+            if matches!(stack, Stack::NodeH2 | Stack::NodeTlsH2) {
+                c.env("HTTP2", "1");
+            }
+            if stack.is_tls() {
                 c.env("TLS_KEY", key()).env("TLS_CERT", certificate());
             }
             c
         }
-        Stack::Go | Stack::GoTls | Stack::GoTlsStripped => {
+        Stack::Go | Stack::GoH2 | Stack::GoTls | Stack::GoTlsStripped => {
             let mut c = Command::new(stacks::go_server(stack == Stack::GoTlsStripped)?);
             c.arg(format!("127.0.0.1:{port}"));
+            if stack == Stack::GoH2 {
+                c.env("HTTP2", "1");
+            }
             if stack.is_tls() {
                 c.env("TLS_KEY", key()).env("TLS_CERT", certificate());
             }

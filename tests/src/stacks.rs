@@ -38,6 +38,15 @@ pub fn llama_root() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The folder of Node's official clients.
+pub fn node_clients() -> Result<PathBuf> {
+    let path = root().context("no home directory")?.join("node");
+    if !path.join("node_modules/openai").exists() {
+        bail!("Node's clients are missing from the stacks\n  cargo xtask stacks");
+    }
+    Ok(path)
+}
+
 /// Why the stacks cannot be used, if they cannot.
 pub fn missing() -> Option<String> {
     for program in ["python", "uvicorn", "flask", "gunicorn", "go"] {
@@ -45,8 +54,13 @@ pub fn missing() -> Option<String> {
             return Some(e.to_string().replace('\n', ";"));
         }
     }
+    if let Err(e) = node_clients() {
+        return Some(e.to_string().replace('\n', ";"));
+    }
     for tool in [
         "node",
+        "nghttp",
+        "h2load",
         "curl",
         "wrk",
         "nginx",

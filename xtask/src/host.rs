@@ -79,14 +79,15 @@ impl Packages {
             (_, Tool::GoGrpc) => "the Go sources of google.golang.org/grpc",
             (Self::Apt, Tool::GoProtobuf) => "golang-github-golang-protobuf-1-5-dev",
             (_, Tool::GoProtobuf) => "the Go sources of github.com/golang/protobuf 1.5",
+            (_, Tool::Npm) => "npm",
+            (Self::Apt, Tool::Nghttp2) => "nghttp2-client",
+            (Self::Dnf | Self::Apk | Self::Pacman | Self::Unknown, Tool::Nghttp2) => "nghttp2",
             (_, Tool::Nginx) => "nginx",
             (_, Tool::Caddy) => "caddy",
             (Self::Apt, Tool::Gnutls) => "gnutls-bin",
             (Self::Dnf | Self::Apk, Tool::Gnutls) => "gnutls-utils",
             (Self::Pacman | Self::Unknown, Tool::Gnutls) => "gnutls",
             (_, Tool::Openssl) => "openssl",
-            (Self::Apt, Tool::Nghttp) => "nghttp2-client",
-            (_, Tool::Nghttp) => "nghttp2",
         }
     }
 }
@@ -106,6 +107,10 @@ pub(crate) enum Tool {
     GoGrpc,
     /// What they are built with.
     GoProtobuf,
+    /// Node's package manager.
+    Npm,
+    /// HTTP/2's own client and load generator.
+    Nghttp2,
     /// The server; never started as a service by us.
     Nginx,
     /// The same.
@@ -114,23 +119,22 @@ pub(crate) enum Tool {
     Gnutls,
     /// OpenSSL's own client.
     Openssl,
-    /// nghttp2's own client.
-    Nghttp,
 }
 
 impl Tool {
     /// All of them.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: &[Self] = &[
         Self::Curl,
         Self::Wrk,
         Self::PythonVenv,
         Self::Node,
         Self::GoGrpc,
         Self::GoProtobuf,
+        Self::Npm,
+        Self::Nghttp2,
         Self::Nginx,
         Self::Caddy,
         Self::Gnutls,
         Self::Openssl,
-        Self::Nghttp,
     ];
 }

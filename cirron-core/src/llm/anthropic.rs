@@ -148,6 +148,8 @@ struct Event {
     stop: Option<String>,
     error: Option<String>,
     tool_calls: u64,
+    /// The prompt as told before the usage that is under way: one that breaks off tells a part of it.
+    before: Option<[Option<i64>; 3]>,
 }
 
 impl Default for ResponseReader {
@@ -170,11 +172,13 @@ impl ReadResponse for ResponseReader {
             self.finish("");
         }
         self.scanner.gap();
+        self.reading.forget_part();
     }
 
     fn finish(&mut self, _: &str) -> Content {
         let finish = self.scanner.finish(&mut self.reading);
         self.scanner.reset();
+        self.reading.forget_part();
         let event = std::mem::take(&mut self.reading.event);
         match finish {
             Finish::Complete | Finish::Incomplete => self.reading.settle(event),
@@ -209,6 +213,13 @@ impl Reading {
         let told = self.prompt.iter().flatten();
         facts.usage.input = told.copied().reduce(i64::saturating_add);
         event.content
+    }
+
+    /// The usage under way will not be told whole: a sum of what it told is too small.
+    fn forget_part(&mut self) {
+        if let Some(before) = self.event.before.take() {
+            self.prompt = before;
+        }
     }
 
     /// A block of content, or a part of one: `of` are the members below it.
@@ -246,9 +257,18 @@ fn base(path: &Path) -> usize {
     usize::from(path.depth() > 1 && path.key(0) == Some(b"message"))
 }
 
+fn is_usage(path: &Path) -> bool {
+    let base = base(path);
+    path.depth() == base + 1 && path.key(base) == Some(b"usage")
+}
+
 impl JsonSink for Reading {
     fn begin(&mut self, path: &Path, _: Container) -> Walk {
         let base = base(path);
+        if is_usage(path) {
+            self.forget_part();
+            self.event.before = Some(self.prompt);
+        }
         // The arguments of a tool's call, and its results.
         let inside = path.depth() > base + 2 && path.key(base) == Some(b"content");
         match path.key(path.depth().saturating_sub(1)) {
@@ -258,7 +278,11 @@ impl JsonSink for Reading {
         }
     }
 
-    fn end(&mut self, _: &Path, _: Container) {}
+    fn end(&mut self, path: &Path, _: Container) {
+        if is_usage(path) {
+            self.event.before = None;
+        }
+    }
 
     fn scalar(&mut self, path: &Path, value: Scalar<'_>) {
         let base = base(path);

@@ -10,11 +10,18 @@ import (
 	"sync"
 )
 
-// Eight calls, three at a time, of which one is no stream. The authority is in SSL_CERT_FILE.
+// Eight calls, three at a time, of which one is no stream. The authority is in SSL_CERT_FILE. With HTTP2
+// they are streams of HTTP/2, over plain TCP by prior knowledge.
 func client(url string) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.ForceAttemptHTTP2 = false
-	transport.TLSClientConfig = &tls.Config{NextProtos: []string{"http/1.1"}}
+	if os.Getenv("HTTP2") != "" {
+		transport.Protocols = new(http.Protocols)
+		transport.Protocols.SetHTTP2(true)
+		transport.Protocols.SetUnencryptedHTTP2(true)
+	} else {
+		transport.ForceAttemptHTTP2 = false
+		transport.TLSClientConfig = &tls.Config{NextProtos: []string{"http/1.1"}}
+	}
 	http := &http.Client{Transport: transport}
 	var group sync.WaitGroup
 	slots := make(chan bool, 3)

@@ -1,5 +1,5 @@
-// The scripted model on net/http: `scripted HOST:PORT`, over HTTPS with TLS_CERT and TLS_KEY. See
-// ../python/script.py. `scripted client URL` is a client of such a server, see client.go.
+// The scripted model on net/http: `scripted HOST:PORT`, over HTTPS with TLS_CERT and TLS_KEY, without
+// these HTTP/2 by prior knowledge with HTTP2. See ../python/script.py. `scripted client URL` is a client of such a server, see client.go.
 package main
 
 import (
@@ -179,7 +179,10 @@ func main() {
 	if cert := os.Getenv("TLS_CERT"); cert != "" {
 		err = http.ListenAndServeTLS(os.Args[1], cert, os.Getenv("TLS_KEY"), nil)
 	} else {
-		err = http.ListenAndServe(os.Args[1], nil)
+		server := &http.Server{Addr: os.Args[1], Protocols: new(http.Protocols)}
+		server.Protocols.SetHTTP1(true)
+		server.Protocols.SetUnencryptedHTTP2(os.Getenv("HTTP2") != "")
+		err = server.ListenAndServe()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

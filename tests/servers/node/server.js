@@ -1,6 +1,8 @@
-// The scripted model on Node's own http module: `node server.js HOST PORT`. See ../python/script.py.
+// The scripted model on Node's own modules, http, https and http2: `node server.js HOST PORT`. See
+// ../python/script.py.
 "use strict";
 const http = require("http");
+const http2 = require("http2");
 const https = require("https");
 const fs = require("fs");
 const { randomUUID } = require("crypto");
@@ -62,8 +64,8 @@ async function v1(s, b, res) {
   log(s, Object.assign(facts, ok));
 }
 
-// With TLS_KEY and TLS_CERT it speaks HTTPS.
-const { TLS_KEY, TLS_CERT } = process.env;
+// With TLS_KEY and TLS_CERT it speaks HTTPS; with HTTP2 that by ALPN, over plain TCP nothing else.
+const { TLS_KEY, TLS_CERT, HTTP2 } = process.env;
 const listener = (req, res) => {
   const s = begin(req);
   if (s.path === "/health") {
@@ -76,4 +78,13 @@ const listener = (req, res) => {
   req.on("data", (d) => parts.push(d));
   req.on("end", () => v1(s, JSON.parse(Buffer.concat(parts)), res));
 };
-(TLS_KEY ? https.createServer({ key: fs.readFileSync(TLS_KEY), cert: fs.readFileSync(TLS_CERT) }, listener) : http.createServer(listener)).listen(Number(process.argv[3]), process.argv[2]);
+const tls = TLS_KEY && { key: fs.readFileSync(TLS_KEY), cert: fs.readFileSync(TLS_CERT) };
+// Every frame that may be padded is.
+const padded = { paddingStrategy: http2.constants.PADDING_STRATEGY_MAX };
+const make = {
+  http: () => http.createServer(listener),
+  https: () => https.createServer(tls, listener),
+  h2c: () => http2.createServer(padded, listener),
+  h2: () => http2.createSecureServer({ ...tls, ...padded, allowHTTP1: true }, listener),
+};
+make[HTTP2 ? (tls ? "h2" : "h2c") : tls ? "https" : "http"]().listen(Number(process.argv[3]), process.argv[2]);

@@ -17,19 +17,32 @@ pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "official_clients_are_served",
         need: Need::Stacks,
-        run: served,
+        run: || served(python),
     },
     Test {
         name: "official_clients_are_the_target",
         need: Need::Stacks,
-        run: called,
+        run: || called(python),
+    },
+    Test {
+        name: "official_node_clients_are_served",
+        need: Need::Stacks,
+        run: || served(node),
+    },
+    Test {
+        name: "official_node_clients_are_the_target",
+        need: Need::Stacks,
+        run: || called(node),
     },
 ];
+
+/// Makes the command that calls a server with all clients of a language.
+type Clients = fn(&Server) -> Result<Command>;
 
 /// Between two events of the server's, ms (`STEP` of `app_documented.py`).
 const STEP_MS: f64 = 20.0;
 
-fn client(server: &Server) -> Result<Command> {
+fn python(server: &Server) -> Result<Command> {
     let mut command = Command::new(stacks::venv("python")?);
     command
         .arg(stacks::here().join("clients/documented.py"))
@@ -37,7 +50,16 @@ fn client(server: &Server) -> Result<Command> {
     Ok(command)
 }
 
-fn served() -> Result<String> {
+fn node(server: &Server) -> Result<Command> {
+    let mut command = Command::new("node");
+    command
+        .arg(stacks::here().join("clients/node/documented.js"))
+        .arg(server.url(""))
+        .env("NODE_CLIENTS", stacks::node_clients()?);
+    Ok(command)
+}
+
+fn served(client: Clients) -> Result<String> {
     let server = Server::start(Stack::Documented)?;
     let agent = Agent::attach(&[server.pid()], &[])?;
     let output = client(&server)?.output()?;
@@ -53,11 +75,17 @@ fn served() -> Result<String> {
     )
 }
 
-fn called() -> Result<String> {
+fn called(client: Clients) -> Result<String> {
     let server = Server::start(Stack::Documented)?;
     let command = client(&server)?;
-    let report =
-        Agent::run(&["--output", "spool"], &command, |_| {})?.ended(Duration::from_secs(120))?;
+    let inherited: Vec<_> = command
+        .get_envs()
+        .filter_map(|(k, v)| Some((k, v?)))
+        .collect();
+    let report = Agent::run(&["--output", "spool"], &command, |agent| {
+        agent.envs(inherited);
+    })?
+    .ended(Duration::from_secs(120))?;
     same(&report.stdout, report.spool.client_calls())
 }
 

@@ -13,6 +13,7 @@ mod faults;
 mod grpc;
 mod h2c;
 mod http2;
+mod http2_more;
 mod load;
 mod processes;
 mod quiet;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         documented::TESTS,
         http2::TESTS,
         h2c::TESTS,
+        http2_more::TESTS,
         websocket::TESTS,
         grpc::TESTS,
         tls::TESTS,

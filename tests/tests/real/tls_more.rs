@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use cirron_tests::agent::Agent;
+use cirron_tests::agent::{Agent, Report};
 use cirron_tests::calls::{curl, openai_at};
 use cirron_tests::expect;
 use cirron_tests::process::{Guard, until};
@@ -102,7 +102,7 @@ fn listening(port: u16) -> Result<()> {
 
 /// Caddy: a Go program without symbols.
 fn caddy() -> Result<String> {
-    front(|port, upstream, dir| {
+    both_sides(|port, upstream, dir| {
         let config = dir.join("Caddyfile");
         std::fs::write(
             &config,
@@ -124,13 +124,18 @@ fn caddy() -> Result<String> {
 
 /// nginx, with a worker process.
 fn nginx() -> Result<String> {
-    front(|port, upstream, dir| {
+    both_sides(nginx_conf("ssl"))
+}
+
+/// Starts nginx on a port in front of another, by a folder; `listen`: what its port speaks.
+pub(crate) fn nginx_conf(listen: &str) -> impl FnOnce(u16, u16, &Path) -> Result<Command> {
+    move |port, upstream, dir| {
         let config = dir.join("nginx.conf");
         let at = dir.display();
         std::fs::write(
             &config,
             format!(
-                "daemon off; master_process on; worker_processes 1; user root; pid {at}/pid; error_log {at}/error.log;\nevents {{}}\nhttp {{ access_log off; client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n upstream model {{ server 127.0.0.1:{upstream}; keepalive 8; }}\n server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {}; ssl_certificate_key {};\n location / {{ proxy_pass http://model; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off; }} }} }}\n",
+                "daemon off; master_process on; worker_processes 1; user root; pid {at}/pid; error_log {at}/error.log;\nevents {{}}\nhttp {{ access_log off; client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n upstream model {{ server 127.0.0.1:{upstream}; keepalive 8; }}\n server {{ listen 127.0.0.1:{port} {listen}; ssl_certificate {}; ssl_certificate_key {};\n location / {{ proxy_pass http://model; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off; }} }} }}\n",
                 certificate().display(),
                 key().display(),
             ),
@@ -138,11 +143,22 @@ fn nginx() -> Result<String> {
         let mut command = Command::new("nginx");
         command.arg("-p").arg(dir).arg("-c").arg(&config);
         Ok(command)
-    })
+    }
 }
 
-/// A front in TLS of a plain stream: both of its sides are seen, and both are right.
-fn front(command: impl FnOnce(u16, u16, &Path) -> Result<Command>) -> Result<String> {
+/// A front in TLS of a plain stream, asked over HTTP/1.
+fn both_sides(command: impl FnOnce(u16, u16, &Path) -> Result<Command>) -> Result<String> {
+    let ask = |port: u16| openai_at(&format!("https://127.0.0.1:{port}/v1"), 4, &calls());
+    let (_, truth) = front(command, |port| ask(port).map(drop))?;
+    Ok(format!("{} calls", truth.len()))
+}
+
+/// A front in TLS of a plain stream, which `ask` makes [`calls`] to: both of its sides are seen, and
+/// both are right.
+pub(crate) fn front(
+    command: impl FnOnce(u16, u16, &Path) -> Result<Command>,
+    ask: impl FnOnce(u16) -> Result<()>,
+) -> Result<(Report, Vec<Truth>)> {
     let upstream = Server::start(Stack::UvicornH11)?;
     let port = free_port()?;
     let dir = tempfile::tempdir()?;
@@ -150,7 +166,7 @@ fn front(command: impl FnOnce(u16, u16, &Path) -> Result<Command>) -> Result<Str
     let front = Guard::spawn_logged(command, &dir.path().join("front.log"))?;
     listening(port)?;
     let agent = Agent::attach(&[front.pid()], &["-v"])?;
-    openai_at(&format!("https://127.0.0.1:{port}/v1"), 4, &calls())?;
+    ask(port)?;
     let truth = upstream.truth_of(8)?;
     let report = agent.finish()?;
     let (served, made) = (report.spool.requests(), report.spool.client_calls());
@@ -165,7 +181,7 @@ fn front(command: impl FnOnce(u16, u16, &Path) -> Result<Command>) -> Result<Str
             same(side, t, scheme)?;
         }
     }
-    Ok(format!("{} calls", truth.len()))
+    Ok((report, truth))
 }
 
 /// granian's library is rustls: no exchange is made up, and no silence either.

@@ -4,6 +4,10 @@
 //! not come about by chance. What begins and ends with a piece (a system call, most often) needs
 //! one header, since its length fits exactly; in the middle it takes more. Frames that this leaves
 //! out are lost and nothing else is: to take a body's bytes for frames would be worse.
+//!
+//! A row proves less of its first header than of the others: bytes that look like one, with a length
+//! that ends by chance where a frame does, stand in front of a true row. So a first frame inside which
+//! another begins that ends at the same place is left out.
 
 use super::frame::{FRAME_HEADER_LEN, FrameHeader};
 use crate::limits::MAX_CHAIN_FRAME_BYTES;
@@ -15,41 +19,82 @@ const SURE: usize = 3;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Row {
     headers: usize,
+    /// Where its first frame ends, if that is in the piece.
+    first_end: Option<usize>,
     /// The last frame ends with the bytes.
     fits: bool,
     /// A header of it cannot be true.
     broken: bool,
 }
 
-fn row(mut bytes: &[u8]) -> Row {
-    let mut row = Row::default();
-    while let Some(header) = FrameHeader::parse(bytes) {
-        if !header.is_plausible(MAX_CHAIN_FRAME_BYTES) {
-            row.broken = true;
-            return row;
+/// The rows of a piece.
+struct Rows {
+    /// From each place on.
+    from: Vec<Row>,
+    /// The last place from which a frame ends at each place.
+    last_to: Vec<Option<usize>>,
+}
+
+impl Rows {
+    /// From the end on, so that each row is known where another comes to it.
+    fn of(piece: &[u8]) -> Rows {
+        let mut rows = Rows {
+            from: vec![Row::default(); piece.len() + 1],
+            last_to: vec![None; piece.len() + 1],
+        };
+        rows.from[piece.len()].fits = true;
+        for at in (0..piece.len()).rev() {
+            let Some(header) = FrameHeader::parse(&piece[at..]) else {
+                continue;
+            };
+            rows.from[at] = if header.is_plausible(MAX_CHAIN_FRAME_BYTES) {
+                rows.with(at, at + FRAME_HEADER_LEN + header.len)
+            } else {
+                Row {
+                    broken: true,
+                    ..Row::default()
+                }
+            };
         }
-        row.headers += 1;
-        match bytes.get(FRAME_HEADER_LEN + header.len..) {
-            Some(rest) => bytes = rest,
-            None => return row,
+        rows
+    }
+
+    /// The row that begins with a frame from `at` to `end`.
+    fn with(&mut self, at: usize, end: usize) -> Row {
+        let Some(rest) = self.from.get(end) else {
+            return Row {
+                headers: 1,
+                ..Row::default()
+            };
+        };
+        self.last_to[end].get_or_insert(at);
+        Row {
+            headers: rest.headers + 1,
+            first_end: Some(end),
+            ..*rest
         }
     }
-    row.fits = bytes.is_empty();
-    row
+
+    /// Whether another frame begins inside the first one of the row from `at`, and ends where that does.
+    fn is_rivalled(&self, at: usize) -> bool {
+        let last = self.from[at].first_end.and_then(|end| self.last_to[end]);
+        last.is_some_and(|last| last > at)
+    }
 }
 
 /// The place in a piece where frames begin; `None` while it cannot be told.
 pub(crate) fn find(piece: &[u8]) -> Option<usize> {
+    let rows = Rows::of(piece);
     let believed = |at: &usize| {
-        let row = row(&piece[*at..]);
+        let row = rows.from[*at];
         let enough = match (*at, row.fits) {
             (0, true) => 1,
-            (_, true) | (0, false) => 2,
+            (_, true) => 2,
             (_, false) => SURE,
         };
-        !row.broken && row.headers >= enough
+        !row.broken && row.headers >= enough && !rows.is_rivalled(*at)
     };
-    (0..piece.len().saturating_sub(FRAME_HEADER_LEN - 1)).find(believed)
+    (0..piece.len()).find(believed)
 }
 
 #[cfg(test)]
@@ -76,6 +121,20 @@ mod tests {
         let cut = [b"rest", &DATA[..], &PING, &PING[..12]].concat();
         assert_eq!(find(&cut), Some(4));
         assert_eq!(find(&cut[..cut.len() - 12]), Some(4));
+    }
+
+    #[test]
+    fn what_looks_like_a_frame_and_ends_with_a_true_one_is_left_out() {
+        // The payload of SETTINGS and a length behind it: DATA of 256 bytes, and a stream 57.
+        let lookalike = [0, 1, 0, 0, 1, 0];
+        let headers = [&[0, 0, 57, 1, 4, 0, 0, 0, 1][..], &[0x88; 57]].concat();
+        let mut bytes = [&lookalike[..], &headers].concat();
+        let left = FRAME_HEADER_LEN + 256 - bytes.len() - FRAME_HEADER_LEN;
+        bytes.extend([0, 0, u8::try_from(left).expect("short"), 0, 0, 0, 0, 0, 1]);
+        bytes.extend(vec![b'x'; left]);
+        bytes.extend([DATA, DATA, DATA].concat());
+        assert!(FrameHeader::parse(&bytes).is_some_and(|h| h.is_plausible(16_384)));
+        assert_eq!(find(&bytes), Some(lookalike.len()));
     }
 
     #[test]

@@ -99,12 +99,15 @@ impl FrameHeader {
             _ => return false,
         };
         let acknowledges = self.kind == kind::SETTINGS && self.has(1);
+        // A run of zeros would be many of these, and nobody sends one.
+        let says_nothing = self.kind == kind::DATA && self.len == 0 && !self.has(flag::END_STREAM);
         self.is_valid()
             && !self.reserved
             && self.flags & !flags == 0
             && (self.stream == 0 || self.stream % 2 == 1)
             && self.len <= max_len
             && !(acknowledges && self.len > 0)
+            && !says_nothing
     }
 
     /// Bytes of HEADERS or PUSH_PROMISE that stand around the block, padding aside.

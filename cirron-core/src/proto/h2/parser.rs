@@ -258,13 +258,18 @@ impl Parser {
             }
             State::PadLength(header) => {
                 // How much of it is padding nobody knows: all of it is a hole.
+                let header = *header;
+                let lost = usize::try_from(bridge(header.len)).unwrap_or(header.len);
                 self.state = State::Data {
                     stream: header.stream,
-                    left: header.len,
-                    padding: 0,
+                    left: 0,
+                    padding: header.len - lost,
                     end: header.has(flag::END_STREAM),
                 };
-                Step::Again
+                Step::Event(Event::DataGap {
+                    stream: header.stream,
+                    len: header.len as u64,
+                })
             }
             State::Data { stream, left, .. } if *left > 0 => {
                 let len = bridge(*left);

@@ -14,6 +14,8 @@ use crate::proto::message::MessageEnd;
 use crate::stream::Piece;
 use crate::testing::{Fed, assert_gap_safe, assert_split_invariant};
 
+mod interop;
+
 /// A pipe's end that keeps what is written to it.
 struct Tap(DuplexStream, Arc<Mutex<Vec<u8>>>);
 
@@ -289,6 +291,26 @@ fn padding_priority_and_continuation_stand_around_the_block() {
         (got.bodies[&1].as_slice(), got.ended),
         (&b"hi!"[..], vec![1])
     );
+}
+
+/// Whose padding is not known: none of it may pass for the body.
+#[test]
+fn padding_whose_length_is_lost_is_no_body() {
+    let bytes = [
+        frame(0, 0x8, 1, &[3, b'h', b'i', 0, 0, 0]),
+        frame(0, 0x9, 1, &[1, b'!', 0]),
+    ]
+    .concat();
+    let parts = [
+        Fed::Data(&bytes[..9]),
+        Fed::Gap(1),
+        Fed::Data(&bytes[10..24]),
+        Fed::Gap(1),
+        Fed::Data(&bytes[25..]),
+    ];
+    let got = run(&mut Parser::new(false, false), &parts);
+    assert!(got.lost && got.bodies.is_empty(), "{got:?}");
+    assert_eq!(got.ended, [1]);
 }
 
 #[test]

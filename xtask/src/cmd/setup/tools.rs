@@ -30,14 +30,14 @@ pub(crate) fn ensure_rust_tools() -> Result<()> {
     )
 }
 
-/// curl, wrk, python3 with venv, node, nginx, caddy, GnuTLS, OpenSSL, nghttp. What cannot be installed is said; the tests that need it
+/// Clients, servers and sources that the suites use ([`Tool`]). What cannot be installed is said; the tests that need it
 /// skip, naming it, unless `CIRRON_REQUIRE_STACKS` is set.
 pub(crate) fn ensure_test_tools() -> Result<()> {
     let packages = Packages::here();
     let missing: Vec<&str> = Tool::ALL
-        .into_iter()
-        .filter(|tool| !is_there(*tool))
-        .map(|tool| packages.tool(tool))
+        .iter()
+        .filter(|tool| !is_there(**tool))
+        .map(|tool| packages.tool(*tool))
         .collect();
     if missing.is_empty() {
         return Ok(());
@@ -79,11 +79,15 @@ fn is_there(tool: Tool) -> bool {
             go_source("github.com/golang/protobuf/proto/registry.go")
                 && go_source("google.golang.org/protobuf")
         }
+        Tool::Npm => paths::in_path("npm").is_some(),
+        Tool::Nghttp2 => ["nghttp", "h2load"]
+            .map(paths::in_path)
+            .iter()
+            .all(Option::is_some),
         Tool::Nginx => paths::in_path("nginx").is_some(),
         Tool::Caddy => paths::in_path("caddy").is_some(),
         Tool::Gnutls => paths::in_path("gnutls-serv").is_some(),
         Tool::Openssl => paths::in_path("openssl").is_some(),
-        Tool::Nghttp => paths::in_path("nghttp").is_some(),
         Tool::PythonVenv => {
             sh::succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
         }

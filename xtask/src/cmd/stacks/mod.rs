@@ -3,12 +3,14 @@
 //! ```text
 //! CACHE/cirron-agent/stacks/
 //!   venv/         Python with the packages of tests/stacks.txt, Go among them
+//!   node/         the npm packages of tests/clients/node
 //!   llama-root/   a root directory with llama-server and its libraries, and m/tiny-f16.gguf
 //! ```
 //!
 //! What is there already is kept. What cannot be installed is said, and the tests that need it skip.
 
 mod llama;
+mod node;
 mod venv;
 
 use std::process::ExitCode;
@@ -31,7 +33,12 @@ pub(crate) fn run() -> Result<ExitCode> {
 
 /// Installs what is missing. False when something could not be; it was said.
 pub(crate) fn ensure() -> bool {
-    report("the Python and Go stacks", venv::ensure()) && report("llama-server", llama::ensure())
+    let all = [
+        report("the Python and Go stacks", venv::ensure()),
+        report("Node's clients", node::ensure()),
+        report("llama-server", llama::ensure()),
+    ];
+    all.into_iter().all(|there| there)
 }
 
 fn report(name: &str, result: Result<()>) -> bool {

@@ -10,7 +10,7 @@ use crate::body::documents::Documents;
 use crate::body::events::{EventEnd, EventSink};
 use crate::body::inflate::Inflate;
 use crate::body::sse::SseParser;
-use crate::llm::{Dialect, Readers, ResponseFacts};
+use crate::llm::{Dialect, Readers, ResponseFacts, Usage};
 use crate::proto::message::Headers;
 use crate::time::MonoNs;
 
@@ -68,6 +68,8 @@ pub(super) struct ResponseBody {
     lost_events: u64,
     broken: bool,
     keep_points: bool,
+    /// The client may have left: what was reported until then.
+    at_leaving: Option<Usage>,
 }
 
 impl ResponseBody {
@@ -111,6 +113,7 @@ impl ResponseBody {
             lost_events: 0,
             broken: false,
             keep_points,
+            at_leaving: None,
         };
         if head.is_none() {
             body.joined_late();
@@ -126,6 +129,40 @@ impl ResponseBody {
 
     pub(super) fn facts(&self) -> &ResponseFacts {
         self.readers.facts()
+    }
+
+    /// What it reports. What it says of the answer behind the client's leaving counts tokens that
+    /// were made for nobody.
+    pub(super) fn usage(&self) -> Usage {
+        let told = self.facts().usage;
+        match self.at_leaving.filter(|_| self.wrote_to_nobody()) {
+            Some(then) => Usage {
+                output: then.output,
+                total: then.total,
+                reasoning: then.reasoning,
+                audio_output: then.audio_output,
+                ..told
+            },
+            None => told,
+        }
+    }
+
+    /// It went on with content after its client had left.
+    pub(super) fn wrote_to_nobody(&self) -> bool {
+        self.is_stream && self.tokens.to_nobody > 0
+    }
+
+    /// The client may have left: what comes later than `from` is for nobody, if it has.
+    pub(super) fn leave(&mut self, from: MonoNs) {
+        let usage = self.readers.facts().usage;
+        self.at_leaving.get_or_insert(usage);
+        self.tokens.leave(from);
+    }
+
+    /// Whether it has left is known now.
+    pub(super) fn settle(&mut self, has_left: bool) {
+        self.tokens.settle(has_left);
+        self.at_leaving = self.at_leaving.filter(|_| has_left);
     }
 
     pub(super) fn dialect(&self) -> &'static Dialect {

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod goldens;
+mod leaving;
 mod streams;
 
 use cirron_common::conn::ConnInfo;

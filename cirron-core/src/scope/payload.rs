@@ -3,7 +3,7 @@
 //! Nothing of it is held here beyond what the decoders need. A hole, a late beginning, and a
 //! coding that cannot be undone are one thing to the reader: events may be missing.
 
-use super::joined::Guess;
+use super::joined::{Guess, Joined};
 use super::tokens::TokenTimes;
 use crate::body::aws_events::AwsEvents;
 use crate::body::documents::Documents;
@@ -66,8 +66,14 @@ pub(super) struct ResponseBody {
     is_other: bool,
     done: Done,
     lost_events: u64,
+    /// Of those, the ones before the last guess.
+    lost_before: u64,
     broken: bool,
     keep_points: bool,
+    /// Its head was not seen.
+    joined: bool,
+    /// Its events so far. One document alone need not be a stream.
+    events: u64,
     /// The client may have left: what was reported until then.
     at_leaving: Option<Usage>,
 }
@@ -105,14 +111,17 @@ impl ResponseBody {
         let mut body = ResponseBody {
             inflate: Inflate::new(Some(&coding)),
             is_other: matches!(shape, Shape::Other),
+            joined: matches!(shape, Shape::Unsure(_)),
             done: Done::default(),
             shape,
             readers,
             tokens: TokenTimes::default(),
             is_stream,
             lost_events: 0,
+            lost_before: 0,
             broken: false,
             keep_points,
+            events: 0,
             at_leaving: None,
         };
         if head.is_none() {
@@ -207,6 +216,8 @@ impl ResponseBody {
             is_stream,
             keep_points,
             done,
+            events,
+            joined: joined_late,
             ..
         } = self;
         if matches!(shape, Shape::Other) {
@@ -220,13 +231,19 @@ impl ResponseBody {
                 done,
                 ts,
                 keep_points: *keep_points,
+                events,
             };
             if let Shape::Unsure(guess) = shape {
-                let Some((parser, rest)) = guess.push(bytes, &mut sink) else {
+                let Some((joined, rest)) = guess.push(bytes, &mut sink) else {
                     return;
                 };
-                *shape = Shape::Sse(parser);
-                *is_stream = true;
+                *shape = match joined {
+                    Joined::Events(parser) => {
+                        *is_stream = true;
+                        Shape::Sse(parser)
+                    }
+                    Joined::Documents(parser) => Shape::Documents(parser),
+                };
                 bytes = rest;
             }
             match shape {
@@ -236,6 +253,7 @@ impl ResponseBody {
                 Shape::Unsure(_) | Shape::Other => {}
             }
         });
+        *is_stream |= *joined_late && *events > 1;
         if decoding && !self.inflate.is_decoding() {
             self.lose();
         }
@@ -254,14 +272,23 @@ impl ResponseBody {
             Shape::Sse(parser) => parser.gap(sink),
             Shape::Documents(parser) => parser.gap(sink),
             Shape::Aws(parser) => parser.gap(sink),
-            Shape::Unsure(guess) => *guess = Guess::default(),
+            Shape::Unsure(guess) => *guess = Guess::behind_hole(),
             Shape::Other => {}
         });
+        if self.joined && matches!(self.shape, Shape::Documents(_)) {
+            self.lost_before += self.end_shape();
+            self.shape = Shape::Unsure(Guess::behind_hole());
+        }
     }
 
     /// No more comes: what is under way means what it said.
     pub(super) fn end(&mut self) {
-        self.lost_events = self.in_shape(|shape, sink| match shape {
+        self.lost_events = self.lost_before + self.end_shape();
+    }
+
+    /// Gives the holes behind which something had to be passed over.
+    fn end_shape(&mut self) -> u64 {
+        self.in_shape(|shape, sink| match shape {
             Shape::Sse(parser) => {
                 parser.finish(sink);
                 parser.lost_events()
@@ -275,7 +302,7 @@ impl ResponseBody {
                 parser.lost_events()
             }
             Shape::Unsure(_) | Shape::Other => 0,
-        });
+        })
     }
 
     /// Without a time: for what ends no event.
@@ -286,6 +313,7 @@ impl ResponseBody {
             done: &mut self.done,
             ts: MonoNs(0),
             keep_points: false,
+            events: &mut self.events,
         };
         work(&mut self.shape, &mut sink)
     }
@@ -298,6 +326,7 @@ pub(super) struct Events<'a> {
     done: &'a mut Done,
     ts: MonoNs,
     keep_points: bool,
+    events: &'a mut u64,
 }
 
 /// The event that ends OpenAI's streams and those of many others. A client may leave at it, before
@@ -350,6 +379,7 @@ impl EventSink for Events<'_> {
     }
 
     fn end(&mut self, end: EventEnd<'_>) {
+        *self.events += 1;
         match end {
             EventEnd::Whole { name } => {
                 self.done.end(self.ts);

@@ -30,6 +30,15 @@ pub const MAX_HELD_RESPONSE_BYTES: usize = 256 * 1024;
 /// call returns, so a slow return lets the answer be read first. Past it as above.
 pub const HELD_RESPONSE_WINDOW_NS: u64 = 20 * crate::time::MS;
 
+/// Event time behind a client's FIN or RST_STREAM in which a write may still be stamped that was begun
+/// before it, ns: a write is stamped when its call returns. Past it the client had left.
+pub const LEFT_WRITE_SLACK_NS: u64 = 2 * crate::time::MS;
+
+/// Event time in which the RST comes that answers bytes written to a client that has closed, ns: a
+/// way there and back. Past it the client had only shut its sending side. As long, too, is waited for
+/// what a server still writes to a stream that its client cancelled.
+pub const LEFT_RESET_WINDOW_NS: u64 = 1_000 * crate::time::MS;
+
 /// Bytes of a connection joined late in which nothing known was found. A 64 KiB head and a few
 /// bodies fit. Past it the connection is opaque.
 pub const MAX_SNIFF_BYTES: u64 = 4 * 1024 * 1024;

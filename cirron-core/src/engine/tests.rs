@@ -312,3 +312,58 @@ fn tls_that_nobody_reads_and_its_library_are_on_the_session() {
         Some(&AttrValue::from(1_i64))
     );
 }
+
+/// A stream of ten tokens, 10 ms apart, of which the client takes four: from its FIN to the kernel's
+/// answer that it has gone, and through every layer.
+#[test]
+fn tokens_behind_a_clients_close_are_counted_apart_whole_stream_or_not() {
+    let event = "data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+    let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+    for (whole, gone, mine) in [(true, true, 4.0), (false, true, 4.0), (true, false, 10.0)] {
+        let mut engine = engine();
+        let request = request();
+        engine.handle_record(&CONN.open(100));
+        let len = request.len() as u64;
+        engine.handle_record(&CONN.data(Direction::Inbound, 0, MS, &request, len));
+        let mut pos = 0;
+        let mut write = |engine: &mut Engine, ts: u64, text: &str| {
+            let record = CONN.data(
+                Direction::Outbound,
+                pos,
+                ts,
+                text.as_bytes(),
+                text.len() as u64,
+            );
+            pos += text.len() as u64;
+            engine.handle_record(&record);
+        };
+        write(
+            &mut engine,
+            5 * MS,
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+        );
+        for n in 1..=10 {
+            if n == 5 {
+                engine.handle_record(&CONN.close(45 * MS, close::PEER_FIN));
+            }
+            write(&mut engine, n * 10 * MS, &chunk);
+        }
+        if whole {
+            write(&mut engine, 105 * MS, "0\r\n\r\n");
+        }
+        let end = if gone {
+            close::PEER_RESET
+        } else {
+            close::LOCAL_CLOSE
+        };
+        engine.handle_record(&CONN.close(110 * MS, end));
+        engine.handle_timeout(MonoNs(200 * MS));
+        let (scopes, _) = outputs(engine);
+        let (span, marks) = &scopes[0];
+        assert_eq!(number(marks, "output_tokens"), Some(mine));
+        let rest = Some(10.0 - mine).filter(|n| *n > 0.0);
+        assert_eq!(number(marks, "output_tokens_after_client_left"), rest);
+        let by = span.attrs.get("cirron.aborted_by").cloned();
+        assert_eq!(by, gone.then(|| "client".into()));
+    }
+}

@@ -38,6 +38,8 @@ pub(super) struct Ends {
     first: Option<Side>,
     /// The first end came in the middle of a response.
     mid_response: bool,
+    /// The peer's FIN was no end.
+    half_closed: bool,
 }
 
 impl Ends {
@@ -51,10 +53,19 @@ impl Ends {
             CloseCause::NetError => Side::Network,
             CloseCause::AgentStop => Side::Agent,
         };
-        if self.first.is_none() {
+        let is_end = cause != CloseCause::PeerFin || !self.half_closed;
+        if self.first.is_none() && is_end {
+            self.first = Some(side);
+            self.mid_response = mid_response;
+        }
+    }
+
+    /// The peer's FIN was no end: it reads on.
+    pub(super) fn was_half_closed(&mut self) {
+        if self.first == Some(Side::Peer) {
             *self = Ends {
-                first: Some(side),
-                mid_response,
+                half_closed: true,
+                ..Ends::default()
             };
         }
     }

@@ -20,6 +20,7 @@ use std::collections::VecDeque;
 
 use super::close::{CloseCause, Ends, ends_direction};
 use super::hold::Hold;
+use super::leaving::Leaving;
 use super::open::{Exchange, Response};
 use super::sniffing::response_direction;
 use super::{ExchangeSink, Role};
@@ -133,6 +134,11 @@ impl Http1 {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<MonoNs> {
+        let verdict = self.queue.front().and_then(Exchange::verdict_due);
+        self.held_due().into_iter().chain(verdict).min()
+    }
+
+    fn held_due(&self) -> Option<MonoNs> {
         let since = self
             .held
             .since()
@@ -141,8 +147,30 @@ impl Http1 {
     }
 
     pub(super) fn handle_timeout(&mut self, now: MonoNs, ends: &Ends, sink: &mut dyn ExchangeSink) {
-        while self.poll_timeout().is_some_and(|at| at <= now) {
+        while self.held_due().is_some_and(|at| at <= now) {
             self.release_held(ends, sink);
+        }
+        while let Some(x) = self.queue.front_mut()
+            && x.verdict_due().is_some_and(|at| at <= now)
+        {
+            let ts = x.last;
+            x.stay(ts, sink);
+            self.settle(ts, ends, sink);
+        }
+    }
+
+    /// The client's FIN came: it has left, or will not ask any more.
+    fn leave(&mut self, ts: MonoNs, cause: CloseCause, sink: &mut dyn ExchangeSink) {
+        if cause == CloseCause::PeerFin && self.role == Role::Server {
+            self.queue.iter_mut().for_each(|x| x.leave(ts, false, sink));
+        }
+    }
+
+    /// It reads on: what ends the exchange later is not that FIN.
+    fn see_who_stayed(&mut self, ts: MonoNs, ends: &mut Ends, sink: &mut dyn ExchangeSink) {
+        if self.queue.iter().any(|x| x.leaving == Leaving::Stayed) {
+            ends.was_half_closed();
+            self.queue.iter_mut().for_each(|x| x.stay(ts, sink));
         }
     }
 
@@ -163,9 +191,11 @@ impl Http1 {
                 Direction::Outbound => CloseCause::LocalShutWrite,
             };
             ends.note(cause, self.is_mid_response());
+            self.leave(ts, cause, sink);
             self.end_direction(dir, ts, cause, ends, sink);
         } else if dir == response_direction(self.role) {
             self.handle_response(piece, ends, sink);
+            self.see_who_stayed(piece.ts(), ends, sink);
             if !self.early.is_empty() && !self.awaits_switch() {
                 self.drain_early(ends, sink);
             }
@@ -182,6 +212,10 @@ impl Http1 {
         sink: &mut dyn ExchangeSink,
     ) {
         ends.note(cause, self.is_mid_response());
+        self.leave(ts, cause, sink);
+        if cause == CloseCause::PeerReset {
+            self.queue.iter_mut().for_each(|x| x.reset(ts, sink));
+        }
         let responses = response_direction(self.role);
         for dir in [responses.opposite(), responses] {
             if ends_direction(cause, dir) {
@@ -240,7 +274,8 @@ impl Http1 {
         let Some(mut x) = self.queue.pop_front() else {
             return;
         };
-        let ts = ts.max(x.last);
+        // It waited only for whether its client was there.
+        let ts = if x.is_over() { x.last } else { ts.max(x.last) };
         x.end_request(ts, MessageEnd::Aborted, sink);
         if x.response == Response::Open {
             x.end_response(ts, response_end, sink);
@@ -250,7 +285,8 @@ impl Http1 {
 
     /// Says the end of exchanges that are over.
     fn settle(&mut self, ts: MonoNs, ends: &Ends, sink: &mut dyn ExchangeSink) {
-        while self.queue.front().is_some_and(Exchange::is_over) {
+        let settled = |x: &Exchange| x.is_over() && x.verdict_due().is_none();
+        while self.queue.front().is_some_and(settled) {
             if let Some(x) = self.queue.pop_front() {
                 x.end(ts, ends.aborted_by(self.role), sink);
             }

@@ -20,11 +20,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use self::sockets::Socket;
 use super::close::{CloseCause, Ends, ends_direction};
 use super::hold::Hold;
+use super::leaving::Leaving;
 use super::open::{Exchange, Response};
 use super::sniffing::response_direction;
 use super::{AbortedBy, ExchangeSink, Role};
 use crate::limits::{
-    HELD_RESPONSE_WINDOW_NS, LOST_STREAM_LINGER_NS, MAX_ENDED_STREAMS, MAX_HELD_RESPONSE_BYTES,
+    HELD_RESPONSE_WINDOW_NS, LEFT_RESET_WINDOW_NS, LOST_STREAM_LINGER_NS, MAX_ENDED_STREAMS,
+    MAX_HELD_RESPONSE_BYTES,
 };
 use crate::proto::h2::{Cursor, Heads, Parser};
 use crate::proto::message::MessageEnd;
@@ -54,7 +56,7 @@ pub(super) struct Http2 {
     /// A response that waits for its request, and what came behind it.
     waiting: Option<(MonoNs, Box<Heads>)>,
     held: Hold,
-    /// When an exchange whose end a hole may have taken is looked at.
+    /// When an exchange whose end a hole may have taken, or whose client may have left, is looked at.
     linger: Option<MonoNs>,
 }
 
@@ -63,6 +65,13 @@ struct Step<'a> {
     ts: MonoNs,
     ends: &'a Ends,
     sink: &'a mut dyn ExchangeSink,
+}
+
+/// When an exchange is over, if nothing more comes: of those that need no end to be.
+fn silent_until(x: &Exchange) -> Option<MonoNs> {
+    let left = x.has_left().then(|| x.last.plus(LEFT_RESET_WINDOW_NS));
+    let lost = x.holed.then(|| x.last.plus(LOST_STREAM_LINGER_NS));
+    [x.verdict_due(), left, lost].into_iter().flatten().min()
 }
 
 impl Http2 {
@@ -155,7 +164,7 @@ impl Http2 {
             self.release(&mut step);
         }
         if self.linger.is_some_and(|at| at <= now) {
-            self.end_lost(now, &mut step);
+            self.end_silent(now, &mut step);
         }
     }
 
@@ -173,6 +182,7 @@ impl Http2 {
                 Direction::Outbound => CloseCause::LocalShutWrite,
             };
             ends.note(cause, self.is_mid_response());
+            self.leave(ts, cause, sink);
             self.end_direction(dir, &mut Step { ts, ends, sink });
             return;
         }
@@ -193,6 +203,7 @@ impl Http2 {
         if let Some(rest) = cur.rest() {
             self.held.push_back(rest);
         }
+        self.see_who_stayed(piece.ts(), ends, sink);
     }
 
     pub(super) fn handle_close(
@@ -203,6 +214,10 @@ impl Http2 {
         sink: &mut dyn ExchangeSink,
     ) {
         ends.note(cause, self.is_mid_response());
+        self.leave(ts, cause, sink);
+        if cause == CloseCause::PeerReset {
+            self.streams.values_mut().for_each(|x| x.reset(ts, sink));
+        }
         let mut step = Step { ts, ends, sink };
         let dirs = [Direction::Inbound, Direction::Outbound];
         for dir in dirs {
@@ -213,6 +228,42 @@ impl Http2 {
         if dirs.iter().all(|dir| ends_direction(cause, *dir)) {
             self.end_all(MessageEnd::Aborted, &mut step);
         }
+    }
+
+    /// The client's FIN came.
+    fn leave(&mut self, ts: MonoNs, cause: CloseCause, sink: &mut dyn ExchangeSink) {
+        if cause == CloseCause::PeerFin && self.role == Some(Role::Server) {
+            let open = self.streams.values_mut();
+            open.for_each(|x| x.leave(ts, false, sink));
+        }
+    }
+
+    /// It reads on: what ends the exchanges later is not that FIN.
+    fn see_who_stayed(&mut self, ts: MonoNs, ends: &mut Ends, sink: &mut dyn ExchangeSink) {
+        if self.streams.values().any(|x| x.leaving == Leaving::Stayed) {
+            ends.was_half_closed();
+            self.streams.values_mut().for_each(|x| x.stay(ts, sink));
+        }
+    }
+
+    /// The client gave up a stream. What the server has written to it by the time that it knows is
+    /// waited for.
+    fn cancel(&mut self, stream: u32, step: &mut Step<'_>) {
+        let Some(x) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        if x.is_answered() || self.sockets.contains_key(&stream) {
+            return self.end(stream, MessageEnd::Aborted, Some(AbortedBy::Client), step);
+        }
+        x.end_request(step.ts.max(x.last), MessageEnd::Aborted, step.sink);
+        x.leave(step.ts, true, step.sink);
+        self.look_at(stream);
+    }
+
+    /// When this exchange is to be looked at, if nothing more comes.
+    fn look_at(&mut self, stream: u32) {
+        let due = self.streams.get(&stream).and_then(silent_until);
+        self.linger = self.linger.into_iter().chain(due).min();
     }
 
     fn carries_responses(&self, dir: Direction) -> bool {
@@ -258,7 +309,12 @@ impl Http2 {
         let Some(mut x) = self.streams.remove(&stream) else {
             return;
         };
-        let ts = step.ts.max(x.last);
+        let (ts, end) = match (x.has_left(), x.is_over()) {
+            (true, _) => (x.last, MessageEnd::Aborted),
+            // It waited only for whether its client was there.
+            (false, true) => (x.last, end),
+            (false, false) => (step.ts.max(x.last), end),
+        };
         x.end_request(ts, end, step.sink);
         if x.response == Response::Open || end == MessageEnd::Lost && !x.is_answered() {
             x.end_response(ts, end, step.sink);
@@ -286,26 +342,36 @@ impl Http2 {
         if x.is_answered() && x.holed && x.request.is_none() {
             x.end_request(step.ts.max(x.last), MessageEnd::Lost, step.sink);
         }
-        if x.is_over() {
+        if x.verdict_due().is_some() {
+            self.look_at(stream);
+        } else if x.is_over() {
             let by = self.closed_by(step);
             self.end(stream, MessageEnd::Complete, by, step);
         }
     }
 
-    /// Exchanges whose end a hole may have taken, and that were silent since.
-    fn end_lost(&mut self, now: MonoNs, step: &mut Step<'_>) {
-        let holed = self.streams.iter().filter(|(_, x)| x.holed);
-        let due = |x: &Exchange| x.last.plus(LOST_STREAM_LINGER_NS);
-        let (over, open): (Vec<_>, Vec<_>) = holed.partition(|(_, x)| due(x) <= now);
-        self.linger = open.iter().map(|(_, x)| due(x)).min();
-        for (stream, ts) in over.iter().map(|(s, x)| (**s, x.last)).collect::<Vec<_>>() {
+    /// Exchanges whose end a hole may have taken, or whose client left, and that were silent since.
+    fn end_silent(&mut self, now: MonoNs, step: &mut Step<'_>) {
+        let due = self.streams.iter();
+        let due = due.filter_map(|(s, x)| Some((*s, silent_until(x)?)));
+        let (over, open): (Vec<_>, Vec<_>) = due.partition(|(_, at)| *at <= now);
+        self.linger = open.into_iter().map(|(_, at)| at).min();
+        for (stream, _) in over {
+            let Some(x) = self.streams.get_mut(&stream) else {
+                continue;
+            };
             // It was silent since then.
             let mut step = Step {
-                ts,
+                ts: x.last,
                 ends: step.ends,
                 sink: &mut *step.sink,
             };
-            self.end(stream, MessageEnd::Lost, None, &mut step);
+            if x.verdict_due().is_some() {
+                x.stay(step.ts, step.sink);
+                self.settle(stream, &mut step);
+            } else {
+                self.end(stream, MessageEnd::Lost, None, &mut step);
+            }
         }
     }
 

@@ -19,6 +19,7 @@ mod conn;
 mod hold;
 mod http1;
 mod http2;
+mod leaving;
 mod open;
 mod sniffing;
 mod websocket;
@@ -134,6 +135,14 @@ pub enum ExchangeEvent<'a> {
         /// What the parser saw.
         event: ws::Event<'a>,
     },
+    /// The client gave up, or shut its sending side, before the response was over. It has left if
+    /// `End` says that the client aborted the exchange and no `ClientStayed` comes before that.
+    ClientLeaving {
+        /// What is stamped later was written behind that.
+        from: MonoNs,
+    },
+    /// It had only shut its sending side.
+    ClientStayed,
     /// The response ended.
     ResponseEnd(MessageEnd),
     /// The last event of this exchange.

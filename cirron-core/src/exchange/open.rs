@@ -3,6 +3,7 @@
 //! Keeps the rules that [`super`] promises whatever the parsers say: each message ends once, no
 //! event is earlier than `Start`, and `End` tells what was lost.
 
+use super::leaving::Leaving;
 use super::websocket;
 use super::{AbortedBy, ExchangeEnd, ExchangeEvent, ExchangeId, ExchangeSink};
 use crate::proto::h1::AnswerTo;
@@ -87,6 +88,8 @@ pub(super) struct Exchange {
     pub(super) asks: Asks,
     /// What its response makes of the connection.
     pub(super) upgrades: Upgrade,
+    /// Whether its client has gone before the response was over.
+    pub(super) leaving: Leaving,
     /// Time of its `Start`: none of its events is earlier.
     pub(super) start: MonoNs,
     /// Latest time of its events.
@@ -107,6 +110,7 @@ impl Exchange {
             expects_continue: false,
             asks: Asks::Nothing,
             upgrades: Upgrade::No,
+            leaving: Leaving::No,
             start,
             last: start,
         }
@@ -121,6 +125,7 @@ impl Exchange {
         let ts = ts.max(self.start);
         self.last = self.last.max(ts);
         self.is_begun |= matches!(event, ExchangeEvent::ResponseStart);
+        self.look(ts, &event, sink);
         sink.on_event(self.id, ts, event);
     }
 
@@ -160,8 +165,14 @@ impl Exchange {
         let whole =
             self.request == complete && self.response == Response::Done(MessageEnd::Complete);
         let aborted = match self.response {
-            Response::Done(MessageEnd::Complete | MessageEnd::Lost) => false,
+            Response::Done(MessageEnd::Complete) => self.was_written_to_nobody(),
+            Response::Done(MessageEnd::Lost) => false,
             Response::Done(MessageEnd::Aborted) | Response::Waiting | Response::Open => true,
+        };
+        let by = if self.has_left() {
+            Some(AbortedBy::Client)
+        } else {
+            by
         };
         let end = ExchangeEnd {
             aborted_by: by.filter(|_| aborted),

@@ -9,7 +9,7 @@ use super::payload::ResponseBody;
 use super::socket::Socket;
 use super::span::{Mark, Span};
 use super::write;
-use crate::exchange::{ExchangeEnd, ExchangeEvent, MessageEnd, Role, Sender};
+use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent, MessageEnd, Role, Sender};
 use crate::id::{Id, IdSource};
 use crate::llm::{self, Candidate, DIALECTS, Dialect, Figure, RPCS, Readers, RequestFacts, Usage};
 use crate::proto::message::{Headers, RequestHead, ResponseHead};
@@ -81,6 +81,8 @@ pub struct ExchangeScope {
     pub(super) lost_bytes: u64,
     pub(super) response_lost_bytes: u64,
     pub(super) end: ExchangeEnd,
+    /// What is later than this was written to a client that may have left.
+    leaving: Option<MonoNs>,
     /// What it turned into.
     pub(super) socket: Option<Box<Socket>>,
     /// The call that it carries, or may carry.
@@ -112,6 +114,7 @@ impl ExchangeScope {
             lost_bytes: 0,
             response_lost_bytes: 0,
             end: ExchangeEnd::default(),
+            leaving: None,
             socket: None,
             grpc: None,
             ids: None,
@@ -220,8 +223,20 @@ impl ExchangeScope {
                     body.end();
                 }
             }
+            ExchangeEvent::ClientLeaving { from } => {
+                self.leaving.get_or_insert(from);
+                if let Some(body) = &mut self.response {
+                    body.leave(from);
+                }
+            }
+            ExchangeEvent::ClientStayed => self.client_stayed(),
             ExchangeEvent::End(end) => {
                 self.end = end;
+                if end.aborted_by == Some(AbortedBy::Client) {
+                    self.client_left();
+                } else {
+                    self.client_stayed();
+                }
                 if let Some(socket) = &mut self.socket {
                     socket.finish();
                 }
@@ -258,6 +273,19 @@ impl ExchangeScope {
             body.end();
         }
         write::write(&self, end, parent, ids)
+    }
+
+    fn client_stayed(&mut self) {
+        self.leaving = None;
+        if let Some(body) = &mut self.response {
+            body.settle(false);
+        }
+    }
+
+    fn client_left(&mut self) {
+        if let Some(body) = &mut self.response {
+            body.settle(true);
+        }
     }
 
     fn request_head(&mut self, head: &RequestHead) {
@@ -347,6 +375,10 @@ impl ExchangeScope {
     /// When all that the response had to say had come: its end or, if the client left before that,
     /// the event that says so.
     fn said_all(&self) -> Option<MonoNs> {
+        let body = self.response.as_ref();
+        if body.is_some_and(ResponseBody::wrote_to_nobody) {
+            return None;
+        }
         let done = self.response.as_ref().and_then(ResponseBody::done_at);
         self.response_end.or(done)
     }
@@ -356,9 +388,10 @@ impl ExchangeScope {
         let Some(body) = &self.response else {
             return Usage::default();
         };
-        let mut usage = body.facts().usage;
+        let mut usage = body.usage();
         for &(dialect, figure, count) in &self.told_by_fields {
-            if !core::ptr::eq(dialect, body.dialect()) {
+            let for_nobody = figure == Figure::Output && body.wrote_to_nobody();
+            if !core::ptr::eq(dialect, body.dialect()) || for_nobody {
                 continue;
             }
             let slot = match figure {
@@ -433,6 +466,9 @@ impl ExchangeScope {
         };
         if self.late {
             body.joined_late();
+        }
+        if let Some(from) = self.leaving {
+            body.leave(from);
         }
         Some(body)
     }

@@ -1,17 +1,47 @@
-//! A body whose head was not seen: whether it is a stream of events, by its bytes.
+//! A body whose head was not seen: what stream it is, by its bytes.
 //!
-//! A line that begins with `data:` or `event:` gives a stream away. At the very start of what was
-//! seen it is taken for a line's start: if it was not, the event is no JSON and says nothing.
+//! The beginning of a line gives it away: `data:` or `event:` a stream of events; `{"` a document of
+//! lines; `[{`, `,{` or a `{` that is alone on its line an element of an array that is written piece by
+//! piece. JSON has no line end inside a string, and indents what is inside a document. Lines and arrays
+//! are read alike, as documents one after the other: behind the next hole it is guessed anew.
+//!
+//! At the very start of what was seen a line is taken to begin: if it did not, the event is no JSON
+//! and says nothing, nor does a part of a document. Behind a hole that is believed of events only.
 
+use crate::body::documents::Documents;
 use crate::body::events::EventSink;
 use crate::body::sse::SseParser;
 
-const FIELDS: [&[u8]; 2] = [b"data:", b"event:"];
+/// Beginnings of a line that tell, with what they tell.
+const SIGNS: [(&[u8], Stream); 6] = [
+    (b"data:", Stream::Events),
+    (b"event:", Stream::Events),
+    (b"{\"", Stream::Documents),
+    (b"[{", Stream::Documents),
+    (b",{", Stream::Documents),
+    (b"{\n", Stream::Documents),
+];
 
-/// Looks for the first line of an event, in pieces.
+/// Bytes of the longest of them.
+const LONGEST: usize = 6;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stream {
+    Events,
+    Documents,
+}
+
+/// What a stream turned out to be; it has seen its first bytes.
+#[derive(Debug)]
+pub(super) enum Joined {
+    Events(SseParser),
+    Documents(Documents),
+}
+
+/// Looks for the first line of an event or document, in pieces.
 #[derive(Debug)]
 pub(super) struct Guess {
-    /// The beginning of the line under way; longer than any field once it is none.
+    /// The beginning of the line under way; longer than any sign once it is none.
     line: Vec<u8>,
     /// The last byte was a CR: an LF now belongs to it.
     after_cr: bool,
@@ -19,6 +49,8 @@ pub(super) struct Guess {
     fresh: bool,
     /// The beginning of the line under way was not seen.
     first: bool,
+    /// What is before it is missing from the middle.
+    behind_hole: bool,
 }
 
 impl Default for Guess {
@@ -28,42 +60,70 @@ impl Default for Guess {
             after_cr: false,
             fresh: true,
             first: true,
+            behind_hole: false,
         }
     }
 }
 
 impl Guess {
+    /// One that begins behind a hole.
+    pub(super) fn behind_hole() -> Guess {
+        Guess {
+            behind_hole: true,
+            ..Guess::default()
+        }
+    }
+
     /// Gives the parser and what of `bytes` it has not yet seen, once a line is found.
     pub(super) fn push<'a, S: EventSink>(
         &mut self,
         bytes: &'a [u8],
         sink: &mut S,
-    ) -> Option<(SseParser, &'a [u8])> {
-        const LONGEST: usize = FIELDS[1].len();
+    ) -> Option<(Joined, &'a [u8])> {
         for (i, &b) in bytes.iter().enumerate() {
             let after_cr = std::mem::replace(&mut self.after_cr, b == b'\r');
+            if let Some((sign, stream)) = self.sign(b) {
+                return Some((self.begin(sign, stream, sink), &bytes[i + 1..]));
+            }
             if matches!(b, b'\n' | b'\r') {
                 if !(after_cr && b == b'\n') {
                     self.fresh = self.line.is_empty() && !self.first;
                     self.first = false;
                     self.line.clear();
                 }
-                continue;
+            } else if self.line.len() <= LONGEST {
+                self.line.push(b);
             }
-            if self.line.len() > LONGEST {
-                continue;
-            }
-            self.line.push(b);
-            if FIELDS.contains(&self.line.as_slice()) {
+        }
+        None
+    }
+
+    /// The sign that is complete with this byte, if the line is one.
+    fn sign(&self, b: u8) -> Option<(&'static [u8], Stream)> {
+        let b = if b == b'\r' { b'\n' } else { b };
+        let is = |sign: &[u8]| sign.split_last() == Some((&b, self.line.as_slice()));
+        let (sign, stream) = *SIGNS.iter().find(|(sign, _)| is(sign))?;
+        let doubtful = self.first && self.behind_hole && stream != Stream::Events;
+        (!doubtful).then_some((sign, stream))
+    }
+
+    /// A parser that has seen the line so far.
+    fn begin<S: EventSink>(&self, sign: &[u8], stream: Stream, sink: &mut S) -> Joined {
+        match stream {
+            Stream::Events => {
                 let mut parser = SseParser::default();
                 if !self.fresh {
                     parser.gap(sink);
                 }
-                parser.push(&self.line, sink);
-                return Some((parser, &bytes[i + 1..]));
+                parser.push(sign, sink);
+                Joined::Events(parser)
+            }
+            Stream::Documents => {
+                let mut parser = Documents::values();
+                parser.push(sign, sink);
+                Joined::Documents(parser)
             }
         }
-        None
     }
 }
 
@@ -74,7 +134,7 @@ mod tests {
     use crate::testing::split::{Fed, assert_split_invariant};
 
     #[derive(Debug, Default, PartialEq)]
-    struct Whole(Vec<Vec<u8>>, Vec<u8>);
+    struct Whole(Vec<String>, Vec<u8>);
 
     impl EventSink for Whole {
         fn data(&mut self, bytes: &[u8]) {
@@ -84,27 +144,29 @@ mod tests {
         fn end(&mut self, end: EventEnd<'_>) {
             let data = std::mem::take(&mut self.1);
             match end {
-                EventEnd::Whole { .. } => self.0.push(data),
+                EventEnd::Whole { .. } => self.0.push(String::from_utf8_lossy(&data).into_owned()),
                 EventEnd::Damaged => {}
             }
         }
     }
 
-    fn whole_events(parts: &[Fed<'_>]) -> Vec<Vec<u8>> {
-        let (mut guess, mut found, mut sink) = (Guess::default(), None, Whole::default());
+    fn whole_events(parts: &[Fed<'_>], mut guess: Guess) -> Vec<String> {
+        let (mut found, mut sink) = (None, Whole::default());
         for part in parts {
             let Fed::Data(mut bytes) = *part else {
                 continue;
             };
             if found.is_none() {
-                let Some((parser, rest)) = guess.push(bytes, &mut sink) else {
+                let Some((joined, rest)) = guess.push(bytes, &mut sink) else {
                     continue;
                 };
-                found = Some(parser);
+                found = Some(joined);
                 bytes = rest;
             }
-            if let Some(parser) = &mut found {
-                parser.push(bytes, &mut sink);
+            match &mut found {
+                Some(Joined::Events(parser)) => parser.push(bytes, &mut sink),
+                Some(Joined::Documents(parser)) => parser.push(bytes, &mut sink),
+                None => {}
             }
         }
         sink.0
@@ -123,14 +185,51 @@ mod tests {
             ("\ndata: rest\n\ndata: b\n\n", vec!["b"]),
             ("x\ndata: rest\n\ndata: b\n\n", vec!["b"]),
             ("event: x\ndata: a\n\n", vec!["a"]),
-            ("{\"data:\": 1}", vec![]),
+            ("{\"data:\": 1}", vec!["{\"data:\": 1}"]),
+            ("x\"data:\": 1}", vec![]),
+            // Lines of JSON.
+            ("{\"a\":1}\n{\"b\":2}\n", vec!["{\"a\":1}", "{\"b\":2}"]),
+            (
+                ":\"x\"}\n{\"b\":2}\r\n{\"c\":3}",
+                vec!["{\"b\":2}", "{\"c\":3}"],
+            ),
+            // What begins inside a string or a document is no line's beginning.
+            ("x {\"q\": {\"r\": 1}}\n{\"b\":2}\n", vec!["{\"b\":2}"]),
+            // Arrays, an element on each line and indented.
+            ("[{\"a\":1}\n,{\"b\":2}\n]", vec!["{\"a\":1}", "{\"b\":2}"]),
+            (
+                "1}\n,{\"b\":2}\n,\n{\"c\":3}]",
+                vec!["{\"b\":2}", "{\"c\":3}"],
+            ),
+            (
+                "  }\n}\n,\r\n{\r\n  \"b\": {\r\n  \"c\": 2}\r\n}\r\n]",
+                vec!["{\n\n  \"b\": {\r\n  \"c\": 2}\r\n}"],
+            ),
+            (
+                "[{\n  \"b\": 2\n}\n,\n{\n \"c\": 3}]",
+                vec!["{\n  \"b\": 2\n}", "{\n \"c\": 3}"],
+            ),
+            // No line's beginning: an indented document that is none of many.
+            ("  \"a\": [\n  {\"b\": 1}\n  ]\n}\n", vec![]),
         ] {
-            let got = assert_split_invariant(text.as_bytes(), whole_events);
-            assert_eq!(
-                got,
-                want.iter().map(|w| w.as_bytes()).collect::<Vec<_>>(),
-                "{text}"
-            );
+            let got = assert_split_invariant(text.as_bytes(), |parts| {
+                whole_events(parts, Guess::default())
+            });
+            assert_eq!(got, want, "{text}");
+        }
+    }
+
+    #[test]
+    fn behind_a_hole_a_document_begins_on_a_line_of_its_own() {
+        for (text, want) in [
+            ("{\"a\":1}}\n{\"b\":2}\n", vec!["{\"b\":2}"]),
+            ("[{\"a\":1}]}\n{\"b\":2}\n", vec!["{\"b\":2}"]),
+            ("data: a\n\n", vec!["a"]),
+        ] {
+            let got = assert_split_invariant(text.as_bytes(), |parts| {
+                whole_events(parts, Guess::behind_hole())
+            });
+            assert_eq!(got, want, "{text}");
         }
     }
 }

@@ -91,6 +91,7 @@ pub(super) fn write(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<u64> {
     }
     if call.is_stream {
         output = output.or_else(|| counted(call, marks));
+        to_nobody(call.tokens.to_nobody, marks);
         stream(call, output, marks);
     }
     // The response's own end: the request may still be on its way when a server answers early.
@@ -169,6 +170,14 @@ fn counted(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<Output> {
         tokens,
         estimated: true,
     })
+}
+
+/// What a client that had left did not read, in events.
+fn to_nobody(events: u64, marks: &mut Marks<'_>) {
+    if let Some(value) = i64::try_from(events).ok().filter(|n| *n > 0) {
+        let attrs = Attrs::from([(n::ESTIMATED, true.into())]);
+        marks.tokens(n::OUTPUT_TO_NOBODY, value, attrs);
+    }
 }
 
 fn stream(call: &Call<'_>, output: Option<Output>, marks: &mut Marks<'_>) {

@@ -84,7 +84,7 @@ names! {
     PARTIAL = "cirron.partial", "bool, true", "a hole, a late attach or an early end touched the exchange", "cirron";
     LATE_ATTACH = "cirron.late_attach", "bool, true", "its beginning was not seen", "cirron";
     LOST_BYTES = "cirron.lost_bytes", "int", "bytes of it passed uncaptured", "cirron";
-    ABORTED_BY = "cirron.aborted_by", "string: `client`, `server`, `agent`", "it ended before its response was whole", "cirron";
+    ABORTED_BY = "cirron.aborted_by", "string: `client`, `server`, `agent`", "it ended before its response was whole, or the rest was written to a client that had left", "cirron";
     UNDECODED = "cirron.body_undecoded", "bool, true", "a body of an LLM call has a content coding that could not be undone, or not to its end", "cirron";
     LOST_EVENTS = "cirron.lost_events", "int, places", "holes in its stream of events: at each, events or parts of them were not read", "cirron";
     OPERATION = "gen_ai.operation.name", "string: `chat`, `text_completion`, `generate_content`, `embeddings`, `rerank`, `image_generation`, `transcription`, `speech`; `inference` for models that are no language models", "an LLM call", "OpenTelemetry";
@@ -120,6 +120,7 @@ names! {
     COMPLETION_TOKENS = "completion_tokens", "int, tokens; `source`", "usage reports them", "SDK";
     INPUT_TOKENS = "input_tokens", "int, tokens; `source`, `normalized`", "usage reports them", "SDK";
     OUTPUT_TOKENS = "output_tokens", "int, tokens; `source`, `normalized`", "usage reports them; else, of a stream, the content events, with `estimated` (and `partial` where some may be missing)", "SDK";
+    OUTPUT_TO_NOBODY = "output_tokens_after_client_left", "int, tokens; `estimated`", "content events of a stream that were written when the client had left (its RST_STREAM, or a FIN that turned out to be a close): they are in no other figure, nor is what usage says of them", "cirron";
     TOTAL_TOKENS = "total_tokens", "int, tokens; `source`, `normalized`", "usage reports it or both parts", "SDK";
     TIME_TO_FIRST_BYTE = "time_to_first_byte_ms", "float, ms", "request's first byte to response's first byte", "cirron";
     TIME_TO_FIRST_TOKEN = "time_to_first_token_ms", "float, ms", "of a stream: request's first byte to the first event with content", "SDK";

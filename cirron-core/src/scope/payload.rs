@@ -3,7 +3,7 @@
 //! Nothing of it is held here beyond what the decoders need. A hole, a late beginning, and a
 //! coding that cannot be undone are one thing to the reader: events may be missing.
 
-use super::joined::Guess;
+use super::joined::{Guess, Joined};
 use super::tokens::TokenTimes;
 use crate::body::aws_events::AwsEvents;
 use crate::body::documents::Documents;
@@ -11,7 +11,7 @@ use crate::body::events::{EventEnd, EventSink};
 use crate::body::grpc::{GrpcMessages, Part};
 use crate::body::inflate::Inflate;
 use crate::body::sse::SseParser;
-use crate::llm::{Dialect, Readers, ResponseFacts};
+use crate::llm::{Dialect, Readers, ResponseFacts, Usage};
 use crate::proto::message::Headers;
 use crate::time::MonoNs;
 
@@ -68,8 +68,16 @@ pub(super) struct ResponseBody {
     is_other: bool,
     done: Done,
     lost_events: u64,
+    /// Of those, the ones before the last guess.
+    lost_before: u64,
     broken: bool,
     keep_points: bool,
+    /// Its head was not seen.
+    joined: bool,
+    /// Its events so far. One document alone need not be a stream.
+    events: u64,
+    /// The client may have left: what was reported until then.
+    at_leaving: Option<Usage>,
 }
 
 impl ResponseBody {
@@ -105,14 +113,18 @@ impl ResponseBody {
         let mut body = ResponseBody {
             inflate: Inflate::new(Some(&coding)),
             is_other: matches!(shape, Shape::Other),
+            joined: matches!(shape, Shape::Unsure(_)),
             done: Done::default(),
             shape,
             readers,
             tokens: TokenTimes::default(),
             is_stream,
             lost_events: 0,
+            lost_before: 0,
             broken: false,
             keep_points,
+            events: 0,
+            at_leaving: None,
         };
         if head.is_none() {
             body.joined_late();
@@ -136,10 +148,14 @@ impl ResponseBody {
             tokens: TokenTimes::default(),
             is_stream: stream == Some(true),
             is_other: false,
+            joined: false,
             done: Done::default(),
             lost_events: 0,
+            lost_before: 0,
             broken: false,
             keep_points,
+            events: 0,
+            at_leaving: None,
         }
     }
 
@@ -151,6 +167,40 @@ impl ResponseBody {
 
     pub(super) fn facts(&self) -> &ResponseFacts {
         self.readers.facts()
+    }
+
+    /// What it reports. What it says of the answer behind the client's leaving counts tokens that
+    /// were made for nobody.
+    pub(super) fn usage(&self) -> Usage {
+        let told = self.facts().usage;
+        match self.at_leaving.filter(|_| self.wrote_to_nobody()) {
+            Some(then) => Usage {
+                output: then.output,
+                total: then.total,
+                reasoning: then.reasoning,
+                audio_output: then.audio_output,
+                ..told
+            },
+            None => told,
+        }
+    }
+
+    /// It went on with content after its client had left.
+    pub(super) fn wrote_to_nobody(&self) -> bool {
+        self.is_stream && self.tokens.to_nobody > 0
+    }
+
+    /// The client may have left: what comes later than `from` is for nobody, if it has.
+    pub(super) fn leave(&mut self, from: MonoNs) {
+        let usage = self.readers.facts().usage;
+        self.at_leaving.get_or_insert(usage);
+        self.tokens.leave(from);
+    }
+
+    /// Whether it has left is known now.
+    pub(super) fn settle(&mut self, has_left: bool) {
+        self.tokens.settle(has_left);
+        self.at_leaving = self.at_leaving.filter(|_| has_left);
     }
 
     pub(super) fn dialect(&self) -> &'static Dialect {
@@ -197,6 +247,8 @@ impl ResponseBody {
             done,
             lost_events,
             broken,
+            events,
+            joined: joined_late,
             ..
         } = self;
         if matches!(shape, Shape::Other) {
@@ -210,13 +262,19 @@ impl ResponseBody {
                 done,
                 ts,
                 keep_points: *keep_points,
+                events,
             };
             if let Shape::Unsure(guess) = shape {
-                let Some((parser, rest)) = guess.push(bytes, &mut sink) else {
+                let Some((joined, rest)) = guess.push(bytes, &mut sink) else {
                     return;
                 };
-                *shape = Shape::Sse(parser);
-                *is_stream = true;
+                *shape = match joined {
+                    Joined::Events(parser) => {
+                        *is_stream = true;
+                        Shape::Sse(parser)
+                    }
+                    Joined::Documents(parser) => Shape::Documents(parser),
+                };
                 bytes = rest;
             }
             match shape {
@@ -231,6 +289,7 @@ impl ResponseBody {
                 Shape::Unsure(_) | Shape::Other => {}
             }
         });
+        *is_stream |= *joined_late && *events > 1;
         if decoding && !self.inflate.is_decoding() {
             self.lose();
         }
@@ -270,9 +329,13 @@ impl ResponseBody {
             Shape::Sse(parser) => parser.gap(sink),
             Shape::Documents(parser) => parser.gap(sink),
             Shape::Aws(parser) => parser.gap(sink),
-            Shape::Unsure(guess) => *guess = Guess::default(),
+            Shape::Unsure(guess) => *guess = Guess::behind_hole(),
             Shape::Grpc(_) | Shape::Other => {}
         });
+        if self.joined && matches!(self.shape, Shape::Documents(_)) {
+            self.lost_before += self.end_shape();
+            self.shape = Shape::Unsure(Guess::behind_hole());
+        }
     }
 
     /// No more comes: what is under way means what it said.
@@ -280,7 +343,12 @@ impl ResponseBody {
         if let Shape::Grpc(_) = self.shape {
             return self.in_grpc(|messages, out| messages.finish(out));
         }
-        self.lost_events = self.in_shape(|shape, sink| match shape {
+        self.lost_events = self.lost_before + self.end_shape();
+    }
+
+    /// Gives the holes behind which something had to be passed over.
+    fn end_shape(&mut self) -> u64 {
+        self.in_shape(|shape, sink| match shape {
             Shape::Sse(parser) => {
                 parser.finish(sink);
                 parser.lost_events()
@@ -294,7 +362,7 @@ impl ResponseBody {
                 parser.lost_events()
             }
             Shape::Unsure(_) | Shape::Grpc(_) | Shape::Other => 0,
-        });
+        })
     }
 
     /// Without a time: for what ends no event.
@@ -305,6 +373,7 @@ impl ResponseBody {
             done: &mut self.done,
             ts: MonoNs(0),
             keep_points: false,
+            events: &mut self.events,
         };
         work(&mut self.shape, &mut sink)
     }
@@ -317,6 +386,7 @@ pub(super) struct Events<'a> {
     done: &'a mut Done,
     ts: MonoNs,
     keep_points: bool,
+    events: &'a mut u64,
 }
 
 impl Events<'_> {
@@ -398,6 +468,7 @@ impl EventSink for Events<'_> {
     }
 
     fn end(&mut self, end: EventEnd<'_>) {
+        *self.events += 1;
         match end {
             EventEnd::Whole { name } => {
                 self.done.end(self.ts);

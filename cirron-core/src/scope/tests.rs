@@ -4,6 +4,7 @@
 mod bodies;
 mod goldens;
 mod grpc;
+mod leaving;
 mod streams;
 
 use cirron_common::conn::ConnInfo;

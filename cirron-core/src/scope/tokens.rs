@@ -61,6 +61,17 @@ pub(super) struct TokenTimes {
     /// before. Up to the first hole: behind it neither the time nor the index is known.
     pub(super) points: Vec<(MonoNs, u64)>,
     broken: bool,
+    /// Events that were written to a client that had left. In none of the others.
+    pub(super) to_nobody: u64,
+    leaving: Option<Box<Leaving>>,
+}
+
+/// The client may have left: what is so without the events since.
+#[derive(Clone, Debug)]
+struct Leaving {
+    /// Later events came since.
+    from: MonoNs,
+    before: TokenTimes,
 }
 
 impl TokenTimes {
@@ -68,6 +79,11 @@ impl TokenTimes {
     pub(super) fn take(&mut self, ts: MonoNs, content: Content, keep_points: bool) {
         if !content.is_some() {
             return;
+        }
+        if let Some(leaving) = &mut self.leaving
+            && ts <= leaving.from
+        {
+            leaving.before.take(ts, content, keep_points);
         }
         if let Some(last) = self.last {
             let gap = ts.since(last);
@@ -85,6 +101,23 @@ impl TokenTimes {
         self.count += 1;
     }
 
+    /// The client may have left: what comes later than `from` is for nobody, if it has.
+    pub(super) fn leave(&mut self, from: MonoNs) {
+        if self.leaving.is_none() {
+            let before = self.clone();
+            self.leaving = Some(Box::new(Leaving { from, before }));
+        }
+    }
+
+    /// Whether it has left is known now.
+    pub(super) fn settle(&mut self, has_left: bool) {
+        if let Some(leaving) = self.leaving.take().filter(|_| has_left) {
+            let all = self.count;
+            *self = leaving.before;
+            self.to_nobody = all - self.count;
+        }
+    }
+
     /// All of them came at once: they were made before, and held.
     pub(super) fn is_burst(&self) -> bool {
         let (Some(first), Some(last)) = (self.first.at(), self.last) else {
@@ -96,6 +129,9 @@ impl TokenTimes {
 
     /// Events may be missing here.
     pub(super) fn hole(&mut self) {
+        if let Some(leaving) = &mut self.leaving {
+            leaving.before.hole();
+        }
         self.broken = true;
         for first in [
             &mut self.first,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::exchange::{
-    ExchangeEnd, ExchangeEvent, ExchangeId, ExchangeSink, MessageEnd, Role, Sender,
+    AbortedBy, ExchangeEnd, ExchangeEvent, ExchangeId, ExchangeSink, MessageEnd, Role, Sender,
 };
 use crate::proto::message::{Headers, RequestHead, ResponseHead};
 use crate::proto::ws;
@@ -42,6 +42,8 @@ pub struct ExchangeLog {
     pub closed: [Option<Option<u16>>; 2],
     /// How it ended.
     pub response_end: Option<MessageEnd>,
+    /// The client left before the response was over, or aborted it and had said its FIN before.
+    pub leaving: bool,
     /// A gap was said, of a known length or not.
     pub holes: bool,
     /// From `End`.
@@ -157,7 +159,9 @@ impl ExchangeLog {
         let lost = lost || self.request.is_none() || self.response.is_none();
         assert_eq!(end.partial, lost, "{self:?}");
         assert!(
-            end.aborted_by.is_none() || self.response_end != complete,
+            end.aborted_by.is_none()
+                || self.response_end != complete
+                || self.leaving && end.aborted_by == Some(AbortedBy::Client),
             "{self:?}"
         );
     }
@@ -241,11 +245,24 @@ impl ExchangeSink for Ledger {
                 response_open(log);
                 log.web_socket(by, event);
             }
+            ExchangeEvent::ClientLeaving { .. } => {
+                response_open(log);
+                log.leaving = true;
+                return;
+            }
+            ExchangeEvent::ClientStayed => {
+                assert!(log.leaving, "{event:?} and did not leave");
+                log.leaving = false;
+                return;
+            }
             ExchangeEvent::ResponseEnd(end) => {
                 response_open(log);
                 log.response_end = Some(end);
             }
-            ExchangeEvent::End(end) => log.end = Some(end),
+            ExchangeEvent::End(end) => {
+                log.end = Some(end);
+                log.leaving &= end.aborted_by == Some(AbortedBy::Client);
+            }
         }
         let last = match event {
             ExchangeEvent::RequestHead(_)
@@ -265,7 +282,10 @@ impl ExchangeSink for Ledger {
                 by: Sender::Server, ..
             }
             | ExchangeEvent::ResponseEnd(_) => &mut times.response,
-            ExchangeEvent::Start { .. } | ExchangeEvent::End(_) => {
+            ExchangeEvent::Start { .. }
+            | ExchangeEvent::ClientLeaving { .. }
+            | ExchangeEvent::ClientStayed
+            | ExchangeEvent::End(_) => {
                 assert!(ts >= times.request && ts >= times.response, "End goes back");
                 &mut times.end
             }

@@ -48,14 +48,10 @@ impl Http2 {
                 self.open_late(stream, is_response, step);
                 self.end_message(stream, is_response, step);
             }
-            Event::Reset { stream, code: _ } => {
-                let by = if is_response {
-                    AbortedBy::Server
-                } else {
-                    AbortedBy::Client
-                };
-                self.end(stream, MessageEnd::Aborted, Some(by), step);
+            Event::Reset { stream, code: _ } if is_response => {
+                self.end(stream, MessageEnd::Aborted, Some(AbortedBy::Server), step);
             }
+            Event::Reset { stream, code: _ } => self.cancel(stream, step),
             Event::GoAway { last } if is_response => {
                 let refused = self.streams.range(last.saturating_add(1)..);
                 let waiting = refused.filter(|(_, x)| x.response == Response::Waiting);
@@ -221,7 +217,7 @@ impl Http2 {
             return false;
         }
         if self.streams.len() >= MAX_OPEN_STREAMS
-            && let Some(oldest) = self.streams.keys().next().copied()
+            && let Some(oldest) = self.least_wanted()
         {
             self.end(oldest, MessageEnd::Lost, None, step);
         }
@@ -235,6 +231,12 @@ impl Http2 {
         x.emit(start, ExchangeEvent::Start { role, late }, step.sink);
         self.streams.insert(stream, x);
         true
+    }
+
+    /// The oldest stream that its client gave up, else the oldest.
+    fn least_wanted(&self) -> Option<u32> {
+        let left = self.streams.iter().find(|(_, x)| x.has_left());
+        left.or(self.streams.iter().next()).map(|(s, _)| *s)
     }
 
     /// A stream that was under way when we joined.
@@ -294,6 +296,9 @@ impl Http2 {
                 x.partial = true;
                 x.response = Response::Open;
                 x.emit(step.ts, ExchangeEvent::ResponseStart, step.sink);
+            }
+            if x.has_left() {
+                return self.end(stream, MessageEnd::Complete, None, step);
             }
             x.end_response(step.ts, MessageEnd::Complete, step.sink);
         }

@@ -145,3 +145,90 @@ fn an_idle_connection_ends_without_events() {
         assert!(rig.ledger.finish().iter().all(whole));
     }
 }
+
+const EVENT: &str = "9\r\ndata: a\n\n\r\n";
+const LAST: &str = "0\r\n\r\n";
+
+/// A stream whose client's FIN comes behind its head; `rest` follows.
+fn behind_a_fin(rest: &[Step<'_>]) -> Rig {
+    let start = [In(GET), Out(STREAM), Out(EVENT), Close(PeerFin), Wait(10)];
+    Rig::new(false, None).steps(&start).steps(rest)
+}
+
+/// The exchange of a connection that has ended: who aborted it, and whether its client had left.
+fn of_it(rig: Rig) -> (Option<AbortedBy>, bool) {
+    let logs = rig.ledger.finish();
+    assert_eq!(logs.len(), 1);
+    (aborted_by(&logs[0]), logs[0].leaving)
+}
+
+#[test]
+fn a_fin_whose_answer_is_answered_by_a_reset_was_the_client_leaving() {
+    let left = (Some(AbortedBy::Client), true);
+    let rests: [&[Step<'_>]; 4] = [
+        &[Out(EVENT), Close(PeerReset)],
+        &[Out(EVENT), Out(EVENT), Wait(300), Close(PeerReset)],
+        // All of it was written before the reset came.
+        &[Out(EVENT), Out(LAST), Wait(300), Close(PeerReset)],
+        // The server gives up by itself.
+        &[Out(EVENT), Close(LocalClose)],
+    ];
+    for rest in rests {
+        assert_eq!(of_it(behind_a_fin(rest)), left, "{rest:?}");
+    }
+}
+
+#[test]
+fn a_client_that_has_shut_its_sending_side_has_not_left() {
+    let rests: [&[Step<'_>]; 4] = [
+        &[Out(EVENT), Out(LAST), Close(LocalClose)],
+        &[Out(EVENT), Out(LAST), Close(LocalShutWrite)],
+        // No reset came in all that time.
+        &[Out(EVENT), Out(LAST), Wait(2_000), Close(PeerReset)],
+        &[Out(EVENT), Wait(2_000), Out(EVENT), Out(LAST)],
+    ];
+    for rest in rests {
+        let mut rig = behind_a_fin(rest);
+        rig.step(Close(LocalClose));
+        let log = rig.ledger.finish().remove(0);
+        assert!(whole(&log) && !log.leaving, "{rest:?} {log:?}");
+    }
+}
+
+#[test]
+fn who_reads_on_behind_its_fin_did_not_end_what_ends_later() {
+    let reads_on = [Out(EVENT), Wait(2_000), Out(EVENT)];
+    for (end, who) in [
+        (LocalClose, AbortedBy::Server),
+        (ProcessExit, AbortedBy::Server),
+        (PeerReset, AbortedBy::Client),
+        (AgentStop, AbortedBy::Agent),
+    ] {
+        // That a read returns 0 is no news.
+        let mut rig = behind_a_fin(&reads_on).steps(&[InEof]);
+        rig.step(Close(end));
+        assert_eq!(of_it(rig), (Some(who), false), "{end:?}");
+    }
+}
+
+#[test]
+fn an_exchange_is_over_when_no_reset_can_come_any_more_and_ends_when_it_did() {
+    let rig = behind_a_fin(&[Out(EVENT), Out(LAST)]);
+    assert!(rig.conn.has_open_exchanges());
+    let at = rig.conn.poll_timeout().map(|at| at.0 / MS);
+    let ended = rig.now;
+    assert_eq!(at, Some(ended - 1 + 1_000));
+    let rig = rig.steps(&[Wait(999)]);
+    assert!(!rig.conn.has_open_exchanges());
+    assert_eq!(rig.ledger.times()[0].end, MonoNs(ended * MS));
+}
+
+#[test]
+fn what_is_stamped_right_behind_the_fin_was_begun_before_it() {
+    let steps = [In(GET), Out(STREAM), Close(PeerFin), Out(EVENT), Out(LAST)];
+    let mut rig = Rig::new(false, None).steps(&steps);
+    assert!(!rig.conn.has_open_exchanges());
+    rig.step(Close(PeerReset));
+    let log = rig.ledger.finish().remove(0);
+    assert!(whole(&log), "{log:?}");
+}

@@ -151,15 +151,16 @@ fn a_reset_says_who_gave_up_and_touches_no_other_stream() {
         let mut rig = rig(false, None, &parts);
         rig.step(Close(CloseCause::PeerFin));
         let logs = rig.ledger.finish();
-        let by = if by_client {
-            AbortedBy::Client
+        // To a client that gave up a server writes on, until it knows.
+        let (by, said) = if by_client {
+            (AbortedBy::Client, "part")
         } else {
-            AbortedBy::Server
+            (AbortedBy::Server, "par")
         };
         assert_eq!(logs.len(), 2);
         assert_eq!(
             (aborted_by(&logs[0]), body(&logs[0]).as_str()),
-            (Some(by), "par")
+            (Some(by), said)
         );
         assert!(whole(&logs[1]));
     }
@@ -377,4 +378,143 @@ proptest! {
         rig.step(Close(CloseCause::PeerReset));
         rig.ledger.finish();
     }
+}
+
+fn rst(stream: u32) -> Vec<u8> {
+    frame(3, 0, stream, &[0, 0, 0, 8])
+}
+
+fn event(stream: u32) -> Vec<u8> {
+    frame(0, 0, stream, b"data: a\n\n")
+}
+
+/// Two streams that were asked for and whose answers have begun.
+fn two_open(served: bool) -> Rig {
+    let parts = [
+        (served, [preface(), request(1), request(3)].concat()),
+        (!served, frame(4, 0, 0, &[])),
+        (!served, [frame(1, 0x4, 1, OK_200), event(1)].concat()),
+        (!served, [frame(1, 0x4, 3, OK_200), event(3)].concat()),
+    ];
+    rig(false, None, &parts)
+}
+
+impl Rig {
+    fn more(mut self, wait: u64, dir: Direction, bytes: &[u8]) -> Rig {
+        self.now += wait;
+        self.feed(dir, bytes);
+        self
+    }
+}
+
+#[test]
+fn a_cancelled_stream_ends_with_the_last_that_is_still_written_to_it() {
+    for (served, [client, server]) in [
+        (true, [Direction::Inbound, Direction::Outbound]),
+        (false, [Direction::Outbound, Direction::Inbound]),
+    ] {
+        let finals: [(&str, Vec<u8>, u64); 4] = [
+            ("end of stream", frame(0, 1, 1, b"data: z\n\n"), 1),
+            ("the server's reset", rst(1), 0),
+            ("silence", Vec::new(), 0),
+            ("trailers", frame(1, 0x5, 1, &[]), 0),
+        ];
+        for (what, last, more) in finals {
+            let mut rig = two_open(served)
+                .more(1, client, &rst(1))
+                .more(10, server, &event(1))
+                .more(10, server, &event(1));
+            let written = rig.now;
+            if !last.is_empty() {
+                rig = rig.more(0, server, &last);
+            }
+            let mut rig = rig.steps(&[Wait(1_001)]);
+            rig.step(Close(CloseCause::LocalClose));
+            assert_eq!(rig.ledger.times()[0].end, MonoNs(written * MS), "{what}");
+            let logs = rig.ledger.finish();
+            assert_eq!(aborted_by(&logs[0]), Some(AbortedBy::Client), "{what}");
+            assert_eq!(logs[0].response_end, Some(MessageEnd::Aborted), "{what}");
+            assert!(logs[0].leaving && !logs[1].leaving, "{what}");
+            let events = body(&logs[0]).matches("data:").count() as u64;
+            assert_eq!(events, 3 + more, "{what}");
+        }
+    }
+}
+
+#[test]
+fn who_resets_a_stream_has_ended_it() {
+    for (by_client, who) in [(true, AbortedBy::Client), (false, AbortedBy::Server)] {
+        for served in [true, false] {
+            let dir = if served == by_client {
+                Direction::Inbound
+            } else {
+                Direction::Outbound
+            };
+            let mut rig = two_open(served).more(1, dir, &rst(3));
+            rig.step(Close(CloseCause::NetError));
+            let logs = rig.ledger.finish();
+            assert_eq!(aborted_by(&logs[0]), None);
+            assert_eq!(aborted_by(&logs[1]), Some(who));
+        }
+    }
+}
+
+#[test]
+fn each_way_a_connection_ends_says_who_ended_its_streams() {
+    use CloseCause::*;
+    let (client, server) = (Some(AbortedBy::Client), Some(AbortedBy::Server));
+    let cases: [(bool, &[CloseCause], Option<AbortedBy>); 10] = [
+        (true, &[PeerReset], client),
+        (true, &[PeerFin, LocalClose], client),
+        (true, &[LocalClose], server),
+        (true, &[LocalShutWrite, PeerFin], server),
+        (true, &[ProcessExit], server),
+        (false, &[PeerReset], server),
+        (false, &[PeerFin, LocalClose], server),
+        (false, &[LocalClose], client),
+        (true, &[AgentStop], Some(AbortedBy::Agent)),
+        (true, &[NetError], None),
+    ];
+    for (served, ends, who) in cases {
+        let mut rig = two_open(served);
+        for end in ends {
+            rig.step(Close(*end));
+        }
+        for log in rig.ledger.finish() {
+            assert_eq!(aborted_by(&log), who, "{served} {ends:?}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_whose_client_left_is_known_by_the_reset_behind_its_fin() {
+    let last = frame(0, 1, 1, b"data: z\n\n");
+    for (wait, end, left) in [
+        (1, CloseCause::PeerReset, true),
+        (1, CloseCause::LocalClose, false),
+        (1_001, CloseCause::PeerReset, false),
+    ] {
+        let mut rig = two_open(true);
+        rig.step(Close(CloseCause::PeerFin));
+        let mut rig = rig
+            .more(10, Direction::Outbound, &last)
+            .steps(&[Wait(wait)]);
+        rig.step(Close(end));
+        let logs = rig.ledger.finish();
+        assert_eq!(logs[0].leaving, left, "{end:?}");
+        assert_eq!(aborted_by(&logs[0]), left.then_some(AbortedBy::Client));
+        assert_eq!(logs[0].response_end, Some(MessageEnd::Complete));
+    }
+}
+
+#[test]
+fn streams_that_nobody_waits_for_make_room_for_others() {
+    let mut rig = two_open(true).more(1, Direction::Inbound, &rst(3));
+    for n in 2..=crate::limits::MAX_OPEN_STREAMS {
+        let stream = u32::try_from(2 * n + 1).unwrap();
+        rig.feed(Direction::Inbound, &request(stream));
+    }
+    let logs = rig.logs();
+    assert!(logs[0].end.is_none());
+    assert_eq!(aborted_by(&logs[1]), Some(AbortedBy::Client));
 }

@@ -1,6 +1,7 @@
 //! Times and counts of streams.
 
 use super::*;
+use crate::testing::split::{Fed, assert_gap_safe, assert_split_invariant};
 
 const ANSWER: &str = r#"{"content":"a"}"#;
 const REASONING: &str = r#"{"reasoning_content":"hm"}"#;
@@ -344,4 +345,106 @@ fn a_client_that_leaves_at_done_has_had_all() {
             whole.then_some(200.0)
         );
     }
+}
+
+const OLLAMA: [&str; 4] = [
+    r#"{"model":"l","created_at":"t","message":{"role":"assistant","content":"a"},"done":false}"#,
+    r#"{"model":"l","created_at":"t","message":{"role":"assistant","content":"b"},"done":false}"#,
+    r#"{"model":"l","created_at":"t","message":{"role":"assistant","content":"c"},"done":false}"#,
+    r#"{"model":"l","created_at":"t","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","prompt_eval_count":11,"eval_count":18}"#,
+];
+
+/// An exchange of which only the end of the response's body is seen: in these parts.
+fn late(parts: &[Fed<'_>]) -> Written {
+    let mut call = Call::new(true);
+    for part in parts {
+        match part {
+            Fed::Data(bytes) => call.body(5, bytes),
+            Fed::Gap(len) => call.at(5, E::ResponseGap(*len)),
+        }
+    }
+    call.end(9)
+}
+
+#[test]
+fn lines_of_json_joined_late_are_read_wherever_they_were_joined() {
+    let body = OLLAMA.join("\n") + "\n";
+    let last = body.len() - OLLAMA[3].len() - 1;
+    for from in 0..body.len() {
+        let written = late(&[Fed::Data(&body.as_bytes()[from..])]);
+        let seen = from <= last;
+        assert_eq!(written.2.is_llm, seen, "{from}");
+        assert_eq!(number(&written, "output_tokens"), seen.then_some(18.0));
+        assert_eq!(
+            text(&written, "gen_ai.provider.name"),
+            seen.then_some("ollama")
+        );
+        let figures = text(&written, "cirron.figures");
+        assert_eq!(figures, seen.then_some("late_attach"), "{from}");
+    }
+    for from in [0, 40, last] {
+        assert_split_invariant(&body.as_bytes()[from..], late);
+    }
+    // Without the last line the events are counted, as far as they were seen.
+    let cut = late(&[Fed::Data(&body.as_bytes()[35..last])]);
+    let counted = mark(&cut, "output_tokens").unwrap();
+    assert_eq!(counted.value, MarkValue::Int(2));
+    assert_eq!(counted.attrs["partial"], true.into());
+}
+
+#[test]
+fn no_hole_in_lines_joined_late_gives_a_wrong_figure() {
+    let body = OLLAMA.join("\n") + "\n";
+    assert_gap_safe(body.as_bytes(), late, |written, hole| {
+        let output = number(written, "output_tokens");
+        let reported = mark(written, "completion_tokens").is_some();
+        assert!(!reported || output == Some(18.0), "{hole:?} {output:?}");
+        assert!(
+            output.is_none_or(|n| reported || n <= 3.0),
+            "{hole:?} {output:?}"
+        );
+    });
+}
+
+#[test]
+fn an_array_joined_late_is_read_from_its_next_element() {
+    let element = |text: &str, more: &str| {
+        format!(
+            "{{\n  \"candidates\": [\n    {{\n      \"content\": {{\"parts\": [{{\"text\": \"{text}\"}}]}}{more}\n    }}\n  ],\n  \"usageMetadata\": {{\"promptTokenCount\": 4, \"candidatesTokenCount\": 7}},\n  \"modelVersion\": \"g\"\n}}"
+        )
+    };
+    let last = element("c", ", \"finishReason\": \"STOP\"");
+    let body = format!(
+        "[{}\n,\r\n{}\n,\r\n{last}\n]",
+        element("a", ""),
+        element("b", "")
+    );
+    let at = body.len() - last.len() - 2;
+    for from in 0..body.len() {
+        let written = assert_split_invariant_at(&body.as_bytes()[from..]);
+        let seen = from <= at;
+        assert_eq!(
+            number(&written, "output_tokens"),
+            seen.then_some(7.0),
+            "{from}"
+        );
+        assert_eq!(written.2.is_llm, seen, "{from}");
+    }
+}
+
+/// In one piece and byte by byte.
+fn assert_split_invariant_at(body: &[u8]) -> Written {
+    let whole = late(&[Fed::Data(body)]);
+    let single: Vec<Fed<'_>> = body.chunks(1).map(Fed::Data).collect();
+    assert_eq!(late(&single), whole);
+    whole
+}
+
+#[test]
+fn one_document_whose_head_was_not_seen_is_no_stream() {
+    let written = late(&[Fed::Data(
+        br#"{"id":"c","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"content":"x"}}]}"#,
+    )]);
+    assert!(written.2.is_llm);
+    assert_eq!(number(&written, "output_tokens"), None);
 }

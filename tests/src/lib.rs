@@ -10,6 +10,7 @@ pub mod agent;
 pub mod calls;
 pub mod code;
 pub mod contract;
+pub mod coverage;
 pub mod expect;
 pub mod process;
 pub mod raw;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::expect::Late;
-use crate::{agent, stacks};
+use crate::{agent, coverage, stacks};
 
 /// What a test needs of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub fn main(tests: &[Test]) -> ExitCode {
     });
     let no_bpf = no_binary.clone().or_else(no_bpf);
     let no_stacks = no_bpf.clone().or_else(stacks::missing);
-    let (mut passed, mut skipped, mut failed) = (0, 0, Vec::new());
+    let (mut passed, mut skipped, mut failed) = (Vec::new(), 0, Vec::new());
     let began = Instant::now();
     for test in tests {
         if !filters.is_empty() && !filters.iter().any(|f| test.name.contains(f.as_str())) {
@@ -116,10 +116,22 @@ pub fn main(tests: &[Test]) -> ExitCode {
                 failed.push(test.name);
             }
         }
-        passed += usize::from(failed.last() != Some(&test.name));
+        if failed.last() != Some(&test.name) {
+            passed.push(test.name);
+        }
+    }
+    let names: Vec<&str> = tests.iter().map(|t| t.name).collect();
+    let mut table = coverage::names_are_known(&names);
+    if filters.is_empty() && passed.len() == tests.len() {
+        table = table.and_then(|()| coverage::check(&passed));
+    }
+    if let Err(e) = table {
+        println!("FAIL the_table_of_protocols_is_what_passed: {e:#}");
+        failed.push("the_table_of_protocols_is_what_passed");
     }
     println!(
-        "real: {passed} passed, {skipped} skipped, {} failed in {:.0} s",
+        "real: {} passed, {skipped} skipped, {} failed in {:.0} s",
+        passed.len(),
         failed.len(),
         began.elapsed().as_secs_f64()
     );

@@ -265,7 +265,7 @@ pub fn websocket(input: &[u8]) {
                 for way in [&mut whole, &mut cut] {
                     way.lost = 0;
                     // What cannot be inflated ends with the piece in which that shows.
-                    let damaged = |m: &&mut Message| !m.1.is_some_and(|(_, _, damaged)| !damaged);
+                    let damaged = |m: &&mut Message| m.1.is_none_or(|(_, _, damaged)| damaged);
                     let damaged = way.messages.iter_mut().filter(damaged);
                     damaged.for_each(|(content, _)| content.clear());
                 }

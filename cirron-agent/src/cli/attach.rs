@@ -248,9 +248,11 @@ impl<'a> Session<'a> {
             outputs,
             capture.outputs.flush_interval,
         )?;
-        let report = supervisor
-            .watch(running, capture.duration, command)?
-            .context("the threads did not end; what they held is lost")?;
+        let Some(report) = supervisor.watch(running, capture.duration, command)? else {
+            // By us, all at the same time: at our exit the kernel closes one link after the other.
+            uprobes.detach();
+            return Err(anyhow!("the threads did not end; what they held is lost"));
+        };
         let spool_dir = capture.outputs.spool_dir.as_deref();
         let duration_s = began.elapsed().as_secs_f64();
         // Said first: on kernels before 6.6 detaching takes seconds.

@@ -18,6 +18,9 @@ use aya_obj::Object;
 
 use super::{Point, UprobeProgram, bpf};
 
+/// Threads that close links. With more links each has several, and as many grace periods to wait.
+const MAX_CLOSERS: usize = 64;
+
 /// The programs and their links.
 pub(super) struct Multi {
     programs: Vec<(UprobeProgram, OwnedFd)>,
@@ -85,12 +88,15 @@ impl Multi {
     /// Each waits for a grace period; closed at the same time, they wait for the same one.
     pub(super) fn detach(self) -> usize {
         let count = self.links.len();
+        let share = count.div_ceil(MAX_CLOSERS).max(1);
+        let mut links = self.links;
         thread::scope(|scope| {
-            for link in self.links {
-                // Where no thread can be started, the link is closed here.
+            while !links.is_empty() {
+                let part = links.split_off(links.len().saturating_sub(share));
+                // Where no thread can be started, they are closed here.
                 let _ = thread::Builder::new()
                     .name("cirron-detach".into())
-                    .spawn_scoped(scope, move || drop(link));
+                    .spawn_scoped(scope, move || drop(part));
             }
         });
         count

@@ -53,6 +53,14 @@ pub const TARGETS: &[Target] = &[
         run: fuzz::form,
     },
     Target {
+        name: "grpc",
+        run: fuzz::grpc,
+    },
+    Target {
+        name: "protobuf",
+        run: fuzz::protobuf,
+    },
+    Target {
         name: "recording",
         run: recording::recording,
     },

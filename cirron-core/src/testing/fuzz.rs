@@ -4,8 +4,10 @@
 //! byte and then operations, each a byte of kind and the bytes it needs. The text of an operation
 //! is either the input's own bytes or one of [`PHRASES`], so that a fuzzer need not invent HTTP.
 
+mod messages;
 mod readers;
 
+pub use messages::{grpc, protobuf};
 pub use readers::{aws_events, documents, form, websocket};
 
 use cirron_common::ABI_VERSION;

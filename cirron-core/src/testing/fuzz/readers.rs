@@ -14,14 +14,14 @@ use crate::testing::Fed;
 use crate::time::MonoNs;
 
 /// The content of an input, whole and cut, both with the same hole.
-struct Ways<'a> {
-    whole: Vec<Fed<'a>>,
-    cut: Vec<Fed<'a>>,
-    holed: bool,
+pub(super) struct Ways<'a> {
+    pub(super) whole: Vec<Fed<'a>>,
+    pub(super) cut: Vec<Fed<'a>>,
+    pub(super) holed: bool,
 }
 
 /// `None`: the input is too short to say.
-fn ways(input: &[u8]) -> Option<Ways<'_>> {
+pub(super) fn ways(input: &[u8]) -> Option<Ways<'_>> {
     let [cut, hole, bytes @ ..] = input else {
         return None;
     };

@@ -156,11 +156,40 @@ pub struct SslCall {
     /// Where the stack pointer stood at the function's first instruction: a return elsewhere is
     /// another call's. 0 in Go, whose stacks move.
     pub stack: u64,
+    /// When it began.
+    pub ts_ns: u64,
+}
+
+/// Bytes of plaintext that one record of TLS holds at most (RFC 8446, section 5.1).
+pub const MAX_RECORD_LEN: u64 = 16_384;
+
+impl SslCall {
+    /// The stamp of `len` bytes that the call wrote and that returned at `now_ns`: of one record, when
+    /// the call began, since another thread may read the peer's answer before this one gets to its
+    /// return. More may have waited in the call for the peer to read: that is over at its return.
+    #[inline(always)]
+    pub fn written_at(&self, len: u64, now_ns: u64) -> u64 {
+        if len <= MAX_RECORD_LEN {
+            self.ts_ns
+        } else {
+            now_ns
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Sealed;
+    use super::{MAX_RECORD_LEN, Sealed, SslCall};
+
+    #[test]
+    fn a_write_of_one_record_is_stamped_when_it_began() {
+        let call = SslCall {
+            ts_ns: 5,
+            ..SslCall::default()
+        };
+        assert_eq!(call.written_at(MAX_RECORD_LEN, 9), 5);
+        assert_eq!(call.written_at(MAX_RECORD_LEN + 1, 9), 9);
+    }
 
     #[test]
     fn what_is_sent_is_told_by_its_length_in_each_version() {

@@ -78,6 +78,7 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
         length_at: 0,
         op,
         stack: 0,
+        ts_ns: event.ts_ns,
     };
     let _ = GO_CALLS.insert(key, call, 0);
     None
@@ -103,7 +104,10 @@ pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
     } else {
         direction::OUTBOUND
     };
-    let event = event(pid_tgid, call.object, call.op);
+    let mut event = event(pid_tgid, call.object, call.op);
+    if dir == direction::OUTBOUND {
+        event.ts_ns = call.written_at(result, event.ts_ns);
+    }
     if SSLS.get_ptr(&event.key()).is_none() {
         introduce(&event, role_of(call.object), true)?;
     }

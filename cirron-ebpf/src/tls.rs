@@ -121,6 +121,7 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
         length_at,
         op,
         stack: sp.wrapping_add(cookie::depth(cookie)),
+        ts_ns: event.ts_ns,
     };
     let _ = SSL_CALLS.insert(pid_tgid, call, 0);
     None
@@ -159,9 +160,14 @@ pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
         op::READ | op::READ_EX | op::READ_LONG => direction::INBOUND,
         _ => direction::OUTBOUND,
     };
+    // SAFETY: no arguments.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
     let event = TlsEvent {
-        // SAFETY: no arguments.
-        ts_ns: unsafe { bpf_ktime_get_ns() },
+        ts_ns: if dir == direction::OUTBOUND {
+            call.written_at(len, now_ns)
+        } else {
+            now_ns
+        },
         pid_tgid,
         object: call.object,
         op: call.op,

@@ -64,6 +64,8 @@ pub(super) struct Turns {
     open: Vec<Turn>,
     /// When the client asked for responses that did not begin yet.
     asked: VecDeque<MonoNs>,
+    /// When the last response began of which nobody was seen to ask for it.
+    unasked: Option<MonoNs>,
     /// A hole among the server's messages, or a late beginning: there may be responses whose
     /// beginning was not seen.
     holed: bool,
@@ -79,6 +81,7 @@ impl Turns {
             keep_points,
             open: Vec::new(),
             asked: VecDeque::new(),
+            unasked: None,
             holed: late,
             ended: VecDeque::new(),
         }
@@ -101,18 +104,16 @@ impl Turns {
         }
         match said {
             Said::Nothing => {}
-            Said::Asked => {
-                self.asked.push_back(ts);
-                if self.asked.len() > MAX_ASKED_TURNS {
-                    self.asked.pop_front();
-                }
-            }
+            Said::Asked => self.asks(ts),
             Said::Refused => self.asked.clear(),
             Said::Began { id } => {
                 let begin = match self.asked.pop_front() {
                     // Whichever of several it answers: another may have been answered unseen.
                     Some(asked) if asked <= ts => Begin::Asked(asked),
-                    Some(_) | None => Begin::Created,
+                    Some(_) | None => {
+                        self.unasked = Some(ts);
+                        Begin::Created
+                    }
                 };
                 self.begin(id, begin, ts);
             }
@@ -131,6 +132,24 @@ impl Turns {
                     self.end(turn, facts, Some(ts));
                 }
             }
+        }
+    }
+
+    /// The client asks for a response. The answer of its peer, read by another thread, may have been
+    /// seen before it; the stamps tell.
+    fn asks(&mut self, ts: MonoNs) {
+        let overtaken = |t: &&mut Turn| matches!(t.begin, Begin::Created) && ts <= t.first;
+        if let Some(turn) = self.open.iter_mut().find(overtaken) {
+            turn.begin = Begin::Asked(ts);
+            return;
+        }
+        // What it asked for is over.
+        if self.unasked.is_some_and(|first| ts <= first) {
+            return;
+        }
+        self.asked.push_back(ts);
+        if self.asked.len() > MAX_ASKED_TURNS {
+            self.asked.pop_front();
         }
     }
 
@@ -274,5 +293,52 @@ impl Ended {
             partial,
         };
         (span, list, facts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::SESSIONS;
+
+    fn turns() -> Turns {
+        Turns::new(&SESSIONS[0], false, false)
+    }
+
+    fn says(turns: &mut Turns, ts: u64, by: Sender, json: &str) {
+        turns.push(by, json.as_bytes());
+        turns.message(MonoNs(ts), by, true);
+    }
+
+    fn asks(turns: &mut Turns, ts: u64) {
+        says(turns, ts, Sender::Client, r#"{"type":"response.create"}"#);
+    }
+
+    fn answers(turns: &mut Turns, ts: u64, what: &str) {
+        let json = format!(r#"{{"type":"response.{what}","response":{{"id":"r"}}}}"#);
+        says(turns, ts, Sender::Server, &json);
+    }
+
+    #[test]
+    fn a_question_seen_behind_its_answer_is_told_by_the_stamps() {
+        let mut turns = turns();
+        answers(&mut turns, 20, "created");
+        asks(&mut turns, 10);
+        assert!(matches!(turns.open[0].begin, Begin::Asked(MonoNs(10))));
+        assert!(turns.asked.is_empty());
+        // One that was asked for later is another.
+        asks(&mut turns, 30);
+        assert_eq!(turns.asked, [MonoNs(30)]);
+    }
+
+    #[test]
+    fn a_question_whose_answer_is_over_waits_for_no_other() {
+        let mut turns = turns();
+        answers(&mut turns, 20, "created");
+        answers(&mut turns, 25, "done");
+        asks(&mut turns, 10);
+        assert!(turns.asked.is_empty());
+        answers(&mut turns, 40, "created");
+        assert!(matches!(turns.open[0].begin, Begin::Created));
     }
 }

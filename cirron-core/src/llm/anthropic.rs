@@ -147,6 +147,8 @@ struct Event {
     stop: Option<String>,
     error: Option<String>,
     tool_calls: u64,
+    /// Of the prompt, in the usage under way: only all of it together says how long it is.
+    prompt: [Option<i64>; 3],
 }
 
 impl Default for ResponseReader {
@@ -230,9 +232,9 @@ impl Reading {
         let Scalar::Num(number) = value else { return };
         let Ok(number) = number.parse() else { return };
         let slot = match key {
-            b"input_tokens" => &mut self.prompt[0],
-            b"cache_read_input_tokens" => &mut self.prompt[1],
-            b"cache_creation_input_tokens" => &mut self.prompt[2],
+            b"input_tokens" => &mut self.event.prompt[0],
+            b"cache_read_input_tokens" => &mut self.event.prompt[1],
+            b"cache_creation_input_tokens" => &mut self.event.prompt[2],
             b"output_tokens" => &mut self.facts.usage.output,
             _ => return,
         };
@@ -257,7 +259,14 @@ impl JsonSink for Reading {
         }
     }
 
-    fn end(&mut self, _: &Path, _: Container) {}
+    fn end(&mut self, path: &Path, _: Container) {
+        let base = base(path);
+        if path.depth() == base + 1 && path.key(base) == Some(b"usage") {
+            for (told, part) in self.prompt.iter_mut().zip(&self.event.prompt) {
+                *told = part.or(*told);
+            }
+        }
+    }
 
     fn scalar(&mut self, path: &Path, value: Scalar<'_>) {
         let base = base(path);

@@ -10,6 +10,7 @@ pub mod cohere;
 pub mod dialect;
 pub mod facts;
 pub mod gemini;
+pub mod invoke;
 pub mod kserve;
 pub mod llamacpp;
 pub mod mlflow;
@@ -54,6 +55,7 @@ pub static DIALECTS: &[Dialect] = &[
     tensorflow::DIALECT,
     mlflow::DIALECT,
     torchserve::DIALECT,
+    invoke::DIALECT,
 ];
 
 /// Every dialect of sessions that is known.

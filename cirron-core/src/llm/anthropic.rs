@@ -147,8 +147,8 @@ struct Event {
     stop: Option<String>,
     error: Option<String>,
     tool_calls: u64,
-    /// Of the prompt, in the usage under way: only all of it together says how long it is.
-    prompt: [Option<i64>; 3],
+    /// The prompt as told before the usage that is under way: one that breaks off tells a part of it.
+    before: Option<[Option<i64>; 3]>,
 }
 
 impl Default for ResponseReader {
@@ -171,11 +171,13 @@ impl ReadResponse for ResponseReader {
             self.finish("");
         }
         self.scanner.gap();
+        self.reading.forget_part();
     }
 
     fn finish(&mut self, _: &str) -> Content {
         let finish = self.scanner.finish(&mut self.reading);
         self.scanner.reset();
+        self.reading.forget_part();
         let event = std::mem::take(&mut self.reading.event);
         match finish {
             Finish::Complete | Finish::Incomplete => self.reading.settle(event),
@@ -212,6 +214,13 @@ impl Reading {
         event.content
     }
 
+    /// The usage under way will not be told whole: a sum of what it told is too small.
+    fn forget_part(&mut self) {
+        if let Some(before) = self.event.before.take() {
+            self.prompt = before;
+        }
+    }
+
     /// A block of content, or a part of one: `of` are the members below it.
     fn block(&mut self, key: &[u8], value: Scalar<'_>) {
         let event = &mut self.event;
@@ -232,9 +241,9 @@ impl Reading {
         let Scalar::Num(number) = value else { return };
         let Ok(number) = number.parse() else { return };
         let slot = match key {
-            b"input_tokens" => &mut self.event.prompt[0],
-            b"cache_read_input_tokens" => &mut self.event.prompt[1],
-            b"cache_creation_input_tokens" => &mut self.event.prompt[2],
+            b"input_tokens" => &mut self.prompt[0],
+            b"cache_read_input_tokens" => &mut self.prompt[1],
+            b"cache_creation_input_tokens" => &mut self.prompt[2],
             b"output_tokens" => &mut self.facts.usage.output,
             _ => return,
         };
@@ -247,9 +256,18 @@ fn base(path: &Path) -> usize {
     usize::from(path.depth() > 1 && path.key(0) == Some(b"message"))
 }
 
+fn is_usage(path: &Path) -> bool {
+    let base = base(path);
+    path.depth() == base + 1 && path.key(base) == Some(b"usage")
+}
+
 impl JsonSink for Reading {
     fn begin(&mut self, path: &Path, _: Container) -> Walk {
         let base = base(path);
+        if is_usage(path) {
+            self.forget_part();
+            self.event.before = Some(self.prompt);
+        }
         // The arguments of a tool's call, and its results.
         let inside = path.depth() > base + 2 && path.key(base) == Some(b"content");
         match path.key(path.depth().saturating_sub(1)) {
@@ -260,11 +278,8 @@ impl JsonSink for Reading {
     }
 
     fn end(&mut self, path: &Path, _: Container) {
-        let base = base(path);
-        if path.depth() == base + 1 && path.key(base) == Some(b"usage") {
-            for (told, part) in self.prompt.iter_mut().zip(&self.event.prompt) {
-                *told = part.or(*told);
-            }
+        if is_usage(path) {
+            self.event.before = None;
         }
     }
 

@@ -10,6 +10,7 @@ pub mod cohere;
 pub mod dialect;
 pub mod facts;
 pub mod gemini;
+pub mod invoke;
 pub mod kserve;
 pub mod kserve_grpc;
 pub mod llamacpp;
@@ -55,6 +56,7 @@ pub static DIALECTS: &[Dialect] = &[
     tensorflow::DIALECT,
     mlflow::DIALECT,
     torchserve::DIALECT,
+    invoke::DIALECT,
 ];
 
 /// A method of gRPC that is known. A document of its dialect is a message.

@@ -74,7 +74,7 @@ fn message(text: &str) -> (Vec<(String, String)>, Vec<u8>) {
     (fields, body.as_bytes().to_vec())
 }
 
-/// Lines of `KIND JSON` as AWS frames them.
+/// Lines of `KIND JSON` as AWS frames them; a `chunk` (of InvokeModel) has its JSON in base64.
 fn aws(lines: &[u8]) -> Vec<u8> {
     use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
     let mut bytes = Vec::new();
@@ -87,7 +87,15 @@ fn aws(lines: &[u8]) -> Vec<u8> {
             ":event-type"
         };
         let text = |s: &str| HeaderValue::String(s.to_owned().into());
-        let message = Message::new(payload.as_bytes().to_vec())
+        let chunk = || {
+            let bytes = aws_smithy_types::base64::encode(payload);
+            json!({"bytes": bytes, "p": "abcdefghij"}).to_string()
+        };
+        let payload = match kind {
+            "chunk" => chunk(),
+            _ => payload.to_owned(),
+        };
+        let message = Message::new(payload.into_bytes())
             .add_header(Header::new(name, text(kind)))
             .add_header(Header::new(":content-type", text("application/json")));
         aws_smithy_eventstream::frame::write_message_to(&message, &mut bytes).unwrap();

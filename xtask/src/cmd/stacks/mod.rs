@@ -2,13 +2,16 @@
 //!
 //! ```text
 //! CACHE/cirron-agent/stacks/
-//!   venv/         Python with the packages of tests/stacks.txt, Go among them
-//!   llama-root/   a root directory with llama-server and its libraries, and m/tiny-f16.gguf
+//!   venv/            Python with the packages of tests/stacks.txt, Go among them
+//!   llama-root/      a root directory with llama-server and its libraries, and m/tiny-f16.gguf
+//!   python39-root/   another with Python 3.9 and OpenSSL 1.1
 //! ```
 //!
 //! What is there already is kept. What cannot be installed is said, and the tests that need it skip.
 
+mod debian;
 mod llama;
+mod python39;
 mod venv;
 
 use std::process::ExitCode;
@@ -31,7 +34,13 @@ pub(crate) fn run() -> Result<ExitCode> {
 
 /// Installs what is missing. False when something could not be; it was said.
 pub(crate) fn ensure() -> bool {
-    report("the Python and Go stacks", venv::ensure()) && report("llama-server", llama::ensure())
+    [
+        report("the Python and Go stacks", venv::ensure()),
+        report("llama-server", llama::ensure()),
+        report("Python 3.9 with OpenSSL 1.1", python39::ensure()),
+    ]
+    .iter()
+    .all(|there| *there)
 }
 
 fn report(name: &str, result: Result<()>) -> bool {

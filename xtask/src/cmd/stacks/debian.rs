@@ -28,7 +28,9 @@ pub(crate) fn must_be_here(what: &str) -> Result<()> {
 
 /// Unpacks `packages` of `suite`, and all they need, into the new directory `root`.
 pub(crate) fn unpack(suite: &str, packages: &[&str], root: &Path) -> Result<()> {
-    let state = paths::cache().join("apt").join(suite);
+    // One for each root: what is downloaded there is unpacked.
+    let name = root.file_name().context("a root directory has a name")?;
+    let state = paths::cache().join("apt").join(name);
     let config = private_apt(&state, suite)?;
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");

@@ -5,13 +5,14 @@
 //!   venv/            Python with the packages of tests/stacks.txt, Go among them
 //!   llama-root/      a root directory with llama-server and its libraries, and m/tiny-f16.gguf
 //!   python39-root/   another with Python 3.9 and OpenSSL 1.1
+//!   python-sid-root/ another with Debian unstable's Python and OpenSSL
 //! ```
 //!
 //! What is there already is kept. What cannot be installed is said, and the tests that need it skip.
 
 mod debian;
 mod llama;
-mod python39;
+mod pythons;
 mod venv;
 
 use std::process::ExitCode;
@@ -37,10 +38,10 @@ pub(crate) fn ensure() -> bool {
     [
         report("the Python and Go stacks", venv::ensure()),
         report("llama-server", llama::ensure()),
-        report("Python 3.9 with OpenSSL 1.1", python39::ensure()),
     ]
-    .iter()
-    .all(|there| *there)
+    .into_iter()
+    .chain(pythons::ALL.map(|python| report(python.name, python.ensure())))
+    .fold(true, |all, there| all && there)
 }
 
 fn report(name: &str, result: Result<()>) -> bool {

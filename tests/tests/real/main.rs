@@ -19,6 +19,7 @@ mod roles;
 mod stacks;
 mod syscalls;
 mod tls;
+mod tls_libs;
 mod tls_more;
 mod tls_shapes;
 mod websocket;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         http2::TESTS,
         websocket::TESTS,
         tls::TESTS,
+        tls_libs::TESTS,
         tls_more::TESTS,
         tls_shapes::TESTS,
         load::TESTS,

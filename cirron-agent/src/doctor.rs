@@ -9,7 +9,7 @@ use crate::preflight::{self, Subject, report};
 use crate::tls::blind;
 use crate::tls::images::images;
 use crate::tls::place::Choice;
-use crate::tls::plan::plan;
+use crate::tls::plan::{plan, summary};
 
 /// Prints the checks; where the machine lacks nothing, loads the programs (with no target, so
 /// nothing is captured) and prints what became of each. For each of `pids`, where probes in
@@ -65,6 +65,10 @@ fn tls(pid: u32) -> String {
         let functions = plan(&file, &image.name, Choice::Cheapest);
         for function in &functions {
             out.push_str(&format!("{}: {function}\n", image.name.display()));
+        }
+        if !functions.is_empty() {
+            let all = summary(&functions);
+            out.push_str(&format!("{}: {all}\n", image.name.display()));
         }
         if functions.is_empty()
             && let Some(library) = blind::library(&file, &image.name)

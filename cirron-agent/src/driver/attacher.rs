@@ -21,7 +21,7 @@ use crate::tls::blind;
 use crate::tls::functions::Abi;
 use crate::tls::images::{Image, images};
 use crate::tls::place::{Choice, Place};
-use crate::tls::plan::{Attach, Exit, plan};
+use crate::tls::plan::{Attach, Exit, plan, summary};
 use crate::tls::upcoming;
 
 /// A process has mapped something executable.
@@ -193,6 +193,7 @@ fn attach_image(uprobes: &mut Uprobes, name: &Path, file: &File, functions: &[At
         // It was said when they were refused.
         return attached;
     }
+    tracing::info!("{}: {}", name.display(), summary(functions));
     for function in functions {
         match attach_function(uprobes, &path, function) {
             Ok(()) => {

@@ -74,6 +74,29 @@ fn attach(found: &Found, choice: Choice) -> Option<Attach> {
     })
 }
 
+impl Attach {
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        let exits = match &self.exit {
+            Exit::None => &[][..],
+            Exit::Places(places) => places,
+        };
+        std::iter::once(&self.entry).chain(exits)
+    }
+}
+
+/// How many places of a file are watched, and what they cost, to show.
+pub fn summary(functions: &[Attach]) -> String {
+    let places: Vec<&Place> = functions.iter().flat_map(Attach::places).collect();
+    let of = |class| places.iter().filter(|p| p.class == class).count();
+    format!(
+        "{} places in {} functions, {} emulated, {} single-stepped",
+        places.len(),
+        functions.len(),
+        of(Class::Emulated),
+        of(Class::Stepped)
+    )
+}
+
 impl fmt::Display for Attach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let class = |place: &Place| match place.class {

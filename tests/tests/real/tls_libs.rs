@@ -15,6 +15,7 @@ use cirron_tests::process::{Guard, until};
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{Server, Stack, certificate, key};
+use cirron_tests::spool::Span;
 use cirron_tests::stacks;
 use serde_json::json;
 
@@ -52,6 +53,16 @@ pub(crate) const TESTS: &[Test] = &[
         run: || boringssl(Stack::HypercornTlsH2, "2"),
     },
     Test {
+        name: "https_openssl_1_1_inside_a_module",
+        need: Need::Stacks,
+        run: openssl_1_1_inside,
+    },
+    Test {
+        name: "https_openssl_1_0_is_named",
+        need: Need::Stacks,
+        run: unfollowed,
+    },
+    Test {
         name: "https_early_data_is_seen_on_both_sides",
         need: Need::Stacks,
         run: early_data,
@@ -81,8 +92,17 @@ fn plan() -> String {
 /// Lines of [`plan`].
 const CALLS: usize = 8;
 
+/// What became of a client.
+struct Ran {
+    report: Report,
+    /// What it printed.
+    log: String,
+    /// What `doctor` said about it.
+    doctor: String,
+}
+
 /// Runs `script` of `clients/` by `program` in `root`; it makes calls of `server`. It waits for a file
-/// until its TLS library is attached to, so that nothing of it is missed. Gives what it printed, too.
+/// until its TLS library is attached to, so that nothing of it is missed.
 fn client(
     server: &Server,
     root: &Path,
@@ -90,7 +110,7 @@ fn client(
     script: &str,
     library: &str,
     more: &[&str],
-) -> Result<(Report, String)> {
+) -> Result<Ran> {
     let dir = tempfile::tempdir_in(root.join("tmp"))?;
     let outside = |name: &str| dir.path().join(name);
     let inside = |name: &str| -> Result<PathBuf> {
@@ -124,28 +144,33 @@ fn client(
     let status = target.wait(Duration::from_secs(20)).with_context(log)?;
     ensure!(status.success(), "{}", log());
     let report = agent.ended(Duration::from_secs(10))?;
-    said(&doctor, &report, library)?;
-    Ok((report, log()))
+    Ok(Ran {
+        report,
+        log: log(),
+        doctor,
+    })
 }
 
 /// What `doctor` says about a process.
-fn doctor(pid: u32) -> Result<String> {
+pub(crate) fn doctor(pid: u32) -> Result<String> {
     let output = Command::new(binary())
         .args(["doctor", "--pid", &pid.to_string()])
         .output()?;
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// `doctor` and `-v` say how many places of a library are watched, and at what price.
-fn said(doctor: &str, report: &Report, library: &str) -> Result<()> {
-    for (who, text) in [("doctor", doctor), ("-v", &report.stderr)] {
-        let line = text
-            .lines()
-            .find(|line| line.contains(library) && line.contains("places in"))
-            .with_context(|| format!("{who} does not say what is watched: {text}"))?;
-        ensure!(line.contains("single-stepped"), "{who}: {line}");
+impl Ran {
+    /// `doctor` and `-v` say how many places of a library are watched, and at what price.
+    fn said(&self, library: &str) -> Result<()> {
+        for (who, text) in [("doctor", &self.doctor), ("-v", &self.report.stderr)] {
+            let line = text
+                .lines()
+                .find(|line| line.contains(library) && line.contains(" places in "))
+                .with_context(|| format!("{who} does not say what is watched: {text}"))?;
+            ensure!(line.contains("single-stepped"), "{who}: {line}");
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Every call that the server served was recorded once by its client, with its own figures.
@@ -197,21 +222,71 @@ fn urllib(root: &str) -> Result<String> {
     let server = Server::start(Stack::UvloopTls)?;
     let root = stacks::python_root(root)?;
     let program = [Path::new("chroot"), &root, Path::new(stacks::PYTHON)];
-    let (report, _) = client(&server, &root, &program, "sse_urllib.py", "libssl.so", &[])?;
-    all_calls(&server, &report, "1.1")
+    let ran = client(&server, &root, &program, "sse_urllib.py", "libssl.so", &[])?;
+    ran.said("libssl.so")?;
+    all_calls(&server, &ran.report, "1.1")
 }
 
-/// curl_cffi: BoringSSL inside a Python module, with local symbols only.
+/// A Python of the stacks with a module that has a library inside, with local symbols only.
+fn module(server: &Server, script: &str, library: &str, which: &str) -> Result<Ran> {
+    let python = stacks::venv("python")?;
+    client(
+        server,
+        Path::new("/"),
+        &[&python],
+        script,
+        library,
+        &[which],
+    )
+}
+
+/// curl_cffi: curl on BoringSSL.
 fn boringssl(stack: Stack, version: &str) -> Result<String> {
     let server = Server::start(stack)?;
-    let python = stacks::venv("python")?;
-    let (script, library) = ("curl_cffi_client.py", "_wrapper.abi3.so");
-    let root = Path::new("/");
-    let (report, log) = client(&server, root, &[&python], script, library, &[version])?;
+    let library = "_wrapper.abi3.so";
+    let ran = module(&server, "curl_cffi_client.py", library, version)?;
     // curl's own numbers of the versions.
     let spoken = if version == "2" { "3" } else { "2" };
-    ensure!(log.trim() == spoken, "spoken: {log}");
-    all_calls(&server, &report, version)
+    ensure!(ran.log.trim() == spoken, "spoken: {}", ran.log);
+    ran.said(library)?;
+    all_calls(&server, &ran.report, version)
+}
+
+/// nassl: OpenSSL 1.1 on memory BIOs.
+fn openssl_1_1_inside() -> Result<String> {
+    let server = Server::start(Stack::UvloopTls)?;
+    let ran = module(&server, "nassl_client.py", "_nassl.cpython", "modern")?;
+    ran.said("_nassl.cpython")?;
+    all_calls(&server, &ran.report, "1.1")
+}
+
+/// nassl's other module: OpenSSL 1.0, whose `SSL_read` ends in a jump through a pointer. It is named,
+/// on each of the places where one would look, and its connections are counted.
+fn unfollowed() -> Result<String> {
+    let server = Server::start(Stack::UvloopTls)?;
+    let library = "_nassl_legacy";
+    let ran = module(&server, "nassl_client.py", library, "legacy")?;
+    let (report, name) = (&ran.report, "OpenSSL 1.0 or a relative of it");
+    ensure!(
+        report.spool.client_calls().is_empty() && report.spool.requests().is_empty(),
+        "{}",
+        report.spool.describe()
+    );
+    let said = |text: &str| {
+        text.lines()
+            .any(|l| l.contains(name) && l.contains(library))
+    };
+    ensure!(said(&ran.doctor), "doctor: {}", ran.doctor);
+    ensure!(said(&report.stderr), "{}", report.stderr);
+    let sessions = report.spool.sessions();
+    let named = |s: &&&Span| s.text("cirron.tls.blind").is_some_and(said);
+    let session = sessions.iter().find(named).context("no session names it")?;
+    let unread = session.int("cirron.tls.unread_connections");
+    ensure!(
+        unread == i64::try_from(CALLS).ok(),
+        "{unread:?} connections: {session:?}"
+    );
+    Ok(format!("{CALLS} connections"))
 }
 
 /// nginx reads early data by `SSL_read_early_data`, `openssl s_client` writes it by

@@ -77,10 +77,8 @@ extern "C" fn SSL_do_handshake(ssl: &mut Ssl) -> i32 {
     let n = unsafe { libc::recv(ssl.fd, hello.as_mut_ptr().cast(), 6, libc::MSG_WAITALL) };
     assert_eq!((n, hello), (6, HELLO));
     // SAFETY: the same.
-    assert_eq!(
-        unsafe { libc::send(ssl.fd, hello.as_ptr().cast(), 6, 0) },
-        6
-    );
+    let sent = unsafe { libc::send(ssl.fd, hello.as_ptr().cast(), 6, 0) };
+    assert_eq!(sent, 6);
     ssl.has_shaken = true;
     1
 }

@@ -35,13 +35,12 @@ pub(crate) fn run() -> Result<ExitCode> {
 
 /// Installs what is missing. False when something could not be; it was said.
 pub(crate) fn ensure() -> bool {
-    [
-        report("the Python and Go stacks", venv::ensure()),
-        report("llama-server", llama::ensure()),
-    ]
-    .into_iter()
-    .chain(pythons::ALL.map(|python| report(python.name, python.ensure())))
-    .fold(true, |all, there| all && there)
+    let mut complete = report("the Python and Go stacks", venv::ensure());
+    complete &= report("llama-server", llama::ensure());
+    for python in pythons::ALL {
+        complete &= report(python.name, python.ensure());
+    }
+    complete
 }
 
 fn report(name: &str, result: Result<()>) -> bool {

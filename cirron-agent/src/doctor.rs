@@ -9,7 +9,7 @@ use crate::preflight::{self, Subject, report};
 use crate::tls::blind;
 use crate::tls::images::images;
 use crate::tls::place::Choice;
-use crate::tls::plan::plan;
+use crate::tls::plan::{Plan, plan, summary};
 
 /// Prints the checks; where the machine lacks nothing, loads the programs (with no target, so
 /// nothing is captured) and prints what became of each. For each of `pids`, where probes in
@@ -62,17 +62,20 @@ fn tls(pid: u32) -> String {
         let Ok(file) = File::open(&image.open) else {
             continue;
         };
-        let functions = plan(&file, &image.name, Choice::Cheapest);
-        for function in &functions {
-            out.push_str(&format!("{}: {function}\n", image.name.display()));
-        }
-        if functions.is_empty()
-            && let Some(library) = blind::library(&file, &image.name)
-        {
-            out.push_str(&format!(
-                "{}: {library}, which cannot be read\n",
-                image.name.display()
-            ));
+        let name = image.name.display();
+        let blind = match plan(&file, &image.name, Choice::Cheapest) {
+            Plan::Watch(functions) => {
+                for function in &functions {
+                    out.push_str(&format!("{name}: {function}\n"));
+                }
+                out.push_str(&format!("{name}: {}\n", summary(&functions)));
+                None
+            }
+            Plan::Unfollowed => Some(blind::UNFOLLOWED),
+            Plan::Nothing => blind::library(&file, &image.name),
+        };
+        if let Some(library) = blind {
+            out.push_str(&format!("{name}: {library}, which cannot be read\n"));
         }
     }
     if out.len() == before {

@@ -3,7 +3,8 @@
 //! One program stands on entries, one on exits; the attach cookie says which function a place
 //! belongs to. An entry notes the call by thread, the exit copies. A function that calls another of
 //! the table (`SSL_write_ex` calls `SSL_write_ex2`) is seen once: the inner entry replaces the note,
-//! the inner exit takes it, the outer exit finds none.
+//! the inner exit takes it, the outer exit finds none. A handshake inside of another call leaves that
+//! one's note as it is.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -100,6 +101,13 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
         }
         _ => {}
     }
+    // SAFETY: the saved registers of this event.
+    let sp = unsafe { (*ctx.regs).rsp };
+    let stack = sp.wrapping_add(cookie::depth(cookie));
+    // A read or write that shakes hands first, as BoringSSL's do, is still under way behind it.
+    if op == op::HANDSHAKE && call_of(pid_tgid, stack).is_some_and(|outer| outer.object == object) {
+        return None;
+    }
     // Both are read, each at its own constant offset: the verifier refuses a computed one.
     // SAFETY: the saved registers of this event.
     let (fourth, fifth) = unsafe {
@@ -113,14 +121,12 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
         op::WRITE_EX2 => fifth,
         _ => 0,
     };
-    // SAFETY: the saved registers of this event.
-    let sp = unsafe { (*ctx.regs).rsp };
     let call = SslCall {
         object,
         buffer: ctx.arg(1)?,
         length_at,
         op,
-        stack: sp.wrapping_add(cookie::depth(cookie)),
+        stack,
         ts_ns: event.ts_ns,
     };
     let _ = SSL_CALLS.insert(pid_tgid, call, 0);

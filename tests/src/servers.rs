@@ -43,6 +43,11 @@ pub enum Stack {
     HypercornTlsH2,
     /// aiohttp's own server over HTTPS.
     AiohttpTls,
+    /// The standard library's own server over HTTPS: Python 3.9 with OpenSSL 1.1, in a root directory
+    /// of its own.
+    Python39Tls,
+    /// The same with Debian unstable's Python and OpenSSL, which is later than 3.3.
+    PythonSidTls,
     /// FastAPI on granian over HTTPS, whose library is rustls.
     GranianTls,
     /// Node's https module, OpenSSL inside the executable.
@@ -98,6 +103,8 @@ impl Stack {
                 | Stack::HypercornTls
                 | Stack::HypercornTlsH2
                 | Stack::AiohttpTls
+                | Stack::Python39Tls
+                | Stack::PythonSidTls
                 | Stack::GranianTls
                 | Stack::NodeTls
                 | Stack::NodeTlsH2
@@ -143,7 +150,12 @@ impl Server {
 
     /// The same, by another program that gets the server's command behind its own arguments.
     pub fn start_by(stack: Stack, by: &[&str], env: &[(&str, &str)]) -> Result<Server> {
-        let dir = tempfile::tempdir()?;
+        // Its working files are where it can see them.
+        let root = own_root(stack)?;
+        let dir = match &root {
+            Some(root) => tempfile::tempdir_in(root.join("tmp"))?,
+            None => tempfile::tempdir()?,
+        };
         let port = free_port()?;
         let mut command = command(stack, port, dir.path())?;
         if let [program, arguments @ ..] = by {
@@ -162,9 +174,8 @@ impl Server {
             }
             command = outer;
         }
-        command
-            .env("TRUTH_FILE", dir.path().join("truth.jsonl"))
-            .envs(env.iter().copied());
+        let truth = seen_in(root.as_deref(), dir.path().join("truth.jsonl"))?;
+        command.env("TRUTH_FILE", truth).envs(env.iter().copied());
         let guard = Guard::spawn_logged(command, &dir.path().join("server.log"))?;
         let mut server = Server {
             guard,
@@ -272,6 +283,24 @@ impl Server {
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
+}
+
+/// The root directory of its own that a server runs in.
+fn own_root(stack: Stack) -> Result<Option<PathBuf>> {
+    if stack == Stack::Python39Tls {
+        return stacks::python_root("python39-root").map(Some);
+    }
+    if stack == Stack::PythonSidTls {
+        return stacks::python_root("python-sid-root").map(Some);
+    }
+    Ok(None)
+}
+
+/// The name that a server in `root` knows a file by.
+fn seen_in(root: Option<&Path>, file: PathBuf) -> Result<PathBuf> {
+    root.map_or(Ok(file.clone()), |root| {
+        Ok(Path::new("/").join(file.strip_prefix(root)?))
+    })
 }
 
 fn curl_status(args: &[&str]) -> Option<bool> {
@@ -424,6 +453,22 @@ fn command(stack: Stack, port: u16, dir: &Path) -> Result<Command> {
             if stack.is_tls() {
                 c.env("TLS_KEY", key()).env("TLS_CERT", certificate());
             }
+            c
+        }
+        Stack::Python39Tls | Stack::PythonSidTls => {
+            let root = own_root(stack)?.context("no root directory")?;
+            let inside = |name: &str| seen_in(Some(&root), dir.join(name));
+            let app = python.join("app_stdlib.py");
+            for file in [app, python.join("script.py"), key(), certificate()] {
+                std::fs::copy(&file, dir.join(file.file_name().context("name")?))?;
+            }
+            let mut c = Command::new("chroot");
+            c.arg(&root)
+                .arg(stacks::PYTHON)
+                .arg(inside("app_stdlib.py")?)
+                .args(["127.0.0.1", &port])
+                .env("TLS_KEY", inside("key.pem")?)
+                .env("TLS_CERT", inside("cert.pem")?);
             c
         }
         Stack::Node | Stack::NodeTls | Stack::NodeH2 | Stack::NodeTlsH2 => {

@@ -47,6 +47,18 @@ pub fn node_clients() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The interpreter in the root directories that have a Python of their own.
+pub const PYTHON: &str = "/usr/bin/python3";
+
+/// The root directory `name`, which has a Python and an OpenSSL of its own.
+pub fn python_root(name: &str) -> Result<PathBuf> {
+    let path = root().context("no home directory")?.join(name);
+    if !path.join(PYTHON.trim_start_matches('/')).exists() {
+        bail!("{name} is missing from the stacks\n  cargo xtask stacks");
+    }
+    Ok(path)
+}
+
 /// Why the stacks cannot be used, if they cannot.
 pub fn missing() -> Option<String> {
     for program in ["python", "uvicorn", "flask", "gunicorn", "go"] {

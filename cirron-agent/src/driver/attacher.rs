@@ -21,7 +21,7 @@ use crate::tls::blind;
 use crate::tls::functions::Abi;
 use crate::tls::images::{Image, images};
 use crate::tls::place::{Choice, Place};
-use crate::tls::plan::{Attach, Exit, plan};
+use crate::tls::plan::{Attach, Exit, Plan, plan, summary};
 use crate::tls::upcoming;
 
 /// A process has mapped something executable.
@@ -135,12 +135,13 @@ impl Attacher {
         if self.known.contains_key(&id) {
             return;
         }
-        let functions = plan(file, name, self.choice);
-        let seen = if functions.is_empty() {
-            Seen::Unsearched
-        } else {
-            self.attached += attach_image(&self.uprobes, name, file, &functions);
-            Seen::Done
+        let seen = match plan(file, name, self.choice) {
+            Plan::Nothing => Seen::Unsearched,
+            Plan::Unfollowed => Seen::Blind(blind::UNFOLLOWED),
+            Plan::Watch(functions) => {
+                self.attached += attach_image(&self.uprobes, name, file, &functions);
+                Seen::Done
+            }
         };
         self.known.insert(id, seen);
     }
@@ -197,6 +198,7 @@ fn attach_image(uprobes: &Uprobes, name: &Path, file: &File, functions: &[Attach
     let Ok(path) = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())) else {
         return 0;
     };
+    tracing::info!("{}: {}", name.display(), summary(functions));
     let put = |functions: &[Attach]| {
         let points: Vec<Point> = functions.iter().flat_map(points).collect();
         uprobes.attach(&path, &points)

@@ -34,6 +34,10 @@ const NAMES: [(&str, &str); 6] = [
     ("libbotan", "Botan"),
 ];
 
+/// A library whose reads or writes end in a jump through a pointer, as those of OpenSSL 1.0 and of
+/// old LibreSSL: where they return cannot be told from their code.
+pub const UNFOLLOWED: &str = "OpenSSL 1.0 or a relative of it";
+
 /// The library in a file in which no function of the tables was found.
 pub fn library(file: &File, name: &Path) -> Option<&'static str> {
     let base = name.file_name().unwrap_or_default().to_string_lossy();
@@ -65,6 +69,7 @@ fn in_text(read: impl Fn(&mut [u8], u64) -> usize) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn of(bytes: &[u8]) -> Option<&'static str> {
@@ -84,6 +89,19 @@ mod tests {
                 let bytes = [&vec![b'x'; at], text, b"yz"].concat();
                 assert_eq!(of(&bytes), Some(library), "{at}");
             }
+        }
+    }
+
+    #[test]
+    fn a_shared_library_is_told_by_its_name() {
+        let empty = File::open("/dev/null").unwrap();
+        for (name, library) in [
+            ("/usr/lib/jvm/x/lib/server/libjvm.so", Some("Java (JSSE)")),
+            ("/lib/libmbedtls.so.14", Some("Mbed TLS")),
+            ("/lib/libnss3.so", Some("NSS")),
+            ("/lib/libc.so.6", None),
+        ] {
+            assert_eq!(super::library(&empty, Path::new(name)), library);
         }
     }
 

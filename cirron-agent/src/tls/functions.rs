@@ -29,6 +29,28 @@ pub struct Function {
     pub has_exit: bool,
 }
 
+/// Which way plaintext moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moves {
+    /// It is read.
+    In,
+    /// It is written.
+    Out,
+}
+
+impl Function {
+    /// Which way it moves plaintext; `None` where it moves none.
+    pub fn moves(&self) -> Option<Moves> {
+        match self.op {
+            op::READ | op::READ_EX | op::READ_LONG => Some(Moves::In),
+            op::WRITE | op::WRITE_EX | op::WRITE_EX2 | op::WRITE_LONG | op::SENDFILE => {
+                Some(Moves::Out)
+            }
+            _ => None,
+        }
+    }
+}
+
 const fn moves(name: &'static str, op: u64, needs: &'static [Argument]) -> Function {
     Function {
         name,

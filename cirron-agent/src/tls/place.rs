@@ -189,6 +189,21 @@ pub fn leaves(at: i64, code: &[u8]) -> Vec<i64> {
         .collect()
 }
 
+/// Where a function jumps to that does nothing but jump: it returns nowhere, and leaves by that jump
+/// only.
+pub fn passes_on(code: &[u8]) -> Option<i64> {
+    let all = decode(0, code);
+    let [to] = leaves(0, code)[..] else {
+        return None;
+    };
+    let is_straight = |i: &Instruction| i.flow_control() == FlowControl::Next;
+    let [body @ .., last] = &all[..] else {
+        return None;
+    };
+    let jumps = last.flow_control() == FlowControl::UnconditionalBranch;
+    (jumps && body.iter().all(is_straight)).then_some(to)
+}
+
 /// The exits: a place for each way out, after which `rax` does not change. `tails`: code of other
 /// functions that this one jumps into, and where it lies. `None` where the function leaves in a way
 /// that we do not follow: a jump to anywhere else, or an indirect one.
@@ -311,4 +326,4 @@ fn is_guard(all: &[Instruction]) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::Path;
 
-use super::functions::{Abi, Function};
+use super::functions::{Abi, Function, Moves};
 use super::place::{self, Choice, Class, Place};
 use super::symbols::{self, Found};
 
@@ -34,14 +34,54 @@ pub struct Attach {
     pub exit: Exit,
 }
 
+/// What to do with a file.
+#[derive(Clone, Debug)]
+pub enum Plan {
+    /// Nothing of the tables is in it.
+    Nothing,
+    /// Its functions are watched.
+    Watch(Vec<Attach>),
+    /// What reads or what writes ends in code that is not known beforehand: half of a conversation,
+    /// or none, would be seen.
+    Unfollowed,
+}
+
 /// What to attach to in a file. `name` is shown where it cannot be read.
-pub fn plan(file: &File, name: &Path, choice: Choice) -> Vec<Attach> {
-    symbols::functions(file)
+pub fn plan(file: &File, name: &Path, choice: Choice) -> Plan {
+    let found = symbols::functions(file)
         .inspect_err(|e| tracing::debug!("{}: {e:#}", name.display()))
-        .unwrap_or_default()
+        .unwrap_or_default();
+    of(&found, choice)
+}
+
+fn of(found: &[Found], choice: Choice) -> Plan {
+    let functions: Vec<Attach> = found
         .iter()
-        .filter_map(|found| attach(found, choice))
-        .collect()
+        .filter(|f| choice == Choice::Plain || !is_passed_on(f, found))
+        .filter_map(|f| attach(f, choice))
+        .collect();
+    let has = |moves: Moves| {
+        let watched = functions.iter().any(|a| a.function.moves() == Some(moves));
+        watched || !found.iter().any(|f| f.function.moves() == Some(moves))
+    };
+    if !has(Moves::In) || !has(Moves::Out) {
+        return Plan::Unfollowed;
+    }
+    match functions.is_empty() {
+        true => Plan::Nothing,
+        false => Plan::Watch(functions),
+    }
+}
+
+/// It is a jump to another function that is watched, and no more: `SSL_write_ex` to `SSL_write_ex2`
+/// from OpenSSL 3.3 on. Its own places would be paid for and say nothing new.
+fn is_passed_on(found: &Found, all: &[Found]) -> bool {
+    let Some(to) = place::passes_on(&found.code) else {
+        return false;
+    };
+    let at = found.offset.wrapping_add_signed(to);
+    all.iter()
+        .any(|other| other.offset == at && other.function.has_exit)
 }
 
 /// `None` where the result is needed and the function leaves in a way that we do not follow.
@@ -74,6 +114,29 @@ fn attach(found: &Found, choice: Choice) -> Option<Attach> {
     })
 }
 
+impl Attach {
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        let exits = match &self.exit {
+            Exit::None => &[][..],
+            Exit::Places(places) => places,
+        };
+        std::iter::once(&self.entry).chain(exits)
+    }
+}
+
+/// How many places of a file are watched, and what they cost, to show.
+pub fn summary(functions: &[Attach]) -> String {
+    let places: Vec<&Place> = functions.iter().flat_map(Attach::places).collect();
+    let of = |class| places.iter().filter(|p| p.class == class).count();
+    format!(
+        "{} places in {} functions, {} emulated, {} single-stepped",
+        places.len(),
+        functions.len(),
+        of(Class::Emulated),
+        of(Class::Stepped)
+    )
+}
+
 impl fmt::Display for Attach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let class = |place: &Place| match place.class {
@@ -96,3 +159,6 @@ impl fmt::Display for Attach {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

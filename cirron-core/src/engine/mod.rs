@@ -400,4 +400,6 @@ fn cause_of(why: u64) -> Option<CloseCause> {
 }
 
 #[cfg(test)]
+mod sendfile_tests;
+#[cfg(test)]
 mod tests;

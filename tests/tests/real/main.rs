@@ -23,6 +23,7 @@ mod roles;
 mod stacks;
 mod syscalls;
 mod tls;
+mod tls_libs;
 mod tls_more;
 mod tls_shapes;
 mod websocket;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         websocket::TESTS,
         grpc::TESTS,
         tls::TESTS,
+        tls_libs::TESTS,
         tls_more::TESTS,
         tls_shapes::TESTS,
         detach::TESTS,

@@ -95,7 +95,8 @@ pub(crate) fn calls() -> Vec<Value> {
     (0..8).map(one).collect()
 }
 
-fn server(stack: Stack) -> Result<String> {
+/// Calls by the official client and by curl, one after the other and at once, against an HTTPS server.
+pub(crate) fn server(stack: Stack) -> Result<String> {
     let server = Server::start(stack)?;
     let agent = Agent::attach(&[server.pid()], &["-v"])?;
     let mut seen = openai_at(&server.https("/v1"), 1, &calls())?;
@@ -114,7 +115,7 @@ fn server(stack: Stack) -> Result<String> {
         .with_context(|| report.stderr.clone())?;
     for span in report.spool.requests() {
         ensure!(span.text("url.scheme") == Some("https"), "{span:?}");
-        // gunicorn's and Go's TLS stands on the socket. The others' does not: its socket is told by
+        // gunicorn's, http.server's and Go's TLS stands on the socket. The others' does not: its socket is told by
         // what is sent, or not at all.
         let port = span.int("server.port");
         let on_socket = matches!(
@@ -122,6 +123,8 @@ fn server(stack: Stack) -> Result<String> {
             Stack::GunicornTls
                 | Stack::GunicornThreadsTls
                 | Stack::GunicornWorkersTls
+                | Stack::Python39Tls
+                | Stack::PythonSidTls
                 | Stack::GoTls
                 | Stack::GoTlsStripped
         );

@@ -17,6 +17,7 @@ use cirron_tests::stacks;
 use cirron_tests::truth::Truth;
 
 use crate::tls::{ca, calls};
+use crate::tls_libs::doctor;
 
 pub(crate) const TESTS: &[Test] = &[
     Test {
@@ -188,6 +189,8 @@ pub(crate) fn front(
 fn blind() -> Result<String> {
     const CALLS: i64 = 3;
     let server = Server::start(Stack::GranianTls)?;
+    let doctor = doctor(server.pid())?;
+    ensure!(doctor.contains("rustls, which cannot be read"), "{doctor}");
     let agent = Agent::attach(&[server.pid()], &[])?;
     for _ in 0..CALLS {
         curl(&["--cacert", &ca()?, &server.https("/health")])?;

@@ -35,12 +35,22 @@ pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "https_library_replaced_while_it_runs",
         need: Need::Stacks,
-        run: replaced,
+        run: || gone(replace),
+    },
+    Test {
+        name: "https_library_deleted_while_it_runs",
+        need: Need::Stacks,
+        run: || gone(|path| Ok(std::fs::remove_file(path)?)),
     },
     Test {
         name: "https_in_its_own_namespaces_on_an_overlay",
         need: Need::Stacks,
-        run: overlay,
+        run: || overlay(&[]),
+    },
+    Test {
+        name: "https_in_its_own_user_namespace_too",
+        need: Need::Stacks,
+        run: || overlay(&["--user", "--map-root-user"]),
     },
     Test {
         name: "https_under_a_seccomp_filter",
@@ -208,26 +218,31 @@ fn mapped(pid: u32, what: &str) -> Result<bool> {
     Ok(std::fs::read_to_string(format!("/proc/{pid}/maps"))?.contains(what))
 }
 
-fn replaced() -> Result<String> {
+/// As a package manager does: a new file takes the name.
+fn replace(path: &Path) -> Result<()> {
+    let new = path.with_extension("new");
+    std::fs::write(&new, "another file")?;
+    Ok(std::fs::rename(&new, path)?)
+}
+
+/// Its library's name is another file's, or nobody's, before the agent comes.
+fn gone(make: fn(&Path) -> Result<()>) -> Result<String> {
     let dir = tempfile::tempdir()?;
     own_libraries(dir.path())?;
     let at = dir.path().to_str().context("path")?;
     let mut server = Server::start_with(Stack::UvicornTls, &[("LD_LIBRARY_PATH", at)])?;
     ensure!(mapped(server.pid(), at)?, "it does not use its own library");
-    // As a package manager does: a new file takes the name.
     for entry in std::fs::read_dir(dir.path())? {
-        let path = entry?.path();
-        let new = path.with_extension("new");
-        std::fs::write(&new, "another file")?;
-        std::fs::rename(&new, &path)?;
+        make(&entry?.path())?;
     }
-    ensure!(mapped(server.pid(), "(deleted)")?, "it was not replaced");
+    ensure!(mapped(server.pid(), "(deleted)")?, "it is still there");
     warm(&mut server)?;
     let agent = Agent::attach(&[server.pid()], &["-v"])?;
     figures(&server, server.pid(), agent)
 }
 
-fn overlay() -> Result<String> {
+/// `more`: further namespaces, as `unshare` names them.
+fn overlay(more: &[&str]) -> Result<String> {
     let dir = tempfile::tempdir()?;
     let at = dir.path().to_str().context("path")?;
     let lower = dir.path().join("lower");
@@ -237,23 +252,26 @@ fn overlay() -> Result<String> {
     let enter = format!(
         "cd {at} && mkdir upper merged && mount -t tmpfs none upper && mkdir upper/u upper/w && mount -t overlay overlay -o lowerdir={at}/lower,upperdir={at}/upper/u,workdir={at}/upper/w merged && cd \"$OLDPWD\" && LD_LIBRARY_PATH={at}/merged exec \"$@\""
     );
-    let by = [
+    let mut by = vec![
         "unshare",
         "--mount",
         "--pid",
         "--fork",
         "--kill-child",
         "--mount-proc",
-        "sh",
-        "-c",
-        &enter,
-        "sh",
     ];
+    by.extend(more);
+    by.extend(["sh", "-c", &enter, "sh"]);
     let mut server = Server::start_by(Stack::UvicornTls, &by, &[])?;
     let inner = children(server.pid())?;
     let [inner] = inner[..] else {
         anyhow::bail!("{inner:?}")
     };
+    let of = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/user"));
+    ensure!(
+        (of(&inner.to_string())? == of("self")?) == more.is_empty(),
+        "not in the user namespace that was asked for"
+    );
     ensure!(
         mapped(inner, "merged/libssl")?,
         "it does not use its own library"

@@ -1,8 +1,10 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+pub(in crate::tls) mod real;
+
 use super::{Abi, Choice, Class, Place, entry, exits, leaves, returns};
 
-fn bytes(hex: &str) -> Vec<u8> {
+pub(in crate::tls) fn bytes(hex: &str) -> Vec<u8> {
     hex.split_whitespace()
         .map(|byte| u8::from_str_radix(byte, 16).unwrap())
         .collect()

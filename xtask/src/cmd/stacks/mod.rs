@@ -2,15 +2,19 @@
 //!
 //! ```text
 //! CACHE/cirron-agent/stacks/
-//!   venv/         Python with the packages of tests/stacks.txt, Go among them
-//!   node/         the npm packages of tests/clients/node
-//!   llama-root/   a root directory with llama-server and its libraries, and m/tiny-f16.gguf
+//!   venv/            Python with the packages of tests/stacks.txt, Go among them
+//!   node/            the npm packages of tests/clients/node
+//!   llama-root/      a root directory with llama-server and its libraries, and m/tiny-f16.gguf
+//!   python39-root/   another with Python 3.9 and OpenSSL 1.1
+//!   python-sid-root/ another with Debian unstable's Python and OpenSSL
 //! ```
 //!
 //! What is there already is kept. What cannot be installed is said, and the tests that need it skip.
 
+mod debian;
 mod llama;
 mod node;
+mod pythons;
 mod venv;
 
 use std::process::ExitCode;
@@ -33,12 +37,13 @@ pub(crate) fn run() -> Result<ExitCode> {
 
 /// Installs what is missing. False when something could not be; it was said.
 pub(crate) fn ensure() -> bool {
-    let all = [
-        report("the Python and Go stacks", venv::ensure()),
-        report("Node's clients", node::ensure()),
-        report("llama-server", llama::ensure()),
-    ];
-    all.into_iter().all(|there| there)
+    let mut complete = report("the Python and Go stacks", venv::ensure());
+    complete &= report("Node's clients", node::ensure());
+    complete &= report("llama-server", llama::ensure());
+    for python in pythons::ALL {
+        complete &= report(python.name, python.ensure());
+    }
+    complete
 }
 
 fn report(name: &str, result: Result<()>) -> bool {

@@ -135,6 +135,11 @@ impl Raw {
         Ok(())
     }
 
+    /// Says that it sends no more, and reads on.
+    pub fn shut_write(&mut self) -> Result<()> {
+        Ok(self.stream.shutdown(Shutdown::Write)?)
+    }
+
     /// Goes away: no more reading, no more writing.
     pub fn hang_up(self) {
         let _ = self.stream.shutdown(Shutdown::Both);

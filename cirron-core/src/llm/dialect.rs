@@ -1,4 +1,4 @@
-//! A dialect: how one family of servers is recognised and read. One folder or file, one row.
+//! A dialect: how one family of servers is recognised and read. One folder or file.
 
 use std::fmt::Debug;
 
@@ -61,7 +61,7 @@ pub enum Figure {
 }
 
 /// One dialect.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Dialect {
     /// `gen_ai.provider.name`, and the `source` of marks.
     pub name: &'static str,
@@ -76,6 +76,15 @@ pub struct Dialect {
     pub by_response: bool,
     /// Fields of the response's head, or of its trailers, that carry usage. Lower case.
     pub headers: &'static [(&'static str, Figure)],
+}
+
+/// A row of [`super::dialects`].
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Where several dialects may be it, the lowest is. No two have the same.
+    pub precedence: u32,
+    /// The dialect.
+    pub dialect: Dialect,
 }
 
 /// `path` without a slash at its end, and cut before its last segment: what is before, and that.

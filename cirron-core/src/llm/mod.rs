@@ -1,63 +1,23 @@
 //! What model servers say, by dialect: tokens, usage, model and finish reason.
 //!
 //! Recognition asks for positive evidence in path *and* shape, never for a host name. A dialect is
-//! one file or folder that fills the facts of [`facts`] from the bytes that pass by, and one row of
-//! [`DIALECTS`]; nothing here holds a body.
+//! one file or folder in [`dialects`] that fills the facts of [`facts`] from the bytes that pass by, and
+//! its goldens; nothing here holds a body.
 
-pub mod anthropic;
-pub mod bedrock;
-pub mod cohere;
 pub mod dialect;
+pub mod dialects;
 pub mod facts;
-pub mod gemini;
-pub mod invoke;
-pub mod kserve;
 pub mod kserve_grpc;
-pub mod llamacpp;
-pub mod mlflow;
-pub mod ollama;
-pub mod openai;
 pub mod readers;
 pub mod session;
-pub mod sglang;
 pub mod table;
-pub mod tei;
-pub mod tensorflow;
-pub mod tgi;
-pub mod torchserve;
-pub mod vllm;
 
-pub use dialect::{Dialect, Figure, ReadRequest, ReadResponse, Route};
+pub use dialect::{Dialect, Figure, ReadRequest, ReadResponse, Route, Row};
+pub use dialects::DIALECTS;
+pub use dialects::openai;
 pub use facts::{Content, RequestFacts, ResponseFacts, Usage};
 pub use readers::{Candidate, Readers, Requests};
 pub use session::{ReadSession, Said, Session};
-
-/// Every dialect that is known. Where two know a path, and the shapes of request and response do
-/// not tell them apart, the first has it.
-pub static DIALECTS: &[Dialect] = &[
-    openai::DIALECT,
-    openai::AZURE,
-    openai::MISTRAL,
-    anthropic::DIALECT,
-    gemini::DIALECT,
-    gemini::VERTEX,
-    bedrock::DIALECT,
-    cohere::DIALECT,
-    ollama::DIALECT,
-    tgi::DIALECT,
-    tgi::ANYWHERE,
-    sglang::DIALECT,
-    llamacpp::DIALECT,
-    vllm::DIALECT,
-    tei::DIALECT,
-    kserve::TRITON,
-    kserve::V2,
-    kserve::V1,
-    tensorflow::DIALECT,
-    mlflow::DIALECT,
-    torchserve::DIALECT,
-    invoke::DIALECT,
-];
 
 /// A method of gRPC that is known. A document of its dialect is a message.
 #[derive(Debug)]

@@ -180,3 +180,69 @@ fn a_new_dialect_is_its_file_its_row_and_its_goldens() {
         }
     }
 }
+
+/// Everything of the package that is compiled or read when it is built, as text.
+#[expect(clippy::disallowed_methods, reason = "reads the package's own sources")]
+fn sources(below: &std::path::Path, found: &mut Vec<(std::path::PathBuf, String)>) {
+    for entry in std::fs::read_dir(below).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else {
+            let text = std::fs::read(&path).unwrap();
+            found.push((path, String::from_utf8_lossy(&text).into_owned()));
+        }
+    }
+}
+
+/// That it is read as its goldens say is shown with all the others', in `scope::tests::goldens`.
+#[test]
+fn a_new_dialect_is_one_file_and_its_goldens() {
+    let package = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = Vec::new();
+    for part in ["src", "goldens"] {
+        sources(&package.join(part), &mut all);
+    }
+    for file in ["build.rs", "Cargo.toml", "clippy.toml"] {
+        let path = package.join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        all.push((path, text));
+    }
+    let mine = package.join("src/llm/tests");
+    let directory = mine.join("dialects");
+    let is_of_it = |path: &std::path::Path| path.parent() == Some(directory.as_path());
+    let new: Vec<_> = all.iter().filter(|(path, _)| is_of_it(path)).collect();
+    assert_eq!(new.len(), 1);
+    let (file, _) = new[0];
+    let name = file.file_stem().unwrap().to_str().unwrap();
+
+    // It is known, with the precedence of its own row.
+    let at = DIALECTS.iter().position(|d| d.name == name);
+    assert_eq!(at, Some(DIALECTS.len() - 1));
+    assert_eq!(
+        routes("/utter"),
+        [(DIALECTS[DIALECTS.len() - 1].name, "chat", None, None)]
+    );
+
+    // Nothing else knows it.
+    let goldens = mine.join("goldens").join(name);
+    let knows = |(path, text): &&(std::path::PathBuf, String)| {
+        path != file && !path.starts_with(&goldens) && text.contains(name)
+    };
+    let others: Vec<_> = all.iter().filter(knows).map(|(path, _)| path).collect();
+    assert!(others.is_empty(), "{others:?}");
+    assert!(all.iter().any(|(path, _)| path.starts_with(&goldens)));
+}
+
+#[test]
+fn where_dialects_share_a_path_the_first_by_precedence_comes_first() {
+    let names: Vec<&str> = DIALECTS.iter().map(|d| d.name).collect();
+    let at = |name| names.iter().position(|n| *n == name);
+    assert_eq!(at("openai"), Some(0));
+    assert!(at("cohere") < at("kserve_v2") && at("triton") < at("kserve_v2"));
+    let model = routes("/model/m/invoke");
+    assert_eq!(
+        model.iter().map(|r| r.0).collect::<Vec<_>>(),
+        ["aws.bedrock"]
+    );
+}

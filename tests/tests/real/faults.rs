@@ -44,6 +44,21 @@ pub(crate) const TESTS: &[Test] = &[
         need: Need::Stacks,
         run: client_gone,
     },
+    Test {
+        name: "a_server_that_writes_on_when_its_client_has_gone",
+        need: Need::Stacks,
+        run: written_to_nobody,
+    },
+    Test {
+        name: "a_client_that_only_shuts_its_sending_side_has_had_all",
+        need: Need::Stacks,
+        run: half_closed,
+    },
+    Test {
+        name: "http2_a_stream_that_its_client_cancels",
+        need: Need::Stacks,
+        run: cancelled,
+    },
 ];
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -239,4 +254,96 @@ fn client_gone() -> Result<String> {
     );
     estimate(span, got)?;
     Ok(String::new())
+}
+
+/// gunicorn's threads learn that a client has gone when the second write since fails: the first is
+/// taken by the kernel, and by nobody else.
+fn written_to_nobody() -> Result<String> {
+    let server = Server::start(Stack::GunicornThreads)?;
+    let agent = Agent::attach(&[server.pid()], &[])?;
+    let mut raw = begun(&server, 200)?;
+    let got = raw.tokens();
+    raw.hang_up();
+    agent.spool_until("the cut request", |s| {
+        (s.requests().len() == 1).then_some(())
+    })?;
+    let report = agent.finish()?;
+    let span = only(&report.spool)?;
+    ensure!(
+        span.text("cirron.aborted_by") == Some("client") && span.is("cirron.partial"),
+        "{span:?}"
+    );
+    estimate(span, got)?;
+    let for_nobody = span.mark(FOR_NOBODY).context("nothing for nobody")?;
+    ensure!((1.0..=2.0).contains(&for_nobody), "{for_nobody} for nobody");
+    Ok(format!("{got} read, {for_nobody} for nobody"))
+}
+
+const FOR_NOBODY: &str = "output_tokens_after_client_left";
+
+fn half_closed() -> Result<String> {
+    let server = Server::start(Stack::GunicornThreads)?;
+    let agent = Agent::attach(&[server.pid()], &[])?;
+    // One is over before a reset could be ruled out, one goes on for longer than that.
+    for tokens in [15, 90] {
+        let mut raw = begun(&server, tokens)?;
+        raw.shut_write()?;
+        let got = raw.read_to_end(LIMIT)?;
+        ensure!(got == tokens, "the client got {got} of {tokens}");
+    }
+    agent.spool_until("both", |s| (s.requests().len() == 2).then_some(()))?;
+    let report = agent.finish()?;
+    for (span, tokens) in report.spool.requests().iter().zip([15.0, 90.0]) {
+        expect::untouched(span)?;
+        ensure!(span.text("cirron.figures") == Some("complete"), "{span:?}");
+        ensure!(span.mark("output_tokens") == Some(tokens), "{span:?}");
+        ensure!(span.mark(FOR_NOBODY).is_none(), "{span:?}");
+    }
+    Ok(String::new())
+}
+
+/// Reads five events of a stream, cancels it, and prints how many it had read; then asks for another
+/// on the same connection.
+const CANCEL: &str = r#"
+const session = require('http2').connect(process.argv[1]);
+const ask = (tokens, limit, done) => {
+  const stream = session.request({ ':method': 'POST', ':path': '/v1/chat/completions', 'content-type': 'application/json' });
+  let text = '';
+  stream.on('data', (piece) => {
+    text += piece;
+    if (text.split('"content"').length > limit) stream.close(8);
+  });
+  stream.on('error', () => {});
+  stream.on('close', () => done(text.split('"content"').length - 1));
+  stream.end(JSON.stringify({ model: 'm', stream: true, messages: [], x_tokens: tokens, x_ttft_ms: 30, x_interval_ms: 20, x_usage: true }));
+};
+ask(200, 6, (read) => ask(4, 1e9, () => { console.log(read); session.close(); }));
+"#;
+
+fn cancelled() -> Result<String> {
+    let server = Server::start(Stack::Hypercorn)?;
+    let agent = Agent::attach(&[server.pid()], &[])?;
+    let mut node = std::process::Command::new("node");
+    let output = node.args(["-e", CANCEL, &server.url("")]).output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let read: f64 = said.trim().parse().with_context(|| format!("{output:?}"))?;
+    agent.spool_until("both", |s| (s.requests().len() == 2).then_some(()))?;
+    let report = agent.finish()?;
+    let mut requests = report.spool.requests();
+    requests.sort_by_key(|s| s.start_ns);
+    let [cut, whole] = requests[..] else {
+        anyhow::bail!("{} requests", requests.len());
+    };
+    ensure!(
+        cut.text("cirron.aborted_by") == Some("client") && cut.is("cirron.partial"),
+        "{cut:?}"
+    );
+    let count = cut.mark("output_tokens").context("no output_tokens")?;
+    ensure!((count - read).abs() <= 2.0, "{count} counted, {read} read");
+    expect::untouched(whole)?;
+    ensure!(whole.mark("output_tokens") == Some(4.0), "{whole:?}");
+    Ok(format!(
+        "{read} read, {} for nobody",
+        cut.mark(FOR_NOBODY).unwrap_or(0.0)
+    ))
 }

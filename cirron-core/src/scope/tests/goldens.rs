@@ -1,6 +1,7 @@
 //! Every dialect by its documented exchanges (`goldens/DIALECT/*.http`): what is written of each, the
-//! same on every split, and nothing wrong behind any hole. A new dialect is its file, its row and its
-//! goldens: this runs them all, and `cirron-core/goldens/*/*.json` is what they are compared with.
+//! same on every split, and nothing wrong behind any hole. A new dialect is its file and its goldens:
+//! this runs them all, and `cirron-core/goldens/*/*.json` is what they are compared with. Those of the
+//! tests' own dialects are in `src/llm/tests/goldens`.
 //!
 //! To renew those: `UPDATE_GOLDENS=1 cargo test -p cirron-core goldens`, and read the difference.
 #![expect(
@@ -27,10 +28,15 @@ struct Golden {
     response: (Vec<(String, String)>, Vec<u8>),
 }
 
+/// Of dialects that only the tests know.
+const OF_TESTS: &str = "src/llm/tests/goldens";
+
 fn goldens() -> Vec<Golden> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(root)
-        .unwrap()
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let roots = ["goldens", OF_TESTS].map(|root| package.join(root));
+    let mut files: Vec<PathBuf> = roots
+        .into_iter()
+        .flat_map(|root| std::fs::read_dir(root).unwrap())
         .flat_map(|dialect| std::fs::read_dir(dialect.unwrap().path()).unwrap())
         .map(|file| file.unwrap().path())
         .filter(|path| path.extension().is_some_and(|e| e == "http"))
@@ -313,7 +319,12 @@ fn coverage() -> String {
     let mut out = format!("| dialect | operations | {} |\n", titles.join(" | "));
     out += &format!("|{}\n", " --- |".repeat(COLUMNS.len() + 2));
     let mut told = BTreeSet::new();
-    for dialect in DIALECTS.iter().filter(|d| told.insert(d.name)) {
+    let of_tests = Path::new(env!("CARGO_MANIFEST_DIR")).join(OF_TESTS);
+    let is_real = |name: &str| !of_tests.join(name).exists();
+    for dialect in DIALECTS
+        .iter()
+        .filter(|d| is_real(d.name) && told.insert(d.name))
+    {
         let of_it = goldens().into_iter().filter(|g| g.dialect == dialect.name);
         let all: Vec<(String, Value)> = of_it
             .map(|g| {

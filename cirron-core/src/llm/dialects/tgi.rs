@@ -6,9 +6,21 @@
 //! `source` of its marks is `hf`, as the SDK's hook in transformers has it. Source: TGI's OpenAPI
 //! description.
 
-use super::dialect::{Dialect, Figure, Route, last_segment};
-use super::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 use crate::body::json::Seg::{Any, K};
+use crate::llm::dialect::{Dialect, Figure, Route, Row, last_segment};
+use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
+
+/// What is known of it.
+pub const ROWS: &[Row] = &[
+    Row {
+        precedence: 1000,
+        dialect: DIALECT,
+    },
+    Row {
+        precedence: 1100,
+        dialect: ANYWHERE,
+    },
+];
 
 /// The dialect's row.
 pub const DIALECT: Dialect = Dialect {

@@ -3,9 +3,15 @@
 //! It reports no usage, and its stream is one document after the other. vLLM's proper server speaks
 //! OpenAI's dialect. Source: vLLM's `entrypoints/api_server.py`.
 
-use super::dialect::{Dialect, Route, last_segment};
-use super::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 use crate::body::json::Seg::{Any, K};
+use crate::llm::dialect::{Dialect, Route, Row, last_segment};
+use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
+
+/// What is known of it.
+pub const ROWS: &[Row] = &[Row {
+    precedence: 1400,
+    dialect: DIALECT,
+}];
 
 /// The dialect's row.
 pub const DIALECT: Dialect = Dialect {

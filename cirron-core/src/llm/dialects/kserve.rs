@@ -4,9 +4,25 @@
 //! The path names the model. Source: KServe's "Data plane" documents; Triton's
 //! `protocol/extension_generate.md`.
 
-use super::dialect::{Dialect, Route};
-use super::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 use crate::body::json::Seg::K;
+use crate::llm::dialect::{Dialect, Route, Row};
+use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
+
+/// What is known of it.
+pub const ROWS: &[Row] = &[
+    Row {
+        precedence: 1600,
+        dialect: TRITON,
+    },
+    Row {
+        precedence: 1700,
+        dialect: V2,
+    },
+    Row {
+        precedence: 1800,
+        dialect: V1,
+    },
+];
 
 /// The row of v1.
 pub const V1: Dialect = Dialect {

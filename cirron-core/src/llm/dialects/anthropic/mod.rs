@@ -7,9 +7,15 @@
 //! of OpenTelemetry counts all). Source: Anthropic's API reference, "Messages" and "Streaming
 //! messages".
 
-use super::dialect::{Dialect, ReadRequest, ReadResponse, Route, last_segment};
-use super::facts::{Content, RequestFacts, ResponseFacts, say};
 use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Walk};
+use crate::llm::dialect::{Dialect, ReadRequest, ReadResponse, Route, Row, last_segment};
+use crate::llm::facts::{Content, RequestFacts, ResponseFacts, say};
+
+/// What is known of it.
+pub const ROWS: &[Row] = &[Row {
+    precedence: 400,
+    dialect: DIALECT,
+}];
 
 /// The dialect's row.
 pub const DIALECT: Dialect = Dialect {

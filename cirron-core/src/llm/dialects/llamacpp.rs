@@ -3,9 +3,15 @@
 //!
 //! The last event of a stream carries the counts. Source: llama.cpp's `tools/server/README.md`.
 
-use super::dialect::{Dialect, Route, last_segment};
-use super::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 use crate::body::json::Seg::K;
+use crate::llm::dialect::{Dialect, Route, Row, last_segment};
+use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
+
+/// What is known of it.
+pub const ROWS: &[Row] = &[Row {
+    precedence: 1300,
+    dialect: DIALECT,
+}];
 
 /// The dialect's row.
 pub const DIALECT: Dialect = Dialect {

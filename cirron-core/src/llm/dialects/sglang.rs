@@ -2,9 +2,15 @@
 //!
 //! Source: SGLang's documentation, "Sampling parameters" and `io_struct.py`.
 
-use super::dialect::{Dialect, Route, last_segment};
-use super::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 use crate::body::json::Seg::K;
+use crate::llm::dialect::{Dialect, Route, Row, last_segment};
+use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
+
+/// What is known of it.
+pub const ROWS: &[Row] = &[Row {
+    precedence: 1200,
+    dialect: DIALECT,
+}];
 
 /// The dialect's row.
 pub const DIALECT: Dialect = Dialect {

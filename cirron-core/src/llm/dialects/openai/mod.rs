@@ -11,10 +11,26 @@ mod request;
 mod response;
 mod sink;
 
-use super::dialect::{Dialect, Route};
+use crate::llm::dialect::{Dialect, Route, Row};
 
 pub use request::RequestReader;
 pub use response::ResponseReader;
+
+/// What is known of it.
+pub const ROWS: &[Row] = &[
+    Row {
+        precedence: 100,
+        dialect: DIALECT,
+    },
+    Row {
+        precedence: 200,
+        dialect: AZURE,
+    },
+    Row {
+        precedence: 300,
+        dialect: MISTRAL,
+    },
+];
 
 /// The dialect's row.
 pub const DIALECT: Dialect = Dialect {

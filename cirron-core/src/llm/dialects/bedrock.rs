@@ -5,9 +5,15 @@
 //! (`gen_ai.usage.input_tokens` of OpenTelemetry counts all). Source: Bedrock API reference,
 //! `Converse`, `ConverseStream`.
 
-use super::dialect::{Dialect, Figure, Route, last_segment};
-use super::table::{self, RequestTable, ResponseTable, Say, Sign};
 use crate::body::json::Seg::{Any, K};
+use crate::llm::dialect::{Dialect, Figure, Route, Row, last_segment};
+use crate::llm::table::{self, RequestTable, ResponseTable, Say, Sign};
+
+/// What is known of it.
+pub const ROWS: &[Row] = &[Row {
+    precedence: 700,
+    dialect: DIALECT,
+}];
 
 /// The dialect's row.
 pub const DIALECT: Dialect = Dialect {

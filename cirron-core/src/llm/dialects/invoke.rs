@@ -11,12 +11,18 @@
 //! "Inference request parameters and response fields for foundation models".
 
 use super::bedrock;
-use super::dialect::{Dialect, ReadResponse, Route, last_segment};
-use super::facts::{Content, ResponseFacts};
-use super::readers::Readers;
-use super::table::{self, RequestTable, ResponseTable, Say, Sign};
 use super::{anthropic, openai};
 use crate::body::json::Seg::{Any, K};
+use crate::llm::dialect::{Dialect, ReadResponse, Route, Row, last_segment};
+use crate::llm::facts::{Content, ResponseFacts};
+use crate::llm::readers::Readers;
+use crate::llm::table::{self, RequestTable, ResponseTable, Say, Sign};
+
+/// What is known of it.
+pub const ROWS: &[Row] = &[Row {
+    precedence: 2200,
+    dialect: DIALECT,
+}];
 
 /// The dialect's row.
 pub const DIALECT: Dialect = Dialect {

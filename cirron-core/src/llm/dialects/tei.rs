@@ -3,9 +3,15 @@
 //! Answers are arrays of numbers; the prompt's tokens stand in a header. Source: TEI's OpenAPI
 //! description.
 
-use super::dialect::{Dialect, Figure, Route, last_segment};
-use super::table::{self, RequestTable, ResponseTable, Say, Sign};
 use crate::body::json::Seg::K;
+use crate::llm::dialect::{Dialect, Figure, Route, Row, last_segment};
+use crate::llm::table::{self, RequestTable, ResponseTable, Say, Sign};
+
+/// What is known of it.
+pub const ROWS: &[Row] = &[Row {
+    precedence: 1500,
+    dialect: DIALECT,
+}];
 
 /// The dialect's row.
 pub const DIALECT: Dialect = Dialect {

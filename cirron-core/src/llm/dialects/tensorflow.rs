@@ -3,9 +3,15 @@
 //! KServe's v1 is the same without versions and signatures: where nothing tells them apart, that is
 //! what it is called. Source: TensorFlow Serving, "RESTful API".
 
-use super::dialect::{Dialect, Route};
-use super::table::{self, RequestTable, ResponseTable, Say, Sign};
 use crate::body::json::Seg::K;
+use crate::llm::dialect::{Dialect, Route, Row};
+use crate::llm::table::{self, RequestTable, ResponseTable, Say, Sign};
+
+/// What is known of it.
+pub const ROWS: &[Row] = &[Row {
+    precedence: 1900,
+    dialect: DIALECT,
+}];
 
 /// The dialect's row.
 pub const DIALECT: Dialect = Dialect {

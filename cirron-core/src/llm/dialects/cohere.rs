@@ -3,9 +3,15 @@
 //! `usage.tokens` is what the model read and wrote; `billed_units` counts otherwise and is taken
 //! only where nothing else is said. Source: Cohere's API reference, "Chat", "Chat with streaming".
 
-use super::dialect::{Dialect, Route};
-use super::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 use crate::body::json::Seg::{Any, K};
+use crate::llm::dialect::{Dialect, Route, Row};
+use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
+
+/// What is known of it.
+pub const ROWS: &[Row] = &[Row {
+    precedence: 800,
+    dialect: DIALECT,
+}];
 
 /// The dialect's row.
 pub const DIALECT: Dialect = Dialect {

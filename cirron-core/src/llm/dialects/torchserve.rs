@@ -3,9 +3,15 @@
 //! Its bodies are whatever the handler takes and gives, so that a JSON object with one of the
 //! members that its own handlers read is what makes a call. Source: TorchServe, "Inference API".
 
-use super::dialect::{Dialect, Route};
-use super::table::{self, RequestTable, ResponseTable, Say, Sign};
 use crate::body::json::Seg::K;
+use crate::llm::dialect::{Dialect, Route, Row};
+use crate::llm::table::{self, RequestTable, ResponseTable, Say, Sign};
+
+/// What is known of it.
+pub const ROWS: &[Row] = &[Row {
+    precedence: 2100,
+    dialect: DIALECT,
+}];
 
 /// The dialect's row.
 pub const DIALECT: Dialect = Dialect {

@@ -6,9 +6,21 @@
 //! here it is in (`gen_ai.usage.output_tokens` of OpenTelemetry counts all). Source: Gemini API
 //! reference, "Generating content", `UsageMetadata`.
 
-use super::dialect::{Dialect, Route, last_segment};
-use super::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 use crate::body::json::Seg::{Any, K};
+use crate::llm::dialect::{Dialect, Route, Row, last_segment};
+use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
+
+/// What is known of it.
+pub const ROWS: &[Row] = &[
+    Row {
+        precedence: 500,
+        dialect: DIALECT,
+    },
+    Row {
+        precedence: 600,
+        dialect: VERTEX,
+    },
+];
 
 /// The dialect's row.
 pub const DIALECT: Dialect = Dialect {

@@ -4,9 +4,15 @@
 //! carries the counts. A prompt that is in the cache is left out of `prompt_eval_count` by older
 //! versions: what is not said stays absent. Source: Ollama's `docs/api.md`.
 
-use super::dialect::{Dialect, Route};
-use super::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 use crate::body::json::Seg::{Any, K};
+use crate::llm::dialect::{Dialect, Route, Row};
+use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
+
+/// What is known of it.
+pub const ROWS: &[Row] = &[Row {
+    precedence: 900,
+    dialect: DIALECT,
+}];
 
 /// The dialect's row.
 pub const DIALECT: Dialect = Dialect {

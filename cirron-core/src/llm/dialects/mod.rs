@@ -1,0 +1,66 @@
+//! Every dialect: a file or a folder here each, found by `build.rs`, and nowhere named.
+//!
+//! What a new one has to have: `pub const ROWS`, each row with a precedence that no other has, and a
+//! folder of that dialect's name in `goldens`. Precedence decides where two dialects know a path, and
+//! the shapes of request and response do not tell them apart: the lower number has it.
+
+use super::dialect::{Dialect, Row};
+
+include!(concat!(env!("OUT_DIR"), "/dialects.rs"));
+
+/// Every dialect that is known, by precedence.
+pub static DIALECTS: &[Dialect] = &by_precedence::<{ count() }>();
+
+const fn count() -> usize {
+    let (mut count, mut file) = (0, 0);
+    while file < ROWS.len() {
+        count += ROWS[file].len();
+        file += 1;
+    }
+    count
+}
+
+const fn by_precedence<const N: usize>() -> [Dialect; N] {
+    let mut sorted = [ROWS[0][0].dialect; N];
+    let mut at = 0;
+    let mut least = 0;
+    while at < N {
+        let row = first_from(least);
+        sorted[at] = row.dialect;
+        least = row.precedence + 1;
+        at += 1;
+    }
+    sorted
+}
+
+/// The row of the lowest precedence from `least` on.
+const fn first_from(least: u32) -> Row {
+    let mut found: Option<Row> = None;
+    let mut file = 0;
+    while file < ROWS.len() {
+        let mut row = 0;
+        while row < ROWS[file].len() {
+            let here = ROWS[file][row];
+            let precedence = here.precedence;
+            if let Some(other) = found {
+                assert!(
+                    precedence != other.precedence,
+                    "two dialects have the same precedence"
+                );
+            }
+            let is_lower = match found {
+                Some(other) => precedence < other.precedence,
+                None => true,
+            };
+            if precedence >= least && is_lower {
+                found = Some(here);
+            }
+            row += 1;
+        }
+        file += 1;
+    }
+    match found {
+        Some(row) => row,
+        None => panic!("two dialects have the same precedence"),
+    }
+}

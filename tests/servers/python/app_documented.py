@@ -14,7 +14,7 @@ import time
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-STEP = 0.02
+STEP = float(os.environ.get("STEP", "0.02"))
 app = FastAPI()
 _fd = os.open(os.environ.get("TRUTH_FILE", "/dev/null"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 

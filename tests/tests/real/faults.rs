@@ -20,6 +20,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: late,
     },
     Test {
+        name: "attached_in_the_middle_of_lines_and_of_an_array",
+        need: Need::Stacks,
+        run: late_documents,
+    },
+    Test {
         name: "a_connection_older_than_the_attach_is_joined",
         need: Need::Stacks,
         run: old_connection,
@@ -117,6 +122,45 @@ fn late() -> Result<String> {
     ensure!(!span.attrs.contains_key("cirron.aborted_by"), "{span:?}");
     expect::untouched(requests[1])?;
     Ok(format!("{already} of 120 tokens had gone by"))
+}
+
+/// Ollama's lines and Gemini's array: events a second apart, the first before the attach.
+fn late_documents() -> Result<String> {
+    let server = Server::start_with(Stack::Documented, &[("STEP", "1.5")])?;
+    let messages = json!({"model": "m", "messages": []});
+    let contents = json!({"contents": []});
+    let array = "/v1beta/models/gemini-2.5-flash:streamGenerateContent";
+    let calls = [
+        ("/api/chat", messages, "llama3.2"),
+        (array, contents, "text"),
+    ];
+    let mut streams = Vec::new();
+    for (path, body, sign) in &calls {
+        let mut raw = Raw::post(server.port, path, body)?;
+        raw.read_until(sign.as_bytes(), 1, LIMIT)?;
+        streams.push(raw);
+    }
+    let agent = Agent::attach(&[server.pid()], &[])?;
+    for raw in &mut streams {
+        raw.read_to_end(LIMIT)?;
+    }
+    agent.spool_until("both", |s| (s.requests().len() == 2).then_some(()))?;
+    let report = agent.finish()?;
+    for span in report.spool.requests() {
+        ensure!(
+            span.text("cirron.figures") == Some("late_attach"),
+            "{span:?}"
+        );
+        let provider = span.text("gen_ai.provider.name").context("no provider")?;
+        let usage = ["input_tokens", "output_tokens"].map(|name| span.mark(name));
+        let known = match provider {
+            "ollama" => [Some(26.0), Some(7.0)],
+            "gcp.gemini" => [Some(4.0), Some(13.0)],
+            other => anyhow::bail!("{other}"),
+        };
+        ensure!(usage == known, "{span:?}");
+    }
+    Ok(String::new())
 }
 
 fn old_connection() -> Result<String> {

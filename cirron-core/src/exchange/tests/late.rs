@@ -164,3 +164,37 @@ fn a_stream_that_the_target_uploads_is_told_from_a_response_by_what_follows() {
     );
     assert_eq!(logs[0].response_end, Some(MessageEnd::Lost));
 }
+
+#[test]
+fn lines_and_arrays_under_way_are_joined_without_knowing_who_answers() {
+    for (first, second) in [
+        ("{\"a\":1}\n", "{\"b\":2}\n"),
+        ("{\n \"a\":1\n}\n,\r\n", "{\n \"b\":2\n}\n]\n"),
+        (",{\"a\":1}\n", ",{\"b\":2}\n"),
+    ] {
+        let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+        let (a, b) = (chunk(first), chunk(second));
+        let steps = [Out(&a), Out(&b), Out("0\r\n\r\n"), In(GET), Out(OK)];
+        for role in [Some(Role::Server), None] {
+            let logs = joined(role, &steps);
+            assert_eq!(logs.len(), 2, "{first:?} {role:?}");
+            assert!(logs[0].late && logs[0].role == Some(Role::Server));
+            assert_eq!(body(&logs[0]), format!("{first}{second}"));
+            assert!(whole(&logs[1]));
+        }
+    }
+}
+
+#[test]
+fn a_chunked_upload_of_one_document_is_not_taken_for_a_response() {
+    for upload in ["a\r\n{\"a\": 123}\r\n", "b\r\n{\"a\": 12345\r\n"] {
+        let logs = joined(
+            None,
+            &[Out(upload), Out("0\r\n\r\n"), In(OK), Out(GET), In(NONE)],
+        );
+        assert!(
+            logs.iter().all(|l| l.role == Some(Role::Client)),
+            "{logs:?}"
+        );
+    }
+}

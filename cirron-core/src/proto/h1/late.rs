@@ -57,9 +57,20 @@ pub(super) fn event_stream(bytes: &[u8]) -> bool {
         .any(|f| bytes.starts_with(f))
 }
 
+/// Whether this chunk is a document of a stream of lines, or an element of an array written piece by
+/// piece: it ends with a line end, which a body that is one document has not.
+fn documents(chunk: &[u8], data: &[u8]) -> bool {
+    let digits = chunk.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    let size = core::str::from_utf8(&chunk[..digits]).unwrap_or_default();
+    let size = usize::from_str_radix(size, 16).unwrap_or(usize::MAX);
+    let begins = [&b"{\""[..], b"{\n", b"{\r", b"[{", b",{", b",\n", b",\r"];
+    let whole = data.get(..size).is_some_and(|data| data.ends_with(b"\n"));
+    whole && begins.iter().any(|sign| data.starts_with(sign))
+}
+
 /// Whether this direction, joined late, carries the body of a response. `hinted`: the connection's
-/// role says that responses go this way; without that only an event stream is believed, since a
-/// request may be chunked too.
+/// role says that responses go this way; without that only a stream of events or of documents is
+/// believed, since a request may be chunked too.
 pub(crate) fn response_body(bytes: &[u8], hinted: bool) -> Plausible {
     if event_stream(bytes) {
         return Plausible::Yes;
@@ -67,7 +78,7 @@ pub(crate) fn response_body(bytes: &[u8], hinted: bool) -> Plausible {
     match chunk(bytes, false) {
         Plausible::Yes if !hinted => {
             let data = memchr::memchr(b'\n', bytes).map_or(bytes, |at| &bytes[at + 1..]);
-            if event_stream(data) {
+            if event_stream(data) || documents(bytes, data) {
                 Plausible::Yes
             } else {
                 Plausible::No

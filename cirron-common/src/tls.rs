@@ -160,16 +160,13 @@ pub struct SslCall {
     pub ts_ns: u64,
 }
 
-/// Bytes of plaintext that one record of TLS holds at most (RFC 8446, section 5.1).
-pub const MAX_RECORD_LEN: u64 = 16_384;
-
 impl SslCall {
     /// The stamp of `len` bytes that the call wrote and that returned at `now_ns`: of one record, when
     /// the call began, since another thread may read the peer's answer before this one gets to its
     /// return. More may have waited in the call for the peer to read: that is over at its return.
     #[inline(always)]
     pub fn written_at(&self, len: u64, now_ns: u64) -> u64 {
-        if len <= MAX_RECORD_LEN {
+        if len <= Sealed::MAX_RECORD_BYTES {
             self.ts_ns
         } else {
             now_ns
@@ -179,7 +176,7 @@ impl SslCall {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_RECORD_LEN, Sealed, SslCall};
+    use super::{Sealed, SslCall};
 
     #[test]
     fn a_write_of_one_record_is_stamped_when_it_began() {
@@ -187,8 +184,9 @@ mod tests {
             ts_ns: 5,
             ..SslCall::default()
         };
-        assert_eq!(call.written_at(MAX_RECORD_LEN, 9), 5);
-        assert_eq!(call.written_at(MAX_RECORD_LEN + 1, 9), 9);
+        let most = Sealed::MAX_RECORD_BYTES;
+        assert_eq!(call.written_at(most, 9), 5);
+        assert_eq!(call.written_at(most + 1, 9), 9);
     }
 
     #[test]

@@ -38,24 +38,39 @@ struct Sized<const N: usize> {
     payload: [u8; N],
 }
 
+/// What of a header is not its call's.
+struct Rest {
+    kind: u8,
+    flags: u8,
+    cap_len: u32,
+    pos: u64,
+    orig_len: u64,
+}
+
+/// Writes a header field by field: built first and copied then it would take the stack, of which
+/// kernels before 6.13 allow 512 bytes to all functions of a program together.
+///
+/// # Safety
+/// `to` must be valid for writes.
 #[inline(always)]
-fn header(call: &Call, kind: u8, pos: u64, orig_len: u64, cap_len: u32, flags: u8) -> RecordHeader {
-    RecordHeader {
-        abi: ABI_VERSION,
-        kind,
-        direction: call.direction,
-        source: call.source,
-        flags,
-        syscall: call.syscall,
-        ts_ns: call.ts_ns,
-        conn: call.conn,
-        epoch: call.epoch,
-        pos,
-        orig_len,
-        cap_len,
-        fd: call.fd,
-        tgid: (call.pid_tgid >> 32) as u32,
-        tid: call.pid_tgid as u32,
+unsafe fn write_header(to: *mut RecordHeader, call: &Call, rest: &Rest) {
+    // SAFETY: the caller's.
+    unsafe {
+        (*to).abi = ABI_VERSION;
+        (*to).kind = rest.kind;
+        (*to).direction = call.direction;
+        (*to).source = call.source;
+        (*to).flags = rest.flags;
+        (*to).syscall = call.syscall;
+        (*to).ts_ns = call.ts_ns;
+        (*to).conn = call.conn;
+        (*to).epoch = call.epoch;
+        (*to).pos = rest.pos;
+        (*to).orig_len = rest.orig_len;
+        (*to).cap_len = rest.cap_len;
+        (*to).fd = call.fd;
+        (*to).tgid = (call.pid_tgid >> 32) as u32;
+        (*to).tid = call.pid_tgid as u32;
     }
 }
 
@@ -103,8 +118,15 @@ fn put<const N: usize>(call: &Call, pos: u64, from: u64, len: u64, flags: u8) {
         count(Counter::FaultBytes, len);
         (0, flags | flag::FAULT)
     };
+    let rest = Rest {
+        kind: kind::DATA,
+        flags,
+        cap_len,
+        pos,
+        orig_len: len,
+    };
     // SAFETY: the record is ours until it is submitted.
-    unsafe { (*record).header = header(call, kind::DATA, pos, len, cap_len, flags) };
+    unsafe { write_header(&raw mut (*record).header, call, &rest) };
     count(Counter::Records, 1);
     entry.submit(wakeup((HEADER_LEN + N) as u64));
 }
@@ -150,7 +172,15 @@ fn submit(call: &Call, kind: u8, pos: u64, orig_len: u64, flags: u8, wakeup: u64
         count(Counter::EventsLost, 1);
         return;
     };
-    entry.write(header(call, kind, pos, orig_len, 0, flags));
+    let rest = Rest {
+        kind,
+        flags,
+        cap_len: 0,
+        pos,
+        orig_len,
+    };
+    // SAFETY: the record is ours until it is submitted.
+    unsafe { write_header(entry.as_mut_ptr(), call, &rest) };
     count(Counter::Records, 1);
     entry.submit(wakeup);
 }
@@ -178,10 +208,19 @@ fn with_info(call: &Call, kind: u8, pos: u64, orig_len: u64, info: &ConnInfo, fl
         count(Counter::EventsLost, 1);
         return;
     };
-    entry.write(Open {
-        header: header(call, kind, pos, orig_len, CONN_INFO_LEN as u32, flags),
-        info: *info,
-    });
+    let record = entry.as_mut_ptr();
+    let rest = Rest {
+        kind,
+        flags,
+        cap_len: CONN_INFO_LEN as u32,
+        pos,
+        orig_len,
+    };
+    // SAFETY: the record is ours until it is submitted.
+    unsafe {
+        write_header(&raw mut (*record).header, call, &rest);
+        (*record).info = *info;
+    }
     count(Counter::Records, 1);
     entry.submit(wakeup((HEADER_LEN + CONN_INFO_LEN) as u64));
 }

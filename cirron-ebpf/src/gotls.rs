@@ -18,7 +18,7 @@ use cirron_common::{
 
 use crate::{
     maps::{GO_CALLS, SSLS},
-    tls::{TlsEvent, cirron_tls_ended, cirron_tls_moved, introduce, of_target},
+    tls::{Inside, TlsEvent, cirron_tls_ended, cirron_tls_moved, introduce, of_target},
 };
 
 /// `isClient` of `crypto/tls.Conn`: behind the interface `conn`, in every version.
@@ -26,13 +26,13 @@ const IS_CLIENT: u64 = 16;
 
 /// The note of the goroutine's call, for a system call that it makes.
 #[inline(always)]
-pub fn call_of(pid_tgid: u64, goroutine: u64) -> Option<SslCall> {
+pub fn call_of(pid_tgid: u64, goroutine: u64) -> Option<Inside> {
     let key = GoKey {
         goroutine,
         tgid: pid_tgid >> 32,
     };
-    // SAFETY: copied at once.
-    unsafe { GO_CALLS.get(&key) }.copied()
+    // SAFETY: what is needed is copied at once.
+    unsafe { GO_CALLS.get(&key) }.map(Inside::of)
 }
 
 #[inline(always)]

@@ -6,9 +6,9 @@
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use cirron_common::{
     Counter,
-    conn::{ConnState, role},
+    conn::{ConnInfo, ConnState, role},
     record::{close, direction, flag, kind, source},
-    tls::{SslCall, target},
+    tls::{op, target},
 };
 
 use crate::{
@@ -125,6 +125,8 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
         sp,
     };
     let fd = a0 as i32;
+    // What the calls of many messages return.
+    let messages = if ret > 0 { ret as u64 } else { 0 };
     let transfer = match nr {
         nr::READ => Transfer {
             shape: FLAT,
@@ -178,13 +180,13 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
             shape: received(a3, MESSAGES),
             dir: direction::INBOUND,
             base: a1,
-            count: 0,
+            count: messages,
         },
         nr::SENDMMSG => Transfer {
             shape: unless(a3, MSG_OOB, MESSAGES),
             dir: direction::OUTBOUND,
             base: a1,
-            count: 0,
+            count: messages,
         },
         nr::SENDFILE => Transfer {
             shape: BYPASS,
@@ -248,7 +250,7 @@ struct Transfer {
     dir: u8,
     /// Buffer, iovecs, `struct user_msghdr` or `struct mmsghdr`.
     base: u64,
-    /// Bytes asked for, or iovecs; 0 where a return of 0 means nothing.
+    /// Bytes asked for, iovecs, or messages moved; 0 where a return of 0 means nothing.
     count: u64,
 }
 
@@ -290,19 +292,25 @@ fn transferred(ctx: &Ctx, fd: i32, transfer: &Transfer, ret: i64) -> Option<i32>
         total = iov::cirron_messages_len(transfer.base, total);
     }
     let (call, pos) = advance(ctx, fd, transfer.dir, total)?;
+    copy(&call, transfer, pos, total);
+    None
+}
+
+/// Copies what a call moved. Apart, for its part of the stack.
+#[inline(never)]
+fn copy(call: &Call, transfer: &Transfer, pos: u64, total: u64) {
     let mut buffers = match transfer.shape {
         FLAT => Buffers::flat(transfer.base, total),
         VECTOR => Buffers::vector(transfer.base, transfer.count, total),
         MESSAGE => Buffers::message(transfer.base, total).unwrap_or(Buffers::flat(0, 0)),
-        MESSAGES => Buffers::messages(transfer.base, ret as u64),
+        MESSAGES => Buffers::messages(transfer.base, transfer.count),
         _ => {
             count(Counter::BypassBytes, total);
-            emit::gap(&call, pos, total, flag::BYPASS);
-            return None;
+            emit::gap(call, pos, total, flag::BYPASS);
+            return;
         }
     };
-    iov::cirron_walk(&call, &mut buffers, pos, total);
-    None
+    iov::cirron_walk(call, &mut buffers, pos, total);
 }
 
 /// The connection behind `fd`, made known on first sight.
@@ -338,30 +346,43 @@ fn bind(tgid: u32, fd: i32, ino: u64, state: *mut ConnState) {
     }
 }
 
+/// A connection of which nothing is known; not on the stack, which is short.
+static NEW: ConnState = ConnState {
+    epoch: 0,
+    inbound_pos: 0,
+    outbound_pos: 0,
+    tgid: 0,
+    fd: 0,
+    fds: 0,
+    family: 0,
+};
+
 /// Enters a connection in the maps and tells the reader.
 #[inline(never)]
 fn introduce(ctx: &Ctx, socket: &FdSocket, fd: i32, role: u8) -> Option<()> {
-    let info = socket::info(socket, role)?;
-    let state = ConnState {
-        epoch: ctx.ts_ns,
-        inbound_pos: 0,
-        outbound_pos: 0,
-        tgid: ctx.tgid(),
-        fd,
-        fds: 0,
-        family: info.family as u32,
-    };
-    if CONNS.insert(socket.ino, state, 0).is_err() {
+    let mut info = ConnInfo::default();
+    if !socket::info(socket, role, &mut info) {
+        return None;
+    }
+    if CONNS.insert(socket.ino, &NEW, 0).is_err() {
         count(Counter::ConnMapFull, 1);
         return None;
     }
-    bind(ctx.tgid(), fd, socket.ino, CONNS.get_ptr_mut(&socket.ino)?);
+    let state = CONNS.get_ptr_mut(&socket.ino)?;
+    // SAFETY: a live map value.
+    unsafe {
+        (*state).epoch = ctx.ts_ns;
+        (*state).tgid = ctx.tgid();
+        (*state).fd = fd;
+        (*state).family = info.family as u32;
+    }
+    bind(ctx.tgid(), fd, socket.ino, state);
     emit::open(&ctx.call(socket.ino, ctx.ts_ns, fd, direction::NONE), &info);
     Some(())
 }
 
-/// A connection that has just begun.
-#[inline(always)]
+/// A connection that has just begun. Apart, for its part of the stack, as are the others that are rare.
+#[inline(never)]
 fn fresh(ctx: &Ctx, fd: i32, role: u8) -> Option<i32> {
     let socket = socket::from_fd(fd)?;
     if role == role::CONNECTED && CONNS.get_ptr(&socket.ino).is_some() {
@@ -373,12 +394,12 @@ fn fresh(ctx: &Ctx, fd: i32, role: u8) -> Option<i32> {
 }
 
 #[inline(always)]
-fn inside_event(ctx: &Ctx, call: &SslCall) -> tls::TlsEvent {
+fn event_of(ctx: &Ctx, object: u64, op: u64) -> tls::TlsEvent {
     tls::TlsEvent {
         ts_ns: ctx.ts_ns,
         pid_tgid: ctx.pid_tgid,
-        object: call.object,
-        op: call.op,
+        object,
+        op,
     }
 }
 
@@ -404,7 +425,7 @@ fn advance(ctx: &Ctx, fd: i32, dir: u8, len: u64) -> Option<(Call, u64)> {
     };
     if ctx.target & target::TLS != 0
         && let Some(call) = inside()
-        && tls::link(&inside_event(ctx, &call), &socket, epoch, 0).is_some()
+        && tls::link(&event_of(ctx, call.object, call.op), &socket, epoch, 0).is_some()
     {
         // Its plaintext is taken inside the library.
         let _ = MUTED.insert(socket.ino, epoch, 0);
@@ -414,7 +435,11 @@ fn advance(ctx: &Ctx, fd: i32, dir: u8, len: u64) -> Option<(Call, u64)> {
     // SAFETY: the value is copied at once.
     if unsafe { MUTED.get(&socket.ino) } == Some(&epoch) {
         if dir == direction::OUTBOUND {
-            let _ = tls::sent(ctx.pid_tgid, ctx.ts_ns, &socket, epoch, len);
+            let object = tls::sent(ctx.pid_tgid, socket.ino, len);
+            if object != 0 {
+                let event = event_of(ctx, object, op::WRITE);
+                let _ = tls::link(&event, &socket, epoch, flag::BY_LENGTHS);
+            }
         }
         count(Counter::MutedBytes, len);
         return None;
@@ -497,7 +522,7 @@ fn closed_range(ctx: &Ctx, first: u32, last: u32) {
     }
 }
 
-#[inline(always)]
+#[inline(never)]
 fn duplicated(ctx: &Ctx, from: i32, to: i32) -> Option<i32> {
     if to < 0 || to == from {
         return None;

@@ -66,6 +66,25 @@ impl TlsEvent {
     }
 }
 
+/// A call under way inside a library: the part of its note that a system call needs.
+#[derive(Clone, Copy)]
+pub struct Inside {
+    /// Address of the connection's object.
+    pub object: u64,
+    /// One of [`op`].
+    pub op: u64,
+}
+
+impl Inside {
+    #[inline(always)]
+    pub fn of(call: &SslCall) -> Inside {
+        Inside {
+            object: call.object,
+            op: call.op,
+        }
+    }
+}
+
 /// The thread's identity where its process is a target.
 #[inline(always)]
 pub fn of_target() -> Option<u64> {
@@ -215,8 +234,11 @@ pub extern "C" fn cirron_tls_moved(event: *const TlsEvent, dir: u64, buffer: u64
         ((*state).epoch, at)
     };
     count(Counter::StreamBytes, len);
+    // A key must lie on the stack: kernels up to 6.1 take no other memory for one.
+    // SAFETY: a plain field.
+    let object = unsafe { core::ptr::read_volatile(&raw const event.object) };
     // SAFETY: the value is copied at once.
-    if unsafe { MUTED.get(&event.object) } == Some(&epoch) {
+    if unsafe { MUTED.get(&object) } == Some(&epoch) {
         count(Counter::MutedBytes, len);
         return 0;
     }
@@ -242,17 +264,26 @@ fn known(event: &TlsEvent) -> Option<*mut SslState> {
     SSLS.get_ptr_mut(&key)
 }
 
+/// An object of which nothing is known; not on the stack, which is short.
+static NEW: SslState = SslState {
+    epoch: 0,
+    inbound_pos: 0,
+    outbound_pos: 0,
+    socket: 0,
+    candidate: 0,
+    matches: 0,
+};
+
 /// Makes an object known. `late`: it may have moved bytes before.
 #[inline(never)]
 pub fn introduce(event: &TlsEvent, role: u8, late: bool) -> Option<()> {
-    let state = SslState {
-        epoch: event.ts_ns,
-        ..SslState::default()
-    };
-    if SSLS.insert(event.key(), state, 0).is_err() {
+    let key = event.key();
+    if SSLS.insert(&key, &NEW, 0).is_err() {
         count(Counter::ConnMapFull, 1);
         return None;
     }
+    // SAFETY: a live map value.
+    unsafe { (*SSLS.get_ptr_mut(&key)?).epoch = event.ts_ns };
     let info = ConnInfo {
         role,
         late: late as u8,
@@ -309,10 +340,14 @@ pub extern "C" fn cirron_tls_ended(event: *const TlsEvent, why: u64) -> u64 {
 /// pointer `sp`: deeper than the library's function, or that one has been left by a way that we do
 /// not see.
 #[inline(always)]
-pub fn call_of(pid_tgid: u64, sp: u64) -> Option<SslCall> {
-    // SAFETY: copied at once.
-    let call = unsafe { SSL_CALLS.get(&pid_tgid) }.copied()?;
-    if sp < call.stack { Some(call) } else { None }
+pub fn call_of(pid_tgid: u64, sp: u64) -> Option<Inside> {
+    // SAFETY: what is needed is copied at once.
+    let call = unsafe { SSL_CALLS.get(&pid_tgid) }?;
+    if sp < call.stack {
+        Some(Inside::of(call))
+    } else {
+        None
+    }
 }
 
 /// A call inside a TLS library moves bytes of a socket: this is where its ciphertext goes.
@@ -327,7 +362,10 @@ pub fn link(event: &TlsEvent, socket: &FdSocket, socket_epoch: u64, flags: u8) -
         ((*state).epoch, linked)
     };
     if !linked {
-        let info = socket::info(socket, role::UNKNOWN)?;
+        let mut info = ConnInfo::default();
+        if !socket::info(socket, role::UNKNOWN, &mut info) {
+            return None;
+        }
         emit::link(
             &event.call(epoch, direction::NONE),
             socket.ino,
@@ -353,41 +391,36 @@ fn seal(event: &TlsEvent, len: u64) -> Option<()> {
     SEALED.insert(event.pid_tgid, sealed, 0).ok()
 }
 
-/// The thread sent `len` bytes on a socket outside of the library. Twice in a row what it had
-/// written before, encrypted, on the same socket: that is where the object's ciphertext goes.
+/// The thread sent `len` bytes on the socket `ino` outside of the library. Twice in a row what it had
+/// written before, encrypted, on the same socket: that is where the object's ciphertext goes. Gives
+/// the object; 0: none is certain.
 #[inline(never)]
-pub fn sent(
-    pid_tgid: u64,
-    ts_ns: u64,
-    socket: &FdSocket,
-    socket_epoch: u64,
-    len: u64,
-) -> Option<()> {
+pub fn sent(pid_tgid: u64, ino: u64, len: u64) -> u64 {
+    certain(pid_tgid, ino, len).unwrap_or(0)
+}
+
+#[inline(always)]
+fn certain(pid_tgid: u64, ino: u64, len: u64) -> Option<u64> {
     // SAFETY: copied at once.
     let sealed = *unsafe { SEALED.get(&pid_tgid) }?;
     let _ = SEALED.remove(&pid_tgid);
-    let event = TlsEvent {
-        ts_ns,
-        pid_tgid,
+    let key = SslKey {
         object: sealed.object,
-        op: op::WRITE,
+        tgid: pid_tgid >> 32,
     };
-    let state = SSLS.get_ptr_mut(&event.key())?;
+    let state = SSLS.get_ptr_mut(&key)?;
     let same = sealed.is_sent_by(len);
     // SAFETY: a live map value; the thread that writes to the object is this one.
     let certain = unsafe {
         if !same {
             (*state).matches = 0;
-        } else if (*state).candidate == socket.ino {
+        } else if (*state).candidate == ino {
             (*state).matches += 1;
         } else {
-            (*state).candidate = socket.ino;
+            (*state).candidate = ino;
             (*state).matches = 1;
         }
         (*state).matches >= CERTAIN
     };
-    if !certain {
-        return None;
-    }
-    link(&event, socket, socket_epoch, flag::BY_LENGTHS)
+    certain.then_some(sealed.object)
 }

@@ -224,20 +224,22 @@ fn root() -> PathBuf {
     crate::stacks::here().join("..")
 }
 
+fn named() -> impl Iterator<Item = &'static str> {
+    let cells = ROWS.iter().flat_map(|Row(_, cells)| cells);
+    cells.flat_map(|cell| cell.iter().copied())
+}
+
 /// Every test that the table names is there.
 ///
 /// # Errors
 /// Names the one that is not.
 pub fn names_are_known(known: &[&str]) -> Result<()> {
-    for name in ROWS
-        .iter()
-        .flat_map(|Row(_, cells)| cells.iter().copied().flatten())
-    {
+    for name in named() {
         let is_there = match name.strip_prefix("golden ") {
             Some(golden) => root()
                 .join(format!("cirron-core/goldens/{golden}.http"))
                 .exists(),
-            None => known.contains(name),
+            None => known.contains(&name),
         };
         ensure!(
             is_there,
@@ -288,4 +290,15 @@ pub fn check(passed: &[&str]) -> Result<()> {
         );
     }
     Ok(std::fs::write(path, format!("{head}{BEGIN}{want}{tail}"))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `UPDATE_DOCS=1` renews it as a run would in which all pass.
+    #[test]
+    fn the_document_is_what_a_run_in_which_all_pass_shows() -> Result<()> {
+        check(&named().collect::<Vec<_>>())
+    }
 }

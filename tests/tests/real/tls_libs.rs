@@ -352,8 +352,12 @@ fn early_data() -> Result<String> {
     };
     let client = Agent::run(&["-v"], &command, quiet)?.ended(Duration::from_secs(20))?;
     let truth = upstream.truth_of(2)?;
+    // It is written once the request is over, for nginx: behind the client's end.
+    let access = until("nginx's own word", Duration::from_secs(10), || {
+        let text = std::fs::read_to_string(file("access.log")).ok()?;
+        (text.lines().count() == 2).then_some(text)
+    })?;
     let report = agent.finish()?;
-    let access = std::fs::read_to_string(file("access.log"))?;
     ensure!(access.contains(" 1 200"), "no early data: {access}");
     let truth = truth.iter().find(|t| t.llm).context("no call served")?;
     for (side, spans, text) in [

@@ -114,7 +114,7 @@ impl Exchange {
     pub(super) fn stay(&mut self, ts: MonoNs, sink: &mut dyn ExchangeSink) {
         if let Leaving::May { .. } = self.leaving {
             self.leaving = Leaving::Stayed;
-            sink.on_event(self.id, ts.max(self.start), ExchangeEvent::ClientStayed);
+            sink.on_event(self.id, ts.max(self.last), ExchangeEvent::ClientStayed);
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::leaving::Leaving;
 use super::websocket;
-use super::{AbortedBy, ExchangeEnd, ExchangeEvent, ExchangeId, ExchangeSink};
+use super::{AbortedBy, ExchangeEnd, ExchangeEvent, ExchangeId, ExchangeSink, Sender};
 use crate::proto::h1::AnswerTo;
 use crate::proto::message::{Headers, MessageEnd, ResponseHead};
 use crate::proto::ws::Deflate;
@@ -90,10 +90,33 @@ pub(super) struct Exchange {
     pub(super) upgrades: Upgrade,
     /// Whether its client has gone before the response was over.
     pub(super) leaving: Leaving,
-    /// Time of its `Start`: none of its events is earlier.
-    pub(super) start: MonoNs,
     /// Latest time of its events.
     pub(super) last: MonoNs,
+    /// Latest times of what the client and the server sent: neither goes back, whatever the parsers
+    /// hand in and in what order.
+    sides: [MonoNs; 2],
+}
+
+/// Whose message an event is about; `None`: the exchange's own.
+fn side(event: &ExchangeEvent<'_>) -> Option<Sender> {
+    match event {
+        ExchangeEvent::RequestHead(_)
+        | ExchangeEvent::RequestBody(_)
+        | ExchangeEvent::RequestGap(_)
+        | ExchangeEvent::RequestEnd(_) => Some(Sender::Client),
+        ExchangeEvent::Informational(_)
+        | ExchangeEvent::ResponseStart
+        | ExchangeEvent::ResponseHead(_)
+        | ExchangeEvent::ResponseBody(_)
+        | ExchangeEvent::ResponseGap(_)
+        | ExchangeEvent::ResponseTrailers(_)
+        | ExchangeEvent::ResponseEnd(_) => Some(Sender::Server),
+        ExchangeEvent::WebSocket { by, .. } => Some(*by),
+        ExchangeEvent::Start { .. }
+        | ExchangeEvent::ClientLeaving { .. }
+        | ExchangeEvent::ClientStayed
+        | ExchangeEvent::End(_) => None,
+    }
 }
 
 impl Exchange {
@@ -111,8 +134,8 @@ impl Exchange {
             asks: Asks::Nothing,
             upgrades: Upgrade::No,
             leaving: Leaving::No,
-            start,
             last: start,
+            sides: [start; 2],
         }
     }
 
@@ -122,7 +145,17 @@ impl Exchange {
         event: ExchangeEvent<'_>,
         sink: &mut dyn ExchangeSink,
     ) {
-        let ts = ts.max(self.start);
+        let ts = match side(&event) {
+            Some(by) => {
+                let last = match by {
+                    Sender::Client => &mut self.sides[0],
+                    Sender::Server => &mut self.sides[1],
+                };
+                *last = ts.max(*last);
+                *last
+            }
+            None => ts.max(self.last),
+        };
         self.last = self.last.max(ts);
         self.is_begun |= matches!(event, ExchangeEvent::ResponseStart);
         self.look(ts, &event, sink);

@@ -158,17 +158,20 @@ proptest! {
 /// Inputs that once broke a rule.
 #[test]
 fn what_the_fuzzer_found_stays_fixed() {
-    let found: [&[u8]; 4] = [
+    let found: [&[u8]; 5] = [
         // A late 101 ended the connection in the middle of a piece.
         &[2, 131, 84, 0, 69, 76, 172, 41, 0, 0, 91, 0, 146],
         // A 101 behind a refused expectation.
         &[29, 32, 8, 80, 11, 40, 60, 0, 117, 53, 204, 245, 120],
         // A response begun before its request was seen.
         &[43, 85, 155, 8, 112, 0, 232, 8, 1, 99, 23, 30, 128],
+        // A hole in a response that a request for something else had held.
+        &[0, 117, 60, 113, 107, 192, 0, 112, 0, 104, 186, 118],
         // Kept behind a request for a WebSocket while the server's side ended, and then overtaken.
         &[0, 32, 199, 32, 0, 157, 18, 50, 120, 21, 0, 1],
     ];
     for input in found {
         fuzz::connection(input);
+        fuzz::switched(input);
     }
 }

@@ -198,19 +198,24 @@ impl Agent {
     pub fn finish(self) -> Result<Report> {
         self.guard.signal(libc::SIGINT);
         let peak = peak_kib(self.guard.pid());
-        self.end(Duration::from_secs(20), peak)
+        self.end(Duration::from_secs(20), peak, 0)
     }
 
     /// Waits for it to end by itself within `limit`, then as [`Agent::finish`].
     pub fn ended(self, limit: Duration) -> Result<Report> {
-        self.end(limit, None)
+        self.end(limit, None, 0)
     }
 
-    fn end(mut self, limit: Duration, peak_kib: Option<u64>) -> Result<Report> {
+    /// The same, with the exit status of the command that it ran.
+    pub fn ended_with(self, code: i32, limit: Duration) -> Result<Report> {
+        self.end(limit, None, code)
+    }
+
+    fn end(mut self, limit: Duration, peak_kib: Option<u64>, code: i32) -> Result<Report> {
         let status: ExitStatus = self.guard.wait(limit).with_context(|| read(&self.stderr))?;
         std::thread::sleep(Duration::from_millis(20));
         let (stderr, stdout) = (read(&self.stderr), read(&self.stdout));
-        if !status.success() {
+        if status.code() != Some(code) {
             bail!("the agent ended with {status}: {stderr}");
         }
         for (name, text) in [("stderr", &stderr), ("stdout", &stdout)] {

@@ -38,6 +38,17 @@ pub fn llama_root() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// LibreSSL's own `openssl`.
+pub fn libressl() -> Result<PathBuf> {
+    let program = root()
+        .context("no home directory")?
+        .join("libressl/bin/openssl");
+    if !program.exists() {
+        bail!("LibreSSL is missing from the stacks\n  cargo xtask stacks");
+    }
+    Ok(program)
+}
+
 /// The folder of Node's official clients.
 pub fn node_clients() -> Result<PathBuf> {
     let path = root().context("no home directory")?.join("node");
@@ -66,7 +77,8 @@ pub fn missing() -> Option<String> {
             return Some(e.to_string().replace('\n', ";"));
         }
     }
-    if let Err(e) = node_clients() {
+    let errors = [node_clients().err(), libressl().err()];
+    if let Some(e) = errors.into_iter().flatten().next() {
         return Some(e.to_string().replace('\n', ";"));
     }
     for tool in [

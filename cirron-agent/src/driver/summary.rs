@@ -143,6 +143,10 @@ impl Summary {
             (self.engine("partial"), "exchanges partial"),
             (self.engine("opaque_connections"), "connections opaque"),
             (self.unread_tls(), "TLS connections not read"),
+            (
+                self.engine("tls_silent"),
+                "TLS connections without plaintext",
+            ),
             (self.engine("bad_records"), "records not understood"),
             (
                 self.kernel(Counter::CompatCalls),
@@ -185,6 +189,7 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         tls_sockets,
         tls_objects,
         tls_linked,
+        tls_silent,
         bad_records,
     } = *stats;
     BTreeMap::from([
@@ -200,6 +205,7 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         ("tls_sockets", tls_sockets),
         ("tls_objects", tls_objects),
         ("tls_linked", tls_linked),
+        ("tls_silent", tls_silent),
         ("bad_records", bad_records),
     ])
 }

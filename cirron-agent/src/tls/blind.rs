@@ -34,9 +34,9 @@ const NAMES: [(&str, &str); 6] = [
     ("libbotan", "Botan"),
 ];
 
-/// A library whose reads or writes end in a jump through a pointer, as those of OpenSSL 1.0 and of
-/// old LibreSSL: where they return cannot be told from their code.
-pub const UNFOLLOWED: &str = "OpenSSL 1.0 or a relative of it";
+/// A library whose functions are known and whose reads or writes end where we cannot follow: where they
+/// return cannot be told from their code.
+pub const UNFOLLOWED: &str = "a TLS library of an unknown build";
 
 /// The library in a file in which no function of the tables was found.
 pub fn library(file: &File, name: &Path) -> Option<&'static str> {

@@ -51,6 +51,19 @@ impl Function {
     }
 }
 
+impl Function {
+    /// Functions that the methods of OpenSSL 1.0's and old LibreSSL's objects hold where this one
+    /// jumps through a pointer: before the version of the protocol is known, and then. What writes
+    /// ends in another of them.
+    pub fn methods(&self) -> &'static [&'static str] {
+        match self.name {
+            "SSL_read" => &["ssl23_read", "ssl3_read"],
+            "SSL_write" => &["ssl23_write", "ssl3_write", "ssl3_write_bytes"],
+            _ => &[],
+        }
+    }
+}
+
 const fn moves(name: &'static str, op: u64, needs: &'static [Argument]) -> Function {
     Function {
         name,
@@ -125,6 +138,32 @@ pub const GO_FUNCTIONS: &[Function] = &[
         &[0],
         false,
     ),
+];
+
+/// A function without a symbol, which a library calls from more places than its exported functions.
+#[derive(Clone, Copy, Debug)]
+pub struct Hidden {
+    /// An exported function that hands its own arguments to it.
+    pub door: &'static str,
+    /// What it is; the name is that of the library's source.
+    pub function: Function,
+}
+
+/// Those of OpenSSL. Its filter (`BIO_f_ssl`) calls them and none of [`FUNCTIONS`]. Of two doors to
+/// the same function the first counts, which has the form of its own time.
+pub const HIDDEN: &[Hidden] = &[
+    Hidden {
+        door: "SSL_read_ex",
+        function: moves("ssl_read_internal", op::READ_EX, &[0, 1, 3]),
+    },
+    Hidden {
+        door: "SSL_write_ex2",
+        function: moves("ssl_write_internal", op::WRITE_EX2, &[0, 1, 4]),
+    },
+    Hidden {
+        door: "SSL_write_ex",
+        function: moves("ssl_write_internal", op::WRITE_EX, &[0, 1, 3]),
+    },
 ];
 
 /// The row of a symbol.

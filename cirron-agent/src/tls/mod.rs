@@ -6,6 +6,8 @@
 //! It reads files only; attaching is the kernel side's, understanding is the core's.
 
 pub mod blind;
+pub mod calls;
+pub mod elf;
 pub mod extents;
 pub mod functions;
 pub mod golang;
@@ -13,4 +15,5 @@ pub mod images;
 pub mod place;
 pub mod plan;
 pub mod symbols;
+pub mod tails;
 pub mod upcoming;

@@ -16,6 +16,10 @@ use iced_x86::{
 
 use super::functions::{Abi, Argument};
 
+mod call;
+
+pub use call::{around_call, hands_to};
+
 /// How the kernel runs the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -45,6 +49,17 @@ pub struct Place {
     /// Bytes that the stack pointer stands here below where it stood at the first instruction: a
     /// call and its exit are told by it from others.
     pub depth: u32,
+}
+
+/// Where a function goes that does not return by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tails {
+    /// Functions that it ends in: where they lie from its first byte, and their bytes.
+    pub code: Vec<(i64, Vec<u8>)>,
+    /// Targets of jumps, from its first byte, that lead to functions which are watched by themselves.
+    pub watched: Vec<i64>,
+    /// Its jumps through a pointer lead to some of `code`.
+    pub has_methods: bool,
 }
 
 /// The register of an argument.
@@ -128,41 +143,48 @@ pub fn entry(code: &[u8], abi: Abi, needs: &[Argument], choice: Choice) -> Place
         Choice::Cheapest => decode(0, code),
         Choice::Plain => Vec::new(),
     };
-    let targets = jump_targets(&all);
+    let keep: Vec<Register> = needs.iter().filter_map(|n| register(abi, *n)).collect();
+    first_emulated(&all, 0, &keep, code).unwrap_or(Place {
+        offset: 0,
+        class: Class::Stepped,
+        depth: 0,
+    })
+}
+
+/// The first emulated instruction from the one with number `from` on, on the way that everybody who
+/// passes that one goes once, before a register in `keep` is overwritten. Its depth is from there.
+fn first_emulated(
+    all: &[Instruction],
+    from: usize,
+    keep: &[Register],
+    code: &[u8],
+) -> Option<Place> {
+    let targets = jump_targets(all);
+    let start = all.get(from)?.ip();
     let mut info = InstructionInfoFactory::new();
     let mut depth = 0_i64;
-    for i in &all {
+    for i in &all[from..] {
         // A jump back to here or before would pass twice.
-        let again = targets.iter().any(|t| *t > 0 && *t <= i.ip());
+        let again = targets.iter().any(|t| *t > start && *t <= i.ip());
         if again {
-            break;
+            return None;
         }
         if is_emulated(i, &all[0], code)
             && let Ok(depth) = u32::try_from(depth)
         {
-            return Place {
+            return Some(Place {
                 offset: i.ip().cast_signed(),
                 class: Class::Emulated,
                 depth,
-            };
+            });
         }
-        let overwritten = needs
-            .iter()
-            .filter_map(|n| register(abi, *n))
-            .any(|r| writes(i, &mut info, r));
+        let overwritten = keep.iter().any(|r| writes(i, &mut info, *r));
         if overwritten || i.flow_control() != FlowControl::Next {
-            break;
+            return None;
         }
-        let Some(change) = stack_change(i, &mut info) else {
-            break;
-        };
-        depth -= change;
+        depth -= stack_change(i, &mut info)?;
     }
-    Place {
-        offset: 0,
-        class: Class::Stepped,
-        depth: 0,
-    }
+    None
 }
 
 /// A jump through a table of a `switch`, as compilers write it: an offset is read from the table by
@@ -204,18 +226,24 @@ pub fn passes_on(code: &[u8]) -> Option<i64> {
     (jumps && body.iter().all(is_straight)).then_some(to)
 }
 
-/// The exits: a place for each way out, after which `rax` does not change. `tails`: code of other
-/// functions that this one jumps into, and where it lies. `None` where the function leaves in a way
-/// that we do not follow: a jump to anywhere else, or an indirect one.
-pub fn exits(code: &[u8], tails: &[(i64, Vec<u8>)], choice: Choice) -> Option<Vec<Place>> {
+/// It has a jump through a pointer that is not a `switch`.
+pub fn jumps_by_pointer(code: &[u8]) -> bool {
+    let all = decode(0, code);
+    let mut jumps = all.iter().enumerate();
+    jumps.any(|(n, i)| i.flow_control() == FlowControl::IndirectBranch && !is_switch(&all[..n]))
+}
+
+/// The exits: a place for each way out, after which `rax` does not change. `None` where the function
+/// leaves in a way that we do not follow: a jump to anywhere but `tails`, or one through a pointer.
+pub fn exits(code: &[u8], tails: &Tails, choice: Choice) -> Option<Vec<Place>> {
     let own = std::iter::once((0, code));
-    let others = tails.iter().map(|(at, code)| (*at, code.as_slice()));
+    let others = tails.code.iter().map(|(at, code)| (*at, code.as_slice()));
     let parts: Vec<(i64, &[u8])> = own.chain(others).collect();
     let followed = |target: u64| {
         let inside = |(at, code): &(i64, &[u8])| {
             (*at..at.saturating_add_unsigned(code.len() as u64)).contains(&target.cast_signed())
         };
-        parts.iter().any(inside)
+        parts.iter().any(inside) || tails.watched.contains(&target.cast_signed())
     };
     let mut places = Vec::new();
     for (at, code) in &parts {
@@ -239,7 +267,9 @@ pub fn exits(code: &[u8], tails: &[(i64, Vec<u8>)], choice: Choice) -> Option<Ve
                 {
                     return None;
                 }
-                FlowControl::IndirectBranch if !is_switch(&all[..n]) => return None,
+                FlowControl::IndirectBranch if !tails.has_methods && !is_switch(&all[..n]) => {
+                    return None;
+                }
                 FlowControl::Next
                 | FlowControl::IndirectBranch
                 | FlowControl::UnconditionalBranch

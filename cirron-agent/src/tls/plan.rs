@@ -4,9 +4,10 @@ use std::fmt;
 use std::fs::File;
 use std::path::Path;
 
+use super::calls::HiddenCall;
 use super::functions::{Abi, Function, Moves};
 use super::place::{self, Choice, Class, Place};
-use super::symbols::{self, Found};
+use super::symbols::{self, Found, Symbols};
 
 /// How a function's result is caught.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,14 +49,15 @@ pub enum Plan {
 
 /// What to attach to in a file. `name` is shown where it cannot be read.
 pub fn plan(file: &File, name: &Path, choice: Choice) -> Plan {
-    let found = symbols::functions(file)
+    let found = symbols::read(file)
         .inspect_err(|e| tracing::debug!("{}: {e:#}", name.display()))
         .unwrap_or_default();
     of(&found, choice)
 }
 
-fn of(found: &[Found], choice: Choice) -> Plan {
-    let functions: Vec<Attach> = found
+fn of(symbols: &Symbols, choice: Choice) -> Plan {
+    let found = &symbols.functions;
+    let mut functions: Vec<Attach> = found
         .iter()
         .filter(|f| choice == Choice::Plain || !is_passed_on(f, found))
         .filter_map(|f| attach(f, choice))
@@ -67,6 +69,8 @@ fn of(found: &[Found], choice: Choice) -> Plan {
     if !has(Moves::In) || !has(Moves::Out) {
         return Plan::Unfollowed;
     }
+    let calls = symbols.calls.iter();
+    functions.extend(calls.filter_map(|c| attach_around(c, choice)));
     match functions.is_empty() {
         true => Plan::Nothing,
         false => Plan::Watch(functions),
@@ -91,6 +95,7 @@ fn attach(found: &Found, choice: Choice) -> Option<Attach> {
         offset,
         code,
         tails,
+        ..
     } = found;
     let entry = place::entry(code, function.abi, function.needs, choice);
     let exit = if function.has_exit {
@@ -111,6 +116,17 @@ fn attach(found: &Found, choice: Choice) -> Option<Attach> {
         offset: *offset,
         entry,
         exit,
+    })
+}
+
+/// Watches a function where it is called.
+fn attach_around(call: &HiddenCall, choice: Choice) -> Option<Attach> {
+    let (entry, exit) = place::around_call(&call.code, call.at, choice)?;
+    Some(Attach {
+        function: call.function,
+        offset: call.offset,
+        entry,
+        exit: Exit::Places(vec![exit]),
     })
 }
 

@@ -5,44 +5,54 @@
 
 use std::fs::File;
 
-use object::read::elf::{ElfFile64, ProgramHeader as _};
-use object::{
-    Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, ReadCache, ReadRef as _,
-    SymbolKind,
-};
+use object::read::elf::ElfFile64;
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, ReadCache, SymbolKind};
 
-use super::extents::Extents;
+use super::calls::{self, HiddenCall};
+use super::elf::{Elf, bytes, offset_of};
 use super::functions::{Function, named};
-use super::{golang, place};
-
-/// Bytes of one function that are looked at. The largest of the table has 3 KiB.
-const MAX_FUNCTION_BYTES: u64 = 16 * 1024;
-
-/// Functions that one ends in. A handful in practice: its cold part, the one that does the work.
-const MAX_TAILS: usize = 8;
+use super::place::Tails;
+use super::{golang, tails};
 
 /// A function of the table in a file.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// Its row.
     pub function: &'static Function,
+    /// Its address, as the file counts them.
+    pub address: u64,
     /// Offset of its first byte in the file.
     pub offset: u64,
     /// Its bytes.
     pub code: Vec<u8>,
-    /// Functions that it ends in by a jump: where they lie from its first byte, and their bytes.
-    pub tails: Vec<(i64, Vec<u8>)>,
+    /// Where it ends that is not in itself.
+    pub tails: Tails,
 }
 
-type Elf<'a> = ElfFile64<'a, Endianness, &'a ReadCache<&'a File>>;
+/// What is in a file.
+#[derive(Clone, Debug, Default)]
+pub struct Symbols {
+    /// Functions of the tables.
+    pub functions: Vec<Found>,
+    /// Calls that go around them.
+    pub calls: Vec<HiddenCall>,
+}
 
-/// The functions of the tables that the file defines, dynamic symbols first, each place once.
+/// What the file has of the tables.
 ///
 /// # Errors
 /// Where the file cannot be read, or is no 64-bit ELF.
-pub fn functions(file: &File) -> anyhow::Result<Vec<Found>> {
+pub fn read(file: &File) -> anyhow::Result<Symbols> {
     let cache = ReadCache::new(file);
     let elf: Elf<'_> = ElfFile64::parse(&cache)?;
+    let mut functions = functions(&elf, &cache);
+    let calls = calls::hidden(&elf, &functions);
+    functions.extend(go_functions(&elf, &cache));
+    Ok(Symbols { functions, calls })
+}
+
+/// The functions of the table that the file defines, dynamic symbols first, each place once.
+fn functions(elf: &Elf<'_>, cache: &ReadCache<&File>) -> Vec<Found> {
     let mut found: Vec<Found> = Vec::new();
     for symbol in elf.dynamic_symbols().chain(elf.symbols()) {
         if !symbol.is_definition() || symbol.kind() != SymbolKind::Text || symbol.size() == 0 {
@@ -51,76 +61,26 @@ pub fn functions(file: &File) -> anyhow::Result<Vec<Found>> {
         let Some(function) = symbol.name().ok().and_then(named) else {
             continue;
         };
-        let Some(offset) = offset_of(&elf, symbol.address()) else {
+        let Some(offset) = offset_of(elf, symbol.address()) else {
             continue;
         };
         if found.iter().any(|f| f.offset == offset) {
             continue;
         }
-        let Some(code) = read(&cache, offset, symbol.size()) else {
+        let Some(code) = bytes(cache, offset, symbol.size()) else {
             continue;
         };
         let tails = match function.has_exit {
-            true => tails(&elf, &cache, symbol.address(), code),
-            false => Vec::new(),
+            true => tails::of(elf, cache, function, symbol.address(), code),
+            false => Tails::default(),
         };
         found.push(Found {
             function,
+            address: symbol.address(),
             offset,
             code: code.to_vec(),
             tails,
         });
-    }
-    found.extend(go_functions(&elf, &cache));
-    Ok(found)
-}
-
-/// Where an address of the code lies in the file.
-fn offset_of(elf: &Elf<'_>, address: u64) -> Option<u64> {
-    let endian = elf.endian();
-    elf.elf_program_headers().iter().find_map(|segment| {
-        let (start, size) = (segment.p_vaddr(endian), segment.p_filesz(endian));
-        let executable = segment.p_type(endian) == object::elf::PT_LOAD;
-        (executable && address >= start && address - start < size)
-            .then(|| address - start + segment.p_offset(endian))
-    })
-}
-
-fn read<'a>(cache: &'a ReadCache<&File>, offset: u64, size: u64) -> Option<&'a [u8]> {
-    let size = size.min(MAX_FUNCTION_BYTES);
-    cache.read_bytes_at(offset, size).ok()
-}
-
-/// What `code` at `address` jumps to outside of itself, and what that jumps to.
-fn tails(
-    elf: &Elf<'_>,
-    cache: &ReadCache<&File>,
-    address: u64,
-    code: &[u8],
-) -> Vec<(i64, Vec<u8>)> {
-    let section = elf.section_by_name(".eh_frame_hdr");
-    let Some(extents) = section
-        .as_ref()
-        .and_then(|s| Extents::new(s.data().ok()?, s.address()))
-    else {
-        return Vec::new();
-    };
-    let mut found: Vec<(i64, Vec<u8>)> = Vec::new();
-    let mut open = place::leaves(0, code);
-    while let Some(target) = open.pop() {
-        let Some((start, end)) = extents.of(address.wrapping_add_signed(target)) else {
-            continue;
-        };
-        let at = start.wrapping_sub(address).cast_signed();
-        if at == 0 || found.len() >= MAX_TAILS || found.iter().any(|(known, _)| *known == at) {
-            continue;
-        }
-        let Some(code) = offset_of(elf, start).and_then(|offset| read(cache, offset, end - start))
-        else {
-            continue;
-        };
-        open.extend(place::leaves(at, code));
-        found.push((at, code.to_vec()));
     }
     found
 }
@@ -152,12 +112,13 @@ fn go_functions(elf: &Elf<'_>, cache: &ReadCache<&File>) -> Vec<Found> {
     };
     let of = |f: &golang::GoFunction| {
         let offset = offset_of(elf, start + f.start)?;
-        let code = read(cache, offset, f.end.checked_sub(f.start)?)?;
+        let code = bytes(cache, offset, f.end.checked_sub(f.start)?)?;
         Some(Found {
             function: f.function,
+            address: start + f.start,
             offset,
             code: code.to_vec(),
-            tails: Vec::new(),
+            tails: Tails::default(),
         })
     };
     table.functions.iter().filter_map(of).collect()

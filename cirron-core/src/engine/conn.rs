@@ -44,6 +44,8 @@ pub(super) struct Conn {
     tid: u32,
     /// Its bytes come from inside a TLS library.
     tls: bool,
+    /// Stream bytes have passed, captured or not.
+    has_moved: bool,
     tls_link: Option<&'static str>,
     /// The socket that a TLS object uses, where it was seen to.
     pub(super) socket: Option<Key>,
@@ -95,6 +97,7 @@ impl Conn {
             tgid,
             tid: tgid,
             tls: of == source::TLS,
+            has_moved: false,
             tls_link: None,
             socket: None,
             info,
@@ -111,6 +114,7 @@ impl Conn {
         let header = &record.header;
         self.tgid = header.tgid;
         self.tid = header.tid;
+        self.has_moved = true;
         let ts = MonoNs(header.ts_ns);
         self.feed(dir, shared, |assembler, sink| {
             assembler.handle_record(header.pos, ts, record.payload, header.orig_len, sink);
@@ -248,6 +252,11 @@ impl Conn {
             Protocol::Tls | Protocol::Opaque => true,
         };
         (opaque && !std::mem::replace(&mut self.muted, true)).then_some(protocol)
+    }
+
+    /// A library's connection of which no plaintext came.
+    pub(super) fn is_silent_tls(&self) -> bool {
+        self.tls && !self.has_moved
     }
 
     /// It was muted for the TLS that it carries.

@@ -106,6 +106,8 @@ pub struct EngineStats {
     pub tls_objects: u64,
     /// Of these, the ones whose socket is known; it is none of `tls_sockets`.
     pub tls_linked: u64,
+    /// Of `tls_objects`, the ones that ended without any plaintext.
+    pub tls_silent: u64,
     /// Records that were not understood.
     pub bad_records: u64,
 }
@@ -259,9 +261,11 @@ impl Engine {
                 None => true,
             };
             if ended {
-                let conn = self.conns.remove(&key);
-                if let Some(socket) = conn.and_then(|c| c.socket) {
-                    self.links.remove(&socket);
+                if let Some(conn) = self.conns.remove(&key) {
+                    self.shared.count_end(&conn);
+                    if let Some(socket) = conn.socket {
+                        self.links.remove(&socket);
+                    }
                 }
                 self.timers.remove(&key);
             } else {
@@ -301,6 +305,7 @@ impl Engine {
         for key in keys {
             if let Some(mut conn) = self.conns.remove(&key) {
                 conn.handle_end(now, &mut self.shared);
+                self.shared.count_end(&conn);
             }
         }
         self.timers.clear();
@@ -385,6 +390,13 @@ impl Shared {
         if of == source::TLS {
             self.stats.tls_objects += 1;
             self.sessions.tls(tgid, 0, 1);
+        }
+    }
+
+    fn count_end(&mut self, conn: &Conn) {
+        if conn.is_silent_tls() {
+            self.stats.tls_silent += 1;
+            self.sessions.silent_tls(conn.tgid);
         }
     }
 }

@@ -16,11 +16,10 @@ use crate::time::{MS, MonoNs};
 const CONN: ConnRecords = ConnRecords {
     conn: 7,
     epoch: 100,
+    source: source::TLS,
 };
 
-/// The same record, of a TLS object.
-fn of_tls(mut record: Vec<u8>, flags: u8) -> Vec<u8> {
-    record[offset_of!(RecordHeader, source)] = source::TLS;
+fn with(mut record: Vec<u8>, flags: u8) -> Vec<u8> {
     record[offset_of!(RecordHeader, flags)] |= flags;
     record
 }
@@ -42,7 +41,7 @@ fn exchange(length: u64, sent: u64) -> Span {
         (CONN.data(outbound, 0, 2 * MS, head.as_bytes(), headed), 0),
         (CONN.data(outbound, headed, 3 * MS, &[], sent), flag::BYPASS),
     ] {
-        engine.handle_record(&of_tls(record, flags));
+        engine.handle_record(&with(record, flags));
     }
     engine.handle_shutdown(MonoNs(10_000 * MS));
     let mut spans = Vec::new();

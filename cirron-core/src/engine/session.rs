@@ -26,6 +26,8 @@ struct Process {
     /// Sockets that carry TLS, and TLS objects whose socket is not known: it is one of those.
     tls_sockets: i64,
     tls_objects: i64,
+    /// TLS objects that ended without any plaintext.
+    tls_silent: i64,
     /// When it exited, and when its session closes.
     exit: Option<(MonoNs, MonoNs)>,
 }
@@ -59,6 +61,13 @@ impl Sessions {
         if let Some(process) = self.processes.get_mut(&tgid) {
             process.tls_sockets += sockets;
             process.tls_objects += objects;
+        }
+    }
+
+    /// A TLS object has ended of which no plaintext came.
+    pub(super) fn silent_tls(&mut self, tgid: u32) {
+        if let Some(process) = self.processes.get_mut(&tgid) {
+            process.tls_silent += 1;
         }
     }
 
@@ -176,7 +185,7 @@ impl Sessions {
             .min()
     }
 
-    /// A process that only spoke TLS that nobody reads is not passed over in silence.
+    /// A process that only spoke TLS of which nothing was read is not passed over in silence.
     fn open_unread(
         &mut self,
         now: MonoNs,
@@ -184,7 +193,8 @@ impl Sessions {
         ids: &mut dyn IdSource,
         outputs: &mut VecDeque<Output>,
     ) {
-        let unread = |p: &Process| p.root.is_none() && p.tls_sockets > p.tls_objects;
+        let unread =
+            |p: &Process| p.root.is_none() && (p.tls_sockets > p.tls_objects || p.tls_silent > 0);
         let all: Vec<u32> = self
             .processes
             .iter()
@@ -217,6 +227,9 @@ fn close(process: &mut Process, end: MonoNs, outputs: &mut VecDeque<Output>) {
         let unread = process.tls_sockets - process.tls_objects;
         if unread > 0 {
             root.attrs.insert(n::TLS_UNREAD, unread.into());
+        }
+        if process.tls_silent > 0 {
+            root.attrs.insert(n::TLS_SILENT, process.tls_silent.into());
         }
         if !process.facts.blind.is_empty() {
             let names = process.facts.blind.join(", ");

@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 
-use cirron_common::record::close;
+use cirron_common::record::{close, source};
 
 use super::{Engine, EngineConfig, EngineStats, Output, ProcessFacts};
 use crate::id::SequentialIds;
@@ -16,6 +16,7 @@ use crate::time::{MS, MonoNs};
 const CONN: ConnRecords = ConnRecords {
     conn: 7,
     epoch: 100,
+    source: source::SOCKET,
 };
 
 fn engine() -> Engine {
@@ -282,6 +283,17 @@ fn bytes_that_are_no_record_are_counted_and_nothing_else_is_lost() {
     assert_eq!(engine.stats().connections, 1);
 }
 
+fn closed_sessions(mut engine: Engine) -> Vec<Span> {
+    let mut closed = Vec::new();
+    while let Some(output) = engine.poll_output() {
+        match output {
+            Output::Session(span) if span.end.is_some() => closed.push(span),
+            Output::Session(_) | Output::Open(_) | Output::Scope { .. } | Output::Mute { .. } => {}
+        }
+    }
+    closed
+}
+
 #[test]
 fn tls_that_nobody_reads_and_its_library_are_on_the_session() {
     let mut engine = engine();
@@ -293,13 +305,7 @@ fn tls_that_nobody_reads_and_its_library_are_on_the_session() {
         ..ProcessFacts::default()
     });
     engine.handle_shutdown(MonoNs(MS));
-    let mut closed = Vec::new();
-    while let Some(output) = engine.poll_output() {
-        match output {
-            Output::Session(span) if span.end.is_some() => closed.push(span),
-            Output::Session(_) | Output::Open(_) | Output::Scope { .. } | Output::Mute { .. } => {}
-        }
-    }
+    let closed = closed_sessions(engine);
     let [session] = &closed[..] else {
         panic!("{closed:?}")
     };
@@ -310,6 +316,44 @@ fn tls_that_nobody_reads_and_its_library_are_on_the_session() {
     assert_eq!(
         session.attrs.get("cirron.tls.unread_connections"),
         Some(&AttrValue::from(1_i64))
+    );
+}
+
+/// Three connections in a library, one of which gives plaintext; one is open at the end.
+#[test]
+fn connections_in_a_library_that_give_no_plaintext_are_on_the_session() {
+    let mut engine = engine();
+    engine.handle_process(ProcessFacts {
+        tgid: TGID,
+        ..ProcessFacts::default()
+    });
+    let objects = [1, 2, 3].map(|conn| ConnRecords {
+        conn,
+        source: source::TLS,
+        ..CONN
+    });
+    for object in objects {
+        engine.handle_record(&object.open(1));
+    }
+    let request = request();
+    let len = request.len() as u64;
+    engine.handle_record(&objects[0].data(Direction::Inbound, 0, 2, &request, len));
+    engine.handle_record(&objects[0].close(3, close::LOCAL_CLOSE));
+    engine.handle_record(&objects[1].close(3, close::LOCAL_CLOSE));
+    // A socket's end is none of a library's.
+    engine.handle_record(&CONN.open(3));
+    engine.handle_record(&CONN.close(4, close::LOCAL_CLOSE));
+    engine.handle_timeout(MonoNs(100 * MS));
+    assert_eq!(engine.stats().tls_silent, 1);
+    engine.handle_shutdown(MonoNs(100 * MS));
+    assert_eq!(engine.stats().tls_silent, 2);
+    let sessions = closed_sessions(engine);
+    let [session] = &sessions[..] else {
+        panic!("{sessions:?}")
+    };
+    assert_eq!(
+        session.attrs.get("cirron.tls.silent_connections"),
+        Some(&AttrValue::from(2_i64))
     );
 }
 

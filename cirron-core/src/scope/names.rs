@@ -45,6 +45,7 @@ names! {
     EXECUTABLE = "process.executable.name", "string", "the executable's name could be read", "OpenTelemetry";
     TLS_BLIND = "cirron.tls.blind", "string: `LIBRARY in FILE`, by commas", "at its end: the process has TLS libraries that cannot be read", "cirron";
     TLS_UNREAD = "cirron.tls.unread_connections", "int, from 1", "at its end: connections that carried TLS which was not read", "cirron";
+    TLS_SILENT = "cirron.tls.silent_connections", "int, from 1", "at its end: connections that were seen in a TLS library and gave no plaintext: only a handshake, or plaintext that goes around its functions", "cirron";
 }
 
 names! {

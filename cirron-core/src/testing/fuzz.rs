@@ -12,7 +12,7 @@ pub use readers::{aws_events, documents, form, websocket};
 
 use cirron_common::ABI_VERSION;
 use cirron_common::conn::CONN_INFO_LEN;
-use cirron_common::record::HEADER_LEN;
+use cirron_common::record::{HEADER_LEN, source};
 
 use super::Ledger;
 use super::records::{self, ConnRecords};
@@ -418,6 +418,7 @@ pub fn records(input: &[u8]) {
         let conn = ConnRecords {
             conn: which as u64,
             epoch: 1,
+            source: source::SOCKET,
         };
         let side = usize::from(op >> 2 & 1);
         let dir = [Direction::Inbound, Direction::Outbound][side];

@@ -1,7 +1,7 @@
 //! Records as the kernel side writes them, made by hand.
 
 use cirron_common::conn::{ConnInfo, role};
-use cirron_common::record::{HEADER_LEN, kind, source};
+use cirron_common::record::{HEADER_LEN, kind};
 use cirron_common::{ABI_VERSION, RecordHeader};
 
 use crate::stream::Direction;
@@ -16,6 +16,8 @@ pub struct ConnRecords {
     pub conn: u64,
     /// Its generation.
     pub epoch: u64,
+    /// One of `cirron_common::record::source`.
+    pub source: u8,
 }
 
 impl ConnRecords {
@@ -23,7 +25,7 @@ impl ConnRecords {
         RecordHeader {
             abi: ABI_VERSION,
             kind,
-            source: source::SOCKET,
+            source: self.source,
             ts_ns,
             conn: self.conn,
             epoch: self.epoch,

@@ -26,6 +26,7 @@ mod tls;
 mod tls_libs;
 mod tls_more;
 mod tls_shapes;
+mod tls_tools;
 mod websocket;
 
 use std::process::ExitCode;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         tls_libs::TESTS,
         tls_more::TESTS,
         tls_shapes::TESTS,
+        tls_tools::TESTS,
         detach::TESTS,
         load::TESTS,
     ];

@@ -1,13 +1,22 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+pub(in crate::tls) mod call;
+mod methods;
 pub(in crate::tls) mod real;
 
-use super::{Abi, Choice, Class, Place, entry, exits, leaves, returns};
+use super::{Abi, Choice, Class, Place, Tails, entry, exits, leaves, returns};
 
 pub(in crate::tls) fn bytes(hex: &str) -> Vec<u8> {
     hex.split_whitespace()
         .map(|byte| u8::from_str_radix(byte, 16).unwrap())
         .collect()
+}
+
+pub(in crate::tls) fn ending_in(code: &[(i64, Vec<u8>)]) -> Tails {
+    Tails {
+        code: code.to_vec(),
+        ..Tails::default()
+    }
 }
 
 fn emulated(offset: i64, depth: u32) -> Place {
@@ -44,7 +53,7 @@ fn openssl_s_read_is_entered_at_its_first_jump_and_left_at_its_stack_guard() {
         emulated(0x16, 0x18)
     );
     assert_eq!(
-        exits(&code, &[], Choice::Cheapest).unwrap(),
+        exits(&code, &Tails::default(), Choice::Cheapest).unwrap(),
         [emulated(0x38, 0x18)]
     );
 }
@@ -57,7 +66,7 @@ fn openssl_s_read_ex_is_entered_at_its_call_and_left_at_its_return() {
         emulated(4, 8)
     );
     assert_eq!(
-        exits(&code, &[], Choice::Cheapest).unwrap(),
+        exits(&code, &Tails::default(), Choice::Cheapest).unwrap(),
         [stepped(0x1c)]
     );
 }
@@ -69,7 +78,7 @@ fn a_push_at_the_start_is_taken_and_a_tail_call_is_no_exit() {
         entry(&code, Abi::SystemV, &[0], Choice::Cheapest),
         emulated(0, 0)
     );
-    assert_eq!(exits(&code, &[], Choice::Cheapest), None);
+    assert_eq!(exits(&code, &Tails::default(), Choice::Cheapest), None);
 }
 
 /// Go 1.27's `crypto/tls.(*Conn).Read`, its beginning: the check of the stack's end comes first.
@@ -96,11 +105,11 @@ fn a_function_that_ends_in_another_is_left_there_too() {
         emulated(0xe, 8)
     );
     assert_eq!(leaves(0, &code), [-0x1190]);
-    assert_eq!(exits(&code, &[], Choice::Cheapest), None);
+    assert_eq!(exits(&code, &Tails::default(), Choice::Cheapest), None);
     // push %rbx; pop %rbx; ret: nothing but the return tells whose it is.
     let tail = (-0x1190, bytes("53 5b c3"));
     assert_eq!(
-        exits(&code, &[tail], Choice::Cheapest).unwrap(),
+        exits(&code, &ending_in(&[tail]), Choice::Cheapest).unwrap(),
         [stepped(0x2c), stepped(-0x118e)]
     );
 }
@@ -109,10 +118,17 @@ fn a_function_that_ends_in_another_is_left_there_too() {
 fn a_switch_stays_in_the_function_and_another_indirect_jump_does_not() {
     // movslq (%rdx,%rax,4),%rax; add %rdx,%rax; jmp *%rax; ret
     let switch = bytes("48 63 04 82 48 01 d0 ff e0 c3");
-    assert_eq!(exits(&switch, &[], Choice::Cheapest).unwrap(), [stepped(9)]);
+    assert_eq!(
+        exits(&switch, &Tails::default(), Choice::Cheapest).unwrap(),
+        [stepped(9)]
+    );
     // mov (%rdi),%rax; jmp *%rax; ret
     assert_eq!(
-        exits(&bytes("48 8b 07 ff e0 c3"), &[], Choice::Cheapest),
+        exits(
+            &bytes("48 8b 07 ff e0 c3"),
+            &Tails::default(),
+            Choice::Cheapest
+        ),
         None
     );
 }
@@ -124,7 +140,10 @@ fn the_plain_places_are_the_symbol_and_the_returns() {
         entry(&code, Abi::SystemV, &[0, 1], Choice::Plain),
         stepped(0)
     );
-    assert_eq!(exits(&code, &[], Choice::Plain).unwrap(), [stepped(0x46)]);
+    assert_eq!(
+        exits(&code, &Tails::default(), Choice::Plain).unwrap(),
+        [stepped(0x46)]
+    );
 }
 
 #[test]
@@ -178,10 +197,18 @@ fn a_place_in_a_loop_is_not_taken() {
 fn a_return_that_others_jump_to_keeps_its_own_place() {
     // test %edi,%edi; je L; push %rax; nop; L: ret
     let code = bytes("85 ff 74 02 50 90 c3");
-    assert_eq!(exits(&code, &[], Choice::Cheapest).unwrap(), [stepped(6)]);
+    assert_eq!(
+        exits(&code, &Tails::default(), Choice::Cheapest).unwrap(),
+        [stepped(6)]
+    );
     // Without the jump the nop does.
     assert_eq!(
-        exits(&bytes("85 ff 50 90 c3"), &[], Choice::Cheapest).unwrap(),
+        exits(
+            &bytes("85 ff 50 90 c3"),
+            &Tails::default(),
+            Choice::Cheapest
+        )
+        .unwrap(),
         [emulated(3, 0)]
     );
 }
@@ -190,7 +217,12 @@ fn a_return_that_others_jump_to_keeps_its_own_place() {
 fn a_result_that_is_written_late_keeps_the_return() {
     // nop; mov $1,%eax; ret
     assert_eq!(
-        exits(&bytes("90 b8 01 00 00 00 c3"), &[], Choice::Cheapest).unwrap(),
+        exits(
+            &bytes("90 b8 01 00 00 00 c3"),
+            &Tails::default(),
+            Choice::Cheapest
+        )
+        .unwrap(),
         [stepped(6)]
     );
 }
@@ -208,6 +240,6 @@ fn any_bytes_give_an_answer() {
             })
             .collect();
         assert!(entry(&code, Abi::SystemV, &[0, 1, 2], Choice::Cheapest).offset < 40);
-        exits(&code, &[], Choice::Cheapest);
+        exits(&code, &Tails::default(), Choice::Cheapest);
     }
 }

@@ -2,19 +2,30 @@
 
 use cirron_common::tls::op;
 
-use super::super::functions::{Moves, named};
-use super::super::place::Choice;
-use super::super::place::tests::{bytes, real};
-use super::super::symbols::Found;
-use super::{Attach, Plan, of, summary};
+use super::super::calls::HiddenCall;
+use super::super::functions::{HIDDEN, Moves, named};
+use super::super::place::tests::call::OPENSSL_3_0_FILTER_READ;
+use super::super::place::tests::{bytes, ending_in, real};
+use super::super::place::{Choice, Tails};
+use super::super::symbols::{Found, Symbols};
+use super::{Attach, Plan, summary};
 
 fn found(name: &str, offset: u64, code: &str) -> Found {
     Found {
         function: named(name).unwrap(),
+        address: offset,
         offset,
         code: bytes(code),
-        tails: Vec::new(),
+        tails: Tails::default(),
     }
+}
+
+fn of(functions: &[Found], choice: Choice) -> Plan {
+    let symbols = Symbols {
+        functions: functions.to_vec(),
+        calls: Vec::new(),
+    };
+    super::of(&symbols, choice)
 }
 
 fn watched(plan: Plan) -> Vec<Attach> {
@@ -31,7 +42,7 @@ fn names(functions: &[Attach]) -> Vec<&str> {
 /// As they lie in OpenSSL 3.6.
 fn newest() -> Vec<Found> {
     let mut write_ex = found("SSL_write_ex", 0x3fdd0, real::OPENSSL_3_6_WRITE_EX);
-    write_ex.tails = vec![(-0x30, bytes(real::OPENSSL_3_6_WRITE_EX2))];
+    write_ex.tails = ending_in(&[(-0x30, bytes(real::OPENSSL_3_6_WRITE_EX2))]);
     vec![
         found("SSL_read_ex", 0x3f590, real::OPENSSL_3_6_READ_EX),
         write_ex,
@@ -81,8 +92,38 @@ fn half_a_conversation_is_not_watched_but_named() {
     assert!(matches!(of(&[], Choice::Cheapest), Plan::Nothing));
 }
 
-/// No build of it can be had where this was written: this is what its list of exported symbols and
-/// its sources say. `SSL_read` ends in `ssl3_read`, another function of the file.
+/// OpenSSL's filter goes around the exported functions: it is watched where it calls what is behind
+/// them.
+#[test]
+fn a_call_of_what_is_behind_the_exported_functions_is_watched() {
+    let hidden = HIDDEN.iter().find(|h| h.door == "SSL_read_ex").unwrap();
+    let call = |at| HiddenCall {
+        function: &hidden.function,
+        offset: 0x22db0,
+        code: bytes(OPENSSL_3_0_FILTER_READ),
+        at,
+    };
+    // The second is none: it was the operand of another instruction.
+    let symbols = Symbols {
+        functions: newest(),
+        calls: vec![call(0x49), call(0x4a)],
+    };
+    let functions = watched(super::of(&symbols, Choice::Cheapest));
+    assert_eq!(
+        names(&functions),
+        ["SSL_read_ex", "SSL_write_ex2", "ssl_read_internal"]
+    );
+    let last = functions.last().unwrap();
+    assert_eq!(last.offset, 0x22db0);
+    assert_eq!(
+        last.to_string(),
+        "ssl_read_internal at +0x49 (emulated), 1 exits (0 single-stepped)"
+    );
+}
+
+/// Its newest releases can be had nowhere where this was written: this is what its list of exported
+/// symbols and its sources say. `SSL_read` ends in `ssl3_read`, another function of the file. For an
+/// old release see `place::tests::methods`.
 #[test]
 fn libressl_has_openssl_s_symbols_and_ends_its_reads_in_a_function_of_its_own() {
     for (name, moves) in [
@@ -114,7 +155,7 @@ fn libressl_has_openssl_s_symbols_and_ends_its_reads_in_a_function_of_its_own() 
         Plan::Unfollowed
     ));
     // push %rbx; pop %rbx; ret
-    read.tails = vec![(0x40, bytes("53 5b c3"))];
+    read.tails = ending_in(&[(0x40, bytes("53 5b c3"))]);
     assert_eq!(watched(of(&[read], Choice::Cheapest)).len(), 1);
 }
 

@@ -4,6 +4,7 @@
 //! CACHE/cirron-agent/stacks/
 //!   venv/            Python with the packages of tests/stacks.txt, Go among them
 //!   node/            the npm packages of tests/clients/node
+//!   libressl/        LibreSSL's own `openssl` and its libraries
 //!   llama-root/      a root directory with llama-server and its libraries, and m/tiny-f16.gguf
 //!   python39-root/   another with Python 3.9 and OpenSSL 1.1
 //!   python-sid-root/ another with Debian unstable's Python and OpenSSL
@@ -12,6 +13,7 @@
 //! What is there already is kept. What cannot be installed is said, and the tests that need it skip.
 
 mod debian;
+mod libressl;
 mod llama;
 mod node;
 mod pythons;
@@ -40,6 +42,7 @@ pub(crate) fn ensure() -> bool {
     let mut complete = report("the Python and Go stacks", venv::ensure());
     complete &= report("Node's clients", node::ensure());
     complete &= report("llama-server", llama::ensure());
+    complete &= report("LibreSSL", libressl::ensure());
     for python in pythons::ALL {
         complete &= report(python.name, python.ensure());
     }

@@ -2,8 +2,8 @@
 //!
 //! OpenSSL 3.0 of Debian 12, Go and GnuTLS stand in the file above.
 
-use super::{bytes, emulated, stepped};
-use crate::tls::place::{Abi, Choice, Place, entry, exits, leaves, passes_on};
+use super::{bytes, emulated, ending_in, stepped};
+use crate::tls::place::{Abi, Choice, Place, Tails, entry, exits, leaves, passes_on};
 
 /// Debian 11's `libssl.so.1.1` (1.1.1w): as 3.0's, with less behind the guard.
 const OPENSSL_1_1_READ: &str = "48 83 ec 18 64 48 8b 04 25 28 00 00 00 48 89 44 24 08 31 c0 85 d2 78 26 48 89 e1 48 63 d2 e8 4d fe ff ff 85 c0 0f 4f 04 24 48 8b 4c 24 08 64 48 2b 0c 25 28 00 00 00 75 2d 48 83 c4 18 c3 41 b8 03 07 00 00 ba 0f 01 00 00 be df 00 00 00 bf 14 00 00 00 48 8d 0d d1 a7 03 00 e8 b1 63 fe ff b8 ff ff ff ff eb c3 e8 55 61 fe ff";
@@ -40,7 +40,7 @@ fn places(code: &str, needs: &[u8]) -> (Place, Option<Vec<Place>>) {
     let code = bytes(code);
     (
         entry(&code, Abi::SystemV, needs, Choice::Cheapest),
-        exits(&code, &[], Choice::Cheapest),
+        exits(&code, &Tails::default(), Choice::Cheapest),
     )
 }
 
@@ -89,9 +89,9 @@ fn write_ex_of_openssl_3_6_is_left_where_write_ex2_is() {
     );
     assert_eq!(leaves(0, &code), [-0x30]);
     assert_eq!(passes_on(&code), Some(-0x30));
-    assert_eq!(exits(&code, &[], Choice::Cheapest), None);
+    assert_eq!(exits(&code, &Tails::default(), Choice::Cheapest), None);
     assert_eq!(
-        exits(&code, &[(-0x30, ex2)], Choice::Cheapest),
+        exits(&code, &ending_in(&[(-0x30, ex2)]), Choice::Cheapest),
         Some(vec![stepped(-0x30 + 0x23)])
     );
     assert_eq!(passes_on(&bytes(OPENSSL_3_6_WRITE_EX2)), None);

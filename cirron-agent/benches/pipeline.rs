@@ -8,7 +8,7 @@
 use std::io::Write as _;
 use std::time::Instant;
 
-use cirron_common::record::close;
+use cirron_common::record::{close, source};
 use cirron_core::engine::{Engine, EngineConfig, EngineStats, ProcessFacts};
 use cirron_core::id::SequentialIds;
 use cirron_core::stream::Direction;
@@ -97,7 +97,11 @@ fn run(row: &Row) -> f64 {
     took
 }
 
-const CONN: ConnRecords = ConnRecords { conn: 1, epoch: 1 };
+const CONN: ConnRecords = ConnRecords {
+    conn: 1,
+    epoch: 1,
+    source: source::SOCKET,
+};
 
 /// A chat request on `conn`, then the response in these pieces.
 fn conversation(conn: ConnRecords, at: u64, pieces: &[Vec<u8>], records: &mut Vec<Vec<u8>>) {
@@ -290,7 +294,11 @@ fn exchanges() -> Row {
     whole.extend_from_slice(body.as_bytes());
     let mut records = Vec::new();
     for i in 0..EXCHANGES {
-        let conn = ConnRecords { conn: i, epoch: 1 };
+        let conn = ConnRecords {
+            conn: i,
+            epoch: 1,
+            source: source::SOCKET,
+        };
         conversation(conn, 1000 + i, &[whole.clone()], &mut records);
     }
     Row {

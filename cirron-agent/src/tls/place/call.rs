@@ -13,10 +13,11 @@ use crate::tls::functions::{Abi, Argument};
 pub fn hands_to(code: &[u8], abi: Abi, needs: &[Argument]) -> Option<i64> {
     let mut info = InstructionInfoFactory::new();
     for i in decode(0, code) {
-        match i.flow_control() {
-            FlowControl::Next => {}
-            FlowControl::Call => return Some(i.near_branch_target().cast_signed()),
-            _ => return None,
+        if i.flow_control() == FlowControl::Call {
+            return Some(i.near_branch_target().cast_signed());
+        }
+        if i.flow_control() != FlowControl::Next {
+            return None;
         }
         let mut needed = needs.iter().filter_map(|n| register(abi, *n));
         if needed.any(|r| writes(&i, &mut info, r)) {

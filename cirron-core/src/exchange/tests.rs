@@ -158,7 +158,7 @@ proptest! {
 /// Inputs that once broke a rule.
 #[test]
 fn what_the_fuzzer_found_stays_fixed() {
-    let found: [&[u8]; 5] = [
+    let found: [&[u8]; 6] = [
         // A late 101 ended the connection in the middle of a piece.
         &[2, 131, 84, 0, 69, 76, 172, 41, 0, 0, 91, 0, 146],
         // A 101 behind a refused expectation.
@@ -169,6 +169,11 @@ fn what_the_fuzzer_found_stays_fixed() {
         &[0, 117, 60, 113, 107, 192, 0, 112, 0, 104, 186, 118],
         // Kept behind a request for a WebSocket while the server's side ended, and then overtaken.
         &[0, 32, 199, 32, 0, 157, 18, 50, 120, 21, 0, 1],
+        // A hole over a refused upgrade, and a body longer than its length.
+        &[
+            2, 16, 1, 17, 214, 17, 8, 24, 4, 1, 16, 7, 135, 17, 87, 9, 246, 9, 17, 11, 119, 17, 17,
+            8, 24, 6, 1, 16, 7, 17, 7, 228, 87, 9, 246, 119, 17, 11,
+        ],
     ];
     for input in found {
         fuzz::connection(input);

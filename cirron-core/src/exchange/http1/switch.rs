@@ -162,7 +162,8 @@ impl Http1 {
         sink: &mut dyn ExchangeSink,
     ) {
         (self.upgraded, self.switching) = (true, false);
-        let asked = |x: &Exchange| x.asks == Asks::Http2 && !x.is_answered();
+        // One that has begun to be answered here was refused: it is no stream 1.
+        let asked = |x: &Exchange| x.asks == Asks::Http2 && !x.is_answered() && !x.is_begun;
         let mut stream_1 = match self.queue.back() {
             Some(x) if asked(x) => self.queue.pop_back(),
             Some(_) | None => None,
@@ -171,7 +172,7 @@ impl Http1 {
             // The hole may have reached into the response.
             (x.partial, x.holed) = (true, true);
             x.emit(piece.ts(), ExchangeEvent::ResponseGap(0), sink);
-            if x.response == Response::Open && !x.is_begun {
+            if x.response == Response::Open {
                 x.response = Response::Waiting;
             }
         }

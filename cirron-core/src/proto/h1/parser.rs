@@ -1,4 +1,5 @@
-//! The state machine of one direction. The diagram is in the module above.
+//! The state machine of one direction. The diagram is in the module above; the way back behind a hole
+//! is in [`resync`].
 
 use memchr::memchr;
 
@@ -7,9 +8,13 @@ use super::framing::{self, Framing};
 use super::head::{HeadStatus, parse_request, parse_response, parse_trailers};
 use super::start_line::{self, Plausible};
 use super::{AnswerTo, Cursor, Event, Grammar, late};
-use crate::limits::{MAX_CANDIDATE_BYTES, MAX_HEAD_BYTES};
+use crate::limits::MAX_HEAD_BYTES;
 use crate::proto::message::MessageEnd;
 use crate::time::MonoNs;
+
+mod resync;
+
+use resync::Resync;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -39,32 +44,6 @@ enum Then {
     Resync,
     Tunnel,
     Closed,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Resync {
-    /// A response whose end is not known yet.
-    open: bool,
-    /// Its chunks may be found again, or those of one joined late.
-    chunks: bool,
-    /// What `buf` holds began after a CRLF, not where a piece begins: only a start line will do.
-    line_only: bool,
-}
-
-impl Resync {
-    const LOST: Resync = Resync {
-        open: false,
-        chunks: false,
-        line_only: false,
-    };
-}
-
-enum Found {
-    Start,
-    Chunks,
-    Text,
-    NeedMore,
-    Nothing,
 }
 
 /// Parses one direction of one connection. Idle, it owns no memory.
@@ -542,120 +521,6 @@ impl Parser {
         }
         Some(Event::Body(cur.take(usize::MAX)))
     }
-
-    fn judge(&self, r: Resync, bytes: &[u8], line_only: bool) -> Found {
-        let line = match self.grammar {
-            Grammar::Request => start_line::known_request(bytes),
-            Grammar::Response => start_line::response(bytes),
-        };
-        let chunk = match r.chunks && !line_only {
-            true if late::event_stream(bytes) => return Found::Text,
-            true => late::chunk(bytes, r.open),
-            false => Plausible::No,
-        };
-        match (line, chunk) {
-            (Plausible::Yes, _) => Found::Start,
-            (_, Plausible::Yes) => Found::Chunks,
-            (Plausible::NeedMore, _) | (_, Plausible::NeedMore) => Found::NeedMore,
-            (Plausible::No, Plausible::No) => Found::Nothing,
-        }
-    }
-
-    fn resync<'i>(&mut self, r: Resync, cur: &mut Cursor<'i>) -> Option<Event<'i>> {
-        if !self.buf.is_empty() {
-            let old = self.buf.len();
-            let room = MAX_CANDIDATE_BYTES.saturating_sub(old).min(cur.bytes.len());
-            self.buf.extend_from_slice(&cur.bytes[..room]);
-            let found = self.judge(r, &self.buf, r.line_only);
-            // What is certain where this piece begins beats what may still become something.
-            let better = cur.fresh
-                && match self.judge(r, cur.bytes, false) {
-                    Found::Start | Found::Chunks => true,
-                    Found::Text | Found::NeedMore | Found::Nothing => false,
-                };
-            match found {
-                Found::NeedMore if room == cur.bytes.len() && !better => {
-                    cur.take(usize::MAX);
-                    return None;
-                }
-                Found::Start | Found::Chunks => {
-                    self.buf.truncate(old);
-                    return self.take_up(r, &found);
-                }
-                // Text that began in an earlier piece: the next one that begins with it will do.
-                Found::Text | Found::NeedMore | Found::Nothing => {
-                    self.buf = Vec::new();
-                    if r.open {
-                        return Some(Event::BodyGap(old as u64));
-                    }
-                }
-            }
-        }
-        // The place where the piece begins, then each place behind a CRLF.
-        let mut at = if cur.fresh {
-            cur.bytes
-                .iter()
-                .take_while(|b| matches!(b, b'\r' | b'\n'))
-                .count()
-        } else {
-            next_line(cur.bytes, 0)
-        };
-        let mut line_only = !cur.fresh;
-        while at < cur.bytes.len() {
-            let found = self.judge(r, &cur.bytes[at..], line_only);
-            match found {
-                Found::Start | Found::Chunks | Found::Text | Found::NeedMore => {
-                    // What is before it is skipped first; if that is told, the rest comes next,
-                    // and must be found again.
-                    self.start = cur.ts;
-                    let skipped = at as u64;
-                    let fresh = cur.fresh;
-                    cur.take(at);
-                    cur.fresh = fresh && !line_only;
-                    if let Found::NeedMore = found {
-                        self.state = State::Resync(Resync { line_only, ..r });
-                        self.buf = cur.take(usize::MAX).to_vec();
-                        self.buf.truncate(MAX_CANDIDATE_BYTES);
-                    } else if r.open && skipped > 0 {
-                        cur.fresh = true;
-                    } else {
-                        return self.take_up(r, &found);
-                    }
-                    return (r.open && skipped > 0).then_some(Event::BodyGap(skipped));
-                }
-                Found::Nothing => {}
-            }
-            line_only = true;
-            at = next_line(cur.bytes, at);
-        }
-        let skipped = cur.take(usize::MAX).len() as u64;
-        r.open.then_some(Event::BodyGap(skipped))
-    }
-
-    /// Goes on with what was found at the cursor, whose beginning may be in `buf`.
-    fn take_up<'i>(&mut self, r: Resync, found: &Found) -> Option<Event<'i>> {
-        match found {
-            Found::Start if r.open => {
-                self.end(MessageEnd::Lost);
-                None
-            }
-            Found::Start => {
-                self.state = State::Head;
-                Some(Event::Synced)
-            }
-            Found::Chunks => {
-                self.replay = std::mem::take(&mut self.buf);
-                self.state = State::Chunked(Chunks::new());
-                (!r.open).then_some(Event::LateBody)
-            }
-            Found::Text => {
-                self.buf = Vec::new();
-                self.state = State::LateText;
-                (!r.open).then_some(Event::LateBody)
-            }
-            Found::NeedMore | Found::Nothing => None,
-        }
-    }
 }
 
 enum Read<T> {
@@ -672,16 +537,4 @@ impl<T> Read<T> {
             Read::Invalid => Read::Invalid,
         }
     }
-}
-
-/// Where the first line behind `at` begins, or the end of `bytes`.
-fn next_line(bytes: &[u8], at: usize) -> usize {
-    let mut from = at;
-    while let Some(lf) = memchr(b'\n', &bytes[from..]) {
-        from += lf + 1;
-        if bytes[..from].ends_with(b"\r\n") {
-            return from;
-        }
-    }
-    bytes.len()
 }

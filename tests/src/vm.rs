@@ -19,6 +19,12 @@ const SERVERS: [&str; 2] = ["http_server", "uvicorn"];
 /// Requests that a server is asked, so that a guest which asked none does not pass.
 const CALLS: usize = 16;
 
+/// Tests of the real-server suite that ran in the guest.
+const SUITE: [&str; 2] = [
+    "every_call_that_moves_bytes_is_seen_over_tcp",
+    "every_call_that_moves_bytes_is_seen_over_unix_sockets",
+];
+
 /// What became of one check.
 #[derive(Debug)]
 pub struct Check {
@@ -75,6 +81,10 @@ pub fn judge(out: &Path) -> Vec<Check> {
             result: kernel_log(out),
         },
     ];
+    checks.extend(SUITE.map(|test| Check {
+        name: test.to_owned(),
+        result: suite(out, test),
+    }));
     for server in SERVERS {
         let [http, https] = ["http", "https"].map(|scheme| format!("{scheme}_{server}"));
         checks.push(Check {
@@ -83,10 +93,8 @@ pub fn judge(out: &Path) -> Vec<Check> {
         });
         checks.push(Check {
             result: exchanges(out, &https, true).and_then(|figures| {
-                same(
-                    &Spool::read(&out.join(&http))?,
-                    &Spool::read(&out.join(&https))?,
-                )?;
+                let [plain, sealed] = [&http, &https].map(|name| out.join(name).join("agent"));
+                same(&Spool::read(&plain)?, &Spool::read(&sealed)?)?;
                 Ok(figures)
             }),
             name: https,
@@ -161,11 +169,26 @@ fn kernel_log(out: &Path) -> Result<String> {
     ))
 }
 
+/// The suite's own verdict on one of its tests.
+fn suite(out: &Path, test: &str) -> Result<String> {
+    let printed = text(&out.join("suite.txt"))?;
+    let line = printed
+        .lines()
+        .find(|line| line.split([' ', ':']).any(|word| word == test))
+        .with_context(|| format!("it did not run: {printed}"))?;
+    let (_, figures) = line
+        .strip_prefix("ok ")
+        .and_then(|rest| rest.split_once(test))
+        .with_context(|| line.to_owned())?;
+    Ok(figures.split_once(": ").map_or("", |(_, f)| f).to_owned())
+}
+
 /// One server's exchanges: all of them, once, whole, with the server's and the client's figures.
 fn exchanges(out: &Path, name: &str, tls: bool) -> Result<String> {
     let folder = out.join(name);
+    let own = folder.join("agent");
     let run: Run = json(&folder.join("run.json"))?;
-    let log = || text(&folder.join("agent.log")).unwrap_or_default();
+    let log = || text(&own.join("log.txt")).unwrap_or_default();
     ensure!(run.attached, "the agent did not attach: {}", log());
     ensure!(run.agent_exit == 0, "exit {}: {}", run.agent_exit, log());
     ensure!(run.alive, "the server did not survive the agent");
@@ -174,15 +197,15 @@ fn exchanges(out: &Path, name: &str, tls: bool) -> Result<String> {
         "{} of {CALLS} requests made",
         run.calls.len()
     );
-    contract::check(&folder)?;
-    let spool = Spool::read(&folder)?;
+    contract::check(&own)?;
+    let spool = Spool::read(&own)?;
     // The last line is of the request that was made after the agent had gone.
     let mut truth = truth::read(&folder.join("truth.jsonl"))?;
     truth.pop().context("the server served nothing")?;
     let figures = expect::matches_emulated(&spool, &truth)
         .with_context(|| format!("{}\n{}", log(), spool.describe()))?;
     clients(&spool.requests(), &run.calls, tls)?;
-    let summary: Value = json(&folder.join("summary.json"))?;
+    let summary: Value = json(&own.join("summary.json"))?;
     nothing_lost(&summary)?;
     let links = &summary["detach"];
     Ok(format!(
@@ -222,7 +245,6 @@ fn clients(requests: &[&Span], calls: &[Call], tls: bool) -> Result<()> {
             span.int("http.response.body.size")
                 .context("response size")?,
         );
-        // The answer to an error names no model, the request's is known all the same.
         let model = span.text("gen_ai.request.model");
         spans
             .entry(key(span.path(), model, sizes))
@@ -231,7 +253,9 @@ fn clients(requests: &[&Span], calls: &[Call], tls: bool) -> Result<()> {
     }
     for call in calls {
         let sizes = (call.status, call.sent, call.received);
-        let key = key(&call.path, call.model.as_deref(), sizes);
+        // A call that was refused is none of a model.
+        let model = call.model.as_deref().filter(|_| call.status < 400);
+        let key = key(&call.path, model, sizes);
         let span = spans.get_mut(&key).and_then(Vec::pop).with_context(|| {
             format!(
                 "no exchange as curl saw it: {call:?}; left are {:?}",

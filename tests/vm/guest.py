@@ -1,10 +1,15 @@
 """Runs inside the guest of `cargo xtask vm`: servers, the agent on each, curl; writes what each says happened.
 
-Below /in are the agent and the servers of the suites, unmodified; below /out goes, for each check, a folder:
+Below /in are the agent, the real-server suite and its servers, unmodified; below /out go
 
-    NAME/truth.jsonl    what the server's handlers saw, by the server
+    host.json           the kernel, the exit code of `doctor`; doctor.txt, what that printed
+    suite.txt           what the suite printed of the tests that need nothing but the agent
+
+and for each server, over HTTP and HTTPS, a folder:
+
+    NAME/truth.jsonl    what the server's handlers saw, by the server; server.log, what it printed
     NAME/run.json       what curl saw, and how the agent ended
-    NAME/spool/, summary.json, agent.log, server.log
+    NAME/agent/         the agent's: spool/, summary.json, log.txt
 
 It judges nothing (that is `cirron_tests::vm`, on the other side), and fails only where a check could not be made.
 """
@@ -125,10 +130,12 @@ def check(name, which, port, tls):
     began = time.monotonic()
     server = start_server(which, folder, port, tls)
     # Before the agent is there nothing is asked: its calls are all that it can record.
-    log = open(f"{folder}/agent.log", "w")
-    agent = subprocess.Popen([AGENT, "--pid", str(server.pid), "-v", "--output-dir", folder, "--summary-json", f"{folder}/summary.json"],
+    own = f"{folder}/agent"
+    os.mkdir(own)
+    log = open(f"{own}/log.txt", "w")
+    agent = subprocess.Popen([AGENT, "--pid", str(server.pid), "-v", "--output-dir", own, "--summary-json", f"{own}/summary.json"],
                              stdout=log, stderr=log)
-    attached = lambda: any(line.removeprefix("cirron-agent: ").startswith("attached") for line in read(f"{folder}/agent.log").splitlines())
+    attached = lambda: any(line.removeprefix("cirron-agent: ").startswith("attached") for line in read(f"{own}/log.txt").splitlines())
     until(f"{name}: the agent attaches", lambda: attached() or agent.poll() is not None)
     run = {"attached": attached(), "calls": []}
     if run["attached"]:
@@ -152,7 +159,17 @@ def doctor():
         json.dump({"release": os.uname().release, "doctor_exit": done.returncode}, file)
 
 
+def suite():
+    with open("/in/zoo-path") as file:
+        zoo = file.read()
+    os.makedirs(os.path.dirname(zoo), exist_ok=True)
+    os.symlink("/in/zoo", zoo)
+    with open("/out/suite.txt", "w") as file:
+        subprocess.run(["/in/real", "every_call_that_moves_bytes"], env=dict(os.environ, CIRRON_AGENT_BIN=AGENT), stdout=file, stderr=file)
+
+
 doctor()
+suite()
 port = 18000
 for which in ["http_server", "uvicorn"]:
     for tls in [False, True]:

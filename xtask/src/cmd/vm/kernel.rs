@@ -141,8 +141,8 @@ fn ensure(apt: &Apt, release: &str) -> Result<Kernel> {
 fn fetch(apt: &Apt, kernel: &Kernel) -> Result<()> {
     let release = &kernel.release;
     // Made beside, then renamed: an interrupted run leaves no half of a kernel.
-    let fresh = kernel.folder.with_extension("new");
-    let tree = kernel.folder.with_extension("tree");
+    let kernels = paths::vm().join("kernels");
+    let [fresh, tree] = ["new", "tree"].map(|what| kernels.join(format!(".{what}-{release}")));
     for folder in [&fresh, &tree] {
         let _ = fs::remove_dir_all(folder);
     }
@@ -167,7 +167,10 @@ fn fetch(apt: &Apt, kernel: &Kernel) -> Result<()> {
         .context("the package has no kernel image")?;
     fs::create_dir_all(fresh.join("modules"))?;
     fs::copy(image, fresh.join("vmlinuz"))?;
-    sh::quiet(Command::new("depmod").arg("-b").arg(&tree).arg(release))?;
+    // It warns of lists of what is built in, which newer packages do not have.
+    if !sh::succeeds(Command::new("depmod").arg("-b").arg(&tree).arg(release)) {
+        bail!("depmod failed on the modules of {release}");
+    }
     let files = with_needs(&tree, release)?;
     for (at, file) in files.iter().enumerate() {
         unpack_module(file, &fresh.join("modules"), at)?;
@@ -176,15 +179,17 @@ fn fetch(apt: &Apt, kernel: &Kernel) -> Result<()> {
     fs::rename(&fresh, &kernel.folder).context("putting the kernel in place")
 }
 
-/// The files of [`MODULES`] with those that they need, in the order of loading.
+/// The files of [`MODULES`] with those that they need, in the order of loading. One that is not there
+/// is built in, which not every package says; else the guest does not get to its disks.
 fn with_needs(tree: &Path, release: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for module in MODULES {
         let mut ask = Command::new("modprobe");
         ask.arg("-d").arg(tree).args(["-S", release]);
         ask.args(["-D", "--ignore-install", module]);
+        let answer = ask.output().context("cannot run modprobe")?.stdout;
         // `insmod PATH`, or `builtin NAME`.
-        let answer = sh::output(&mut ask).with_context(|| format!("the module {module}"))?;
+        let answer = String::from_utf8_lossy(&answer);
         for path in answer.lines().filter_map(|l| l.strip_prefix("insmod ")) {
             let path = PathBuf::from(path.trim());
             if !files.contains(&path) {

@@ -1,8 +1,9 @@
 //! `cargo xtask vm`: the agent on other kernels than this machine's. Debian's are booted in QEMU, one
-//! after the other; in each a server of others is attached to, called by curl, over HTTP and HTTPS.
+//! after the other; in each servers of others are attached to, called by curl, over HTTP and HTTPS, and
+//! the part of the real-server suite runs that needs no installed servers.
 //!
 //! ```text
-//! tools ─▶ root file system ─▶ agent, judge ─▶ for each series: fetch ─▶ boot ─▶ judge what came out
+//! tools ─▶ root file system ─▶ agent, suite, judge ─▶ for each series: fetch ─▶ boot ─▶ judge what came out
 //! ```
 //!
 //! `tests/vm` runs in the guest and judges nothing; `cirron_tests::vm` judges what it brings out. What
@@ -10,17 +11,18 @@
 //! that does not come to its end fails. It is no part of `cargo xtask test`: minutes, and a mirror.
 
 mod apt;
+mod input;
 mod kernel;
 mod qemu;
 mod rootfs;
 mod tools;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::{paths, sh};
 
@@ -44,18 +46,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     tools::ensure()?;
     super::setup::ebpf_toolchain()?;
     let root = rootfs::ensure()?;
-    sh::run(&mut sh::cargo([
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "cirron-agent",
-    ]))?;
-    let judge = judge()?;
     let folder = paths::target().join("vm");
     fs::create_dir_all(&folder)?;
-    let input = folder.join("in.tar");
-    pack_input(&input)?;
+    let input = input::build(&folder)?;
     let mut kernels = kernel::Kernels::default();
     let mut results = Results::default();
     for series in &options.kernel {
@@ -74,12 +67,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             kernel: &kernel,
             root: &root,
             init: &paths::root().join("tests/vm/init"),
-            input: &input,
+            input: &input.tar,
             folder: &here,
             limit: Duration::from_secs(options.limit),
         };
         match boot.run() {
-            Ok(out) => results.judged(&kernel.release, &judge, &out)?,
+            Ok(out) => results.judged(&kernel.release, &input.judge, &out)?,
             Err(error) => results.line(
                 "FAILED",
                 &format!("{} boot", kernel.release),
@@ -99,34 +92,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 /// A line to the user that begins with where it comes from.
 fn say(text: &str) {
     eprintln!("vm: {text}");
-}
-
-/// Builds the judge, and gives its path.
-fn judge() -> Result<PathBuf> {
-    sh::run(&mut sh::cargo([
-        "build",
-        "--locked",
-        "--package",
-        "cirron-tests",
-        "--bin",
-        "vm-judge",
-    ]))?;
-    Ok(paths::target().join("debug/vm-judge"))
-}
-
-/// The agent, the servers of the suites and the guest's script, as one tar.
-fn pack_input(to: &Path) -> Result<()> {
-    let agent = paths::agent();
-    let folder = agent.parent().context("the agent's folder")?;
-    let tests = paths::root().join("tests");
-    let mut tar = Command::new("tar");
-    tar.args(["--exclude", "__pycache__", "-c", "-f"]).arg(to);
-    tar.arg("-C").arg(folder).arg("cirron-agent");
-    tar.arg("-C")
-        .arg(&tests)
-        .args(["servers/python", "servers/tls"]);
-    tar.arg("-C").arg(tests.join("vm")).arg("guest.py");
-    sh::quiet(&mut tar)
 }
 
 /// What was printed so far.

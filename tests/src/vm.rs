@@ -289,6 +289,7 @@ fn nothing_lost(summary: &Value) -> Result<()> {
         ("kernel", "events_lost"),
         ("kernel", "fault_records"),
         ("kernel", "over_limit_bytes"),
+        ("kernel", "passed_over"),
         ("kernel", "ring_full_records"),
         ("engine", "bad_records"),
         ("engine", "lost_bytes"),

@@ -16,6 +16,8 @@ use crate::{contract, expect};
 
 /// The servers that the guest runs, each over HTTP and then over HTTPS.
 const SERVERS: [&str; 2] = ["http_server", "uvicorn"];
+/// The agent's exit code where the machine lacks something.
+const CANNOT_ATTACH: i32 = 3;
 /// Requests that a server is asked, so that a guest which asked none does not pass.
 const CALLS: usize = 16;
 
@@ -24,6 +26,10 @@ const SUITE: [&str; 2] = [
     "every_call_that_moves_bytes_is_seen_over_tcp",
     "every_call_that_moves_bytes_is_seen_over_unix_sockets",
 ];
+
+/// The first kernel that takes the programs, and what is said of one before.
+const OLDEST: (u32, u32) = (5, 12);
+const TOO_OLD: &str = "kernel 5.12 or later";
 
 /// What became of one check.
 #[derive(Debug)]
@@ -69,8 +75,15 @@ fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_str(&text(path)?).with_context(|| path.display().to_string())
 }
 
-/// Every check on what is in `out`.
+/// Every check on what is in `out`. Of a kernel that is too old for the agent, that it says so.
 pub fn judge(out: &Path) -> Vec<Check> {
+    let host: Result<Host> = json(&out.join("host.json"));
+    if host.is_ok_and(|host| before(&host.release, OLDEST)) {
+        return vec![Check {
+            name: "refusal".to_owned(),
+            result: refusal(out),
+        }];
+    }
     let mut checks = vec![
         Check {
             name: "doctor".to_owned(),
@@ -103,6 +116,38 @@ pub fn judge(out: &Path) -> Vec<Check> {
     checks
 }
 
+/// `doctor` and the attach say in a line what is missing, with the exit code of that, and the server
+/// goes on.
+fn refusal(out: &Path) -> Result<String> {
+    let host: Host = json(&out.join("host.json"))?;
+    let printed = text(&out.join("doctor.txt"))?;
+    let missing = |text: &str, mark: &str| {
+        let line = text.lines().find(|line| line.contains(mark))?;
+        line.contains(TOO_OLD).then(|| line.trim().to_owned())
+    };
+    ensure!(
+        host.doctor_exit == CANNOT_ATTACH,
+        "exit {}: {printed}",
+        host.doctor_exit
+    );
+    let line = missing(&printed, "MISSING").with_context(|| printed.clone())?;
+    for server in SERVERS {
+        for scheme in ["http", "https"] {
+            let folder = out.join(format!("{scheme}_{server}"));
+            let run: Run = json(&folder.join("run.json"))?;
+            let log = text(&folder.join("agent/log.txt"))?;
+            ensure!(
+                !run.attached && run.agent_exit == CANNOT_ATTACH && run.alive,
+                "exit {}: {log}",
+                run.agent_exit
+            );
+            missing(&log, "missing:").with_context(|| log.clone())?;
+            ensure!(!folder.join("agent/spool").exists(), "a spool was begun");
+        }
+    }
+    Ok(line.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
 /// The kernel took the programs. Its figures say what it lacks, and which links it made.
 fn doctor(out: &Path) -> Result<String> {
     let host: Host = json(&out.join("host.json"))?;
@@ -125,11 +170,8 @@ fn doctor(out: &Path) -> Result<String> {
             .unwrap_or((rest.trim(), ""));
         match (verdict, name) {
             ("loaded", "uprobes") => said.push(detail.trim().to_owned()),
-            ("attached", _) => {}
-            // It only counts what is not seen, and its tracepoint is of 6.0 or later.
-            ("broken", "uring_submit") if before(&host.release, (6, 0)) => {
-                said.push("io_uring is not counted".to_owned());
-            }
+            ("attached", _) if detail.trim().is_empty() => {}
+            ("attached", _) => said.push(format!("{name} {}", detail.trim())),
             _ => anyhow::bail!("{line}"),
         }
     }
@@ -304,7 +346,8 @@ fn nothing_lost(summary: &Value) -> Result<()> {
 }
 
 /// What HTTPS takes from an exchange, or adds; and what differs from run to run.
-const OWN: [&str; 11] = [
+const OWN: [&str; 12] = [
+    "cirron.stream.burst",
     "request_id",
     "gen_ai.response.id",
     "url.scheme",

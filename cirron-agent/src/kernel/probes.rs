@@ -21,9 +21,9 @@ struct Probe {
 /// A place that is tried before or after the ordinary one.
 #[derive(Clone, Copy)]
 enum Other {
-    /// A kernel passes a program over while another thread is in it on the same processor. Up to 6.19
-    /// nobody was preempted in one; since then calls are lost that way, without a trace of whose. An
-    /// event of perf's still runs its programs without preemption, at some ten nanoseconds more.
+    /// A kernel passes a program over while another thread is in it on the same processor. On 7.2 and 7.3
+    /// threads are preempted in one, and calls of others are lost, without a trace of whose
+    /// (`docs/kernels.md`). An event of perf's still runs its programs without preemption, and costs more.
     NotPreempted {
         program: &'static str,
         category: &'static str,
@@ -34,7 +34,7 @@ enum Other {
     Earlier(&'static str),
 }
 
-/// The first version whose programs on typed tracepoints are preempted.
+/// From here on a program on a typed tracepoint may be preempted.
 const PREEMPTS_FROM: KernelVersion = KernelVersion::new(7, 0, 0);
 /// The first version with [`Other::Earlier`]'s arguments.
 const EARLIER_FROM: KernelVersion = KernelVersion::new(6, 0, 0);

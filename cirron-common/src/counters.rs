@@ -53,6 +53,9 @@ counters! {
     EventsLost = 13, "events_lost";
     /// Sends and receives that targets hand to io_uring, whose bytes are not seen.
     IoUringTransfers = 14, "io_uring_transfers";
+    /// Times that the kernel passed a program over, since the same one was running on that processor.
+    /// The kernel counts it itself; what happened then was not seen.
+    PassedOver = 15, "passed_over";
 }
 
 /// Length of the counter array.

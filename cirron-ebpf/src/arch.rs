@@ -16,7 +16,8 @@ pub struct PtRegs {
     r9: u64,
     /// Fifth argument.
     pub r8: u64,
-    ax: u64,
+    /// Result.
+    pub ax: u64,
     cx: u64,
     /// Third argument.
     pub dx: u64,

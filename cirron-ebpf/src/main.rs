@@ -4,7 +4,7 @@
 //!
 //! | program | sees |
 //! | --- | --- |
-//! | `socket_syscall_exit` | every socket call of a target, with its bytes |
+//! | `socket_syscall_exit`, or `socket_syscall_perf` | every socket call of a target, with its bytes |
 //! | `tcp_state_change` | ends of TCP connections: who closed, FIN or RST |
 //! | `process_fork`, `process_exec`, `process_exit` | the life of targets and their children |
 //! | `tls_enter`, `tls_exit` | plaintext inside TLS libraries; uprobes, attached where a target has one |
@@ -30,8 +30,9 @@ mod tls;
 mod uring;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, uprobe},
-    programs::{BtfTracePointContext, ProbeContext},
+    helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
+    macros::{btf_tracepoint, tracepoint, uprobe},
+    programs::{BtfTracePointContext, ProbeContext, TracePointContext},
 };
 
 /// `void sys_exit(struct pt_regs *regs, long ret)`
@@ -40,6 +41,18 @@ pub fn socket_syscall_exit(ctx: BtfTracePointContext) -> i32 {
     let regs: *const arch::PtRegs = ctx.arg(0);
     let ret: i64 = ctx.arg(1);
     syscalls::try_syscall_exit(regs, ret).unwrap_or(0)
+}
+
+/// The same on `raw_syscalls:sys_exit`, where nobody is preempted in it: the loader says when.
+#[tracepoint]
+pub fn socket_syscall_perf(_ctx: TracePointContext) -> u32 {
+    // SAFETY: the registers of the current task, which lie at the end of its stack for as long as it lives.
+    let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as *const arch::PtRegs;
+    // SAFETY: a BTF-typed pointer: the verifier allows reads within `struct pt_regs`.
+    let ret = unsafe { (*regs).ax } as i64;
+    let _ = syscalls::try_syscall_exit(regs, ret);
+    // Nobody listens to the event itself.
+    0
 }
 
 /// `void inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`

@@ -233,7 +233,8 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
         nr::DUP | nr::DUP2 | nr::DUP3 | nr::FCNTL => return duplicated(&ctx, fd, ret as i32),
         _ => return None,
     };
-    transferred(&ctx, fd, &transfer, ret)
+    transferred(&ctx, fd, &transfer, transfer.shape, ret);
+    None
 }
 
 /// How a call's buffers are laid out.
@@ -276,9 +277,18 @@ fn received(flags: u64, shape: u32) -> u32 {
 }
 
 /// The one path of all transfers: the verifier walks it once.
+///
+/// `shape` comes by itself, not inside of `transfer`: verifiers before 6.8 lose sight of a constant that
+/// a function reads from its caller's stack, take two shapes for the same, and cut off the branch of the
+/// one that they came to later. On 6.1 `sendmsg` and `recvmsg` were lost that way.
 #[inline(never)]
-fn transferred(ctx: &Ctx, fd: i32, transfer: &Transfer, ret: i64) -> Option<i32> {
-    if transfer.shape == NOTHING {
+fn transferred(ctx: &Ctx, fd: i32, transfer: &Transfer, shape: u32, ret: i64) {
+    let _ = try_transferred(ctx, fd, transfer, shape, ret);
+}
+
+#[inline(always)]
+fn try_transferred(ctx: &Ctx, fd: i32, transfer: &Transfer, shape: u32, ret: i64) -> Option<()> {
+    if shape == NOTHING {
         return None;
     }
     if ret <= 0 {
@@ -288,18 +298,18 @@ fn transferred(ctx: &Ctx, fd: i32, transfer: &Transfer, ret: i64) -> Option<i32>
         return None;
     }
     let mut total = ret as u64;
-    if transfer.shape == MESSAGES {
+    if shape == MESSAGES {
         total = iov::cirron_messages_len(transfer.base, total);
     }
     let (call, pos) = advance(ctx, fd, transfer.dir, total)?;
-    copy(&call, transfer, pos, total);
+    copy(&call, transfer, shape, pos, total);
     None
 }
 
 /// Copies what a call moved. Apart, for its part of the stack.
 #[inline(never)]
-fn copy(call: &Call, transfer: &Transfer, pos: u64, total: u64) {
-    let mut buffers = match transfer.shape {
+fn copy(call: &Call, transfer: &Transfer, shape: u32, pos: u64, total: u64) {
+    let mut buffers = match shape {
         FLAT => Buffers::flat(transfer.base, total),
         VECTOR => Buffers::vector(transfer.base, transfer.count, total),
         MESSAGE => Buffers::message(transfer.base, total).unwrap_or(Buffers::flat(0, 0)),

@@ -30,6 +30,8 @@ pub struct Figures {
     bracketed: usize,
     /// Exchanges compared.
     pub exchanges: usize,
+    /// Times are compared in order only, not in length.
+    emulated: bool,
 }
 
 impl Figures {
@@ -58,7 +60,7 @@ impl Figures {
         #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
         let share = near as f64 / self.ttft_ms.len().max(1) as f64;
         let all_bracketed = self.bracketed == self.ttft_ms.len();
-        if self.ttft_ms.len() < TTFT_FEW || share >= TTFT_SHARE || all_bracketed {
+        if self.emulated || self.ttft_ms.len() < TTFT_FEW || share >= TTFT_SHARE || all_bracketed {
             return Ok(());
         }
         Err(Late(format!(
@@ -89,6 +91,16 @@ pub fn matches(spool: &Spool, truth: &[Truth]) -> Result<Figures> {
 /// The same, for servers whose own way from the wire to the handler and back takes milliseconds: a
 /// first token that was recorded after the handler had it and before the client had it is right.
 pub fn matches_seen(spool: &Spool, truth: &[Truth], seen: &[Seen]) -> Result<Figures> {
+    compare(spool, truth, seen, false)
+}
+
+/// The same, for servers on an emulated processor, where a call of the kernel's may take as long as a
+/// token: no time is bounded from above.
+pub fn matches_emulated(spool: &Spool, truth: &[Truth]) -> Result<Figures> {
+    compare(spool, truth, &[], true)
+}
+
+fn compare(spool: &Spool, truth: &[Truth], seen: &[Seen], emulated: bool) -> Result<Figures> {
     let requests = spool.requests();
     same_counts(&requests, truth)?;
     ensure!(
@@ -108,6 +120,7 @@ pub fn matches_seen(spool: &Spool, truth: &[Truth], seen: &[Seen]) -> Result<Fig
     }
     let mut figures = Figures {
         exchanges: requests.len(),
+        emulated,
         ..Figures::default()
     };
     for t in truth {
@@ -246,7 +259,7 @@ fn call(span: &Span, t: &Truth, figures: &mut Figures) -> Result<()> {
     );
     let before_handler = (t.start_wall_ns - span.start_ns) as f64 / 1e6;
     ensure!(
-        (-20.0..200.0).contains(&before_handler),
+        before_handler > -20.0 && (before_handler < 200.0 || figures.emulated),
         "starts {before_handler} ms before its handler"
     );
     let recorded = span.mark("time_to_first_token_ms");
@@ -263,7 +276,7 @@ fn call(span: &Span, t: &Truth, figures: &mut Figures) -> Result<()> {
         off >= -TTFT_BELOW_MS,
         "time to first token too early by {off:.3} ms"
     );
-    if off >= TTFT_WORST_MS {
+    if off >= TTFT_WORST_MS && !figures.emulated {
         return Err(Late(format!("time to first token off by {off:.3} ms")).into());
     }
     figures.ttft_ms.push(off);

@@ -35,6 +35,11 @@ pub(crate) fn stacks() -> PathBuf {
     env::var_os("CIRRON_STACKS").map_or_else(|| cache().join("stacks"), PathBuf::from)
 }
 
+/// Kernels and the root file system of `cargo xtask vm`.
+pub(crate) fn vm() -> PathBuf {
+    cache().join("vm")
+}
+
 /// The cargo that runs this command.
 pub(crate) fn cargo() -> PathBuf {
     env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)

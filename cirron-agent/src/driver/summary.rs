@@ -157,6 +157,10 @@ impl Summary {
                 "sends and receives by io_uring not seen",
             ),
             (
+                self.kernel(Counter::PassedOver),
+                "calls or events of any process passed over by the kernel",
+            ),
+            (
                 self.kernel(Counter::ConnMapFull),
                 "connections past the map",
             ),

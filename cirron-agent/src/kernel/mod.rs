@@ -4,6 +4,7 @@
 
 mod btf;
 mod log;
+mod passed_over;
 mod probes;
 mod reader;
 mod uprobes;
@@ -11,10 +12,12 @@ mod uprobes;
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::{Btf, Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
+use cirron_common::Counter;
 use cirron_common::counters::COUNTERS;
 use cirron_common::maps;
 use cirron_common::tls::target;
 
+use passed_over::PassedOver;
 pub use probes::ProbeVerdict;
 pub use reader::Reader;
 pub use uprobes::{Detached, Links, Point, UprobeProgram, Uprobes};
@@ -65,6 +68,7 @@ pub struct Kernel {
     targets: HashMap<MapData, u32, u32>,
     muted: HashMap<MapData, u64, u64>,
     counters: PerCpuArray<MapData, u64>,
+    passed_over: PassedOver,
     reader: Option<Reader>,
     verdicts: Vec<ProbeVerdict>,
 }
@@ -101,6 +105,7 @@ impl Kernel {
             targets: take(&mut ebpf, maps::TARGETS)?,
             muted: take(&mut ebpf, maps::MUTED)?,
             counters: take(&mut ebpf, maps::COUNTERS)?,
+            passed_over: PassedOver::of(&ebpf),
             reader: Some(Reader::new(take::<RingBuf<MapData>>(
                 &mut ebpf,
                 maps::RING,
@@ -144,12 +149,13 @@ impl Kernel {
         self.uprobes.take()
     }
 
-    /// Sums over CPUs, indexed by `cirron_common::Counter`.
+    /// Sums over CPUs, indexed by `cirron_common::Counter`, and what the kernel itself counts.
     pub fn counters(&self) -> anyhow::Result<[u64; COUNTERS as usize]> {
         let mut sums = [0; COUNTERS as usize];
         for (i, sum) in sums.iter_mut().enumerate() {
             *sum = self.counters.get(&(i as u32), 0)?.iter().sum();
         }
+        sums[Counter::PassedOver as usize] = self.passed_over.count();
         Ok(sums)
     }
 

@@ -9,8 +9,8 @@ use super::{Answer, Check, Subject};
 /// Inode of the initial pid namespace (`PROC_PID_INIT_INO` of the kernel's `proc_ns.h`).
 const INITIAL_PID_NS: u64 = 0xEFFF_FFFC;
 
-/// The ring buffer came with 5.8, typed tracepoints with 5.5.
-const OLDEST_KERNEL: (u32, u32) = (5, 8);
+/// Pointers as arguments of global functions came with 5.12, the ring buffer with 5.8.
+const OLDEST_KERNEL: (u32, u32) = (5, 12);
 
 const CAP_SYS_PTRACE: u32 = 19;
 const CAP_SYS_ADMIN: u32 = 21;
@@ -69,7 +69,7 @@ fn kernel_version(release: &str) -> Check {
         &format!("kernel {major}.{minor} or later"),
         answer,
         release,
-        "boot a newer kernel: older ones have no BPF ring buffer",
+        "boot a newer kernel: the verifier of older ones refuses the programs' functions",
     )
 }
 
@@ -225,10 +225,14 @@ mod tests {
     }
 
     #[test]
-    fn kernels_without_a_ring_buffer_are_too_old() {
+    fn kernels_that_refuse_the_programs_are_too_old() {
         assert_eq!(kernel_version("5.7.19-generic").answer, Answer::Missing);
         assert_eq!(kernel_version("4.18.0-553.el8").answer, Answer::Missing);
-        assert_eq!(kernel_version("5.8.0").answer, Answer::Ok);
+        assert_eq!(
+            kernel_version("5.10.0-46-cloud-amd64").answer,
+            Answer::Missing
+        );
+        assert_eq!(kernel_version("5.12.0").answer, Answer::Ok);
         assert_eq!(kernel_version("6.18.1+deb").answer, Answer::Ok);
         assert_eq!(kernel_version("odd").answer, Answer::Unknown);
     }

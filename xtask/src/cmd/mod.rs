@@ -7,6 +7,7 @@ mod fuzz;
 mod setup;
 mod stacks;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Fuzz(fuzz::Options),
     /// Measure what the agent costs
     Bench(bench::Options),
+    /// Boot Debian's kernels in an emulator, and see the agent at work on each
+    Vm(vm::Options),
     /// The caller of the benchmark of single calls
     #[command(hide = true)]
     BenchCalls,
@@ -51,6 +54,7 @@ impl Command {
             Self::Test(options) => test::run(&options),
             Self::Fuzz(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
             Self::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
+            Self::Vm(options) => vm::run(&options),
             Self::BenchCalls => bench::syscalls::call().map(|()| ExitCode::SUCCESS),
             Self::DemoServer(options) => demo::server::run(&options).map(|()| ExitCode::SUCCESS),
             Self::DemoClient(options) => demo::client::run(&options).map(|()| ExitCode::SUCCESS),

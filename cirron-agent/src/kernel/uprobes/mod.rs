@@ -144,8 +144,17 @@ pub(super) fn load(ebpf: &mut Ebpf, links: Links) -> Loaded {
         },
         Err(e) => Loaded {
             attached: None,
-            verdict: verdict("broken", format!("{e:#}")),
+            verdict: verdict("broken", why_refused(&e)),
         },
+    }
+}
+
+/// One line where the reason is known; else what the verifier says.
+fn why_refused(error: &anyhow::Error) -> String {
+    if aya::features().bpf_cookie() {
+        format!("{error:#}")
+    } else {
+        "no TLS is read: this kernel has no cookies for probes (from Linux 5.15)".to_owned()
     }
 }
 

@@ -194,7 +194,7 @@ fn install_command(packages: Packages, names: &[&str]) -> Command {
 }
 
 /// Fetches apt's package lists where they do not know one of the names.
-pub(super) fn refresh_apt(names: &[&str]) -> Result<()> {
+pub(crate) fn refresh_apt(names: &[&str]) -> Result<()> {
     if names.iter().all(|name| apt_has(name)) {
         return Ok(());
     }

@@ -6,7 +6,7 @@
 mod ebpf;
 mod tools;
 
-pub(crate) use ebpf::ensure as ebpf_toolchain;
+pub(crate) use ebpf::{ensure as ebpf_toolchain, refresh_apt};
 pub(crate) use tools::{ensure_rust_tools as rust_tools, ensure_test_tools as test_tools};
 
 use anyhow::Result;

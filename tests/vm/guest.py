@@ -1,0 +1,179 @@
+"""Runs inside the guest of `cargo xtask vm`: servers, the agent on each, curl; writes what each says happened.
+
+Below /in are the agent, the real-server suite and its servers, unmodified; below /out go
+
+    host.json           the kernel, the exit code of `doctor`; doctor.txt, what that printed
+    suite.txt           what the suite printed of the tests that need nothing but the agent
+
+and for each server, over HTTP and HTTPS, a folder:
+
+    NAME/truth.jsonl    what the server's handlers saw, by the server; server.log, what it printed
+    NAME/run.json       what curl saw, and how the agent ended
+    NAME/agent/         the agent's: spool/, summary.json, log.txt
+
+It judges nothing (that is `cirron_tests::vm`, on the other side), and fails only where a check could not be made.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+SERVERS = "/in/servers/python"
+CERT, KEY = "/in/servers/tls/cert.pem", "/in/servers/tls/key.pem"
+AGENT = "/in/cirron-agent"
+# An emulated processor is some ten times slower than this one.
+PATIENCE_S = 60
+
+
+def call(name, stream, kind="chat/completions", **more):
+    return "/v1/" + kind, {"model": name, "stream": stream, **more}
+
+
+# One after the other on connections of their own, then the last four at once.
+CALLS = [
+    ("/health?q=zq7canary", None),
+    call("plain", False, x_tokens=7, x_prompt_tokens=20),
+    call("events", True, x_tokens=12, x_ttft_ms=40, x_interval_ms=5, x_usage=True),
+    call("counted", True, x_tokens=9, x_ttft_ms=30, x_interval_ms=4),
+    call("text", True, kind="completions", x_tokens=6, x_interval_ms=5, x_usage=True),
+    call("responses", True, kind="responses", x_tokens=5, x_interval_ms=5, x_usage=True),
+    call("vector", False, kind="embeddings"),
+    call("refused", False, x_status=429),
+    call("broken", False, x_status=500),
+    # Records of every size class, and more than one TLS record each.
+    call("long", False, x_tokens=50, x_pad=4000),
+    call("wide", True, x_tokens=8, x_interval_ms=5, x_pad=30000, x_usage=True),
+    call("asked", False, x_tokens=3, padding="q" * 150000),
+    call("at-once-1", True, x_tokens=20, x_ttft_ms=20, x_interval_ms=10, x_usage=True),
+    call("at-once-2", True, x_tokens=20, x_ttft_ms=20, x_interval_ms=10, x_usage=True),
+    call("at-once-3", True, x_tokens=20, x_ttft_ms=20, x_interval_ms=10),
+    call("at-once-4", True, x_tokens=20, x_ttft_ms=20, x_interval_ms=10),
+]
+AT_ONCE = 4
+
+
+def until(what, done):
+    end = time.monotonic() + PATIENCE_S
+    while not done():
+        if time.monotonic() > end:
+            raise SystemExit(f"not within {PATIENCE_S} s: {what}")
+        time.sleep(0.02)
+
+
+def read(path):
+    try:
+        with open(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def start_server(which, folder, port, tls):
+    env = dict(os.environ, TRUTH_FILE=f"{folder}/truth.jsonl")
+    if which == "http_server":
+        command = ["python3", f"{SERVERS}/app_stdlib.py", "127.0.0.1", str(port)]
+        if tls:
+            env |= {"TLS_CERT": CERT, "TLS_KEY": KEY}
+    else:
+        command = ["python3", "-m", "uvicorn", "--app-dir", SERVERS, "--port", str(port), "app_fastapi:app"]
+        if tls:
+            command += ["--ssl-certfile", CERT, "--ssl-keyfile", KEY]
+    log = open(f"{folder}/server.log", "w")
+    server = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+    until(f"{which} listens", lambda: server.poll() is not None or listens(port))
+    if server.poll() is not None:
+        raise SystemExit(f"{which} ended: {read(folder + '/server.log')}")
+    return server
+
+
+def curl(port, tls, path, body):
+    scheme = "https" if tls else "http"
+    command = ["curl", "-sS", "-N", "--max-time", str(PATIENCE_S), "--cacert", CERT, "-H", "X-Ask: zq7canary",
+               "-o", "/dev/null", "-w", "%{http_code} %{size_upload} %{size_download} %{local_port}"]
+    if body is not None:
+        command += ["-H", "Content-Type: application/json", "-H", "Expect:", "--data-binary", "@-"]
+    child = subprocess.Popen(command + [f"{scheme}://localhost:{port}{path}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child.stdin.write(json.dumps(body) if body is not None else "")
+    child.stdin.close()
+    return child
+
+
+def seen(child, path, body):
+    printed = child.stdout.read()
+    if child.wait() != 0:
+        raise SystemExit(f"curl failed: {path} {printed}")
+    status, sent, received, port = map(int, printed.split())
+    return {"method": "POST" if body else "GET", "path": path.partition("?")[0], "model": body and body["model"],
+            "status": status, "sent": sent, "received": received, "port": port}
+
+
+def drive(port, tls):
+    calls = []
+    for path, body in CALLS[:-AT_ONCE]:
+        calls.append(seen(curl(port, tls, path, body), path, body))
+    children = [(curl(port, tls, path, body), path, body) for path, body in CALLS[-AT_ONCE:]]
+    return calls + [seen(*one) for one in children]
+
+
+def check(name, which, port, tls):
+    folder = f"/out/{name}"
+    os.mkdir(folder)
+    began = time.monotonic()
+    server = start_server(which, folder, port, tls)
+    # Before the agent is there nothing is asked: its calls are all that it can record.
+    own = f"{folder}/agent"
+    os.mkdir(own)
+    log = open(f"{own}/log.txt", "w")
+    agent = subprocess.Popen([AGENT, "--pid", str(server.pid), "-v", "--output-dir", own, "--summary-json", f"{own}/summary.json"],
+                             stdout=log, stderr=log)
+    attached = lambda: any(line.removeprefix("cirron-agent: ").startswith("attached") for line in read(f"{own}/log.txt").splitlines())
+    until(f"{name}: the agent attaches", lambda: attached() or agent.poll() is not None)
+    run = {"attached": attached(), "calls": []}
+    if run["attached"]:
+        run["calls"] = drive(port, tls)
+        agent.send_signal(signal.SIGINT)
+    run["agent_exit"] = agent.wait(PATIENCE_S)
+    # It is let go of alive, and still answers.
+    run["alive"] = server.poll() is None and seen(curl(port, tls, "/health", None), "/health", None)["status"] == 200
+    server.kill()
+    server.wait()
+    run["seconds"] = time.monotonic() - began
+    with open(f"{folder}/run.json", "w") as file:
+        json.dump(run, file)
+
+
+def doctor():
+    done = subprocess.run([AGENT, "doctor"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with open("/out/doctor.txt", "w") as file:
+        file.write(done.stdout)
+    with open("/out/host.json", "w") as file:
+        json.dump({"release": os.uname().release, "doctor_exit": done.returncode}, file)
+
+
+def suite():
+    with open("/in/zoo-path") as file:
+        zoo = file.read()
+    os.makedirs(os.path.dirname(zoo), exist_ok=True)
+    os.symlink("/in/zoo", zoo)
+    with open("/out/suite.txt", "w") as file:
+        subprocess.run(["/in/real", "every_call_that_moves_bytes"], env=dict(os.environ, CIRRON_AGENT_BIN=AGENT), stdout=file, stderr=file)
+
+
+doctor()
+suite()
+port = 18000
+for which in ["http_server", "uvicorn"]:
+    for tls in [False, True]:
+        port += 1
+        check(f"{'https' if tls else 'http'}_{which}", which, port, tls)
+        print("made", which, tls, flush=True)
+sys.exit(0)

@@ -377,12 +377,13 @@ pub fn link(event: &TlsEvent, socket: &FdSocket, socket_epoch: u64, flags: u8) -
     Some(())
 }
 
-/// Notes what the thread wrote to an object that has no socket.
+/// Notes what the thread wrote to an object that does not move its socket's bytes itself. Also where its
+/// socket is known by lengths: two objects that are written to before a send are told apart by neither.
 #[inline(always)]
 fn seal(event: &TlsEvent, len: u64) -> Option<()> {
     let state = SSLS.get_ptr(&event.key())?;
     // SAFETY: a live map value.
-    if unsafe { (*state).socket } != 0 {
+    if unsafe { (*state).socket != 0 && (*state).matches < CERTAIN } {
         return None;
     }
     // SAFETY: copied at once.
@@ -409,6 +410,11 @@ fn certain(pid_tgid: u64, ino: u64, len: u64) -> Option<u64> {
         tgid: pid_tgid >> 32,
     };
     let state = SSLS.get_ptr_mut(&key)?;
+    // SAFETY: a live map value.
+    if unsafe { (*state).socket } != 0 {
+        // It is known already.
+        return None;
+    }
     let same = sealed.is_sent_by(len);
     // SAFETY: a live map value; the thread that writes to the object is this one.
     let certain = unsafe {

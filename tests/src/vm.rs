@@ -2,6 +2,8 @@
 //! spool against the servers' own truth and what curl saw, HTTPS against HTTP, `doctor`, the
 //! kernel's log. Times are not bounded: the guest's processor is emulated.
 
+mod ktls;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -124,6 +126,7 @@ pub fn judge(out: &Path) -> Vec<Check> {
             name: https,
         });
     }
+    checks.extend(ktls::checks(out));
     checks
 }
 

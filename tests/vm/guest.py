@@ -11,6 +11,9 @@ and for each server, over HTTP and HTTPS, a folder:
     NAME/run.json       what curl saw, and how the agent ended
     NAME/agent/         the agent's: spool/, summary.json, log.txt
 
+and, where the kernel has TLS of its own, the folders `ktls_written` and `ktls_sendfile` of OpenSSL's own server, with run.json, agent/
+and tls_stat.txt, the kernel's counters of it.
+
 It judges nothing (that is `cirron_tests::vm`, on the other side), and fails only where a check could not be made.
 """
 
@@ -124,12 +127,8 @@ def drive(port, tls):
     return calls + [seen(*one) for one in children]
 
 
-def check(name, which, port, tls):
-    folder = f"/out/{name}"
-    os.mkdir(folder)
-    began = time.monotonic()
-    server = start_server(which, folder, port, tls)
-    # Before the agent is there nothing is asked: its calls are all that it can record.
+def attach(name, folder, server):
+    """Before the agent is there nothing is asked: its calls are all that it can record."""
     own = f"{folder}/agent"
     os.mkdir(own)
     log = open(f"{own}/log.txt", "w")
@@ -137,7 +136,16 @@ def check(name, which, port, tls):
                              stdout=log, stderr=log)
     attached = lambda: any(line.removeprefix("cirron-agent: ").startswith("attached") for line in read(f"{own}/log.txt").splitlines())
     until(f"{name}: the agent attaches", lambda: attached() or agent.poll() is not None)
-    run = {"attached": attached(), "calls": []}
+    return agent, attached()
+
+
+def check(name, which, port, tls):
+    folder = f"/out/{name}"
+    os.mkdir(folder)
+    began = time.monotonic()
+    server = start_server(which, folder, port, tls)
+    agent, attached = attach(name, folder, server)
+    run = {"attached": attached, "calls": []}
     if run["attached"]:
         run["calls"] = drive(port, tls)
         agent.send_signal(signal.SIGINT)
@@ -147,6 +155,45 @@ def check(name, which, port, tls):
     server.kill()
     server.wait()
     run["seconds"] = time.monotonic() - began
+    with open(f"{folder}/run.json", "w") as file:
+        json.dump(run, file)
+
+
+# Less than a TLS record, one, many.
+FILES = [11, 1000, 16384, 300000]
+
+# Asks for kernel TLS wherever the kernel has it.
+KTLS = "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nOptions = KTLS\n"
+
+
+def ktls(how, port):
+    name = f"ktls_{how}"
+    folder = f"/out/{name}"
+    os.mkdir(folder)
+    files = f"/tmp/{name}"
+    os.mkdir(files)
+    for size in FILES:
+        with open(f"{files}/of-{size}", "w") as file:
+            file.write("f" * size)
+    with open("/tmp/ktls.cnf", "w") as file:
+        file.write(KTLS)
+    command = ["openssl", "s_server", "-WWW", "-accept", str(port), "-cert", CERT, "-key", KEY]
+    if how == "sendfile":
+        command += ["-sendfile"]
+    log = open(f"{folder}/server.log", "w")
+    server = subprocess.Popen(command, env=dict(os.environ, OPENSSL_CONF="/tmp/ktls.cnf"), cwd=files, stdout=log, stderr=log)
+    until(f"{name} listens", lambda: server.poll() is not None or listens(port))
+    agent, attached = attach(name, folder, server)
+    calls = []
+    for size in FILES if attached else []:
+        calls.append(seen(curl(port, True, f"/of-{size}", None), f"/of-{size}", None))
+    if attached:
+        agent.send_signal(signal.SIGINT)
+    run = {"attached": attached, "calls": calls, "agent_exit": agent.wait(PATIENCE_S), "alive": server.poll() is None}
+    server.kill()
+    server.wait()
+    with open(f"{folder}/tls_stat.txt", "w") as file:
+        file.write(read("/proc/net/tls_stat"))
     with open(f"{folder}/run.json", "w") as file:
         json.dump(run, file)
 
@@ -176,4 +223,9 @@ for which in ["http_server", "uvicorn"]:
         port += 1
         check(f"{'https' if tls else 'http'}_{which}", which, port, tls)
         print("made", which, tls, flush=True)
+if os.path.exists("/proc/net/tls_stat"):
+    for how in ["written", "sendfile"]:
+        port += 1
+        ktls(how, port)
+        print("made", how, flush=True)
 sys.exit(0)

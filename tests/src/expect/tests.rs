@@ -85,6 +85,7 @@ fn every_wrong_or_missing_mark_is_noticed() {
 fn one_bad_moment_is_forgiven_and_a_habit_is_not() {
     let figures = |ttft_ms: Vec<f64>| Figures {
         bracketed: 0,
+        emulated: false,
         exchanges: ttft_ms.len(),
         ttft_ms,
     };

@@ -5,6 +5,7 @@
 //! CACHE/cirron-agent/vm/kernels/RELEASE/
 //!   vmlinuz      the image
 //!   modules/     00-NAME.ko, 01-NAME.ko, ...: unpacked, in the order in which they are loaded
+//!   asked-for    the modules that were wanted: fetched again when others are
 //! ```
 //!
 //! A release that is there is kept; which release a series means is asked of the mirror each time.
@@ -37,8 +38,16 @@ const CLOUD: &str = "-cloud-amd64";
 /// A list may name what the mirror has no more: so many releases are tried, newest first.
 const TRIES: usize = 4;
 
-/// For the disks that the guest gets, and to write on a root that is read-only.
-const MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "overlay"];
+/// For the disks that the guest gets, to write on a root that is read-only, and for kernel TLS with AES-GCM.
+const MODULES: [&str; 7] = [
+    "virtio_pci",
+    "virtio_blk",
+    "overlay",
+    "tls",
+    "gcm",
+    "ctr",
+    "ghash_generic",
+];
 
 /// The mirror's suites, each asked once.
 #[derive(Default)]
@@ -131,7 +140,8 @@ fn ensure(apt: &Apt, release: &str) -> Result<Kernel> {
         release: release.to_owned(),
         folder,
     };
-    if !kernel.folder.exists() {
+    let asked_for = fs::read_to_string(kernel.folder.join("asked-for"));
+    if !asked_for.is_ok_and(|text| text == MODULES.join(" ")) {
         super::say(&format!("will fetch Debian's kernel {release}"));
         fetch(apt, &kernel)?;
     }
@@ -175,12 +185,15 @@ fn fetch(apt: &Apt, kernel: &Kernel) -> Result<()> {
     for (at, file) in files.iter().enumerate() {
         unpack_module(file, &fresh.join("modules"), at)?;
     }
+    fs::write(fresh.join("asked-for"), MODULES.join(" "))?;
     fs::remove_dir_all(&tree)?;
+    let _ = fs::remove_dir_all(&kernel.folder);
     fs::rename(&fresh, &kernel.folder).context("putting the kernel in place")
 }
 
 /// The files of [`MODULES`] with those that they need, in the order of loading. One that is not there
-/// is built in, which not every package says; else the guest does not get to its disks.
+/// is built in, which not every package says, or the kernel goes without: then the guest does not get to its
+/// disks, or says that it has no kernel TLS.
 fn with_needs(tree: &Path, release: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for module in MODULES {

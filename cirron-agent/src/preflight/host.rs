@@ -175,7 +175,7 @@ fn pid_namespace(inode: Option<u64>) -> Check {
 
 fn ring_buffer() -> Check {
     let name = "BPF ring buffer";
-    let fix = "boot kernel 5.8 or later";
+    let fix = "boot kernel 5.12 or later";
     match aya::sys::is_map_supported(aya::maps::MapType::RingBuf) {
         Ok(true) => host(name, Answer::Ok, "supported", fix),
         Ok(false) => host(name, Answer::Missing, "not supported", fix),

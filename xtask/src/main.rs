@@ -3,6 +3,7 @@
 //! It depends on no other crate of the workspace, so that it builds and runs before the eBPF
 //! toolchain is there, which is what `setup` is for.
 
+mod apt;
 mod cmd;
 mod host;
 mod paths;

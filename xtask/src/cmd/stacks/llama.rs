@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use super::{debian, say};
-use crate::{paths, sh};
+use crate::{apt, paths, sh};
 
 /// The suite that has llama.cpp.
 const SUITE: &str = "sid";
@@ -23,7 +23,7 @@ pub(crate) fn ensure() -> Result<()> {
     let server = root.join("usr/bin/llama-server");
     let model = root.join("m/tiny-f16.gguf");
     if !server.exists() {
-        debian::must_be_here("llama-server")?;
+        apt::must_be_debian("llama-server")?;
         say(&format!(
             "will unpack Debian {SUITE}'s llama-server (26 MB) into {}",
             root.display()

@@ -6,7 +6,7 @@
 use anyhow::{Result, bail};
 
 use super::{debian, say};
-use crate::paths;
+use crate::{apt, paths};
 
 /// One of them.
 pub(crate) struct Python {
@@ -42,7 +42,7 @@ impl Python {
         if python.exists() {
             return Ok(());
         }
-        debian::must_be_here(self.name)?;
+        apt::must_be_debian(self.name)?;
         say(&format!(
             "will unpack {}, of Debian {} (25 MB), into {}",
             self.name,

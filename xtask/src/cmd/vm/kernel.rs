@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::apt::Apt;
+use crate::apt::Apt;
 use crate::{paths, sh};
 
 /// Where a series is looked for, one after the other: a release's own kernels before those that an
@@ -99,7 +99,7 @@ impl Kernels {
     fn suite(&mut self, suite: &'static str) -> Option<&Apt> {
         let known = self.asked.iter().position(|(name, _)| *name == suite);
         let at = known.unwrap_or_else(|| {
-            let apt = Apt::open(suite);
+            let apt = Apt::open(paths::vm().join("apt").join(suite), suite);
             if let Err(error) = &apt {
                 super::say(&format!("{suite} is left out: {error:#}"));
             }

@@ -10,7 +10,6 @@
 //! is kept of each boot is in `target/vm/RELEASE`. A kernel that cannot be had is a `SKIP`; a boot
 //! that does not come to its end fails. It is no part of `cargo xtask test`: minutes, and a mirror.
 
-mod apt;
 mod input;
 mod kernel;
 mod qemu;
@@ -24,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::{paths, sh};
+use crate::{apt, paths, sh};
 
 /// What is booted where nothing is asked for.
 const SERIES: [&str; 5] = ["5.10", "6.1", "6.12", "6.18", "7"];
@@ -42,7 +41,7 @@ pub(crate) struct Options {
 
 /// Boots each. The exit code is a failure when a check failed.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    apt::must_be_debian()?;
+    apt::must_be_debian("a kernel of `vm`")?;
     tools::ensure()?;
     super::setup::ebpf_toolchain()?;
     let root = rootfs::ensure()?;

@@ -18,7 +18,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::apt::Apt;
+use crate::apt::Apt;
 use crate::{paths, sh};
 
 /// The packages, with all that they need: the server of the standard library, and uvicorn with the
@@ -77,7 +77,7 @@ pub(super) fn ensure() -> Result<Root> {
     let tree = fresh.join("tree");
     remove(&fresh)?;
     lay_out(&tree)?;
-    Apt::open(&suite)?.unpack_with_needs(&PACKAGES, &tree)?;
+    Apt::open(paths::vm().join("apt").join(&suite), &suite)?.unpack_with_needs(&PACKAGES, &tree)?;
     finish(&tree)?;
     fs::copy(tree.join("usr/bin/busybox"), fresh.join("busybox"))?;
     pack(&tree, &fresh.join("image"))?;

@@ -1,6 +1,6 @@
 //! An apt of our own for one suite of Debian: what it has, and its packages unpacked.
 //!
-//! Its state is in the cache; the machine's apt and dpkg stay as they are. The mirror is the one
+//! Its state is in a folder of the cache; the machine's apt and dpkg stay as they are. The mirror is the one
 //! that the machine's own apt uses, and so are apt's network settings. Nothing is installed: a
 //! package is fetched and its files are unpacked, no script of it runs.
 
@@ -10,16 +10,16 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{paths, sh};
+use crate::sh;
 
 /// What signs Debian's suites.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// An error that says why nothing of this is to be had, where this machine is no Debian.
-pub(super) fn must_be_debian() -> Result<()> {
+/// An error that says that `what` cannot be had, where this machine is no Debian.
+pub(crate) fn must_be_debian(what: &str) -> Result<()> {
     if !Path::new(KEYRING).exists() {
         bail!(
-            "the kernels are Debian's, and {KEYRING} is not here\n  \
+            "{what} is Debian's, and {KEYRING} is not here\n  \
              install debian-archive-keyring, on Debian or a descendant with a Debian mirror"
         );
     }
@@ -27,15 +27,15 @@ pub(super) fn must_be_debian() -> Result<()> {
 }
 
 /// One suite, with its lists as of now.
-pub(super) struct Apt {
+pub(crate) struct Apt {
     state: PathBuf,
     config: PathBuf,
 }
 
 impl Apt {
-    /// Fetches the lists of `suite`, or what changed in them.
-    pub(super) fn open(suite: &str) -> Result<Apt> {
-        let state = paths::vm().join("apt").join(suite);
+    /// Fetches the lists of `suite`, or what changed in them. `state`: its folder. What is downloaded
+    /// there is unpacked: one for each use.
+    pub(crate) fn open(state: PathBuf, suite: &str) -> Result<Apt> {
         for directory in [
             "lists/partial",
             "cache/archives/partial",
@@ -73,14 +73,14 @@ impl Apt {
     }
 
     /// Names of packages that begin with `prefix`.
-    pub(super) fn names(&self, prefix: &str) -> Result<Vec<String>> {
+    pub(crate) fn names(&self, prefix: &str) -> Result<Vec<String>> {
         let text = sh::output(self.command("apt-cache").args(["pkgnames", prefix]))?;
         Ok(text.lines().map(str::to_owned).collect())
     }
 
     /// Fetches `packages` alone and unpacks them into `root`. An error where the mirror does not
     /// have what its list says, which happens.
-    pub(super) fn unpack(&self, packages: &[String], root: &Path) -> Result<()> {
+    pub(crate) fn unpack(&self, packages: &[String], root: &Path) -> Result<()> {
         let folder = self.empty("download")?;
         let mut download = self.command("apt-get");
         download.args(["-qq", "download"]).args(packages);
@@ -89,7 +89,7 @@ impl Apt {
     }
 
     /// The same with everything that they need.
-    pub(super) fn unpack_with_needs(&self, packages: &[&str], root: &Path) -> Result<()> {
+    pub(crate) fn unpack_with_needs(&self, packages: &[&str], root: &Path) -> Result<()> {
         let folder = self.empty("cache/archives")?;
         fs::create_dir_all(folder.join("partial"))?;
         let mut download = self.command("apt-get");

@@ -75,7 +75,7 @@ fn doctor_prints_every_check_and_attaches_to_nothing() {
     assert!([3, 4].contains(&code(&output)), "{text}");
     for check in [
         "x86_64",
-        "kernel 5.8",
+        "kernel 5.12",
         "BTF",
         "lockdown",
         "pid namespace",

@@ -89,7 +89,11 @@ impl Codec {
             Codec::Gzip(decoder) => through!(decoder),
             Codec::Zlib(decoder) => through!(decoder),
             Codec::Raw(decoder) => through!(decoder),
-            Codec::Brotli(decoder) => through!(decoder),
+            Codec::Brotli(decoder) => {
+                decoder.get_mut().left = room;
+                let whole = decoder.write_all(bytes).and_then(|()| drain(decoder));
+                (std::mem::take(&mut decoder.get_mut().bytes), whole.is_ok())
+            }
             Codec::Zstd(decoder) => through!(decoder),
             Codec::Deflate(_) => (Vec::new(), true),
         }
@@ -106,6 +110,18 @@ impl Codec {
             Codec::Brotli(decoder) => decoder.close().is_ok(),
             Codec::Zstd(_) => true,
             Codec::Deflate(_) => false,
+        }
+    }
+}
+
+/// The brotli decoder asks for more input while its window holds more output than its buffer takes:
+/// an empty write has it go on.
+fn drain(decoder: &mut DecompressorWriter<Room>) -> io::Result<()> {
+    loop {
+        let before = decoder.get_ref().bytes.len();
+        let _taken = decoder.write(&[])?;
+        if decoder.get_ref().bytes.len() == before {
+            return Ok(());
         }
     }
 }

@@ -37,6 +37,12 @@ const BROTLI: &[u8] = &[
     0x3e, 0xc8, 0xfe, 0x01,
 ];
 
+/// An event of 10,000 letters, flushed and not ended, by the same.
+const BROTLI_EVENT: &[u8] = &[
+    0x8b, 0x8b, 0x13, 0xf8, 0xa5, 0x15, 0x40, 0x74, 0xc2, 0xa4, 0x20, 0x92, 0x7c, 0x56, 0x08, 0x58,
+    0xe0, 0xc9, 0x1e, 0x00, 0xb9, 0xc0, 0x00,
+];
+
 fn decode(codings: &str, parts: &[Fed<'_>]) -> (Vec<u8>, bool) {
     let mut inflate = Inflate::new(Some(codings));
     let mut out = Vec::new();
@@ -106,6 +112,8 @@ fn what_a_server_flushed_is_known_at_once() {
         decode("gzip", &[Fed::Data(gzip.get_ref())]).0,
         b"data: a\n\n"
     );
+    let event = format!("data: {}\n\n", "a".repeat(10_000));
+    assert!(decode("br", &[Fed::Data(BROTLI_EVENT)]).0 == event.as_bytes());
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! package is fetched and its files are unpacked, no script of it runs.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -22,6 +23,19 @@ pub(crate) fn must_be_debian(what: &str) -> Result<()> {
             "{what} is Debian's, and {KEYRING} is not here\n  \
              install debian-archive-keyring, on Debian or a descendant with a Debian mirror"
         );
+    }
+    Ok(())
+}
+
+/// Begins a root directory for packages to be unpacked into: Debian has merged its /bin, /lib and so
+/// on into /usr, and packages expect the links. `more`: further directories.
+pub(crate) fn lay_out(root: &Path, more: &[&str]) -> Result<()> {
+    for name in ["bin", "sbin", "lib", "lib64"] {
+        fs::create_dir_all(root.join("usr").join(name))?;
+        symlink(format!("usr/{name}"), root.join(name))?;
+    }
+    for name in more {
+        fs::create_dir_all(root.join(name))?;
     }
     Ok(())
 }

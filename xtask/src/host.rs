@@ -88,6 +88,7 @@ impl Packages {
             (Self::Dnf | Self::Apk, Tool::Gnutls) => "gnutls-utils",
             (Self::Pacman | Self::Unknown, Tool::Gnutls) => "gnutls",
             (_, Tool::Openssl) => "openssl",
+            (_, Tool::Make) => "make",
         }
     }
 }
@@ -119,6 +120,8 @@ pub(crate) enum Tool {
     Gnutls,
     /// OpenSSL's own client.
     Openssl,
+    /// What LibreSSL is built with, beside the C compiler that Rust links with.
+    Make,
 }
 
 impl Tool {
@@ -136,5 +139,6 @@ impl Tool {
         Self::Caddy,
         Self::Gnutls,
         Self::Openssl,
+        Self::Make,
     ];
 }

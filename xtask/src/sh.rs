@@ -33,6 +33,17 @@ pub(crate) fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
     command
 }
 
+/// Builds the agent as it is released.
+pub(crate) fn build_agent() -> Result<()> {
+    run(&mut cargo([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "cirron-agent",
+    ]))
+}
+
 /// Says what runs and runs it; anything but success is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     eprintln!("$ {}", shown(command));

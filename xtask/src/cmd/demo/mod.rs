@@ -39,13 +39,7 @@ pub(crate) fn run(_: &Options) -> Result<()> {
     }
     setup::ebpf_toolchain()?;
     say("building the agent");
-    sh::run(&mut sh::cargo([
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "cirron-agent",
-    ]))?;
+    sh::build_agent()?;
 
     let output = std::env::current_dir()
         .context("the current directory")?

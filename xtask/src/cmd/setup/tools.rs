@@ -88,6 +88,7 @@ fn is_there(tool: Tool) -> bool {
         Tool::Caddy => paths::in_path("caddy").is_some(),
         Tool::Gnutls => paths::in_path("gnutls-serv").is_some(),
         Tool::Openssl => paths::in_path("openssl").is_some(),
+        Tool::Make => paths::in_path("make").is_some(),
         Tool::PythonVenv => {
             sh::succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
         }

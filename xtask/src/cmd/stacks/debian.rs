@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::apt::Apt;
+use crate::apt::{self, Apt};
 use crate::{paths, sh};
 
 /// What a root directory needs to run a program at all.
@@ -24,14 +24,7 @@ pub(crate) fn unpack(suite: &str, packages: &[&str], root: &Path) -> Result<()> 
     if fresh.exists() {
         fs::remove_dir_all(&fresh).context("the remains of an earlier run")?;
     }
-    // Debian has merged its /bin, /lib and so on into /usr; packages expect the links.
-    for name in ["bin", "sbin", "lib", "lib64"] {
-        fs::create_dir_all(fresh.join("usr").join(name))?;
-        std::os::unix::fs::symlink(format!("usr/{name}"), fresh.join(name))?;
-    }
-    for name in ["proc", "dev", "tmp", "sys"] {
-        fs::create_dir_all(fresh.join(name))?;
-    }
+    apt::lay_out(&fresh, &["proc", "dev", "tmp", "sys"])?;
     apt.unpack_with_needs(&[packages, &BASE].concat(), &fresh)?;
     let mut ldconfig = Command::new("chroot");
     ldconfig.arg(&fresh).arg("/sbin/ldconfig");

@@ -90,15 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         sh::tee(&mut tests)
     });
     if !options.unit {
-        phases.check("release build of the agent", || {
-            sh::run(&mut sh::cargo([
-                "build",
-                "--release",
-                "--locked",
-                "--package",
-                "cirron-agent",
-            ]))
-        });
+        phases.check("release build of the agent", sh::build_agent);
         match suites() {
             Ok(suites) => {
                 for suite in suites {

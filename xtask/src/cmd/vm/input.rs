@@ -26,13 +26,7 @@ pub(super) struct Input {
 
 /// Builds all of it, and puts the tar into `folder`.
 pub(super) fn build(folder: &Path) -> Result<Input> {
-    sh::run(&mut sh::cargo([
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "cirron-agent",
-    ]))?;
+    sh::build_agent()?;
     let built = suite()?;
     let program = |name: &str| {
         let found = built.iter().find(|(of, _)| of == name);

@@ -12,13 +12,12 @@
 //! the image outlives them.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::apt::Apt;
+use crate::apt::{self, Apt};
 use crate::{paths, sh};
 
 /// The packages, with all that they need: the server of the standard library, and uvicorn with the
@@ -36,6 +35,11 @@ const PACKAGES: [&str; 12] = [
     "python3-uvicorn",
     "python3-uvloop",
     "python3-httptools",
+];
+
+/// What the packages' files expect, and what the guest mounts on.
+const DIRECTORIES: [&str; 9] = [
+    "proc", "dev", "tmp", "sys", "run", "root", "etc", "in", "out",
 ];
 
 /// Room in the image beside its files, in MiB; a hole in the file, not used.
@@ -76,7 +80,7 @@ pub(super) fn ensure() -> Result<Root> {
     let fresh = root.folder.with_extension("new");
     let tree = fresh.join("tree");
     remove(&fresh)?;
-    lay_out(&tree)?;
+    apt::lay_out(&tree, &DIRECTORIES)?;
     Apt::open(paths::vm().join("apt").join(&suite), &suite)?.unpack_with_needs(&PACKAGES, &tree)?;
     finish(&tree)?;
     fs::copy(tree.join("usr/bin/busybox"), fresh.join("busybox"))?;
@@ -101,21 +105,6 @@ fn suite() -> String {
         Some("debian") => value("VERSION_CODENAME").unwrap_or_else(|| "sid".to_owned()),
         _ => "sid".to_owned(),
     }
-}
-
-/// What the packages' files expect, and what the guest mounts on.
-fn lay_out(tree: &Path) -> Result<()> {
-    // Debian has merged its /bin, /lib and so on into /usr.
-    for name in ["bin", "sbin", "lib", "lib64"] {
-        fs::create_dir_all(tree.join("usr").join(name))?;
-        symlink(format!("usr/{name}"), tree.join(name))?;
-    }
-    for name in [
-        "proc", "dev", "tmp", "sys", "run", "root", "etc", "in", "out",
-    ] {
-        fs::create_dir_all(tree.join(name))?;
-    }
-    Ok(())
 }
 
 /// What the packages' own scripts would have done, as far as it matters here.

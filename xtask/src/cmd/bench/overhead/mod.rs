@@ -38,13 +38,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     setup::ebpf_toolchain()?;
     setup::test_tools()?;
     stacks::ensure();
-    sh::run(&mut sh::cargo([
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "cirron-agent",
-    ]))?;
+    sh::build_agent()?;
     println!("{}", machine());
     if options.tls {
         return tls::run(options);

@@ -9,7 +9,6 @@ use aya::Ebpf;
 use aya::programs::Program;
 
 /// The programs on tracepoints. Those inside TLS libraries are never passed over.
-#[derive(Default)]
 pub(super) struct PassedOver(Vec<OwnedFd>);
 
 impl PassedOver {

@@ -34,28 +34,20 @@ pub struct HiddenCall {
     pub at: i64,
 }
 
-/// Calls of the hidden functions by code that is not of `functions`.
+/// Calls of the hidden functions by code that is not of `functions`. Of a file without their doors
+/// nothing is read.
 pub fn hidden(elf: &Elf<'_>, functions: &[Found]) -> Vec<HiddenCall> {
+    let targets = targets(functions);
+    if targets.is_empty() {
+        return Vec::new();
+    }
     let text = elf.section_by_name(".text");
     let (Some(text), Some(extents)) = (text, extents(elf)) else {
         return Vec::new();
     };
     let (address, code) = (text.address(), text.data().unwrap_or_default());
-    let mut done = Vec::new();
     let mut found = Vec::new();
-    for hidden in HIDDEN {
-        let door = functions.iter().find(|f| f.function.name == hidden.door);
-        let Some(target) = door.and_then(|door| {
-            let to = place::hands_to(&door.code, Abi::SystemV, hidden.function.needs)?;
-            Some(door.address.wrapping_add_signed(to))
-        }) else {
-            continue;
-        };
-        let is_known = functions.iter().any(|f| f.address == target);
-        if is_known || done.contains(&target) {
-            continue;
-        }
-        done.push(target);
+    for (function, target) in targets {
         for call in of(code, address, target) {
             let Some((start, code)) = caller(&extents, code, address, call) else {
                 continue;
@@ -65,12 +57,31 @@ pub fn hidden(elf: &Elf<'_>, functions: &[Found]) -> Vec<HiddenCall> {
             };
             if functions.iter().all(|f| f.address != start) {
                 found.push(HiddenCall {
-                    function: &hidden.function,
+                    function,
                     offset,
                     code: code.to_vec(),
                     at: call.wrapping_sub(start).cast_signed(),
                 });
             }
+        }
+    }
+    found
+}
+
+/// The hidden functions behind doors among `functions`, and their addresses, each once.
+fn targets(functions: &[Found]) -> Vec<(&'static Function, u64)> {
+    let mut found: Vec<(&'static Function, u64)> = Vec::new();
+    for hidden in HIDDEN {
+        let door = functions.iter().find(|f| f.function.name == hidden.door);
+        let Some(target) = door.and_then(|door| {
+            let to = place::hands_to(&door.code, Abi::SystemV, hidden.function.needs)?;
+            Some(door.address.wrapping_add_signed(to))
+        }) else {
+            continue;
+        };
+        let is_known = functions.iter().any(|f| f.address == target);
+        if !is_known && found.iter().all(|(_, known)| *known != target) {
+            found.push((&hidden.function, target));
         }
     }
     found

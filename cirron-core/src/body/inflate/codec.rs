@@ -79,22 +79,18 @@ impl Codec {
             return self.push(&first, room);
         }
         macro_rules! through {
-            ($decoder:expr) => {{
+            ($decoder:expr, $flush:path) => {{
                 $decoder.get_mut().left = room;
-                let whole = $decoder.write_all(bytes).and_then(|()| $decoder.flush());
+                let whole = $decoder.write_all(bytes).and_then(|()| $flush($decoder));
                 (std::mem::take(&mut $decoder.get_mut().bytes), whole.is_ok())
             }};
         }
         match self {
-            Codec::Gzip(decoder) => through!(decoder),
-            Codec::Zlib(decoder) => through!(decoder),
-            Codec::Raw(decoder) => through!(decoder),
-            Codec::Brotli(decoder) => {
-                decoder.get_mut().left = room;
-                let whole = decoder.write_all(bytes).and_then(|()| drain(decoder));
-                (std::mem::take(&mut decoder.get_mut().bytes), whole.is_ok())
-            }
-            Codec::Zstd(decoder) => through!(decoder),
+            Codec::Gzip(decoder) => through!(decoder, Write::flush),
+            Codec::Zlib(decoder) => through!(decoder, Write::flush),
+            Codec::Raw(decoder) => through!(decoder, Write::flush),
+            Codec::Brotli(decoder) => through!(decoder, drain),
+            Codec::Zstd(decoder) => through!(decoder, Write::flush),
             Codec::Deflate(_) => (Vec::new(), true),
         }
     }

@@ -27,12 +27,13 @@ mod socket;
 mod syscalls;
 mod tcp;
 mod tls;
+mod uprobes;
 mod uring;
 
 use aya_ebpf::{
     helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
-    macros::{btf_tracepoint, tracepoint, uprobe},
-    programs::{BtfTracePointContext, ProbeContext, TracePointContext},
+    macros::{btf_tracepoint, tracepoint},
+    programs::{BtfTracePointContext, TracePointContext},
 };
 
 /// `void sys_exit(struct pt_regs *regs, long ret)`
@@ -86,38 +87,6 @@ pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "io_uring_submit_req")]
 pub fn uring_submit(ctx: BtfTracePointContext) -> i32 {
     uring::try_submit(ctx.arg(0)).unwrap_or(0)
-}
-
-/// What a program inside a function answers. With links of many places 1 asks the kernel to take
-/// the probe out of that process.
-const KEEP: u32 = 0;
-
-/// On entries of a TLS library's functions; the cookie is `cirron_common::tls::cookie`'s.
-#[uprobe]
-pub fn tls_enter(ctx: ProbeContext) -> u32 {
-    let _ = tls::try_enter(&ctx);
-    KEEP
-}
-
-/// On places behind which the result no longer changes.
-#[uprobe]
-pub fn tls_exit(ctx: ProbeContext) -> u32 {
-    let _ = tls::try_exit(&ctx);
-    KEEP
-}
-
-/// On entries of functions of Go's `crypto/tls`; the cookie is `cirron_common::tls::cookie`'s.
-#[uprobe]
-pub fn go_enter(ctx: ProbeContext) -> u32 {
-    let _ = gotls::try_enter(&ctx);
-    KEEP
-}
-
-/// On their returns.
-#[uprobe]
-pub fn go_exit(ctx: ProbeContext) -> u32 {
-    let _ = gotls::try_exit(&ctx);
-    KEEP
 }
 
 #[panic_handler]

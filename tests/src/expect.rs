@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::agent::Report;
 use crate::calls::Seen;
 use crate::spool::{Span, Spool};
 use crate::truth::Truth;
@@ -188,6 +189,27 @@ pub fn untouched(span: &Span) -> Result<()> {
     }
     ensure!(span.end_ns.is_some(), "no end: {span:?}");
     Ok(())
+}
+
+/// The span of the call that `truth` is about, by the response's own id.
+pub fn span_of<'a>(spans: &[&'a Span], truth: &Truth) -> Result<&'a Span> {
+    spans
+        .iter()
+        .find(|s| s.text("gen_ai.response.id") == truth.id.as_deref())
+        .copied()
+        .with_context(|| format!("no call {truth:?}"))
+}
+
+/// The calls that a client made: `count`, and nothing served.
+pub fn only_client_calls(report: &Report, count: usize) -> Result<Vec<&Span>> {
+    let spans = report.spool.client_calls();
+    ensure!(
+        spans.len() == count && report.spool.requests().is_empty(),
+        "{}\n{}",
+        report.spool.describe(),
+        report.stderr
+    );
+    Ok(spans)
 }
 
 /// One model call against its truth.

@@ -129,10 +129,7 @@ fn two_calls(url: &str) -> Vec<String> {
 fn model_calls(spans: &[&Span], truth: &[Truth]) -> Result<()> {
     ensure!(spans.len() == truth.len(), "{} spans", spans.len());
     for t in truth {
-        let span = spans
-            .iter()
-            .find(|s| s.text("gen_ai.response.id") == t.id.as_deref())
-            .with_context(|| format!("no call {t:?}"))?;
+        let span = expect::span_of(spans, t)?;
         let text = || format!("{t:?}\n  {span:?}");
         expect::untouched(span)?;
         ensure!(span.status() == Some(200) && span.path() == t.path, text());

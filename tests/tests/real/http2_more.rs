@@ -159,10 +159,7 @@ fn are_calls(report: &Report, truth: &[Truth]) -> Result<()> {
         report.spool.describe()
     );
     for t in truth {
-        let span = spans
-            .iter()
-            .find(|s| s.text("gen_ai.response.id") == t.id.as_deref())
-            .with_context(|| format!("no call {t:?}"))?;
+        let span = expect::span_of(&spans, t)?;
         is_call(span, t).with_context(|| format!("{t:?}\n  {span:?}"))?;
     }
     Ok(())

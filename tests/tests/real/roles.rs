@@ -53,10 +53,7 @@ fn client() -> Result<String> {
     );
     let mut offs = Vec::new();
     for t in truth.iter().filter(|t| t.id.is_some()) {
-        let span = spans
-            .iter()
-            .find(|s| s.text("gen_ai.response.id") == t.id.as_deref())
-            .with_context(|| format!("no call {t:?}"))?;
+        let span = expect::span_of(&spans, t)?;
         expect::untouched(span)?;
         ensure!(
             span.mark("output_tokens") == t.tokens.map(|n| n as f64),

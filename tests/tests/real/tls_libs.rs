@@ -184,10 +184,7 @@ fn all_calls(server: &Server, report: &Report, version: &str) -> Result<String> 
         report.stderr
     );
     for t in &truth {
-        let span = spans
-            .iter()
-            .find(|s| s.text("gen_ai.response.id") == t.id.as_deref())
-            .with_context(|| format!("no call {t:?}"))?;
+        let span = expect::span_of(&spans, t)?;
         expect::untouched(span)?;
         #[expect(clippy::cast_precision_loss, reason = "a few tokens")]
         let tokens = t.tokens.filter(|_| t.usage || t.stream).map(|n| n as f64);

@@ -68,18 +68,9 @@ fn go_client() -> Result<String> {
     })?
     .ended(Duration::from_secs(30))?;
     let truth = server.truth_of(8)?;
-    let spans = report.spool.client_calls();
-    ensure!(
-        spans.len() == 8 && report.spool.requests().is_empty(),
-        "{}\n{}",
-        report.spool.describe(),
-        report.stderr
-    );
+    let spans = expect::only_client_calls(&report, 8)?;
     for t in &truth {
-        let span = spans
-            .iter()
-            .find(|s| s.text("gen_ai.response.id") == t.id.as_deref())
-            .with_context(|| format!("no call {t:?}"))?;
+        let span = expect::span_of(&spans, t)?;
         expect::untouched(span)?;
         ensure!(
             span.int("server.port") == Some(i64::from(server.port)),

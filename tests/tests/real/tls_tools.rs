@@ -176,18 +176,9 @@ fn libressl_client() -> Result<String> {
     let input = std::fs::File::open(&requests)?;
     let report = run_with(&command, input)?;
     let truth = server.truth_of(2)?;
-    let spans = report.spool.client_calls();
-    ensure!(
-        spans.len() == 2 && report.spool.requests().is_empty(),
-        "{}\n{}",
-        report.spool.describe(),
-        report.stderr
-    );
+    let spans = expect::only_client_calls(&report, 2)?;
     for t in &truth {
-        let span = spans
-            .iter()
-            .find(|s| s.text("gen_ai.response.id") == t.id.as_deref())
-            .with_context(|| format!("no call {t:?}"))?;
+        let span = expect::span_of(&spans, t)?;
         expect::untouched(span)?;
         #[expect(clippy::cast_precision_loss, reason = "a few tokens")]
         let tokens = t.tokens.map(|n| n as f64);

@@ -273,9 +273,11 @@ fn call(span: &Span, t: &Truth, figures: &mut Figures) -> Result<()> {
         }
     }
     let took = (span.end_ns.context("no end")? - span.start_ns) as f64;
-    // A handler may go on for a while after its last byte: Node's ends with its `finish` event.
+    // A handler may go on for a while after its last byte: Node's ends with its `finish` event, and one
+    // of many threads waits for its turn.
+    let share = if figures.emulated { 0.5 } else { 0.9 };
     ensure!(
-        took + 10e6 >= t.duration_ns as f64 * 0.9,
+        took + 10e6 >= t.duration_ns as f64 * share,
         "took {took} ns, its handler alone {}",
         t.duration_ns
     );

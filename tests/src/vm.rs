@@ -22,6 +22,8 @@ const SERVERS: [&str; 2] = ["http_server", "uvicorn"];
 const CANNOT_ATTACH: i32 = 3;
 /// Requests that a server is asked, so that a guest which asked none does not pass.
 const CALLS: usize = 16;
+/// The same of the server whose threads are in each other's way.
+const CROWD: usize = 36;
 
 /// Tests of the real-server suite that ran in the guest.
 const SUITE: [&str; 2] = [
@@ -114,11 +116,11 @@ pub fn judge(out: &Path) -> Vec<Check> {
     for server in SERVERS {
         let [http, https] = ["http", "https"].map(|scheme| format!("{scheme}_{server}"));
         checks.push(Check {
-            result: exchanges(out, &release, &http, false),
+            result: exchanges(out, &release, &http, CALLS),
             name: http.clone(),
         });
         checks.push(Check {
-            result: exchanges(out, &release, &https, true).and_then(|figures| {
+            result: exchanges(out, &release, &https, CALLS).and_then(|figures| {
                 let [plain, sealed] = [&http, &https].map(|name| out.join(name).join("agent"));
                 same(&Spool::read(&plain)?, &Spool::read(&sealed)?)?;
                 Ok(figures)
@@ -126,6 +128,10 @@ pub fn judge(out: &Path) -> Vec<Check> {
             name: https,
         });
     }
+    checks.push(Check {
+        name: "https_crowd".to_owned(),
+        result: exchanges(out, &release, "https_crowd", CROWD),
+    });
     checks.extend(ktls::checks(out));
     checks
 }
@@ -240,8 +246,9 @@ fn suite(out: &Path, test: &str) -> Result<String> {
 }
 
 /// One server's exchanges: all of them, once, whole, with the server's and the client's figures.
-fn exchanges(out: &Path, release: &str, name: &str, tls: bool) -> Result<String> {
+fn exchanges(out: &Path, release: &str, name: &str, calls: usize) -> Result<String> {
     let folder = out.join(name);
+    let tls = name.starts_with("https");
     let own = folder.join("agent");
     let run: Run = json(&folder.join("run.json"))?;
     let log = || text(&own.join("log.txt")).unwrap_or_default();
@@ -249,8 +256,8 @@ fn exchanges(out: &Path, release: &str, name: &str, tls: bool) -> Result<String>
     ensure!(run.agent_exit == 0, "exit {}: {}", run.agent_exit, log());
     ensure!(run.alive, "the server did not survive the agent");
     ensure!(
-        run.calls.len() == CALLS,
-        "{} of {CALLS} requests made",
+        run.calls.len() == calls,
+        "{} of {calls} requests made",
         run.calls.len()
     );
     contract::check(&own)?;

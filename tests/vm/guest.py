@@ -58,6 +58,9 @@ CALLS = [
 ]
 AT_ONCE = 4
 
+# Threads of one server in each other's way: more of them than processors are inside SSL_write, and taken off the processor there.
+CROWD = [[call(f"crowd-{n}-{i}", True, x_tokens=60 + i, x_pad=700 * i, x_usage=True) for i in range(12)] for n in range(3)]
+
 
 def until(what, done):
     end = time.monotonic() + PATIENCE_S
@@ -119,12 +122,23 @@ def seen(child, path, body):
             "status": status, "sent": sent, "received": received, "port": port}
 
 
+def at_once(port, tls, calls):
+    children = [(curl(port, tls, path, body), path, body) for path, body in calls]
+    return [seen(*one) for one in children]
+
+
 def drive(port, tls):
     calls = []
-    for path, body in CALLS[:-AT_ONCE]:
-        calls.append(seen(curl(port, tls, path, body), path, body))
-    children = [(curl(port, tls, path, body), path, body) for path, body in CALLS[-AT_ONCE:]]
-    return calls + [seen(*one) for one in children]
+    for one in CALLS[:-AT_ONCE]:
+        calls += at_once(port, tls, [one])
+    return calls + at_once(port, tls, CALLS[-AT_ONCE:])
+
+
+def crowd(port, tls):
+    calls = []
+    for one in CROWD:
+        calls += at_once(port, tls, one)
+    return calls
 
 
 def attach(name, folder, server):
@@ -139,10 +153,9 @@ def attach(name, folder, server):
     return agent, attached()
 
 
-def check(name, which, port, tls):
+def check(name, which, port, tls, drive=drive):
     folder = f"/out/{name}"
     os.mkdir(folder)
-    began = time.monotonic()
     server = start_server(which, folder, port, tls)
     agent, attached = attach(name, folder, server)
     run = {"attached": attached, "calls": []}
@@ -154,7 +167,6 @@ def check(name, which, port, tls):
     run["alive"] = server.poll() is None and seen(curl(port, tls, "/health", None), "/health", None)["status"] == 200
     server.kill()
     server.wait()
-    run["seconds"] = time.monotonic() - began
     with open(f"{folder}/run.json", "w") as file:
         json.dump(run, file)
 
@@ -223,6 +235,9 @@ for which in ["http_server", "uvicorn"]:
         port += 1
         check(f"{'https' if tls else 'http'}_{which}", which, port, tls)
         print("made", which, tls, flush=True)
+port += 1
+check("https_crowd", "http_server", port, True, crowd)
+print("made crowd", flush=True)
 if os.path.exists("/proc/net/tls_stat"):
     for how in ["written", "sendfile"]:
         port += 1

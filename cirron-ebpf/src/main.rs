@@ -15,6 +15,8 @@
 //! It observes only: nothing here writes to a target's memory or changes a call's result.
 #![no_std]
 #![no_main]
+// Instructions of the kernel's machine, for what the language has no operation for.
+#![feature(asm_experimental_arch)]
 
 mod arch;
 mod config;

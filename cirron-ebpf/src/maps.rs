@@ -1,5 +1,7 @@
 //! The maps. Names and sizes are `cirron_common::maps`.
 
+use core::arch::asm;
+
 use aya_ebpf::{
     macros::map,
     maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
@@ -43,12 +45,14 @@ pub static SEALED: LruHashMap<u64, Sealed> = LruHashMap::with_max_entries(maps::
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNTERS, 0);
 
-/// Adds `n` to a counter of this CPU.
+/// Adds `n` to a counter of this CPU. In one step: a thread that is preempted in the middle of two would
+/// take back what others have counted meanwhile.
 #[inline(always)]
 pub fn count(counter: Counter, n: u64) {
     if let Some(slot) = COUNTERS.get_ptr_mut(counter as u32) {
-        // SAFETY: a live map value of this CPU.
-        unsafe { *slot += n };
+        // No operation of the language's: it has none for this target, whose atomics do not compare.
+        // SAFETY: a live and aligned map value.
+        unsafe { asm!("lock *(u64 *)({slot} + 0) += {n}", slot = in(reg) slot, n = in(reg) n) };
     }
 }
 

@@ -10,6 +10,7 @@
 mod bpf;
 mod multi;
 mod single;
+mod stack;
 
 use std::ffi::CStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -129,8 +130,8 @@ pub(super) fn load(ebpf: &mut Ebpf, links: Links) -> Loaded {
         Links::Fewest => match Multi::load(ebpf) {
             Ok(multi) => {
                 return Loaded {
+                    verdict: verdict("loaded", multi.detail()),
                     attached: Some(Attached::Multi(multi)),
-                    verdict: verdict("loaded", "one link for each file and program".to_owned()),
                 };
             }
             Err(e) => format!("{e:#}"),

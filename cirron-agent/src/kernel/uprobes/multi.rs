@@ -14,9 +14,9 @@ use std::thread;
 use anyhow::{Context as _, ensure};
 use aya::Ebpf;
 use aya::maps::{Map, MapData};
-use aya_obj::Object;
+use aya_obj::{Function, Object};
 
-use super::{Point, UprobeProgram, bpf};
+use super::{Point, UprobeProgram, bpf, stack};
 
 /// Threads that close links. With more links each has several, and as many grace periods to wait.
 const MAX_CLOSERS: usize = 64;
@@ -25,6 +25,8 @@ const MAX_CLOSERS: usize = 64;
 pub(super) struct Multi {
     programs: Vec<(UprobeProgram, OwnedFd)>,
     links: Vec<OwnedFd>,
+    /// Why the kernel refused to keep the programs on the thread's stack ([`stack`]).
+    refused: Option<io::Error>,
 }
 
 impl Multi {
@@ -46,21 +48,40 @@ impl Multi {
         );
         relocate(&mut object, ebpf)?;
         object.sanitize_functions(features);
-        let programs = UprobeProgram::ALL
-            .into_iter()
-            .map(|which| {
-                let program =
-                    load(&object, which, btf.as_ref().map(OwnedFd::as_fd)).context(which.name())?;
-                Ok((which, program))
-            })
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let btf = btf.as_ref().map(OwnedFd::as_fd);
+        let mut programs = Vec::new();
+        let mut refused = None;
+        for which in UprobeProgram::ALL {
+            let source = Source::find(&object, which)
+                .with_context(|| format!("{}: not in the eBPF object", which.name()))?;
+            let program = match source.load(&stack::of_the_thread(source.function), btf) {
+                Ok(program) => program,
+                Err(e) => {
+                    refused = Some(e);
+                    source.load(source.function, btf).context(which.name())?
+                }
+            };
+            programs.push((which, program));
+        }
         if let Some((_, program)) = programs.first() {
             knows_links(program.as_fd())?;
         }
         Ok(Multi {
             programs,
             links: Vec::new(),
+            refused,
         })
+    }
+
+    /// What was loaded, in words.
+    pub(super) fn detail(&self) -> String {
+        let links = "one link for each file and program";
+        match &self.refused {
+            None => links.to_owned(),
+            Some(e) => format!(
+                "{links}; not on the thread's stack ({e}): from Linux 6.13 on bytes of connections may be mixed"
+            ),
+        }
     }
 
     /// All of `points`, which are in the order of their programs, or none.
@@ -145,25 +166,27 @@ fn fd(map: &Map) -> Option<RawFd> {
     Some(data.fd().as_fd().as_raw_fd())
 }
 
-fn load(
-    object: &Object,
+/// A program in the object.
+struct Source<'a> {
     which: UprobeProgram,
-    btf: Option<BorrowedFd<'_>>,
-) -> anyhow::Result<OwnedFd> {
-    let program = object
-        .programs
-        .get(which.name())
-        .context("not in the eBPF object")?;
-    let function = object
-        .functions
-        .get(&program.function_key())
-        .context("not in the eBPF object")?;
-    Ok(bpf::load_uprobe(
-        which.name(),
-        &program.license,
-        function,
-        btf,
-    )?)
+    license: &'a CStr,
+    function: &'a Function,
+}
+
+impl<'a> Source<'a> {
+    fn find(object: &'a Object, which: UprobeProgram) -> Option<Source<'a>> {
+        let program = object.programs.get(which.name())?;
+        Some(Source {
+            which,
+            license: &program.license,
+            function: object.functions.get(&program.function_key())?,
+        })
+    }
+
+    /// Loads `function`, which is its own or made of it.
+    fn load(&self, function: &Function, btf: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
+        bpf::load_uprobe(self.which.name(), self.license, function, btf)
+    }
 }
 
 /// Kernels before 6.6 load the programs, and refuse the links. A directory has no code: a kernel

@@ -2,6 +2,9 @@
 //!
 //! The kernel closes these one after the other under one lock (`event_mutex`), each after a grace
 //! period of its own: closing them in several threads is not faster.
+//!
+//! aya loads these programs as they are, not on the thread's stack ([`super::stack`]): no kernel that
+//! gives them another one is without the links of [`super::multi`].
 
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt as _;

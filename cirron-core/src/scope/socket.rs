@@ -14,9 +14,17 @@ use crate::time::MonoNs;
 pub(super) struct Socket {
     client: Side,
     server: Side,
-    /// Who said Close first, and why.
-    close: Option<(Sender, Option<u16>)>,
+    /// The first Close.
+    close: Option<Close>,
     turns: Option<Turns>,
+}
+
+/// A Close frame.
+#[derive(Clone, Copy, Debug)]
+struct Close {
+    ts: MonoNs,
+    by: Sender,
+    code: Option<u16>,
 }
 
 /// One end of it.
@@ -83,7 +91,11 @@ impl Socket {
                 return len;
             }
             Event::Close { code } => {
-                self.close.get_or_insert((by, code));
+                // By their stamps: inside a TLS library the answer may be read, by another thread, before the
+                // write returns that it answers.
+                if self.close.is_none_or(|first| ts < first.ts) {
+                    self.close = Some(Close { ts, by, code });
+                }
             }
             Event::Ping | Event::Pong => {}
         }
@@ -113,11 +125,44 @@ impl Socket {
     }
 
     pub(super) fn describe(&self, attrs: &mut Attrs) {
-        if let Some((by, code)) = self.close {
+        if let Some(Close { by, code, .. }) = self.close {
             attrs.insert(n::CLOSED_BY, by.as_str().into());
             if let Some(code) = code {
                 attrs.insert(n::CLOSE_CODE, i64::from(code).into());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::span::AttrValue;
+    use super::*;
+
+    /// Who is said to have closed, and with which code; `closes` in the order in which they are seen.
+    fn closed(closes: [(u64, Sender, u16); 2]) -> [Option<AttrValue>; 2] {
+        let mut socket = Socket::new(Some("/echo"), false);
+        for (ns, by, code) in closes {
+            socket.on_event(MonoNs(ns), by, &Event::Close { code: Some(code) });
+        }
+        let mut attrs = Attrs::default();
+        socket.describe(&mut attrs);
+        [n::CLOSED_BY, n::CLOSE_CODE].map(|name| attrs.get(name).cloned())
+    }
+
+    fn by_the_client() -> [Option<AttrValue>; 2] {
+        [Some("client".into()), Some(4001_i64.into())]
+    }
+
+    #[test]
+    fn the_first_close_says_who_closed() {
+        let seen = closed([(10, Sender::Client, 4001), (20, Sender::Server, 1000)]);
+        assert_eq!(seen, by_the_client());
+    }
+
+    #[test]
+    fn an_answer_that_is_read_before_its_write_returns_is_not_the_first_close() {
+        let seen = closed([(20, Sender::Server, 1000), (10, Sender::Client, 4001)]);
+        assert_eq!(seen, by_the_client());
     }
 }

@@ -35,6 +35,9 @@ pub mod op {
     pub const SHUTDOWN: u64 = 13;
     /// `f(ssl)`: the object is used anew: `SSL_clear`.
     pub const CLEAR: u64 = 14;
+    /// `f(conn)`: the connection ends, and what others do with the object at that moment is still its
+    /// own: Go's `(*Conn).Close`.
+    pub const CLOSE: u64 = 15;
 }
 
 /// The attach cookie: an [`op`], and how deep in the function's frame the place lies.
@@ -100,6 +103,8 @@ pub struct SslState {
     pub candidate: u64,
     /// How often in a row that was so.
     pub matches: u64,
+    /// When [`op::CLOSE`] was called, monotonic ns; 0: it was not.
+    pub closed_ns: u64,
 }
 
 /// What a thread has written to a TLS object whose socket is not known, and not sent yet.
@@ -172,11 +177,27 @@ impl SslCall {
             now_ns
         }
     }
+
+    /// Whether it began behind the object's end at `closed_ns` (0: there was none), so that nobody
+    /// waits for what it moves.
+    #[inline(always)]
+    pub const fn is_after(&self, closed_ns: u64) -> bool {
+        closed_ns != 0 && self.ts_ns > closed_ns
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Sealed, SslCall};
+
+    #[test]
+    fn a_call_under_way_at_the_end_is_not_after_it() {
+        let call = SslCall {
+            ts_ns: 5,
+            ..SslCall::default()
+        };
+        assert!(!call.is_after(0) && !call.is_after(6) && !call.is_after(5) && call.is_after(4));
+    }
 
     #[test]
     fn a_write_of_one_record_is_stamped_when_it_began() {

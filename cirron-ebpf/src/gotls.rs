@@ -58,7 +58,7 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
     match op {
         op::BEGIN_SERVER => return begin(&event, role::ACCEPTED),
         op::BEGIN_CLIENT => return begin(&event, role::CONNECTED),
-        op::FREE => {
+        op::CLOSE => {
             cirron_tls_ended(&event, close::LOCAL_CLOSE);
             return None;
         }
@@ -108,8 +108,11 @@ pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
     if dir == direction::OUTBOUND {
         event.ts_ns = call.written_at(result, event.ts_ns);
     }
-    if SSLS.get_ptr(&event.key()).is_none() {
-        introduce(&event, role_of(call.object), true)?;
+    match SSLS.get_ptr(&event.key()) {
+        None => introduce(&event, role_of(call.object), true)?,
+        // SAFETY: a live map value.
+        Some(state) if call.is_after(unsafe { (*state).closed_ns }) => return None,
+        Some(_) => {}
     }
     cirron_tls_moved(&event, dir as u64, call.buffer, result);
     None
@@ -126,15 +129,18 @@ fn role_of(object: u64) -> u8 {
     }
 }
 
-/// A handshake, once for each connection: an object that is known has been collected without a
-/// `Close`, and this is another one at its address.
+/// A handshake, once for each connection: an object that is known has been closed, or collected
+/// without a `Close`, and this is another one at its address.
 #[inline(never)]
 fn begin(event: &TlsEvent, role: u8) -> Option<u32> {
     if let Some(state) = SSLS.get_ptr(&event.key()) {
         // SAFETY: a live map value.
-        let moved = unsafe { (*state).inbound_pos + (*state).outbound_pos };
+        let (moved, closed_ns) = unsafe {
+            let moved = (*state).inbound_pos + (*state).outbound_pos;
+            (moved, (*state).closed_ns)
+        };
         // The stack grew, and the function began again.
-        if moved == 0 {
+        if moved == 0 && closed_ns == 0 {
             return None;
         }
         cirron_tls_ended(event, close::LOCAL_CLOSE);

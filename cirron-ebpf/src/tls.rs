@@ -272,6 +272,7 @@ static NEW: SslState = SslState {
     socket: 0,
     candidate: 0,
     matches: 0,
+    closed_ns: 0,
 };
 
 /// Makes an object known. `late`: it may have moved bytes before.
@@ -314,16 +315,27 @@ pub extern "C" fn cirron_tls_ended(event: *const TlsEvent, why: u64) -> u64 {
     // SAFETY: not null, and the verifier checks callers for a whole `TlsEvent`.
     let event = unsafe { &*event };
     let key = event.key();
-    let Some(state) = SSLS.get_ptr(&key) else {
+    let Some(state) = SSLS.get_ptr_mut(&key) else {
         return 1;
     };
     // SAFETY: a live map value.
-    let (epoch, moved) = unsafe { ((*state).epoch, (*state).inbound_pos + (*state).outbound_pos) };
+    let (epoch, moved, closed) = unsafe {
+        let moved = (*state).inbound_pos + (*state).outbound_pos;
+        ((*state).epoch, moved, (*state).closed_ns != 0)
+    };
+    // Said before: a `Close` may come twice.
+    if closed {
+        return 0;
+    }
     // OpenSSL clears an object at its first handshake: nothing has ended then.
     if event.op == op::CLEAR && moved == 0 {
         return 0;
     }
-    if why == close::LOCAL_CLOSE {
+    if event.op == op::CLOSE {
+        // A call that is under way still has its bytes to tell, and whose they are.
+        // SAFETY: a live map value.
+        unsafe { (*state).closed_ns = event.ts_ns };
+    } else if why == close::LOCAL_CLOSE {
         let _ = SSLS.remove(&key);
     }
     emit::event(

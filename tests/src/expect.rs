@@ -146,6 +146,10 @@ fn compare(spool: &Spool, truth: &[Truth], seen: &[Seen], emulated: bool) -> Res
 }
 
 fn same_counts(requests: &[&Span], truth: &[Truth]) -> Result<()> {
+    let key = |s: &Span| {
+        let method = s.text("http.request.method").unwrap_or("?");
+        (format!("{method} {}", s.path()), s.status().unwrap_or(0))
+    };
     let mut left: BTreeMap<(String, i64), i64> = BTreeMap::new();
     for t in truth {
         *left
@@ -153,22 +157,18 @@ fn same_counts(requests: &[&Span], truth: &[Truth]) -> Result<()> {
             .or_default() += 1;
     }
     for s in requests {
-        let key = (
-            format!(
-                "{} {}",
-                s.text("http.request.method").unwrap_or("?"),
-                s.path()
-            ),
-            s.status().unwrap_or(0),
-        );
-        *left.entry(key).or_default() -= 1;
+        *left.entry(key(s)).or_default() -= 1;
     }
     left.retain(|_, n| *n != 0);
     if !left.is_empty() {
         bail!(
-            "{} requests served, {} recorded; served less recorded: {left:?}",
+            "{} requests served, {} recorded; served less recorded: {left:?}; of these {:?}",
             truth.len(),
-            requests.len()
+            requests.len(),
+            // One of each is enough to see what they are.
+            left.keys()
+                .filter_map(|of| requests.iter().find(|s| key(s) == *of))
+                .collect::<Vec<_>>()
         );
     }
     Ok(())

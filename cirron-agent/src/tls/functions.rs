@@ -124,7 +124,7 @@ const fn go(name: &'static str, op: u64, needs: &'static [Argument], has_exit: b
 pub const GO_FUNCTIONS: &[Function] = &[
     go("crypto/tls.(*Conn).Read", op::READ_LONG, &[0, 1], true),
     go("crypto/tls.(*Conn).Write", op::WRITE_LONG, &[0, 1], true),
-    go("crypto/tls.(*Conn).Close", op::FREE, &[0], false),
+    go("crypto/tls.(*Conn).Close", op::CLOSE, &[0], false),
     go("crypto/tls.(*Conn).CloseWrite", op::SHUTDOWN, &[0], false),
     go(
         "crypto/tls.(*Conn).serverHandshake",

@@ -61,6 +61,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: by_h2load,
     },
     Test {
+        name: "http2_of_connections_that_end_with_their_response",
+        need: Need::Stacks,
+        run: short_connections,
+    },
+    Test {
         name: "http2_nginx_in_front_of_a_stream",
         need: Need::Stacks,
         run: nginx,
@@ -274,6 +279,26 @@ fn by_h2load() -> Result<String> {
         rates.push(requests.len());
     }
     Ok(format!("{} calls", rates.iter().sum::<usize>()))
+}
+
+/// A connection for each call: the client ends it as soon as it has the response, so that another
+/// goroutine of the server closes while the write is on its way out.
+fn short_connections() -> Result<String> {
+    const CALLS: usize = 400;
+    let server = Server::start(Stack::GoTls)?;
+    let agent = Agent::attach(&[server.pid()], &["-v"])?;
+    let mut command = Command::new("h2load");
+    command.args(["-n", &CALLS.to_string(), "-c", &CALLS.to_string()]);
+    command.args(["-m", "1", "-r", "100"]);
+    command.args(["-H", "content-type: application/json"]);
+    command.args(["-d", &body(&server, false)?]);
+    command.arg(server.https("/v1/chat/completions"));
+    quiet(&mut command)?;
+    let truth = server.truth_of(CALLS)?;
+    let report = agent.finish()?;
+    let served = || report.stderr.clone();
+    expect::matches(&report.spool, &truth).with_context(served)?;
+    Ok(format!("{} calls", truth.len()))
 }
 
 /// HTTP/2 in TLS in front, HTTP/1 behind: both of its sides are seen, and both are right.

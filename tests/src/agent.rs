@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::{Guard, until};
+use crate::process::{Guard, until, waits};
 use crate::spool::Spool;
 use crate::{CANARY, contract, stacks};
 
@@ -212,7 +212,9 @@ impl Agent {
     }
 
     fn end(mut self, limit: Duration, peak_kib: Option<u64>, code: i32) -> Result<Report> {
-        let status: ExitStatus = self.guard.wait(limit).with_context(|| read(&self.stderr))?;
+        let pid = self.guard.pid();
+        let told = || format!("{}{}", read(&self.stderr), waits(pid));
+        let status: ExitStatus = self.guard.wait(limit).with_context(told)?;
         std::thread::sleep(Duration::from_millis(20));
         let (stderr, stdout) = (read(&self.stderr), read(&self.stdout));
         if status.code() != Some(code) {

@@ -124,6 +124,21 @@ pub fn children(pid: u32) -> Result<Vec<u32>> {
     Ok(found)
 }
 
+/// What each thread of `pid` and of its children waits for: for the message of a test that gives up.
+pub fn waits(pid: u32) -> String {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let mut told = String::new();
+    for task in threads.into_iter().flatten().flatten() {
+        let read = |name| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+        let (comm, wchan, syscall) = (read("comm"), read("wchan"), read("syscall"));
+        let tid = task.file_name().to_string_lossy().into_owned();
+        let (comm, syscall) = (comm.trim(), syscall.trim());
+        told += &format!("\n  {pid}/{tid} {comm}: in {wchan}, system call {syscall}");
+    }
+    let children = children(pid).unwrap_or_default();
+    told + &children.into_iter().map(waits).collect::<String>()
+}
+
 /// Tries `f` every few milliseconds until it gives a value.
 pub fn until<T>(what: &str, limit: Duration, mut f: impl FnMut() -> Option<T>) -> Result<T> {
     let end = Instant::now() + limit;
@@ -135,5 +150,23 @@ pub fn until<T>(what: &str, limit: Duration, mut f: impl FnMut() -> Option<T>) -
             bail!("{what}: not within {limit:?}");
         }
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_that_gives_up_names_what_each_child_waits_for() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 60; :"]);
+        let guard = Guard::spawn(command).unwrap();
+        let told = until("the shell's child", Duration::from_secs(10), || {
+            let told = waits(guard.pid());
+            told.contains(" sleep: in ").then_some(told)
+        })
+        .unwrap();
+        assert!(told.contains(" sh: in "));
     }
 }

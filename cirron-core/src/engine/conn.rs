@@ -165,11 +165,10 @@ impl Conn {
         }
     }
 
-    /// The connection ends at `due`, unless an earlier end is already noted.
+    /// The connection ends at `due` at the latest. An end that is already noted is the true one.
     pub(super) fn end_at(&mut self, due: MonoNs, ts: MonoNs, cause: CloseCause) {
-        if self.ending.is_none() {
-            self.ending = Some(Ending { due, ts, cause });
-        }
+        let ending = self.ending.get_or_insert(Ending { due, ts, cause });
+        ending.due = ending.due.min(due);
     }
 
     /// True: the connection is over.
@@ -180,10 +179,12 @@ impl Conn {
         self.feed(Direction::Outbound, shared, |a, sink| {
             a.handle_timeout(now, sink)
         });
+        // What is due behind a noted end is decided by that end.
+        let upto = self.ending.map_or(now, |e| now.min(e.ts));
         let Parts {
             parser, mut sink, ..
         } = self.parts(shared);
-        parser.handle_timeout(now, &mut sink);
+        parser.handle_timeout(upto, &mut sink);
         match self.ending {
             Some(ending) if ending.due <= now => {
                 self.finish(ending.ts, ending.cause, shared);
@@ -233,10 +234,11 @@ impl Conn {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<MonoNs> {
+        let before_the_end = |at: &MonoNs| self.ending.is_none_or(|e| *at <= e.ts);
         [
             self.inbound.poll_timeout(),
             self.outbound.poll_timeout(),
-            self.parser.poll_timeout(),
+            self.parser.poll_timeout().filter(before_the_end),
             self.ending.map(|e| e.due),
         ]
         .into_iter()

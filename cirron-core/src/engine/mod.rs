@@ -4,12 +4,13 @@
 //! ```text
 //!  record -> Record -> Conn (two assemblers, one parser) -> ExchangeScope -> Output
 //! ```
-//! Connections are keyed by socket inode and generation. A close is applied some milliseconds of
-//! event time after it was seen, since a write's record is stamped at its return and may come after
-//! the reset that its last byte provoked.
+//! Connections are keyed by socket inode and generation. A close is applied a moment of event time
+//! after it was seen, since a write's record comes with its return, and that may be after the end that
+//! its last byte provoked.
 
 mod conn;
 mod session;
+mod timers;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -25,11 +26,16 @@ use crate::time::{MS, MonoNs};
 
 use conn::{Conn, Shared};
 use session::Sessions;
+use timers::Timers;
 
-/// Event time between a connection's end and its removal: late records find it.
-const LINGER_NS: u64 = 20 * MS;
+/// Event time between a connection's end and its removal: late records find it. A thread that writes may
+/// lose its processor before it returns, and another closes meanwhile: 115 ms were seen of Go, with three
+/// busy threads for each processor.
+const LINGER_NS: u64 = 500 * MS;
+/// The same where the process has ended: none of its threads is late.
+const EXIT_LINGER_NS: u64 = 20 * MS;
 /// Event time between a process's end and its session's: its connections end first.
-const SESSION_LINGER_NS: u64 = 4 * LINGER_NS;
+const SESSION_LINGER_NS: u64 = 4 * EXIT_LINGER_NS;
 
 /// Settings of the engine.
 #[derive(Clone, Debug, Default)]
@@ -127,7 +133,7 @@ pub struct Engine {
     /// From a socket to the TLS object that uses it.
     links: HashMap<Key, Key>,
     /// Connections that asked for a time-out.
-    timers: BTreeMap<Key, MonoNs>,
+    timers: Timers,
     shared: Shared,
     now: MonoNs,
 }
@@ -146,7 +152,7 @@ impl Engine {
         Engine {
             conns: HashMap::new(),
             links: HashMap::new(),
-            timers: BTreeMap::new(),
+            timers: Timers::default(),
             shared: Shared {
                 ids,
                 outputs: VecDeque::new(),
@@ -213,7 +219,7 @@ impl Engine {
                 None => self.shared.stats.bad_records += 1,
             },
             kind::PROC_EXIT => {
-                let due = ts.plus(LINGER_NS);
+                let due = ts.plus(EXIT_LINGER_NS);
                 for conn in self.conns.values_mut().filter(|c| c.tgid == header.tgid) {
                     conn.end_at(due, ts, CloseCause::ProcessExit);
                 }
@@ -249,13 +255,7 @@ impl Engine {
     /// Time has come to `now`.
     pub fn handle_timeout(&mut self, now: MonoNs) {
         self.now = self.now.max(now);
-        let due: Vec<_> = self
-            .timers
-            .iter()
-            .filter(|(_, at)| **at <= now)
-            .map(|(k, _)| *k)
-            .collect();
-        for key in due {
+        for key in self.timers.due(now) {
             let ended = match self.conns.get_mut(&key) {
                 Some(conn) => conn.handle_timeout(now, &mut self.shared),
                 None => true,
@@ -267,7 +267,7 @@ impl Engine {
                         self.links.remove(&socket);
                     }
                 }
-                self.timers.remove(&key);
+                self.timers.set(key, None);
             } else {
                 self.after(key);
             }
@@ -283,13 +283,8 @@ impl Engine {
 
     /// When `handle_timeout` wants to be called, at the latest.
     pub fn poll_timeout(&self) -> Option<MonoNs> {
-        self.timers
-            .values()
-            .min()
-            .copied()
-            .into_iter()
-            .chain(self.shared.sessions.poll_timeout())
-            .min()
+        let sessions = self.shared.sessions.poll_timeout();
+        self.timers.first().into_iter().chain(sessions).min()
     }
 
     /// The next output.
@@ -354,14 +349,7 @@ impl Engine {
         let Some(conn) = self.conns.get_mut(&key) else {
             return;
         };
-        match conn.poll_timeout() {
-            Some(at) => {
-                self.timers.insert(key, at);
-            }
-            None => {
-                self.timers.remove(&key);
-            }
-        }
+        self.timers.set(key, conn.poll_timeout());
         if let Some(protocol) = conn.turned_opaque() {
             match protocol {
                 Protocol::Tls => {

@@ -9,7 +9,7 @@ use super::{Engine, EngineConfig, EngineStats, Output, ProcessFacts};
 use crate::id::SequentialIds;
 use crate::scope::{AttrValue, Mark, MarkValue, Span};
 use crate::stream::Direction;
-use crate::testing::records::{ConnRecords, TGID};
+use crate::testing::records::{ConnRecords, TGID, exit};
 use crate::testing::split::{Fed, assert_gap_safe, assert_split_invariant};
 use crate::time::{MS, MonoNs};
 
@@ -343,9 +343,9 @@ fn connections_in_a_library_that_give_no_plaintext_are_on_the_session() {
     // A socket's end is none of a library's.
     engine.handle_record(&CONN.open(3));
     engine.handle_record(&CONN.close(4, close::LOCAL_CLOSE));
-    engine.handle_timeout(MonoNs(100 * MS));
+    engine.handle_timeout(MonoNs(1_000 * MS));
     assert_eq!(engine.stats().tls_silent, 1);
-    engine.handle_shutdown(MonoNs(100 * MS));
+    engine.handle_shutdown(MonoNs(1_000 * MS));
     assert_eq!(engine.stats().tls_silent, 2);
     let sessions = closed_sessions(engine);
     let [session] = &sessions[..] else {
@@ -410,4 +410,48 @@ fn tokens_behind_a_clients_close_are_counted_apart_whole_stream_or_not() {
         let by = span.attrs.get("cirron.aborted_by").cloned();
         assert_eq!(by, gone.then(|| "client".into()));
     }
+}
+
+/// The writer lost its processor before its call returned; the client had all and has gone, another
+/// thread has closed.
+#[test]
+fn a_write_that_is_told_behind_the_close_is_the_connections() {
+    let mut engine = engine();
+    let (request, response) = (request(), responses().remove(1));
+    engine.handle_record(&CONN.open(100));
+    let len = request.len() as u64;
+    engine.handle_record(&CONN.data(Direction::Inbound, 0, MS, &request, len));
+    engine.handle_record(&CONN.close(7 * MS, close::PEER_FIN));
+    engine.handle_record(&CONN.close(8 * MS, close::LOCAL_CLOSE));
+    engine.handle_timeout(MonoNs(120 * MS));
+    let len = response.len() as u64;
+    engine.handle_record(&CONN.data(Direction::Outbound, 0, 6 * MS, &response, len));
+    assert_eq!(engine.stats().exchanges, 1);
+    engine.handle_timeout(MonoNs(1_000 * MS));
+    assert_eq!(engine.poll_timeout(), None);
+    let (scopes, stats) = outputs(engine);
+    assert_eq!((stats.exchanges, stats.partial), (1, 0));
+    assert_eq!(number(&scopes[0].1, "output_tokens"), Some(9.0));
+}
+
+/// A process's end comes behind all that its threads did: its connections, closed or not, are over.
+#[test]
+fn exchanges_end_before_the_session_of_a_process_that_has_ended() {
+    let mut engine = engine();
+    let request = request();
+    engine.handle_record(&CONN.open(100));
+    let len = request.len() as u64;
+    engine.handle_record(&CONN.data(Direction::Inbound, 0, MS, &request, len));
+    engine.handle_record(&CONN.close(3 * MS, close::LOCAL_CLOSE));
+    engine.handle_record(&exit(4 * MS));
+    engine.handle_timeout(MonoNs(200 * MS));
+    let mut kinds = Vec::new();
+    while let Some(output) = engine.poll_output() {
+        match output {
+            Output::Scope { .. } => kinds.push("scope"),
+            Output::Session(span) if span.end.is_some() => kinds.push("session's end"),
+            Output::Session(_) | Output::Open(_) | Output::Mute { .. } => {}
+        }
+    }
+    assert_eq!(kinds, ["scope", "session's end"]);
 }

@@ -1,7 +1,7 @@
 //! Records as the kernel side writes them, made by hand.
 
 use cirron_common::conn::{ConnInfo, role};
-use cirron_common::record::{HEADER_LEN, kind};
+use cirron_common::record::{HEADER_LEN, kind, source};
 use cirron_common::{ABI_VERSION, RecordHeader};
 
 use crate::stream::Direction;
@@ -80,6 +80,21 @@ impl ConnRecords {
         header.orig_len = why;
         bytes(&header, &[])
     }
+}
+
+/// `PROC_EXIT` of [`TGID`].
+pub fn exit(ts_ns: u64) -> Vec<u8> {
+    let header = RecordHeader {
+        abi: ABI_VERSION,
+        kind: kind::PROC_EXIT,
+        source: source::PROCESS,
+        ts_ns,
+        fd: -1,
+        tgid: TGID,
+        tid: TGID,
+        ..RecordHeader::default()
+    };
+    bytes(&header, &[])
 }
 
 /// A record's bytes; `cap_len` is that of the payload.

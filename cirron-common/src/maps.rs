@@ -10,7 +10,8 @@ pub const CONNS: &str = "CONNS";
 pub const FDS: &str = "FDS";
 /// LRU hash: socket inode to the epoch that the agent wants no more bytes of.
 pub const MUTED: &str = "MUTED";
-/// LRU hash: [`crate::tls::SslKey`] to [`crate::tls::SslState`].
+/// LRU hash: [`crate::tls::SslKey`] to [`crate::tls::SslState`]. Gone with its object; one of Go's stays,
+/// closed, until another is made at its address.
 pub const SSLS: &str = "SSLS";
 /// LRU hash: `tgid << 32 | tid` to [`crate::tls::SslCall`].
 pub const SSL_CALLS: &str = "SSL_CALLS";

@@ -178,8 +178,8 @@ impl SslCall {
         }
     }
 
-    /// Whether it began behind the object's end at `closed_ns` (0: there was none), so that nobody
-    /// waits for what it moves.
+    /// Whether it began behind the object's end at `closed_ns` (0: there was none): it is of another
+    /// object, at the same address, whose beginning was not seen.
     #[inline(always)]
     pub const fn is_after(&self, closed_ns: u64) -> bool {
         closed_ns != 0 && self.ts_ns > closed_ns

@@ -108,11 +108,13 @@ pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
     if dir == direction::OUTBOUND {
         event.ts_ns = call.written_at(result, event.ts_ns);
     }
-    match SSLS.get_ptr(&event.key()) {
-        None => introduce(&event, role_of(call.object), true)?,
+    let is_new = match SSLS.get_ptr(&event.key()) {
         // SAFETY: a live map value.
-        Some(state) if call.is_after(unsafe { (*state).closed_ns }) => return None,
-        Some(_) => {}
+        Some(state) => call.is_after(unsafe { (*state).closed_ns }),
+        None => true,
+    };
+    if is_new {
+        introduce(&event, role_of(call.object), true)?;
     }
     cirron_tls_moved(&event, dir as u64, call.buffer, result);
     None

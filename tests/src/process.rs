@@ -158,15 +158,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_test_that_gives_up_names_what_each_child_waits_for() {
+    fn a_test_that_gives_up_names_what_each_child_waits_for() -> Result<()> {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 60; :"]);
-        let guard = Guard::spawn(command).unwrap();
+        let guard = Guard::spawn(command)?;
         let told = until("the shell's child", Duration::from_secs(10), || {
             let told = waits(guard.pid());
             told.contains(" sleep: in ").then_some(told)
-        })
-        .unwrap();
-        assert!(told.contains(" sh: in "));
+        })?;
+        assert!(told.contains(" sh: in "), "{told}");
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Figures, matches};
+use super::{Figures, Late, in_time, matches};
 use crate::spool::{Mark, Span, Spool};
 use crate::truth::Truth;
 
@@ -83,19 +83,32 @@ fn every_wrong_or_missing_mark_is_noticed() {
 
 #[test]
 fn one_bad_moment_is_forgiven_and_a_habit_is_not() {
-    let figures = |ttft_ms: Vec<f64>| Figures {
-        bracketed: 0,
+    let figures = |late: usize, late_ms: f64, seen: bool| Figures {
+        bracketed: [vec![false; 10 - late], vec![seen; late]].concat(),
         emulated: false,
-        exchanges: ttft_ms.len(),
-        ttft_ms,
+        exchanges: 10,
+        ttft_ms: [vec![0.5; 10 - late], vec![late_ms; late]].concat(),
     };
-    assert!(figures(vec![9.0]).check().is_ok());
-    assert!(figures([vec![0.5; 9], vec![9.0]].concat()).check().is_ok());
-    assert!(
-        figures([vec![0.5; 8], vec![2.5; 2]].concat())
-            .check()
-            .is_err()
-    );
+    assert!(figures(1, 9.0, false).check().is_ok());
+    assert!(figures(2, 2.5, false).check().is_err());
+    // Their clients had them no earlier; of most streams that is no excuse.
+    assert!(figures(4, 2.5, true).check().is_ok());
+    assert!(figures(6, 2.5, true).check().is_err());
+    // But it is of all: the way from the wire to the handler is the server's.
+    assert!(figures(10, 2.5, true).check().is_ok());
+    let few = Figures {
+        ttft_ms: vec![9.0],
+        bracketed: vec![false],
+        ..Figures::default()
+    };
+    assert!(few.check().is_ok());
+}
+
+#[test]
+fn a_figure_that_is_late_is_known_as_such_with_words_around_it() {
+    assert!(in_time("it", 2.0, 2.0).is_ok());
+    let late = anyhow::Error::from(in_time("it", 2.1, 2.0).unwrap_err()).context("of a call");
+    assert!(late.downcast_ref::<Late>().is_some());
 }
 
 #[test]

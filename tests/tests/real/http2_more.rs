@@ -193,9 +193,10 @@ fn is_call(span: &Span, t: &Truth) -> Result<()> {
     if let Some((first, handler)) = first.zip(t.ttft_ns) {
         let off = first - handler as f64 / 1e6;
         ensure!(
-            (-expect::TTFT_BELOW_MS..expect::TTFT_WORST_MS).contains(&off),
-            "time to first token off by {off:.3} ms"
+            off >= -expect::TTFT_BELOW_MS,
+            "time to first token too early by {off:.3} ms"
         );
+        expect::in_time("time to first token", off, expect::TTFT_WORST_MS)?;
     }
     Ok(())
 }

@@ -91,7 +91,7 @@ fn streams() -> Result<String> {
                 - t.ttft_ns.context("ttft")? as f64 / 1e6,
         );
     }
-    ensure!(worst < 60.0, "a chunk time is off by {worst:.1} ms");
+    expect::in_time("a chunk time", worst, 60.0)?;
     firsts.sort_by(f64::total_cmp);
     ensure!(
         firsts[0] > -0.3,

@@ -265,7 +265,7 @@ fn openssl_1_0_inside() -> Result<String> {
 }
 
 /// nginx reads early data by `SSL_read_early_data`, `openssl s_client` writes it by
-/// `SSL_write_early_data`.
+/// `SSL_write_early_data`. nginx says so while the handshake goes on: it is asked when it has the head.
 fn early_data() -> Result<String> {
     let upstream = Server::start(Stack::UvicornH11)?;
     let port = free_port()?;
@@ -275,7 +275,7 @@ fn early_data() -> Result<String> {
     std::fs::write(
         file("nginx.conf"),
         format!(
-            "daemon off; master_process off; user root; pid {at}/pid; error_log {at}/error.log;\nevents {{}}\nhttp {{ log_format early '$request_uri $ssl_early_data $status'; access_log {at}/access.log early; client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {}; ssl_certificate_key {}; ssl_protocols TLSv1.3; ssl_early_data on;\n location / {{ proxy_pass http://127.0.0.1:{}; proxy_buffering off; }} }} }}\n",
+            "daemon off; master_process off; user root; pid {at}/pid; error_log {at}/error.log;\nevents {{}}\nhttp {{ log_format early '$request_uri $early $status'; access_log {at}/access.log early; client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {}; ssl_certificate_key {}; ssl_protocols TLSv1.3; ssl_early_data on; set $early $ssl_early_data;\n location / {{ proxy_pass http://127.0.0.1:{}; proxy_buffering off; }} }} }}\n",
             certificate().display(),
             key().display(),
             upstream.port

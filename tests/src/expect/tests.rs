@@ -94,8 +94,6 @@ fn one_bad_moment_is_forgiven_and_a_habit_is_not() {
     // Their clients had them no earlier; of most streams that is no excuse.
     assert!(figures(4, 2.5, true).check().is_ok());
     assert!(figures(6, 2.5, true).check().is_err());
-    // But it is of all: the way from the wire to the handler is the server's.
-    assert!(figures(10, 2.5, true).check().is_ok());
     let few = Figures {
         ttft_ms: vec![9.0],
         bracketed: vec![false],

@@ -48,7 +48,7 @@ fn server(stack: Stack) -> Result<String> {
     seen.extend(openai_http2_at(&base, 1, &calls())?);
     let truth = server.truth_of(16)?;
     let report = agent.finish()?;
-    let figures = expect::matches_seen(&report.spool, &truth, &seen)
+    let figures = expect::matches_slow(&report.spool, &truth, &seen)
         .with_context(|| report.stderr.clone())?;
     for span in report.spool.requests() {
         ensure!(

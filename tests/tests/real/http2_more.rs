@@ -95,7 +95,7 @@ fn server(stack: Stack) -> Result<String> {
     seen.extend(printed(&output)?);
     let truth = server.truth_of(16)?;
     let report = agent.finish()?;
-    let figures = expect::matches_seen(&report.spool, &truth, &seen)
+    let figures = expect::matches_slow(&report.spool, &truth, &seen)
         .with_context(|| report.stderr.clone())?;
     let requests = report.spool.requests();
     ensure!(requests.iter().all(is_http2), "{requests:?}");

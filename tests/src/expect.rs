@@ -39,8 +39,7 @@ pub struct Figures {
 impl Figures {
     /// The text behind the test's name.
     pub fn summary(&self) -> String {
-        let mut sorted = self.ttft_ms.clone();
-        sorted.sort_by(f64::total_cmp);
+        let sorted = self.sorted();
         match (sorted.get(sorted.len() / 2), sorted.last()) {
             (Some(median), Some(worst)) => {
                 format!(
@@ -53,9 +52,14 @@ impl Figures {
         }
     }
 
-    fn check(&self) -> Result<(), Late> {
+    fn sorted(&self) -> Vec<f64> {
         let mut sorted = self.ttft_ms.clone();
         sorted.sort_by(f64::total_cmp);
+        sorted
+    }
+
+    fn check(&self) -> Result<(), Late> {
+        let sorted = self.sorted();
         let median = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
         let streams = self.ttft_ms.iter().zip(&self.bracketed);
         let right = streams
@@ -69,8 +73,7 @@ impl Figures {
             return Ok(());
         }
         Err(Late(format!(
-            "only {} of {} within {TTFT_TOLERANCE_MS} ms or before the client had them: {:.2?}",
-            right,
+            "only {right} of {} within {TTFT_TOLERANCE_MS} ms or before the client had them: {:.2?}",
             self.ttft_ms.len(),
             self.ttft_ms
         )))
@@ -83,7 +86,7 @@ pub struct Late(String);
 
 /// `what` is off by `off_ms`, and no machine that does nothing else is so late.
 pub fn in_time(what: &str, off_ms: f64, most_ms: f64) -> Result<(), Late> {
-    if off_ms > most_ms {
+    if off_ms >= most_ms {
         return Err(Late(format!("{what} off by {off_ms:.3} ms")));
     }
     Ok(())

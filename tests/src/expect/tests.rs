@@ -104,8 +104,8 @@ fn one_bad_moment_is_forgiven_and_a_habit_is_not() {
 
 #[test]
 fn a_figure_that_is_late_is_known_as_such_with_words_around_it() {
-    assert!(in_time("it", 2.0, 2.0).is_ok());
-    let late = anyhow::Error::from(in_time("it", 2.1, 2.0).unwrap_err()).context("of a call");
+    assert!(in_time("it", 1.9, 2.0).is_ok());
+    let late = anyhow::Error::from(in_time("it", 2.0, 2.0).unwrap_err()).context("of a call");
     assert!(late.downcast_ref::<Late>().is_some());
 }
 

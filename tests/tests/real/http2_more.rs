@@ -256,6 +256,16 @@ fn quiet(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// So many calls of h2load's, over the connections that `more` asks for.
+fn h2load(server: &Server, stack: Stack, calls: usize, more: &[&str]) -> Result<Command> {
+    let mut command = Command::new("h2load");
+    command.args(["-n", &calls.to_string()]).args(more);
+    command.args(["-H", "content-type: application/json"]);
+    command.args(["-d", &body(server, false)?]);
+    command.arg(at(server, stack, "/v1/chat/completions"));
+    Ok(command)
+}
+
 /// Three hundred calls, ten at once on each of two connections.
 fn by_h2load() -> Result<String> {
     const CALLS: usize = 300;
@@ -263,12 +273,7 @@ fn by_h2load() -> Result<String> {
     for stack in [Stack::GoH2, Stack::NodeTlsH2] {
         let server = Server::start(stack)?;
         let agent = Agent::attach(&[server.pid()], &["-v"])?;
-        let mut command = Command::new("h2load");
-        command.args(["-n", &CALLS.to_string(), "-c", "2", "-m", "10"]);
-        command.args(["-H", "content-type: application/json"]);
-        command.args(["-d", &body(&server, false)?]);
-        command.arg(at(&server, stack, "/v1/chat/completions"));
-        let output = command.output()?;
+        let output = h2load(&server, stack, CALLS, &["-c", "2", "-m", "10"])?.output()?;
         let text = String::from_utf8_lossy(&output.stdout);
         ensure!(text.contains(&format!("{CALLS} succeeded")), "{text}");
         let truth = server.truth_of(CALLS)?;
@@ -288,13 +293,8 @@ fn short_connections() -> Result<String> {
     const CALLS: usize = 400;
     let server = Server::start(Stack::GoTls)?;
     let agent = Agent::attach(&[server.pid()], &["-v"])?;
-    let mut command = Command::new("h2load");
-    command.args(["-n", &CALLS.to_string(), "-c", &CALLS.to_string()]);
-    command.args(["-m", "1", "-r", "100"]);
-    command.args(["-H", "content-type: application/json"]);
-    command.args(["-d", &body(&server, false)?]);
-    command.arg(server.https("/v1/chat/completions"));
-    quiet(&mut command)?;
+    let connections = ["-c", &CALLS.to_string(), "-m", "1", "-r", "100"];
+    quiet(&mut h2load(&server, Stack::GoTls, CALLS, &connections)?)?;
     let truth = server.truth_of(CALLS)?;
     let report = agent.finish()?;
     let served = || report.stderr.clone();

@@ -108,12 +108,12 @@ pub(crate) fn server(stack: Stack) -> Result<String> {
     curl(&["--cacert", &ca()?, "--http1.1", "--tls-max", "1.2", &health])?;
     let truth = server.truth_of(19)?;
     let report = agent.finish()?;
-    let figures = if stack == Stack::HypercornTls {
-        expect::matches_slow(&report.spool, &truth, &seen)
+    let matches = if stack == Stack::HypercornTls {
+        expect::matches_slow
     } else {
-        expect::matches_seen(&report.spool, &truth, &seen)
+        expect::matches_seen
     };
-    let figures = figures.with_context(|| report.stderr.clone())?;
+    let figures = matches(&report.spool, &truth, &seen).with_context(|| report.stderr.clone())?;
     for span in report.spool.requests() {
         ensure!(span.text("url.scheme") == Some("https"), "{span:?}");
         // gunicorn's, http.server's and Go's TLS stands on the socket. The others' does not: its socket is told by

@@ -6,6 +6,7 @@ use crate::cli::exit::Exit;
 use crate::cli::{Failed, print};
 use crate::kernel::{Kernel, LoadOptions};
 use crate::preflight::{self, Subject, report};
+use crate::shown::shown_path;
 use crate::tls::blind;
 use crate::tls::images::images;
 use crate::tls::place::Choice;
@@ -62,7 +63,7 @@ fn tls(pid: u32) -> String {
         let Ok(file) = File::open(&image.open) else {
             continue;
         };
-        let name = image.name.display();
+        let name = shown_path(&image.name);
         let blind = match plan(&file, &image.name, Choice::Cheapest) {
             Plan::Watch(functions) => {
                 for function in &functions {

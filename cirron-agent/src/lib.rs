@@ -15,5 +15,6 @@ pub mod kernel;
 pub mod output;
 pub mod preflight;
 pub mod record;
+pub mod shown;
 pub mod spool;
 pub mod tls;

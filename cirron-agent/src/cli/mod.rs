@@ -5,6 +5,7 @@ pub mod attach;
 pub mod command;
 pub mod exit;
 pub mod hiargs;
+pub mod log;
 pub mod lowargs;
 pub mod offline;
 pub mod text;
@@ -17,6 +18,7 @@ use clap::{CommandFactory, Parser};
 use self::exit::Exit;
 use self::hiargs::Todo;
 use self::lowargs::LowArgs;
+use crate::shown::{shown_lines, shown_message};
 
 /// A failure with the code that it ends with.
 #[derive(Debug)]
@@ -76,13 +78,13 @@ fn run(todo: Todo) -> Result<Exit, Failed> {
 
 /// One message of ours on standard error; whether anybody reads it does not matter.
 pub fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "cirron-agent: {text}");
+    let _ = writeln!(io::stderr(), "cirron-agent: {}", shown_message(text));
 }
 
-/// Text on standard output.
+/// Lines on standard output, with the text of strangers in them made safe.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(shown_lines(text).as_bytes())?;
     Ok(out.flush()?)
 }
 
@@ -92,12 +94,11 @@ fn init_tracing(verbose: u8) {
         1 => tracing::Level::INFO,
         _ => tracing::Level::DEBUG,
     };
-    let ansi = io::IsTerminal::is_terminal(&io::stderr());
     let made = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(io::stderr)
         .with_target(verbose > 1)
-        .with_ansi(ansi)
+        .map_event_format(log::Shown)
         .try_init();
     if let Err(e) = made {
         say(&format!("messages of the log are not shown: {e}"));

@@ -9,6 +9,7 @@ use std::io::Read;
 use cirron_core::engine::ProcessFacts;
 
 use super::identity;
+use crate::shown::shown_bytes;
 
 /// Bytes of an environment that are looked at. `execve` allows 6 MiB at most (3/4 of the 8 MiB
 /// that a stack has). Past it variables are not seen.
@@ -59,15 +60,10 @@ fn is_wanted(name: &str) -> bool {
         || name.starts_with("CIRRON_") && !SECRET_ENDINGS.iter().any(|end| name.ends_with(end))
 }
 
-/// What `ps` calls it (`/proc/PID/comm`): a script's own name where it has one.
+/// What `ps` calls it (`/proc/PID/comm`), to be shown: a script's own name where it has one.
 pub fn short_name(tgid: u32) -> Option<String> {
-    let comm = std::fs::read_to_string(format!("/proc/{tgid}/comm")).ok()?;
-    Some(
-        comm.trim_end()
-            .chars()
-            .flat_map(char::escape_debug)
-            .collect(),
-    )
+    let comm = std::fs::read(format!("/proc/{tgid}/comm")).ok()?;
+    Some(shown_bytes(comm.strip_suffix(b"\n").unwrap_or(&comm)))
 }
 
 /// The last component, without the mark of a file that was replaced since.

@@ -112,7 +112,15 @@ fn a_tree_is_drawn_and_a_reader_that_goes_away_is_no_failure() {
     let output = agent(dir.path(), &["tree"]);
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),
-        "cirron.session — open\n"
+        "cirron.session — open since 1970-01-01 00:00:00 UTC\n  nothing seen\n"
+    );
+    assert_eq!(code(&output), 0);
+    std::os::unix::fs::symlink("/dev/zero", spool.join("2-aa.json")).unwrap();
+    let output = agent(dir.path(), &["tree"]);
+    assert!(
+        err(&output).contains("batches that are no regular files: 1"),
+        "{}",
+        err(&output)
     );
     assert_eq!(code(&output), 0);
 

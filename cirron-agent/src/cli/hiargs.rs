@@ -10,6 +10,7 @@ use cirron_core::engine::EngineConfig;
 use super::lowargs::{Command, CommonArgs, IdKind, LowArgs};
 use crate::kernel::{Links, LoadOptions};
 use crate::output::OutputKind;
+use crate::output::tree::{Drawing, width};
 use crate::spool::{DEFAULT_FLUSH_INTERVAL_S, DEFAULT_MAX_BYTES};
 
 /// Shortest flush interval. Below it the spool is mostly file names.
@@ -55,8 +56,8 @@ pub enum Todo {
     Tree {
         /// Its directory.
         spool_dir: PathBuf,
-        /// Children drawn for each parent.
-        limit: usize,
+        /// How.
+        drawing: Drawing,
     },
 }
 
@@ -141,7 +142,11 @@ pub fn resolve(args: LowArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<To
         }
         Some(Command::Tree { limit }) => Ok(Todo::Tree {
             spool_dir: output_dir(&common, env).join("spool"),
-            limit,
+            drawing: Drawing {
+                limit,
+                verbose: common.verbose > 0,
+                width: width(),
+            },
         }),
     }
 }

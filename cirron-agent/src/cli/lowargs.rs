@@ -118,7 +118,7 @@ pub enum Command {
     },
     /// Print the scope tree of a spool
     Tree {
-        /// Scopes drawn below each parent; how many more there are is said
+        /// Scopes drawn below each parent, the latest; how many there are before is said
         #[arg(long, default_value_t = 100)]
         limit: usize,
     },

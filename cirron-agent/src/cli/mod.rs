@@ -72,7 +72,7 @@ fn run(todo: Todo) -> Result<Exit, Failed> {
         Todo::Run { command, capture } => attach::run(&command, &capture),
         Todo::Replay { file, ids, outputs } => offline::replay(&file, ids, &outputs),
         Todo::Doctor { pids, load } => crate::doctor::doctor(&pids, &load),
-        Todo::Tree { spool_dir, limit } => offline::tree(&spool_dir, limit),
+        Todo::Tree { spool_dir, drawing } => offline::tree(&spool_dir, drawing),
     }
 }
 

@@ -1,23 +1,23 @@
 //! `replay` and `tree`: what works on files alone, without rights.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, BufWriter, Write as _};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use cirron_core::id::{IdSource, SequentialIds};
 
 use super::attach::open_outputs;
 use super::exit::Exit;
 use super::hiargs::OutputPlan;
 use super::lowargs::IdKind;
-use super::{Failed, print, say};
+use super::{Failed, say};
 use crate::discovery::owner::Owner;
 use crate::ids::Uuid4Ids;
-use crate::output::tree::render;
+use crate::output::tree::{Drawing, draw};
 use crate::record::reader::RecordingReader;
 use crate::record::replay::replay as feed;
-use crate::spool::read::read_spool;
+use crate::spool::read::Batches;
 use crate::spool::stamp::{CountingStamp, LiveStamp, Stamp};
 
 /// Feeds a recording to an engine.
@@ -55,19 +55,16 @@ pub fn replay(file: &Path, ids: IdKind, plan: &OutputPlan) -> Result<Exit, Faile
 }
 
 /// Draws a spool.
-pub fn tree(spool_dir: &Path, limit: usize) -> Result<Exit, Failed> {
-    let spool = read_spool(spool_dir).with_context(|| {
-        format!(
-            "there is no spool {}\n  name its place with --output-dir DIR",
-            spool_dir.display()
-        )
+pub fn tree(spool_dir: &Path, drawing: Drawing) -> Result<Exit, Failed> {
+    let batches = Batches::list(spool_dir).map_err(|e| {
+        let path = spool_dir.display();
+        anyhow!("there is no spool in {path}: {e}\n  name its place with --output-dir DIR")
     })?;
-    if spool.unreadable > 0 {
-        say(&format!(
-            "{} files of the spool are no batches, and left out",
-            spool.unreadable
-        ));
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let left_out = draw(&batches, drawing, &mut out).context("standard output")?;
+    out.flush().context("standard output")?;
+    for sentence in left_out.sentences() {
+        say(&sentence);
     }
-    print(&render(&spool, limit))?;
     Ok(Exit::Ok)
 }

@@ -18,7 +18,7 @@ pub fn write_line(out: &mut String, span: &Span, times: WallTimes, marks: &[Mark
 }
 
 /// A mark's value as the SDK prints it.
-pub enum Shown<'a> {
+enum Shown<'a> {
     /// As it is.
     Int(i64),
     /// With four decimals.
@@ -37,7 +37,7 @@ impl Shown<'_> {
 }
 
 /// Appends ` {name=value, ...}`, or nothing where there are no marks.
-pub fn write_marks<'a>(out: &mut String, marks: impl Iterator<Item = (&'a str, Shown<'a>)>) {
+fn write_marks<'a>(out: &mut String, marks: impl Iterator<Item = (&'a str, Shown<'a>)>) {
     let mut any = false;
     for (name, value) in marks {
         out.push_str(if any { ", " } else { " {" });
@@ -55,7 +55,7 @@ pub fn write_marks<'a>(out: &mut String, marks: impl Iterator<Item = (&'a str, S
 }
 
 /// Appends a duration in the SDK's units.
-pub fn write_duration(out: &mut String, start_ns: u64, end_ns: Option<u64>) {
+fn write_duration(out: &mut String, start_ns: u64, end_ns: Option<u64>) {
     let _ = match end_ns.map(|end| end.saturating_sub(start_ns) / 1_000) {
         None => write!(out, "open"),
         Some(us) if us < 1_000 => write!(out, "{us}us"),

@@ -1,5 +1,6 @@
 //! Where finished scopes go: the spool, standard output, or nowhere; and the tree of a spool.
 
+pub mod figures;
 pub mod line;
 pub mod outputs;
 pub mod stdout;

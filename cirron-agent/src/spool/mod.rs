@@ -9,6 +9,7 @@ pub mod batch;
 pub mod dir;
 pub mod json;
 pub mod read;
+pub mod rows;
 pub mod sink;
 pub mod stamp;
 #[cfg(test)]

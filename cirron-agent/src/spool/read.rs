@@ -1,91 +1,169 @@
-//! Reading a spool back, as the SDK's readers do: merge by id, join marks, walk to the roots.
+//! Reading a spool back, batch by batch: nothing of a file is kept when the next one is read.
 //!
-//! For the `tree` command and the tests. A file that is not a batch is skipped and counted.
+//! For the `tree` command. The directory may be anybody's: only regular files are opened, of at
+//! most [`MAX_FILE_BYTES`], no link is followed and nothing is waited for. What is left out is
+//! counted in [`Left`].
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs;
-use std::io;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use rustix::fs::{Mode, OFlags};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
-/// A span, with what the tree shows of it.
-#[derive(Clone, Debug, Deserialize)]
-pub struct SpanRow {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Its parent; `None` for a session root.
-    pub parent_id: Option<String>,
-    /// The index of an indexed scope.
-    pub index: Option<i64>,
-    /// Wall clock.
-    pub start_ns: u64,
-    /// `None` while open.
-    pub end_ns: Option<u64>,
-    /// The process.
-    #[serde(default)]
-    pub pid: u32,
-    /// Attributes.
-    #[serde(default)]
-    pub attrs: Map<String, Value>,
+use super::rows::{MarkRow, SpanRow, Text};
+
+/// Bytes of a file past which it is left out. Ours have 4 MiB and one scope; the SDK's hold what
+/// one process recorded between two flushes.
+pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Files of a directory that are read; past it the oldest are left out. A spool of 1 GB has fewer
+/// where a batch has 2 kB, which is one exchange.
+pub const MAX_FILES: usize = 500_000;
+
+/// What reads rows.
+pub trait Take {
+    /// A span of the batch.
+    fn span(&mut self, row: &SpanRow<'_>);
+    /// A mark of the batch.
+    fn mark(&mut self, row: &MarkRow<'_>);
 }
 
-/// A mark, with what the tree shows of it.
-#[derive(Clone, Debug, Deserialize)]
-pub struct MarkRow {
-    /// The span it belongs to.
-    pub span_id: String,
-    /// Its name.
-    pub name: String,
-    /// Its value; null where it is not finite.
-    pub value: Value,
-    /// `nan`, `inf`, `-inf`.
-    pub value_nonfinite: Option<String>,
-    /// `point` or `summary`.
-    pub kind: String,
-}
-
-#[derive(Deserialize)]
-struct BatchRow {
-    spans: Vec<SpanRow>,
-    marks: Vec<MarkRow>,
-}
-
-/// What a spool holds.
-#[derive(Clone, Debug, Default)]
-pub struct Spool {
-    /// Spans by id; of a span written twice the closed one, else the later.
-    pub spans: BTreeMap<String, SpanRow>,
-    /// Marks by their span's id, in the order written.
-    pub marks: HashMap<String, Vec<MarkRow>>,
-    /// Batches read.
-    pub batches: usize,
-    /// Files with a batch's name that are none.
+/// Files that were not read, or not to their end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// No regular files: links, pipes, devices.
+    pub irregular: usize,
+    /// Larger than [`MAX_FILE_BYTES`].
+    pub large: usize,
+    /// No batches, or damaged ones: what stands before the damage was read.
+    pub damaged: usize,
+    /// Those that could not be opened or read.
     pub unreadable: usize,
+    /// Older than the newest [`MAX_FILES`].
+    pub old: usize,
 }
 
-/// Reads every sealed batch of `dir`, oldest first.
-pub fn read_spool(dir: &Path) -> io::Result<Spool> {
-    let mut names: Vec<String> = fs::read_dir(dir)?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| is_batch_name(name))
-        .collect();
-    names.sort_unstable();
-    let mut spool = Spool::default();
-    for name in names {
-        // Evicted since the listing: not an error.
-        let Ok(bytes) = fs::read(dir.join(&name)) else {
-            continue;
-        };
-        match serde_json::from_slice::<BatchRow>(&bytes) {
-            Ok(batch) => spool.merge(batch),
-            Err(_) => spool.unreadable += 1,
-        }
+/// The batches of a directory.
+#[derive(Debug)]
+pub struct Batches {
+    dir: File,
+    names: BTreeSet<String>,
+    old: usize,
+}
+
+impl Batches {
+    /// Those that are there now.
+    pub fn list(path: &Path) -> io::Result<Batches> {
+        Batches::newest(path, MAX_FILES)
     }
-    Ok(spool)
+
+    fn newest(path: &Path, max: usize) -> io::Result<Batches> {
+        let dir = File::open(path)?;
+        let (mut names, mut old) = (BTreeSet::new(), 0);
+        for entry in std::fs::read_dir(path)? {
+            let Ok(name) = entry?.file_name().into_string() else {
+                continue;
+            };
+            if !is_batch_name(&name) {
+                continue;
+            }
+            names.insert(name);
+            if names.len() > max {
+                names.pop_first();
+                old += 1;
+            }
+        }
+        Ok(Batches { dir, names, old })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Hands the rows of each batch to `take`, oldest batch first.
+    pub fn read<T: Take>(&self, take: &mut T) -> Left {
+        self.read_files(self.names.iter(), take, |_| {})
+    }
+
+    /// The newest first; `begin` is called before each file.
+    pub fn read_newest_first<T: Take>(&self, take: &mut T, begin: impl FnMut(&mut T)) -> Left {
+        self.read_files(self.names.iter().rev(), take, begin)
+    }
+
+    fn read_files<'n, T: Take>(
+        &self,
+        names: impl Iterator<Item = &'n String>,
+        take: &mut T,
+        mut begin: impl FnMut(&mut T),
+    ) -> Left {
+        let mut left = Left {
+            old: self.old,
+            ..Left::default()
+        };
+        // Used again for each file: the largest one's size, and no more.
+        let mut bytes = Vec::new();
+        for name in names {
+            begin(take);
+            match self.fill(name, &mut bytes) {
+                Ok(Filled::Whole) => {
+                    let mut json = serde_json::Deserializer::from_slice(&bytes);
+                    let read = Batch(take).deserialize(&mut json).and_then(|()| json.end());
+                    left.damaged += usize::from(read.is_err());
+                }
+                Ok(Filled::Irregular) => left.irregular += 1,
+                Ok(Filled::Large) => left.large += 1,
+                // Evicted since the listing.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(_) => left.unreadable += 1,
+            }
+        }
+        left
+    }
+
+    fn fill(&self, name: &str, bytes: &mut Vec<u8>) -> io::Result<Filled> {
+        let flags =
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&self.dir, name, flags, Mode::empty()) {
+            Ok(fd) => File::from(fd),
+            // A link; a socket, or a device without a driver.
+            Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => {
+                return Ok(Filled::Irregular);
+            }
+            Err(e) => return Err(e.into()),
+        };
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Ok(Filled::Irregular);
+        }
+        if meta.len() > MAX_FILE_BYTES {
+            return Ok(Filled::Large);
+        }
+        bytes.clear();
+        // It may grow while it is read.
+        let read = file.take(MAX_FILE_BYTES + 1).read_to_end(bytes)?;
+        Ok(if read as u64 > MAX_FILE_BYTES {
+            Filled::Large
+        } else {
+            Filled::Whole
+        })
+    }
+}
+
+enum Filled {
+    Whole,
+    Irregular,
+    Large,
 }
 
 /// `^\d+-[0-9a-f]+\.json$`
@@ -103,43 +181,89 @@ pub fn is_batch_name(name: &str) -> bool {
         && hex.bytes().all(is_hex)
 }
 
-impl Spool {
-    fn merge(&mut self, batch: BatchRow) {
-        self.batches += 1;
-        for span in batch.spans {
-            let keep_old = self
-                .spans
-                .get(&span.id)
-                .is_some_and(|old| old.end_ns.is_some() && span.end_ns.is_none());
-            if !keep_old {
-                self.spans.insert(span.id.clone(), span);
+struct Batch<'t, T>(&'t mut T);
+
+impl<'de, T: Take> DeserializeSeed<'de> for Batch<'_, T> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de, T: Take> Visitor<'de> for Batch<'_, T> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a batch")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let (mut spans, mut marks) = (false, false);
+        while let Some(Text(key)) = map.next_key()? {
+            match &*key {
+                "spans" => {
+                    spans = true;
+                    map.next_value_seed(Spans(self.0))?;
+                }
+                "marks" => {
+                    marks = true;
+                    map.next_value_seed(Marks(self.0))?;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
-        for mark in batch.marks {
-            self.marks
-                .entry(mark.span_id.clone())
-                .or_default()
-                .push(mark);
+        if spans && marks {
+            Ok(())
+        } else {
+            Err(A::Error::custom("no batch"))
         }
+    }
+}
+
+struct Spans<'t, T>(&'t mut T);
+
+impl<'de, T: Take> DeserializeSeed<'de> for Spans<'_, T> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_seq(self)
+    }
+}
+
+impl<'de, T: Take> Visitor<'de> for Spans<'_, T> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of spans")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(row) = seq.next_element::<SpanRow<'_>>()? {
+            self.0.span(&row);
+        }
+        Ok(())
+    }
+}
+
+struct Marks<'t, T>(&'t mut T);
+
+impl<'de, T: Take> DeserializeSeed<'de> for Marks<'_, T> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_seq(self)
+    }
+}
+
+impl<'de, T: Take> Visitor<'de> for Marks<'_, T> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of marks")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(row) = seq.next_element::<MarkRow<'_>>()? {
+            self.0.mark(&row);
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_contract_s_names_are_batches() {
-        assert!(is_batch_name("00000000000000000042-00ff.json"));
-        for bad in [
-            "42-00ff.json.tmp",
-            "42-00FF.json",
-            "x-00.json",
-            "42-.json",
-            "-00.json",
-            "42.json",
-        ] {
-            assert!(!is_batch_name(bad), "{bad}");
-        }
-    }
-}
+#[path = "read_tests.rs"]
+mod tests;

@@ -6,9 +6,8 @@ use std::path::Path;
 use cirron_core::scope::{MarkValue, Span};
 
 use super::*;
-use crate::spool::read::read_spool;
 use crate::spool::stamp::CountingStamp;
-use crate::spool::testing::{anchor, finished, id, mark, span};
+use crate::spool::testing::{anchor, finished, id, mark, read_spool, span};
 
 fn sink(path: &Path, max_bytes: u64) -> SpoolSink {
     let dir = SpoolDir::open(path.to_path_buf(), max_bytes, None).unwrap();

@@ -1,4 +1,8 @@
-//! Spans and marks for the tests of this crate.
+//! Spans and marks for the tests of this crate, and a spool read back.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::Path;
 
 use cirron_core::id::Id;
 use cirron_core::scope::{Attrs, Mark, MarkKind, MarkValue, Span};
@@ -6,6 +10,8 @@ use cirron_core::time::MonoNs;
 
 use crate::clock::Anchor;
 use crate::output::Finished;
+use crate::spool::read::{Batches, Take};
+use crate::spool::rows::{MarkRow, Scalar, SpanRow};
 
 /// Monotonic 0 is one second past the epoch.
 pub fn anchor() -> Anchor {
@@ -61,5 +67,70 @@ pub fn finished(span: Span, marks: Vec<Mark>) -> Finished {
         span,
         marks,
         anchor: anchor(),
+    }
+}
+
+/// A span that was read back.
+#[derive(Clone, Debug)]
+pub struct ReadSpan {
+    /// Its id.
+    pub id: String,
+    /// Its parent.
+    pub parent_id: Option<String>,
+    /// `None` while open.
+    pub end_ns: Option<u64>,
+}
+
+/// What a spool holds.
+#[derive(Clone, Debug, Default)]
+pub struct ReadSpool {
+    /// Spans by id; of a span written twice the closed one, else the later.
+    pub spans: BTreeMap<String, ReadSpan>,
+    /// Marks by their span's id, in the order written.
+    pub marks: HashMap<String, Vec<ReadMark>>,
+    /// Files with a batch's name.
+    pub batches: usize,
+    /// Those of them that could not be read whole.
+    pub unreadable: usize,
+}
+
+/// A mark that was read back.
+#[derive(Clone, Debug)]
+pub struct ReadMark {
+    /// Its value.
+    pub value: i128,
+}
+
+/// Reads every sealed batch of `dir`, oldest first.
+pub fn read_spool(dir: &Path) -> io::Result<ReadSpool> {
+    let mut spool = ReadSpool::default();
+    let batches = Batches::list(dir)?;
+    spool.batches = batches.len();
+    let left = batches.read(&mut spool);
+    spool.unreadable = left.damaged + left.irregular + left.large + left.unreadable;
+    Ok(spool)
+}
+
+impl Take for ReadSpool {
+    fn span(&mut self, row: &SpanRow<'_>) {
+        let id = row.id.0.to_string();
+        let old = self.spans.get(&id);
+        if !old.is_some_and(|old| old.end_ns.is_some() && row.end_ns.is_none()) {
+            let parent_id = row.parent_id.as_ref().map(|id| id.0.to_string());
+            let end_ns = row.end_ns;
+            let span = ReadSpan {
+                id: id.clone(),
+                parent_id,
+                end_ns,
+            };
+            self.spans.insert(id, span);
+        }
+    }
+
+    fn mark(&mut self, row: &MarkRow<'_>) {
+        if let Scalar::Int(value) = row.value {
+            let marks = self.marks.entry(row.span_id.0.to_string()).or_default();
+            marks.push(ReadMark { value });
+        }
     }
 }

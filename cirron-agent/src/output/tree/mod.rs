@@ -1,0 +1,296 @@
+//! The scope tree of a spool, for people.
+//!
+//! ```text
+//! batches -> Index (where each span hangs) -> Plan (what is drawn) -> Rows (read again) -> lines
+//! ```
+//! A spool is larger than what anybody looks at: it is read twice, and of each span that is not drawn only
+//! [`index::Entry`] is kept. Lines, depth, spans and text are bounded, and what is left out is said. A line shows
+//! what a person looks for in the width of the terminal; `-v` shows all that the spool has.
+
+mod cells;
+mod endpoint;
+mod index;
+mod key;
+mod plan;
+mod rows;
+mod session;
+mod table;
+
+use std::io::{self, Write};
+
+use self::cells::{COLUMNS, cells};
+use self::index::{At, Index, MAX_SPANS};
+use self::plan::{MAX_LINES, Plan, Step, Tree, plan};
+use self::rows::{MAX_ROW_BYTES, Row, Rows};
+use self::table::Table;
+use super::figures::{columns, date_time};
+use crate::shown::shown;
+use crate::spool::read::{Batches, Left};
+
+/// How to draw.
+#[derive(Clone, Copy, Debug)]
+pub struct Drawing {
+    /// Of each list of children the latest so many.
+    pub limit: usize,
+    /// All attributes and marks, and sessions in which nothing happened.
+    pub verbose: bool,
+    /// Columns of a line.
+    pub width: usize,
+}
+
+/// What was left out of the drawing, and is no choice of the user's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Files.
+    pub files: Left,
+    /// Spans that hang on one another in a circle.
+    pub circling: usize,
+    /// Spans past the most that are kept, the oldest ones.
+    pub old: usize,
+    /// Spans past the most lines.
+    pub past: usize,
+}
+
+/// Draws a spool.
+pub fn draw(batches: &Batches, drawing: Drawing, out: &mut dyn Write) -> io::Result<LeftOut> {
+    draw_within(batches, drawing, out, MAX_SPANS, MAX_ROW_BYTES)
+}
+
+fn draw_within(
+    batches: &Batches,
+    drawing: Drawing,
+    out: &mut dyn Write,
+    max_spans: usize,
+    max_row_bytes: usize,
+) -> io::Result<LeftOut> {
+    let mut index = Index::new(max_spans);
+    let files = batches.read_newest_first(&mut index, Index::begin);
+    let tree = Tree::new(&index);
+    let plan = plan(&index, &tree, drawing.limit, drawing.verbose);
+    let planned = plan.steps.iter().filter_map(|step| match step {
+        Step::Span(_, at) => Some(*at),
+        Step::Group(..) | Step::Earlier(..) | Step::Below(..) => None,
+    });
+    let mut rows = Rows::new(&index, planned, drawing.verbose, max_row_bytes);
+    batches.read_newest_first(&mut rows, Rows::begin);
+    let page = Page {
+        index: &index,
+        tree: &tree,
+        rows: &rows,
+        drawing,
+    };
+    page.write(&plan, out)?;
+    Ok(LeftOut {
+        files,
+        circling: plan.circling,
+        old: index.past,
+        past: plan.past,
+    })
+}
+
+struct Page<'p> {
+    index: &'p Index,
+    tree: &'p Tree,
+    rows: &'p Rows<'p>,
+    drawing: Drawing,
+}
+
+impl Page<'_> {
+    fn write(&self, plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+        // The table of each depth: that of the siblings that are drawn there.
+        let mut tables: Vec<Table> = Vec::new();
+        for step in &plan.steps {
+            match step {
+                Step::Group(depth, group) => {
+                    let table = self.table(*depth, group);
+                    if let Some(titles) = table.titles() {
+                        writeln!(out, "{}{titles}", indent(*depth))?;
+                    }
+                    tables.truncate(*depth);
+                    tables.resize(*depth, Table::default());
+                    tables.push(table);
+                }
+                Step::Span(depth, at) => {
+                    let Some(row) = self.rows.get(*at) else {
+                        continue;
+                    };
+                    if self.is_session(*at) {
+                        self.write_session(*at, row, out)?;
+                    } else if let Some(table) = tables.get(*depth) {
+                        let line = table.line(&self.cells(*depth, *at, row));
+                        writeln!(out, "{}{line}", indent(*depth))?;
+                    }
+                    if self.drawing.verbose {
+                        self.write_facts(*depth, row, out)?;
+                    }
+                }
+                Step::Earlier(depth, n) => writeln!(out, "{}... {n} earlier", indent(*depth))?,
+                Step::Below(depth, n) => writeln!(out, "{}... {n} spans below", indent(*depth))?,
+            }
+        }
+        if plan.steps.is_empty() {
+            writeln!(out, "(no spans)")?;
+        }
+        if plan.idle > 0 {
+            let (n, s) = (plan.idle, if plan.idle == 1 { "" } else { "s" });
+            writeln!(out, "({n} session{s} in which nothing was seen: -v shows)")?;
+        }
+        Ok(())
+    }
+
+    fn is_session(&self, at: At) -> bool {
+        self.index
+            .spans
+            .get(at as usize)
+            .is_some_and(|span| span.is_session)
+    }
+
+    fn cells(&self, depth: usize, at: At, row: &Row) -> [String; COLUMNS] {
+        let is_orphan = depth == 0
+            && self
+                .index
+                .spans
+                .get(at as usize)
+                .is_some_and(|span| span.parent.is_some());
+        cells(row, is_orphan)
+    }
+
+    fn table(&self, depth: usize, group: &[At]) -> Table {
+        let width = if self.drawing.verbose {
+            usize::MAX
+        } else {
+            self.drawing.width.saturating_sub(2 * depth)
+        };
+        // The group may be longer than what is drawn of it.
+        let lines: Vec<_> = group
+            .iter()
+            .filter(|at| !self.is_session(**at))
+            .filter_map(|at| Some(self.cells(depth, *at, self.rows.get(*at)?)))
+            .collect();
+        Table::new(lines.iter(), width)
+    }
+
+    fn write_session(&self, at: At, row: &Row, out: &mut dyn Write) -> io::Result<()> {
+        let called = session::called(self.index, self.tree.children(at));
+        if !self.drawing.verbose {
+            for line in session::lines(row, &called, self.drawing.width) {
+                writeln!(out, "{line}")?;
+            }
+            return Ok(());
+        }
+        writeln!(out, "{}", session::head(row))?;
+        for line in session::list(&called) {
+            writeln!(out, "  {line}")?;
+        }
+        Ok(())
+    }
+
+    /// Everything that the spool has, as many facts on a line as it holds.
+    fn write_facts(&self, depth: usize, row: &Row, out: &mut dyn Write) -> io::Result<()> {
+        let mut facts = vec![format!("start={}Z", time_with_ms(row.start_ns))];
+        let attrs = row.attrs.iter();
+        facts.extend(attrs.map(|(name, value)| format!("{name}={value}")));
+        facts.extend(row.marks.iter().map(|mark| {
+            let about = if mark.is_estimated { "~" } else { "" };
+            let more = if mark.is_partial { "+" } else { "" };
+            format!("{}={about}{}{more}", mark.name, mark.value)
+        }));
+        if row.points > 0 {
+            facts.push(format!("({} marks that are points)", row.points));
+        }
+        if row.left_out > 0 {
+            facts.push(format!(
+                "({} more, for which there is no room)",
+                row.left_out
+            ));
+        }
+        let indent = format!("{}    ", indent(depth));
+        let width = self.drawing.width.saturating_sub(indent.len());
+        let mut line = String::new();
+        for fact in facts {
+            let fact = shown(&fact).into_owned();
+            if !line.is_empty() && columns(&line) + 2 + columns(&fact) > width {
+                writeln!(out, "{indent}{line}")?;
+                line.clear();
+            }
+            line.push_str(if line.is_empty() { "" } else { "  " });
+            line.push_str(&fact);
+        }
+        writeln!(out, "{indent}{line}")
+    }
+}
+
+fn time_with_ms(ns: u64) -> String {
+    let ms = ns / 1_000_000 % 1_000;
+    format!("{}.{ms:03}", date_time(ns).replace(' ', "T"))
+}
+
+fn indent(depth: usize) -> String {
+    "  ".repeat(depth)
+}
+
+/// What was left out, in words; nothing where nothing was.
+impl LeftOut {
+    /// A sentence for each.
+    pub fn sentences(&self) -> Vec<String> {
+        let Left {
+            irregular,
+            large,
+            damaged,
+            unreadable,
+            old,
+        } = self.files;
+        let max_mib = crate::spool::read::MAX_FILE_BYTES >> 20;
+        let max_files = crate::spool::read::MAX_FILES;
+        let left = |what: &str| format!("left out: {what}");
+        [
+            (irregular, left("batches that are no regular files")),
+            (large, left(&format!("batches larger than {max_mib} MiB"))),
+            (unreadable, left("batches that cannot be read")),
+            (
+                damaged,
+                "read as far as it goes: damaged batches, or files that are none".to_owned(),
+            ),
+            (
+                old,
+                left(&format!("batches older than the newest {max_files}")),
+            ),
+            (
+                self.old,
+                left(&format!("spans older than the newest {MAX_SPANS}")),
+            ),
+            (
+                self.past,
+                left(&format!(
+                    "spans behind the first {MAX_LINES} that are drawn (--limit draws fewer below each)"
+                )),
+            ),
+            (
+                self.circling,
+                left("spans that hang on one another in a circle"),
+            ),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{what}: {count}"))
+        .collect()
+    }
+}
+
+/// Columns where the terminal does not say: what fits beside something else.
+pub const DEFAULT_WIDTH: usize = 120;
+
+/// Least width: narrower lines say nothing.
+const MIN_WIDTH: usize = 60;
+
+/// Columns of the terminal on standard output.
+pub fn width() -> usize {
+    rustix::termios::tcgetwinsize(io::stdout())
+        .ok()
+        .map(|size| usize::from(size.ws_col))
+        .filter(|columns| *columns > 0)
+        .map_or(DEFAULT_WIDTH, |columns| columns.max(MIN_WIDTH))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! The second reading: what is drawn of each planned span, and no more than that.
+
+use std::collections::HashMap;
+
+use super::index::{At, Index, NOTES};
+use super::key::Key;
+use crate::spool::read::Take;
+use crate::spool::rows::{Attrs, MarkRow, Scalar, SpanRow, cut};
+
+/// Bytes of a name or a text that are drawn. The agent's own attributes have 1 024 at most.
+const MAX_TEXT_BYTES: usize = 1_024;
+
+/// Attributes, and marks, of a span that are drawn. The agent writes some 40 and 20.
+const MAX_FACTS: usize = 200;
+
+/// Bytes that all rows may take together; past it rows stay without what else they have.
+pub(super) const MAX_ROW_BYTES: usize = 64 * 1024 * 1024;
+
+/// Attributes that a line shows.
+const SHOWN_ATTRS: [&str; 20] = [
+    "cirron.aborted_by",
+    "cirron.figures",
+    "cirron.late_attach",
+    "cirron.partial",
+    "cirron.request.messages",
+    "cirron.response.messages",
+    "cirron.stream.burst",
+    "error.type",
+    "error",
+    "gen_ai.request.model",
+    "gen_ai.response.model",
+    "http.request.method",
+    "http.response.status_code",
+    "pid",
+    "process.executable.name",
+    "rpc.response.status_code",
+    "url.path",
+    NOTES[0],
+    NOTES[1],
+    NOTES[2],
+];
+
+/// Marks that a line shows.
+const SHOWN_MARKS: [&str; 6] = [
+    "completion_tokens",
+    "input_tokens",
+    "output_tokens",
+    "prompt_tokens",
+    "time_to_first_token_ms",
+    "tokens_per_second",
+];
+
+/// A span that is drawn.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Row {
+    /// Its name.
+    pub(super) name: String,
+    /// The index of an indexed scope.
+    pub(super) index: Option<i64>,
+    /// Wall clock.
+    pub(super) start_ns: u64,
+    /// `None` while open.
+    pub(super) end_ns: Option<u64>,
+    /// Attributes.
+    pub(super) attrs: Vec<(String, Scalar<'static>)>,
+    /// Summary marks.
+    pub(super) marks: Vec<Mark>,
+    /// Its marks that are points.
+    pub(super) points: usize,
+    /// Attributes and marks for which there was no room.
+    pub(super) left_out: usize,
+}
+
+/// A mark that is drawn.
+#[derive(Clone, Debug)]
+pub(super) struct Mark {
+    /// Its name.
+    pub(super) name: String,
+    /// Its value; the name of a number that is not finite.
+    pub(super) value: Scalar<'static>,
+    /// It was counted by the agent.
+    pub(super) is_estimated: bool,
+    /// At least so many.
+    pub(super) is_partial: bool,
+}
+
+impl Row {
+    /// An attribute.
+    pub(super) fn attr(&self, name: &str) -> Option<&Scalar<'static>> {
+        self.attrs
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value)
+    }
+
+    /// The text of an attribute.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.attr(name).and_then(Scalar::as_text)
+    }
+
+    /// Whether an attribute says yes.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.attr(name).is_some_and(Scalar::is_truthy)
+    }
+
+    /// A mark.
+    pub(super) fn mark(&self, name: &str) -> Option<&Mark> {
+        self.marks.iter().find(|mark| mark.name == name)
+    }
+}
+
+/// The rows of planned spans.
+#[derive(Debug)]
+pub(super) struct Rows<'i> {
+    index: &'i Index,
+    slots: HashMap<Key, (At, usize)>,
+    rows: Vec<Row>,
+    batch: u32,
+    /// All attributes and marks.
+    all: bool,
+    room: usize,
+}
+
+impl<'i> Rows<'i> {
+    /// Of these spans; with `all` that they have, or with what a line shows.
+    pub(super) fn new(
+        index: &'i Index,
+        planned: impl Iterator<Item = At>,
+        all: bool,
+        room: usize,
+    ) -> Rows<'i> {
+        let mut slots = HashMap::new();
+        for (slot, at) in planned.enumerate() {
+            if let Some(span) = index.spans.get(at as usize) {
+                slots.insert(span.key, (at, slot));
+            }
+        }
+        Rows {
+            index,
+            rows: vec![Row::default(); slots.len()],
+            slots,
+            batch: 0,
+            all,
+            room,
+        }
+    }
+
+    /// The next batch begins, in the order in which the index read them.
+    pub(super) fn begin(&mut self) {
+        self.batch += 1;
+    }
+
+    /// The row of a span. It has no name where its batch went away meanwhile.
+    pub(super) fn get(&self, at: At) -> Option<&Row> {
+        let key = self.index.spans.get(at as usize)?.key;
+        self.rows.get(self.slots.get(&key)?.1)
+    }
+
+    fn wants(&self, list: &[&str], name: &str) -> bool {
+        self.all || list.contains(&name)
+    }
+
+    /// Whether there is room for a fact more.
+    fn take_room(&mut self, facts: usize, bytes: usize) -> bool {
+        // A fact's own fields take as much as a short text.
+        let bytes = bytes.min(MAX_TEXT_BYTES) + 64;
+        let has_room = facts < MAX_FACTS && bytes <= self.room;
+        if has_room {
+            self.room -= bytes;
+        }
+        has_room
+    }
+
+    fn attrs(&mut self, attrs: &Attrs<'_>) -> (Vec<(String, Scalar<'static>)>, usize) {
+        let (mut kept, mut left_out) = (Vec::new(), 0);
+        for (name, value) in &attrs.0 {
+            if !self.wants(&SHOWN_ATTRS, name) {
+                continue;
+            }
+            let bytes = name.len() + value.as_text().map_or(0, str::len);
+            if self.take_room(kept.len(), bytes) {
+                kept.push((cut(name, MAX_TEXT_BYTES), value.kept(MAX_TEXT_BYTES)));
+            } else {
+                left_out += 1;
+            }
+        }
+        (kept, left_out)
+    }
+}
+
+impl Take for Rows<'_> {
+    fn span(&mut self, row: &SpanRow<'_>) {
+        let Some((at, slot)) = self.slots.get(&Key::new(&row.id.0)).copied() else {
+            return;
+        };
+        let is_it = self.index.spans.get(at as usize).is_some_and(|entry| {
+            entry.batch == self.batch && entry.is_closed == row.end_ns.is_some()
+        });
+        if !is_it {
+            return;
+        }
+        let (attrs, left_out) = self.attrs(&row.attrs);
+        if let Some(kept) = self.rows.get_mut(slot) {
+            *kept = Row {
+                name: cut(&row.name.0, MAX_TEXT_BYTES),
+                index: row.index,
+                start_ns: row.start_ns,
+                end_ns: row.end_ns,
+                attrs,
+                left_out: kept.left_out + left_out,
+                marks: std::mem::take(&mut kept.marks),
+                points: kept.points,
+            };
+        }
+    }
+
+    fn mark(&mut self, row: &MarkRow<'_>) {
+        let Some((_, slot)) = self.slots.get(&Key::new(&row.span_id.0)).copied() else {
+            return;
+        };
+        let is_point = row.kind.0 != "summary";
+        if !is_point && !self.wants(&SHOWN_MARKS, &row.name.0) {
+            return;
+        }
+        let facts = self.rows.get(slot).map_or(0, |kept| kept.marks.len());
+        let bytes = row.name.0.len() + row.value.as_text().map_or(0, str::len);
+        let has_room = !is_point && self.take_room(facts, bytes);
+        let Some(kept) = self.rows.get_mut(slot) else {
+            return;
+        };
+        if is_point {
+            kept.points += 1;
+        } else if has_room {
+            let is = |name| row.attrs.get(name).is_some_and(Scalar::is_truthy);
+            let value = match (&row.value, &row.value_nonfinite) {
+                (Scalar::Null, Some(token)) => Scalar::Text(cut(&token.0, MAX_TEXT_BYTES).into()),
+                (value, _) => value.kept(MAX_TEXT_BYTES),
+            };
+            kept.marks.push(Mark {
+                name: cut(&row.name.0, MAX_TEXT_BYTES),
+                value,
+                is_estimated: is("estimated"),
+                is_partial: is("partial"),
+            });
+        } else {
+            kept.left_out += 1;
+        }
+    }
+}

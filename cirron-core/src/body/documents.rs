@@ -15,7 +15,8 @@
 //!  gap: lines -> Lost --LF: end, damaged--> Between;  values -> Lost until the body's end
 //! ```
 //! Behind a hole, a line end begins the next line, since JSON has none inside a string and these
-//! documents none outside. An array has no such place: the rest is passed on as one damaged event.
+//! documents none outside. So it is of values that were seen to have a line each. An array has no
+//! such place: the rest is passed on as one damaged event.
 //!
 //! Source: RFC 8259; NDJSON 1.0; RFC 7464 (its record separator is read past, and so is the NUL of
 //! vLLM's old demonstration server).
@@ -48,6 +49,25 @@ enum State {
     Lost,
 }
 
+/// Whether documents that may stand anyhow have a line each.
+#[derive(Debug, Default)]
+struct Lines {
+    /// A document ended.
+    documents: bool,
+    /// A line end followed it.
+    ended: bool,
+    /// Another began behind that.
+    again: bool,
+    /// One went past a line end.
+    within: bool,
+}
+
+impl Lines {
+    fn are(&self) -> bool {
+        self.again && !self.within
+    }
+}
+
 /// The splitter. See the module.
 #[derive(Debug)]
 pub struct Documents {
@@ -55,6 +75,10 @@ pub struct Documents {
     style: Style,
     /// Nothing but blanks was seen.
     fresh: bool,
+    /// The documents are elements of an array.
+    array: bool,
+    /// How they stand on lines, as far as it was seen.
+    lines: Lines,
     lost: u64,
 }
 
@@ -64,6 +88,8 @@ impl Documents {
             state: State::Between,
             style,
             fresh: true,
+            array: false,
+            lines: Lines::default(),
             lost: 0,
         }
     }
@@ -76,6 +102,11 @@ impl Documents {
     /// One document, or several, or an array of them.
     pub fn values() -> Documents {
         Documents::new(Style::Values)
+    }
+
+    /// They are elements of an array, and no row of documents.
+    pub fn is_array(&self) -> bool {
+        self.array
     }
 
     /// Holes behind which something had to be passed over to find the next document.
@@ -130,12 +161,19 @@ impl Documents {
 
     fn between(&mut self, b: u8) {
         match b {
-            b' ' | b'\t' | b'\r' | b'\n' | b',' | 0 | 0x1e => return,
+            b'\n' => {
+                self.lines.ended |= self.lines.documents;
+                return;
+            }
+            b' ' | b'\t' | b'\r' | b',' | 0 | 0x1e => return,
             // Whatever ends a word is passed over here, also what closes nothing.
             b']' => {}
             // An array of documents.
-            b'[' if self.fresh && self.style == Style::Values => {}
-            b'{' | b'[' => self.state = State::Nested { depth: 0 },
+            b'[' if self.fresh && self.style == Style::Values => self.array = true,
+            b'{' | b'[' => {
+                self.lines.again |= self.lines.ended && !self.array;
+                self.state = State::Nested { depth: 0 };
+            }
             _ => {
                 self.state = State::Word {
                     string: false,
@@ -167,6 +205,7 @@ impl Documents {
                     depth = depth.saturating_sub(1);
                     if depth == 0 {
                         self.state = State::Between;
+                        self.lines.documents = true;
                         sink.data(&bytes[..=i]);
                         sink.end(EventEnd::Whole { name: "" });
                         return i + 1;
@@ -181,6 +220,7 @@ impl Documents {
                     sink.end(EventEnd::Damaged);
                     return i + 1;
                 }
+                b'\n' => self.lines.within = true,
                 _ => {}
             }
         }
@@ -215,10 +255,8 @@ impl Documents {
     }
 
     fn lost_line<S: EventSink + ?Sized>(&mut self, bytes: &[u8], sink: &mut S) -> usize {
-        let end = match self.style {
-            Style::Lines => memchr(b'\n', bytes),
-            Style::Values => None,
-        };
+        let by_line = self.style == Style::Lines || self.lines.are();
+        let end = memchr(b'\n', bytes).filter(|_| by_line);
         let raw = &bytes[..end.unwrap_or(bytes.len())];
         if !raw.is_empty() {
             sink.data(raw);

@@ -9,6 +9,7 @@ mod marks;
 mod messages;
 pub mod names;
 mod payload;
+mod sniff;
 mod socket;
 pub mod span;
 mod tokens;

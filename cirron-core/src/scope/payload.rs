@@ -1,9 +1,11 @@
-//! The response's body: decoded, cut into events or documents, read by the dialect.
+//! The response's body: decoded, cut into events or documents (by its first bytes, see
+//! [`super::sniff`]), read by the dialect.
 //!
 //! Nothing of it is held here beyond what the decoders need. A hole, a late beginning, and a
 //! coding that cannot be undone are one thing to the reader: events may be missing.
 
 use super::joined::{Guess, Joined};
+use super::sniff::{Found, Framing, Sniff};
 use super::tokens::TokenTimes;
 use crate::body::aws_events::AwsEvents;
 use crate::body::documents::Documents;
@@ -15,45 +17,47 @@ use crate::llm::{Dialect, Readers, ResponseFacts, Usage};
 use crate::proto::message::Headers;
 use crate::time::MonoNs;
 
-/// How a body is cut into events or documents, by its `content-type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framing {
-    Sse,
-    Lines,
-    Values,
-    Aws,
-}
-
-impl Framing {
-    /// `None`: nothing that we read.
-    fn of(content_type: &str) -> Option<Framing> {
-        let kind = content_type.split(';').next().unwrap_or_default().trim();
-        match kind {
-            "text/event-stream" => Some(Framing::Sse),
-            "application/x-ndjson"
-            | "application/ndjson"
-            | "application/jsonl"
-            | "application/jsonlines"
-            | "application/x-jsonlines"
-            | "application/json-seq"
-            | "application/stream+json" => Some(Framing::Lines),
-            "application/vnd.amazon.eventstream" => Some(Framing::Aws),
-            _ if kind.contains("json") => Some(Framing::Values),
-            _ => None,
-        }
-    }
-}
-
 #[derive(Debug)]
 enum Shape {
     /// No head was seen: the bytes will tell.
     Unsure(Guess),
+    /// Its first bytes will tell.
+    Sniff(Sniff),
     Sse(SseParser),
     Documents(Documents),
     Aws(AwsEvents),
     Grpc(GrpcMessages),
     /// Nothing that we read.
     Other,
+}
+
+impl Shape {
+    fn of(found: Found) -> Shape {
+        match found {
+            Found::Events => Shape::Sse(SseParser::default()),
+            Found::Documents(parser) => Shape::Documents(parser),
+            Found::Other => Shape::Other,
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8], sink: &mut Events<'_>) {
+        match self {
+            Shape::Sse(parser) => parser.push(bytes, sink),
+            Shape::Documents(parser) => parser.push(bytes, sink),
+            Shape::Aws(parser) => parser.push(bytes, sink),
+            Shape::Unsure(_) | Shape::Sniff(_) | Shape::Grpc(_) | Shape::Other => {}
+        }
+    }
+}
+
+/// Whether what was found is a stream, as far as its first bytes tell. An array that is written piece
+/// by piece has the type of one that is not; a document under the type of events is one answer.
+fn is_stream_of(found: &Found, declared: Option<Framing>, asked: Option<bool>) -> bool {
+    match (found, declared) {
+        (Found::Events, _) | (Found::Documents(_), Some(Framing::Lines)) => true,
+        (Found::Documents(_), Some(Framing::Sse | Framing::Aws)) | (Found::Other, _) => false,
+        (Found::Documents(_), Some(Framing::Values) | None) => asked == Some(true),
+    }
 }
 
 /// The response's body.
@@ -72,8 +76,10 @@ pub(super) struct ResponseBody {
     lost_before: u64,
     broken: bool,
     keep_points: bool,
-    /// Its head was not seen.
+    /// Its beginning, or what it is, was not seen.
     joined: bool,
+    /// Whether the request asks for a stream, where that is known.
+    asked: Option<bool>,
     /// Its events so far. One document alone need not be a stream.
     events: u64,
     /// The client may have left: what was reported until then.
@@ -98,21 +104,16 @@ impl ResponseBody {
             (Some(h), _) if kind.is_empty() && h.unknown > 0 => {
                 (Shape::Unsure(Guess::default()), false)
             }
-            (Some(_), Some(Framing::Sse)) => (Shape::Sse(SseParser::default()), true),
             (Some(_), Some(Framing::Aws)) => (Shape::Aws(AwsEvents::default()), true),
-            (Some(_), Some(Framing::Lines)) => (Shape::Documents(Documents::lines()), true),
-            // An array that is written piece by piece has the type of one that is not.
-            (Some(_), Some(Framing::Values)) => {
-                (Shape::Documents(Documents::values()), stream == Some(true))
-            }
-            (Some(_), None) => (Shape::Other, false),
+            (Some(_), _) => (Shape::Sniff(Sniff::new(framing)), false),
         };
         let coding = head
             .map(|h| h.joined("content-encoding"))
             .unwrap_or_default();
         let mut body = ResponseBody {
             inflate: Inflate::new(Some(&coding)),
-            is_other: matches!(shape, Shape::Other),
+            is_other: false,
+            asked: stream,
             joined: matches!(shape, Shape::Unsure(_)),
             done: Done::default(),
             shape,
@@ -148,6 +149,7 @@ impl ResponseBody {
             tokens: TokenTimes::default(),
             is_stream: stream == Some(true),
             is_other: false,
+            asked: stream,
             joined: false,
             done: Done::default(),
             lost_events: 0,
@@ -219,7 +221,11 @@ impl ResponseBody {
 
     /// It has a form that is read, and a coding that could be undone.
     pub(super) fn is_read(&self) -> bool {
-        !self.is_other && self.is_decoded()
+        let nothing = match &self.shape {
+            Shape::Sniff(sniff) => sniff.declared().is_none(),
+            _ => self.is_other,
+        };
+        !nothing && self.is_decoded()
     }
 
     pub(super) fn is_stream(&self) -> bool {
@@ -249,9 +255,11 @@ impl ResponseBody {
             broken,
             events,
             joined: joined_late,
+            asked,
+            is_other,
             ..
         } = self;
-        if matches!(shape, Shape::Other) {
+        if *is_other {
             return;
         }
         let decoding = inflate.is_decoding();
@@ -264,6 +272,17 @@ impl ResponseBody {
                 keep_points: *keep_points,
                 events,
             };
+            if let Shape::Sniff(sniff) = shape {
+                let declared = sniff.declared();
+                let Some((found, held, rest)) = sniff.push(bytes) else {
+                    return;
+                };
+                *is_stream = is_stream_of(&found, declared, *asked);
+                *shape = Shape::of(found);
+                *is_other = matches!(shape, Shape::Other);
+                shape.push(&held, &mut sink);
+                bytes = rest;
+            }
             if let Shape::Unsure(guess) = shape {
                 let Some((joined, rest)) = guess.push(bytes, &mut sink) else {
                     return;
@@ -277,19 +296,18 @@ impl ResponseBody {
                 };
                 bytes = rest;
             }
-            match shape {
-                Shape::Sse(parser) => parser.push(bytes, &mut sink),
-                Shape::Documents(parser) => parser.push(bytes, &mut sink),
-                Shape::Aws(parser) => parser.push(bytes, &mut sink),
-                Shape::Grpc(messages) => {
-                    messages.push(bytes, &mut |part| {
-                        *broken |= sink.message(part, lost_events);
-                    });
-                }
-                Shape::Unsure(_) | Shape::Other => {}
+            if let Shape::Grpc(messages) = shape {
+                messages.push(bytes, &mut |part| {
+                    *broken |= sink.message(part, lost_events);
+                });
             }
+            shape.push(bytes, &mut sink);
         });
-        *is_stream |= *joined_late && *events > 1;
+        let in_a_row = match shape {
+            Shape::Documents(parser) => !parser.is_array(),
+            _ => *joined_late,
+        };
+        *is_stream |= in_a_row && *events > 1;
         if decoding && !self.inflate.is_decoding() {
             self.lose();
         }
@@ -325,12 +343,22 @@ impl ResponseBody {
     fn lose(&mut self) {
         self.broken = true;
         self.tokens.hole();
+        if let Shape::Sniff(sniff) = &self.shape {
+            // The bytes can no longer tell, so that the type does.
+            let found = sniff.by_type();
+            self.joined |= sniff.declared().is_none();
+            self.is_stream = is_stream_of(&found, sniff.declared(), self.asked);
+            self.shape = match found {
+                Found::Other => Shape::Unsure(Guess::behind_hole()),
+                found => Shape::of(found),
+            };
+        }
         self.in_shape(|shape, sink| match shape {
             Shape::Sse(parser) => parser.gap(sink),
             Shape::Documents(parser) => parser.gap(sink),
             Shape::Aws(parser) => parser.gap(sink),
             Shape::Unsure(guess) => *guess = Guess::behind_hole(),
-            Shape::Grpc(_) | Shape::Other => {}
+            Shape::Sniff(_) | Shape::Grpc(_) | Shape::Other => {}
         });
         if self.joined && matches!(self.shape, Shape::Documents(_)) {
             self.lost_before += self.end_shape();
@@ -361,7 +389,7 @@ impl ResponseBody {
                 parser.finish(sink);
                 parser.lost_events()
             }
-            Shape::Unsure(_) | Shape::Grpc(_) | Shape::Other => 0,
+            Shape::Unsure(_) | Shape::Sniff(_) | Shape::Grpc(_) | Shape::Other => 0,
         })
     }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bodies;
+mod framing;
 mod goldens;
 mod grpc;
 mod leaving;

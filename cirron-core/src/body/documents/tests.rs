@@ -125,3 +125,29 @@ fn a_line_that_ends_early_is_damaged_and_the_next_is_whole() {
     });
     assert_eq!((log.whole.len(), log.damaged.len()), (1, 2));
 }
+
+#[test]
+fn values_that_have_a_line_each_go_on_behind_a_hole() {
+    let row = "{\"a\":1}\n{\"b\":2}\n";
+    let parts = [
+        Fed::Data(row.as_bytes()),
+        Fed::Gap(3),
+        Fed::Data(b"3}\n{\"d\":4}\n"),
+    ];
+    let log = feed(Documents::values(), &parts);
+    assert_eq!(log.whole, ["{\"a\":1}", "{\"b\":2}", "{\"d\":4}"]);
+    // One that has several, and one that is not followed by another, tell of no lines.
+    for row in [
+        "{\"a\":\n1}\n{\"b\":2}\n",
+        "{\"a\":1}\n",
+        "[{\"a\":1}\n,{\"b\":2}\n",
+    ] {
+        let parts = [
+            Fed::Data(row.as_bytes()),
+            Fed::Gap(3),
+            Fed::Data(b"3}\n{\"d\":4}\n"),
+        ];
+        let log = feed(Documents::values(), &parts);
+        assert!(!log.whole.iter().any(|d| d.contains('d')), "{row}");
+    }
+}

@@ -221,11 +221,8 @@ impl ResponseBody {
 
     /// It has a form that is read, and a coding that could be undone.
     pub(super) fn is_read(&self) -> bool {
-        let nothing = match &self.shape {
-            Shape::Sniff(sniff) => sniff.declared().is_none(),
-            _ => self.is_other,
-        };
-        !nothing && self.is_decoded()
+        let undecided = matches!(&self.shape, Shape::Sniff(sniff) if sniff.declared().is_none());
+        !self.is_other && !undecided && self.is_decoded()
     }
 
     pub(super) fn is_stream(&self) -> bool {
@@ -305,7 +302,12 @@ impl ResponseBody {
         });
         let in_a_row = match shape {
             Shape::Documents(parser) => !parser.is_array(),
-            _ => *joined_late,
+            Shape::Unsure(_)
+            | Shape::Sniff(_)
+            | Shape::Sse(_)
+            | Shape::Aws(_)
+            | Shape::Grpc(_)
+            | Shape::Other => *joined_late,
         };
         *is_stream |= in_a_row && *events > 1;
         if decoding && !self.inflate.is_decoding() {
@@ -350,7 +352,7 @@ impl ResponseBody {
             self.is_stream = is_stream_of(&found, sniff.declared(), self.asked);
             self.shape = match found {
                 Found::Other => Shape::Unsure(Guess::behind_hole()),
-                found => Shape::of(found),
+                found @ (Found::Events | Found::Documents(_)) => Shape::of(found),
             };
         }
         self.in_shape(|shape, sink| match shape {

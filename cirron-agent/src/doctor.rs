@@ -11,6 +11,7 @@ use crate::tls::blind;
 use crate::tls::images::images;
 use crate::tls::place::Choice;
 use crate::tls::plan::{Plan, plan, summary};
+use crate::tls::quiet::Quiet;
 
 /// Prints the checks; where the machine lacks nothing, loads the programs (with no target, so
 /// nothing is captured) and prints what became of each. For each of `pids`, where probes in
@@ -64,7 +65,7 @@ fn tls(pid: u32) -> String {
             continue;
         };
         let name = shown_path(&image.name);
-        let blind = match plan(&file, &image.name, Choice::Cheapest) {
+        let blind = match plan(&Quiet::new(&file), Choice::Cheapest).plan {
             Plan::Watch(functions) => {
                 for function in &functions {
                     out.push_str(&format!("{name}: {function}\n"));
@@ -73,7 +74,7 @@ fn tls(pid: u32) -> String {
                 None
             }
             Plan::Unfollowed => Some(blind::UNFOLLOWED),
-            Plan::Nothing => blind::library(&file, &image.name),
+            Plan::Nothing => blind::library(&Quiet::new(&file), &image.name),
         };
         if let Some(library) = blind {
             out.push_str(&format!("{name}: {library}, which cannot be read\n"));

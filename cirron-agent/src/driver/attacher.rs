@@ -22,6 +22,7 @@ use crate::tls::functions::Abi;
 use crate::tls::images::{Image, images};
 use crate::tls::place::{Choice, Place};
 use crate::tls::plan::{Attach, Exit, Plan, plan, summary};
+use crate::tls::quiet::Quiet;
 use crate::tls::upcoming;
 
 /// A process has mapped something executable.
@@ -100,7 +101,7 @@ impl Attacher {
                 Some(Seen::Unsearched) => {
                     let library = File::open(&image.open)
                         .ok()
-                        .and_then(|file| blind::library(&file, &image.name));
+                        .and_then(|file| blind::library(&Quiet::new(&file), &image.name));
                     let seen = library.map_or(Seen::Done, Seen::Blind);
                     self.known.insert(image.id, seen);
                     return None;
@@ -135,7 +136,7 @@ impl Attacher {
         if self.known.contains_key(&id) {
             return;
         }
-        let seen = match plan(file, name, self.choice) {
+        let seen = match plan(&Quiet::new(file), self.choice).plan {
             Plan::Nothing => Seen::Unsearched,
             Plan::Unfollowed => Seen::Blind(blind::UNFOLLOWED),
             Plan::Watch(functions) => {

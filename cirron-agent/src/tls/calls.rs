@@ -6,9 +6,8 @@
 //! instruction there. A call through a pointer is not found.
 
 use memchr::memchr_iter;
-use object::{Object as _, ObjectSection as _};
 
-use super::elf::{Elf, extents, offset_of};
+use super::elf::{Elf, MAX_FUNCTION_BYTES};
 use super::extents::Extents;
 use super::functions::{Abi, Function, HIDDEN};
 use super::place;
@@ -17,6 +16,8 @@ use super::symbols::Found;
 /// How far from the function its callers are looked for. OpenSSL's own code has less than 1 MiB, and
 /// lies in one piece in an executable of 60.
 const NEAR_BYTES: u64 = 4 * 1024 * 1024;
+/// Calls that are watched. OpenSSL's filter has two.
+const MAX_CALLS: usize = 16;
 /// A relative call, and its length.
 const CALL: u8 = 0xe8;
 const CALL_BYTES: u64 = 5;
@@ -36,36 +37,46 @@ pub struct HiddenCall {
 
 /// Calls of the hidden functions by code that is not of `functions`. Of a file without their doors
 /// nothing is read.
-pub fn hidden(elf: &Elf<'_>, functions: &[Found]) -> Vec<HiddenCall> {
-    let targets = targets(functions);
-    if targets.is_empty() {
-        return Vec::new();
-    }
-    let text = elf.section_by_name(".text");
-    let (Some(text), Some(extents)) = (text, extents(elf)) else {
-        return Vec::new();
-    };
-    let (address, code) = (text.address(), text.data().unwrap_or_default());
+pub fn hidden(elf: &Elf<'_>, functions: &[Found], extents: &Extents) -> Vec<HiddenCall> {
     let mut found = Vec::new();
-    for (function, target) in targets {
-        for call in of(code, address, target) {
-            let Some((start, code)) = caller(&extents, code, address, call) else {
+    for (function, target) in targets(functions) {
+        let Some((address, code)) = near(elf, target) else {
+            continue;
+        };
+        for call in of(&code, address, target) {
+            let Some((start, code)) = caller(extents, &code, address, call) else {
                 continue;
             };
-            let Some(offset) = offset_of(elf, start) else {
+            let Some(offset) = elf.offset_of(start) else {
                 continue;
             };
-            if functions.iter().all(|f| f.address != start) {
-                found.push(HiddenCall {
-                    function,
-                    offset,
-                    code: code.to_vec(),
-                    at: call.wrapping_sub(start).cast_signed(),
-                });
+            if functions.iter().any(|f| f.address == start) {
+                continue;
             }
+            if found.len() == MAX_CALLS {
+                elf.source.cut();
+                return found;
+            }
+            found.push(HiddenCall {
+                function,
+                offset,
+                code: code.to_vec(),
+                at: call.wrapping_sub(start).cast_signed(),
+            });
         }
     }
     found
+}
+
+/// The code around an address, as far as `.text` and [`NEAR_BYTES`] go, and where it begins.
+fn near(elf: &Elf<'_>, target: u64) -> Option<(u64, Vec<u8>)> {
+    let text = elf.section(".text")?;
+    let start = target.saturating_sub(NEAR_BYTES).max(text.address);
+    let end = text.address.saturating_add(text.size);
+    let end = target.saturating_add(NEAR_BYTES).min(end);
+    let at = text.offset.checked_add(start - text.address)?;
+    let code = elf.source.piece(at, end.checked_sub(start)?)?;
+    Some((start, code))
 }
 
 /// The hidden functions behind doors among `functions`, and their addresses, each once.
@@ -97,7 +108,7 @@ fn of(text: &[u8], address: u64, target: u64) -> Vec<u64> {
     let near = text.get(start..end).unwrap_or_default();
     let is_call = |at: &usize| {
         let operand = near.get(at + 1..at + 5)?.try_into().ok()?;
-        let next = address + (start + at) as u64 + CALL_BYTES;
+        let next = address.checked_add((start + at) as u64 + CALL_BYTES)?;
         let to = next.wrapping_add_signed(i32::from_le_bytes(operand).into());
         (to == target).then_some(next - CALL_BYTES)
     };
@@ -108,12 +119,15 @@ fn of(text: &[u8], address: u64, target: u64) -> Vec<u64> {
 
 /// The function that the instruction at `address` lies in: its beginning, and its code.
 fn caller<'a>(
-    extents: &Extents<'_>,
+    extents: &Extents,
     text: &'a [u8],
     text_address: u64,
     address: u64,
 ) -> Option<(u64, &'a [u8])> {
     let (start, end) = extents.of(address)?;
+    if end - start > MAX_FUNCTION_BYTES {
+        return None;
+    }
     let at = |a: u64| usize::try_from(a.checked_sub(text_address)?).ok();
     Some((start, text.get(at(start)?..at(end)?)?))
 }

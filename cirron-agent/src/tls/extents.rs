@@ -14,30 +14,38 @@ const HEADER_BYTES: usize = 12;
 const ENTRY_BYTES: usize = 8;
 
 /// The beginnings of a file's functions.
-#[derive(Clone, Copy, Debug)]
-pub struct Extents<'a> {
-    table: &'a [[u8; ENTRY_BYTES]],
+#[derive(Clone, Debug)]
+pub struct Extents {
+    section: Vec<u8>,
     /// What the beginnings are relative to.
     base: u64,
 }
 
-impl<'a> Extents<'a> {
+impl Extents {
     /// `section`: the bytes of `.eh_frame_hdr`, which lies at `address`. `None` where it is of
     /// another make.
-    pub fn new(section: &'a [u8], address: u64) -> Option<Extents<'a>> {
+    pub fn new(mut section: Vec<u8>, address: u64) -> Option<Extents> {
         // The frame's pointer has 4 bytes in every encoding but the absolute one of 8.
-        let [1, frame, COUNT_ENCODING, TABLE_ENCODING, ..] = *section else {
+        let [1, frame, COUNT_ENCODING, TABLE_ENCODING, ..] = section[..] else {
             return None;
         };
         if frame & 0x0f != 0x0b && frame & 0x0f != 0x03 {
             return None;
         }
         let count = u32::from_le_bytes(section.get(8..HEADER_BYTES)?.try_into().ok()?);
-        let (entries, _) = section.get(HEADER_BYTES..)?.as_chunks();
+        let size = usize::try_from(count).ok()?.checked_mul(ENTRY_BYTES)?;
+        let end = size.checked_add(HEADER_BYTES)?;
+        section.get(HEADER_BYTES..end)?;
+        section.truncate(end);
         Some(Extents {
-            table: entries.get(..usize::try_from(count).ok()?)?,
+            section,
             base: address,
         })
+    }
+
+    fn table(&self) -> &[[u8; ENTRY_BYTES]] {
+        let entries = self.section.get(HEADER_BYTES..).unwrap_or_default();
+        entries.as_chunks().0
     }
 
     fn start(&self, entry: &[u8; ENTRY_BYTES]) -> u64 {
@@ -48,9 +56,12 @@ impl<'a> Extents<'a> {
 
     /// The function that `address` lies in: its beginning, and that of the next one.
     pub fn of(&self, address: u64) -> Option<(u64, u64)> {
-        let next = self.table.partition_point(|e| self.start(e) <= address);
-        let start = self.start(self.table.get(next.checked_sub(1)?)?);
-        Some((start, self.start(self.table.get(next)?)))
+        let table = self.table();
+        let next = table.partition_point(|e| self.start(e) <= address);
+        let start = self.start(table.get(next.checked_sub(1)?)?);
+        let end = self.start(table.get(next)?);
+        // A table that is not sorted is somebody's joke.
+        (start <= address && address < end).then_some((start, end))
     }
 }
 
@@ -72,7 +83,7 @@ mod tests {
     #[test]
     fn a_function_reaches_to_the_next_one() {
         let bytes = section(&[-0x100, -0x80, 0x40]);
-        let extents = Extents::new(&bytes, 0x1000).unwrap();
+        let extents = Extents::new(bytes, 0x1000).unwrap();
         assert_eq!(extents.of(0xf00), Some((0xf00, 0xf80)));
         assert_eq!(extents.of(0xf7f), Some((0xf00, 0xf80)));
         assert_eq!(extents.of(0xf80), Some((0xf80, 0x1040)));
@@ -84,10 +95,10 @@ mod tests {
     fn cut_and_foreign_tables_are_none() {
         let bytes = section(&[0, 16]);
         for cut in 0..bytes.len() {
-            assert!(Extents::new(&bytes[..cut], 0).is_none());
+            assert!(Extents::new(bytes[..cut].to_vec(), 0).is_none());
         }
         let mut other = bytes;
         other[3] = 0x1b;
-        assert!(Extents::new(&other, 0).is_none());
+        assert!(Extents::new(other, 0).is_none());
     }
 }

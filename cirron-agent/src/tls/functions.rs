@@ -166,7 +166,31 @@ pub const HIDDEN: &[Hidden] = &[
     },
 ];
 
+/// How all names of [`wanted`] begin: what is looked for in a string table at first.
+pub const STEMS: [&str; 4] = ["SSL_", "gnutls_", "ssl3_", "ssl23_"];
+/// Bytes of the longest name of [`wanted`], and more.
+pub const MAX_NAME_BYTES: usize = 32;
+
+/// Names of symbols that we look for: those of [`FUNCTIONS`], and what methods hold.
+pub fn wanted() -> impl Iterator<Item = &'static str> {
+    let methods = FUNCTIONS.iter().flat_map(|f| f.methods()).copied();
+    FUNCTIONS.iter().map(|f| f.name).chain(methods)
+}
+
 /// The row of a symbol.
 pub fn named(name: &str) -> Option<&'static Function> {
     FUNCTIONS.iter().find(|f| f.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_looked_for_by_a_stem_and_held_by_a_block() {
+        for name in wanted() {
+            assert!(STEMS.iter().any(|stem| name.starts_with(stem)), "{name}");
+            assert!(name.len() < MAX_NAME_BYTES, "{name}");
+        }
+    }
 }

@@ -9,7 +9,22 @@
 //! Only tables of Go 1.18 and later are read: their functions pass arguments in registers. Source:
 //! Go's `src/runtime/symtab.go` (`pcHeader`, `functab`, `_func`).
 
+use std::ops::{ControlFlow, Range};
+
+use memchr::memmem::Finder;
+
 use super::functions::{Function, GO_FUNCTIONS};
+use super::source::{Source, u32_in};
+
+/// How all names of [`GO_FUNCTIONS`] begin.
+const STEM: &[u8] = b"crypto/tls.(*Conn).";
+/// Bytes of the longest of them, and more.
+const MAX_NAME_BYTES: usize = 48;
+/// Functions of those names. A program has each once.
+const MAX_FUNCTIONS: usize = 64;
+/// Bytes of a row of the table of functions, and of an entry alone, which ends it.
+const ROW_BYTES: u64 = 8;
+const ENTRY_BYTES: u64 = 4;
 
 /// `pcHeader.magic` of Go 1.18 and 1.19, and of 1.20 and later.
 const MAGICS: [u32; 2] = [0xffff_fff0, 0xffff_fff1];
@@ -47,60 +62,97 @@ pub struct GoTable {
     pub functions: Vec<GoFunction>,
 }
 
-fn u32_at(table: &[u8], at: usize) -> Option<u32> {
-    let bytes = table.get(at..at.checked_add(4)?)?;
-    Some(u32::from_le_bytes(bytes.try_into().ok()?))
-}
-
-fn u64_at(table: &[u8], at: usize) -> Option<u64> {
-    let bytes = table.get(at..at.checked_add(8)?)?;
-    Some(u64::from_le_bytes(bytes.try_into().ok()?))
-}
-
-fn offset_at(table: &[u8], at: usize) -> Option<usize> {
-    usize::try_from(u64_at(table, at)?).ok()
-}
-
-/// Reads a `pclntab`. `None` where it is none, or one of another age.
-pub fn read(table: &[u8]) -> Option<GoTable> {
-    let magic = u32_at(table, 0)?;
+/// Reads the `pclntab` in a part of a file. `None` where it is none, or one of another age.
+pub fn read(source: &Source<'_>, table: Range<u64>) -> Option<GoTable> {
+    let at = |offset: u64| {
+        let at = table.start.checked_add(source.u64(table.start.checked_add(offset)?)?)?;
+        (at <= table.end).then_some(at)
+    };
+    let word = |offset: u64| source.u32(table.start.checked_add(offset)?);
     // Two bytes of zero, the instruction alignment of x86 and the size of a pointer.
-    if !MAGICS.contains(&magic) || table.get(4..8)? != [0, 0, 1, 8] {
+    if !MAGICS.contains(&word(0)?) || word(4)? != u32::from_le_bytes([0, 0, 1, 8]) {
         return None;
     }
-    let count = offset_at(table, 8)?;
-    let text = u64_at(table, 24)?;
-    let names = table.get(offset_at(table, 32)?..)?;
-    let functions = table.get(offset_at(table, 64)?..)?;
-    if count > functions.len() / 8 {
+    let count = source.u64(table.start.checked_add(8)?)?;
+    let text = source.u64(table.start.checked_add(24)?)?;
+    let (names, units, functions) = (at(32)?, at(40)?, at(64)?);
+    if count > (table.end - functions) / ROW_BYTES {
         return None;
     }
-    let entry = |i: usize| u32_at(functions, i * 8);
+    // What lies behind the names is that of compilation units.
+    let end = if units > names { units } else { table.end };
+    let places = places(source, names..end);
     let mut found = Vec::new();
-    for i in 0..count {
-        let Some(info) = u32_at(functions, i * 8 + 4) else {
-            continue;
-        };
-        // `_func`: entry offset, name offset.
-        let name = usize::try_from(info)
+    let rows = functions..functions + count * ROW_BYTES + ENTRY_BYTES;
+    let mut next = rows.start;
+    let overlap = (ROW_BYTES + ENTRY_BYTES) as usize;
+    source.blocks(rows, overlap, |at, bytes| {
+        while let Some(row) = usize::try_from(next - at)
             .ok()
-            .and_then(|info| u32_at(functions, info.checked_add(4)?))
-            .and_then(|at| names.get(usize::try_from(at).ok()?..));
-        let Some(function) = name.and_then(named) else {
-            continue;
-        };
-        let (Some(start), Some(end)) = (entry(i), entry(i + 1)) else {
-            continue;
-        };
-        found.push(GoFunction {
-            function,
-            start: start.into(),
-            end: end.into(),
-        });
-    }
+            .and_then(|from| bytes.get(from..from.checked_add(overlap)?))
+        {
+            next += ROW_BYTES;
+            let Some(function) = function(source, functions, row, &places) else {
+                continue;
+            };
+            if found.len() == MAX_FUNCTIONS {
+                source.cut();
+                return ControlFlow::Break(());
+            }
+            found.push(function);
+        }
+        ControlFlow::Continue(())
+    });
     Some(GoTable {
         text: (text != 0).then_some(text),
         functions: found,
+    })
+}
+
+/// Where among names those of [`GO_FUNCTIONS`] begin, in order.
+fn places(source: &Source<'_>, names: Range<u64>) -> Vec<(u32, &'static Function)> {
+    let stem = Finder::new(STEM);
+    let mut found: Vec<(u32, &'static Function)> = Vec::new();
+    let start = names.start;
+    source.blocks(names, MAX_NAME_BYTES + 1, |at, bytes| {
+        for place in stem.find_iter(bytes) {
+            let Some(function) = bytes.get(place..).and_then(named) else {
+                continue;
+            };
+            if let Ok(place) = u32::try_from(at - start + place as u64) {
+                found.push((place, function));
+            }
+        }
+        if found.len() > MAX_FUNCTIONS {
+            source.cut();
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    });
+    found.sort_unstable_by_key(|(at, _)| *at);
+    found.dedup();
+    found
+}
+
+/// The function of a row of the table: entry, place of its `_func`, the next one's entry.
+fn function(
+    source: &Source<'_>,
+    functions: u64,
+    row: &[u8],
+    places: &[(u32, &'static Function)],
+) -> Option<GoFunction> {
+    if places.is_empty() {
+        return None;
+    }
+    // `_func`: entry offset, name offset.
+    let info = functions.checked_add(u32_in(row, 4)?.into())?;
+    let name = source.u32(info.checked_add(ENTRY_BYTES)?)?;
+    let at = places.binary_search_by_key(&name, |(at, _)| *at).ok()?;
+    let (_, function) = places.get(at)?;
+    Some(GoFunction {
+        function,
+        start: u32_in(row, 0)?.into(),
+        end: u32_in(row, 8)?.into(),
     })
 }
 
@@ -118,30 +170,49 @@ pub fn is_prologue(code: &[u8]) -> bool {
     head.windows(STACK_CHECK.len()).any(|w| w == STACK_CHECK)
 }
 
-/// The address of the start of Go's code. `section`: the address of `.text`; `code`: the bytes of
-/// an address, or nothing.
-pub fn text_of<'a>(
+/// The address of the start of Go's code. `section`: the address of `.text`; `code`: so many bytes of
+/// an address, or as many as there are, or nothing.
+pub fn text_of(
     table: &GoTable,
     section: u64,
-    code: impl Fn(u64) -> Option<&'a [u8]>,
+    code: impl Fn(u64, u64) -> Option<Vec<u8>>,
 ) -> Option<u64> {
-    let fits = |text: u64| {
-        table
-            .functions
-            .iter()
-            .all(|f| code(text.wrapping_add(f.start)).is_some_and(is_prologue))
-    };
-    if table.functions.is_empty() {
+    let functions = &table.functions;
+    if functions.is_empty() {
         return None;
     }
-    if let Some(text) = table.text.filter(|text| fits(*text)) {
+    let begins = |address: u64| {
+        let head = code(address, PROLOGUE_BYTES as u64);
+        head.is_some_and(|head| is_prologue(&head))
+    };
+    let fits = |text: &u64| {
+        let mut starts = functions.iter().map(|f| text.checked_add(f.start));
+        starts.all(|start| start.is_some_and(begins))
+    };
+    if let Some(text) = table.text.filter(fits) {
         return Some(text);
     }
+    let lowest = section.checked_next_multiple_of(ALIGNMENT)?;
+    // Where each function is if the code begins at the lowest place, and all that may be instead.
+    let size = MAX_CODE_OFFSET + PROLOGUE_BYTES as u64;
+    let near: Vec<Vec<u8>> = functions
+        .iter()
+        .map(|f| code(lowest.checked_add(f.start)?, size))
+        .collect::<Option<_>>()?;
+    let fits = |offset: &u64| {
+        let at = usize::try_from(*offset).unwrap_or(usize::MAX);
+        let mut heads = near.iter().map(|code| code.get(at..));
+        heads.all(|head| head.is_some_and(is_prologue))
+    };
     let mut places = (0..=MAX_CODE_OFFSET / ALIGNMENT)
-        .map(|i| section.next_multiple_of(ALIGNMENT) + i * ALIGNMENT)
-        .filter(|text| fits(*text));
+        .map(|i| i * ALIGNMENT)
+        .filter(fits);
     let first = places.next()?;
-    places.next().is_none().then_some(first)
+    places
+        .next()
+        .is_none()
+        .then(|| lowest.checked_add(first))
+        .flatten()
 }
 
 #[cfg(test)]
@@ -150,6 +221,18 @@ mod tests {
     use super::*;
 
     const READ: &str = "crypto/tls.(*Conn).Read";
+
+    fn of(bytes: &[u8]) -> Option<GoTable> {
+        read(&Source::new(&bytes), 0..bytes.len() as u64)
+    }
+
+    #[test]
+    fn every_name_is_looked_for_by_the_stem_and_held_by_a_block() {
+        for function in GO_FUNCTIONS {
+            assert!(function.name.as_bytes().starts_with(STEM));
+            assert!(function.name.len() < MAX_NAME_BYTES);
+        }
+    }
 
     /// A table of `functions`: where each begins and its name; the last one ends the code.
     fn table(magic: u32, text: u64, functions: &[(u32, &str)]) -> Vec<u8> {
@@ -201,7 +284,7 @@ mod tests {
                 (96, ""),
             ],
         );
-        let read = read(&bytes).unwrap();
+        let read = of(&bytes).unwrap();
         assert_eq!(read.text, Some(0x40_1000));
         let [only] = read.functions[..] else {
             panic!("{read:?}")
@@ -212,23 +295,24 @@ mod tests {
     #[test]
     fn tables_of_another_age_and_cut_ones_are_left_alone() {
         let functions = [(0, READ), (32, "")];
-        assert_eq!(read(&table(0xffff_fffa, 0, &functions)), None);
+        assert_eq!(of(&table(0xffff_fffa, 0, &functions)), None);
         let whole = table(0xffff_fff0, 0, &functions);
-        assert!(read(&whole).is_some());
+        assert!(of(&whole).is_some());
         for cut in 0..whole.len() {
-            let cut = read(&whole[..cut]);
+            let cut = of(&whole[..cut]);
             assert!(cut.is_none_or(|t| t.functions.len() <= 1));
         }
     }
 
     #[test]
     fn the_start_of_the_code_is_found_where_one_place_fits() {
-        let found = read(&table(0xffff_fff1, 0, &[(0x20, READ), (0x60, "")])).unwrap();
+        let found = of(&table(0xffff_fff1, 0, &[(0x20, READ), (0x60, "")])).unwrap();
         let mut code = vec![0x90_u8; 0x400];
         let at = |code: &[u8]| {
-            let code = code.to_vec().leak();
-            text_of(&found, 0x1000, |a| {
-                code.get(usize::try_from(a - 0x1000).ok()?..)
+            text_of(&found, 0x1000, |a, size| {
+                let rest = code.get(usize::try_from(a - 0x1000).ok()?..)?;
+                let size = usize::try_from(size).ok()?;
+                Some(rest.get(..size).unwrap_or(rest).to_vec())
             })
         };
         assert_eq!(at(&code), None);

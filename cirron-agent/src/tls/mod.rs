@@ -3,6 +3,8 @@
 //! ```text
 //! images (maps), upcoming (a command's) -> symbols (ELF) -> functions (table) -> place (disassembly) -> plan -> kernel::uprobes
 //! ```
+//! All that is read of a file goes through a [`source`], which bounds it.
+//!
 //! It reads files only; attaching is the kernel side's, understanding is the core's.
 
 pub mod blind;
@@ -12,8 +14,14 @@ pub mod extents;
 pub mod functions;
 pub mod golang;
 pub mod images;
+pub mod names;
 pub mod place;
 pub mod plan;
+pub mod quiet;
+pub mod source;
 pub mod symbols;
 pub mod tails;
 pub mod upcoming;
+
+#[cfg(test)]
+mod hostile_tests;

@@ -20,6 +20,10 @@ mod call;
 
 pub use call::{around_call, hands_to};
 
+/// Exits of a function that are watched. Those of the table have a dozen, with all that they end in;
+/// what has more was made to cost us.
+const MAX_EXITS: usize = 256;
+
 /// How the kernel runs the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -261,6 +265,9 @@ pub fn exits(code: &[u8], tails: &Tails, choice: Choice) -> Option<Vec<Place>> {
                     if !places.contains(&place) {
                         places.push(place);
                     }
+                    if places.len() > MAX_EXITS {
+                        return None;
+                    }
                 }
                 FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch
                     if !followed(i.near_branch_target()) =>
@@ -291,9 +298,10 @@ pub fn returns(code: &[u8]) -> Option<Vec<Place>> {
     let targets = jump_targets(&all);
     let places: Vec<Place> = (0..all.len())
         .filter(|at| all[*at].flow_control() == FlowControl::Return)
+        .take(MAX_EXITS + 1)
         .map(|at| before(&all[..=at], &targets, code))
         .collect();
-    (!places.is_empty()).then_some(places)
+    (1..=MAX_EXITS).contains(&places.len()).then_some(places)
 }
 
 /// On the return itself.

@@ -1,12 +1,11 @@
 //! What to attach to in a file: functions and their places.
 
 use std::fmt;
-use std::fs::File;
-use std::path::Path;
 
 use super::calls::HiddenCall;
 use super::functions::{Abi, Function, Moves};
 use super::place::{self, Choice, Class, Place};
+use super::source::{ReadAt, Source};
 use super::symbols::{self, Found, Symbols};
 
 /// How a function's result is caught.
@@ -47,12 +46,23 @@ pub enum Plan {
     Unfollowed,
 }
 
-/// What to attach to in a file. `name` is shown where it cannot be read.
-pub fn plan(file: &File, name: &Path, choice: Choice) -> Plan {
-    let found = symbols::read(file)
-        .inspect_err(|e| tracing::debug!("{}: {e:#}", name.display()))
-        .unwrap_or_default();
-    of(&found, choice)
+/// What was found in a file.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// What to do with it.
+    pub plan: Plan,
+    /// A bound was met ([`super::source`]): there may be more in it.
+    pub is_cut: bool,
+}
+
+/// What to attach to in a file.
+pub fn plan(file: &dyn ReadAt, choice: Choice) -> Look {
+    let source = Source::new(file);
+    let found = symbols::read(&source);
+    Look {
+        plan: of(&found, choice),
+        is_cut: source.is_cut(),
+    }
 }
 
 fn of(symbols: &Symbols, choice: Choice) -> Plan {

@@ -3,15 +3,13 @@
 //! Addresses become file offsets by the program headers, as the kernel maps the file; sections may
 //! be stripped. A Go program is read by its own table, see [`super::golang`].
 
-use std::fs::File;
-
-use object::read::elf::ElfFile64;
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _, ReadCache, SymbolKind};
-
 use super::calls::{self, HiddenCall};
-use super::elf::{Elf, bytes, offset_of};
+use super::elf::Elf;
+use super::extents::Extents;
 use super::functions::{Function, named};
+use super::names::{self, Symbol};
 use super::place::Tails;
+use super::source::Source;
 use super::{golang, tails};
 
 /// A function of the table in a file.
@@ -38,47 +36,47 @@ pub struct Symbols {
     pub calls: Vec<HiddenCall>,
 }
 
-/// What the file has of the tables.
-///
-/// # Errors
-/// Where the file cannot be read, or is no 64-bit ELF.
-pub fn read(file: &File) -> anyhow::Result<Symbols> {
-    let cache = ReadCache::new(file);
-    let elf: Elf<'_> = ElfFile64::parse(&cache)?;
-    let mut functions = functions(&elf, &cache);
-    let calls = calls::hidden(&elf, &functions);
-    functions.extend(go_functions(&elf, &cache));
-    Ok(Symbols { functions, calls })
+/// What the file has of the tables; nothing where it is no 64-bit ELF.
+pub fn read(source: &Source<'_>) -> Symbols {
+    let Some(elf) = Elf::read(source) else {
+        return Symbols::default();
+    };
+    let symbols = names::functions(&elf);
+    // The table of where functions end is large, and of use where a function of ours is only.
+    let extents = (!symbols.is_empty()).then(|| elf.extents()).flatten();
+    let mut functions = functions(&elf, &symbols, extents.as_ref());
+    let calls = extents.map_or_else(Vec::new, |e| calls::hidden(&elf, &functions, &e));
+    functions.extend(go_functions(&elf));
+    Symbols { functions, calls }
 }
 
-/// The functions of the table that the file defines, dynamic symbols first, each place once.
-fn functions(elf: &Elf<'_>, cache: &ReadCache<&File>) -> Vec<Found> {
+/// The functions of the table that the file defines, each place once.
+fn functions(elf: &Elf<'_>, symbols: &[Symbol], extents: Option<&Extents>) -> Vec<Found> {
     let mut found: Vec<Found> = Vec::new();
-    for symbol in elf.dynamic_symbols().chain(elf.symbols()) {
-        if !symbol.is_definition() || symbol.kind() != SymbolKind::Text || symbol.size() == 0 {
-            continue;
-        }
-        let Some(function) = symbol.name().ok().and_then(named) else {
+    for symbol in symbols.iter().filter(|symbol| symbol.size > 0) {
+        let Some(function) = named(symbol.name) else {
             continue;
         };
-        let Some(offset) = offset_of(elf, symbol.address()) else {
+        let Some(offset) = elf.offset_of(symbol.address) else {
             continue;
         };
         if found.iter().any(|f| f.offset == offset) {
             continue;
         }
-        let Some(code) = bytes(cache, offset, symbol.size()) else {
+        let Some(code) = elf.function(offset, symbol.size) else {
             continue;
         };
-        let tails = match function.has_exit {
-            true => tails::of(elf, cache, function, symbol.address(), code),
-            false => Tails::default(),
+        let tails = match extents {
+            Some(extents) if function.has_exit => {
+                tails::of(elf, symbols, extents, function, symbol.address, &code)
+            }
+            Some(_) | None => Tails::default(),
         };
         found.push(Found {
             function,
-            address: symbol.address(),
+            address: symbol.address,
             offset,
-            code: code.to_vec(),
+            code,
             tails,
         });
     }
@@ -86,38 +84,38 @@ fn functions(elf: &Elf<'_>, cache: &ReadCache<&File>) -> Vec<Found> {
 }
 
 /// Those of a Go program; none where it is none.
-fn go_functions(elf: &Elf<'_>, cache: &ReadCache<&File>) -> Vec<Found> {
+fn go_functions(elf: &Elf<'_>) -> Vec<Found> {
     let section = [".gopclntab", ".data.rel.ro.gopclntab"]
         .iter()
-        .find_map(|name| elf.section_by_name(name));
+        .find_map(|name| elf.section(name));
     let table = section
-        .and_then(|s| s.data().ok())
-        .and_then(golang::read)
+        .and_then(|s| golang::read(elf.source, s.part()))
         .unwrap_or_default();
     if table.functions.is_empty() {
         return Vec::new();
     }
-    let Some(text) = elf.section_by_name(".text") else {
+    let Some(text) = elf.section(".text") else {
         return Vec::new();
     };
-    // The code in one piece: it is looked at in many places.
-    let code = text.data().unwrap_or_default();
-    let at = |address: u64| {
-        let from = usize::try_from(address.checked_sub(text.address())?).ok()?;
-        code.get(from..)
+    let part = text.part();
+    // Of a section's address its bytes, as far as they go.
+    let code = |address: u64, size: u64| {
+        let at = part.start.checked_add(address.checked_sub(text.address)?)?;
+        elf.source.piece(at, size.min(part.end.checked_sub(at)?))
     };
-    let Some(start) = golang::text_of(&table, text.address(), at) else {
+    let Some(start) = golang::text_of(&table, text.address, code) else {
         tracing::info!("a Go program whose code does not begin where its table fits");
         return Vec::new();
     };
     let of = |f: &golang::GoFunction| {
-        let offset = offset_of(elf, start + f.start)?;
-        let code = bytes(cache, offset, f.end.checked_sub(f.start)?)?;
+        let address = start.checked_add(f.start)?;
+        let offset = elf.offset_of(address)?;
+        let code = elf.function(offset, f.end.checked_sub(f.start)?)?;
         Some(Found {
             function: f.function,
-            address: start + f.start,
+            address,
             offset,
-            code: code.to_vec(),
+            code,
             tails: Tails::default(),
         })
     };

@@ -12,11 +12,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use object::read::elf::ElfFile64;
-use object::{Endianness, Object as _, ObjectSection as _, ReadCache};
+use super::elf::Elf;
+use super::quiet::Quiet;
+use super::source::Source;
 
 /// Scripts whose interpreter is a script again; the kernel's own limit is 5.
 const MAX_INTERPRETERS: usize = 5;
+/// Bytes of a path (`PATH_MAX`).
+const MAX_PATH_BYTES: u64 = 4096;
 /// Bytes of a `#!` line (`BINPRM_BUF_SIZE`).
 const MAX_SCRIPT_LINE: u64 = 256;
 
@@ -87,10 +90,15 @@ fn linked(executable: &Path) -> Vec<PathBuf> {
 /// `PT_INTERP`, by its section.
 fn linker(executable: &Path) -> Option<PathBuf> {
     let file = File::open(executable).ok()?;
-    let cache = ReadCache::new(&file);
-    let elf: ElfFile64<'_, Endianness, &ReadCache<&File>> = ElfFile64::parse(&cache).ok()?;
-    let name = elf.section_by_name(".interp")?.data().ok()?;
-    let name = name.strip_suffix(b"\0").unwrap_or(name);
+    let file = Quiet::new(&file);
+    let source = Source::new(&file);
+    let elf = Elf::read(&source)?;
+    let section = elf.section(".interp")?;
+    if section.size > MAX_PATH_BYTES {
+        return None;
+    }
+    let name = source.piece(section.offset, section.size)?;
+    let name = name.strip_suffix(b"\0").unwrap_or(&name);
     Some(PathBuf::from(OsString::from_vec(name.to_vec())))
 }
 

@@ -222,8 +222,7 @@ impl<'s> Elf<'s> {
         if row >= symbols.size {
             return None;
         }
-        let row: [u8; size_of::<Symbol>()] =
-            self.source.array(symbols.offset.checked_add(row)?)?;
+        let row: [u8; size_of::<Symbol>()] = self.source.array(symbols.offset.checked_add(row)?)?;
         let name = u32_in(&row, offset_of!(Symbol, st_name))?;
         let part = names.part();
         let at = part.start.checked_add(name.into())?;

@@ -65,7 +65,9 @@ pub struct GoTable {
 /// Reads the `pclntab` in a part of a file. `None` where it is none, or one of another age.
 pub fn read(source: &Source<'_>, table: Range<u64>) -> Option<GoTable> {
     let at = |offset: u64| {
-        let at = table.start.checked_add(source.u64(table.start.checked_add(offset)?)?)?;
+        let at = table
+            .start
+            .checked_add(source.u64(table.start.checked_add(offset)?)?)?;
         (at <= table.end).then_some(at)
     };
     let word = |offset: u64| source.u32(table.start.checked_add(offset)?);

@@ -11,8 +11,8 @@ use std::ops::{ControlFlow, Range};
 /// Bytes that are held at once. The largest pieces are tables of where functions begin: 3 MiB in
 /// libtorch's, 8 bytes a function.
 pub const MAX_PIECE_BYTES: u64 = 16 * 1024 * 1024;
-/// Bytes that are read of one file, again ones included. Chromium's executable with all of its symbols
-/// has 0.4 GiB of names; without, the largest libraries have a tenth.
+/// Bytes that are read of one file, again ones included: both of its tables of symbols, if each is as
+/// large as may be.
 pub const MAX_READ_BYTES: u64 = 1024 * 1024 * 1024;
 /// Bytes of a block of what is read from its beginning to its end.
 pub const BLOCK_BYTES: usize = 512 * 1024;

@@ -1,34 +1,10 @@
-//! What every dialect fills in. Absent means that it was not said.
+//! What every dialect fills in. Absent means that it was not said; an empty text says nothing.
+
+pub use super::usage::Usage;
 
 /// Choices of one response whose finish reasons are kept; OpenAI's own limit for `n`. Past it the
 /// reasons of further choices are not kept.
 pub const MAX_CHOICES: usize = 128;
-
-/// Token counts as the server reported them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Tokens of the prompt.
-    pub input: Option<i64>,
-    /// Tokens of the answer, reasoning included.
-    pub output: Option<i64>,
-    /// Both, as reported.
-    pub total: Option<i64>,
-    /// Of the prompt's tokens, those that came from a cache.
-    pub cached: Option<i64>,
-    /// Of the answer's tokens, those of its reasoning.
-    pub reasoning: Option<i64>,
-    /// Of the prompt's tokens, those of sound.
-    pub audio_input: Option<i64>,
-    /// Of the answer's tokens, those of sound.
-    pub audio_output: Option<i64>,
-}
-
-impl Usage {
-    /// Something was reported.
-    pub fn is_some(&self) -> bool {
-        *self != Usage::default()
-    }
-}
 
 /// What a response, or one event of a stream, carries of content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,6 +62,10 @@ pub struct ResponseFacts {
     pub id: Option<String>,
     /// What was reported last.
     pub usage: Usage,
+    /// Reports of the answer's tokens so far. One that content came behind is no report of all.
+    pub reports: u64,
+    /// The last of them broke off: it may have had more to say.
+    pub report_cut: bool,
     /// Finish reason by choice, in the order of the choices.
     pub finish: Vec<(i64, String)>,
     /// Class of the error that the body tells of.
@@ -97,8 +77,28 @@ pub struct ResponseFacts {
 }
 
 impl ResponseFacts {
+    /// A document that reports `usage`; `cut`: it broke off in the middle of that.
+    pub fn report(&mut self, usage: &Usage, cut: bool) {
+        self.usage.take(usage);
+        self.reported(usage.output, cut);
+    }
+
+    /// A document that reported `output` tokens, which `usage` has by now.
+    pub fn reported(&mut self, output: Option<i64>, cut: bool) {
+        // A 0 behind a count is told by who did not count to the end.
+        let counts = |n| n > 0 || self.usage.output == Some(0);
+        if output.is_some_and(counts) {
+            self.reports += 1;
+            self.report_cut = cut;
+        }
+    }
+
     /// The finish reason of a choice; a later one replaces it.
     pub fn finished(&mut self, choice: i64, reason: &str) {
+        // DashScope says so of a choice that goes on, others write their own language's word for it.
+        if matches!(reason.trim(), "" | "null" | "None") {
+            return;
+        }
         match self.finish.binary_search_by_key(&choice, |(i, _)| *i) {
             Ok(at) => {
                 if let Some((_, old)) = self.finish.get_mut(at) {
@@ -113,9 +113,10 @@ impl ResponseFacts {
     }
 }
 
-/// Sets `slot` to `text`, without a copy where it says so already: every event repeats it.
+/// Sets `slot` to `text`, without a copy where it says so already: every event repeats it. An empty
+/// one is not said.
 pub(super) fn say(slot: &mut Option<String>, text: &str) {
-    if slot.as_deref() != Some(text) {
+    if !text.trim().is_empty() && slot.as_deref() != Some(text) {
         *slot = Some(text.to_owned());
     }
 }

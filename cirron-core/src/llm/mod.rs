@@ -4,6 +4,7 @@
 //! one file or folder in [`dialects`] that fills the facts of [`facts`] from the bytes that pass by, and
 //! its goldens; nothing here holds a body.
 
+pub mod count;
 pub mod dialect;
 pub mod dialects;
 pub mod facts;
@@ -11,6 +12,7 @@ pub mod kserve_grpc;
 pub mod readers;
 pub mod session;
 pub mod table;
+pub mod usage;
 
 pub use dialect::{Dialect, Figure, ReadRequest, ReadResponse, Route, Row};
 pub use dialects::DIALECTS;

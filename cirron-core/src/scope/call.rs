@@ -6,7 +6,8 @@
 use super::names as n;
 use super::span::{Attrs, text};
 use super::tokens::TokenTimes;
-use crate::llm::{ResponseFacts, Usage};
+use super::told::Believed;
+use crate::llm::ResponseFacts;
 use crate::time::MonoNs;
 
 /// A call whose answer was read.
@@ -23,7 +24,7 @@ pub(super) struct Call<'a> {
     /// Name of the dialect.
     pub(super) source: &'static str,
     pub(super) facts: &'a ResponseFacts,
-    pub(super) usage: Usage,
+    pub(super) told: Believed,
     pub(super) tokens: &'a TokenTimes,
     pub(super) is_stream: bool,
     /// No event of it can be missing, up to where it was seen.
@@ -35,12 +36,11 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     /// How good its figures are: `cirron.figures`.
     pub(super) fn figures(&self) -> &'static str {
-        let counted = self.usage.output.is_none() && self.is_stream && self.tokens.count > 0;
         if self.late {
             "late_attach"
-        } else if self.end.is_none() || self.holed || !self.unbroken {
+        } else if self.end.is_none() || self.told.at_least || self.holed || !self.unbroken {
             "partial"
-        } else if counted {
+        } else if self.told.estimate.is_some() {
             "estimated"
         } else {
             "complete"
@@ -68,10 +68,10 @@ impl Call<'_> {
             attrs.insert(n::ERROR, true.into());
         }
         for (name, count) in [
-            (n::CACHED_TOKENS, self.usage.cached),
-            (n::REASONING_TOKENS, self.usage.reasoning),
-            (n::AUDIO_INPUT_TOKENS, self.usage.audio_input),
-            (n::AUDIO_OUTPUT_TOKENS, self.usage.audio_output),
+            (n::CACHED_TOKENS, self.told.usage.cached),
+            (n::REASONING_TOKENS, self.told.usage.reasoning),
+            (n::AUDIO_INPUT_TOKENS, self.told.usage.audio_input),
+            (n::AUDIO_OUTPUT_TOKENS, self.told.usage.audio_output),
         ] {
             if let Some(count) = count {
                 attrs.insert(name, count.into());

@@ -11,7 +11,9 @@ use super::span::{Mark, Span};
 use super::write;
 use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent, MessageEnd, Role, Sender};
 use crate::id::{Id, IdSource};
-use crate::llm::{self, Candidate, DIALECTS, Dialect, Figure, RPCS, Readers, RequestFacts, Usage};
+use crate::llm::{
+    self, Candidate, DIALECTS, Dialect, Figure, RPCS, Readers, RequestFacts, Usage, count,
+};
 use crate::proto::message::{Headers, RequestHead, ResponseHead};
 use crate::time::MonoNs;
 
@@ -32,6 +34,16 @@ pub struct ScopeContext {
     pub tls_link: Option<&'static str>,
     /// Family, addresses and ports, where known.
     pub conn: ConnInfo,
+}
+
+/// Usage that a header field told.
+#[derive(Clone, Copy, Debug)]
+struct ToldByField {
+    dialect: &'static Dialect,
+    figure: Figure,
+    count: i64,
+    /// It came behind the body.
+    in_trailers: bool,
 }
 
 /// A scope as it is written.
@@ -68,7 +80,7 @@ pub struct ExchangeScope {
     pub(super) candidates: Vec<(Candidate, RequestFacts)>,
     request_body: Option<RequestBody>,
     /// Usage that header fields and trailers carry, with the dialect whose fields they are.
-    told_by_fields: Vec<(&'static Dialect, Figure, i64)>,
+    told_by_fields: Vec<ToldByField>,
     pub(super) request_decoded: bool,
     pub(super) request_bytes: u64,
     pub(super) status: Option<u16>,
@@ -198,7 +210,7 @@ impl ExchangeScope {
             }
             ExchangeEvent::ResponseTrailers(trailers) => {
                 Grpc::trailers(&mut self.grpc, trailers);
-                self.read_fields(trailers);
+                self.read_fields(trailers, true);
             }
             ExchangeEvent::WebSocket { by, event } => {
                 let path = self.request.as_ref().map(|r| r.path.as_str());
@@ -358,15 +370,21 @@ impl ExchangeScope {
         self.status = Some(head.status);
         self.response_version = Some(head.version.as_str());
         Grpc::response(&mut self.grpc, &head.headers);
-        self.read_fields(&head.headers);
+        self.read_fields(&head.headers, false);
         self.response = self.new_body(Some(&head.headers));
     }
 
-    fn read_fields(&mut self, fields: &Headers) {
+    fn read_fields(&mut self, fields: &Headers, in_trailers: bool) {
         for (candidate, _) in &self.candidates {
-            for &(name, figure) in candidate.dialect.headers {
-                if let Some(count) = fields.get_str(name).and_then(|v| v.trim().parse().ok()) {
-                    self.told_by_fields.push((candidate.dialect, figure, count));
+            let dialect = candidate.dialect;
+            for &(name, figure) in dialect.headers {
+                if let Some(count) = fields.get_str(name).and_then(count::of_text) {
+                    self.told_by_fields.push(ToldByField {
+                        dialect,
+                        figure,
+                        count,
+                        in_trailers,
+                    });
                 }
             }
         }
@@ -383,23 +401,22 @@ impl ExchangeScope {
         self.response_end.or(done)
     }
 
-    /// What the response reports, in its body or else in its header fields.
-    fn usage(&self) -> Usage {
-        let Some(body) = &self.response else {
-            return Usage::default();
-        };
-        let mut usage = body.usage();
-        for &(dialect, figure, count) in &self.told_by_fields {
-            let for_nobody = figure == Figure::Output && body.wrote_to_nobody();
-            if !core::ptr::eq(dialect, body.dialect()) || for_nobody {
+    /// What header fields report of the whole response.
+    fn usage_of_fields(&self, body: &ResponseBody) -> Usage {
+        let mut usage = Usage::default();
+        for told in &self.told_by_fields {
+            // What a head says of a stream it says before there is any of it.
+            let early = body.is_stream() && !told.in_trailers;
+            let of_none = told.figure == Figure::Output && (early || body.wrote_to_nobody());
+            if !core::ptr::eq(told.dialect, body.dialect()) || of_none {
                 continue;
             }
-            let slot = match figure {
+            let slot = match told.figure {
                 Figure::Input => &mut usage.input,
                 Figure::Output => &mut usage.output,
                 Figure::Cached => &mut usage.cached,
             };
-            slot.get_or_insert(count);
+            count::fill(slot, Some(told.count));
         }
         usage
     }
@@ -407,17 +424,21 @@ impl ExchangeScope {
     /// The call of a model that it is, if it is one and its answer's body is read.
     pub(super) fn call(&self) -> Option<Call<'_>> {
         let body = self.response.as_ref()?;
+        let is_stream = body.is_stream() || self.is_rpc_stream();
+        let (end, unbroken) = (self.said_all(), body.is_unbroken());
+        let aside = self.usage_of_fields(body);
+        let told = &body.told;
         Some(Call {
             start: self.start,
             late: self.late,
             first_byte: self.first_byte,
-            end: self.said_all(),
+            end,
             source: body.dialect().name,
             facts: body.facts(),
-            usage: self.usage(),
+            told: told.believed(&body.tokens, is_stream, end.is_some(), unbroken, &aside),
             tokens: &body.tokens,
-            is_stream: body.is_stream() || self.is_rpc_stream(),
-            unbroken: body.is_unbroken(),
+            is_stream,
+            unbroken,
             holed: self.lost_bytes > 0,
         })
     }

@@ -123,29 +123,31 @@ pub(super) fn messages(server: &Messages, start: MonoNs, late: bool, marks: &mut
 
 /// What the server reported.
 fn usage(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<Output> {
-    let usage = call.usage;
-    let attrs = |normalized: bool| {
+    let usage = call.told.usage;
+    let attrs = |normalized: bool, at_least: bool| {
         let mut attrs = Attrs::from([(n::SOURCE, AttrValue::from(call.source))]);
         if normalized {
             attrs.insert(n::NORMALIZED, true.into());
         }
         // Some servers report as they go: the last report of all may be missing.
-        if call.end.is_none() {
+        if at_least {
             attrs.insert(n::MARK_PARTIAL, true.into());
         }
         attrs
     };
     if let Some(input) = usage.input {
-        marks.tokens(n::PROMPT_TOKENS, input, attrs(false));
-        marks.tokens(n::INPUT_TOKENS, input, attrs(true));
+        let at_least = call.end.is_none();
+        marks.tokens(n::PROMPT_TOKENS, input, attrs(false, at_least));
+        marks.tokens(n::INPUT_TOKENS, input, attrs(true, at_least));
     }
+    let at_least = call.told.at_least;
     if let Some(output) = usage.output {
-        marks.tokens(n::COMPLETION_TOKENS, output, attrs(false));
-        marks.tokens(n::OUTPUT_TOKENS, output, attrs(true));
+        marks.tokens(n::COMPLETION_TOKENS, output, attrs(false, at_least));
+        marks.tokens(n::OUTPUT_TOKENS, output, attrs(true, at_least));
     }
     let sum = || usage.input?.checked_add(usage.output?);
     if let Some(total) = usage.total.or_else(sum) {
-        marks.tokens(n::TOTAL_TOKENS, total, attrs(true));
+        marks.tokens(n::TOTAL_TOKENS, total, attrs(true, at_least));
     }
     let tokens = u64::try_from(usage.output?).ok()?;
     Some(Output {
@@ -154,12 +156,10 @@ fn usage(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<Output> {
     })
 }
 
-/// Where nothing is reported: an event with content is taken for a token, which it need not be.
+/// Where nothing is reported of all of it: an event with content is taken for a token, which it need
+/// not be.
 fn counted(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<Output> {
-    let tokens = call.tokens.count;
-    if tokens == 0 {
-        return None;
-    }
+    let tokens = call.told.estimate?;
     let mut attrs = Attrs::from([(n::NORMALIZED, true.into()), (n::ESTIMATED, true.into())]);
     if !call.unbroken {
         attrs.insert(n::MARK_PARTIAL, true.into());
@@ -187,7 +187,9 @@ fn stream(call: &Call<'_>, output: Option<Output>, marks: &mut Marks<'_>) {
     }
     // A hole before the first token also leaves `first` unknown.
     if let Some(first) = tokens.first.at().filter(|_| call.unbroken) {
-        if let Some((end, output)) = call.end.zip(output) {
+        let whole =
+            !call.told.failed && (output.is_some_and(|o| o.estimated) || !call.told.at_least);
+        if let Some((end, output)) = call.end.zip(output).filter(|_| whole) {
             rates(first, tokens.last, end, output, marks);
         }
         // Events that came in one piece have no time between them that anybody could know.

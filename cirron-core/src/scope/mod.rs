@@ -13,6 +13,7 @@ mod sniff;
 mod socket;
 pub mod span;
 mod tokens;
+mod told;
 mod turns;
 mod write;
 

@@ -7,13 +7,14 @@
 use super::joined::{Guess, Joined};
 use super::sniff::{Found, Framing, Sniff};
 use super::tokens::TokenTimes;
+use super::told::Told;
 use crate::body::aws_events::AwsEvents;
 use crate::body::documents::Documents;
 use crate::body::events::{EventEnd, EventSink};
 use crate::body::grpc::{GrpcMessages, Part};
 use crate::body::inflate::Inflate;
 use crate::body::sse::SseParser;
-use crate::llm::{Dialect, Readers, ResponseFacts, Usage};
+use crate::llm::{Dialect, Readers, ResponseFacts};
 use crate::proto::message::Headers;
 use crate::time::MonoNs;
 
@@ -82,8 +83,8 @@ pub(super) struct ResponseBody {
     asked: Option<bool>,
     /// Its events so far. One document alone need not be a stream.
     events: u64,
-    /// The client may have left: what was reported until then.
-    at_leaving: Option<Usage>,
+    /// What was reported of its tokens.
+    pub(super) told: Told,
 }
 
 impl ResponseBody {
@@ -125,7 +126,7 @@ impl ResponseBody {
             broken: false,
             keep_points,
             events: 0,
-            at_leaving: None,
+            told: Told::default(),
         };
         if head.is_none() {
             body.joined_late();
@@ -157,7 +158,7 @@ impl ResponseBody {
             broken: false,
             keep_points,
             events: 0,
-            at_leaving: None,
+            told: Told::default(),
         }
     }
 
@@ -171,22 +172,6 @@ impl ResponseBody {
         self.readers.facts()
     }
 
-    /// What it reports. What it says of the answer behind the client's leaving counts tokens that
-    /// were made for nobody.
-    pub(super) fn usage(&self) -> Usage {
-        let told = self.facts().usage;
-        match self.at_leaving.filter(|_| self.wrote_to_nobody()) {
-            Some(then) => Usage {
-                output: then.output,
-                total: then.total,
-                reasoning: then.reasoning,
-                audio_output: then.audio_output,
-                ..told
-            },
-            None => told,
-        }
-    }
-
     /// It went on with content after its client had left.
     pub(super) fn wrote_to_nobody(&self) -> bool {
         self.is_stream && self.tokens.to_nobody > 0
@@ -194,15 +179,14 @@ impl ResponseBody {
 
     /// The client may have left: what comes later than `from` is for nobody, if it has.
     pub(super) fn leave(&mut self, from: MonoNs) {
-        let usage = self.readers.facts().usage;
-        self.at_leaving.get_or_insert(usage);
+        self.told.leave(from);
         self.tokens.leave(from);
     }
 
     /// Whether it has left is known now.
     pub(super) fn settle(&mut self, has_left: bool) {
         self.tokens.settle(has_left);
-        self.at_leaving = self.at_leaving.filter(|_| has_left);
+        self.told.settle(has_left);
     }
 
     pub(super) fn dialect(&self) -> &'static Dialect {
@@ -245,6 +229,7 @@ impl ResponseBody {
             shape,
             readers,
             tokens,
+            told,
             is_stream,
             keep_points,
             done,
@@ -264,6 +249,7 @@ impl ResponseBody {
             let mut sink = Events {
                 readers,
                 tokens,
+                told,
                 done,
                 ts,
                 keep_points: *keep_points,
@@ -321,6 +307,7 @@ impl ResponseBody {
         if let Shape::Grpc(_) = self.shape {
             self.broken = true;
             self.tokens.hole();
+            self.told.lose();
             self.in_grpc(|messages, out| messages.gap(len, out));
             return;
         }
@@ -345,6 +332,7 @@ impl ResponseBody {
     fn lose(&mut self) {
         self.broken = true;
         self.tokens.hole();
+        self.told.lose();
         if let Shape::Sniff(sniff) = &self.shape {
             // The bytes can no longer tell, so that the type does.
             let found = sniff.by_type();
@@ -400,6 +388,7 @@ impl ResponseBody {
         let mut sink = Events {
             readers: &mut self.readers,
             tokens: &mut self.tokens,
+            told: &mut self.told,
             done: &mut self.done,
             ts: MonoNs(0),
             keep_points: false,
@@ -413,6 +402,7 @@ impl ResponseBody {
 pub(super) struct Events<'a> {
     readers: &'a mut Readers,
     tokens: &'a mut TokenTimes,
+    told: &'a mut Told,
     done: &'a mut Done,
     ts: MonoNs,
     keep_points: bool,
@@ -504,11 +494,15 @@ impl EventSink for Events<'_> {
                 self.done.end(self.ts);
                 let content = self.readers.finish(name);
                 self.tokens.take(self.ts, content, self.keep_points);
+                let facts = self.readers.facts();
+                self.told.event(Some(self.ts), facts, self.tokens.count);
             }
             // What it said holds; when its content came, and whether it had more, is not known.
             EventEnd::Damaged => {
                 self.done.drop_event();
                 self.readers.finish("");
+                let facts = self.readers.facts();
+                self.told.event(None, facts, self.tokens.count);
             }
         }
     }

@@ -15,11 +15,12 @@ use super::marks::{self, Marks};
 use super::names as n;
 use super::span::{Attrs, Span};
 use super::tokens::TokenTimes;
+use super::told::Told;
 use super::{ScopeContext, ScopeFacts, Written};
 use crate::exchange::Sender;
 use crate::id::{Id, IdSource};
 use crate::limits::{MAX_ASKED_TURNS, MAX_OPEN_TURNS};
-use crate::llm::{ReadSession, ResponseFacts, Said, Session};
+use crate::llm::{ReadSession, ResponseFacts, Said, Session, Usage};
 use crate::time::MonoNs;
 
 /// A response under way.
@@ -244,13 +245,16 @@ impl Ended {
             Begin::Late => (turn.first, "late"),
         };
         let late = matches!(turn.begin, Begin::Late);
+        let told = Told::at_end(&facts, &turn.tokens);
+        let nothing = Usage::default();
+        let told = told.believed(&turn.tokens, true, at.is_some(), !turn.broken, &nothing);
         let call = Call {
             start,
             late,
             first_byte: matches!(turn.begin, Begin::Asked(_)).then_some(turn.first),
             end: at,
             source,
-            usage: facts.usage,
+            told,
             facts: &facts,
             tokens: &turn.tokens,
             is_stream: true,

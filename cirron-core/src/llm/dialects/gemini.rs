@@ -113,6 +113,11 @@ static RESPONSE: ResponseTable = ResponseTable {
         (&[K("candidates"), Any, K("finishReason")], Say::Finish),
         (&[K("promptFeedback"), K("blockReason")], Say::Finish),
         (&[K("usageMetadata"), K("promptTokenCount")], Say::Input),
+        // What tools gave it to read.
+        (
+            &[K("usageMetadata"), K("toolUsePromptTokenCount")],
+            Say::InputMore,
+        ),
         (
             &[K("usageMetadata"), K("candidatesTokenCount")],
             Say::Output,

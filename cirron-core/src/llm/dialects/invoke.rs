@@ -173,6 +173,9 @@ static CHOICES: ResponseTable = ResponseTable {
         ),
         (&[K("choices"), Any, K("stop_reason")], Say::Finish),
         (&[K("choices"), Any, K("finish_reason")], Say::Finish),
+        (&[K("usage"), K("prompt_tokens")], Say::Input),
+        (&[K("usage"), K("completion_tokens")], Say::Output),
+        (&[K("usage"), K("total_tokens")], Say::Total),
     ],
     shapes: &[&[Sign::Has("choices")]],
     operation: None,
@@ -249,11 +252,10 @@ impl Family {
             self.facts.clone_from(readers.facts());
         }
         self.metrics.finish("");
-        let counted = self.metrics.facts().usage;
-        let usage = &mut self.facts.usage;
-        usage.input = usage.input.or(counted.input);
-        usage.output = usage.output.or(counted.output);
-        usage.cached = usage.cached.or(counted.cached);
+        let counted = self.metrics.facts();
+        self.facts.usage = self.facts.usage.or(&counted.usage);
+        self.facts.reports += counted.reports;
+        self.facts.report_cut |= counted.report_cut;
         if name.ends_with("Exception") {
             self.exception = Some(name.to_owned());
         }

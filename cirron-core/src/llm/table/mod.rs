@@ -82,15 +82,3 @@ fn leads(path: &Path, place: Place) -> bool {
                 Seg::Any => path.index(i).is_some(),
             })
 }
-
-/// A count: some servers write theirs as `17.0`.
-fn count(value: Scalar<'_>) -> Option<i64> {
-    let Scalar::Num(text) = value else {
-        return None;
-    };
-    let whole = text
-        .split_once('.')
-        .filter(|(_, fraction)| fraction.bytes().all(|b| b == b'0'))
-        .map_or(text, |(whole, _)| whole);
-    whole.parse().ok()
-}

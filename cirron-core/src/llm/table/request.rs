@@ -1,7 +1,8 @@
 //! Requests by table.
 
-use super::{Place, Seen, Shapes, count, leads};
+use super::{Place, Seen, Shapes, leads};
 use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Walk};
+use crate::llm::count::count;
 use crate::llm::dialect::ReadRequest;
 use crate::llm::facts::{RequestFacts, say};
 

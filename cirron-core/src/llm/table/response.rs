@@ -1,7 +1,8 @@
 //! Responses by table.
 
-use super::{Place, Seen, Shapes, count, leads};
+use super::{Place, Seen, Shapes, leads};
 use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Seg, Walk};
+use crate::llm::count::{count, counted, fill, sum};
 use crate::llm::dialect::ReadResponse;
 use crate::llm::facts::{Content, ResponseFacts, Usage, say};
 
@@ -96,6 +97,8 @@ struct Document {
     elements: Option<i64>,
     /// The object that has the usage came to its end: what it does not say is none.
     usage_ended: bool,
+    /// It did not, and neither did the document.
+    broken: bool,
     tool_calls: u64,
     error: bool,
     error_class: Option<String>,
@@ -171,23 +174,8 @@ impl Reading {
             facts.shaped = true;
             facts.operation = self.table.operation;
         }
-        let told = document.usage;
-        let [input_more, output_more] = document.more;
-        let [input_else, output_else] = document.instead;
-        let input = sum(told.input, input_more).or(document.elements);
-        let usage = &mut facts.usage;
-        for (slot, value) in [
-            (&mut usage.input, input.or(input_else)),
-            (
-                &mut usage.output,
-                sum(told.output, output_more).or(output_else),
-            ),
-            (&mut usage.total, told.total),
-            (&mut usage.cached, told.cached),
-            (&mut usage.reasoning, told.reasoning),
-        ] {
-            *slot = value.or(*slot);
-        }
+        let cut = document.broken;
+        facts.report(&document.told(), cut);
         facts.tool_calls += document.tool_calls;
         // AWS names exceptions in the framing.
         if document.error || name.ends_with("Exception") {
@@ -218,24 +206,24 @@ impl Reading {
             (Say::Text, value) => document.block(path).text |= value.is_text(),
             (Say::Thought, value) => document.block(path).thought |= value == Scalar::Bool(true),
             (Say::Silent, value) => document.block(path).silent |= value == Scalar::Bool(true),
-            (Say::Input, value) => document.usage.input = count(value),
+            (Say::Input, value) => fill(&mut document.usage.input, count(value)),
             (Say::InputMore, value) => document.more[0] = sum(document.more[0], count(value)),
-            (Say::InputElse, value) => document.instead[0] = count(value),
+            (Say::InputElse, value) => fill(&mut document.instead[0], count(value)),
             (Say::InputElement, _) => document.element(),
-            (Say::Output, value) => document.usage.output = count(value),
+            (Say::Output, value) => fill(&mut document.usage.output, count(value)),
             (Say::OutputMore, value) => document.more[1] = sum(document.more[1], count(value)),
-            (Say::OutputElse, value) => document.instead[1] = count(value),
-            (Say::Total, value) => document.usage.total = count(value),
-            (Say::Cached, value) => document.usage.cached = count(value),
-            (Say::ReasoningTokens, value) => document.usage.reasoning = count(value),
-            (Say::Finish, Scalar::Str { prefix, len, .. }) if len > 0 => {
+            (Say::OutputElse, value) => fill(&mut document.instead[1], count(value)),
+            (Say::Total, value) => fill(&mut document.usage.total, count(value)),
+            (Say::Cached, value) => fill(&mut document.usage.cached, count(value)),
+            (Say::ReasoningTokens, value) => fill(&mut document.usage.reasoning, count(value)),
+            (Say::Finish, Scalar::Str { prefix, .. }) => {
                 let any = place.iter().position(|seg| *seg == Seg::Any);
                 let choice = any.and_then(|i| path.index(i)).unwrap_or(0);
                 facts.finished(i64::try_from(choice).unwrap_or(0), prefix);
             }
-            (Say::ErrorClass, Scalar::Str { prefix, len, .. }) if len > 0 => {
+            (Say::ErrorClass, Scalar::Str { prefix, .. }) if !prefix.trim().is_empty() => {
                 document.error = true;
-                document.error_class = Some(prefix.to_owned());
+                say(&mut document.error_class, prefix);
             }
             (Say::Error, value) => {
                 document.error |= !matches!(value, Scalar::Null | Scalar::Bool(false));
@@ -254,9 +242,29 @@ impl Reading {
 }
 
 impl Document {
+    /// What it reports, now that all of its members are known.
+    fn told(&self) -> Usage {
+        let told = self.usage;
+        let [input_more, output_more] = self.more;
+        let [input_else, output_else] = self.instead;
+        let input = sum(told.input, input_more).or(self.elements);
+        // Some count in `Output` what others leave out of it. The reported sum shows it.
+        let is_in = told.total.is_some() && told.total == sum(input, told.output);
+        let output = sum(
+            told.output,
+            output_more.filter(|_| !is_in || told.output.is_none()),
+        );
+        Usage {
+            input: counted(input, input_else),
+            output: counted(output, output_else),
+            ..told
+        }
+    }
+
     /// It was not seen to its end: sums of what was seen so far are none.
     fn cut(mut self, table: &ResponseTable) -> Document {
         self.elements = None;
+        self.broken = !self.usage_ended;
         let sums = |part| !self.usage_ended && table.rows.iter().any(|(_, say)| *say == part);
         if sums(Say::InputMore) {
             self.usage.input = None;
@@ -292,13 +300,6 @@ impl Document {
 
     fn element(&mut self) {
         *self.elements.get_or_insert(0) += 1;
-    }
-}
-
-fn sum(a: Option<i64>, b: Option<i64>) -> Option<i64> {
-    match (a, b) {
-        (Some(a), Some(b)) => a.checked_add(b),
-        (a, b) => a.or(b),
     }
 }
 

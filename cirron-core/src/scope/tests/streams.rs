@@ -139,10 +139,14 @@ fn a_stream_that_ends_early_keeps_what_was_known_and_is_partial() {
     assert_eq!(written.0.attrs["cirron.partial"], true.into());
     assert_eq!(number(&written, "time_to_first_token_ms"), Some(10.0));
     assert_eq!(number(&written, "max_inter_token_ms"), Some(10.0));
-    // It reported as it went: more may have been to come.
-    let reported = mark(&written, "completion_tokens").unwrap();
-    assert_eq!(reported.attrs["partial"], true.into());
-    for name in OF_A_WHOLE {
+    // It reported one, and another came behind that.
+    assert_eq!(number(&written, "output_tokens"), Some(2.0));
+    let estimate = mark(&written, "output_tokens").unwrap();
+    assert_eq!(estimate.attrs["estimated"], true.into());
+    for name in ["completion_tokens", "total_tokens"]
+        .iter()
+        .chain(&OF_A_WHOLE)
+    {
         assert_eq!(number(&written, name), None, "{name}");
     }
 }

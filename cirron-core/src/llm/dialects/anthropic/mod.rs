@@ -2,14 +2,16 @@
 //! LiteLLM.
 //!
 //! Usage comes in two parts of a stream: the prompt's with `message_start`, the answer's with
-//! `message_delta`, each of which says what it is until then. What was read from the prompt's cache,
+//! `message_delta`, which says what it is until then. What `message_start` says of the answer was told
+//! before there was any, and is passed over. What was read from the prompt's cache,
 //! or written to it, is not among `input_tokens` on the wire; here it is (`gen_ai.usage.input_tokens`
 //! of OpenTelemetry counts all). Source: Anthropic's API reference, "Messages" and "Streaming
 //! messages".
 
 use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Walk};
+use crate::llm::count::count;
 use crate::llm::dialect::{Dialect, ReadRequest, ReadResponse, Route, Row, last_segment};
-use crate::llm::facts::{Content, RequestFacts, ResponseFacts, say};
+use crate::llm::facts::{Content, RequestFacts, ResponseFacts, Usage, say};
 
 /// What is known of it.
 pub const ROWS: &[Row] = &[Row {
@@ -154,8 +156,11 @@ struct Event {
     stop: Option<String>,
     error: Option<String>,
     tool_calls: u64,
-    /// The prompt as told before the usage that is under way: one that breaks off tells a part of it.
-    before: Option<[Option<i64>; 3]>,
+    /// Of the prompt, as the usage that is under way tells it: one that breaks off tells a part.
+    part: Option<[Option<i64>; 3]>,
+    output: Option<i64>,
+    /// The usage under way, or what told the output, broke off.
+    cut: bool,
 }
 
 impl Default for ResponseReader {
@@ -215,16 +220,33 @@ impl Reading {
             facts.error = Some(event.error.unwrap_or_else(|| "error".to_owned()));
         }
         facts.tool_calls += event.tool_calls;
-        facts.usage.cached = self.prompt[1];
         let told = self.prompt.iter().flatten();
-        facts.usage.input = told.copied().reduce(i64::saturating_add);
+        let usage = Usage {
+            input: told.copied().reduce(i64::saturating_add),
+            cached: self.prompt[1],
+            output: event.output.filter(|_| event.kind != "message_start"),
+            ..Usage::default()
+        };
+        facts.report(&usage, event.cut);
         event.content
     }
 
     /// The usage under way will not be told whole: a sum of what it told is too small.
     fn forget_part(&mut self) {
-        if let Some(before) = self.event.before.take() {
-            self.prompt = before;
+        self.event.cut |= self.event.part.take().is_some();
+    }
+
+    /// The usage under way was told whole. One that says of no part of the prompt that it has tokens
+    /// says nothing of the prompt.
+    fn take_part(&mut self) {
+        let part = self.event.part.take().unwrap_or_default();
+        let is_told = part.iter().flatten().any(|n| *n > 0);
+        for (slot, told) in self.prompt.iter_mut().zip(part) {
+            *slot = if is_told {
+                told.or(*slot)
+            } else {
+                slot.or(told)
+            };
         }
     }
 
@@ -245,13 +267,14 @@ impl Reading {
     }
 
     fn usage(&mut self, key: &[u8], value: Scalar<'_>) {
-        let Scalar::Num(number) = value else { return };
-        let Ok(number) = number.parse() else { return };
-        let slot = match key {
-            b"input_tokens" => &mut self.prompt[0],
-            b"cache_read_input_tokens" => &mut self.prompt[1],
-            b"cache_creation_input_tokens" => &mut self.prompt[2],
-            b"output_tokens" => &mut self.facts.usage.output,
+        let Some(number) = count(value) else { return };
+        let event = &mut self.event;
+        let part = &mut event.part;
+        let slot = match (key, part) {
+            (b"output_tokens", _) => &mut event.output,
+            (b"input_tokens", Some(part)) => &mut part[0],
+            (b"cache_read_input_tokens", Some(part)) => &mut part[1],
+            (b"cache_creation_input_tokens", Some(part)) => &mut part[2],
             _ => return,
         };
         *slot = Some(number);
@@ -273,7 +296,8 @@ impl JsonSink for Reading {
         let base = base(path);
         if is_usage(path) {
             self.forget_part();
-            self.event.before = Some(self.prompt);
+            self.event.cut = false;
+            self.event.part = Some(Default::default());
         }
         // The arguments of a tool's call, and its results.
         let inside = path.depth() > base + 2 && path.key(base) == Some(b"content");
@@ -286,7 +310,7 @@ impl JsonSink for Reading {
 
     fn end(&mut self, path: &Path, _: Container) {
         if is_usage(path) {
-            self.event.before = None;
+            self.take_part();
         }
     }
 
@@ -310,10 +334,16 @@ impl JsonSink for Reading {
                 }
             }
             (1, b"stop_reason", _) | (2, b"delta", b"stop_reason") => {
-                self.event.stop = value.as_str().map(str::to_owned);
+                if let Scalar::Str { prefix, .. } = value {
+                    say(&mut self.event.stop, prefix);
+                }
             }
             (2, b"usage", name) => self.usage(name, value),
-            (2, b"error", b"type") => self.event.error = value.as_str().map(str::to_owned),
+            (2, b"error", b"type") => {
+                if let Scalar::Str { prefix, .. } = value {
+                    say(&mut self.event.error, prefix);
+                }
+            }
             (2, b"delta" | b"content_block", name) => self.block(name, value),
             (3, b"content", _) => self.block(key(2), value),
             (_, _, _) => {}

@@ -72,6 +72,7 @@ fn the_first_token_is_the_first_delta_with_text_and_usage_comes_in_two_parts() {
         },
         finish: vec![(0, "end_turn".to_owned())],
         operation: Some("chat"),
+        reports: 1,
         ..ResponseFacts::default()
     };
     assert_eq!(reader.facts(), &want);

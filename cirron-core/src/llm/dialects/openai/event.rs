@@ -1,5 +1,6 @@
 //! One document of a response: what its members mean together, in whatever order they came.
 
+use super::usage::{Aside, Reported};
 use crate::llm::facts::{Content, ResponseFacts, Usage};
 
 /// Of the document under way.
@@ -19,6 +20,12 @@ pub(super) struct Event {
     pub(super) status: Option<String>,
     pub(super) incomplete: Option<String>,
     pub(super) usage: Usage,
+    /// Counts that stand beside, or instead of, usage.
+    pub(super) aside: Aside,
+    /// Usage of a choice by itself.
+    pub(super) of_choices: Vec<(i64, Usage)>,
+    /// The usage under way has not ended.
+    pub(super) in_usage: bool,
     pub(super) tool_calls: u64,
     /// `item` is a call of a tool: told of when it is added and again when it is done.
     pub(super) item_call: bool,
@@ -32,11 +39,12 @@ pub(super) struct Event {
 pub(super) struct Choice {
     pub(super) index: Option<i64>,
     pub(super) finish: Option<String>,
+    pub(super) usage: Usage,
 }
 
 impl Event {
     /// What the document means, now that all its members are known.
-    pub(super) fn settle(self, facts: &mut ResponseFacts) -> Content {
+    pub(super) fn settle(self, facts: &mut ResponseFacts, reported: &mut Reported) -> Content {
         let mut content = self.content;
         let kind = self.kind.as_str();
         if self.delta && kind.starts_with("response.") && kind.ends_with(".delta") {
@@ -71,11 +79,9 @@ impl Event {
         facts.operation = operation.or(facts.operation);
         // A transcription is told by its path: a text and how long the sound was, or its tokens.
         let transcript = self.text && self.usage.is_some();
+        reported.take(&self, facts);
         facts.shaped |=
             operation.is_some() || transcript || (self.choices && facts.model.is_some());
-        if self.usage.is_some() {
-            facts.usage = self.usage;
-        }
         let first_told = self.item_call && !kind.ends_with("output_item.done");
         facts.tool_calls += self.tool_calls + u64::from(first_told);
         let ended = matches!(

@@ -10,8 +10,9 @@ pub mod realtime;
 mod request;
 mod response;
 mod sink;
+mod usage;
 
-use crate::llm::dialect::{Dialect, Route, Row};
+use crate::llm::dialect::{Dialect, Figure, Route, Row};
 
 pub use request::RequestReader;
 pub use response::ResponseReader;
@@ -39,7 +40,11 @@ pub const DIALECT: Dialect = Dialect {
     request: || Box::<RequestReader>::default(),
     response: || Box::<ResponseReader>::default(),
     by_response: false,
-    headers: &[],
+    // Fireworks', of answers that are not streamed.
+    headers: &[
+        ("fireworks-prompt-tokens", Figure::Input),
+        ("fireworks-cached-prompt-tokens", Figure::Cached),
+    ],
 };
 
 /// The row of the same on Azure's paths.

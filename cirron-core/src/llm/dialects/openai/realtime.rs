@@ -6,6 +6,7 @@
 
 use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Walk};
 use crate::exchange::Sender;
+use crate::llm::count::{count, fill};
 use crate::llm::facts::{Content, ResponseFacts, Usage, say};
 use crate::llm::session::{ReadSession, Said, Session};
 
@@ -101,11 +102,11 @@ impl Reader {
                     shaped: true,
                     model: self.model.clone(),
                     id: Some(id.clone()),
-                    usage: event.usage,
                     operation: Some("chat"),
                     tool_calls: event.tool_calls,
                     ..ResponseFacts::default()
                 };
+                facts.report(&event.usage, false);
                 if let Some(status) = event.status {
                     facts.finished(0, event.reason.as_deref().unwrap_or(&status));
                     if status == "failed" {
@@ -162,7 +163,10 @@ impl JsonSink for Event {
 
     fn scalar(&mut self, path: &Path, value: Scalar<'_>) {
         let key = |i| path.key(i).unwrap_or_default();
-        let text = || value.as_str().map(str::to_owned);
+        let text = || {
+            let text = value.as_str().filter(|text| !text.trim().is_empty());
+            text.map(str::to_owned)
+        };
         match (path.depth(), key(0), key(1)) {
             (1, b"type", _) => self.kind = text().unwrap_or_default(),
             (1, b"response_id", _) => self.response_id = text(),
@@ -191,7 +195,6 @@ impl JsonSink for Event {
 
 impl Event {
     fn usage(&mut self, path: &Path, value: Scalar<'_>) {
-        let count = value.as_u64().and_then(|n| i64::try_from(n).ok());
         let usage = &mut self.usage;
         let slot = match (path.depth(), path.key(2), path.key(3)) {
             (3, Some(b"input_tokens"), _) => &mut usage.input,
@@ -200,9 +203,10 @@ impl Event {
             (4, Some(b"input_token_details"), Some(b"cached_tokens")) => &mut usage.cached,
             (4, Some(b"input_token_details"), Some(b"audio_tokens")) => &mut usage.audio_input,
             (4, Some(b"output_token_details"), Some(b"audio_tokens")) => &mut usage.audio_output,
+            (4, Some(b"output_token_details"), Some(b"reasoning_tokens")) => &mut usage.reasoning,
             _ => return,
         };
-        *slot = count;
+        fill(slot, count(value));
     }
 }
 
@@ -255,7 +259,6 @@ mod tests {
             },
         };
         let facts = ResponseFacts {
-            model_version: None,
             shaped: true,
             model: Some("gpt-realtime".to_owned()),
             id: Some(id()),
@@ -271,7 +274,8 @@ mod tests {
             finish: vec![(0, "completed".to_owned())],
             operation: Some("chat"),
             tool_calls: 1,
-            error: None,
+            reports: 1,
+            ..ResponseFacts::default()
         };
         let want = [
             Said::Nothing,

@@ -1,6 +1,7 @@
 //! The request's body: model, stream, choices. Prompts are passed over.
 
 use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Walk};
+use crate::llm::count::count;
 use crate::llm::dialect::ReadRequest;
 use crate::llm::facts::{RequestFacts, say};
 
@@ -74,7 +75,7 @@ impl JsonSink for Sink<'_> {
         match (path.key(0), value) {
             (Some(b"model"), Scalar::Str { prefix, .. }) => say(&mut self.0.model, prefix),
             (Some(b"stream"), Scalar::Bool(stream)) => self.0.stream = Some(stream),
-            (Some(b"n"), Scalar::Num(n)) => self.0.choices = n.parse().ok(),
+            (Some(b"n"), value) => self.0.choices = count(value),
             (_, _) => {}
         }
     }

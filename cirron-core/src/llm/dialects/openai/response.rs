@@ -2,6 +2,7 @@
 
 use super::event::Event;
 use super::sink::Sink;
+use super::usage::Reported;
 use crate::body::json::{Finish, Scanner};
 use crate::llm::dialect::ReadResponse;
 use crate::llm::facts::{Content, ResponseFacts};
@@ -16,6 +17,7 @@ pub struct ResponseReader {
     scanner: Scanner,
     facts: ResponseFacts,
     event: Event,
+    reported: Reported,
 }
 
 impl Default for ResponseReader {
@@ -24,6 +26,7 @@ impl Default for ResponseReader {
             scanner: Scanner::new(RESYNC_KEYS),
             facts: ResponseFacts::default(),
             event: Event::default(),
+            reported: Reported::default(),
         }
     }
 }
@@ -34,6 +37,7 @@ impl ReadResponse for ResponseReader {
             scanner,
             facts,
             event,
+            ..
         } = self;
         scanner.push(bytes, &mut Sink { facts, event });
     }
@@ -51,12 +55,13 @@ impl ReadResponse for ResponseReader {
             scanner,
             facts,
             event,
+            reported,
         } = self;
         let finish = scanner.finish(&mut Sink { facts, event });
         scanner.reset();
         let event = std::mem::take(event);
         match finish {
-            Finish::Complete | Finish::Incomplete => event.settle(facts),
+            Finish::Complete | Finish::Incomplete => event.settle(facts, reported),
             Finish::Bad => Content::default(),
         }
     }

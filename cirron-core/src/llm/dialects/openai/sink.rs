@@ -1,8 +1,10 @@
 //! From the scalars of a response's JSON to the [`Event`] under way and the facts of all.
 
 use super::event::{Choice, Event};
+use super::usage;
 use crate::body::json::{Container, JsonSink, Path, Scalar, Walk};
-use crate::llm::facts::{ResponseFacts, say};
+use crate::llm::count::count;
+use crate::llm::facts::{MAX_CHOICES, ResponseFacts, say};
 
 pub(super) struct Sink<'a> {
     pub(super) facts: &'a mut ResponseFacts,
@@ -11,6 +13,9 @@ pub(super) struct Sink<'a> {
 
 impl JsonSink for Sink<'_> {
     fn begin(&mut self, path: &Path, container: Container) -> Walk {
+        if usage::place(path).is_some_and(|at| path.depth() == at) {
+            self.event.in_usage = true;
+        }
         let (base, key) = root(path);
         match (key, path.depth() - base, container) {
             (b"error", 1, Container::Object) => self.event.error = true,
@@ -27,22 +32,37 @@ impl JsonSink for Sink<'_> {
     }
 
     fn end(&mut self, path: &Path, _: Container) {
+        if usage::place(path).is_some_and(|at| path.depth() == at) {
+            self.event.in_usage = false;
+        }
         let (base, key) = root(path);
-        if key == b"choices"
-            && path.depth() - base == 2
-            && let Some(reason) = self.event.choice.finish.take()
-        {
+        if key == b"choices" && path.depth() - base == 2 {
+            let choice = std::mem::take(&mut self.event.choice);
             let place = path.index(base + 1).and_then(|i| i64::try_from(i).ok());
-            let index = self.event.choice.index.or(place).unwrap_or(0);
-            self.facts.finished(index, &reason);
+            let index = choice.index.or(place).unwrap_or(0);
+            if let Some(reason) = choice.finish {
+                self.facts.finished(index, &reason);
+            }
+            if choice.usage.is_some() && self.event.of_choices.len() < MAX_CHOICES {
+                self.event.of_choices.push((index, choice.usage));
+            }
         }
     }
 
     fn scalar(&mut self, path: &Path, value: Scalar<'_>) {
         let (base, key) = root(path);
+        if let Some(at) = usage::place(path) {
+            let usage = match key {
+                b"choices" => &mut self.event.choice.usage,
+                _ => &mut self.event.usage,
+            };
+            return usage::member(usage, path, at, value);
+        }
         match (key, path.depth() - base) {
             (b"choices", _) => self.choice(path, base, value),
-            (b"usage", 2..) => self.usage(path, base, value),
+            (b"timings" | b"perf_metrics", 2) => {
+                usage::aside(&mut self.event.aside, path.key(base + 1), value);
+            }
             (b"error", _) => self.error(path.key(base + 1), value),
             (b"data", 3) => match path.key(2) {
                 Some(b"embedding") => self.event.embedding = true,
@@ -54,9 +74,14 @@ impl JsonSink for Sink<'_> {
                 self.event.tool_calls += u64::from(is_call(value));
             }
             (b"incomplete_details", 2) if path.key(base + 1) == Some(b"reason") => {
-                self.event.incomplete = value.as_str().map(str::to_owned);
+                if let Scalar::Str { prefix, .. } = value {
+                    say(&mut self.event.incomplete, prefix);
+                }
             }
-            (_, 1) => self.member(base, key, value),
+            (_, 1) => {
+                usage::aside(&mut self.event.aside, Some(key), value);
+                self.member(base, key, value);
+            }
             (_, _) => {}
         }
     }
@@ -75,7 +100,7 @@ impl Sink<'_> {
             (b"model", Scalar::Str { prefix, .. }) => say(&mut self.facts.model, prefix),
             (b"id", Scalar::Str { prefix, .. }) => say(&mut self.facts.id, prefix),
             (b"object", Scalar::Str { prefix, .. }) => prefix.clone_into(&mut event.object),
-            (b"status", Scalar::Str { prefix, .. }) => event.status = Some(prefix.to_owned()),
+            (b"status", Scalar::Str { prefix, .. }) => say(&mut event.status, prefix),
             (b"type", Scalar::Str { prefix, .. }) if base == 0 => {
                 prefix.clone_into(&mut event.kind);
             }
@@ -83,7 +108,7 @@ impl Sink<'_> {
             (b"b64_json" | b"audio", value) if base == 0 => event.delta |= value.is_text(),
             (b"text", value) if base == 0 => event.text = value.is_text(),
             (b"code", Scalar::Str { prefix: code, .. } | Scalar::Num(code)) if base == 0 => {
-                event.error_code = Some(code.to_owned());
+                say(&mut event.error_code, code);
             }
             (_, _) => {}
         }
@@ -94,9 +119,9 @@ impl Sink<'_> {
         let key = |i: usize| path.key(base + i).unwrap_or_default();
         match path.depth() - base {
             3 => match (key(2), value) {
-                (b"index", Scalar::Num(n)) => event.choice.index = n.parse().ok(),
+                (b"index", value) => event.choice.index = count(value),
                 (b"finish_reason", Scalar::Str { prefix, .. }) => {
-                    event.choice.finish = Some(prefix.to_owned());
+                    say(&mut event.choice.finish, prefix);
                 }
                 (b"text", value) => event.content.answer |= value.is_text(),
                 (_, _) => {}
@@ -129,38 +154,6 @@ impl Sink<'_> {
         }
     }
 
-    fn usage(&mut self, path: &Path, base: usize, value: Scalar<'_>) {
-        let Scalar::Num(number) = value else { return };
-        let Ok(number) = number.parse() else { return };
-        let usage = &mut self.event.usage;
-        let key = path.key(base + 1).unwrap_or_default();
-        let slot = match (path.depth() - base, key, path.key(base + 2)) {
-            (2, b"prompt_tokens" | b"input_tokens", _) => &mut usage.input,
-            (2, b"completion_tokens" | b"output_tokens", _) => &mut usage.output,
-            (2, b"total_tokens", _) => &mut usage.total,
-            (3, b"prompt_tokens_details" | b"input_tokens_details", Some(b"cached_tokens")) => {
-                &mut usage.cached
-            }
-            (
-                3,
-                b"completion_tokens_details" | b"output_tokens_details",
-                Some(b"reasoning_tokens"),
-            ) => &mut usage.reasoning,
-            (
-                3,
-                b"prompt_tokens_details" | b"input_tokens_details" | b"input_token_details",
-                Some(b"audio_tokens"),
-            ) => &mut usage.audio_input,
-            (
-                3,
-                b"completion_tokens_details" | b"output_tokens_details" | b"output_token_details",
-                Some(b"audio_tokens"),
-            ) => &mut usage.audio_output,
-            (_, _, _) => return,
-        };
-        *slot = Some(number);
-    }
-
     /// `key` is `None` where the error is a text: that it is one is all we say of it.
     fn error(&mut self, key: Option<&[u8]>, value: Scalar<'_>) {
         let event = &mut *self.event;
@@ -168,11 +161,11 @@ impl Sink<'_> {
             (None, Scalar::Str { .. }) => event.error = true,
             (Some(b"type"), Scalar::Str { prefix, len, .. }) if len > 0 => {
                 event.error = true;
-                event.error_type = Some(prefix.to_owned());
+                say(&mut event.error_type, prefix);
             }
             (Some(b"code"), Scalar::Str { prefix: code, .. } | Scalar::Num(code)) => {
                 event.error = true;
-                event.error_code = Some(code.to_owned());
+                say(&mut event.error_code, code);
             }
             (_, _) => {}
         }

@@ -1,0 +1,160 @@
+//! Where those who speak this dialect put their counts, and by which names.
+//!
+//! ```text
+//!   usage                    all; of the responses API also in `response`
+//!   x_groq.usage             Groq, in the last event
+//!   choices[i].usage         Moonshot, in the last event; also in its `delta` or `message`
+//!   timings                  llama.cpp, where usage was not asked for
+//!   perf_metrics             Fireworks, in the last event
+//!   prompt_eval_count, ...   gateways that pass Ollama's and others' counts on, at the top
+//! ```
+//! Names in usage: those of chat completions and of the responses API; at its top also `cached_tokens`
+//! (Moonshot, Together), `prompt_cache_hit_tokens` (DeepSeek), `cache_read_input_tokens` (LiteLLM) and
+//! `reasoning_tokens` (SGLang, Perplexity, NIM). Sources: their API references.
+
+use super::event::Event;
+use crate::body::json::{Path, Scalar};
+use crate::llm::count::{count, fill, sum};
+use crate::llm::facts::{MAX_CHOICES, ResponseFacts, Usage};
+
+/// Segments of the path that leads to the usage that `path` is in, or is.
+pub(super) fn place(path: &Path) -> Option<usize> {
+    let is = |i: usize, name: &str| path.key(i) == Some(name.as_bytes());
+    let base = usize::from(is(0, "response") && path.depth() > 1);
+    let at = if is(0, "x_groq") {
+        1
+    } else if !is(base, "choices") {
+        base
+    } else if is(base + 2, "delta") || is(base + 2, "message") {
+        base + 3
+    } else {
+        base + 2
+    };
+    is(at, "usage").then_some(at + 1)
+}
+
+/// A member of the usage whose path has `at` segments.
+pub(super) fn member(usage: &mut Usage, path: &Path, at: usize, value: Scalar<'_>) {
+    let key = path.key(at).unwrap_or_default();
+    let slot = match (path.depth() - at, key, path.key(at + 1)) {
+        (1, b"prompt_tokens" | b"input_tokens", _) => &mut usage.input,
+        (1, b"completion_tokens" | b"output_tokens", _) => &mut usage.output,
+        (1, b"total_tokens", _) => &mut usage.total,
+        (1, b"reasoning_tokens", _) => &mut usage.reasoning,
+        (1, b"cached_tokens" | b"prompt_cache_hit_tokens" | b"cache_read_input_tokens", _) => {
+            &mut usage.cached
+        }
+        (2, group, Some(name)) => match (of_prompt(group), of_answer(group), name) {
+            (true, _, b"cached_tokens") => &mut usage.cached,
+            (true, _, b"audio_tokens") => &mut usage.audio_input,
+            (_, true, b"reasoning_tokens") => &mut usage.reasoning,
+            (_, true, b"audio_tokens") => &mut usage.audio_output,
+            _ => return,
+        },
+        _ => return,
+    };
+    fill(slot, count(value));
+}
+
+fn of_prompt(group: &[u8]) -> bool {
+    matches!(
+        group,
+        b"prompt_tokens_details" | b"input_tokens_details" | b"input_token_details"
+    )
+}
+
+fn of_answer(group: &[u8]) -> bool {
+    matches!(
+        group,
+        b"completion_tokens_details" | b"output_tokens_details" | b"output_token_details"
+    )
+}
+
+/// Counts that stand elsewhere.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Aside {
+    usage: Usage,
+    /// llama.cpp: of the prompt, what was computed. What came from the cache is not in it.
+    computed: Option<i64>,
+}
+
+impl Aside {
+    fn usage(&self) -> Usage {
+        let mut usage = self.usage;
+        fill(
+            &mut usage.input,
+            sum(
+                self.computed,
+                usage.cached.filter(|_| self.computed.is_some()),
+            ),
+        );
+        usage
+    }
+}
+
+/// A member of the document, or of `timings` or `perf_metrics` in it.
+pub(super) fn aside(aside: &mut Aside, key: Option<&[u8]>, value: Scalar<'_>) {
+    let usage = &mut aside.usage;
+    let slot = match key {
+        Some(b"prompt_n") => &mut aside.computed,
+        Some(b"cache_n" | b"cached-prompt-tokens") => &mut usage.cached,
+        Some(b"prompt_tokens" | b"prompt_eval_count" | b"prompt-tokens") => &mut usage.input,
+        Some(b"predicted_n" | b"completion_tokens" | b"eval_count") => &mut usage.output,
+        Some(b"total_tokens") => &mut usage.total,
+        _ => return,
+    };
+    fill(slot, count(value));
+}
+
+/// What all documents so far reported.
+#[derive(Debug, Default)]
+pub(super) struct Reported {
+    usage: Usage,
+    aside: Usage,
+    /// By choice.
+    of_choices: Vec<(i64, Usage)>,
+}
+
+impl Reported {
+    /// What one more reports.
+    pub(super) fn take(&mut self, event: &Event, facts: &mut ResponseFacts) {
+        let aside = event.aside.usage();
+        self.usage.take(&event.usage);
+        self.aside.take(&aside);
+        for (index, usage) in &event.of_choices {
+            let known = self.of_choices.iter().position(|(i, _)| i == index);
+            let room = self.of_choices.len() < MAX_CHOICES;
+            match known.and_then(|at| self.of_choices.get_mut(at)) {
+                Some((_, of_it)) => of_it.take(usage),
+                None if room => self.of_choices.push((*index, *usage)),
+                None => {}
+            }
+        }
+        let of_choices = event.of_choices.iter().map(|(_, usage)| usage.output);
+        let outputs = of_choices.chain([event.usage.output, aside.output]);
+        let output = outputs.flatten().max();
+        if output.is_none() && !event.usage.is_some() && !aside.is_some() {
+            return;
+        }
+        facts.usage = self.all();
+        facts.reported(output, event.in_usage);
+    }
+
+    /// Usage of the whole comes before that of its choices, and both before what stands aside.
+    fn all(&self) -> Usage {
+        let mut of_choices = Usage::default();
+        for (i, (_, usage)) in self.of_choices.iter().enumerate() {
+            match i {
+                0 => of_choices = *usage,
+                _ => of_choices.beside(usage),
+            }
+        }
+        let places = [self.usage, of_choices, self.aside];
+        let [first, second, third] = &places;
+        let mut usage = first.or(second).or(third);
+        // A sum is that of the counts beside it.
+        let counts = |place: &&Usage| place.output > Some(0);
+        usage.total = places.iter().find(counts).unwrap_or(first).total;
+        usage
+    }
+}

@@ -7,11 +7,18 @@ use std::time::Duration;
 
 use cirron_core::engine::EngineConfig;
 
-use super::lowargs::{Command, CommonArgs, IdKind, LowArgs};
+use super::before::Group;
+use super::environment::Environment;
+use super::lowargs::{CaptureArgs, Command, DirArgs, IdKind, LoadArgs, LowArgs, OutputArgs};
+use super::values::{SIZE_FORM, TIME_FORM, parse_size, parse_time};
 use crate::kernel::{Links, LoadOptions};
 use crate::output::OutputKind;
 use crate::output::tree::{Drawing, width};
-use crate::spool::{DEFAULT_FLUSH_INTERVAL_S, DEFAULT_MAX_BYTES};
+use crate::spool::{DEFAULT_FLUSH_INTERVAL, DEFAULT_MAX_BYTES};
+use cirron_common::maps::RING_BYTES;
+
+/// Bytes of a MiB.
+const MIB: u32 = 1024 * 1024;
 
 /// Shortest flush interval. Below it the spool is mostly file names.
 const MIN_FLUSH_INTERVAL: Duration = Duration::from_millis(10);
@@ -91,13 +98,40 @@ pub struct OutputPlan {
     pub spool_max_bytes: u64,
 }
 
+/// What to do, and what has to be said before.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// What to do.
+    pub todo: Todo,
+    /// Values that are not taken as they were given.
+    pub warnings: Vec<String>,
+}
+
 /// Resolves; an error is one of usage.
-pub fn resolve(args: LowArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<Todo, String> {
+pub fn resolve(args: LowArgs, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Resolved, String> {
+    let mut env = Environment::new(env);
+    let todo = todo(args, &mut env)?;
+    Ok(Resolved {
+        todo,
+        warnings: env.into_warnings(),
+    })
+}
+
+fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
     let LowArgs {
         pids,
-        common,
+        capture: before,
+        verbose,
         command,
     } = args;
+    let named = !pids.is_empty();
+    let no_pid = |command: &str| {
+        if named {
+            Err(format!("--pid and `{command}` exclude each other"))
+        } else {
+            Ok(())
+        }
+    };
     match command {
         None => {
             if pids.is_empty() {
@@ -113,140 +147,150 @@ pub fn resolve(args: LowArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<To
             }
             Ok(Todo::Attach {
                 pids: pids.into_iter().collect(),
-                capture: capture(common, env)?,
+                capture: capture(before, env),
             })
         }
-        Some(Command::Doctor { pids: more }) => {
+        Some(Command::Doctor { pids: more, load }) => {
+            before.refuse_all_but(&[Group::Load], "doctor")?;
             let pids: BTreeSet<u32> = pids.into_iter().chain(more).collect();
             Ok(Todo::Doctor {
                 pids: pids.into_iter().collect(),
-                load: load_options(&common, env),
+                load: load_options(&load.or(before.load), false, env),
             })
         }
-        Some(command) if !pids.is_empty() => {
-            let name = match command {
-                Command::Run { .. } => "run",
-                Command::Replay { .. } => "replay",
-                Command::Doctor { .. } => "doctor",
-                Command::Tree { .. } => "tree",
-            };
-            Err(format!("--pid and `{name}` exclude each other"))
-        }
-        Some(Command::Run { command }) => Ok(Todo::Run {
+        Some(Command::Run {
             command,
-            capture: capture(common, env)?,
-        }),
-        Some(Command::Replay { file, ids }) => {
-            let outputs = outputs(&common, OutputKind::Stdout, env);
+            capture: own,
+        }) => {
+            no_pid("run")?;
+            Ok(Todo::Run {
+                command,
+                capture: capture(own.or(before), env),
+            })
+        }
+        Some(Command::Replay { file, ids, output }) => {
+            no_pid("replay")?;
+            before.refuse_all_but(&[Group::Output, Group::Dir], "replay")?;
+            let output = output.or(before.output);
+            let outputs = outputs(&output, DEFAULT_FLUSH_INTERVAL, OutputKind::Stdout, env);
             Ok(Todo::Replay { file, ids, outputs })
         }
-        Some(Command::Tree { limit }) => Ok(Todo::Tree {
-            spool_dir: output_dir(&common, env).join("spool"),
-            drawing: Drawing {
-                limit,
-                verbose: common.verbose > 0,
-                width: width(),
-            },
-        }),
+        Some(Command::Tree { limit, dir }) => {
+            no_pid("tree")?;
+            before.refuse_all_but(&[Group::Dir], "tree")?;
+            Ok(Todo::Tree {
+                spool_dir: output_dir(&dir.or(before.output.dir), env).join("spool"),
+                drawing: Drawing {
+                    limit,
+                    verbose: verbose > 0,
+                    width: width(),
+                },
+            })
+        }
     }
 }
 
-fn capture(common: CommonArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<Capture, String> {
-    Ok(Capture {
-        load: load_options(&common, env),
+fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Capture {
+    let interval = flush_interval(args.flush_interval, env);
+    Capture {
+        load: load_options(&args.load, !args.no_children, env),
         engine: EngineConfig {
-            chunk_timing: common.chunk_timing,
+            chunk_timing: args.chunk_timing,
         },
-        outputs: outputs(&common, OutputKind::Spool, env),
-        duration: common.duration.as_deref().map(parse_duration).transpose()?,
-        record: common.record,
-        summary_json: common.summary_json,
-    })
+        outputs: outputs(&args.output, interval, OutputKind::Spool, env),
+        duration: args.duration,
+        record: args.record,
+        summary_json: args.summary_json,
+    }
 }
 
 /// `CIRRON_UPROBE_LINKS=single` makes one link for each place, as on kernels that know no other:
 /// for the tests and for comparing, and no option of ours.
-fn load_options(common: &CommonArgs, env: &dyn Fn(&str) -> Option<String>) -> LoadOptions {
-    let default = cirron_common::maps::RING_BYTES;
+fn load_options(args: &LoadArgs, follow_children: bool, env: &mut Environment<'_>) -> LoadOptions {
+    let links = env.parsed(
+        "CIRRON_UPROBE_LINKS",
+        |text| (text == "single").then_some(Links::Single),
+        "single",
+        (Links::Fewest, "the fewest links"),
+    );
+    let mib = args.ring_mib.unwrap_or(RING_BYTES / MIB);
+    let taken = mib.next_power_of_two();
+    if taken != mib {
+        env.warn(format!(
+            "--ring-mib {mib}: the size of a ring is a power of two; {taken} is taken"
+        ));
+    }
     LoadOptions {
-        ring_bytes: common
-            .ring_mib
-            .map_or(default, |mib| mib.saturating_mul(1024 * 1024)),
-        follow_children: !common.no_children,
-        links: match env("CIRRON_UPROBE_LINKS").as_deref() {
-            Some("single") => Links::Single,
-            Some(_) | None => Links::Fewest,
-        },
+        ring_bytes: taken.saturating_mul(MIB),
+        follow_children,
+        links,
     }
 }
 
-fn output_dir(common: &CommonArgs, env: &dyn Fn(&str) -> Option<String>) -> PathBuf {
-    common
-        .output_dir
+fn output_dir(args: &DirArgs, env: &Environment<'_>) -> PathBuf {
+    args.output_dir
         .clone()
-        .or_else(|| set(env, "CIRRON_OUTPUT_DIR").map(PathBuf::from))
+        .or_else(|| env.set("CIRRON_OUTPUT_DIR").map(PathBuf::from))
         .unwrap_or_else(|| PathBuf::from("./.cirron"))
 }
 
+/// The SDK takes a number of seconds as Python writes them; we take a time as well.
+fn flush_interval(flag: Option<Duration>, env: &mut Environment<'_>) -> Duration {
+    let name = "CIRRON_FLUSH_INTERVAL";
+    let python = |text: &str| {
+        let seconds = text
+            .parse::<f64>()
+            .ok()
+            .filter(|s| s.is_finite() && *s > 0.0)?;
+        Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+    };
+    let parse = |text: &str| python(text).or_else(|| parse_time(text));
+    let (asked, name) = match flag {
+        Some(asked) => (asked, "--flush-interval"),
+        None => {
+            let default = (DEFAULT_FLUSH_INTERVAL, "1s");
+            (env.parsed(name, parse, TIME_FORM, default), name)
+        }
+    };
+    let taken = asked.clamp(MIN_FLUSH_INTERVAL, MAX_FLUSH_INTERVAL);
+    if taken != asked {
+        env.warn(format!(
+            "{name} is not from {MIN_FLUSH_INTERVAL:?} to {MAX_FLUSH_INTERVAL:?}; {taken:?} is taken"
+        ));
+    }
+    taken
+}
+
 fn outputs(
-    common: &CommonArgs,
+    args: &OutputArgs,
+    flush_interval: Duration,
     default: OutputKind,
-    env: &dyn Fn(&str) -> Option<String>,
+    env: &mut Environment<'_>,
 ) -> OutputPlan {
-    let asked = if common.output.is_empty() {
+    let asked = if args.output.is_empty() {
         &[default][..]
     } else {
-        &common.output
+        &args.output
     };
     let none = asked.contains(&OutputKind::None);
     let has = |kind| !none && asked.contains(&kind);
-    // As in the SDK: what does not parse is as if it were not set.
-    let interval = set(env, "CIRRON_FLUSH_INTERVAL")
-        .and_then(|text| text.trim().parse::<f64>().ok())
-        .filter(|seconds| seconds.is_finite() && *seconds > 0.0)
-        .unwrap_or(DEFAULT_FLUSH_INTERVAL_S);
+    let has_spool = has(OutputKind::Spool);
     OutputPlan {
-        spool_dir: has(OutputKind::Spool).then(|| output_dir(common, env).join("spool")),
+        spool_dir: has_spool.then(|| output_dir(&args.dir, env).join("spool")),
         stdout: has(OutputKind::Stdout),
-        flush_interval: Duration::try_from_secs_f64(interval)
-            .unwrap_or(MAX_FLUSH_INTERVAL)
-            .clamp(MIN_FLUSH_INTERVAL, MAX_FLUSH_INTERVAL),
-        spool_max_bytes: set(env, "CIRRON_SPOOL_MAX_BYTES")
-            .and_then(|text| text.trim().parse().ok())
-            .unwrap_or(DEFAULT_MAX_BYTES),
+        flush_interval,
+        spool_max_bytes: match args.spool_max_bytes {
+            Some(bytes) => bytes,
+            // Where there is no spool, there is nothing to say of its size.
+            None if !has_spool => DEFAULT_MAX_BYTES,
+            None => env.parsed(
+                "CIRRON_SPOOL_MAX_BYTES",
+                parse_size,
+                SIZE_FORM,
+                (DEFAULT_MAX_BYTES, "1GB"),
+            ),
+        },
     }
-}
-
-/// A variable that is set to something.
-fn set(env: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<String> {
-    env(name).filter(|value| !value.is_empty())
-}
-
-/// `10s`, `500ms`, `1.5m`, `2h`, and a bare number as seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let unit_at = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit_at);
-    let scale = match unit {
-        "ms" => 1e-3,
-        "s" | "" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(bad_duration(text)),
-    };
-    let seconds = number.parse::<f64>().map_err(|_| bad_duration(text))? * scale;
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .filter(|length| !length.is_zero() && *length <= MAX_DURATION)
-        .ok_or_else(|| bad_duration(text))
-}
-
-/// Longest `--duration`; longer than any capture, short enough for every timer.
-const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
-
-fn bad_duration(text: &str) -> String {
-    format!("--duration {text}: not a time; write it as 10s, 500ms, 5m or 1h")
 }
 
 #[cfg(test)]

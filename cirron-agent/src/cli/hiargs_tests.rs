@@ -9,9 +9,9 @@ fn todo_in(line: &str, env: &[(&str, &str)]) -> Result<Todo, String> {
     let env = |name: &str| {
         env.iter()
             .find(|(n, _)| *n == name)
-            .map(|(_, v)| (*v).to_owned())
+            .map(|(_, v)| OsString::from(*v))
     };
-    resolve(args, &env)
+    resolve(args, &env).map(|resolved| resolved.todo)
 }
 
 fn attach(line: &str, env: &[(&str, &str)]) -> (Vec<u32>, Capture) {
@@ -158,32 +158,6 @@ fn nothing_to_watch_is_an_error_of_usage() {
 }
 
 #[test]
-fn durations_have_units() {
-    for (text, ms) in [
-        ("10s", 10_000),
-        ("500ms", 500),
-        ("1.5m", 90_000),
-        ("1h", 3_600_000),
-        ("2", 2_000),
-    ] {
-        assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)));
-    }
-    for bad in [
-        "",
-        "s",
-        "10 s",
-        "-1s",
-        "0s",
-        "1d",
-        "1e9h",
-        "99999999h",
-        "1.2.3s",
-    ] {
-        assert!(parse_duration(bad).is_err(), "{bad}");
-    }
-}
-
-#[test]
 fn links_of_many_places_unless_single_ones_are_asked_for() {
     for (value, links) in [
         (None, Links::Fewest),
@@ -196,5 +170,210 @@ fn links_of_many_places_unless_single_ones_are_asked_for() {
             .collect();
         let (_, capture) = attach("cirron-agent --pid 1", &env);
         assert_eq!(capture.load.links, links, "{value:?}");
+    }
+}
+
+fn warnings(line: &str, env: &[(&str, &str)]) -> (Todo, Vec<String>) {
+    let args = LowArgs::try_parse_from(line.split_whitespace()).unwrap();
+    let env = |name: &str| {
+        let found = env.iter().find(|(n, _)| *n == name);
+        found.map(|(_, v)| OsString::from(*v))
+    };
+    let Resolved { todo, warnings } = resolve(args, &env).unwrap();
+    (todo, warnings)
+}
+
+#[test]
+fn values_of_the_environment_that_are_not_taken_are_said() {
+    for (name, bad, taken) in [
+        ("CIRRON_FLUSH_INTERVAL", "abc", "1s"),
+        ("CIRRON_FLUSH_INTERVAL", "-1", "1s"),
+        ("CIRRON_FLUSH_INTERVAL", "nan", "1s"),
+        ("CIRRON_FLUSH_INTERVAL", "inf", "1s"),
+        ("CIRRON_FLUSH_INTERVAL", "0", "1s"),
+        ("CIRRON_FLUSH_INTERVAL", "1e300", "3600s"),
+        ("CIRRON_FLUSH_INTERVAL", "1e-9", "10ms"),
+        ("CIRRON_SPOOL_MAX_BYTES", "1XB", "1GB"),
+        ("CIRRON_SPOOL_MAX_BYTES", "-5", "1GB"),
+        ("CIRRON_SPOOL_MAX_BYTES", "0", "1GB"),
+        ("CIRRON_SPOOL_MAX_BYTES", "1e9", "1GB"),
+        ("CIRRON_UPROBE_LINKS", "singel", "the fewest links"),
+    ] {
+        let (_, said) = warnings("cirron-agent --pid 1", &[(name, bad)]);
+        assert_eq!(said.len(), 1, "{name}={bad}: {said:?}");
+        assert!(
+            said[0].starts_with(name) && said[0].ends_with(&format!("; {taken} is taken")),
+            "{said:?}"
+        );
+        // Whom it does not concern hears nothing of it.
+        assert_eq!(
+            warnings("cirron-agent tree", &[(name, bad)]).1,
+            Vec::<String>::new()
+        );
+    }
+    let (_, said) = warnings(
+        "cirron-agent --pid 1",
+        &[("CIRRON_SPOOL_MAX_BYTES", "\u{1b}[2J")],
+    );
+    assert!(
+        said[0].contains("CIRRON_SPOOL_MAX_BYTES=\\u{1b}[2J is not a size"),
+        "{said:?}"
+    );
+    let env = [("CIRRON_SPOOL_MAX_BYTES", "x")];
+    assert!(
+        warnings("cirron-agent --pid 1 --output stdout", &env)
+            .1
+            .is_empty()
+    );
+    assert!(
+        warnings("cirron-agent --pid 1 --spool-max-bytes 1GB", &env)
+            .1
+            .is_empty()
+    );
+    assert!(warnings("cirron-agent replay f", &env).1.is_empty());
+    assert_eq!(
+        warnings("cirron-agent replay f --output spool", &env)
+            .1
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn the_environment_takes_units_and_python_s_numbers() {
+    for (interval, ms) in [
+        ("0.25", 250),
+        (" 1.5 ", 1_500),
+        ("2e-1", 200),
+        ("500ms", 500),
+        ("1m", 60_000),
+    ] {
+        let env = [
+            ("CIRRON_FLUSH_INTERVAL", interval),
+            ("CIRRON_SPOOL_MAX_BYTES", "1.5GB"),
+        ];
+        let (todo, said) = warnings("cirron-agent --pid 1", &env);
+        assert!(said.is_empty(), "{said:?}");
+        match todo {
+            Todo::Attach { capture, .. } => {
+                assert_eq!(capture.outputs.flush_interval, Duration::from_millis(ms));
+                assert_eq!(capture.outputs.spool_max_bytes, 1_500_000_000);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_directory_need_not_be_utf8() {
+    use std::os::unix::ffi::OsStringExt;
+    let args = LowArgs::try_parse_from(["cirron-agent", "tree"]).unwrap();
+    let raw = |_: &str| Some(OsString::from_vec(b"/tmp/\xff".to_vec()));
+    match resolve(args, &raw).unwrap().todo {
+        Todo::Tree { spool_dir, .. } => {
+            assert_eq!(
+                spool_dir.into_os_string(),
+                OsString::from_vec(b"/tmp/\xff/spool".to_vec())
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn flags_with_units_win_over_the_environment_and_bad_ones_are_errors() {
+    let env = [
+        ("CIRRON_FLUSH_INTERVAL", "5"),
+        ("CIRRON_SPOOL_MAX_BYTES", "5000"),
+    ];
+    let (_, capture) = attach(
+        "cirron-agent --pid 1 --flush-interval 250ms --spool-max-bytes 64MiB --duration 1h30m --ring-mib 64",
+        &env,
+    );
+    assert_eq!(capture.outputs.flush_interval, Duration::from_millis(250));
+    assert_eq!(capture.outputs.spool_max_bytes, 64 << 20);
+    assert_eq!(capture.duration, Some(Duration::from_secs(5_400)));
+    assert_eq!(capture.load.ring_bytes, 64 << 20);
+    for bad in [
+        "--flush-interval 0",
+        "--flush-interval x",
+        "--spool-max-bytes 1XB",
+        "--spool-max-bytes 0",
+        "--duration soon",
+        "--duration -1s",
+        "--ring-mib 64MB",
+        "--ring-mib 2048",
+    ] {
+        assert!(
+            todo_in(&format!("cirron-agent --pid 1 {bad}"), &[]).is_err(),
+            "{bad}"
+        );
+    }
+    let (_, said) = warnings("cirron-agent --pid 1 --ring-mib 33", &[]);
+    assert_eq!(
+        said,
+        ["--ring-mib 33: the size of a ring is a power of two; 64 is taken"]
+    );
+    let (_, said) = warnings("cirron-agent --pid 1 --flush-interval 2h", &[]);
+    assert_eq!(
+        said,
+        ["--flush-interval is not from 10ms to 3600s; 3600s is taken"]
+    );
+}
+
+/// Before a command and behind it; what it takes is taken at both places.
+#[test]
+fn options_that_do_nothing_for_a_command_are_refused() {
+    let all = [
+        ("--no-children", "run"),
+        ("--duration 1s", "run"),
+        ("--flush-interval 1s", "run"),
+        ("--chunk-timing", "run"),
+        ("--record f", "run"),
+        ("--summary-json f", "run"),
+        ("--ring-mib 8", "run doctor"),
+        ("--output stdout", "run replay"),
+        ("--spool-max-bytes 1GB", "run replay"),
+        ("--output-dir d", "run replay tree"),
+        ("-v", "run replay tree doctor"),
+    ];
+    for (option, commands) in all {
+        for (command, rest) in [
+            ("run", "cmd"),
+            ("replay", "f"),
+            ("tree", ""),
+            ("doctor", ""),
+        ] {
+            let takes = commands.contains(command);
+            for line in [
+                format!("cirron-agent {option} {command} {rest}"),
+                format!("cirron-agent {command} {option} {rest}"),
+            ] {
+                let done = todo_in(&line, &[]);
+                assert_eq!(done.is_ok(), takes, "{line}: {done:?}");
+            }
+        }
+    }
+    let said = todo_in("cirron-agent --record f tree", &[]).unwrap_err();
+    assert_eq!(said, "--record does nothing for `tree`");
+}
+
+#[test]
+fn behind_a_command_wins_over_before_it() {
+    match todo_in("cirron-agent --output-dir a tree --output-dir b", &[]).unwrap() {
+        Todo::Tree { spool_dir, .. } => assert_eq!(spool_dir, PathBuf::from("b/spool")),
+        other => panic!("{other:?}"),
+    }
+    match todo_in(
+        "cirron-agent --ring-mib 8 --no-children run --ring-mib 16 cmd",
+        &[],
+    )
+    .unwrap()
+    {
+        Todo::Run { capture, .. } => {
+            assert_eq!(capture.load.ring_bytes, 16 << 20);
+            assert!(!capture.load.follow_children);
+        }
+        other => panic!("{other:?}"),
     }
 }

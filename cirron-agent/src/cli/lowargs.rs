@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::text;
+use super::{text, values};
 use crate::output::OutputKind;
 
 /// The whole command line.
@@ -28,62 +29,90 @@ pub struct LowArgs {
     /// namespace (of the host, not of a container).
     #[arg(short, long = "pid", value_name = "PID", value_delimiter = ',')]
     pub pids: Vec<u32>,
-    /// What applies to all commands.
+    /// Of the capture.
     #[command(flatten)]
-    pub common: CommonArgs,
+    pub capture: CaptureArgs,
+    /// Say more; twice: say much more
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
     /// Without a command: attach.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// Flags that more than one command takes.
-#[derive(Clone, Debug, Args)]
-pub struct CommonArgs {
-    /// Leave out the target's children, those that it has and those to come
-    #[arg(long, global = true)]
-    pub no_children: bool,
-    /// End after this time, for example 10s, 500ms, 5m
-    #[arg(short, long, value_name = "TIME", global = true)]
-    pub duration: Option<String>,
+/// Where the spool is.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct DirArgs {
     /// Where the spool is: DIR/spool [default: ./.cirron]
     ///
     /// The environment variable CIRRON_OUTPUT_DIR says the same; the flag wins.
-    #[arg(short, long, value_name = "DIR", global = true)]
+    #[arg(short, long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
+}
+
+/// Where scopes go.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct OutputArgs {
+    /// The spool's place.
+    #[command(flatten)]
+    pub dir: DirArgs,
     /// Where finished scopes go [default: spool; replay: stdout]
     ///
     /// May be given several times, or as a list: --output spool,stdout. As in the SDK, none
     /// anywhere means none.
-    #[arg(
-        long,
-        value_name = "KIND",
-        value_enum,
-        value_delimiter = ',',
-        global = true
-    )]
+    #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
     pub output: Vec<OutputKind>,
+    /// What the spool may hold; its oldest batches go first [default: 1GB]
+    ///
+    /// The environment variable CIRRON_SPOOL_MAX_BYTES says the same; the flag wins.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub spool_max_bytes: Option<u64>,
+}
+
+/// What the kernel side is loaded with.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct LoadArgs {
+    /// Size of the ring buffer between kernel and agent: a power of two [default: 32]
+    ///
+    /// Raise it when the summary says that records were dropped; lower it where memory is short.
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub ring_mib: Option<u32>,
+}
+
+/// How to capture.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct CaptureArgs {
+    /// Leave out the target's children, those that it has and those to come
+    #[arg(long)]
+    pub no_children: bool,
+    /// End after this time, for example 10s, 500ms, 5m, 1h30m
+    #[arg(short, long, value_name = "TIME", value_parser = time)]
+    pub duration: Option<Duration>,
+    /// Where scopes go.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Time between two batches, or two writes of lines [default: 1s]
+    ///
+    /// The environment variable CIRRON_FLUSH_INTERVAL says the same; the flag wins.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub flush_interval: Option<Duration>,
     /// Write a chunk_ms mark for each streamed token
     ///
     /// A target whose CONFIG says stream_chunk_timing has it without this flag.
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub chunk_timing: bool,
-    /// Size of the ring buffer between kernel and agent [default: 32]
-    ///
-    /// Raise it when the summary says that records were dropped.
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1024), global = true)]
-    pub ring_mib: Option<u32>,
+    /// The kernel side.
+    #[command(flatten)]
+    pub load: LoadArgs,
     /// Record everything captured into FILE, for `cirron-agent replay`
     ///
     /// FILE holds all that passed by, prompts and credentials included: it is created with mode
     /// 0600. It grows as fast as the traffic.
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
     /// Write all counters to FILE at the end, as JSON
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE")]
     pub summary_json: Option<PathBuf>,
-    /// Say more; twice: say much more
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
-    pub verbose: u8,
 }
 
 /// The commands besides attaching.
@@ -92,6 +121,9 @@ pub enum Command {
     /// Start a command and watch it from its first byte
     #[command(after_help = text::RUN_AFTER_HELP)]
     Run {
+        /// Of the capture.
+        #[command(flatten)]
+        capture: Box<CaptureArgs>,
         /// The command and its arguments
         #[arg(
             required = true,
@@ -109,18 +141,27 @@ pub enum Command {
         /// How ids are made
         #[arg(long, value_enum, default_value = "uuid")]
         ids: IdKind,
+        /// Where scopes go.
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Check whether this machine allows attaching, without attaching to anything
     Doctor {
         /// Check this process as well
         #[arg(short, long = "pid", value_name = "PID", value_delimiter = ',')]
         pids: Vec<u32>,
+        /// The kernel side.
+        #[command(flatten)]
+        load: LoadArgs,
     },
     /// Print the scope tree of a spool
     Tree {
         /// Scopes drawn below each parent, the latest; how many there are before is said
         #[arg(long, default_value_t = 100)]
         limit: usize,
+        /// The spool's place.
+        #[command(flatten)]
+        dir: DirArgs,
     },
 }
 
@@ -131,4 +172,12 @@ pub enum IdKind {
     Uuid,
     /// 1, 2, 3, ...: the same output each time
     Sequential,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    values::parse_time(text).ok_or_else(|| format!("not {}", values::TIME_FORM))
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    values::parse_size(text).ok_or_else(|| format!("not {}", values::SIZE_FORM))
 }

@@ -2,13 +2,16 @@
 //! the program ends ([`exit`]).
 
 pub mod attach;
+pub mod before;
 pub mod command;
+pub mod environment;
 pub mod exit;
 pub mod hiargs;
 pub mod log;
 pub mod lowargs;
 pub mod offline;
 pub mod text;
+pub mod values;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -16,7 +19,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use self::exit::Exit;
-use self::hiargs::Todo;
+use self::hiargs::{Resolved, Todo};
 use self::lowargs::LowArgs;
 use crate::shown::{shown_lines, shown_message};
 
@@ -41,9 +44,14 @@ impl From<anyhow::Error> for Failed {
 /// The program.
 pub fn main() -> ExitCode {
     let args = LowArgs::parse();
-    init_tracing(args.common.verbose);
-    let todo = match hiargs::resolve(args, &|name| std::env::var(name).ok()) {
-        Ok(todo) => todo,
+    init_tracing(args.verbose);
+    let todo = match hiargs::resolve(args, &|name| std::env::var_os(name)) {
+        Ok(Resolved { todo, warnings }) => {
+            for warning in warnings {
+                say(&format!("warning: {warning}"));
+            }
+            todo
+        }
         // clap's form, and its exit code.
         Err(text) => LowArgs::command()
             .error(clap::error::ErrorKind::ValueValidation, text)

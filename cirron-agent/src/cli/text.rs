@@ -46,11 +46,15 @@ Examples:
 
 Environment:
   CIRRON_OUTPUT_DIR        as --output-dir
-  CIRRON_FLUSH_INTERVAL    seconds between two batches [default: 1.0]
-  CIRRON_SPOOL_MAX_BYTES   bytes the spool may hold; its oldest batches go first
-                           [default: 1000000000]
+  CIRRON_FLUSH_INTERVAL    as --flush-interval
+  CIRRON_SPOOL_MAX_BYTES   as --spool-max-bytes
+      A value that cannot be taken is said, and the default is taken, as in the SDK. The SDK takes
+      numbers without units: seconds, and bytes.
   SUDO_UID, SUDO_GID       as root: the user that files are handed to
   Of the target's environment only CIRRON_* (no keys), RANK, LOCAL_RANK and CONFIG are read.
+
+Sizes: 500MB, 1GB (1000 x 1000 x 1000), 2GiB (1024 x 1024 x 1024), or bytes. Times: 500ms, 10s, 5m,
+1h30m, or seconds.
 
 Exit codes:
   0   done; also after Ctrl-C, --duration, the last target's end, a closed pipe

@@ -21,5 +21,5 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// Bytes that the directory may hold, the SDK's `DEFAULT_SPOOL_MAX_BYTES`.
 pub const DEFAULT_MAX_BYTES: u64 = 1_000_000_000;
 
-/// Seconds between flushes, the SDK's `DEFAULT_INTERVAL_SEC`.
-pub const DEFAULT_FLUSH_INTERVAL_S: f64 = 1.0;
+/// Between two flushes, the SDK's `DEFAULT_INTERVAL_SEC`.
+pub const DEFAULT_FLUSH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);

@@ -1,0 +1,108 @@
+//! Options that stand before a command, as in `cirron-agent --output-dir out tree`: they are the
+//! command's where it has them, and refused where they would do nothing.
+
+use super::lowargs::{CaptureArgs, DirArgs, LoadArgs, OutputArgs};
+
+impl CaptureArgs {
+    /// What was given behind a command, else what stands before it.
+    pub fn or(self, before: CaptureArgs) -> CaptureArgs {
+        CaptureArgs {
+            no_children: self.no_children || before.no_children,
+            duration: self.duration.or(before.duration),
+            output: self.output.or(before.output),
+            flush_interval: self.flush_interval.or(before.flush_interval),
+            chunk_timing: self.chunk_timing || before.chunk_timing,
+            load: self.load.or(before.load),
+            record: self.record.or(before.record),
+            summary_json: self.summary_json.or(before.summary_json),
+        }
+    }
+
+    /// Options that were given and are in none of the groups that `command` takes.
+    pub fn refuse_all_but(&self, takes: &[Group], command: &str) -> Result<(), String> {
+        let CaptureArgs {
+            no_children,
+            duration,
+            output:
+                OutputArgs {
+                    dir: DirArgs { output_dir },
+                    output,
+                    spool_max_bytes,
+                },
+            flush_interval,
+            chunk_timing,
+            load: LoadArgs { ring_mib },
+            record,
+            summary_json,
+        } = self;
+        let given = [
+            (*no_children, "--no-children", Group::Capture),
+            (duration.is_some(), "--duration", Group::Capture),
+            (output_dir.is_some(), "--output-dir", Group::Dir),
+            (!output.is_empty(), "--output", Group::Output),
+            (
+                spool_max_bytes.is_some(),
+                "--spool-max-bytes",
+                Group::Output,
+            ),
+            (flush_interval.is_some(), "--flush-interval", Group::Capture),
+            (*chunk_timing, "--chunk-timing", Group::Capture),
+            (ring_mib.is_some(), "--ring-mib", Group::Load),
+            (record.is_some(), "--record", Group::Capture),
+            (summary_json.is_some(), "--summary-json", Group::Capture),
+        ];
+        let useless = given
+            .iter()
+            .find(|(given, _, group)| *given && !takes.contains(group));
+        match useless {
+            None => Ok(()),
+            Some((_, option, _)) => Err(format!("{option} does nothing for `{command}`")),
+        }
+    }
+}
+
+/// Options that go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Only of a capture.
+    Capture,
+    /// [`OutputArgs`], but for the directory.
+    Output,
+    /// [`DirArgs`].
+    Dir,
+    /// [`LoadArgs`].
+    Load,
+}
+
+impl OutputArgs {
+    /// As [`CaptureArgs::or`].
+    pub fn or(self, before: OutputArgs) -> OutputArgs {
+        OutputArgs {
+            dir: self.dir.or(before.dir),
+            output: if self.output.is_empty() {
+                before.output
+            } else {
+                self.output
+            },
+            spool_max_bytes: self.spool_max_bytes.or(before.spool_max_bytes),
+        }
+    }
+}
+
+impl DirArgs {
+    /// As [`CaptureArgs::or`].
+    pub fn or(self, before: DirArgs) -> DirArgs {
+        DirArgs {
+            output_dir: self.output_dir.or(before.output_dir),
+        }
+    }
+}
+
+impl LoadArgs {
+    /// As [`CaptureArgs::or`].
+    pub fn or(self, before: LoadArgs) -> LoadArgs {
+        LoadArgs {
+            ring_mib: self.ring_mib.or(before.ring_mib),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The environment variables that the agent reads. The SDK reads them too, so a value that is not
+//! taken is no error; but it is said, with what is taken instead.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+
+use crate::shown::shown_bytes;
+
+/// The variables, and what has to be said of them.
+pub struct Environment<'e> {
+    get: &'e dyn Fn(&str) -> Option<OsString>,
+    warnings: Vec<String>,
+}
+
+impl<'e> Environment<'e> {
+    /// Of what `get` gives by name.
+    pub fn new(get: &'e dyn Fn(&str) -> Option<OsString>) -> Environment<'e> {
+        Environment {
+            get,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// A variable that is set to something.
+    pub fn set(&self, name: &str) -> Option<OsString> {
+        (self.get)(name).filter(|value| !value.is_empty())
+    }
+
+    /// A variable's value as `parse` takes it, else `default`, which is said: `form` is what the value
+    /// should look like, `shown` how the default is written.
+    pub fn parsed<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Option<T>,
+        form: &str,
+        (default, shown): (T, &str),
+    ) -> T {
+        let Some(value) = self.set(name) else {
+            return default;
+        };
+        value
+            .to_str()
+            .and_then(|text| parse(text.trim()))
+            .unwrap_or_else(|| {
+                self.not_taken(name, &value, &format!("is not {form}"), shown);
+                default
+            })
+    }
+
+    /// Says that a value is not taken, and why.
+    pub fn not_taken(&mut self, name: &str, value: &OsString, why: &str, taken: impl Display) {
+        let value = shown_bytes(value.as_encoded_bytes());
+        self.warn(format!("{name}={value} {why}; {taken} is taken"));
+    }
+
+    /// Says something.
+    pub fn warn(&mut self, text: String) {
+        self.warnings.push(text);
+    }
+
+    /// What is to be said.
+    pub fn into_warnings(self) -> Vec<String> {
+        self.warnings
+    }
+}

@@ -154,7 +154,7 @@ pub enum Command {
         #[command(flatten)]
         load: LoadArgs,
     },
-    /// Print the scope tree of a spool
+    /// Print the scope tree of a spool; with -v all that it holds
     Tree {
         /// Scopes drawn below each parent, the latest; how many there are before is said
         #[arg(long, default_value_t = 100)]

@@ -4,6 +4,7 @@
 
 mod btf;
 mod log;
+mod memory;
 mod passed_over;
 mod probes;
 mod reader;
@@ -96,7 +97,14 @@ impl Kernel {
             .override_global(log::LEVEL_GLOBAL, &log::level(), true)
             .map_max_entries(maps::RING, ring_bytes)
             .load(OBJECT)
-            .map_err(|e| refused(format!("cannot load the eBPF object: {}", chain(&e))))?;
+            .map_err(|e| {
+                let what = format!("cannot load the eBPF object: {}", chain(&e));
+                if memory::is_short(&e) {
+                    memory::refused(what, ring_bytes)
+                } else {
+                    refused(what)
+                }
+            })?;
         let mut verdicts = probes::attach(&mut ebpf, &btf)?;
         let loaded = uprobes::load(&mut ebpf, options.links);
         verdicts.push(loaded.verdict.clone());
@@ -106,10 +114,7 @@ impl Kernel {
             muted: take(&mut ebpf, maps::MUTED)?,
             counters: take(&mut ebpf, maps::COUNTERS)?,
             passed_over: PassedOver::of(&ebpf),
-            reader: Some(Reader::new(take::<RingBuf<MapData>>(
-                &mut ebpf,
-                maps::RING,
-            )?)),
+            reader: Some(Reader::new(ring(&mut ebpf, ring_bytes)?)),
             uprobes: Some(Uprobes::new(ebpf, loaded)),
             verdicts,
         })
@@ -169,6 +174,21 @@ fn take<T: TryFrom<aya::maps::Map>>(ebpf: &mut Ebpf, name: &str) -> Result<T, Lo
     ebpf.take_map(name)
         .and_then(|map| T::try_from(map).ok())
         .ok_or_else(|| refused(format!("the eBPF object has no usable map {name}")))
+}
+
+/// It is mapped into our memory here.
+fn ring(ebpf: &mut Ebpf, bytes: u32) -> Result<RingBuf<MapData>, LoadError> {
+    let map = ebpf
+        .take_map(maps::RING)
+        .ok_or_else(|| refused(format!("the eBPF object has no map {}", maps::RING)))?;
+    RingBuf::try_from(map).map_err(|e| {
+        let what = format!("cannot map the ring: {}", chain(&e));
+        if memory::is_short(&e) {
+            memory::refused(what, bytes)
+        } else {
+            refused(what)
+        }
+    })
 }
 
 /// An error with its causes, on one line.

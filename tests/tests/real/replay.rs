@@ -43,7 +43,6 @@ fn replay() -> Result<String> {
                 file,
                 "--ids",
                 "sequential",
-                "--chunk-timing",
                 "--output",
                 "spool",
                 "--output-dir",

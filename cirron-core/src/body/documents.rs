@@ -77,6 +77,8 @@ pub struct Documents {
     fresh: bool,
     /// The documents are elements of an array.
     array: bool,
+    /// Documents that began in it.
+    elements: u64,
     /// How they stand on lines, as far as it was seen.
     lines: Lines,
     lost: u64,
@@ -89,6 +91,7 @@ impl Documents {
             style,
             fresh: true,
             array: false,
+            elements: 0,
             lines: Lines::default(),
             lost: 0,
         }
@@ -119,7 +122,7 @@ impl Documents {
         while let Some(&b) = bytes.first() {
             let taken = match self.state {
                 State::Between => {
-                    self.between(b);
+                    self.between(b, sink);
                     // A value's first byte is taken with the value.
                     usize::from(self.state == State::Between)
                 }
@@ -159,7 +162,7 @@ impl Documents {
         self.state = State::Between;
     }
 
-    fn between(&mut self, b: u8) {
+    fn between<S: EventSink + ?Sized>(&mut self, b: u8, sink: &mut S) {
         match b {
             b'\n' => {
                 self.lines.ended |= self.lines.documents;
@@ -169,9 +172,16 @@ impl Documents {
             // Whatever ends a word is passed over here, also what closes nothing.
             b']' => {}
             // An array of documents.
-            b'[' if self.fresh && self.style == Style::Values => self.array = true,
+            b'[' if self.fresh && self.style == Style::Values => {
+                self.array = true;
+                sink.element(0);
+            }
             b'{' | b'[' => {
                 self.lines.again |= self.lines.ended && !self.array;
+                if self.array {
+                    sink.element(self.elements);
+                    self.elements += 1;
+                }
                 self.state = State::Nested { depth: 0 };
             }
             _ => {

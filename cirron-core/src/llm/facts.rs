@@ -66,6 +66,8 @@ pub struct ResponseFacts {
     pub reports: u64,
     /// The last of them broke off: it may have had more to say.
     pub report_cut: bool,
+    /// Results that it is the sum of; fewer than two are one.
+    pub results: u64,
     /// Finish reason by choice, in the order of the choices.
     pub finish: Vec<(i64, String)>,
     /// Class of the error that the body tells of.

@@ -10,6 +10,7 @@ pub mod dialects;
 pub mod facts;
 pub mod kserve_grpc;
 pub mod readers;
+pub mod results;
 pub mod session;
 pub mod table;
 pub mod usage;

@@ -139,6 +139,11 @@ impl Readers {
         self.all().for_each(|r| r.reads.gap());
     }
 
+    /// See [`ReadResponse::element`].
+    pub fn element(&mut self, at: u64) {
+        self.all().for_each(|r| r.reads.element(at));
+    }
+
     /// See [`ReadResponse::finish`].
     pub fn finish(&mut self, name: &str) -> Content {
         let content = self.first.reads.finish(name);

@@ -12,7 +12,7 @@ use super::write;
 use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent, MessageEnd, Role, Sender};
 use crate::id::{Id, IdSource};
 use crate::llm::{
-    self, Candidate, DIALECTS, Dialect, Figure, RPCS, Readers, RequestFacts, Usage, count,
+    self, Candidate, DIALECTS, Dialect, Figure, RPCS, Readers, RequestFacts, Usage, count, results,
 };
 use crate::proto::message::{Headers, RequestHead, ResponseHead};
 use crate::time::MonoNs;
@@ -401,6 +401,14 @@ impl ExchangeScope {
         self.response_end.or(done)
     }
 
+    /// Samples asked for of each prompt; `None` where the request was not read whole.
+    fn choices(&self) -> Option<i64> {
+        let holed = self.lost_bytes > self.response_lost_bytes;
+        self.request.as_ref().filter(|_| !holed && !self.late)?;
+        let (_, asked) = self.asked().filter(|_| self.request_decoded)?;
+        Some(asked.choices.unwrap_or(1))
+    }
+
     /// What header fields report of the whole response.
     fn usage_of_fields(&self, body: &ResponseBody) -> Usage {
         let mut usage = Usage::default();
@@ -428,6 +436,8 @@ impl ExchangeScope {
         let (end, unbroken) = (self.said_all(), body.is_unbroken());
         let aside = self.usage_of_fields(body);
         let told = &body.told;
+        let mut told = told.believed(&body.tokens, is_stream, end.is_some(), unbroken, &aside);
+        told.usage = results::shared(told.usage, body.facts().results, self.choices());
         Some(Call {
             start: self.start,
             late: self.late,
@@ -435,7 +445,7 @@ impl ExchangeScope {
             end,
             source: body.dialect().name,
             facts: body.facts(),
-            told: told.believed(&body.tokens, is_stream, end.is_some(), unbroken, &aside),
+            told,
             tokens: &body.tokens,
             is_stream,
             unbroken,

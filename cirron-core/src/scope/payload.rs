@@ -483,6 +483,10 @@ impl EventSink for Events<'_> {
         self.readers.push(bytes);
     }
 
+    fn element(&mut self, at: u64) {
+        self.readers.element(at);
+    }
+
     fn hole(&mut self) {
         self.readers.gap();
     }

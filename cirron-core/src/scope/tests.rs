@@ -6,6 +6,8 @@ mod framing;
 mod goldens;
 mod grpc;
 mod leaving;
+
+mod several;
 mod streams;
 
 use cirron_common::conn::ConnInfo;

@@ -89,7 +89,7 @@ static FAMILY: ResponseTable = ResponseTable {
         // Titan, whole and in events; its embeddings.
         (&[K("results"), Any, K("outputText")], Say::Answer),
         (&[K("results"), Any, K("completionReason")], Say::Finish),
-        (&[K("results"), Any, K("tokenCount")], Say::Output),
+        (&[K("results"), Any, K("tokenCount")], Say::OutputEach),
         (&[K("outputText")], Say::Answer),
         (&[K("completionReason")], Say::Finish),
         (&[K("totalOutputTextTokenCount")], Say::Output),

@@ -1,7 +1,8 @@
 //! llama.cpp's own `/completion`, `/completions` (which older clients of OpenAI's use, too),
 //! `/infill` and `/embedding`.
 //!
-//! The last event of a stream carries the counts. Source: llama.cpp's `tools/server/README.md`.
+//! The last event of a stream carries the counts. A list of prompts, or `n_cmpl` samples, is answered
+//! by an array, or by events whose `index` says of which they are. Source: llama.cpp's `tools/server/README.md`.
 
 use crate::body::json::Seg::K;
 use crate::llm::dialect::{Dialect, Route, Row, last_segment};
@@ -47,6 +48,8 @@ static REQUEST: RequestTable = RequestTable {
 
 static RESPONSE: ResponseTable = ResponseTable {
     rows: &[
+        (&[], Say::Each),
+        (&[K("index")], Say::Result),
         (&[K("content")], Say::Answer),
         (&[K("model")], Say::Model),
         (&[K("tokens_evaluated")], Say::Input),

@@ -1,4 +1,5 @@
 //! SGLang's own `/generate`: each event of a stream repeats the text so far and the counts so far.
+//! A list of prompts, or `n` samples, is answered by an array, or by events with an `index`.
 //!
 //! Source: SGLang's documentation, "Sampling parameters" and `io_struct.py`.
 
@@ -41,6 +42,8 @@ static REQUEST: RequestTable = RequestTable {
 
 static RESPONSE: ResponseTable = ResponseTable {
     rows: &[
+        (&[], Say::Each),
+        (&[K("index")], Say::Result),
         (&[K("text")], Say::Answer),
         (&[K("meta_info"), K("id")], Say::Id),
         (&[K("meta_info"), K("prompt_tokens")], Say::Input),

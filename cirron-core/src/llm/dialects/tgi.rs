@@ -70,6 +70,7 @@ static REQUEST: RequestTable = RequestTable {
 
 static RESPONSE: ResponseTable = ResponseTable {
     rows: &[
+        (&[], Say::Each),
         (&[K("token"), K("text")], Say::Text),
         (&[K("token"), K("special")], Say::Silent),
         (&[K("details"), K("finish_reason")], Say::Finish),

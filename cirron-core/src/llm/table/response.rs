@@ -4,7 +4,8 @@ use super::{Place, Seen, Shapes, leads};
 use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Seg, Walk};
 use crate::llm::count::{count, counted, fill, sum};
 use crate::llm::dialect::ReadResponse;
-use crate::llm::facts::{Content, ResponseFacts, Usage, say};
+use crate::llm::facts::{Content, MAX_CHOICES, ResponseFacts, Usage, say};
+use crate::llm::results::Results;
 
 /// What a member of a response, or of an event, says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +44,14 @@ pub enum Say {
     OutputMore,
     /// Tokens of the answer, where `Output` is not said.
     OutputElse,
+    /// Tokens of one of several answers, which add up.
+    OutputEach,
     /// Both.
     Total,
+    /// Which result the document is of: each reports for itself (see [`Results`]).
+    Result,
+    /// Each element of an array is a result. Stands at no place.
+    Each,
     /// Of the prompt's tokens, those that came from a cache.
     Cached,
     /// Of the answer's tokens, those of its reasoning; with `OutputMore`, where that is it.
@@ -80,6 +87,9 @@ pub(super) struct Reader {
 struct Reading {
     table: &'static ResponseTable,
     facts: ResponseFacts,
+    results: Results,
+    /// Its documents are elements of an array, a result each.
+    array: bool,
     document: Document,
 }
 
@@ -87,6 +97,11 @@ struct Reading {
 #[derive(Debug, Default)]
 struct Document {
     seen: Seen,
+    /// Which result it is of, as it says, and as its place in an array does.
+    result: Option<u64>,
+    element: Option<u64>,
+    /// Why choices ended; that of the result where no choice is said.
+    finish: Vec<(Option<u64>, String)>,
     content: Content,
     usage: Usage,
     /// `InputElse`, `OutputElse`.
@@ -99,6 +114,8 @@ struct Document {
     usage_ended: bool,
     /// It did not, and neither did the document.
     broken: bool,
+    /// Such objects.
+    usages: u32,
     tool_calls: u64,
     error: bool,
     error_class: Option<String>,
@@ -121,6 +138,8 @@ impl Reader {
             reading: Reading {
                 table,
                 facts: ResponseFacts::default(),
+                results: Results::default(),
+                array: false,
                 document: Document::default(),
             },
         }
@@ -138,6 +157,24 @@ impl ReadResponse for Reader {
             self.finish("");
         }
         self.scanner.gap();
+        let Reading {
+            results,
+            facts,
+            array,
+            ..
+        } = &mut self.reading;
+        results.hole(&mut facts.usage);
+        if *array {
+            // What follows may be of any element.
+            results.lose(&mut facts.usage);
+        }
+    }
+
+    fn element(&mut self, at: u64) {
+        if self.reading.table.has(Say::Each) {
+            self.reading.array = true;
+            self.reading.document.element = Some(at);
+        }
     }
 
     fn finish(&mut self, name: &str) -> Content {
@@ -145,8 +182,11 @@ impl ReadResponse for Reader {
         self.scanner.reset();
         let document = std::mem::take(&mut self.reading.document);
         match finish {
-            Finish::Complete => self.reading.settle(document, name),
-            Finish::Incomplete => self.reading.settle(document.cut(self.reading.table), name),
+            Finish::Complete => self.reading.take(document, name, true),
+            Finish::Incomplete => {
+                let document = document.cut(self.reading.table);
+                self.reading.take(document, name, false)
+            }
             Finish::Bad => Content::default(),
         }
     }
@@ -157,6 +197,10 @@ impl ReadResponse for Reader {
 }
 
 impl ResponseTable {
+    fn has(&self, what: Say) -> bool {
+        self.rows.iter().any(|(_, say)| *say == what)
+    }
+
     /// The object at `path` has tokens as its members.
     fn holds_usage(&self, path: &Path) -> bool {
         let at = path.depth();
@@ -167,9 +211,35 @@ impl ResponseTable {
 }
 
 impl Reading {
+    /// A document, as that of its result.
+    fn take(&mut self, mut document: Document, name: &str, whole: bool) -> Content {
+        if !whole && document.usages > 1 && self.table.has(Say::Each) {
+            // The rest of an array behind a hole.
+            document.forget_usage();
+            self.results.lose(&mut self.facts.usage);
+        }
+        let said = document.result.or(document.element);
+        // One that broke off before it said so may be of any.
+        let key = said.or_else(|| self.results.only().or(Some(0).filter(|_| whole)));
+        let Some(key) = key else {
+            document.forget_usage();
+            return self.settle(document, name);
+        };
+        document.result = Some(key);
+        self.results.begin(key, &mut self.facts.usage);
+        let content = self.settle(document, name);
+        self.results.end(key, &mut self.facts.usage);
+        self.facts.results = Some(self.results.count()).filter(|n| *n > 1).unwrap_or(0);
+        content
+    }
+
     fn settle(&mut self, mut document: Document, name: &str) -> Content {
         document.end_block();
         let facts = &mut self.facts;
+        for (choice, reason) in &document.finish {
+            let choice = choice.or(document.result).unwrap_or(0);
+            facts.finished(i64::try_from(choice).unwrap_or(0), reason);
+        }
         if document.seen.is_shaped(self.table.shapes) {
             facts.shaped = true;
             facts.operation = self.table.operation;
@@ -213,13 +283,18 @@ impl Reading {
             (Say::Output, value) => fill(&mut document.usage.output, count(value)),
             (Say::OutputMore, value) => document.more[1] = sum(document.more[1], count(value)),
             (Say::OutputElse, value) => fill(&mut document.instead[1], count(value)),
+            (Say::OutputEach, value) => {
+                document.usage.output = sum(document.usage.output, count(value));
+            }
+            (Say::Result, value) => document.result = value.as_u64(),
+            (Say::Each, _) => {}
             (Say::Total, value) => fill(&mut document.usage.total, count(value)),
             (Say::Cached, value) => fill(&mut document.usage.cached, count(value)),
             (Say::ReasoningTokens, value) => fill(&mut document.usage.reasoning, count(value)),
             (Say::Finish, Scalar::Str { prefix, .. }) => {
                 let any = place.iter().position(|seg| *seg == Seg::Any);
-                let choice = any.and_then(|i| path.index(i)).unwrap_or(0);
-                facts.finished(i64::try_from(choice).unwrap_or(0), prefix);
+                let choice = any.and_then(|i| path.index(i));
+                document.finish(choice, prefix);
             }
             (Say::ErrorClass, Scalar::Str { prefix, .. }) if !prefix.trim().is_empty() => {
                 document.error = true;
@@ -265,16 +340,33 @@ impl Document {
     fn cut(mut self, table: &ResponseTable) -> Document {
         self.elements = None;
         self.broken = !self.usage_ended;
-        let sums = |part| !self.usage_ended && table.rows.iter().any(|(_, say)| *say == part);
+        let sums = |part| !self.usage_ended && table.has(part);
         if sums(Say::InputMore) {
             self.usage.input = None;
             self.more[0] = None;
+        }
+        if table.has(Say::OutputEach) {
+            self.usage.output = None;
         }
         if sums(Say::OutputMore) {
             self.usage.output = None;
             self.more[1] = None;
         }
         self
+    }
+
+    /// A choice ended.
+    fn finish(&mut self, choice: Option<u64>, reason: &str) {
+        if self.finish.len() < MAX_CHOICES {
+            self.finish.push((choice, reason.to_owned()));
+        }
+    }
+
+    fn forget_usage(&mut self) {
+        self.usage = Usage::default();
+        self.instead = Default::default();
+        self.more = Default::default();
+        self.elements = None;
     }
 
     /// The block that the member at `path` stands in.
@@ -320,6 +412,7 @@ impl JsonSink for Reading {
             // Behind a hole the usage of a later event may follow: its sums begin anew.
             self.document.more = Default::default();
             self.document.usage_ended = false;
+            self.document.usages += 1;
         }
         if walk { Walk::Into } else { Walk::Skip }
     }

@@ -6,6 +6,7 @@ use super::usage::Reported;
 use crate::body::json::{Finish, Scanner};
 use crate::llm::dialect::ReadResponse;
 use crate::llm::facts::{Content, ResponseFacts};
+use crate::llm::results::Results;
 
 /// Members that are looked for behind a hole: usage stands at the end of a body. An `error` is not
 /// among them, since tools' results have members of that name too.
@@ -18,6 +19,9 @@ pub struct ResponseReader {
     facts: ResponseFacts,
     event: Event,
     reported: Reported,
+    /// Of documents that are elements of an array: llama.cpp once answered a list of prompts so.
+    results: Results,
+    element: Option<u64>,
 }
 
 impl Default for ResponseReader {
@@ -27,6 +31,8 @@ impl Default for ResponseReader {
             facts: ResponseFacts::default(),
             event: Event::default(),
             reported: Reported::default(),
+            results: Results::default(),
+            element: None,
         }
     }
 }
@@ -48,6 +54,15 @@ impl ReadResponse for ResponseReader {
             self.finish("");
         }
         self.scanner.gap();
+        if self.element.is_some() {
+            // What follows may be of any element.
+            self.results.lose(&mut self.facts.usage);
+        }
+    }
+
+    fn element(&mut self, at: u64) {
+        self.element = Some(at);
+        self.reported = Reported::default();
     }
 
     fn finish(&mut self, _: &str) -> Content {
@@ -56,14 +71,23 @@ impl ReadResponse for ResponseReader {
             facts,
             event,
             reported,
+            results,
+            element,
         } = self;
         let finish = scanner.finish(&mut Sink { facts, event });
         scanner.reset();
         let event = std::mem::take(event);
-        match finish {
-            Finish::Complete | Finish::Incomplete => event.settle(facts, reported),
-            Finish::Bad => Content::default(),
+        if finish == Finish::Bad {
+            return Content::default();
         }
+        let Some(at) = *element else {
+            return event.settle(facts, reported);
+        };
+        results.begin(at, &mut facts.usage);
+        let content = event.settle(facts, reported);
+        results.end(at, &mut facts.usage);
+        facts.results = results.count();
+        content
     }
 
     fn facts(&self) -> &ResponseFacts {

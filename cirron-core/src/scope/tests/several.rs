@@ -1,0 +1,202 @@
+//! Several results in one answer: a list of prompts, several samples of one.
+
+use super::*;
+use crate::testing::split::{Fed, assert_gap_safe, assert_split_invariant};
+
+fn written(path: &str, request: &[u8], kind: &str, parts: &[Fed<'_>]) -> Written {
+    let mut call = Call::new(false);
+    call.request(path, &[], request);
+    call.head(1, 200, &[("content-type", kind)]);
+    for part in parts {
+        match part {
+            Fed::Data(bytes) => call.body(2, bytes),
+            Fed::Gap(len) => call.at(2, E::ResponseGap(*len)),
+        }
+    }
+    call.end(9)
+}
+
+/// Prompt tokens, output tokens, finish reasons.
+fn figures(written: &Written) -> (Option<f64>, Option<f64>, Option<&str>) {
+    let reasons = text(written, "gen_ai.response.finish_reasons");
+    (
+        number(written, "input_tokens"),
+        number(written, "output_tokens"),
+        reasons,
+    )
+}
+
+const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
+
+/// Path, request, content type, answer; what it is read as.
+type Case<'a> = (
+    &'a str,
+    &'a str,
+    &'a str,
+    &'a str,
+    (Option<f64>, Option<f64>, Option<&'a str>),
+);
+
+const CASES: [Case<'_>; 11] = [
+    (
+        "/generate",
+        r#"{"text":["a","b"]}"#,
+        JSON,
+        r#"[{"text":"x","meta_info":{"id":"1","prompt_tokens":3,"completion_tokens":5,"finish_reason":{"type":"stop"}}},{"text":"y","meta_info":{"id":"2","prompt_tokens":4,"completion_tokens":7,"finish_reason":{"type":"length"}}}]"#,
+        (Some(7.0), Some(12.0), Some("stop,length")),
+    ),
+    // Equal counts are counts of each.
+    (
+        "/generate",
+        r#"{"text":["a","b","c"]}"#,
+        JSON,
+        r#"[{"text":"x","meta_info":{"prompt_tokens":3,"completion_tokens":5}},{"text":"y","meta_info":{"prompt_tokens":3,"completion_tokens":5}},{"text":"z","meta_info":{"prompt_tokens":3,"completion_tokens":5}}]"#,
+        (Some(9.0), Some(15.0), None),
+    ),
+    // Two samples of one prompt.
+    (
+        "/generate",
+        r#"{"text":"a","sampling_params":{"n":2}}"#,
+        JSON,
+        r#"[{"text":"x","meta_info":{"prompt_tokens":3,"completion_tokens":5}},{"text":"y","meta_info":{"prompt_tokens":3,"completion_tokens":7}}]"#,
+        (Some(3.0), Some(12.0), None),
+    ),
+    // One prompt in a list.
+    (
+        "/generate",
+        r#"{"text":["a"]}"#,
+        JSON,
+        r#"[{"text":"x","meta_info":{"prompt_tokens":3,"completion_tokens":5,"cached_tokens":1}}]"#,
+        (Some(3.0), Some(5.0), None),
+    ),
+    (
+        "/generate",
+        r#"{"text":"a","sampling_params":{"n":2},"stream":true}"#,
+        EVENTS,
+        concat!(
+            r#"data: {"text":"a","meta_info":{"id":"1","prompt_tokens":3,"completion_tokens":1,"finish_reason":null},"index":0}"#,
+            "\n\n",
+            r#"data: {"text":"b","meta_info":{"id":"2","prompt_tokens":3,"completion_tokens":1,"finish_reason":null},"index":1}"#,
+            "\n\n",
+            r#"data: {"text":"a c","meta_info":{"id":"1","prompt_tokens":3,"completion_tokens":2,"finish_reason":{"type":"stop"}},"index":0}"#,
+            "\n\n",
+            r#"data: {"text":"b d","meta_info":{"id":"2","prompt_tokens":3,"completion_tokens":2,"finish_reason":null},"index":1}"#,
+            "\n\n",
+            r#"data: {"text":"b d e","meta_info":{"id":"2","prompt_tokens":3,"completion_tokens":3,"finish_reason":{"type":"length"}},"index":1}"#,
+            "\n\ndata: [DONE]\n\n",
+        ),
+        (Some(3.0), Some(5.0), Some("stop,length")),
+    ),
+    // Prompts in a stream.
+    (
+        "/generate",
+        r#"{"text":["a","b"],"stream":true}"#,
+        EVENTS,
+        concat!(
+            r#"data: {"text":"b","meta_info":{"prompt_tokens":4,"completion_tokens":1},"index":1}"#,
+            "\n\n",
+            r#"data: {"text":"a","meta_info":{"prompt_tokens":3,"completion_tokens":2},"index":0}"#,
+            "\n\n",
+            r#"data: {"text":"b b","meta_info":{"prompt_tokens":4,"completion_tokens":2},"index":1}"#,
+            "\n\ndata: [DONE]\n\n",
+        ),
+        (Some(7.0), Some(4.0), None),
+    ),
+    (
+        "/completion",
+        r#"{"prompt":["a","b"]}"#,
+        JSON,
+        r#"[{"index":0,"content":"x","stop":true,"stop_type":"eos","tokens_predicted":3,"tokens_evaluated":2},{"index":1,"content":"y","stop":true,"stop_type":"limit","tokens_predicted":5,"tokens_evaluated":4}]"#,
+        (Some(6.0), Some(8.0), Some("eos,limit")),
+    ),
+    // Before there was an index.
+    (
+        "/completions",
+        r#"{"prompt":["a","b"]}"#,
+        JSON,
+        r#"[{"content":"x","stop":true,"tokens_predicted":3,"tokens_evaluated":2},{"content":"y","stop":true,"tokens_predicted":5,"tokens_evaluated":4}]"#,
+        (Some(6.0), Some(8.0), None),
+    ),
+    (
+        "/completion",
+        r#"{"prompt":"a","n_cmpl":2,"stream":true}"#,
+        EVENTS,
+        concat!(
+            r#"data: {"index":1,"content":"x","stop":false,"tokens_predicted":1,"tokens_evaluated":2}"#,
+            "\n\n",
+            r#"data: {"index":0,"content":"","stop":true,"stop_type":"eos","tokens_predicted":4,"tokens_evaluated":2}"#,
+            "\n\n",
+            r#"data: {"index":1,"content":"","stop":true,"stop_type":"limit","tokens_predicted":6,"tokens_evaluated":2}"#,
+            "\n\n",
+        ),
+        (Some(2.0), Some(10.0), Some("eos,limit")),
+    ),
+    // llama.cpp's, before it put the choices together.
+    (
+        "/v1/completions",
+        r#"{"prompt":["a","b"]}"#,
+        JSON,
+        r#"[{"object":"text_completion","model":"m","choices":[{"text":"x","index":0,"finish_reason":"stop"}],"usage":{"prompt_tokens":2,"completion_tokens":3,"total_tokens":5}},{"object":"text_completion","model":"m","choices":[{"text":"y","index":1,"finish_reason":"length"}],"usage":{"prompt_tokens":4,"completion_tokens":5,"total_tokens":9}}]"#,
+        (Some(6.0), Some(8.0), Some("stop,length")),
+    ),
+    (
+        "/",
+        r#"{"inputs":["a","b"]}"#,
+        JSON,
+        r#"[{"generated_text":"x","details":{"generated_tokens":3,"finish_reason":"length"}},{"generated_text":"y","details":{"generated_tokens":4,"finish_reason":"eos_token"}}]"#,
+        (None, Some(7.0), Some("length,eos_token")),
+    ),
+];
+
+#[test]
+fn what_each_result_reports_adds_up() {
+    for (path, request, kind, body, want) in CASES {
+        let got = assert_split_invariant(body.as_bytes(), |parts| {
+            written(path, request.as_bytes(), kind, parts)
+        });
+        assert_eq!(figures(&got), want, "{body}");
+        assert_eq!(text(&got, "cirron.figures"), Some("complete"), "{body}");
+    }
+}
+
+#[test]
+fn no_hole_gives_a_wrong_sum() {
+    for (path, request, kind, body, (_, output, _)) in CASES {
+        let of = |parts: &[Fed<'_>]| written(path, request.as_bytes(), kind, parts);
+        let prefixes: Vec<Option<f64>> = (0..=body.len())
+            .map(|at| number(&of(&[Fed::Data(&body.as_bytes()[..at])]), "output_tokens"))
+            .collect();
+        assert_gap_safe(body.as_bytes(), of, |holed, hole| {
+            if hole.start == 0 {
+                // That it is an array cannot be known.
+                return;
+            }
+            let got = mark(holed, "output_tokens").filter(|m| !m.attrs.contains_key("partial"));
+            let got = got.and_then(|_| number(holed, "output_tokens"));
+            // Whole, or what was told when the first of them had said that much.
+            let told = got.is_none() || got == output || prefixes.contains(&got);
+            assert!(told, "{got:?} of {hole:?} in {body}");
+        });
+    }
+}
+
+#[test]
+fn where_the_request_was_not_read_its_samples_are_not_known() {
+    let (path, request, _, body, _) = CASES[2];
+    let mut call = Call::new(true);
+    call.request(path, &[], request.as_bytes());
+    call.head(1, 200, &[("content-type", JSON)]);
+    call.body(2, body.as_bytes());
+    let written = call.end(3);
+    assert_eq!(figures(&written), (None, Some(12.0), None));
+}
+
+#[test]
+fn an_array_that_is_one_answer_is_one() {
+    let chunks = r#"[{"candidates":[{"content":{"parts":[{"text":"a"}]}}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":1}},{"candidates":[{"content":{"parts":[{"text":"b"}]}}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2}}]"#;
+    let path = "/v1beta/models/m:streamGenerateContent";
+    let request = br#"{"contents":[]}"#;
+    let got = written(path, request, JSON, &[Fed::Data(chunks.as_bytes())]);
+    assert_eq!(figures(&got), (Some(3.0), Some(2.0), None));
+}

@@ -6,7 +6,7 @@ mod framing;
 mod goldens;
 mod grpc;
 mod leaving;
-
+mod reports;
 mod several;
 mod streams;
 

@@ -36,7 +36,8 @@ pub fn candidate(dialect: &'static Dialect, path: &str) -> Option<(Candidate, Op
         operation: route.operation,
         stream: route.stream,
     };
-    Some((candidate, route.model.map(decoded)))
+    let model = route.model.filter(|model| !model.is_empty());
+    Some((candidate, model.map(decoded)))
 }
 
 /// The text of a path's segment (RFC 3986, section 2.1).

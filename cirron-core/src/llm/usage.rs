@@ -83,9 +83,8 @@ impl Usage {
             usage.audio_input = usage.audio_input.filter(nothing);
             usage.audio_output = usage.audio_output.filter(nothing);
         }
-        // Of a sum that leaves one of them out nobody can tell what it is.
+        // A sum of one of them, where the other was not counted, is none.
         let left_out = (counts_nothing && usage.total <= usage.output)
-            || (self.output.is_some() && usage.output.is_none())
             || (content && usage.output.is_none() && usage.total <= usage.input);
         let known = sum(usage.input, usage.output);
         usage.total = usage.total.filter(|_| !left_out);

@@ -3,7 +3,8 @@
 //!
 //! A stream is server-sent events with `alt=sse`, else the elements of one array, written piece by
 //! piece. Every event carries the usage so far. `candidatesTokenCount` leaves the reasoning out;
-//! here it is in (`gen_ai.usage.output_tokens` of OpenTelemetry counts all). Source: Gemini API
+//! here it is in (`gen_ai.usage.output_tokens` of OpenTelemetry counts all). Where it is left out
+//! itself, `totalTokenCount` has it: that is the sum of all. Source: Gemini API
 //! reference, "Generating content", `UsageMetadata`.
 
 use crate::body::json::Seg::{Any, K};

@@ -50,6 +50,10 @@ static RESPONSE: ResponseTable = ResponseTable {
         (&[K("meta_info"), K("completion_tokens")], Say::Output),
         (&[K("meta_info"), K("cached_tokens")], Say::Cached),
         (
+            &[K("meta_info"), K("reasoning_tokens")],
+            Say::ReasoningTokens,
+        ),
+        (
             &[K("meta_info"), K("finish_reason"), K("type")],
             Say::Finish,
         ),

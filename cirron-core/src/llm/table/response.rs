@@ -60,7 +60,7 @@ pub enum Say {
     Finish,
     /// Class of an error.
     ErrorClass,
-    /// There is an error, if this is neither null nor false.
+    /// There is an error, if this is neither null, false nor an empty text.
     Error,
 }
 
@@ -245,7 +245,7 @@ impl Reading {
             facts.operation = self.table.operation;
         }
         let cut = document.broken;
-        facts.report(&document.told(), cut);
+        facts.report(&document.told(self.table), cut);
         facts.tool_calls += document.tool_calls;
         // AWS names exceptions in the framing.
         if document.error || name.ends_with("Exception") {
@@ -301,7 +301,11 @@ impl Reading {
                 say(&mut document.error_class, prefix);
             }
             (Say::Error, value) => {
-                document.error |= !matches!(value, Scalar::Null | Scalar::Bool(false));
+                document.error |= match value {
+                    Scalar::Null | Scalar::Bool(false) => false,
+                    Scalar::Str { .. } => value.is_text(),
+                    Scalar::Num(_) | Scalar::Bool(true) => true,
+                };
             }
             (
                 Say::Model
@@ -318,17 +322,21 @@ impl Reading {
 
 impl Document {
     /// What it reports, now that all of its members are known.
-    fn told(&self) -> Usage {
+    fn told(&self, table: &ResponseTable) -> Usage {
         let told = self.usage;
         let [input_more, output_more] = self.more;
         let [input_else, output_else] = self.instead;
         let input = sum(told.input, input_more).or(self.elements);
         // Some count in `Output` what others leave out of it. The reported sum shows it.
         let is_in = told.total.is_some() && told.total == sum(input, told.output);
-        let output = sum(
-            told.output,
-            output_more.filter(|_| !is_in || told.output.is_none()),
-        );
+        let more = output_more.filter(|_| !is_in || told.output.is_none());
+        let mut output = sum(told.output, more);
+        // Where it leaves `Output` out, the sum has it.
+        let parts = table.rows.iter().any(|(_, say)| *say == Say::OutputMore);
+        if parts && told.output.is_none_or(|n| n == 0) {
+            let left = told.total.zip(input).map(|(total, input)| total - input);
+            output = left.filter(|left| Some(*left) > output).or(output);
+        }
         Usage {
             input: counted(input, input_else),
             output: counted(output, output_else),

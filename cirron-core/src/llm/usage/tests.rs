@@ -63,6 +63,7 @@ fn what_is_told_by_who_did_not_count_is_not_believed() {
         ([0, 5, 5, -1, -1], true, false, [-1, 5, -1, -1, -1]),
         ([0, 5, 17, -1, -1], true, false, [-1, 5, 17, -1, -1]),
         ([12, -1, 12, -1, -1], true, false, [12, -1, -1, -1, -1]),
+        ([12, 0, 40, -1, -1], true, false, [12, -1, 40, -1, -1]),
         ([0, 0, 0, 0, 0], false, false, [-1, -1, -1, -1, -1]),
         ([0, -1, 0, 0, -1], false, false, [-1, -1, -1, -1, -1]),
         // An embedding, an answer without content.

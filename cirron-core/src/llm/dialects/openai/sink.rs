@@ -158,7 +158,7 @@ impl Sink<'_> {
     fn error(&mut self, key: Option<&[u8]>, value: Scalar<'_>) {
         let event = &mut *self.event;
         match (key, value) {
-            (None, Scalar::Str { .. }) => event.error = true,
+            (None, value @ Scalar::Str { .. }) => event.error |= value.is_text(),
             (Some(b"type"), Scalar::Str { prefix, len, .. }) if len > 0 => {
                 event.error = true;
                 say(&mut event.error_type, prefix);

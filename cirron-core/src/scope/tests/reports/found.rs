@@ -257,6 +257,28 @@ fn reasoning_that_was_left_out_of_the_output_is_put_in() {
         );
         assert_eq!(tokens(&written), [12.0, 387.0, 399.0].map(Some));
     }
+    // Some leave the answer itself out; the sum has it.
+    for (told, want) in [
+        (r#""thoughtsTokenCount":386,"totalTokenCount":399"#, 387.0),
+        (
+            r#""candidatesTokenCount":0,"thoughtsTokenCount":386,"totalTokenCount":399"#,
+            387.0,
+        ),
+        (r#""totalTokenCount":15"#, 3.0),
+    ] {
+        let written = whole(
+            "/v1beta/models/g:generateContent",
+            &format!(
+                r#"{{"candidates":[{{"content":{{"parts":[{{"text":"a"}}]}}}}],"usageMetadata":{{"promptTokenCount":12,{told}}}}}"#
+            ),
+        );
+        assert_eq!(number(&written, "output_tokens"), Some(want), "{told}");
+        assert_eq!(
+            number(&written, "total_tokens"),
+            Some(want + 12.0),
+            "{told}"
+        );
+    }
     // All of it was reasoning.
     let written = whole(
         "/v1beta/models/g:generateContent",

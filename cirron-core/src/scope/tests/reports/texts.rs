@@ -139,3 +139,35 @@ fn an_empty_model_is_not_asked_for() {
         assert_eq!(text(&written, "gen_ai.request.model"), None, "{path}");
     }
 }
+
+#[test]
+fn an_empty_error_is_none() {
+    for (path, answer) in [
+        (
+            "/v1/chat/completions",
+            r#"{"object":"chat.completion","model":"m","choices":[],"error":""}"#,
+        ),
+        (
+            "/api/generate",
+            r#"{"model":"m","created_at":"t","done":true,"response":"hi","error":""}"#,
+        ),
+        (
+            "/v2/models/m/generate",
+            r#"{"model_name":"m","text_output":"hi","error":""}"#,
+        ),
+        ("/generate", r#"{"text":"hi","meta_info":{},"error":""}"#),
+    ] {
+        let written = whole(path, answer);
+        assert!(written.2.is_llm, "{path}");
+        assert_eq!(text(&written, "error.type"), None, "{path}");
+    }
+}
+
+#[test]
+fn a_path_with_an_empty_name_names_no_model() {
+    for path in ["/openai/deployments//chat/completions", "/model//converse"] {
+        let body = r#"{"messages":[]}"#;
+        let written = whole_with(path, body, &[], "{}");
+        assert_eq!(text(&written, "gen_ai.request.model"), None, "{path}");
+    }
+}

@@ -67,7 +67,8 @@ fn response_by_tree(body: &Value) -> ResponseFacts {
             .and_then(Value::as_array);
         facts.tool_calls += calls.map_or(0, |c| c.len() as u64);
     }
-    if let Some(error) = body.get("error").filter(|e| e.is_object() || e.is_string()) {
+    let told = |e: &&Value| e.is_object() || e.as_str().is_some_and(|text| !text.is_empty());
+    if let Some(error) = body.get("error").filter(told) {
         let named = text(error, "type").filter(|t| !t.is_empty());
         let code = || error.get("code").and_then(Value::as_i64);
         let class = named.or_else(|| code().map(|c| c.to_string()));

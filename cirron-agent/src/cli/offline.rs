@@ -13,6 +13,8 @@ use super::hiargs::OutputPlan;
 use super::lowargs::IdKind;
 use super::{Failed, say};
 use crate::discovery::owner::Owner;
+use crate::driver::summary::engine_counters;
+use crate::driver::words::captured;
 use crate::ids::Uuid4Ids;
 use crate::output::tree::{Drawing, draw};
 use crate::record::reader::RecordingReader;
@@ -36,18 +38,8 @@ pub fn replay(file: &Path, ids: IdKind, plan: &OutputPlan) -> Result<Exit, Faile
     let mut outputs = open_outputs(plan, Owner::of_this_process(), stamp)?;
     let done = feed(&mut reader, ids, |scope| outputs.accept(&scope));
     outputs.flush();
-    let stats = done.engine;
-    say(&format!(
-        "replayed {} records: {} exchanges ({} requests served, {} calls made), {} LLM calls, \
-         {} output tokens, {} partial",
-        done.records,
-        stats.exchanges,
-        stats.requests,
-        stats.client_calls,
-        stats.llm_calls,
-        stats.output_tokens,
-        stats.partial
-    ));
+    let seen = captured(&engine_counters(&done.engine));
+    say(&format!("replayed {} records: {seen}", done.records));
     match done.damage {
         None => Ok(Exit::Ok),
         Some(damage) => Err(anyhow::Error::new(damage).context(name.to_string()).into()),

@@ -18,6 +18,7 @@ pub mod source;
 pub mod stop;
 pub mod summary;
 pub mod supervise;
+pub mod words;
 
 use std::sync::Arc;
 use std::sync::mpsc::{channel, sync_channel};

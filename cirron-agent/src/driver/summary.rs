@@ -1,7 +1,7 @@
 //! The end in numbers: one honest line for people, and all counters for machines.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::path::Path;
 
 use cirron_common::Counter;
@@ -93,7 +93,7 @@ impl Summary {
         }
     }
 
-    fn kernel(&self, counter: Counter) -> u64 {
+    pub(super) fn kernel(&self, counter: Counter) -> u64 {
         self.kernel
             .as_ref()
             .and_then(|all| all.get(counter.name()))
@@ -101,80 +101,16 @@ impl Summary {
             .unwrap_or(0)
     }
 
-    fn engine(&self, name: &str) -> u64 {
+    pub(super) fn engine(&self, name: &str) -> u64 {
         self.engine.get(name).copied().unwrap_or(0)
     }
 
     /// Sockets that carry TLS, less those whose plaintext was read without knowing the socket.
-    fn unread_tls(&self) -> u64 {
+    pub(super) fn unread_tls(&self) -> u64 {
         let unlinked = self
             .engine("tls_objects")
             .saturating_sub(self.engine("tls_linked"));
         self.engine("tls_sockets").saturating_sub(unlinked)
-    }
-
-    /// One line. What was lost is always said, what else went wrong where it did.
-    pub fn line(&self) -> String {
-        let mut out = format!(
-            "{} exchanges ({} requests served, {} calls made), {} LLM calls, {} output tokens",
-            self.engine("exchanges"),
-            self.engine("requests"),
-            self.engine("client_calls"),
-            self.engine("llm_calls"),
-            self.engine("output_tokens"),
-        );
-        if self.kernel.is_some() {
-            let dropped = self.kernel(Counter::RingFull) + self.kernel(Counter::EventsLost);
-            let lost = [
-                Counter::RingFullBytes,
-                Counter::FaultBytes,
-                Counter::OverLimitBytes,
-            ];
-            let lost: u64 = lost.into_iter().map(|counter| self.kernel(counter)).sum();
-            let _ = write!(out, "; {dropped} records dropped, {lost} bytes lost");
-        } else {
-            out.push_str("; records dropped and bytes lost are unknown");
-        }
-        let also = [
-            (
-                self.kernel(Counter::BypassBytes),
-                "bytes passed by uncaptured",
-            ),
-            (self.engine("partial"), "exchanges partial"),
-            (self.engine("opaque_connections"), "connections opaque"),
-            (self.unread_tls(), "TLS connections not read"),
-            (
-                self.engine("tls_silent"),
-                "TLS connections without plaintext",
-            ),
-            (self.engine("bad_records"), "records not understood"),
-            (
-                self.kernel(Counter::CompatCalls),
-                "32-bit calls not decoded",
-            ),
-            (
-                self.kernel(Counter::IoUringTransfers),
-                "sends and receives by io_uring not seen",
-            ),
-            (
-                self.kernel(Counter::PassedOver),
-                "calls or events of any process passed over by the kernel",
-            ),
-            (
-                self.kernel(Counter::ConnMapFull),
-                "connections past the map",
-            ),
-            (self.kernel(Counter::TargetMapFull), "children past the map"),
-            (self.spool.batches_evicted, "batches evicted"),
-            (self.spool.batches_lost, "batches lost"),
-        ];
-        for (count, what) in also.into_iter().filter(|(count, _)| *count > 0) {
-            let _ = write!(out, ", {count} {what}");
-        }
-        if let Some(path) = &self.spool_path {
-            let _ = write!(out, "; {} batches in {path}", self.spool.batches_written);
-        }
-        out
     }
 }
 
@@ -215,11 +151,11 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::driver::core::CoreReport;
 
-    fn report() -> Report {
+    pub(in crate::driver) fn report() -> Report {
         let engine = EngineStats {
             exchanges: 3,
             requests: 2,
@@ -246,16 +182,6 @@ mod tests {
             spool,
             failure: None,
         }
-    }
-
-    #[test]
-    fn the_line_says_what_was_lost_and_only_then_what_else_went_wrong() {
-        let line = Summary::of(&report(), 1.0, Some(Path::new("x/spool"))).line();
-        assert_eq!(
-            line,
-            "3 exchanges (2 requests served, 1 calls made), 0 LLM calls, 0 output tokens; \
-             5 records dropped, 17 bytes lost, 2 batches lost; 0 batches in x/spool"
-        );
     }
 
     #[test]

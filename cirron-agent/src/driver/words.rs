@@ -1,0 +1,216 @@
+//! The summary in words: one line, for people who see it for the first time.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use cirron_common::Counter;
+
+use super::summary::Summary;
+
+impl Summary {
+    /// One line. What was lost is always said, what else went wrong where it did.
+    pub fn line(&self) -> String {
+        let mut out = captured(&self.engine);
+        let losses = self.losses();
+        let _ = match (self.kernel.is_some(), losses.is_empty()) {
+            (true, true) => write!(out, "; nothing was lost"),
+            (true, false) => write!(out, "; lost: {}", losses.join(", ")),
+            (false, true) => write!(out, "; whether anything was lost is unknown"),
+            (false, false) => write!(
+                out,
+                "; lost: {}, and what the kernel side dropped is unknown",
+                losses.join(", ")
+            ),
+        };
+        let notes = self.notes();
+        if !notes.is_empty() {
+            let _ = write!(out, "; note: {}", notes.join(", "));
+        }
+        if let Some(path) = &self.spool_path {
+            let batches = counted(self.spool.batches_written, "batch", "batches");
+            let _ = write!(out, "; {batches} in {path}");
+        }
+        out
+    }
+
+    /// Ways in which something was lost.
+    fn losses(&self) -> Vec<String> {
+        let dropped = self.kernel(Counter::RingFull) + self.kernel(Counter::EventsLost);
+        let lost = [
+            Counter::RingFullBytes,
+            Counter::FaultBytes,
+            Counter::OverLimitBytes,
+        ];
+        let lost: u64 = lost.into_iter().map(|counter| self.kernel(counter)).sum();
+        let all = [
+            (
+                dropped,
+                "record dropped while the ring was full (see --ring-mib)",
+                "records dropped while the ring was full (see --ring-mib)",
+            ),
+            (lost, "byte not captured", "bytes not captured"),
+            (
+                self.kernel(Counter::BypassBytes),
+                "byte by sendfile or splice, which cannot be read",
+                "bytes by sendfile or splice, which cannot be read",
+            ),
+            (
+                self.kernel(Counter::CompatCalls),
+                "call of a 32-bit process, which is not decoded",
+                "calls of 32-bit processes, which are not decoded",
+            ),
+            (
+                self.kernel(Counter::IoUringTransfers),
+                "send or receive by io_uring, which is not seen",
+                "sends and receives by io_uring, which are not seen",
+            ),
+            (
+                self.kernel(Counter::PassedOver),
+                "call or event, of any process, that the kernel passed over",
+                "calls or events, of any process, that the kernel passed over",
+            ),
+            (
+                self.kernel(Counter::ConnMapFull),
+                "connection past those that can be followed at a time",
+                "connections past those that can be followed at a time",
+            ),
+            (
+                self.kernel(Counter::TargetMapFull),
+                "child past those that can be followed at a time",
+                "children past those that can be followed at a time",
+            ),
+            (
+                self.engine("bad_records"),
+                "record not understood (report it)",
+                "records not understood (report it)",
+            ),
+            (
+                self.spool.batches_evicted,
+                "batch removed to keep the spool within its size (see --spool-max-bytes)",
+                "batches removed to keep the spool within its size (see --spool-max-bytes)",
+            ),
+            (
+                self.spool.batches_lost,
+                "batch that could not be written",
+                "batches that could not be written",
+            ),
+        ];
+        said(all)
+    }
+
+    /// What is to be known of what was captured, and is no loss of the agent's.
+    fn notes(&self) -> Vec<String> {
+        // Of no interest beside what was captured: databases, event loops, other protocols.
+        let other = if self.engine("exchanges") == 0 {
+            self.engine("opaque_connections")
+        } else {
+            0
+        };
+        let all = [
+            (
+                self.engine("partial"),
+                "exchange is partial (it says why)",
+                "exchanges are partial (each says why)",
+            ),
+            (
+                self.unread_tls(),
+                "TLS connection not read (`doctor --pid` says of which library)",
+                "TLS connections not read (`doctor --pid` says of which library)",
+            ),
+            (
+                self.engine("tls_silent"),
+                "TLS connection without plaintext",
+                "TLS connections without plaintext",
+            ),
+            (
+                other,
+                "connection that carries no HTTP, left alone",
+                "connections that carry no HTTP, left alone",
+            ),
+        ];
+        said(all)
+    }
+}
+
+/// What was captured, in words, by the engine's counters.
+pub fn captured(engine: &BTreeMap<&'static str, u64>) -> String {
+    let get = |name| engine.get(name).copied().unwrap_or(0);
+    if get("exchanges") == 0 {
+        return "no HTTP was seen".to_owned();
+    }
+    format!(
+        "{} ({} served, {} made), {}, {}",
+        counted(get("exchanges"), "exchange", "exchanges"),
+        counted(get("requests"), "request", "requests"),
+        counted(get("client_calls"), "call", "calls"),
+        counted(get("llm_calls"), "LLM call", "LLM calls"),
+        counted(get("output_tokens"), "output token", "output tokens"),
+    )
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Those that are more than none.
+fn said<const N: usize>(all: [(u64, &str, &str); N]) -> Vec<String> {
+    all.into_iter()
+        .filter(|(count, _, _)| *count > 0)
+        .map(|(count, one, many)| counted(count, one, many))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use cirron_core::engine::EngineStats;
+
+    use super::*;
+    use crate::driver::Report;
+    use crate::driver::summary::tests::report;
+    use crate::spool::sink::SpoolStats;
+
+    #[test]
+    fn the_line_says_what_was_lost_and_only_then_what_else_went_wrong() {
+        let line = Summary::of(&report(), 1.0, Some(Path::new("x/spool"))).line();
+        assert_eq!(
+            line,
+            "3 exchanges (2 requests served, 1 call made), 0 LLM calls, 0 output tokens; \
+             lost: 5 records dropped while the ring was full (see --ring-mib), 17 bytes not captured, \
+             2 batches that could not be written; 0 batches in x/spool"
+        );
+    }
+
+    #[test]
+    fn where_nothing_was_lost_the_line_says_so_and_no_more() {
+        let mut report = report();
+        report.core.counters = Some([0; cirron_common::counters::COUNTERS as usize]);
+        report.core.engine.opaque_connections = 12;
+        report.spool = SpoolStats {
+            batches_written: 1,
+            ..SpoolStats::default()
+        };
+        let line = |report: &Report| Summary::of(report, 1.0, Some(Path::new("x/spool"))).line();
+        assert_eq!(
+            line(&report),
+            "3 exchanges (2 requests served, 1 call made), 0 LLM calls, 0 output tokens; \
+             nothing was lost; 1 batch in x/spool"
+        );
+        report.core.engine.partial = 1;
+        assert!(
+            line(&report)
+                .contains("; nothing was lost; note: 1 exchange is partial (it says why); ")
+        );
+        // Who sees nothing is told what there was instead.
+        report.core.engine = EngineStats {
+            opaque_connections: 12,
+            ..EngineStats::default()
+        };
+        assert_eq!(
+            line(&report),
+            "no HTTP was seen; nothing was lost; note: 12 connections that carry no HTTP, left alone; \
+             1 batch in x/spool"
+        );
+    }
+}

@@ -8,6 +8,7 @@ mod joined;
 mod marks;
 mod messages;
 pub mod names;
+mod network;
 mod payload;
 mod sniff;
 mod socket;

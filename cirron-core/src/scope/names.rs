@@ -77,7 +77,7 @@ names! {
     RPC_METHOD = "rpc.method", "string: `PACKAGE.SERVICE/METHOD`", "of a gRPC call whose path was seen", "OpenTelemetry";
     RPC_STATUS = "rpc.response.status_code", "string: `OK`, `UNAVAILABLE`, ...", "of a gRPC call: its status was seen", "OpenTelemetry";
     TRANSPORT = "network.transport", "string: `tcp`, `unix`", "the socket was seen", "OpenTelemetry";
-    NETWORK_TYPE = "network.type", "string: `ipv4`, `ipv6`", "a TCP socket was seen", "OpenTelemetry";
+    NETWORK_TYPE = "network.type", "string: `ipv4`, `ipv6`", "an address of a TCP socket is known; a mapped one is `ipv4`", "OpenTelemetry";
     SERVER_ADDRESS = "server.address", "string", "known", "OpenTelemetry";
     SERVER_PORT = "server.port", "int", "known", "OpenTelemetry";
     CLIENT_ADDRESS = "client.address", "string", "known", "OpenTelemetry";

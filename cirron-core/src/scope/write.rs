@@ -1,11 +1,10 @@
 //! From a finished exchange to its span and marks, by the SDK's names.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use super::exchange_scope::{ExchangeScope, ScopeFacts, Written};
 use super::marks::{self, Marks};
 use super::messages::Messages;
 use super::names as n;
+use super::network::network;
 use super::payload::ResponseBody;
 use super::span::{Attrs, Span, text};
 use crate::exchange::Role;
@@ -180,44 +179,6 @@ fn http(scope: &ExchangeScope, attrs: &mut Attrs) {
     }
     if scope.end.upgraded {
         attrs.insert(n::UPGRADED, true.into());
-    }
-}
-
-fn network(scope: &ExchangeScope, attrs: &mut Attrs) {
-    let conn = &scope.context.conn;
-    let address = |bytes: &[u8; 16]| match conn.family {
-        2 => Some(IpAddr::V4(Ipv4Addr::new(
-            bytes[0], bytes[1], bytes[2], bytes[3],
-        ))),
-        10 => Some(IpAddr::V6(Ipv6Addr::from(*bytes)).to_canonical()),
-        _ => None,
-    };
-    let (kind, transport) = match conn.family {
-        1 => (None, "unix"),
-        2 => (Some("ipv4"), "tcp"),
-        10 => (Some("ipv6"), "tcp"),
-        _ => return,
-    };
-    attrs.insert(n::TRANSPORT, transport.into());
-    if let Some(kind) = kind {
-        attrs.insert(n::NETWORK_TYPE, kind.into());
-    }
-    let local = (address(&conn.local_addr), conn.local_port);
-    let peer = (address(&conn.peer_addr), conn.peer_port);
-    let (server, client) = match scope.role {
-        Role::Server => (local, peer),
-        Role::Client => (peer, local),
-    };
-    for ((address, port), names) in [
-        (server, (n::SERVER_ADDRESS, n::SERVER_PORT)),
-        (client, (n::CLIENT_ADDRESS, n::CLIENT_PORT)),
-    ] {
-        if let Some(address) = address.filter(|a| !a.is_unspecified()) {
-            attrs.insert(names.0, address.to_string().into());
-        }
-        if port != 0 {
-            attrs.insert(names.1, i64::from(port).into());
-        }
     }
 }
 

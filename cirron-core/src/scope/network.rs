@@ -1,0 +1,172 @@
+//! Addresses of an exchange's connection, as attributes.
+//!
+//! An IPv4 peer of an IPv6 socket has a mapped address (RFC 4291, section 2.5.5.2): what travels is
+//! IPv4, and so is what is written. A socket of which no address is known may carry either.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use cirron_common::conn::ConnInfo;
+
+use super::exchange_scope::ExchangeScope;
+use super::names as n;
+use super::span::Attrs;
+use crate::exchange::Role;
+
+/// `AF_UNIX`, `AF_INET` and `AF_INET6`.
+const UNIX: u16 = 1;
+const INET: u16 = 2;
+const INET6: u16 = 10;
+
+/// Writes what is known of the connection.
+pub(super) fn network(scope: &ExchangeScope, attrs: &mut Attrs) {
+    let conn = &scope.context.conn;
+    let transport = match conn.family {
+        UNIX => "unix",
+        INET | INET6 => "tcp",
+        _ => return,
+    };
+    attrs.insert(n::TRANSPORT, transport.into());
+    let local = (address(conn.family, &conn.local_addr), conn.local_port);
+    let peer = (address(conn.family, &conn.peer_addr), conn.peer_port);
+    if let Some(kind) = kind(conn, [local.0, peer.0]) {
+        attrs.insert(n::NETWORK_TYPE, kind.into());
+    }
+    let (server, client) = match scope.role {
+        Role::Server => (local, peer),
+        Role::Client => (peer, local),
+    };
+    for ((address, port), names) in [
+        (server, (n::SERVER_ADDRESS, n::SERVER_PORT)),
+        (client, (n::CLIENT_ADDRESS, n::CLIENT_PORT)),
+    ] {
+        if let Some(address) = address {
+            attrs.insert(names.0, address.to_string().into());
+        }
+        if port != 0 {
+            attrs.insert(names.1, i64::from(port).into());
+        }
+    }
+}
+
+/// The address that travels; `None`: it is not known.
+fn address(family: u16, bytes: &[u8; 16]) -> Option<IpAddr> {
+    let address = match family {
+        INET => {
+            let [a, b, c, d, ..] = *bytes;
+            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+        }
+        INET6 => IpAddr::V6(Ipv6Addr::from(*bytes)).to_canonical(),
+        _ => return None,
+    };
+    Some(address).filter(|a| !a.is_unspecified())
+}
+
+/// `network.type`: what the addresses are; a socket of IPv6 alone does not tell.
+fn kind(conn: &ConnInfo, addresses: [Option<IpAddr>; 2]) -> Option<&'static str> {
+    let known = addresses.into_iter().flatten().next();
+    match (conn.family, known) {
+        (INET, _) | (INET6, Some(IpAddr::V4(_))) => Some("ipv4"),
+        (INET6, Some(IpAddr::V6(_))) => Some("ipv6"),
+        (_, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scope::ScopeContext;
+    use crate::scope::span::AttrValue;
+    use crate::time::MonoNs;
+
+    /// `network.type`, the server's and the client's address of a socket of this family.
+    fn written(family: u16, local: &str, peer: &str, role: Role) -> [Option<String>; 3] {
+        let bytes = |text: &str| match text.parse() {
+            Ok(IpAddr::V4(v4)) if family == INET => {
+                let mut bytes = [0; 16];
+                bytes[..4].copy_from_slice(&v4.octets());
+                bytes
+            }
+            Ok(IpAddr::V4(v4)) => v4.to_ipv6_mapped().octets(),
+            Ok(IpAddr::V6(v6)) => v6.octets(),
+            Err(_) => [0; 16],
+        };
+        let conn = ConnInfo {
+            family,
+            local_addr: bytes(local),
+            peer_addr: bytes(peer),
+            ..ConnInfo::default()
+        };
+        let context = ScopeContext {
+            pid: 1,
+            tid: 1,
+            rank: 0,
+            chunk_timing: false,
+            tls: false,
+            tls_link: None,
+            conn,
+        };
+        let scope = ExchangeScope::new(MonoNs(0), role, false, context);
+        let mut attrs = Attrs::new();
+        network(&scope, &mut attrs);
+        [n::NETWORK_TYPE, n::SERVER_ADDRESS, n::CLIENT_ADDRESS].map(|name| match attrs.get(name) {
+            Some(AttrValue::Str(text)) => Some(text.to_string()),
+            Some(_) | None => None,
+        })
+    }
+
+    fn texts(want: [&str; 3]) -> [Option<String>; 3] {
+        want.map(|text| Some(text.to_owned()).filter(|t| !t.is_empty()))
+    }
+
+    #[test]
+    fn a_mapped_address_is_one_of_ipv4() {
+        for (family, local, peer, want) in [
+            (
+                INET,
+                "10.0.0.1",
+                "10.0.0.2",
+                ["ipv4", "10.0.0.1", "10.0.0.2"],
+            ),
+            (
+                INET6,
+                "::ffff:127.0.0.1",
+                "::ffff:127.0.0.1",
+                ["ipv4", "127.0.0.1", "127.0.0.1"],
+            ),
+            // A server that listens on all addresses, whose own is not known yet.
+            (INET6, "::", "::ffff:10.0.0.2", ["ipv4", "", "10.0.0.2"]),
+            (INET6, "::ffff:10.0.0.1", "::", ["ipv4", "10.0.0.1", ""]),
+            (
+                INET6,
+                "::ffff:0.0.0.0",
+                "::ffff:10.0.0.2",
+                ["ipv4", "", "10.0.0.2"],
+            ),
+            (INET6, "fe80::1", "fe80::2", ["ipv6", "fe80::1", "fe80::2"]),
+            (INET6, "::1", "::1", ["ipv6", "::1", "::1"]),
+            // Compatible addresses (deprecated) and translated ones are no mapped ones.
+            (
+                INET6,
+                "::1.2.3.4",
+                "64:ff9b::1.2.3.4",
+                ["ipv6", "::102:304", "64:ff9b::102:304"],
+            ),
+            (INET6, "", "", ["", "", ""]),
+            (INET, "", "", ["ipv4", "", ""]),
+            (UNIX, "", "", ["", "", ""]),
+        ] {
+            assert_eq!(
+                written(family, local, peer, Role::Server),
+                texts(want),
+                "{local} {peer}"
+            );
+            let [kind, server, client] = want;
+            let turned = [kind, client, server];
+            assert_eq!(
+                written(family, local, peer, Role::Client),
+                texts(turned),
+                "{local} {peer}"
+            );
+        }
+    }
+}

@@ -400,6 +400,8 @@ fn cause_of(why: u64) -> Option<CloseCause> {
 }
 
 #[cfg(test)]
+mod ends_tests;
+#[cfg(test)]
 mod sendfile_tests;
 #[cfg(test)]
 mod tests;

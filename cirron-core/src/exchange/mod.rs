@@ -95,6 +95,8 @@ pub struct ExchangeEnd {
     pub upgraded: bool,
     /// A part was lost or cut off: head, framing, or body bytes.
     pub partial: bool,
+    /// It is partial for no other reason than that a message broke off, or did not come.
+    pub cut: bool,
 }
 
 /// One event of an exchange. Its time is given beside it.

@@ -207,6 +207,10 @@ impl Exchange {
         } else {
             by
         };
+        let lost = Some(MessageEnd::Lost);
+        let loses = self.partial
+            || self.request == lost
+            || self.response == Response::Done(MessageEnd::Lost);
         let end = ExchangeEnd {
             aborted_by: by.filter(|_| aborted),
             upgraded: match self.upgrades {
@@ -215,6 +219,7 @@ impl Exchange {
                 Upgrade::Tunnel | Upgrade::WebSocket(_) => true,
             },
             partial: self.partial || !whole,
+            cut: !loses && !whole,
         };
         let ts = ts.max(self.last);
         self.emit(ts, ExchangeEvent::End(end), sink);

@@ -27,6 +27,11 @@ pub trait ReadResponse: Debug + Send {
     fn finish(&mut self, name: &str) -> Content;
     /// What all documents said so far.
     fn facts(&self) -> &ResponseFacts;
+    /// The document that ended last says that it is the last of its stream. A client may leave at it,
+    /// before the body's own end.
+    fn is_last(&self) -> bool {
+        false
+    }
 }
 
 /// What a path says.

@@ -130,6 +130,11 @@ impl Readers {
         self.first.reads.facts()
     }
 
+    /// See [`ReadResponse::is_last`].
+    pub fn is_last(&self) -> bool {
+        self.first.reads.is_last()
+    }
+
     /// See [`ReadResponse::push`].
     pub fn push(&mut self, bytes: &[u8]) {
         self.all().for_each(|r| r.reads.push(bytes));

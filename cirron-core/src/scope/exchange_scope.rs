@@ -83,6 +83,8 @@ pub struct ExchangeScope {
     told_by_fields: Vec<ToldByField>,
     pub(super) request_decoded: bool,
     pub(super) request_bytes: u64,
+    /// All of it came.
+    request_whole: bool,
     pub(super) status: Option<u16>,
     pub(super) response_version: Option<&'static str>,
     pub(super) first_byte: Option<MonoNs>,
@@ -117,6 +119,7 @@ impl ExchangeScope {
             told_by_fields: Vec::new(),
             request_decoded: true,
             request_bytes: 0,
+            request_whole: false,
             status: None,
             response_version: None,
             first_byte: None,
@@ -183,11 +186,12 @@ impl ExchangeScope {
                 self.read_settled_request();
             }
             ExchangeEvent::RequestEnd(end) => {
+                self.request_whole = end == MessageEnd::Complete;
                 self.end_grpc(Sender::Client, end);
                 self.read_request();
             }
             ExchangeEvent::ResponseStart => self.first_byte = Some(ts),
-            ExchangeEvent::ResponseHead(head) => self.response_head(head),
+            ExchangeEvent::ResponseHead(head) => self.response_head(ts, head),
             ExchangeEvent::ResponseBody(bytes) => {
                 self.response_bytes += bytes.len() as u64;
                 if let Some(call) = &mut self.grpc {
@@ -209,7 +213,7 @@ impl ExchangeScope {
                 }
             }
             ExchangeEvent::ResponseTrailers(trailers) => {
-                Grpc::trailers(&mut self.grpc, trailers);
+                Grpc::trailers(&mut self.grpc, ts, trailers);
                 self.read_fields(trailers, true);
             }
             ExchangeEvent::WebSocket { by, event } => {
@@ -248,6 +252,10 @@ impl ExchangeScope {
                     self.client_left();
                 } else {
                     self.client_stayed();
+                }
+                if end.cut && self.came_to_its_end() {
+                    self.end.aborted_by = None;
+                    self.end.partial = false;
                 }
                 if let Some(socket) = &mut self.socket {
                     socket.finish();
@@ -366,10 +374,10 @@ impl ExchangeScope {
         (self.candidates, self.request_decoded) = (candidates, decoded);
     }
 
-    fn response_head(&mut self, head: &ResponseHead) {
+    fn response_head(&mut self, ts: MonoNs, head: &ResponseHead) {
         self.status = Some(head.status);
         self.response_version = Some(head.version.as_str());
-        Grpc::response(&mut self.grpc, &head.headers);
+        Grpc::response(&mut self.grpc, ts, &head.headers);
         self.read_fields(&head.headers, false);
         self.response = self.new_body(Some(&head.headers));
     }
@@ -407,6 +415,19 @@ impl ExchangeScope {
         self.request.as_ref().filter(|_| !holed && !self.late)?;
         let (_, asked) = self.asked().filter(|_| self.request_decoded)?;
         Some(asked.choices.unwrap_or(1))
+    }
+
+    /// A part of the framing did not come, or of a request that nobody wanted any more; what the
+    /// exchange had to say did, and before its client left.
+    fn came_to_its_end(&self) -> bool {
+        if self.late || self.lost_bytes > 0 {
+            return false;
+        }
+        let in_time = |at: &MonoNs| self.leaving.is_none_or(|from| *at <= from);
+        let told = self.grpc.as_ref().and_then(|call| call.status_at());
+        let done = self.response.as_ref().and_then(ResponseBody::done_at);
+        let done = done.filter(|_| self.request_whole);
+        told.or(done).is_some_and(|at| in_time(&at))
     }
 
     /// What header fields report of the whole response.

@@ -64,6 +64,8 @@ pub(super) struct Grpc {
     server: Side,
     /// As sent.
     status: Option<String>,
+    /// When that came. It ends the call, whatever of the request was still to come.
+    status_at: Option<MonoNs>,
 }
 
 /// What one end sends.
@@ -112,6 +114,7 @@ impl Grpc {
             client: Side::new(),
             server: Side::new(),
             status: None,
+            status_at: None,
         }
     }
 
@@ -129,7 +132,7 @@ impl Grpc {
     }
 
     /// The head of the response; what goes before it that is not in `call` was not seen.
-    pub(super) fn response(call: &mut Option<Box<Grpc>>, head: &Headers) {
+    pub(super) fn response(call: &mut Option<Box<Grpc>>, ts: MonoNs, head: &Headers) {
         match (is_grpc(head), &mut *call) {
             (Some(true), Some(call)) => call.sure = true,
             (Some(true), None) => {
@@ -142,12 +145,12 @@ impl Grpc {
             (Some(false) | None, Some(_) | None) => {}
         }
         if let Some(call) = call {
-            call.read_fields(head);
+            call.read_fields(ts, head);
         }
     }
 
     /// The trailers.
-    pub(super) fn trailers(call: &mut Option<Box<Grpc>>, fields: &Headers) {
+    pub(super) fn trailers(call: &mut Option<Box<Grpc>>, ts: MonoNs, fields: &Headers) {
         if call.is_none() && fields.get("grpc-status").is_some() {
             // Joined in the middle of its response.
             let mut late = Grpc::new(true);
@@ -157,7 +160,7 @@ impl Grpc {
             *call = Some(Box::new(late));
         }
         if let Some(call) = call {
-            call.read_fields(fields);
+            call.read_fields(ts, fields);
         }
     }
 
@@ -171,9 +174,15 @@ impl Grpc {
         self.sure = true;
     }
 
-    fn read_fields(&mut self, fields: &Headers) {
+    /// When its status came.
+    pub(super) fn status_at(&self) -> Option<MonoNs> {
+        self.status_at
+    }
+
+    fn read_fields(&mut self, ts: MonoNs, fields: &Headers) {
         if let Some(status) = fields.get_str("grpc-status") {
             self.sure = true;
+            self.status_at = Some(ts);
             self.status = Some(status.to_owned());
         }
     }

@@ -5,6 +5,7 @@ mod call;
 mod exchange_scope;
 mod grpc;
 mod joined;
+mod last;
 mod marks;
 mod messages;
 pub mod names;

@@ -85,7 +85,7 @@ names! {
     PARTIAL = "cirron.partial", "bool, true", "a hole, a late attach or an early end touched the exchange", "cirron";
     LATE_ATTACH = "cirron.late_attach", "bool, true", "its beginning was not seen", "cirron";
     LOST_BYTES = "cirron.lost_bytes", "int", "bytes of it passed uncaptured", "cirron";
-    ABORTED_BY = "cirron.aborted_by", "string: `client`, `server`, `agent`", "it ended before its response was whole, or the rest was written to a client that had left", "cirron";
+    ABORTED_BY = "cirron.aborted_by", "string: `client`, `server`, `agent`", "it ended before its response was whole (its last event or, of gRPC, its status had not come), or the rest was written to a client that had left", "cirron";
     UNDECODED = "cirron.body_undecoded", "bool, true", "a body of an LLM call has a content coding that could not be undone, or not to its end", "cirron";
     LOST_EVENTS = "cirron.lost_events", "int, places", "holes in its stream of events: at each, events or parts of them were not read", "cirron";
     OPERATION = "gen_ai.operation.name", "string: `chat`, `text_completion`, `generate_content`, `embeddings`, `rerank`, `image_generation`, `transcription`, `speech`; `inference` for models that are no language models", "an LLM call", "OpenTelemetry";
@@ -131,7 +131,7 @@ names! {
     TOKENS_PER_SECOND = "tokens_per_second", "float, 1/s; `estimated` where the tokens are", "of a whole stream that no error ended: output tokens over the time from the first token to the stream's end (see `request_duration_ms`)", "SDK";
     TIME_PER_OUTPUT_TOKEN = "time_per_output_token_ms", "float, ms; `estimated` where the tokens are", "of a whole stream that no error ended: from the first token to the last, over the tokens between", "cirron";
     MAX_INTER_TOKEN = "max_inter_token_ms", "float, ms", "of a stream without holes: the longest time between two events with content", "cirron";
-    REQUEST_DURATION = "request_duration_ms", "float, ms", "request's first byte to the response's last, or to `[DONE]` where the client left then", "SDK";
+    REQUEST_DURATION = "request_duration_ms", "float, ms", "request's first byte to the response's last, or to its last event (`[DONE]`, `message_stop` and the like) where the client left then", "SDK";
     CHUNK = "chunk_ms", "float, ms; point; `index`", "`--chunk-timing`, or `stream_chunk_timing` in the target's `CONFIG`: one for each event with content after the first", "SDK";
 }
 

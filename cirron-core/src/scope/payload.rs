@@ -5,6 +5,7 @@
 //! coding that cannot be undone are one thing to the reader: events may be missing.
 
 use super::joined::{Guess, Joined};
+use super::last::Last;
 use super::sniff::{Found, Framing, Sniff};
 use super::tokens::TokenTimes;
 use super::told::Told;
@@ -71,7 +72,9 @@ pub(super) struct ResponseBody {
     is_stream: bool,
     /// Of a form that nobody reads.
     is_other: bool,
-    done: Done,
+    last: Last,
+    /// When bytes came last.
+    latest: MonoNs,
     lost_events: u64,
     /// Of those, the ones before the last guess.
     lost_before: u64,
@@ -116,7 +119,8 @@ impl ResponseBody {
             is_other: false,
             asked: stream,
             joined: matches!(shape, Shape::Unsure(_)),
-            done: Done::default(),
+            last: Last::default(),
+            latest: MonoNs(0),
             shape,
             readers,
             tokens: TokenTimes::default(),
@@ -152,7 +156,8 @@ impl ResponseBody {
             is_other: false,
             asked: stream,
             joined: false,
-            done: Done::default(),
+            last: Last::default(),
+            latest: MonoNs(0),
             lost_events: 0,
             lost_before: 0,
             broken: false,
@@ -200,7 +205,7 @@ impl ResponseBody {
 
     /// When its events said that they were all.
     pub(super) fn done_at(&self) -> Option<MonoNs> {
-        self.done.at
+        self.last.at()
     }
 
     /// It has a form that is read, and a coding that could be undone.
@@ -232,7 +237,8 @@ impl ResponseBody {
             told,
             is_stream,
             keep_points,
-            done,
+            last,
+            latest,
             lost_events,
             broken,
             events,
@@ -244,13 +250,14 @@ impl ResponseBody {
         if *is_other {
             return;
         }
+        *latest = ts;
         let decoding = inflate.is_decoding();
         inflate.push(bytes, &mut |mut bytes| {
             let mut sink = Events {
                 readers,
                 tokens,
                 told,
-                done,
+                last,
                 ts,
                 keep_points: *keep_points,
                 events,
@@ -383,14 +390,14 @@ impl ResponseBody {
         })
     }
 
-    /// Without a time: for what ends no event.
+    /// For what no bytes end: what ends here came with the latest.
     fn in_shape<T>(&mut self, work: impl FnOnce(&mut Shape, &mut Events<'_>) -> T) -> T {
         let mut sink = Events {
             readers: &mut self.readers,
             tokens: &mut self.tokens,
             told: &mut self.told,
-            done: &mut self.done,
-            ts: MonoNs(0),
+            last: &mut self.last,
+            ts: self.latest,
             keep_points: false,
             events: &mut self.events,
         };
@@ -403,7 +410,7 @@ pub(super) struct Events<'a> {
     readers: &'a mut Readers,
     tokens: &'a mut TokenTimes,
     told: &'a mut Told,
-    done: &'a mut Done,
+    last: &'a mut Last,
     ts: MonoNs,
     keep_points: bool,
     events: &'a mut u64,
@@ -438,48 +445,9 @@ impl Events<'_> {
     }
 }
 
-/// The event that ends OpenAI's streams and those of many others. A client may leave at it, before
-/// the body's own end.
-const DONE: &[u8] = b"[DONE]";
-
-/// Looks for [`DONE`].
-#[derive(Debug, Default)]
-struct Done {
-    /// Bytes of it that the event under way has; `None`: it is another.
-    matched: Option<usize>,
-    under_way: bool,
-    at: Option<MonoNs>,
-}
-
-impl Done {
-    fn data(&mut self, bytes: &[u8]) {
-        let matched = if self.under_way {
-            self.matched
-        } else {
-            Some(0)
-        };
-        self.under_way = true;
-        let rest = matched.and_then(|n| DONE.get(n..));
-        let is = rest.is_some_and(|rest| rest.starts_with(bytes));
-        self.matched = matched.filter(|_| is).map(|n| n + bytes.len());
-    }
-
-    fn end(&mut self, ts: MonoNs) {
-        if self.matched == Some(DONE.len()) {
-            self.at = Some(ts);
-        }
-        self.drop_event();
-    }
-
-    fn drop_event(&mut self) {
-        self.under_way = false;
-        self.matched = None;
-    }
-}
-
 impl EventSink for Events<'_> {
     fn data(&mut self, bytes: &[u8]) {
-        self.done.data(bytes);
+        self.last.data(bytes);
         self.readers.push(bytes);
     }
 
@@ -495,15 +463,18 @@ impl EventSink for Events<'_> {
         *self.events += 1;
         match end {
             EventEnd::Whole { name } => {
-                self.done.end(self.ts);
+                let failed = self.readers.facts().error.is_some();
                 let content = self.readers.finish(name);
+                let fails = !failed && self.readers.facts().error.is_some();
+                let said = fails || self.readers.is_last();
+                self.last.end(self.ts, said, content.is_some());
                 self.tokens.take(self.ts, content, self.keep_points);
                 let facts = self.readers.facts();
                 self.told.event(Some(self.ts), facts, self.tokens.count);
             }
             // What it said holds; when its content came, and whether it had more, is not known.
             EventEnd::Damaged => {
-                self.done.drop_event();
+                self.last.drop_event();
                 self.readers.finish("");
                 let facts = self.readers.facts();
                 self.told.event(None, facts, self.tokens.count);

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bodies;
+mod ends;
 mod framing;
 mod goldens;
 mod grpc;
@@ -128,6 +129,7 @@ impl Call {
             aborted_by: Some(by),
             partial: true,
             upgraded: false,
+            cut: true,
         };
         self.at(ms, E::End(end));
         self.finish(ms)

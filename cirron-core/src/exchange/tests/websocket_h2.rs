@@ -74,6 +74,7 @@ const UPGRADED: ExchangeEnd = ExchangeEnd {
     aborted_by: None,
     upgraded: true,
     partial: false,
+    cut: false,
 };
 
 #[test]

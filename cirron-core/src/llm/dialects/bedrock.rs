@@ -86,6 +86,8 @@ static RESPONSE: ResponseTable = ResponseTable {
         (&[K("delta"), K("toolUse"), K("input")], Say::Tool),
         (&[K("start"), K("toolUse"), K("name")], Say::ToolCall),
         (&[K("stopReason")], Say::Finish),
+        // `metadata`, behind `messageStop`.
+        (&[K("metrics")], Say::Last),
         (&[K("usage"), K("inputTokens")], Say::Input),
         (&[K("usage"), K("cacheReadInputTokens")], Say::InputMore),
         (&[K("usage"), K("cacheWriteInputTokens")], Say::InputMore),

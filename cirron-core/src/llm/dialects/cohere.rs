@@ -124,7 +124,9 @@ static RESPONSE: ResponseTable = ResponseTable {
             &[DELTA, K("usage"), K("billed_units"), K("output_tokens")],
             Say::OutputElse,
         ),
+        (&[K("type")], Say::LastIf(&["message-end"])),
         // v1.
+        (&[K("event_type")], Say::LastIf(&["stream-end"])),
         (&[K("text")], Say::Answer),
         (&[K("tool_calls"), Any, K("name")], Say::ToolCall),
         (&[K("meta"), K("tokens"), K("input_tokens")], Say::Input),

@@ -113,6 +113,9 @@ static RESPONSE: ResponseTable = ResponseTable {
         ),
         (&[K("candidates"), Any, K("finishReason")], Say::Finish),
         (&[K("promptFeedback"), K("blockReason")], Say::Finish),
+        // No event follows that ends the stream.
+        (&[K("candidates"), Any, K("finishReason")], Say::Last),
+        (&[K("promptFeedback"), K("blockReason")], Say::Last),
         (&[K("usageMetadata"), K("promptTokenCount")], Say::Input),
         // What tools gave it to read.
         (

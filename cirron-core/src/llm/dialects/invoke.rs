@@ -132,6 +132,7 @@ static FAMILY: ResponseTable = ResponseTable {
         (&[K("messageStop"), K("stopReason")], Say::Finish),
         (&[K("metadata"), K("usage"), K("inputTokens")], Say::Input),
         (&[K("metadata"), K("usage"), K("outputTokens")], Say::Output),
+        (&[K("metadata")], Say::Last),
         // An error, whole.
         (&[K("__type")], Say::ErrorClass),
     ],
@@ -190,6 +191,7 @@ static METRICS: ResponseTable = ResponseTable {
         (&[K(COUNTS), K("cacheWriteInputTokenCount")], Say::InputMore),
         (&[K(COUNTS), K("cacheReadInputTokenCount")], Say::Cached),
         (&[K(COUNTS), K("outputTokenCount")], Say::Output),
+        (&[K(COUNTS)], Say::Last),
     ],
     shapes: &[],
     operation: None,
@@ -217,6 +219,7 @@ struct Family {
     metrics: Box<dyn ReadResponse>,
     exception: Option<String>,
     facts: ResponseFacts,
+    last: bool,
 }
 
 impl Default for Family {
@@ -226,6 +229,7 @@ impl Default for Family {
             metrics: table::response(&METRICS),
             exception: None,
             facts: ResponseFacts::default(),
+            last: false,
         }
     }
 }
@@ -247,11 +251,14 @@ impl Family {
 
     fn finish(&mut self, name: &str) -> Content {
         let mut content = Content::default();
+        self.last = false;
         if let Some(readers) = &mut self.readers {
             content = readers.finish("");
             self.facts.clone_from(readers.facts());
+            self.last = readers.is_last();
         }
         self.metrics.finish("");
+        self.last |= self.metrics.is_last();
         let counted = self.metrics.facts();
         self.facts.usage = self.facts.usage.or(&counted.usage);
         self.facts.reports += counted.reports;
@@ -261,6 +268,16 @@ impl Family {
         }
         self.facts.error = self.facts.error.take().or(self.exception.clone());
         content
+    }
+}
+
+impl Reader {
+    fn family(&self) -> &Family {
+        if self.wrapped {
+            &self.inner
+        } else {
+            &self.plain
+        }
     }
 }
 
@@ -293,11 +310,11 @@ impl ReadResponse for Reader {
     }
 
     fn facts(&self) -> &ResponseFacts {
-        if self.wrapped {
-            &self.inner.facts
-        } else {
-            &self.plain.facts
-        }
+        &self.family().facts
+    }
+
+    fn is_last(&self) -> bool {
+        self.family().last
     }
 }
 

@@ -56,6 +56,7 @@ static RESPONSE: ResponseTable = ResponseTable {
         (&[K("tokens_predicted")], Say::Output),
         (&[K("timings"), K("cache_n")], Say::Cached),
         (&[K("stop_type")], Say::Finish),
+        (&[K("stop")], Say::Last),
         (&[K("error"), K("type")], Say::ErrorClass),
         (&[K("error")], Say::Error),
     ],

@@ -65,6 +65,7 @@ static RESPONSE: ResponseTable = ResponseTable {
         (&[K("prompt_eval_count")], Say::Input),
         (&[K("eval_count")], Say::Output),
         (&[K("done_reason")], Say::Finish),
+        (&[K("done")], Say::Last),
         (&[K("error")], Say::Error),
     ],
     shapes: &[

@@ -77,6 +77,7 @@ static RESPONSE: ResponseTable = ResponseTable {
         (&[K("details"), K("generated_tokens")], Say::Output),
         (&[K("details"), K("input_length")], Say::Input),
         (&[K("details"), K("prefill"), Any], Say::InputElement),
+        (&[K("generated_text")], Say::Last),
         (&[K("error_type")], Say::ErrorClass),
         (&[K("error")], Say::Error),
     ],

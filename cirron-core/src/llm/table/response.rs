@@ -62,6 +62,10 @@ pub enum Say {
     ErrorClass,
     /// There is an error, if this is neither null, false nor an empty text.
     Error,
+    /// The document is the last of its stream, if this is neither null, false nor empty.
+    Last,
+    /// The same, if it is one of these texts.
+    LastIf(&'static [&'static str]),
 }
 
 /// One kind of response.
@@ -91,6 +95,8 @@ struct Reading {
     /// Its documents are elements of an array, a result each.
     array: bool,
     document: Document,
+    /// The document before was the last.
+    last: bool,
 }
 
 /// Of the document under way.
@@ -119,6 +125,7 @@ struct Document {
     tool_calls: u64,
     error: bool,
     error_class: Option<String>,
+    last: bool,
     block: Option<Block>,
 }
 
@@ -141,6 +148,7 @@ impl Reader {
                 results: Results::default(),
                 array: false,
                 document: Document::default(),
+                last: false,
             },
         }
     }
@@ -181,6 +189,7 @@ impl ReadResponse for Reader {
         let finish = self.scanner.finish(&mut self.reading);
         self.scanner.reset();
         let document = std::mem::take(&mut self.reading.document);
+        self.reading.last = document.last && finish == Finish::Complete;
         match finish {
             Finish::Complete => self.reading.take(document, name, true),
             Finish::Incomplete => {
@@ -193,6 +202,10 @@ impl ReadResponse for Reader {
 
     fn facts(&self) -> &ResponseFacts {
         &self.reading.facts
+    }
+
+    fn is_last(&self) -> bool {
+        self.reading.last
     }
 }
 
@@ -307,6 +320,13 @@ impl Reading {
                     Scalar::Num(_) | Scalar::Bool(true) => true,
                 };
             }
+            (Say::Last, value) => {
+                let empty = matches!(value, Scalar::Str { len: 0, .. });
+                document.last |= !empty && !matches!(value, Scalar::Null | Scalar::Bool(false));
+            }
+            (Say::LastIf(texts), value) => {
+                document.last |= value.as_str().is_some_and(|text| texts.contains(&text));
+            }
             (
                 Say::Model
                 | Say::ModelVersion
@@ -411,6 +431,7 @@ impl JsonSink for Reading {
             walk |= leads(path, place);
             if path.is(place) {
                 self.document.error |= *say == Say::Error;
+                self.document.last |= *say == Say::Last;
                 if *say == Say::InputElement {
                     self.document.element();
                 }

@@ -19,19 +19,19 @@ use crate::llm::DIALECTS;
 use crate::testing::split::{Fed, assert_gap_safe};
 
 /// One exchange of a file.
-struct Golden {
-    path: PathBuf,
+pub(super) struct Golden {
+    pub(super) path: PathBuf,
     dialect: String,
     url: String,
     request: (Vec<(String, String)>, Vec<u8>),
     status: u16,
-    response: (Vec<(String, String)>, Vec<u8>),
+    pub(super) response: (Vec<(String, String)>, Vec<u8>),
 }
 
 /// Of dialects that only the tests know.
 const OF_TESTS: &str = "src/llm/tests/goldens";
 
-fn goldens() -> Vec<Golden> {
+pub(super) fn goldens() -> Vec<Golden> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let roots = ["goldens", OF_TESTS].map(|root| package.join(root));
     let mut files: Vec<PathBuf> = roots
@@ -112,6 +112,11 @@ fn aws(lines: &[u8]) -> Vec<u8> {
 impl Golden {
     /// With this response body; a byte more takes no time, but `at` says when a piece came.
     fn run(&self, parts: &[Fed<'_>], at: impl Fn(usize) -> u64) -> Written {
+        self.begun(parts, &at).end(at(parts.len()))
+    }
+
+    /// The same, not ended.
+    pub(super) fn begun(&self, parts: &[Fed<'_>], at: impl Fn(usize) -> u64) -> Call {
         let mut call = Call::new(false);
         let borrowed = |fields: &[(String, String)]| -> Vec<(String, String)> { fields.to_vec() };
         let fields = borrowed(&self.request.0);
@@ -132,7 +137,7 @@ impl Golden {
                 Fed::Gap(len) => call.at(at(i), E::ResponseGap(*len)),
             }
         }
-        call.end(at(parts.len()))
+        call
     }
 
     /// Its events, each in a piece of its own, 10 ms apart.

@@ -144,6 +144,8 @@ struct ResponseReader {
 struct Reading {
     facts: ResponseFacts,
     event: Event,
+    /// The event before was the last.
+    last: bool,
     /// Of the prompt, as told last: fresh, read from the cache, written to it.
     prompt: [Option<i64>; 3],
 }
@@ -191,6 +193,7 @@ impl ReadResponse for ResponseReader {
         self.scanner.reset();
         self.reading.forget_part();
         let event = std::mem::take(&mut self.reading.event);
+        self.reading.last = finish == Finish::Complete && event.kind == "message_stop";
         match finish {
             Finish::Complete | Finish::Incomplete => self.reading.settle(event),
             Finish::Bad => Content::default(),
@@ -199,6 +202,10 @@ impl ReadResponse for ResponseReader {
 
     fn facts(&self) -> &ResponseFacts {
         &self.reading.facts
+    }
+
+    fn is_last(&self) -> bool {
+        self.reading.last
     }
 }
 

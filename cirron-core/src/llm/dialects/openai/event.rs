@@ -42,7 +42,24 @@ pub(super) struct Choice {
     pub(super) usage: Usage,
 }
 
+/// Types of the events that end a stream; that of completions ends with `[DONE]`.
+const LAST: [&str; 8] = [
+    "response.completed",
+    "response.incomplete",
+    "response.failed",
+    "response.cancelled",
+    "transcript.text.done",
+    "speech.audio.done",
+    "image_generation.completed",
+    "image_edit.completed",
+];
+
 impl Event {
+    /// It ends its stream.
+    pub(super) fn is_last(&self) -> bool {
+        LAST.contains(&self.kind.as_str())
+    }
+
     /// What the document means, now that all its members are known.
     pub(super) fn settle(self, facts: &mut ResponseFacts, reported: &mut Reported) -> Content {
         let mut content = self.content;

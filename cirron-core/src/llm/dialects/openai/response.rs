@@ -22,6 +22,7 @@ pub struct ResponseReader {
     /// Of documents that are elements of an array: llama.cpp once answered a list of prompts so.
     results: Results,
     element: Option<u64>,
+    last: bool,
 }
 
 impl Default for ResponseReader {
@@ -33,6 +34,7 @@ impl Default for ResponseReader {
             reported: Reported::default(),
             results: Results::default(),
             element: None,
+            last: false,
         }
     }
 }
@@ -73,10 +75,12 @@ impl ReadResponse for ResponseReader {
             reported,
             results,
             element,
+            last,
         } = self;
         let finish = scanner.finish(&mut Sink { facts, event });
         scanner.reset();
         let event = std::mem::take(event);
+        *last = finish == Finish::Complete && event.is_last();
         if finish == Finish::Bad {
             return Content::default();
         }
@@ -92,5 +96,9 @@ impl ReadResponse for ResponseReader {
 
     fn facts(&self) -> &ResponseFacts {
         &self.facts
+    }
+
+    fn is_last(&self) -> bool {
+        self.last
     }
 }

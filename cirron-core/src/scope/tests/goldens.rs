@@ -21,7 +21,7 @@ use crate::testing::split::{Fed, assert_gap_safe};
 /// One exchange of a file.
 pub(super) struct Golden {
     pub(super) path: PathBuf,
-    dialect: String,
+    pub(super) dialect: String,
     url: String,
     request: (Vec<(String, String)>, Vec<u8>),
     status: u16,

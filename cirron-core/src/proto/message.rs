@@ -73,7 +73,8 @@ impl Headers {
 pub struct RequestHead {
     /// As sent, for instance `POST`.
     pub method: String,
-    /// The path as sent, without query and fragment; `*` or an authority for those target forms.
+    /// The path as sent, without query, fragment, userinfo and parameters; `*`, or host and port, for
+    /// those target forms.
     pub path: String,
     /// Whether a query string followed. Its text is never kept.
     pub has_query: bool,

@@ -1,11 +1,12 @@
 //! Wire protocols: from pieces of one direction to message events. Knows no LLM.
 //!
 //! [`sniff`] tells what a connection speaks, [`h1`] parses HTTP/1, [`h2`] HTTP/2; [`message`] holds what a message
-//! is whatever version carried it.
+//! is whatever version carried it, `target` reduces what it was sent to.
 
 mod cursor;
 pub mod h1;
 pub mod h2;
 pub mod message;
 pub mod sniff;
+mod target;
 pub mod ws;

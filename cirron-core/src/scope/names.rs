@@ -58,7 +58,7 @@ names! {
     METHOD_ORIGINAL = "http.request.method_original", "string", "`http.request.method` is `_OTHER`", "OpenTelemetry";
     SCHEME = "url.scheme", "string: `https`", "the exchange was read inside a TLS library", "OpenTelemetry";
     TLS_LINK = "cirron.tls.link", "string: `call`, the library moved the socket's bytes itself; `lengths`, the thread sent twice in a row what it had written before", "the exchange was read inside a TLS library, and the socket beneath is known", "cirron";
-    PATH = "url.path", "string, without the query", "the request's head was seen", "OpenTelemetry";
+    PATH = "url.path", "string, without query, userinfo and parameters", "the request's head was seen", "OpenTelemetry";
     REQUEST_SIZE = "http.request.body.size", "int, bytes on the wire", "the request's head was seen", "OpenTelemetry";
     RESPONSE_SIZE = "http.response.body.size", "int, bytes on the wire", "the response's head was seen", "OpenTelemetry";
     STATUS = "http.response.status_code", "int", "the response's head was seen", "OpenTelemetry";

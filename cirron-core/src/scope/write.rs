@@ -149,7 +149,9 @@ fn http(scope: &ExchangeScope, attrs: &mut Attrs) {
             attrs.insert(n::METHOD, "_OTHER".into());
             attrs.insert(n::METHOD_ORIGINAL, text(&request.method));
         }
-        attrs.insert(n::PATH, text(&request.path));
+        if !request.path.is_empty() {
+            attrs.insert(n::PATH, text(&request.path));
+        }
     }
     // What an upgrade between the two agreed on.
     let agreed = scope.response_version;

@@ -10,6 +10,7 @@ use httparse::{Header, ParserConfig, Status};
 
 use crate::limits::MAX_HEADERS;
 use crate::proto::message::{Headers, RequestHead, ResponseHead, Version};
+use crate::proto::target::path_of;
 
 /// Three answers, as httparse gives them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub fn parse_request(bytes: &[u8]) -> HeadStatus<RequestHead> {
     let (path, has_query) = path_of(method, target);
     let head = RequestHead {
         method: method.to_owned(),
-        path: path.to_owned(),
+        path,
         has_query,
         version: version_of(version),
         headers: headers_of(req.headers, &bytes[..len]),
@@ -114,21 +115,4 @@ fn headers_of(fields: &[Header<'_>], head: &[u8]) -> Headers {
         (h.name.to_ascii_lowercase(), value)
     };
     fields.iter().map(field).collect::<Vec<_>>().into()
-}
-
-/// The path of a request target (RFC 9112, section 3.2) without query and fragment, and whether
-/// there was a query. The absolute form is reduced to its path; asterisk and authority forms stay.
-fn path_of<'t>(method: &str, target: &'t str) -> (&'t str, bool) {
-    let before_fragment = target.split('#').next().unwrap_or(target);
-    let (path, has_query) = match before_fragment.split_once('?') {
-        Some((path, _)) => (path, true),
-        None => (before_fragment, false),
-    };
-    if path.starts_with('/') || method == "CONNECT" {
-        return (path, has_query);
-    }
-    match path.split_once("://") {
-        Some((_, rest)) => (rest.find('/').map_or("/", |at| &rest[at..]), has_query),
-        None => (path, has_query),
-    }
 }

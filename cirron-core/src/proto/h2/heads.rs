@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::hpack::Fields;
 use crate::proto::message::{Headers, RequestHead, ResponseHead, Version};
+use crate::proto::target::path_of;
 
 /// A header list, its pseudo-header fields apart. What is not known is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,8 +77,7 @@ impl HeaderList {
             None if method == "CONNECT" => self.authority.as_ref()?,
             None => return None,
         };
-        let end = target.iter().position(|b| matches!(b, b'?' | b'#'));
-        let path = &target[..end.unwrap_or(target.len())];
+        let (path, has_query) = path_of(&method, &text(target));
         let mut headers = self.headers.clone();
         // As section 8.3.1 says for HTTP/1.
         if let Some(authority) = &self.authority
@@ -87,8 +87,8 @@ impl HeaderList {
         }
         Some(RequestHead {
             method,
-            path: text(path),
-            has_query: end.is_some_and(|at| target[at] == b'?'),
+            path,
+            has_query,
             version: Version::Http2,
             headers,
             wire_len: self.wire_len,

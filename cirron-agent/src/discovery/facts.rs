@@ -1,12 +1,13 @@
 //! Facts of a process: the few variables of its environment that concern us, and its program.
 //!
-//! Nothing else of the environment is kept: it holds secrets, and a recording would carry them.
+//! Nothing else of the environment is kept: it holds secrets, and a recording would carry them. The
+//! names are a list of those that are wanted, and of `CONFIG` only the one setting is kept.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 
-use cirron_core::engine::ProcessFacts;
+use cirron_core::engine::{CHUNK_TIMING, ProcessFacts, WANTED_ENV};
 
 use super::identity;
 use crate::shown::shown_bytes;
@@ -18,8 +19,8 @@ const MAX_ENVIRON_BYTES: u64 = 6 * 1024 * 1024;
 /// Bytes of one variable. `CONFIG` may be a JSON document; what is longer is left out.
 const MAX_VALUE_BYTES: usize = 64 * 1024;
 
-/// Endings of names of variables that hold secrets; those are never read.
-const SECRET_ENDINGS: [&str; 4] = ["KEY", "TOKEN", "SECRET", "PASSWORD"];
+/// Stands for a rank that is no number.
+const NO_NUMBER: &str = "?";
 
 /// Reads them; `None` where the process has gone. An environment that may not be read is empty.
 pub fn facts(tgid: u32) -> Option<ProcessFacts> {
@@ -50,14 +51,26 @@ pub fn wanted(environ: &[u8]) -> BTreeMap<String, String> {
     environ
         .split(|&byte| byte == 0)
         .filter_map(|entry| std::str::from_utf8(entry).ok()?.split_once('='))
-        .filter(|(name, value)| is_wanted(name) && value.len() <= MAX_VALUE_BYTES)
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .filter(|(name, value)| WANTED_ENV.contains(name) && value.len() <= MAX_VALUE_BYTES)
+        .filter_map(|(name, value)| Some((name.to_owned(), needed(name, value)?)))
         .collect()
 }
 
-fn is_wanted(name: &str) -> bool {
-    matches!(name, "RANK" | "LOCAL_RANK" | "CONFIG")
-        || name.starts_with("CIRRON_") && !SECRET_ENDINGS.iter().any(|end| name.ends_with(end))
+/// What is needed of a value: of a number the number, of `CONFIG` its one setting.
+fn needed(name: &str, value: &str) -> Option<String> {
+    match name {
+        // That one is set matters too: then the other is not asked.
+        "RANK" | "LOCAL_RANK" if !value.is_empty() => {
+            let rank = value.trim().parse::<i64>();
+            Some(rank.map_or_else(|_| NO_NUMBER.to_owned(), |rank| rank.to_string()))
+        }
+        "CONFIG" => {
+            let config: serde_json::Value = serde_json::from_str(value).ok()?;
+            let chunks = config.get(CHUNK_TIMING)?.as_bool()?;
+            Some(serde_json::json!({ CHUNK_TIMING: chunks }).to_string())
+        }
+        _ => Some(value.to_owned()),
+    }
 }
 
 /// What `ps` calls it (`/proc/PID/comm`), to be shown: a script's own name where it has one.
@@ -81,13 +94,17 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn only_variables_that_concern_us_are_kept_and_no_secret() {
-        let environ = b"PATH=/bin\0CIRRON_RUN_ID=r1\0RANK=3\0CONFIG={\"a\":\"=\"}\0AWS_KEY=x\0\
-                        CIRRON_API_KEY=s\0CIRRON_X_TOKEN=s\0LOCAL_RANK=1\0bad\0\xff=1\0RANKS=9";
+    fn only_variables_that_concern_us_are_kept_and_of_them_what_is_needed() {
+        let environ = b"PATH=/bin\0CIRRON_RUN_ID=r1\0RANK=3\0AWS_KEY=x\0CIRRON_API_KEY=s\0\
+                        CONFIG={\"a\":\"s\",\"stream_chunk_timing\":true,\"b\":{\"key\":\"s\"}}\0\
+                        CIRRON_PASSWD=s\0CIRRON_AUTH=s\0CIRRON_X_TOKEN=s\0CIRRON_RUN_IDS=s\0\
+                        CIRRON_API_ENDPOINT=https://u:s@h/\0CIRRON_OUTPUT_DIR=s\0cirron_run_id=s\0\
+                        CIRRON_WORKSPACE_ID=\0LOCAL_RANK= 1 \0bad\0\xff=1\0RANKS=9";
         let got: Vec<_> = wanted(environ).into_iter().collect();
         let want = [
             ("CIRRON_RUN_ID", "r1"),
-            ("CONFIG", "{\"a\":\"=\"}"),
+            ("CIRRON_WORKSPACE_ID", ""),
+            ("CONFIG", "{\"stream_chunk_timing\":true}"),
             ("LOCAL_RANK", "1"),
             ("RANK", "3"),
         ];
@@ -95,8 +112,22 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_says_nothing_to_us_is_not_kept() {
+        for environ in [
+            "CONFIG=postgres://u:s@h/db",
+            "CONFIG={\"key\":\"s\"}",
+            "CONFIG={\"stream_chunk_timing\":\"s\"}",
+            "CONFIG=[\"s\"]",
+            "CONFIG=",
+        ] {
+            assert!(wanted(environ.as_bytes()).is_empty(), "{environ}");
+        }
+        assert_eq!(wanted(b"RANK=s")["RANK"], NO_NUMBER);
+    }
+
+    #[test]
     fn a_value_past_the_bound_is_left_out() {
-        let environ = format!("CONFIG={}\0RANK=1", "x".repeat(MAX_VALUE_BYTES + 1));
+        let environ = format!("CIRRON_RUN_ID={}\0RANK=1", "x".repeat(MAX_VALUE_BYTES + 1));
         assert_eq!(wanted(environ.as_bytes()).len(), 1);
     }
 

@@ -26,6 +26,7 @@ use crate::time::{MS, MonoNs};
 
 use conn::{Conn, Shared};
 use session::Sessions;
+pub use session::{CHUNK_TIMING, WANTED_ENV};
 use timers::Timers;
 
 /// Event time between a connection's end and its removal: late records find it. A thread that writes may
@@ -51,7 +52,7 @@ pub struct ProcessFacts {
     pub tgid: u32,
     /// Named by the user: its session opens at once, not with its first exchange.
     pub explicit: bool,
-    /// Variables of its environment that concern us (`CIRRON_*`, `RANK`, `LOCAL_RANK`, `CONFIG`).
+    /// Variables of its environment that concern us: those of [`WANTED_ENV`].
     pub env: BTreeMap<String, String>,
     /// Base name of its executable, where readable.
     pub exe: Option<String>,

@@ -18,6 +18,21 @@ const ENV_ATTRS: [(&str, &str); 4] = [
     ("CIRRON_WORKSPACE_ID", n::WORKSPACE_ID),
 ];
 
+/// Every variable of a target's environment that is looked at here; of `CONFIG` the value of
+/// [`CHUNK_TIMING`] alone. Whoever reads an environment keeps no other: they hold secrets.
+pub const WANTED_ENV: [&str; 7] = [
+    ENV_ATTRS[0].0,
+    ENV_ATTRS[1].0,
+    ENV_ATTRS[2].0,
+    ENV_ATTRS[3].0,
+    "RANK",
+    "LOCAL_RANK",
+    "CONFIG",
+];
+
+/// The key of `CONFIG` that the SDK's decorator honours, and we do.
+pub const CHUNK_TIMING: &str = "stream_chunk_timing";
+
 #[derive(Default)]
 struct Process {
     facts: ProcessFacts,
@@ -150,7 +165,7 @@ impl Sessions {
         let configured = || {
             let config = self.processes.get(&tgid)?.facts.env.get("CONFIG")?;
             let config: serde_json::Value = serde_json::from_str(config).ok()?;
-            config.get("stream_chunk_timing")?.as_bool()
+            config.get(CHUNK_TIMING)?.as_bool()
         };
         self.chunk_timing || configured().unwrap_or(false)
     }

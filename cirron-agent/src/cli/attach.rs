@@ -22,6 +22,7 @@ use crate::driver::summary::{Detach, Summary};
 use crate::driver::supervise::{Supervisor, restore_signals};
 use crate::ids::Uuid4Ids;
 use crate::kernel::{Kernel, Reader, Uprobes};
+use crate::output::lossy::Waiting;
 use crate::output::outputs::Outputs;
 use crate::output::stdout::StdoutSink;
 use crate::preflight::{self, report};
@@ -167,7 +168,12 @@ impl<'a> Session<'a> {
             ));
         }
         let owner = Owner::of_this_process();
-        let outputs = open_outputs(&capture.outputs, owner, Box::new(LiveStamp))?;
+        let outputs = open_outputs(
+            &capture.outputs,
+            owner,
+            Box::new(LiveStamp),
+            StdoutReader::Left,
+        )?;
         let recorder = capture
             .record
             .as_deref()
@@ -270,11 +276,21 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Whether the reader of standard output is waited for.
+#[derive(Clone, Copy, Debug)]
+pub enum StdoutReader {
+    /// It is.
+    Waited,
+    /// It loses what it does not take.
+    Left,
+}
+
 /// The outputs of a plan.
 pub fn open_outputs(
     plan: &OutputPlan,
     owner: Option<Owner>,
     stamp: Box<dyn Stamp>,
+    reader: StdoutReader,
 ) -> anyhow::Result<Outputs> {
     let spool = match &plan.spool_dir {
         None => None,
@@ -289,9 +305,13 @@ pub fn open_outputs(
             Some(SpoolSink::new(dir, stamp))
         }
     };
-    let stdout = plan
-        .stdout
-        .then(|| StdoutSink::new(Box::new(std::io::stdout())));
+    let sink = || match reader {
+        StdoutReader::Waited => {
+            Waiting::on(std::io::stdout()).map(|out| StdoutSink::new(Box::new(out)))
+        }
+        StdoutReader::Left => StdoutSink::live(),
+    };
+    let stdout = plan.stdout.then(sink).transpose()?;
     Ok(Outputs::new(spool, stdout))
 }
 

@@ -20,6 +20,7 @@ use std::thread::JoinHandle;
 use anyhow::Context;
 
 use super::exit::{Exit, NOT_EXECUTABLE, NOT_FOUND};
+use crate::inherited::inherited;
 
 /// A command that was forked and waits.
 #[derive(Debug)]
@@ -92,7 +93,9 @@ impl Held {
 /// Makes the child write its pid to `tell`, and read from `wait` before it calls exec.
 fn hold(command: &mut Command, tell: &PipeWriter, wait: &PipeReader, go: &PipeWriter) {
     let (tell, wait, go) = (tell.as_raw_fd(), wait.as_raw_fd(), go.as_raw_fd());
+    let inherited = inherited();
     let pause = move || {
+        inherited.put_back();
         // SAFETY: `getpid` has no preconditions.
         let pid = unsafe { libc::getpid() }.to_ne_bytes();
         // SAFETY: `pid` is 4 readable bytes; the descriptor is the child's copy of an open pipe.
@@ -117,8 +120,8 @@ fn hold(command: &mut Command, tell: &PipeWriter, wait: &PipeReader, go: &PipeWr
             }
         }
     };
-    // SAFETY: between fork and exec `pause` makes only async-signal-safe calls (getpid, write,
-    // close, read), and neither allocates nor locks: an `io::Error` of a number does not.
+    // SAFETY: between fork and exec `pause` makes only async-signal-safe calls (signal,
+    // setrlimit, getpid, write, close, read), and neither allocates nor locks: an `io::Error` of a number does not.
     unsafe { command.pre_exec(pause) };
 }
 

@@ -9,6 +9,7 @@ pub mod exit;
 pub mod hiargs;
 pub mod log;
 pub mod lowargs;
+pub mod messages;
 pub mod offline;
 pub mod text;
 pub mod values;
@@ -21,7 +22,8 @@ use clap::{CommandFactory, Parser};
 use self::exit::Exit;
 use self::hiargs::{Resolved, Todo};
 use self::lowargs::LowArgs;
-use crate::shown::{shown_lines, shown_message};
+pub use self::messages::say;
+use crate::shown::shown_lines;
 
 /// A failure with the code that it ends with.
 #[derive(Debug)]
@@ -43,8 +45,9 @@ impl From<anyhow::Error> for Failed {
 
 /// The program.
 pub fn main() -> ExitCode {
+    crate::inherited::settle();
     let args = LowArgs::parse();
-    init_tracing(args.verbose);
+    messages::start(args.verbose);
     let todo = match hiargs::resolve(args, &|name| std::env::var_os(name)) {
         Ok(Resolved { todo, warnings }) => {
             for warning in warnings {
@@ -57,21 +60,24 @@ pub fn main() -> ExitCode {
             .error(clap::error::ErrorKind::ValueValidation, text)
             .exit(),
     };
-    match run(todo) {
-        Ok(exit) => exit.into(),
-        Err(Failed { exit, error }) => {
-            let closed = error.chain().any(|cause| {
-                cause
-                    .downcast_ref::<io::Error>()
-                    .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
-            });
-            if closed {
-                return Exit::Ok.into();
-            }
-            say(&format!("error: {error:#}"));
-            exit.into()
+    let exit = run(todo).unwrap_or_else(|Failed { exit, error }| {
+        if is_closed_pipe(&error) {
+            return Exit::Ok;
         }
-    }
+        say(&format!("error: {error:#}"));
+        exit
+    });
+    messages::finish();
+    exit.into()
+}
+
+/// Nobody reads standard output any more: no failure of ours.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    })
 }
 
 fn run(todo: Todo) -> Result<Exit, Failed> {
@@ -84,31 +90,9 @@ fn run(todo: Todo) -> Result<Exit, Failed> {
     }
 }
 
-/// One message of ours on standard error; whether anybody reads it does not matter.
-pub fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "cirron-agent: {}", shown_message(text));
-}
-
 /// Lines on standard output, with the text of strangers in them made safe.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(shown_lines(text).as_bytes())?;
     Ok(out.flush()?)
-}
-
-fn init_tracing(verbose: u8) {
-    let level = match verbose {
-        0 => tracing::Level::WARN,
-        1 => tracing::Level::INFO,
-        _ => tracing::Level::DEBUG,
-    };
-    let made = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(io::stderr)
-        .with_target(verbose > 1)
-        .map_event_format(log::Shown)
-        .try_init();
-    if let Err(e) = made {
-        say(&format!("messages of the log are not shown: {e}"));
-    }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use cirron_core::id::{IdSource, SequentialIds};
 
-use super::attach::open_outputs;
+use super::attach::{StdoutReader, open_outputs};
 use super::exit::Exit;
 use super::hiargs::OutputPlan;
 use super::lowargs::IdKind;
@@ -35,9 +35,9 @@ pub fn replay(file: &Path, ids: IdKind, plan: &OutputPlan) -> Result<Exit, Faile
             Box::new(CountingStamp::new(0)),
         ),
     };
-    let mut outputs = open_outputs(plan, Owner::of_this_process(), stamp)?;
+    let mut outputs = open_outputs(plan, Owner::of_this_process(), stamp, StdoutReader::Waited)?;
     let done = feed(&mut reader, ids, |scope| outputs.accept(&scope));
-    outputs.flush();
+    outputs.finish();
     let seen = captured(&engine_counters(&done.engine));
     say(&format!("replayed {} records: {seen}", done.records));
     match done.damage {

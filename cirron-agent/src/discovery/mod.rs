@@ -23,8 +23,13 @@ pub trait Processes: Send {
     fn facts(&self, tgid: u32) -> Option<ProcessFacts>;
     /// Its name, for messages.
     fn name(&self, tgid: u32) -> Option<String>;
-    /// Its descendants, see [`tree::descendants`].
+    /// Its descendants, see [`tree::descendants`], without this agent.
     fn descendants(&self, tgid: u32) -> Vec<u32>;
+    /// Whether it is an ancestor of this agent: a `sudo` or a shell that waits for us, and that we
+    /// must not wait for.
+    fn waits_for_us(&self, _tgid: u32) -> bool {
+        false
+    }
 }
 
 /// The real one.
@@ -45,6 +50,11 @@ impl Processes for Procfs {
         short_name(tgid)
     }
     fn descendants(&self, tgid: u32) -> Vec<u32> {
-        tree::descendants(tgid, &tree::parents())
+        let mut found = tree::descendants(tgid, &tree::parents());
+        found.retain(|pid| *pid != std::process::id());
+        found
+    }
+    fn waits_for_us(&self, tgid: u32) -> bool {
+        tree::ancestors(std::process::id(), &tree::parents()).contains(&tgid)
     }
 }

@@ -34,6 +34,19 @@ pub fn descendants(tgid: u32, parents: &BTreeMap<u32, u32>) -> Vec<u32> {
     found
 }
 
+/// Every ancestor of `tgid`, the nearest first.
+pub fn ancestors(tgid: u32, parents: &BTreeMap<u32, u32>) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut at = tgid;
+    while let Some(parent) = parents.get(&at)
+        && !found.contains(parent)
+    {
+        found.push(*parent);
+        at = *parent;
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -47,6 +60,23 @@ mod tests {
         assert_eq!(descendants(1, &parents), [2, 5, 3, 4]);
         assert_eq!(descendants(8, &parents), [9]);
         assert_eq!(descendants(7, &parents), [0; 0]);
+    }
+
+    #[test]
+    fn ancestors_end_at_the_top_and_in_a_cycle() {
+        let parents = BTreeMap::from([(2, 1), (3, 2), (4, 3), (9, 8), (8, 9)]);
+        assert_eq!(ancestors(4, &parents), [3, 2, 1]);
+        assert_eq!(ancestors(9, &parents), [8, 9]);
+        assert_eq!(ancestors(7, &parents), [0; 0]);
+    }
+
+    #[test]
+    fn of_our_parent_s_descendants_we_are_none() {
+        use crate::discovery::{Processes as _, Procfs};
+        let ours = std::process::id();
+        let parent = parents()[&ours];
+        assert!(!Procfs.descendants(parent).contains(&ours));
+        assert!(Procfs.waits_for_us(parent) && !Procfs.waits_for_us(ours));
     }
 
     #[test]

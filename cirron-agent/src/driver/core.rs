@@ -24,7 +24,7 @@ use crate::clock::{self, Anchor, RESYNC_INTERVAL};
 use crate::discovery::Processes;
 use crate::kernel::records;
 use crate::output::Finished;
-use crate::record::writer::Recorder;
+use crate::record::writer::{Recorder, RecordingStats};
 
 /// How often procfs is asked whether the targets live.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -43,6 +43,8 @@ pub struct CoreReport {
     pub records: u64,
     /// Exits that were seen in procfs only.
     pub exits_missed: u64,
+    /// The recording's counts, where one was asked for.
+    pub recording: Option<RecordingStats>,
 }
 
 /// The core thread's state.
@@ -142,7 +144,7 @@ impl Core {
             }
             for tgid in found {
                 self.control.add_target(tgid)?;
-                self.live.add(tgid, &*self.processes);
+                self.live.add_found(tgid, &*self.processes);
                 children += 1;
             }
         }
@@ -205,7 +207,7 @@ impl Core {
             if self.outputs_gone {
                 stop.request(Reason::Failure);
             }
-            if !quiet && self.live.is_empty() {
+            if !quiet && self.live.is_over() {
                 stop.request(Reason::TargetsGone);
             }
         }
@@ -405,6 +407,7 @@ impl Core {
         let now = clock::now();
         if let Some(recorder) = &mut self.recorder {
             recorder.shutdown(now);
+            self.report.recording = Some(recorder.stats());
         }
         self.engine.handle_shutdown(now);
         self.hand_on(to_outputs);

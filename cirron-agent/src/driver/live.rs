@@ -14,6 +14,8 @@ struct Entry {
     identity: Option<Identity>,
     /// When procfs was first found not to know it.
     missing_since: Option<MonoNs>,
+    /// It waits for us to end: whether it lives says nothing.
+    waits_for_us: bool,
 }
 
 /// The live targets.
@@ -28,7 +30,16 @@ impl Live {
         self.targets.entry(tgid).or_insert_with(|| Entry {
             identity: processes.identify(tgid),
             missing_since: None,
+            waits_for_us: false,
         });
+    }
+
+    /// A target that nobody named, and that may be waiting for us.
+    pub fn add_found(&mut self, tgid: u32, processes: &dyn Processes) {
+        self.add(tgid, processes);
+        if let Some(entry) = self.targets.get_mut(&tgid) {
+            entry.waits_for_us = processes.waits_for_us(tgid);
+        }
     }
 
     /// It ended.
@@ -36,9 +47,9 @@ impl Live {
         self.targets.remove(&tgid);
     }
 
-    /// Whether none is left.
-    pub fn is_empty(&self) -> bool {
-        self.targets.is_empty()
+    /// Whether none is left but those that wait for us.
+    pub fn is_over(&self) -> bool {
+        self.targets.values().all(|entry| entry.waits_for_us)
     }
 
     /// Those that live.

@@ -5,8 +5,9 @@
 //!           ^----buffers----'|
 //!                            '--> Control: targets, mute
 //! ```
-//! Channels are bounded. When the outputs are slow the core waits, then the reader, then the ring
-//! fills and the kernel side counts what it drops: nothing is lost without a number.
+//! Channels are bounded. When the spool is slow the core waits, then the reader, then the ring
+//! fills and the kernel side counts what it drops: nothing is lost without a number. Standard output
+//! is waited for by a thread of its own, and by nobody else.
 
 pub mod attacher;
 pub mod core;
@@ -30,8 +31,7 @@ use anyhow::Context;
 use self::core::{Core, CoreReport};
 use self::source::RecordSource;
 use self::stop::{Reason, Stop};
-use crate::output::outputs::Outputs;
-use crate::spool::sink::SpoolStats;
+use crate::output::outputs::{OutputStats, Outputs};
 
 /// Batches of records between reader and core.
 pub const BATCHES_IN_FLIGHT: usize = 8;
@@ -45,7 +45,7 @@ pub struct Running {
     stop: Arc<Stop>,
     reader: JoinHandle<anyhow::Result<()>>,
     core: JoinHandle<CoreReport>,
-    outputs: JoinHandle<SpoolStats>,
+    outputs: JoinHandle<OutputStats>,
 }
 
 /// How a capture ended.
@@ -55,8 +55,8 @@ pub struct Report {
     pub reason: Option<Reason>,
     /// The core thread's counts.
     pub core: CoreReport,
-    /// The spool's counts.
-    pub spool: SpoolStats,
+    /// The outputs' counts.
+    pub outputs: OutputStats,
     /// What went wrong.
     pub failure: Option<anyhow::Error>,
 }
@@ -117,14 +117,14 @@ impl Running {
             fail(panicked("core"));
             CoreReport::default()
         });
-        let spool = self.outputs.join().unwrap_or_else(|_| {
+        let outputs = self.outputs.join().unwrap_or_else(|_| {
             fail(panicked("output"));
-            SpoolStats::default()
+            OutputStats::default()
         });
         Report {
             reason: self.stop.reason(),
             core,
-            spool,
+            outputs,
             failure,
         }
     }

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::stop::{Reason, Stop};
 use crate::output::Finished;
-use crate::output::outputs::Outputs;
-use crate::spool::sink::SpoolStats;
+use crate::output::outputs::{OutputStats, Outputs};
 
 /// Runs until the core has ended, then writes the rest.
 pub fn run(
@@ -14,7 +13,7 @@ pub fn run(
     from_core: &Receiver<Vec<Finished>>,
     flush_interval: Duration,
     stop: &Stop,
-) -> SpoolStats {
+) -> OutputStats {
     let mut due = Instant::now() + flush_interval;
     loop {
         match from_core.recv_timeout(due.saturating_duration_since(Instant::now())) {
@@ -30,6 +29,5 @@ pub fn run(
             stop.request(Reason::OutputClosed);
         }
     }
-    outputs.flush();
-    outputs.spool_stats()
+    outputs.finish()
 }

@@ -11,6 +11,8 @@ use serde::Serialize;
 use super::Report;
 use super::stop::Reason;
 use crate::kernel::Detached;
+use crate::output::lossy::LossyStats;
+use crate::record::writer::RecordingStats;
 use crate::spool::sink::SpoolStats;
 
 /// Every counter of a capture, as `--summary-json` writes it.
@@ -36,6 +38,12 @@ pub struct Summary {
     pub engine: BTreeMap<&'static str, u64>,
     /// The spool's counters.
     pub spool: SpoolStats,
+    /// Standard output's counters; null where nothing was written to it.
+    pub stdout: Option<LossyStats>,
+    /// Lines of the log that nobody took, up to here.
+    pub log_lines_dropped: u64,
+    /// The recording's counters; null where none was asked for.
+    pub recording: Option<RecordingStats>,
     /// How the probes were detached, where they were.
     pub detach: Option<Detach>,
 }
@@ -88,7 +96,10 @@ impl Summary {
             exits_missed: report.core.exits_missed,
             kernel,
             engine: engine_counters(&report.core.engine),
-            spool: report.spool,
+            spool: report.outputs.spool,
+            stdout: report.outputs.stdout,
+            recording: report.core.recording,
+            log_lines_dropped: crate::cli::messages::lines_dropped(),
             detach: None,
         }
     }
@@ -154,6 +165,7 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
 pub(super) mod tests {
     use super::*;
     use crate::driver::core::CoreReport;
+    use crate::output::outputs::OutputStats;
 
     pub(in crate::driver) fn report() -> Report {
         let engine = EngineStats {
@@ -179,7 +191,10 @@ pub(super) mod tests {
         Report {
             reason: Some(Reason::Signal),
             core,
-            spool,
+            outputs: OutputStats {
+                spool,
+                stdout: None,
+            },
             failure: None,
         }
     }

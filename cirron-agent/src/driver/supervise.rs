@@ -2,6 +2,9 @@
 //!
 //! The first signal asks for an orderly end, the second leaves the ring as it is. Where we
 //! started the command ourselves, signals are first of all the command's: it ends, and we after it.
+//!
+//! SIGHUP stays ignored where it was at the start (`nohup`). SIGINT and SIGTERM do not: a shell
+//! ignores SIGINT for whatever it starts in the background, and whoever then sends it means it.
 
 use std::time::Duration;
 
@@ -11,6 +14,7 @@ use tokio::signal::unix::{self, SignalKind, signal};
 
 use super::stop::Reason;
 use super::{Report, Running};
+use crate::inherited::inherited;
 
 /// After the second signal, how long the threads may still take.
 const FORCE_LIMIT: Duration = Duration::from_secs(3);
@@ -24,7 +28,8 @@ pub struct Supervisor {
 struct Signals {
     interrupt: unix::Signal,
     terminate: unix::Signal,
-    hangup: unix::Signal,
+    /// Absent where it was ignored at the start.
+    hangup: Option<unix::Signal>,
 }
 
 impl Supervisor {
@@ -37,7 +42,9 @@ impl Supervisor {
         let signals = Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup: (!inherited().is_ignored(libc::SIGHUP))
+                .then(|| signal(SignalKind::hangup()))
+                .transpose()?,
         };
         drop(guard);
         Ok(Supervisor { runtime, signals })
@@ -91,7 +98,7 @@ async fn watch(
             }
             _ = signals.interrupt.recv() => ("SIGINT", Signal::INT),
             _ = signals.terminate.recv() => ("SIGTERM", Signal::TERM),
-            _ = signals.hangup.recv() => ("SIGHUP", Signal::HUP),
+            () = hung_up(&mut signals.hangup) => ("SIGHUP", Signal::HUP),
         };
         if stop.is_requested() {
             crate::cli::say(&format!(
@@ -114,9 +121,20 @@ async fn watch(
     }
 }
 
+/// Never, where hanging up is ignored.
+async fn hung_up(hangup: &mut Option<unix::Signal>) {
+    match hangup {
+        Some(hangup) => {
+            hangup.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
 /// Gives signals back their ordinary effect, once there is nothing left to save.
 pub fn restore_signals() {
-    for number in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+    let caught = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].into_iter();
+    for number in caught.filter(|n| *n != libc::SIGHUP || !inherited().is_ignored(*n)) {
         // SAFETY: sets the default action of a valid signal; no handler of ours is involved.
         unsafe { libc::signal(number, libc::SIG_DFL) };
     }

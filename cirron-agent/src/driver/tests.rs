@@ -31,6 +31,8 @@ struct State {
     children: BTreeMap<u32, Vec<u32>>,
     /// Appears among the children of its key only once that is a target.
     late_children: BTreeMap<u32, u32>,
+    /// Ancestors of the agent.
+    waiting: BTreeSet<u32>,
     fail_reads: bool,
     detached: bool,
     /// Records put when the targets are let go: what was still on its way.
@@ -170,6 +172,9 @@ impl Processes for World {
         }
         found
     }
+    fn waits_for_us(&self, tgid: u32) -> bool {
+        self.with(|s| s.waiting.contains(&tgid))
+    }
 }
 
 /// A recording that can be read while it is written.
@@ -271,6 +276,25 @@ fn it_ends_by_itself_when_its_last_target_does() {
     assert_eq!(report.core.counters.unwrap()[Counter::RingFull as usize], 3);
     assert!(world.with(|s| s.detached));
     assert!(matches!(tape.inputs().last(), Some(Input::Shutdown(_))));
+}
+
+#[test]
+fn who_waits_for_us_is_watched_and_not_waited_for() {
+    let world = World::default();
+    let facts = world.process(7);
+    world.process(9);
+    world.with(|s| {
+        s.children.insert(7, vec![9]);
+        s.waiting.extend([7, 9]);
+    });
+    let (mut core, _) = core(&world, true);
+    assert_eq!(core.attach(&[facts]).unwrap(), 1);
+    assert!(world.with(|s| s.targets.contains(&9)));
+    let running = begin(&world, core);
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(!running.stop().is_requested(), "it was named");
+    world.put(exit(7));
+    assert_eq!(running.join().reason, Some(Reason::TargetsGone));
 }
 
 #[test]

@@ -94,6 +94,16 @@ impl Summary {
                 "batch that could not be written",
                 "batches that could not be written",
             ),
+            (
+                self.stdout.map_or(0, |stdout| stdout.lines_dropped),
+                "line that nobody took on standard output",
+                "lines that nobody took on standard output",
+            ),
+            (
+                self.recording.map_or(0, |all| all.entries_lost),
+                "entry of the recording",
+                "entries of the recording",
+            ),
         ];
         said(all)
     }
@@ -126,6 +136,11 @@ impl Summary {
                 other,
                 "connection that carries no HTTP, left alone",
                 "connections that carry no HTTP, left alone",
+            ),
+            (
+                self.log_lines_dropped,
+                "line of the log that nobody took",
+                "lines of the log that nobody took",
             ),
         ];
         said(all)
@@ -169,6 +184,8 @@ mod tests {
     use super::*;
     use crate::driver::Report;
     use crate::driver::summary::tests::report;
+    use crate::output::lossy::LossyStats;
+    use crate::record::writer::RecordingStats;
     use crate::spool::sink::SpoolStats;
 
     #[test]
@@ -183,11 +200,34 @@ mod tests {
     }
 
     #[test]
+    fn lines_and_entries_that_nobody_took_are_said() {
+        let mut report = report();
+        report.outputs.stdout = Some(LossyStats {
+            lines_written: 3,
+            lines_dropped: 9,
+        });
+        report.core.recording = Some(RecordingStats {
+            entries: 3,
+            entries_lost: 1,
+        });
+        let mut summary = Summary::of(&report, 1.0, None);
+        summary.log_lines_dropped = 2;
+        let line = summary.line();
+        assert!(
+            line.contains(
+                "9 lines that nobody took on standard output, 1 entry of the recording; \
+                 note: 2 lines of the log that nobody took"
+            ),
+            "{line}"
+        );
+    }
+
+    #[test]
     fn where_nothing_was_lost_the_line_says_so_and_no_more() {
         let mut report = report();
         report.core.counters = Some([0; cirron_common::counters::COUNTERS as usize]);
         report.core.engine.opaque_connections = 12;
-        report.spool = SpoolStats {
+        report.outputs.spool = SpoolStats {
             batches_written: 1,
             ..SpoolStats::default()
         };

@@ -2,6 +2,7 @@
 
 pub mod figures;
 pub mod line;
+pub mod lossy;
 pub mod outputs;
 pub mod stdout;
 pub mod tree;

@@ -8,9 +8,19 @@ use std::collections::HashMap;
 use cirron_core::id::Id;
 
 use super::Finished;
+use super::lossy::LossyStats;
 use super::stdout::StdoutSink;
 use crate::spool::json::WallTimes;
 use crate::spool::sink::{SpoolSink, SpoolStats};
+
+/// What became of what was handed out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OutputStats {
+    /// The spool's counts.
+    pub spool: SpoolStats,
+    /// Those of standard output, where it was asked for.
+    pub stdout: Option<LossyStats>,
+}
 
 /// The outputs that were asked for.
 #[derive(Default)]
@@ -70,12 +80,19 @@ impl Outputs {
         self.spool.is_none() && self.stdout.as_ref().is_some_and(StdoutSink::is_closed)
     }
 
-    /// Counts of the spool.
-    pub fn spool_stats(&self) -> SpoolStats {
-        self.spool
-            .as_ref()
-            .map(SpoolSink::stats)
-            .unwrap_or_default()
+    /// Writes the rest. The spool is first: standard output may take a while.
+    pub fn finish(&mut self) -> OutputStats {
+        if let Some(spool) = &mut self.spool {
+            spool.flush();
+        }
+        OutputStats {
+            spool: self
+                .spool
+                .as_ref()
+                .map(SpoolSink::stats)
+                .unwrap_or_default(),
+            stdout: self.stdout.as_mut().map(StdoutSink::finish),
+        }
     }
 }
 

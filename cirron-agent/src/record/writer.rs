@@ -7,6 +7,7 @@ use std::path::Path;
 
 use cirron_core::engine::{EngineConfig, ProcessFacts};
 use cirron_core::time::MonoNs;
+use serde::Serialize;
 
 use super::{BYTE_ORDER, ConfigEntry, MAGIC, MAX_ENTRY_BYTES, ProcessEntry, VERSION, kind};
 use crate::clock::Anchor;
@@ -15,10 +16,19 @@ use crate::discovery::owner::Owner;
 /// Bytes collected before they are written.
 const BUFFER_BYTES: usize = 256 * 1024;
 
+/// Counts of a recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RecordingStats {
+    /// Entries that were written.
+    pub entries: u64,
+    /// Entries that were not, since it had ended before.
+    pub entries_lost: u64,
+}
+
 /// Writes entries.
 pub struct Recorder {
     out: Option<BufWriter<Box<dyn Write + Send>>>,
-    entries: u64,
+    stats: RecordingStats,
 }
 
 impl Recorder {
@@ -48,7 +58,7 @@ impl Recorder {
         out.write_all(&[BYTE_ORDER, 0, 0, 0])?;
         Ok(Recorder {
             out: Some(out),
-            entries: 0,
+            stats: RecordingStats::default(),
         })
     }
 
@@ -93,12 +103,18 @@ impl Recorder {
     fn json(&mut self, kind: u8, value: &impl serde::Serialize) {
         match serde_json::to_vec(value) {
             Ok(payload) => self.entry(kind, &payload),
-            Err(e) => self.fail(&e.into()),
+            Err(e) => {
+                self.stats.entries_lost += 1;
+                self.fail(&e.into());
+            }
         }
     }
 
     fn entry(&mut self, kind: u8, payload: &[u8]) {
-        let Some(out) = &mut self.out else { return };
+        let Some(out) = &mut self.out else {
+            self.stats.entries_lost += 1;
+            return;
+        };
         let len = u32::try_from(payload.len())
             .ok()
             .filter(|len| *len <= MAX_ENTRY_BYTES);
@@ -112,15 +128,23 @@ impl Recorder {
             )),
         };
         match put {
-            Ok(()) => self.entries += 1,
-            Err(e) => self.fail(&e),
+            Ok(()) => self.stats.entries += 1,
+            Err(e) => {
+                self.stats.entries_lost += 1;
+                self.fail(&e);
+            }
         }
+    }
+
+    /// Counts so far; entries that wait in memory are among those written.
+    pub fn stats(&self) -> RecordingStats {
+        self.stats
     }
 
     fn fail(&mut self, e: &io::Error) {
         tracing::warn!(
             "the recording ends here, after {} entries: {e}; the capture goes on",
-            self.entries
+            self.stats.entries
         );
         // What is buffered would fail again when dropped; nothing more is written.
         if let Some(out) = self.out.take() {

@@ -116,9 +116,7 @@ fn push_segment(segment: &str, may_be_authority: bool, out: &mut String) {
         match unit.value {
             b':' => colon = true,
             // A host may be named by its user alone; a segment needs a password to be taken for one.
-            b'@' if (colon || may_be_authority)
-                && (may_be_authority || unit.start < parameters) =>
-            {
+            b'@' if may_be_authority || colon && unit.start < parameters => {
                 begin = unit.end;
                 parameters = segment.len();
             }

@@ -15,6 +15,7 @@ mod h2c;
 mod http2;
 mod http2_more;
 mod load;
+mod plain;
 mod processes;
 mod quiet;
 mod read_back;
@@ -22,6 +23,7 @@ mod replay;
 mod roles;
 mod stacks;
 mod syscalls;
+mod terminal;
 mod tls;
 mod tls_libs;
 mod tls_more;
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         http2_more::TESTS,
         websocket::TESTS,
         grpc::TESTS,
+        terminal::TESTS,
         tls::TESTS,
         tls_libs::TESTS,
         tls_more::TESTS,

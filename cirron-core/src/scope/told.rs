@@ -51,7 +51,7 @@ impl Told {
     /// What is told with, or behind, the last event of the answer.
     pub(super) fn at_end(facts: &ResponseFacts, tokens: &TokenTimes) -> Told {
         let mut told = Told::default();
-        told.event(None, facts, tokens.count);
+        told.event(Some(MonoNs(0)), facts, tokens.count);
         told
     }
 

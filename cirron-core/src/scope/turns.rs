@@ -345,4 +345,49 @@ mod tests {
         answers(&mut turns, 40, "created");
         assert!(matches!(turns.open[0].begin, Begin::Created));
     }
+
+    #[test]
+    fn a_response_that_nobody_counted_has_the_count_of_its_pieces() {
+        for (usage, want, estimated) in [
+            (r#"{"input_tokens":12,"output_tokens":9}"#, 9, false),
+            (
+                r#"{"input_tokens":0,"output_tokens":0,"total_tokens":0}"#,
+                2,
+                true,
+            ),
+            (r#"{"input_tokens":-1,"output_tokens":-1}"#, 2, true),
+            ("null", 2, true),
+        ] {
+            let mut turns = turns();
+            answers(&mut turns, 10, "created");
+            for ts in [20, 30] {
+                let json = r#"{"type":"response.output_text.delta","response_id":"r","delta":"a"}"#;
+                says(&mut turns, ts, Sender::Server, json);
+            }
+            let done = format!(
+                r#"{{"type":"response.done","response":{{"id":"r","status":"completed","usage":{usage}}}}}"#
+            );
+            says(&mut turns, 40, Sender::Server, &done);
+            let context = ScopeContext {
+                pid: 1,
+                tid: 1,
+                rank: 0,
+                chunk_timing: false,
+                tls: false,
+                tls_link: None,
+                conn: cirron_common::conn::ConnInfo::default(),
+            };
+            let mut ids = crate::id::SequentialIds::default();
+            let ended = turns.next_ended().expect("one");
+            let (span, list, facts) = ended.write(&context, Id([0; 16]), &mut ids);
+            assert_eq!(facts.output_tokens, Some(want), "{usage}");
+            let output = list.iter().find(|m| m.name == n::OUTPUT_TOKENS);
+            let is_marked = output.is_some_and(|m| m.attrs.contains_key(n::ESTIMATED));
+            assert_eq!(is_marked, estimated, "{usage}");
+            let input = list.iter().any(|m| m.name == n::INPUT_TOKENS);
+            assert_eq!(input, !estimated, "{usage}");
+            let figures = if estimated { "estimated" } else { "complete" };
+            assert_eq!(span.attrs[n::FIGURES], figures.into(), "{usage}");
+        }
+    }
 }

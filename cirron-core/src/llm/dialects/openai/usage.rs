@@ -19,18 +19,17 @@ use crate::llm::facts::{MAX_CHOICES, ResponseFacts, Usage};
 
 /// Segments of the path that leads to the usage that `path` is in, or is.
 pub(super) fn place(path: &Path) -> Option<usize> {
-    let is = |i: usize, name: &str| path.key(i) == Some(name.as_bytes());
-    let base = usize::from(is(0, "response") && path.depth() > 1);
-    let at = if is(0, "x_groq") {
-        1
-    } else if !is(base, "choices") {
-        base
-    } else if is(base + 2, "delta") || is(base + 2, "message") {
-        base + 3
-    } else {
-        base + 2
+    let base = usize::from(path.depth() > 1 && path.key(0) == Some(b"response"));
+    let at = match path.key(base)? {
+        b"usage" => base,
+        b"x_groq" if base == 0 => 1,
+        b"choices" if path.depth() > base + 2 => match path.key(base + 2)? {
+            b"delta" | b"message" => base + 3,
+            _ => base + 2,
+        },
+        _ => return None,
     };
-    is(at, "usage").then_some(at + 1)
+    (path.key(at)? == b"usage").then_some(at + 1)
 }
 
 /// A member of the usage whose path has `at` segments.
@@ -119,6 +118,9 @@ impl Reported {
     /// What one more reports.
     pub(super) fn take(&mut self, event: &Event, facts: &mut ResponseFacts) {
         let aside = event.aside.usage();
+        if !event.usage.is_some() && !aside.is_some() && event.of_choices.is_empty() {
+            return;
+        }
         self.usage.take(&event.usage);
         self.aside.take(&aside);
         for (index, usage) in &event.of_choices {
@@ -132,12 +134,8 @@ impl Reported {
         }
         let of_choices = event.of_choices.iter().map(|(_, usage)| usage.output);
         let outputs = of_choices.chain([event.usage.output, aside.output]);
-        let output = outputs.flatten().max();
-        if output.is_none() && !event.usage.is_some() && !aside.is_some() {
-            return;
-        }
         facts.usage = self.all();
-        facts.reported(output, event.in_usage);
+        facts.reported(outputs.flatten().max(), event.in_usage);
     }
 
     /// Usage of the whole comes before that of its choices, and both before what stands aside.

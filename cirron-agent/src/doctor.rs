@@ -1,14 +1,14 @@
 //! `doctor`: every check, and what the kernel says to each program. Attaches to no process.
 
-use std::fs::File;
-
 use crate::cli::exit::Exit;
 use crate::cli::{Failed, print};
+use crate::driver::attacher::{unlisted, unopened};
 use crate::kernel::{Kernel, LoadOptions};
 use crate::preflight::{self, Subject, report};
 use crate::shown::shown_path;
 use crate::tls::blind;
 use crate::tls::images::images;
+use crate::tls::open::Unopened;
 use crate::tls::place::Choice;
 use crate::tls::plan::{Plan, plan, summary};
 use crate::tls::quiet::Quiet;
@@ -60,12 +60,22 @@ pub fn doctor(pids: &[u32], load: &LoadOptions) -> Result<Exit, Failed> {
 fn tls(pid: u32) -> String {
     let mut out = format!("\nTLS in process {pid}:\n");
     let before = out.len();
-    for image in images(i32::try_from(pid).unwrap_or_default()) {
-        let Ok(file) = File::open(&image.open) else {
-            continue;
+    let Ok(images) = images(pid) else {
+        return out + &unlisted() + "\n";
+    };
+    let mut missing = Vec::new();
+    for image in images {
+        let file = match image.open() {
+            Ok(file) => file,
+            Err(Unopened::Missing(right)) => {
+                missing.push((image, right));
+                continue;
+            }
+            Err(Unopened::Gone | Unopened::NoFile) => continue,
         };
         let name = shown_path(&image.name);
-        let blind = match plan(&Quiet::new(&file), Choice::Cheapest).plan {
+        let look = plan(&Quiet::new(&file), Choice::Cheapest);
+        let blind = match look.plan {
             Plan::Watch(functions) => {
                 for function in &functions {
                     out.push_str(&format!("{name}: {function}\n"));
@@ -79,6 +89,13 @@ fn tls(pid: u32) -> String {
         if let Some(library) = blind {
             out.push_str(&format!("{name}: {library}, which cannot be read\n"));
         }
+        if look.is_cut {
+            out.push_str(&format!("{name}: too large, not all of it is looked at\n"));
+        }
+    }
+    if let Some(unopened) = unopened(&missing) {
+        out.push_str(&unopened);
+        out.push('\n');
     }
     if out.len() == before {
         out.push_str(

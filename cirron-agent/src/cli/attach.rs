@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
@@ -12,14 +13,19 @@ use super::command::Held;
 use super::exit::Exit;
 use super::hiargs::{Capture, OutputPlan};
 use super::{Failed, say};
+use crate::clock;
 use crate::discovery::facts::{base_name, wanted};
 use crate::discovery::owner::Owner;
 use crate::discovery::{Procfs, facts, short_name};
 use crate::driver;
 use crate::driver::attacher::Attacher;
 use crate::driver::core::Core;
+use crate::driver::files::{Counts, Files};
+use crate::driver::pending::{Mapped, Pending};
+use crate::driver::searcher::{MAX_ASKED, Searcher};
 use crate::driver::summary::{Detach, Summary};
 use crate::driver::supervise::{Supervisor, restore_signals};
+use crate::driver::unread::Unread;
 use crate::ids::Uuid4Ids;
 use crate::kernel::{Kernel, Reader, Uprobes};
 use crate::output::lossy::Waiting;
@@ -136,12 +142,35 @@ fn named(pid: u32) -> String {
     )
 }
 
+/// What the threads that look into libraries share with the others.
+#[derive(Default)]
+struct Libraries {
+    files: Files,
+    counts: Arc<Counts>,
+    pending: Pending,
+}
+
+impl Libraries {
+    /// Starts the thread that searches for libraries that cannot be read.
+    fn search(&self) -> anyhow::Result<Unread> {
+        let (ask, asked) = std::sync::mpsc::sync_channel(MAX_ASKED);
+        let (tell, found) = std::sync::mpsc::channel();
+        let searcher = Searcher::new(self.files.clone(), Arc::clone(&self.counts), tell);
+        std::thread::Builder::new()
+            .name("cirron-search".into())
+            .spawn(move || searcher.run(&asked))
+            .context("the search thread cannot be started")?;
+        Ok(Unread::new(ask, found, Arc::clone(&self.counts)))
+    }
+}
+
 /// Everything that is needed to capture, opened.
 struct Session<'a> {
     capture: &'a Capture,
     supervisor: Supervisor,
     core: Core,
     attacher: Attacher,
+    libraries: Libraries,
     uprobes: Uprobes,
     reader: Reader,
     outputs: Outputs,
@@ -183,7 +212,6 @@ impl<'a> Session<'a> {
             })
             .transpose()?;
         let supervisor = Supervisor::new()?;
-        let (tell_blind, blind) = std::sync::mpsc::channel();
         let mut core = Core::new(
             capture.engine.clone(),
             Box::new(Uuid4Ids),
@@ -192,26 +220,32 @@ impl<'a> Session<'a> {
             capture.load.follow_children,
             recorder,
         );
-        core.set_blind(blind);
+        let libraries = Libraries::default();
+        core.set_attacher(libraries.pending.clone(), Arc::clone(&libraries.counts));
+        core.set_unread(libraries.search()?);
         Ok(Session {
             capture,
             supervisor,
             core,
-            attacher: Attacher::new(uprobes.clone(), tell_blind, choice()),
+            attacher: Attacher::new(
+                uprobes.clone(),
+                libraries.files.clone(),
+                Arc::clone(&libraries.counts),
+                choice(),
+            ),
+            libraries,
             uprobes,
             reader,
             outputs,
         })
     }
 
-    /// Before anybody is told that we are attached.
+    /// Before anybody is told that we are attached. What takes long is left to the attach thread.
     fn look_into_libraries(&mut self) {
-        for pid in self.core.targets() {
-            for library in self.attacher.look(pid) {
-                say(&format!(
-                    "warning: {}: TLS cannot be read where it uses {library}",
-                    named(pid)
-                ));
+        for tgid in self.core.targets() {
+            if !self.attacher.look(tgid) {
+                let at = clock::now();
+                self.libraries.pending.push(Mapped { tgid, at });
             }
         }
     }
@@ -235,17 +269,17 @@ impl<'a> Session<'a> {
         let Session {
             capture,
             supervisor,
-            mut core,
+            core,
             attacher,
+            libraries,
             uprobes,
             reader,
             outputs,
         } = self;
-        let (tell, told) = std::sync::mpsc::channel();
-        core.set_attacher(tell);
+        let pending = libraries.pending.clone();
         std::thread::Builder::new()
             .name("cirron-attach".into())
-            .spawn(move || attacher.run(&told))
+            .spawn(move || attacher.run(&pending))
             .context("the attach thread cannot be started")?;
         let began = Instant::now();
         let running = driver::start(
@@ -263,6 +297,7 @@ impl<'a> Session<'a> {
         let duration_s = began.elapsed().as_secs_f64();
         // Said first: on kernels before 6.6 detaching takes seconds.
         let mut summary = Summary::of(&report, duration_s, spool_dir);
+        summary.take_libraries(&libraries.counts, &libraries.pending);
         say(&summary.line());
         summary.detach = uprobes.detach().map(Detach::of);
         if let Some(detach) = &summary.detach {

@@ -3,121 +3,128 @@
 //!
 //! A process is looked at when it becomes a target, when it calls exec and when it maps something
 //! executable. A file is attached to once, whoever maps it.
+//!
+//! A late attach needs `CAP_BPF` and `CAP_PERFMON` for the probes; of processes of other users
+//! `CAP_SYS_PTRACE` for their mappings, `CAP_CHECKPOINT_RESTORE` for the mapped files themselves
+//! (without it they are opened by their paths, [`crate::tls::open`]), and `CAP_DAC_READ_SEARCH` for
+//! those whose mode keeps others out.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashSet;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use cirron_common::tls::cookie;
-use cirron_core::time::MonoNs;
 
+use super::files::{Counts, Files, Seen};
+use super::pending::{Mapped, Pending};
 use crate::clock;
 use crate::kernel::{Point, UprobeProgram, Uprobes};
+use crate::shown::{shown, shown_path};
 use crate::tls::blind;
 use crate::tls::functions::Abi;
-use crate::tls::images::{Image, images};
+use crate::tls::images::{FileId, Image, images};
+use crate::tls::open::{Right, Unopened, identity};
 use crate::tls::place::{Choice, Place};
-use crate::tls::plan::{Attach, Exit, Plan, plan, summary};
+use crate::tls::plan::{Attach, Exit, Look, Plan, plan, summary};
 use crate::tls::quiet::Quiet;
 use crate::tls::upcoming;
 
-/// A process has mapped something executable.
-#[derive(Clone, Copy, Debug)]
-pub struct Mapped {
-    /// The process.
-    pub tgid: u32,
-    /// When.
-    pub at: MonoNs,
-}
-
-/// What is known of a file.
-#[derive(Clone, Copy, Debug)]
-enum Seen {
-    /// No function of the tables is in it; whether a library that cannot be read is, is not known.
-    Unsearched,
-    /// Such a library is.
-    Blind(&'static str),
-    /// It is watched, or nothing is in it.
-    Done,
-}
+/// Time that a process is looked at before others have their turn; what is left of it comes later.
+const MAX_LOOK: Duration = Duration::from_secs(2);
+/// Processes that are warned of because a right is missing. Behind it they are counted.
+const MAX_WARNINGS: usize = 16;
+/// Names in such a warning.
+const MAX_NAMES: usize = 3;
 
 /// Keeps the programs.
 #[derive(Debug)]
 pub struct Attacher {
     uprobes: Uprobes,
-    /// Files that were looked at.
-    known: HashMap<(u64, u64), Seen>,
-    blind: Sender<(u32, Vec<String>)>,
+    files: Files,
+    counts: Arc<Counts>,
     choice: Choice,
     /// Functions so far.
     attached: usize,
+    /// Processes that were warned of.
+    warned: HashSet<u32>,
+}
+
+/// What looking at a process gave.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Looked {
+    /// There are files left to look at.
+    is_cut: bool,
+    /// What could not be looked at, in words.
+    warning: Option<String>,
 }
 
 impl Attacher {
-    /// Nothing is attached yet. `blind`: takes, by process, the libraries that cannot be read.
-    pub fn new(uprobes: Uprobes, blind: Sender<(u32, Vec<String>)>, choice: Choice) -> Attacher {
+    /// Nothing is attached yet.
+    pub fn new(uprobes: Uprobes, files: Files, counts: Arc<Counts>, choice: Choice) -> Attacher {
         Attacher {
             uprobes,
-            known: HashMap::new(),
-            blind,
+            files,
+            counts,
             choice,
             attached: 0,
+            warned: HashSet::new(),
         }
     }
 
-    /// Attaches to what `pid` has mapped and no process had before, and gives the TLS libraries of
-    /// the process that cannot be read.
-    pub fn look(&mut self, pid: u32) -> Vec<String> {
-        self.attach_to(pid);
-        loop {
-            if let Some(blind) = self.search(pid) {
-                return blind;
-            }
+    /// Attaches to what `pid` has mapped and no process had before. Says what it may not look at.
+    pub fn look(&mut self, pid: u32) -> bool {
+        let looked = self.attach_to(pid);
+        if let Some(warning) = looked.warning
+            && self.warned.len() < MAX_WARNINGS
+            && self.warned.insert(pid)
+        {
+            crate::cli::say(&format!("warning: process {pid}: {warning}"));
         }
+        !looked.is_cut
     }
 
     /// A file is opened once and attached to by its open descriptor: the process may be gone in the
     /// middle of it. One that cannot be opened is tried again with the next process that has it.
-    fn attach_to(&mut self, pid: u32) {
-        for image in of(pid) {
-            if !self.known.contains_key(&image.id)
-                && let Ok(file) = File::open(&image.open)
-            {
-                self.attach(image.id, &image.name, &file);
+    fn attach_to(&mut self, pid: u32) -> Looked {
+        let images = match images(pid) {
+            Ok(images) => images,
+            Err(_) => {
+                Counts::add(&self.counts.unlisted);
+                return Looked {
+                    is_cut: false,
+                    warning: Some(unlisted()),
+                };
+            }
+        };
+        let began = Instant::now();
+        let mut missing = Vec::new();
+        let mut looked = Looked::default();
+        for image in images {
+            if self.files.get(image.id).is_some() {
+                continue;
+            }
+            if began.elapsed() > MAX_LOOK {
+                looked.is_cut = true;
+                break;
+            }
+            match image.open() {
+                Ok(file) => self.attach(image.id, &image.name, &file),
+                Err(Unopened::Missing(right)) => missing.push((image, right)),
+                Err(Unopened::NoFile) => self.files.set(image.id, Seen::Nothing),
+                Err(Unopened::Gone) => {}
             }
         }
-    }
-
-    /// Searches one more file of `pid` for a library that cannot be read. When all have been: gives
-    /// what was found, and tells it.
-    fn search(&mut self, pid: u32) -> Option<Vec<String>> {
-        let mut blind = Vec::new();
-        for image in of(pid) {
-            match self.known.get(&image.id) {
-                Some(Seen::Unsearched) => {
-                    let library = File::open(&image.open)
-                        .ok()
-                        .and_then(|file| blind::library(&Quiet::new(&file), &image.name));
-                    let seen = library.map_or(Seen::Done, Seen::Blind);
-                    self.known.insert(image.id, seen);
-                    return None;
-                }
-                Some(Seen::Blind(library)) => {
-                    let name = image.name.file_name().unwrap_or(image.name.as_os_str());
-                    blind.push(format!("{library} in {}", name.to_string_lossy()));
-                }
-                Some(Seen::Done) | None => {}
-            }
+        for _ in &missing {
+            Counts::add(&self.counts.unopened);
         }
-        if !blind.is_empty() {
-            // Whoever asked for it may have ended.
-            let _ = self.blind.send((pid, blind.clone()));
-        }
-        Some(blind)
+        looked.warning = unopened(&missing);
+        looked
     }
 
     /// Attaches to what a command will map: it is about to start.
@@ -126,51 +133,56 @@ impl Attacher {
             let Ok(file) = File::open(&path) else {
                 continue;
             };
-            if let Ok(meta) = file.metadata() {
-                self.attach((meta.dev(), meta.ino()), &path, &file);
+            let by_stat = || file.metadata().ok().map(|m| (m.dev(), m.ino()));
+            if let Some(id) = identity(&file).or_else(by_stat) {
+                self.attach(id, &path, &file);
             }
         }
     }
 
-    fn attach(&mut self, id: (u64, u64), name: &Path, file: &File) {
-        if self.known.contains_key(&id) {
+    fn attach(&mut self, id: FileId, name: &Path, file: &File) {
+        if self.files.get(id).is_some() {
             return;
         }
-        let seen = match plan(&Quiet::new(file), self.choice).plan {
+        // A stranger's file: where our code fails over it, the others are looked at all the same.
+        let looked = catch_unwind(AssertUnwindSafe(|| plan(&Quiet::new(file), self.choice)));
+        let Ok(Look { plan, is_cut }) = looked else {
+            Counts::add(&self.counts.panicked);
+            tracing::warn!("{}: looking at it failed; report it", shown_path(name));
+            self.files.set(id, Seen::Nothing);
+            return;
+        };
+        if is_cut {
+            Counts::add(&self.counts.cut);
+            tracing::warn!("{}: not all of it is looked at", shown_path(name));
+        }
+        let seen = match plan {
             Plan::Nothing => Seen::Unsearched,
             Plan::Unfollowed => Seen::Blind(blind::UNFOLLOWED),
+            Plan::Watch(_) if !self.files.may_watch() => {
+                Counts::add(&self.counts.unwatched);
+                Seen::Blind(blind::TOO_MANY)
+            }
             Plan::Watch(functions) => {
                 self.attached += attach_image(&self.uprobes, name, file, &functions);
-                Seen::Done
+                Seen::Watched
             }
         };
-        self.known.insert(id, seen);
+        self.files.set(id, seen);
     }
 
-    /// Looks at each process that is named, until nobody can name one any more. Searching files for
-    /// what cannot be read waits for moments in which nobody is named.
-    pub fn run(mut self, processes: &Receiver<Mapped>) {
-        let mut unsearched = BTreeSet::new();
-        loop {
-            let next = match unsearched.first() {
-                None => processes.recv().ok(),
-                Some(&pid) => match processes.try_recv() {
-                    Ok(mapped) => Some(mapped),
-                    Err(TryRecvError::Empty) => {
-                        if self.search(pid).is_some() {
-                            unsearched.remove(&pid);
-                        }
-                        continue;
-                    }
-                    Err(TryRecvError::Disconnected) => None,
-                },
-            };
-            let Some(Mapped { tgid, at }) = next else {
-                return;
-            };
-            let before = self.attached;
-            self.attach_to(tgid);
-            unsearched.insert(tgid);
+    /// Looks at each process that is named, until the end.
+    pub fn run(mut self, pending: &Pending) {
+        // Also where this thread fails: who names a process then is told.
+        let _close = Close(pending);
+        while let Some(mapped) = pending.pop() {
+            let Mapped { tgid, at } = mapped;
+            let (before, began) = (self.attached, Instant::now());
+            let is_whole = self.look(tgid);
+            pending.spent(tgid, began.elapsed());
+            if !is_whole {
+                pending.push(mapped);
+            }
             if self.attached > before {
                 tracing::info!(
                     "process {tgid}: {} functions watched, the last of them {:.1} ms after the mapping",
@@ -182,9 +194,41 @@ impl Attacher {
     }
 }
 
-/// The images of a process.
-fn of(pid: u32) -> Vec<Image> {
-    i32::try_from(pid).map_or_else(|_| Vec::new(), images)
+struct Close<'p>(&'p Pending);
+
+impl Drop for Close<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Why nothing of a process is looked at.
+pub fn unlisted() -> String {
+    format!(
+        "its libraries cannot be listed, HTTPS is not read\n  grant {} or run it with sudo",
+        Right::Ptrace
+    )
+}
+
+/// Which files of a process are not looked at, and what would help.
+pub fn unopened(missing: &[(Image, Right)]) -> Option<String> {
+    let (_, right) = missing.first()?;
+    let names: Vec<String> = missing
+        .iter()
+        .take(MAX_NAMES)
+        .map(|(image, _)| {
+            let name = image.name.file_name().unwrap_or(image.name.as_os_str());
+            shown(&name.to_string_lossy()).into_owned()
+        })
+        .collect();
+    let more = match missing.len().saturating_sub(MAX_NAMES) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    Some(format!(
+        "HTTPS is not read where it uses {}{more}, which cannot be opened\n  grant {right} or run it with sudo",
+        names.join(", ")
+    ))
 }
 
 /// Gives the number of functions that are watched now.

@@ -14,12 +14,14 @@ use cirron_core::engine::{Engine, EngineConfig, EngineStats, Output, ProcessFact
 use cirron_core::id::IdSource;
 use cirron_core::time::MonoNs;
 
-use super::attacher::Mapped;
+use super::files::Counts;
 use super::live::Live;
 use super::peek::{Peek, process_record};
+use super::pending::{Mapped, Pending};
 use super::reader::Batch;
 use super::source::{Control, Counters};
 use super::stop::{Reason, Stop};
+use super::unread::Unread;
 use crate::clock::{self, Anchor, RESYNC_INTERVAL};
 use crate::discovery::Processes;
 use crate::kernel::records;
@@ -60,10 +62,8 @@ pub struct Core {
     parents: HashMap<u32, u32>,
     recorder: Option<Recorder>,
     /// Told of processes that may have a library we have not seen.
-    attacher: Option<Sender<Mapped>>,
-    /// TLS libraries that cannot be read, by process, as the attacher finds them.
-    from_attacher: Option<Receiver<(u32, Vec<String>)>>,
-    blind: HashMap<u32, Vec<String>>,
+    attacher: Option<(Pending, Arc<Counts>)>,
+    unread: Unread,
     anchor: Anchor,
     anchor_taken: Instant,
     polled: Instant,
@@ -98,8 +98,7 @@ impl Core {
             parents: HashMap::new(),
             recorder,
             attacher: None,
-            from_attacher: None,
-            blind: HashMap::new(),
+            unread: Unread::default(),
             anchor,
             anchor_taken: Instant::now(),
             polled: Instant::now(),
@@ -151,13 +150,13 @@ impl Core {
     }
 
     /// Who looks into the libraries of processes from now on.
-    pub fn set_attacher(&mut self, attacher: Sender<Mapped>) {
-        self.attacher = Some(attacher);
+    pub fn set_attacher(&mut self, pending: Pending, counts: Arc<Counts>) {
+        self.attacher = Some((pending, counts));
     }
 
-    /// Takes the TLS libraries that cannot be read, by process, from now on.
-    pub fn set_blind(&mut self, found: Receiver<(u32, Vec<String>)>) {
-        self.from_attacher = Some(found);
+    /// Who searches processes for TLS libraries that cannot be read.
+    pub fn set_unread(&mut self, unread: Unread) {
+        self.unread = unread;
     }
 
     /// The targets at this moment.
@@ -166,9 +165,11 @@ impl Core {
     }
 
     fn look_into(&self, tgid: u32, at: MonoNs) {
-        if let Some(attacher) = &self.attacher {
-            // It has ended only where it panicked; what it would have found is not seen.
-            let _ = attacher.send(Mapped { tgid, at });
+        if let Some((pending, counts)) = &self.attacher
+            && !pending.push(Mapped { tgid, at })
+        {
+            // Only a panic ends it; what it would have found is not seen.
+            Counts::add(&counts.unlooked);
         }
     }
 
@@ -279,7 +280,7 @@ impl Core {
             .or_else(|| self.processes.facts(*parent?))
             .unwrap_or_default();
         facts.tgid = tgid;
-        facts.blind = self.blind.get(&tgid).cloned().unwrap_or_default();
+        facts.blind = self.unread.libraries(tgid);
         facts
     }
 
@@ -293,7 +294,12 @@ impl Core {
 
     fn refresh_facts(&mut self, tgid: u32) {
         if let Some(facts) = self.processes.facts(tgid) {
-            self.give_facts(ProcessFacts { tgid, ..facts });
+            let blind = self.unread.libraries(tgid);
+            self.give_facts(ProcessFacts {
+                tgid,
+                blind,
+                ..facts
+            });
         }
     }
 
@@ -301,8 +307,10 @@ impl Core {
         // The number may be given to another process, with other facts.
         self.known.remove(&tgid);
         self.parents.remove(&tgid);
-        self.blind.remove(&tgid);
         self.live.remove(tgid);
+        let unread = self.engine.has_unread_tls(tgid);
+        let named = self.unread.forget(tgid, unread);
+        say_blind(&named, &*self.processes);
     }
 
     /// Every record stamped before `watermark` has been handled.
@@ -357,28 +365,29 @@ impl Core {
         });
     }
 
-    /// Takes what the attacher found.
-    fn take_blind(&mut self) {
-        let Some(found) = self.from_attacher.take() else {
-            return;
-        };
-        for (tgid, libraries) in found.try_iter() {
-            self.blind.insert(tgid, libraries);
+    /// Has processes searched whose TLS is not read, and takes what was found.
+    fn take_unread(&mut self) {
+        for tgid in self.engine.take_unread_tls() {
+            self.unread.search(tgid, Instant::now());
+        }
+        for tgid in self.unread.take() {
             // Others are given their facts when they say something.
             if self.known.contains(&tgid) {
                 let facts = self.find_facts(tgid);
                 self.give_facts(facts);
             }
         }
-        self.from_attacher = Some(found);
     }
 
     fn keep_house(&mut self) {
-        self.take_blind();
+        self.take_unread();
         if self.polled.elapsed() >= POLL_INTERVAL {
             self.polled = Instant::now();
             self.live.poll(clock::now(), &*self.processes);
             self.control.flush_log();
+            let (engine, now) = (&self.engine, Instant::now());
+            let named = self.unread.to_say(now, |tgid| engine.has_unread_tls(tgid));
+            say_blind(&named, &*self.processes);
         }
         if self.anchor_taken.elapsed() >= RESYNC_INTERVAL {
             self.anchor_taken = Instant::now();
@@ -399,6 +408,12 @@ impl Core {
 
     fn end(mut self, to_outputs: &SyncSender<Vec<Finished>>) -> CoreReport {
         self.control.flush_log();
+        self.take_unread();
+        for tgid in self.unread.processes() {
+            let unread = self.engine.has_unread_tls(tgid);
+            let named = self.unread.forget(tgid, unread);
+            say_blind(&named, &*self.processes);
+        }
         self.report.counters = self
             .control
             .counters()
@@ -413,5 +428,16 @@ impl Core {
         self.hand_on(to_outputs);
         self.report.engine = self.engine.stats();
         self.report
+    }
+}
+
+/// Names libraries that cannot be read.
+fn say_blind(named: &[(u32, String)], processes: &dyn Processes) {
+    for (tgid, library) in named {
+        let name = processes.name(*tgid);
+        let name = name.map_or_else(String::new, |name| format!(" ({name})"));
+        crate::cli::say(&format!(
+            "warning: pid {tgid}{name}: TLS cannot be read where it uses {library}"
+        ));
     }
 }

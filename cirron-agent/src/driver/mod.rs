@@ -11,14 +11,18 @@
 
 pub mod attacher;
 pub mod core;
+pub mod files;
 pub mod live;
 pub mod output;
 pub mod peek;
+pub mod pending;
 pub mod reader;
+pub mod searcher;
 pub mod source;
 pub mod stop;
 pub mod summary;
 pub mod supervise;
+pub mod unread;
 pub mod words;
 
 use std::sync::Arc;

@@ -9,6 +9,8 @@ use cirron_core::engine::EngineStats;
 use serde::Serialize;
 
 use super::Report;
+use super::files::Counts;
+use super::pending::Pending;
 use super::stop::Reason;
 use crate::kernel::Detached;
 use crate::output::lossy::LossyStats;
@@ -44,6 +46,8 @@ pub struct Summary {
     pub log_lines_dropped: u64,
     /// The recording's counters; null where none was asked for.
     pub recording: Option<RecordingStats>,
+    /// What was not done with the files of targets, by name.
+    pub libraries: BTreeMap<&'static str, u64>,
     /// How the probes were detached, where they were.
     pub detach: Option<Detach>,
 }
@@ -100,8 +104,20 @@ impl Summary {
             stdout: report.outputs.stdout,
             recording: report.core.recording,
             log_lines_dropped: crate::cli::messages::lines_dropped(),
+            libraries: BTreeMap::new(),
             detach: None,
         }
+    }
+
+    /// What was not done with the files of targets.
+    pub fn take_libraries(&mut self, counts: &Counts, pending: &Pending) {
+        self.libraries = counts.by_name();
+        self.libraries
+            .insert("processes_passed_over", pending.passed_over());
+    }
+
+    pub(super) fn libraries(&self, name: &str) -> u64 {
+        self.libraries.get(name).copied().unwrap_or(0)
     }
 
     pub(super) fn kernel(&self, counter: Counter) -> u64 {

@@ -85,6 +85,21 @@ impl Summary {
                 "records not understood (report it)",
             ),
             (
+                self.libraries("processes_unlooked") + self.libraries("processes_passed_over"),
+                "process not looked into for TLS",
+                "processes not looked into for TLS",
+            ),
+            (
+                self.libraries("files_panicked"),
+                "file that could not be looked into (report it)",
+                "files that could not be looked into (report it)",
+            ),
+            (
+                self.libraries("files_unwatched"),
+                "TLS library past those that can be watched",
+                "TLS libraries past those that can be watched",
+            ),
+            (
                 self.spool.batches_evicted,
                 "batch removed to keep the spool within its size (see --spool-max-bytes)",
                 "batches removed to keep the spool within its size (see --spool-max-bytes)",

@@ -16,6 +16,7 @@ const CAP_SYS_PTRACE: u32 = 19;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
+const CAP_CHECKPOINT_RESTORE: u32 = 40;
 
 /// Where the kernel's types are.
 const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -30,6 +31,7 @@ pub fn checks() -> Vec<Check> {
         kernel_version(rustix::system::uname().release().to_string_lossy().as_ref()),
         bpf_rights(caps),
         ptrace_right(caps),
+        mapped_right(caps),
         btf(Path::new(BTF)),
         lockdown(
             fs::read_to_string("/sys/kernel/security/lockdown")
@@ -113,6 +115,20 @@ fn ptrace_right(caps: Option<u64>) -> Check {
         Some(true) => host(name, Answer::Ok, "CAP_SYS_PTRACE", fix),
         // Not needed for processes of our own user.
         Some(false) => host(name, Answer::Unknown, "no CAP_SYS_PTRACE", fix),
+        None => host(name, Answer::Unknown, "capabilities cannot be read", fix),
+    }
+}
+
+/// HTTPS only, and most files are found by their paths without it.
+fn mapped_right(caps: Option<u64>) -> Check {
+    let name = "right to open the files that a process has mapped";
+    let fix = "run it with sudo, or grant CAP_CHECKPOINT_RESTORE; without it HTTPS is not read where a \
+               TLS library was deleted or replaced since the process started";
+    let holds = |caps| has(caps, CAP_CHECKPOINT_RESTORE) || has(caps, CAP_SYS_ADMIN);
+    match caps.map(holds) {
+        Some(true) => host(name, Answer::Ok, "yes", fix),
+        // Not needed for most processes.
+        Some(false) => host(name, Answer::Unknown, "no CAP_CHECKPOINT_RESTORE", fix),
         None => host(name, Answer::Unknown, "capabilities cannot be read", fix),
     }
 }

@@ -40,6 +40,9 @@ const NAMES: [(&str, &str); 6] = [
 /// return cannot be told from their code.
 pub const UNFOLLOWED: &str = "a TLS library of an unknown build";
 
+/// A library that is known, past the number of files that are watched.
+pub const TOO_MANY: &str = "one TLS library too many";
+
 /// The library in a file in which no function of the tables was found.
 pub fn library(file: &dyn ReadAt, name: &Path) -> Option<&'static str> {
     let base = name.file_name().unwrap_or_default().to_string_lossy();

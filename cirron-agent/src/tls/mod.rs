@@ -15,6 +15,7 @@ pub mod functions;
 pub mod golang;
 pub mod images;
 pub mod names;
+pub mod open;
 pub mod place;
 pub mod plan;
 pub mod quiet;

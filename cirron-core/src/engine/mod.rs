@@ -253,6 +253,16 @@ impl Engine {
         sessions.introduce(facts, now, ids.as_mut(), outputs);
     }
 
+    /// Whether a process has TLS connections that are not read, as far as is known now.
+    pub fn has_unread_tls(&self, tgid: u32) -> bool {
+        self.shared.sessions.has_unread(tgid)
+    }
+
+    /// Processes that have one more such connection since the last time.
+    pub fn take_unread_tls(&mut self) -> Vec<u32> {
+        self.shared.sessions.take_unread()
+    }
+
     /// Time has come to `now`.
     pub fn handle_timeout(&mut self, now: MonoNs) {
         self.now = self.now.max(now);

@@ -3,7 +3,7 @@
 //! A process that the user named has its session at once; a child has it with its first exchange,
 //! so that helpers of a moment leave no empty trees, or at its end if it spoke TLS that was not read.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Output, ProcessFacts};
 use crate::id::{Id, IdSource};
@@ -47,10 +47,18 @@ struct Process {
     exit: Option<(MonoNs, MonoNs)>,
 }
 
+impl Process {
+    fn has_unread(&self) -> bool {
+        self.tls_sockets > self.tls_objects
+    }
+}
+
 /// All processes seen.
 pub(super) struct Sessions {
     chunk_timing: bool,
     processes: BTreeMap<u32, Process>,
+    /// Processes that have a TLS connection more that is not read, since they were asked for.
+    unread: BTreeSet<u32>,
 }
 
 impl Sessions {
@@ -58,6 +66,7 @@ impl Sessions {
         Sessions {
             chunk_timing,
             processes: BTreeMap::new(),
+            unread: BTreeSet::new(),
         }
     }
 
@@ -76,7 +85,23 @@ impl Sessions {
         if let Some(process) = self.processes.get_mut(&tgid) {
             process.tls_sockets += sockets;
             process.tls_objects += objects;
+            if sockets > 0 && process.has_unread() {
+                self.unread.insert(tgid);
+            }
         }
+    }
+
+    /// The process has TLS connections that are not read.
+    pub(super) fn has_unread(&self, tgid: u32) -> bool {
+        self.processes.get(&tgid).is_some_and(Process::has_unread)
+    }
+
+    /// Processes that have one more of them, once.
+    pub(super) fn take_unread(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.unread)
+            .into_iter()
+            .filter(|tgid| self.has_unread(*tgid))
+            .collect()
     }
 
     /// A TLS object has ended of which no plaintext came.
@@ -208,8 +233,7 @@ impl Sessions {
         ids: &mut dyn IdSource,
         outputs: &mut VecDeque<Output>,
     ) {
-        let unread =
-            |p: &Process| p.root.is_none() && (p.tls_sockets > p.tls_objects || p.tls_silent > 0);
+        let unread = |p: &Process| p.root.is_none() && (p.has_unread() || p.tls_silent > 0);
         let all: Vec<u32> = self
             .processes
             .iter()

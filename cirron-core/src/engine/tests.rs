@@ -319,6 +319,23 @@ fn tls_that_nobody_reads_and_its_library_are_on_the_session() {
     );
 }
 
+/// The shell looks for the library when it is told of such a connection, and of each once.
+#[test]
+fn a_process_with_tls_that_nobody_reads_is_told_once() {
+    let mut engine = engine();
+    engine.handle_process(ProcessFacts {
+        tgid: TGID,
+        ..ProcessFacts::default()
+    });
+    engine.handle_record(&CONN.open(1));
+    assert!(engine.take_unread_tls().is_empty());
+    engine.handle_record(&CONN.data(Direction::Inbound, 0, 2, &[0x16, 3, 1, 0, 5, 1, 2], 7));
+    assert!(engine.has_unread_tls(TGID));
+    assert_eq!(engine.take_unread_tls(), [TGID]);
+    assert!(engine.take_unread_tls().is_empty());
+    assert!(!engine.has_unread_tls(TGID + 1));
+}
+
 /// Three connections in a library, one of which gives plaintext; one is open at the end.
 #[test]
 fn connections_in_a_library_that_give_no_plaintext_are_on_the_session() {

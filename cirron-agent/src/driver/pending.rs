@@ -1,0 +1,245 @@
+//! Processes that the attach thread is to look at.
+//!
+//! The core names a process each time that it maps something: a target that does so in a loop would
+//! grow a queue without end and cost a processor. So a process stands here once, there is room for as
+//! many as there can be targets, and one that has cost much waits a while before its next turn.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use cirron_core::time::MonoNs;
+
+/// Processes that wait. The kernel side holds as many targets.
+const MAX_PENDING: usize = 8192;
+/// Time that looking at a process may take at once: a large one maps hundreds of libraries while it
+/// starts, and its list of them takes milliseconds to read.
+const BURST: Duration = Duration::from_secs(1);
+/// Behind it a process gets this part of a processor's time.
+const SHARE: u32 = 20;
+/// What a process is remembered for is over by then.
+const MAX_REST: Duration = Duration::from_secs(60);
+
+/// A process that has mapped something executable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// The process.
+    pub tgid: u32,
+    /// When, at first.
+    pub at: MonoNs,
+}
+
+/// What a process has cost.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    /// As of `at`; it is forgiven with time.
+    spent: Duration,
+    at: Instant,
+}
+
+impl Cost {
+    fn at(self, now: Instant) -> Duration {
+        let forgiven = now.saturating_duration_since(self.at) / SHARE;
+        self.spent.saturating_sub(forgiven)
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Mapped>,
+    costs: HashMap<u32, Cost>,
+    passed_over: u64,
+    is_closed: bool,
+}
+
+impl State {
+    /// When this one may be looked at.
+    fn due(&self, tgid: u32, now: Instant) -> Instant {
+        let cost = self.costs.get(&tgid).map_or(Duration::ZERO, |c| c.at(now));
+        let over = cost.saturating_sub(BURST).saturating_mul(SHARE);
+        now + over.min(MAX_REST)
+    }
+
+    /// The first one whose time has come; else the time of the next.
+    fn next(&mut self, now: Instant) -> Result<Mapped, Option<Instant>> {
+        let dues = self.waiting.iter().map(|m| self.due(m.tgid, now));
+        let Some((at, due)) = dues.enumerate().min_by_key(|(_, due)| *due) else {
+            return Err(None);
+        };
+        match self.waiting.remove(at) {
+            Some(mapped) if due <= now => Ok(mapped),
+            Some(mapped) => {
+                self.waiting.insert(at, mapped);
+                Err(Some(due))
+            }
+            None => Err(None),
+        }
+    }
+}
+
+/// The queue: one end names processes, the other looks at them.
+#[derive(Clone, Debug, Default)]
+pub struct Pending(Arc<(Mutex<State>, Condvar)>);
+
+impl Pending {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Names a process. `false` where nobody looks any more.
+    pub fn push(&self, mapped: Mapped) -> bool {
+        let mut state = self.lock();
+        if state.is_closed {
+            return false;
+        }
+        if state.waiting.iter().all(|m| m.tgid != mapped.tgid) {
+            if state.waiting.len() < MAX_PENDING {
+                state.waiting.push_back(mapped);
+            } else {
+                state.passed_over += 1;
+            }
+        }
+        drop(state);
+        self.0.1.notify_one();
+        true
+    }
+
+    /// Waits for the next process; `None` at the end.
+    pub fn pop(&self) -> Option<Mapped> {
+        let mut state = self.lock();
+        loop {
+            if state.is_closed {
+                return None;
+            }
+            let now = Instant::now();
+            state = match state.next(now) {
+                Ok(mapped) => return Some(mapped),
+                Err(None) => self.0.1.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Err(Some(due)) => {
+                    let wait = self.0.1.wait_timeout(state, due - now);
+                    wait.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// What looking at a process has cost.
+    pub fn spent(&self, tgid: u32, took: Duration) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        if state.costs.len() >= MAX_PENDING {
+            state.costs.retain(|_, cost| cost.at(now) > Duration::ZERO);
+        }
+        if state.costs.len() >= MAX_PENDING {
+            state.costs.clear();
+        }
+        let before = state.costs.get(&tgid);
+        let spent = before.map_or(Duration::ZERO, |c| c.at(now)) + took;
+        state.costs.insert(tgid, Cost { spent, at: now });
+    }
+
+    /// Processes for which there was no room.
+    pub fn passed_over(&self) -> u64 {
+        self.lock().passed_over
+    }
+
+    /// Nobody names any more, or nobody looks.
+    pub fn close(&self) {
+        self.lock().is_closed = true;
+        self.0.1.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapped(tgid: u32) -> Mapped {
+        Mapped {
+            tgid,
+            at: MonoNs(tgid.into()),
+        }
+    }
+
+    #[test]
+    fn a_process_waits_once_however_often_it_is_named() {
+        let pending = Pending::default();
+        for _ in 0..1_000_000 {
+            pending.push(mapped(1));
+        }
+        pending.push(mapped(2));
+        assert_eq!(pending.lock().waiting.len(), 2);
+        assert_eq!(pending.pop(), Some(mapped(1)));
+        assert_eq!(pending.pop(), Some(mapped(2)));
+        assert_eq!(pending.passed_over(), 0);
+    }
+
+    #[test]
+    fn processes_past_the_bound_are_counted() {
+        let pending = Pending::default();
+        for tgid in 0..u32::try_from(MAX_PENDING).unwrap_or_default() + 7 {
+            pending.push(mapped(tgid));
+        }
+        assert_eq!(pending.passed_over(), 7);
+        assert_eq!(pending.lock().waiting.len(), MAX_PENDING);
+    }
+
+    #[test]
+    fn one_that_cost_much_waits_and_others_do_not() {
+        let pending = Pending::default();
+        pending.spent(1, BURST + Duration::from_millis(10));
+        pending.spent(2, BURST / 2);
+        let now = Instant::now();
+        let due = pending.lock().due(1, now) - now;
+        let rest = Duration::from_millis(10) * SHARE;
+        assert!(
+            due <= rest && due + Duration::from_millis(50) > rest,
+            "{due:?}"
+        );
+        pending.push(mapped(1));
+        pending.push(mapped(2));
+        assert_eq!(pending.pop(), Some(mapped(2)));
+        assert_eq!(pending.pop(), Some(mapped(1)));
+        assert!(now.elapsed() >= due);
+    }
+
+    /// What one process costs is bounded by its share, however much it asks for.
+    #[test]
+    fn in_the_long_run_a_process_has_its_share() {
+        let (mut state, start) = (State::default(), Instant::now());
+        let (mut now, mut spent) = (start, Duration::ZERO);
+        let look = Duration::from_millis(40);
+        while now < start + Duration::from_secs(1000) {
+            let due = state.due(1, now);
+            now = due + look;
+            spent += look;
+            let before = state.costs.get(&1).map_or(Duration::ZERO, |c| c.at(now));
+            let cost = Cost {
+                spent: before + look,
+                at: now,
+            };
+            state.costs.insert(1, cost);
+        }
+        assert!(spent < Duration::from_secs(53), "{spent:?}");
+        assert!(spent > Duration::from_secs(48), "{spent:?}");
+    }
+
+    #[test]
+    fn the_end_is_told_to_both_ends() {
+        let pending = Pending::default();
+        let other = pending.clone();
+        let waits = std::thread::spawn(move || other.pop());
+        pending.close();
+        assert_eq!(waits.join().unwrap_or(Some(mapped(0))), None);
+        assert!(!pending.push(mapped(1)));
+    }
+
+    #[test]
+    fn what_is_remembered_of_costs_is_bounded() {
+        let pending = Pending::default();
+        for tgid in 0..u32::try_from(MAX_PENDING).unwrap_or_default() * 3 {
+            pending.spent(tgid, Duration::from_nanos(1));
+        }
+        assert!(pending.lock().costs.len() <= MAX_PENDING);
+    }
+}

@@ -130,7 +130,9 @@ mod tests {
 
     const LIBRARY: &str = "BoringSSL in cygrpc.so";
 
-    fn unread() -> (Unread, Receiver<u32>, Sender<(u32, Vec<String>)>) {
+    type Tell = Sender<(u32, Vec<String>)>;
+
+    fn unread() -> (Unread, Receiver<u32>, Tell) {
         let (ask, asked) = sync_channel(2);
         let (tell, found) = channel();
         (Unread::new(ask, found, Arc::default()), asked, tell)

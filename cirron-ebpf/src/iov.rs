@@ -3,6 +3,9 @@
 //! One bounded loop walks all three: each step takes one chunk of the current buffer, and before it
 //! the next iovec and the next message where one is due. What is left after the last step is a gap, except for its last
 //! [`CHUNK`] of a flat buffer: usage stands at the tail of a response.
+//!
+//! The verifier walks every step of a loop: the steps are those of a global function, which it walks once, and which is
+//! called again where a call has more buffers than most.
 
 use aya_ebpf::helpers::bpf_probe_read_user;
 use cirron_common::{Counter, record::flag};
@@ -12,11 +15,18 @@ use crate::{
     maps::count,
 };
 
-/// Steps of the walk: 8 MiB of a flat buffer, or 128 iovecs. The verifier walks each of them.
-const STEPS: u32 = 128;
-
 /// Messages and iovecs that the kernel takes in one call (`include/uapi/linux/uio.h`).
 const UIO_MAXIOV: u64 = 1024;
+
+/// Bytes copied of one call: more than a response of text has, and a quarter of the ring.
+const MAX_BYTES: u64 = 128 * CHUNK;
+
+/// Steps of one part of the walk. The verifier walks each of them.
+const STEPS: u32 = 128;
+
+/// Parts of a walk: a step for each buffer that the kernel takes, and for each chunk of [`MAX_BYTES`].
+/// Only messages of more than one buffer each can have more.
+const PARTS: u64 = (UIO_MAXIOV + MAX_BYTES / CHUNK) / STEPS as u64;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -125,24 +135,33 @@ pub extern "C" fn cirron_messages_len(msg: u64, msgs: u64) -> u64 {
     total
 }
 
-/// Emits the `total` bytes of `buffers`, from position `pos`.
+/// Emits the `total` bytes of `buffers`, from position `from`.
+#[inline(always)]
+pub fn walk(call: &Call, buffers: &mut Buffers, from: u64, total: u64) {
+    let end = from + total;
+    let mut pos = from;
+    for _ in 0..PARTS {
+        pos = cirron_walk(call, buffers, pos, from + MAX_BYTES);
+        if pos >= end {
+            return;
+        }
+    }
+    cirron_rest(call, buffers, pos, end);
+}
+
+/// [`STEPS`] of the walk: emits what `buffers` has from position `from`, up to `limit` at most, and returns
+/// the position that it came to.
 ///
 /// A global function to the verifier: walked once, with nothing known of its arguments.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn cirron_walk(
-    call: *const Call,
-    buffers: *mut Buffers,
-    from: u64,
-    total: u64,
-) -> u64 {
+extern "C" fn cirron_walk(call: *const Call, buffers: *mut Buffers, from: u64, limit: u64) -> u64 {
     if call.is_null() || buffers.is_null() {
-        return 1;
+        return from;
     }
     // SAFETY: not null, and the verifier checks callers for whole structures.
     let (call, b) = unsafe { (&*call, &mut *buffers) };
     let mut pos = from;
-    let end = pos + total;
     for _ in 0..STEPS {
         if b.left == 0 && (b.remaining == 0 || b.iovs == 0) {
             if b.msgs == 0 {
@@ -174,6 +193,9 @@ pub extern "C" fn cirron_walk(
         }
         if b.left > 0 {
             let n = if b.left > CHUNK { CHUNK } else { b.left };
+            if pos + n > limit {
+                break;
+            }
             emit::cirron_emit_chunk(call, pos, b.base, n);
             pos += n;
             b.base += n;
@@ -181,20 +203,30 @@ pub extern "C" fn cirron_walk(
             b.remaining -= n;
         }
     }
-    if pos < end {
-        let tail = if b.left > 0 && b.left == end - pos {
-            if b.left > CHUNK { CHUNK } else { b.left }
-        } else {
-            0
-        };
-        let lost = end - pos - tail;
-        if lost > 0 {
-            count(Counter::OverLimitBytes, lost);
-            emit::gap(call, pos, lost, flag::OVER_LIMIT);
-        }
-        if tail > 0 {
-            emit::cirron_emit_chunk(call, pos + lost, b.base + lost, tail);
-        }
+    pos
+}
+
+/// What no step came to, from `pos` to `end`. A global function to the verifier.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn cirron_rest(call: *const Call, buffers: *const Buffers, pos: u64, end: u64) -> u64 {
+    if call.is_null() || buffers.is_null() {
+        return 1;
+    }
+    // SAFETY: not null, and the verifier checks callers for whole structures.
+    let (call, b) = unsafe { (&*call, &*buffers) };
+    let tail = if b.left > 0 && b.left == end - pos {
+        if b.left > CHUNK { CHUNK } else { b.left }
+    } else {
+        0
+    };
+    let lost = end - pos - tail;
+    if lost > 0 {
+        count(Counter::OverLimitBytes, lost);
+        emit::gap(call, pos, lost, flag::OVER_LIMIT);
+    }
+    if tail > 0 {
+        emit::cirron_emit_chunk(call, pos + lost, b.base + lost, tail);
     }
     0
 }

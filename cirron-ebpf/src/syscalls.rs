@@ -320,7 +320,7 @@ fn copy(call: &Call, transfer: &Transfer, shape: u32, pos: u64, total: u64) {
             return;
         }
     };
-    iov::cirron_walk(call, &mut buffers, pos, total);
+    iov::walk(call, &mut buffers, pos, total);
 }
 
 /// The connection behind `fd`, made known on first sight.

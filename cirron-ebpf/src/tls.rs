@@ -249,7 +249,7 @@ pub extern "C" fn cirron_tls_moved(event: *const TlsEvent, dir: u64, buffer: u64
         return 0;
     }
     let mut buffers = Buffers::flat(buffer, len);
-    iov::cirron_walk(&call, &mut buffers, pos, len);
+    iov::walk(&call, &mut buffers, pos, len);
     0
 }
 

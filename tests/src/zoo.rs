@@ -1,7 +1,7 @@
 //! What the server of `bin/zoo.rs` answers, for it and for its test.
 
 /// The ways, in the order of the test, with the bytes of the request's body.
-pub const WAYS: [(&str, usize); 22] = [
+pub const WAYS: [(&str, usize); 24] = [
     ("read_write", 300),
     ("recvfrom_sendto", 70_000),
     ("peek", 900),
@@ -10,10 +10,12 @@ pub const WAYS: [(&str, usize); 22] = [
     ("sixty_iovecs", 1_000),
     ("empty_iovecs", 1_000),
     ("many_iovecs", 1_000),
+    ("iov_max", 1_000),
     ("preadv2_pwritev2", 3_000),
     ("recvmsg_sendmsg", 9_000),
     ("recvmmsg_sendmmsg", 9_000),
     ("two_hundred_messages", 300),
+    ("thousand_messages", 300),
     ("large_write", 300),
     ("huge_write", 300),
     ("sendfile", 300),

@@ -38,6 +38,8 @@ pub(crate) fn serve(stream: OwnedFd, way: &str, length: usize) {
         "sixty_iovecs" => vectors(fd, &mut body, &mut whole, 60, 0),
         "empty_iovecs" => vectors(fd, &mut body, &mut whole, 20, 2),
         "many_iovecs" => vectors(fd, &mut body, &mut whole, 800, 0),
+        // As many as the kernel takes, half of them empty.
+        "iov_max" => vectors(fd, &mut body, &mut whole, 512, 1),
         "preadv2_pwritev2" => {
             let io = iovecs(&mut body, 3, 0);
             // SAFETY: the vectors outlive the call; -1: no offset, as a socket wants.
@@ -67,12 +69,8 @@ pub(crate) fn serve(stream: OwnedFd, way: &str, length: usize) {
             let (two, three) = rest.split_at_mut(50);
             messages(fd, &mut [one, two, three], false);
         }
-        "two_hundred_messages" => {
-            read_all(&mut body, |part| read(fd, part));
-            let size = whole.len().div_ceil(200);
-            let mut parts: Vec<&mut [u8]> = whole.chunks_mut(size).collect();
-            messages(fd, &mut parts, false);
-        }
+        "two_hundred_messages" => many_messages(fd, &mut body, &mut whole, 200),
+        "thousand_messages" => many_messages(fd, &mut body, &mut whole, 1_000),
         "sendfile" => {
             read_all(&mut body, |part| read(fd, part));
             let rest = after_head(fd, &whole);
@@ -142,6 +140,14 @@ fn vectors(fd: RawFd, body: &mut [u8], whole: &mut [u8], count: usize, empty: us
     // SAFETY: as above.
     let put = unsafe { libc::writev(fd, io.as_ptr(), i32::try_from(io.len()).unwrap()) };
     assert_eq!(usize::try_from(put), Ok(whole.len()));
+}
+
+/// The answer in one call of `count` messages, of two buffers each.
+fn many_messages(fd: RawFd, body: &mut [u8], whole: &mut [u8], count: usize) {
+    read_all(body, |part| read(fd, part));
+    let size = whole.len().div_ceil(count);
+    let mut parts: Vec<&mut [u8]> = whole.chunks_mut(size).collect();
+    messages(fd, &mut parts, false);
 }
 
 /// Writes the answer up to its filler, which is left to the caller.

@@ -19,6 +19,10 @@ pub struct KernelConfig {
     pub file_inode: u32,
     /// `file.private_data`
     pub file_private: u32,
+    /// `file.f_ref`, before 6.13 `file.f_count`
+    pub file_refs: u32,
+    /// What stands there of a file that is held once: 0, or before 6.13 1.
+    pub file_one_ref: u32,
     /// `inode.i_mode`
     pub inode_mode: u32,
     /// `inode.i_ino`
@@ -63,7 +67,7 @@ pub struct KernelConfig {
     pub follow_children: u32,
 }
 
-const _: () = assert!(core::mem::size_of::<KernelConfig>() == 27 * 4);
+const _: () = assert!(core::mem::size_of::<KernelConfig>() == 29 * 4);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, only `u32` fields, no padding.

@@ -48,14 +48,27 @@ pub struct ConnState {
     pub tgid: u32,
     /// Last descriptor that used it.
     pub fd: i32,
-    /// Descriptors, of all targets, that are known to lead to it.
-    pub fds: u32,
+    /// Its `struct file *`, which counts who holds it. It may be freed, and be another file's by now.
+    pub file: u64,
     /// One of the address families of [`ConnInfo::family`].
     pub family: u32,
+    #[doc(hidden)]
+    pub _pad: u32,
 }
 
-const _: () = assert!(core::mem::size_of::<ConnState>() == 40);
+const _: () = assert!(core::mem::size_of::<ConnState>() == 48);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, no padding (asserted by its size), every bit pattern is valid.
 unsafe impl aya::Pod for ConnState {}
+
+/// What the program `socket_check` returns of a connection: one of these, or [`held::RELEASED`] and how
+/// many hold its socket: descriptors, messages that it is passed in, calls that it is used by.
+pub mod held {
+    /// It is not in the map, or the map's is of another generation.
+    pub const UNKNOWN: u32 = 0;
+    /// Nobody holds it: it is closed.
+    pub const RELEASED: u32 = 1;
+    /// Holders are not counted further.
+    pub const MAX_HOLDERS: u32 = 1_000;
+}

@@ -102,7 +102,7 @@ pub mod flag {
 
 /// Values of `orig_len` in a [`kind::CONN_CLOSE`] record.
 pub mod close {
-    /// A descriptor of the connection was closed by the target; others may remain.
+    /// The connection's socket is closed: its last descriptor is gone. Told of Unix sockets only.
     pub const FD_CLOSED: u64 = 1;
     /// The peer sent FIN: it will send no more.
     pub const PEER_FIN: u64 = 2;
@@ -116,4 +116,7 @@ pub mod close {
     pub const NET_ERROR: u64 = 6;
     /// The target shut its sending side (`shutdown(SHUT_WR)`); it may still read.
     pub const LOCAL_SHUT_WRITE: u64 = 7;
+    /// No end: the target closed a descriptor, or ended, and somebody else holds the socket. Of a close it
+    /// is told of Unix sockets only.
+    pub const HELD: u64 = 8;
 }

@@ -10,6 +10,8 @@ static CONFIG: KernelConfig = KernelConfig {
     fdt_fd: 0,
     file_inode: 0,
     file_private: 0,
+    file_refs: 0,
+    file_one_ref: 0,
     inode_mode: 0,
     inode_ino: 0,
     socket_inode: 0,

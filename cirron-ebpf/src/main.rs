@@ -9,6 +9,7 @@
 //! | `process_fork`, `process_exec`, `process_exit` | the life of targets and their children |
 //! | `tls_enter`, `tls_exit` | plaintext inside TLS libraries; uprobes, attached where a target has one |
 //! | `go_enter`, `go_exit` | the same inside Go's `crypto/tls` |
+//! | `socket_check` | nothing; the agent runs it, to learn whether a connection's socket is held |
 //! | `uring_submit` | sends and receives by io_uring, whose bytes it cannot see |
 //!
 //! It filters before it copies: the call's number, then the process, then "is it a stream socket".
@@ -35,7 +36,7 @@ mod uring;
 use aya_ebpf::{
     helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
     macros::{btf_tracepoint, tracepoint},
-    programs::{BtfTracePointContext, TracePointContext},
+    programs::{BtfTracePointContext, RawTracePointContext, TracePointContext},
 };
 
 /// `void sys_exit(struct pt_regs *regs, long ret)`
@@ -89,6 +90,15 @@ pub fn process_exit(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "io_uring_submit_req")]
 pub fn uring_submit(ctx: BtfTracePointContext) -> i32 {
     uring::try_submit(ctx.arg(0)).unwrap_or(0)
+}
+
+/// Attached to nothing: the agent runs it, with a connection's inode number and generation. aya's macro for
+/// these programs gives back nothing.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "raw_tp")]
+pub fn socket_check(ctx: *mut core::ffi::c_void) -> u32 {
+    let ctx = RawTracePointContext::new(ctx);
+    socket::check(ctx.arg(0), ctx.arg(1))
 }
 
 #[panic_handler]

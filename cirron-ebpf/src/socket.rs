@@ -5,14 +5,16 @@
 //! them one after the other, and `/proc/PID/fd` shows the same.
 
 use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel};
-use cirron_common::conn::{ConnInfo, role};
+use cirron_common::conn::{ConnInfo, held, role};
 
-use crate::config::config;
+use crate::{config::config, maps::CONNS};
 
 const S_IFMT: u16 = 0o170000;
 const S_IFSOCK: u16 = 0o140000;
 const SOCK_STREAM: u16 = 1;
 const AF_UNIX: u16 = 1;
+/// Both directions of a socket are shut.
+pub const SHUTDOWN_MASK: u8 = 3;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 /// `socket_type` and IPv6 offsets that the running kernel does not have.
@@ -53,13 +55,45 @@ pub fn from_fd(fd: i32) -> Option<FdSocket> {
     if file == 0 {
         return None;
     }
+    let ino = inode_of(file)?;
+    Some(FdSocket { file, ino })
+}
+
+/// The inode number of a socket's file, `None` for any other file.
+#[inline(always)]
+fn inode_of(file: u64) -> Option<u64> {
     let inode: u64 = kernel(file, config!(file_inode))?;
     let mode: u16 = kernel(inode, config!(inode_mode))?;
     if mode & S_IFMT != S_IFSOCK {
         return None;
     }
-    let ino: u64 = kernel(inode, config!(inode_ino))?;
-    Some(FdSocket { file, ino })
+    kernel(inode, config!(inode_ino))
+}
+
+/// Both directions are shut: what the peer of a Unix socket does when it closes.
+#[inline(always)]
+pub fn is_shut(socket: &FdSocket) -> Option<bool> {
+    let sock: u64 = kernel(socket.file, config!(file_private))?;
+    let sk: u64 = kernel(sock, config!(socket_sk))?;
+    Some(kernel::<u8>(sk, config!(sk_shutdown))? == SHUTDOWN_MASK)
+}
+
+/// How many hold the socket `ino`, whose file was seen at `file`: descriptors of any process, messages that
+/// pass one, and calls that are in it. All of them are counted in its file.
+///
+/// Too many are possible of a file that was freed just now; too few are not: the file of a socket that is
+/// held stands where it stood. A global function to the verifier.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn cirron_holders(file: u64, ino: u64) -> u64 {
+    if inode_of(file) != Some(ino) {
+        return 0;
+    }
+    let one = config!(file_one_ref) as i64;
+    match kernel::<i64>(file, config!(file_refs)) {
+        Some(refs) if refs >= one => (refs - one + 1) as u64,
+        _ => 0,
+    }
 }
 
 /// Addresses and family of a stream socket go to `out`; false for datagrams and families that we do
@@ -121,4 +155,24 @@ fn read_info(file: u64, out: &mut ConnInfo) -> Option<()> {
 fn ports(sk: u64, info: &mut ConnInfo) {
     info.local_port = kernel(sk, config!(sk_num)).unwrap_or(0);
     info.peer_port = u16::from_be(kernel(sk, config!(sk_dport)).unwrap_or(0));
+}
+
+/// See [`held`].
+#[inline(always)]
+pub fn check(ino: u64, epoch: u64) -> u32 {
+    let Some(state) = CONNS.get_ptr(&ino) else {
+        return held::UNKNOWN;
+    };
+    // SAFETY: a live map value.
+    let (of, file) = unsafe { ((*state).epoch, (*state).file) };
+    if of != epoch {
+        return held::UNKNOWN;
+    }
+    let holders = cirron_holders(file, ino);
+    let counted = if holders > held::MAX_HOLDERS as u64 {
+        held::MAX_HOLDERS
+    } else {
+        holders as u32
+    };
+    held::RELEASED + counted
 }

@@ -22,6 +22,8 @@ use crate::{
 };
 
 const EINPROGRESS: i64 = 115;
+const EPIPE: i64 = 32;
+const ECONNRESET: i64 = 104;
 const MSG_OOB: u64 = 1;
 const MSG_PEEK: u64 = 2;
 const MSG_TRUNC: u64 = 0x20;
@@ -294,6 +296,8 @@ fn try_transferred(ctx: &Ctx, fd: i32, transfer: &Transfer, shape: u32, ret: i64
     if ret <= 0 {
         if ret == 0 && transfer.dir == direction::INBOUND && transfer.count > 0 {
             ended(ctx, fd, close::READ_EOF);
+        } else if ret == -EPIPE || ret == -ECONNRESET {
+            left(ctx, fd);
         }
         return None;
     }
@@ -336,7 +340,7 @@ fn connection(ctx: &Ctx, fd: i32) -> Option<(FdSocket, *mut ConnState)> {
                 (*state).fd = fd;
                 (*state).tgid = ctx.tgid();
             }
-            bind(ctx.tgid(), fd, socket.ino, state);
+            bind(ctx.tgid(), fd, socket.ino);
         }
         return Some((socket, state));
     }
@@ -346,13 +350,11 @@ fn connection(ctx: &Ctx, fd: i32) -> Option<(FdSocket, *mut ConnState)> {
 
 /// Notes that `fd` leads to the connection.
 #[inline(always)]
-fn bind(tgid: u32, fd: i32, ino: u64, state: *mut ConnState) {
+fn bind(tgid: u32, fd: i32, ino: u64) {
     let key = fd_key(tgid, fd);
     // SAFETY: compared at once.
     if unsafe { FDS.get(&key) } != Some(&ino) {
         let _ = FDS.insert(key, ino, 0);
-        // SAFETY: a live map value.
-        unsafe { (*state).fds += 1 };
     }
 }
 
@@ -363,8 +365,9 @@ static NEW: ConnState = ConnState {
     outbound_pos: 0,
     tgid: 0,
     fd: 0,
-    fds: 0,
+    file: 0,
     family: 0,
+    _pad: 0,
 };
 
 /// Enters a connection in the maps and tells the reader.
@@ -384,9 +387,10 @@ fn introduce(ctx: &Ctx, socket: &FdSocket, fd: i32, role: u8) -> Option<()> {
         (*state).epoch = ctx.ts_ns;
         (*state).tgid = ctx.tgid();
         (*state).fd = fd;
+        (*state).file = socket.file;
         (*state).family = info.family as u32;
     }
-    bind(ctx.tgid(), fd, socket.ino, state);
+    bind(ctx.tgid(), fd, socket.ino);
     emit::open(&ctx.call(socket.ino, ctx.ts_ns, fd, direction::NONE), &info);
     Some(())
 }
@@ -480,6 +484,19 @@ fn ended(ctx: &Ctx, fd: i32, why: u64) -> Option<i32> {
     None
 }
 
+/// A call on `fd` failed, since the peer has closed: only its error tells so where no TCP state does.
+#[inline(never)]
+fn left(ctx: &Ctx, fd: i32) -> Option<i32> {
+    let socket = socket::from_fd(fd)?;
+    let state = CONNS.get_ptr(&socket.ino)?;
+    // SAFETY: a live map value.
+    let (epoch, family) = unsafe { ((*state).epoch, (*state).family) };
+    if family == AF_UNIX && socket::is_shut(&socket)? {
+        end(ctx, socket.ino, epoch, fd, close::PEER_RESET);
+    }
+    None
+}
+
 #[inline(never)]
 fn end(ctx: &Ctx, conn: u64, epoch: u64, fd: i32, why: u64) {
     emit::event(
@@ -492,7 +509,8 @@ fn end(ctx: &Ctx, conn: u64, epoch: u64, fd: i32, why: u64) {
 }
 
 /// A descriptor is gone. The last one of a Unix socket ends its connection; TCP's end is told by
-/// its state. A global function to the verifier.
+/// its state. There may be descriptors that we never saw in a call (of a fork, passed in a message): the
+/// socket's file counts them. A global function to the verifier.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn cirron_closed(ctx: *const Ctx, fd: i32) -> u64 {
@@ -507,16 +525,18 @@ extern "C" fn cirron_closed(ctx: *const Ctx, fd: i32) -> u64 {
         return 0;
     };
     let _ = FDS.remove(&key);
-    let Some(state) = CONNS.get_ptr_mut(&ino) else {
+    let Some(state) = CONNS.get_ptr(&ino) else {
         return 0;
     };
     // SAFETY: a live map value.
-    let (epoch, left, family) = unsafe {
-        (*state).fds = (*state).fds.saturating_sub(1);
-        ((*state).epoch, (*state).fds, (*state).family)
-    };
-    if family == AF_UNIX && left == 0 {
-        end(ctx, ino, epoch, fd, close::FD_CLOSED);
+    let (epoch, file, family) = unsafe { ((*state).epoch, (*state).file, (*state).family) };
+    if family == AF_UNIX {
+        let why = if socket::cirron_holders(file, ino) != 0 {
+            close::HELD
+        } else {
+            close::FD_CLOSED
+        };
+        end(ctx, ino, epoch, fd, why);
     }
     0
 }
@@ -541,6 +561,6 @@ fn duplicated(ctx: &Ctx, from: i32, to: i32) -> Option<i32> {
     cirron_closed(ctx, to);
     // SAFETY: copied at once.
     let ino = *unsafe { FDS.get(&fd_key(ctx.tgid(), from)) }?;
-    bind(ctx.tgid(), to, ino, CONNS.get_ptr_mut(&ino)?);
+    bind(ctx.tgid(), to, ino);
     None
 }

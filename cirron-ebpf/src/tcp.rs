@@ -10,7 +10,7 @@ use crate::{
     config::config,
     emit::{self, Call},
     maps::CONNS,
-    socket::kernel,
+    socket::{SHUTDOWN_MASK, kernel},
 };
 
 const TCP_ESTABLISHED: i32 = 1;
@@ -18,8 +18,6 @@ const TCP_FIN_WAIT1: i32 = 4;
 const TCP_CLOSE: i32 = 7;
 const TCP_CLOSE_WAIT: i32 = 8;
 const TCP_LAST_ACK: i32 = 9;
-/// `SHUTDOWN_MASK`: both directions, set first thing by `close`.
-const SHUTDOWN_MASK: u8 = 3;
 const EPIPE: i32 = 32;
 const ECONNRESET: i32 = 104;
 
@@ -40,6 +38,7 @@ pub fn try_state_change(sk: u64, old: i32, new: i32) -> Option<i32> {
     let why = match new {
         TCP_CLOSE_WAIT => close::PEER_FIN,
         TCP_FIN_WAIT1 | TCP_LAST_ACK => {
+            // `close` sets both first thing.
             if shutdown == SHUTDOWN_MASK {
                 close::LOCAL_CLOSE
             } else {

@@ -1,7 +1,7 @@
 //! What the server of `bin/zoo.rs` answers, for it and for its test.
 
 /// The ways, in the order of the test, with the bytes of the request's body.
-pub const WAYS: [(&str, usize); 24] = [
+pub const WAYS: [(&str, usize); 30] = [
     ("read_write", 300),
     ("recvfrom_sendto", 70_000),
     ("peek", 900),
@@ -24,6 +24,12 @@ pub const WAYS: [(&str, usize); 24] = [
     ("close_range", 300),
     ("shutdown", 300),
     ("forked_child", 300),
+    ("forked_away", 300),
+    ("passed_on", 300),
+    ("fetched", 300),
+    ("left_to_a_sleeper", 300),
+    ("closed_by_exec", 300),
+    ("taken_back", 300),
     ("nonblocking", 200_000),
     ("io_uring", 300),
 ];
@@ -61,10 +67,18 @@ pub fn body(way: &str) -> String {
     )
 }
 
-/// The whole answer. `shutdown` ends with its connection, the others have a length.
+/// The ways whose answer ends with its connection; the others' have a length.
+pub const ENDLESS: [&str; 4] = [
+    "shutdown",
+    "passed_on",
+    "left_to_a_sleeper",
+    "closed_by_exec",
+];
+
+/// The whole answer.
 pub fn answer(way: &str) -> Vec<u8> {
     let body = body(way);
-    let framing = if way == "shutdown" {
+    let framing = if ENDLESS.contains(&way) {
         String::new()
     } else {
         format!("Content-Length: {}\r\n", body.len())

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
-use cirron_common::record::kind;
+use cirron_common::record::{close, kind};
 use cirron_core::engine::{Engine, EngineConfig, EngineStats, Output, ProcessFacts};
 use cirron_core::id::IdSource;
 use cirron_core::time::MonoNs;
 
+use super::ends::{Ends, Key};
 use super::files::Counts;
 use super::live::Live;
-use super::peek::{Peek, process_record};
+use super::peek::{Peek, end_record, process_record};
 use super::pending::{Mapped, Pending};
 use super::reader::Batch;
 use super::source::{Control, Counters};
@@ -24,7 +25,7 @@ use super::stop::{Reason, Stop};
 use super::unread::Unread;
 use crate::clock::{self, Anchor, RESYNC_INTERVAL};
 use crate::discovery::Processes;
-use crate::kernel::records;
+use crate::kernel::{Socket, records};
 use crate::output::Finished;
 use crate::record::writer::{Recorder, RecordingStats};
 
@@ -56,6 +57,7 @@ pub struct Core {
     processes: Box<dyn Processes>,
     follow_children: bool,
     live: Live,
+    ends: Ends,
     /// Processes whose facts the engine has.
     known: HashSet<u32>,
     /// Parents of forked targets whose facts the engine does not have yet.
@@ -94,6 +96,7 @@ impl Core {
             processes,
             follow_children,
             live: Live::default(),
+            ends: Ends::default(),
             known: HashSet::new(),
             parents: HashMap::new(),
             recorder,
@@ -247,6 +250,7 @@ impl Core {
             }) => {
                 self.refresh_facts(tgid);
                 self.look_into(tgid, ts);
+                self.end_what_exec_closed(tgid, ts);
             }
             Some(Peek {
                 kind: kind::PROC_MMAP,
@@ -257,10 +261,54 @@ impl Core {
             Some(Peek {
                 kind: kind::PROC_EXIT,
                 tgid,
+                ts,
                 ..
-            }) => self.forget(tgid),
-            Some(_) | None => {}
+            }) => {
+                self.keep_what_is_shared(tgid, ts);
+                self.forget(tgid);
+            }
+            Some(peek) => self.ends.seen(&peek),
+            None => {}
         }
+    }
+
+    /// A process has ended: its sockets have not that somebody else holds.
+    fn keep_what_is_shared(&mut self, tgid: u32, ts: MonoNs) {
+        let mut shared: Vec<Key> = self.engine.sockets_of(tgid).collect();
+        shared.retain(|key| self.is_shared(tgid, *key));
+        for key in shared {
+            self.feed(&end_record(key, close::HELD, ts));
+            self.ends.hold(key, ts);
+        }
+        self.ends.hurry(clock::now());
+    }
+
+    /// Whether a socket of a process that is ending may be held by another, too.
+    fn is_shared(&self, tgid: u32, key: Key) -> bool {
+        // It may let go between two looks.
+        let mut has_let_go = self.processes.identify(tgid).is_none();
+        loop {
+            match self.control.socket(key.0, key.1) {
+                Socket::Held(1) if !has_let_go => {
+                    has_let_go = self.processes.identify(tgid).is_none();
+                    if !has_let_go {
+                        return false;
+                    }
+                }
+                Socket::Held(_) => return true,
+                Socket::Released | Socket::Unknown => return false,
+            }
+        }
+    }
+
+    /// Exec closes descriptors without a call.
+    fn end_what_exec_closed(&mut self, tgid: u32, ts: MonoNs) {
+        let mut closed: Vec<Key> = self.engine.sockets_of(tgid).collect();
+        closed.retain(|key| self.control.socket(key.0, key.1) == Socket::Released);
+        for key in closed {
+            self.feed(&end_record(key, close::FD_CLOSED, ts));
+        }
+        self.ends.hurry(clock::now());
     }
 
     fn feed(&mut self, record: &[u8]) {
@@ -318,11 +366,15 @@ impl Core {
         for tgid in self.live.take_gone(watermark) {
             self.report.exits_missed += 1;
             self.feed(&process_record(kind::PROC_EXIT, tgid, watermark));
+            self.keep_what_is_shared(tgid, watermark);
             self.forget(tgid);
             // So that the number's next owner is not taken for it.
             if let Err(e) = self.control.remove_target(tgid) {
                 tracing::debug!("process {tgid} was no target any more: {e:#}");
             }
+        }
+        for (key, ts) in self.ends.take_released(watermark) {
+            self.feed(&end_record(key, close::FD_CLOSED, ts));
         }
         if self.engine.poll_timeout().is_some_and(|at| at <= watermark) {
             self.tell_time(watermark);
@@ -381,6 +433,9 @@ impl Core {
 
     fn keep_house(&mut self) {
         self.take_unread();
+        let all = || self.engine.open_sockets();
+        let ask = |key: Key| self.control.socket(key.0, key.1);
+        self.ends.poll(clock::now(), all, ask);
         if self.polled.elapsed() >= POLL_INTERVAL {
             self.polled = Instant::now();
             self.live.poll(clock::now(), &*self.processes);

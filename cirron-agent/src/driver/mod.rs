@@ -11,6 +11,7 @@
 
 pub mod attacher;
 pub mod core;
+pub mod ends;
 pub mod files;
 pub mod live;
 pub mod output;

@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use cirron_common::record::HEADER_LEN;
+use cirron_common::record::{HEADER_LEN, kind, source};
 use cirron_common::{ABI_VERSION, RecordHeader};
 use cirron_core::time::MonoNs;
 
@@ -13,7 +13,11 @@ pub struct Peek {
     pub kind: u8,
     /// When.
     pub ts: MonoNs,
-    /// Of a fork: the child.
+    /// The connection's inode number, and its generation.
+    pub conn: u64,
+    /// See `conn`.
+    pub epoch: u64,
+    /// Of a fork: the child. Of an end: one of `cirron_common::record::close`.
     pub orig_len: u64,
     /// Process id.
     pub tgid: u32,
@@ -32,6 +36,8 @@ impl Peek {
         Some(Peek {
             kind: header[offset_of!(RecordHeader, kind)],
             ts: MonoNs(u64_at(offset_of!(RecordHeader, ts_ns))?),
+            conn: u64_at(offset_of!(RecordHeader, conn))?,
+            epoch: u64_at(offset_of!(RecordHeader, epoch))?,
             orig_len: u64_at(offset_of!(RecordHeader, orig_len))?,
             tgid: u32::from_ne_bytes(header.get(tgid..tgid + 4)?.try_into().ok()?),
         })
@@ -41,25 +47,65 @@ impl Peek {
 /// A record of ours about a process, as the kernel side would have written it: for an exit whose
 /// event was lost.
 pub fn process_record(kind: u8, tgid: u32, ts: MonoNs) -> Vec<u8> {
-    let mut record = vec![0; HEADER_LEN];
-    let mut put = |at: usize, bytes: &[u8]| record[at..at + bytes.len()].copy_from_slice(bytes);
-    put(offset_of!(RecordHeader, abi), &ABI_VERSION.to_ne_bytes());
-    put(offset_of!(RecordHeader, kind), &[kind]);
+    let mut record = record(kind, source::PROCESS, ts);
     put(
-        offset_of!(RecordHeader, source),
-        &[cirron_common::record::source::PROCESS],
+        &mut record,
+        offset_of!(RecordHeader, tgid),
+        &tgid.to_ne_bytes(),
     );
-    put(offset_of!(RecordHeader, ts_ns), &ts.0.to_ne_bytes());
-    put(offset_of!(RecordHeader, fd), &(-1i32).to_ne_bytes());
-    put(offset_of!(RecordHeader, tgid), &tgid.to_ne_bytes());
-    put(offset_of!(RecordHeader, tid), &tgid.to_ne_bytes());
+    put(
+        &mut record,
+        offset_of!(RecordHeader, tid),
+        &tgid.to_ne_bytes(),
+    );
     record
+}
+
+/// A record of ours about a connection's end, or that it is held: what was asked for, not seen. `why`: one
+/// of `cirron_common::record::close`.
+pub fn end_record((conn, epoch): (u64, u64), why: u64, ts: MonoNs) -> Vec<u8> {
+    let mut record = record(kind::CONN_CLOSE, source::SOCKET, ts);
+    let fields = [
+        (offset_of!(RecordHeader, conn), conn),
+        (offset_of!(RecordHeader, epoch), epoch),
+        (offset_of!(RecordHeader, orig_len), why),
+    ];
+    for (at, value) in fields {
+        put(&mut record, at, &value.to_ne_bytes());
+    }
+    record
+}
+
+fn record(kind: u8, of: u8, ts: MonoNs) -> Vec<u8> {
+    let mut record = vec![0; HEADER_LEN];
+    put(
+        &mut record,
+        offset_of!(RecordHeader, abi),
+        &ABI_VERSION.to_ne_bytes(),
+    );
+    put(&mut record, offset_of!(RecordHeader, kind), &[kind]);
+    put(&mut record, offset_of!(RecordHeader, source), &[of]);
+    put(
+        &mut record,
+        offset_of!(RecordHeader, ts_ns),
+        &ts.0.to_ne_bytes(),
+    );
+    put(
+        &mut record,
+        offset_of!(RecordHeader, fd),
+        &(-1i32).to_ne_bytes(),
+    );
+    record
+}
+
+fn put(record: &mut [u8], at: usize, bytes: &[u8]) {
+    record[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cirron_common::record::kind;
+    use cirron_common::record::close;
 
     #[test]
     fn what_is_put_is_peeked_and_foreign_bytes_are_not() {
@@ -67,10 +113,22 @@ mod tests {
         let want = Peek {
             kind: kind::PROC_EXIT,
             ts: MonoNs(9),
+            conn: 0,
+            epoch: 0,
             orig_len: 0,
             tgid: 7,
         };
         assert_eq!(Peek::of(&record), Some(want));
+        let end = Peek::of(&end_record((4, 5), close::HELD, MonoNs(9)));
+        let want = Peek {
+            kind: kind::CONN_CLOSE,
+            conn: 4,
+            epoch: 5,
+            orig_len: close::HELD,
+            tgid: 0,
+            ..want
+        };
+        assert_eq!(end, Some(want));
         assert_eq!(Peek::of(&record[..HEADER_LEN - 1]), None);
         assert_eq!(Peek::of(&[0xee; HEADER_LEN]), None);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cirron_common::counters::COUNTERS;
 
-use crate::kernel::{Kernel, Reader};
+use crate::kernel::{Kernel, Reader, Socket};
 
 /// Sums of the kernel side's counters, by number.
 pub type Counters = [u64; COUNTERS as usize];
@@ -18,6 +18,8 @@ pub trait Control: Send {
     fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()>;
     /// No more bytes of this connection.
     fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()>;
+    /// Whether anybody holds the connection's socket.
+    fn socket(&self, conn: u64, epoch: u64) -> Socket;
     /// Hands on what the kernel side wants to say to people.
     fn flush_log(&mut self) {}
     /// What was captured, and what was lost and why.
@@ -44,6 +46,9 @@ impl Control for Kernel {
     }
     fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()> {
         Kernel::mute(self, conn, epoch)
+    }
+    fn socket(&self, conn: u64, epoch: u64) -> Socket {
+        Kernel::socket(self, conn, epoch)
     }
     fn flush_log(&mut self) {
         Kernel::flush_log(self);

@@ -18,6 +18,7 @@ use super::stop::Reason;
 use super::*;
 use crate::clock;
 use crate::discovery::{Identity, Processes};
+use crate::kernel::Socket;
 use crate::record::Input;
 use crate::record::reader::RecordingReader;
 use crate::record::writer::Recorder;
@@ -33,6 +34,7 @@ struct State {
     late_children: BTreeMap<u32, u32>,
     /// Ancestors of the agent.
     waiting: BTreeSet<u32>,
+    sockets: BTreeMap<u64, Socket>,
     fail_reads: bool,
     detached: bool,
     /// Records put when the targets are let go: what was still on its way.
@@ -83,6 +85,9 @@ impl Control for World {
     fn mute(&mut self, _conn: u64, _epoch: u64) -> anyhow::Result<()> {
         Ok(())
     }
+    fn socket(&self, conn: u64, _epoch: u64) -> Socket {
+        self.with(|s| s.sockets.get(&conn).copied().unwrap_or(Socket::Unknown))
+    }
     fn counters(&self) -> anyhow::Result<Counters> {
         assert!(
             self.with(|s| s.ring.is_empty()),
@@ -106,6 +111,9 @@ impl Control for Attached {
     }
     fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()> {
         self.0.mute(conn, epoch)
+    }
+    fn socket(&self, conn: u64, epoch: u64) -> Socket {
+        self.0.socket(conn, epoch)
     }
     fn counters(&self) -> anyhow::Result<Counters> {
         self.0.counters()

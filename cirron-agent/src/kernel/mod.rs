@@ -3,6 +3,7 @@
 //! It owns the eBPF objects; dropping it detaches everything. It knows nothing of HTTP or files.
 
 mod btf;
+mod check;
 mod log;
 mod memory;
 mod passed_over;
@@ -18,6 +19,8 @@ use cirron_common::counters::COUNTERS;
 use cirron_common::maps;
 use cirron_common::tls::target;
 
+pub use check::Socket;
+use check::SocketCheck;
 use passed_over::PassedOver;
 pub use probes::ProbeVerdict;
 pub use reader::Reader;
@@ -70,6 +73,7 @@ pub struct Kernel {
     muted: HashMap<MapData, u64, u64>,
     counters: PerCpuArray<MapData, u64>,
     passed_over: PassedOver,
+    check: SocketCheck,
     reader: Option<Reader>,
     verdicts: Vec<ProbeVerdict>,
 }
@@ -106,6 +110,8 @@ impl Kernel {
                 }
             })?;
         let mut verdicts = probes::attach(&mut ebpf, &btf)?;
+        let (check, verdict) = SocketCheck::load(&mut ebpf);
+        verdicts.push(verdict);
         let loaded = uprobes::load(&mut ebpf, options.links);
         verdicts.push(loaded.verdict.clone());
         Ok(Kernel {
@@ -114,6 +120,7 @@ impl Kernel {
             muted: take(&mut ebpf, maps::MUTED)?,
             counters: take(&mut ebpf, maps::COUNTERS)?,
             passed_over: PassedOver::of(&ebpf),
+            check,
             reader: Some(Reader::new(ring(&mut ebpf, ring_bytes)?)),
             uprobes: Some(Uprobes::new(ebpf, loaded)),
             verdicts,
@@ -147,6 +154,11 @@ impl Kernel {
     /// No more bytes of this connection are wanted.
     pub fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()> {
         Ok(self.muted.insert(conn, epoch, 0)?)
+    }
+
+    /// Whether anybody holds the connection's socket.
+    pub fn socket(&self, conn: u64, epoch: u64) -> Socket {
+        self.check.ask(conn, epoch)
     }
 
     /// The programs, to be kept for as long as anything is to be captured; `None` the second time.

@@ -6,7 +6,7 @@ use cirron_common::conn::{ConnInfo, role};
 use cirron_common::record::{close, source};
 
 use super::session::Sessions;
-use super::{EngineStats, Key, LINGER_NS, Output, cause_of};
+use super::{EXIT_LINGER_NS, EngineStats, Key, LINGER_NS, Output, cause_of};
 use crate::exchange::{
     CloseCause, ConnParser, ConnStart, ExchangeEvent, ExchangeId, ExchangeSink, Protocol, Role,
 };
@@ -15,9 +15,6 @@ use crate::record::Record;
 use crate::scope::{ExchangeScope, ScopeContext};
 use crate::stream::{Assembler, Direction, Piece};
 use crate::time::MonoNs;
-
-/// `AF_UNIX`: its close is not told by the TCP state.
-const AF_UNIX: u16 = 1;
 
 /// Takes what comes out of an assembler.
 type PieceSink<'a> = dyn FnMut(Piece<'_>) + 'a;
@@ -42,6 +39,8 @@ pub(super) struct Conn {
     /// Last process that used it.
     pub(super) tgid: u32,
     tid: u32,
+    /// That process has ended, and somebody else holds the socket.
+    orphaned: bool,
     /// Its bytes come from inside a TLS library.
     tls: bool,
     /// Stream bytes have passed, captured or not.
@@ -96,6 +95,7 @@ impl Conn {
         Conn {
             tgid,
             tid: tgid,
+            orphaned: false,
             tls: of == source::TLS,
             has_moved: false,
             tls_link: None,
@@ -112,6 +112,7 @@ impl Conn {
 
     pub(super) fn handle_data(&mut self, dir: Direction, record: &Record<'_>, shared: &mut Shared) {
         let header = &record.header;
+        self.orphaned &= self.tgid == header.tgid;
         self.tgid = header.tgid;
         self.tid = header.tid;
         self.has_moved = true;
@@ -154,15 +155,38 @@ impl Conn {
             }
             close::PEER_FIN => self.close(ts, CloseCause::PeerFin, shared),
             close::LOCAL_SHUT_WRITE => self.close(ts, CloseCause::LocalShutWrite, shared),
-            close::FD_CLOSED if self.info.family == AF_UNIX && !self.tls => {
-                self.end_at(ts.plus(LINGER_NS), ts, CloseCause::LocalClose);
-            }
-            _ => {
-                if let Some(cause) = cause_of(why) {
-                    self.end_at(ts.plus(LINGER_NS), ts, cause);
+            close::HELD => self.hold(),
+            _ => match cause_of(why) {
+                // Who holds it has done nothing with it: it ends with the process that used it, all the same.
+                Some(CloseCause::LocalClose) if self.orphaned => {
+                    self.end_at(ts.plus(EXIT_LINGER_NS), ts, CloseCause::ProcessExit);
                 }
-            }
+                Some(cause) => self.end_at(ts.plus(LINGER_NS), ts, cause),
+                None => {}
+            },
         }
+    }
+
+    /// Somebody else holds the socket: it has not ended with its process.
+    fn hold(&mut self) {
+        let with_process = |e: &mut Ending| e.cause == CloseCause::ProcessExit;
+        self.orphaned |= !self.tls && self.ending.take_if(with_process).is_some();
+    }
+
+    /// A socket whose end is not noted.
+    pub(super) fn is_open_socket(&self) -> bool {
+        !self.tls && self.ending.is_none()
+    }
+
+    /// A socket that ends with its process, as far as is known.
+    pub(super) fn ends_with(&self, tgid: u32) -> bool {
+        let with_process = |e: Ending| e.cause == CloseCause::ProcessExit;
+        !self.tls && self.tgid == tgid && self.ending.is_none_or(with_process)
+    }
+
+    /// An exchange of that process is open.
+    pub(super) fn serves(&self, tgid: u32) -> bool {
+        self.scopes.values().any(|scope| scope.pid() == tgid)
     }
 
     /// The connection ends at `due` at the latest. An end that is already noted is the true one.

@@ -38,6 +38,10 @@ const EXIT_LINGER_NS: u64 = 20 * MS;
 /// Event time between a process's end and its session's: its connections end first.
 const SESSION_LINGER_NS: u64 = 4 * EXIT_LINGER_NS;
 
+/// Event time until it is looked again whether an ended process's exchanges are over, where somebody else
+/// holds their socket.
+const OUTLIVED_SESSION_NS: u64 = LINGER_NS;
+
 /// Settings of the engine.
 #[derive(Clone, Debug, Default)]
 pub struct EngineConfig {
@@ -241,6 +245,18 @@ impl Engine {
         }
     }
 
+    /// Sockets whose end is not known.
+    pub fn open_sockets(&self) -> impl Iterator<Item = (u64, u64)> {
+        let open = self.conns.iter().filter(|(_, c)| c.is_open_socket());
+        open.map(|(key, _)| *key)
+    }
+
+    /// Sockets that a process used last, and whose end is not known, but for that process's.
+    pub fn sockets_of(&self, tgid: u32) -> impl Iterator<Item = (u64, u64)> {
+        let its = self.conns.iter().filter(move |(_, c)| c.ends_with(tgid));
+        its.map(|(key, _)| *key)
+    }
+
     /// Facts of a process; before the first record that names it.
     pub fn handle_process(&mut self, facts: ProcessFacts) {
         let now = self.now;
@@ -281,6 +297,13 @@ impl Engine {
                 self.timers.set(key, None);
             } else {
                 self.after(key);
+            }
+        }
+        for tgid in self.shared.sessions.due(now) {
+            // A socket that outlives it: what is open there is of this session.
+            if self.conns.values().any(|c| c.serves(tgid)) {
+                let due = now.plus(OUTLIVED_SESSION_NS);
+                self.shared.sessions.postpone(tgid, due);
             }
         }
         let Shared {
@@ -403,7 +426,7 @@ impl Shared {
 /// What the end that a record names means for the connection. `None`: no end.
 fn cause_of(why: u64) -> Option<CloseCause> {
     match why {
-        close::LOCAL_CLOSE => Some(CloseCause::LocalClose),
+        close::LOCAL_CLOSE | close::FD_CLOSED => Some(CloseCause::LocalClose),
         close::PEER_RESET => Some(CloseCause::PeerReset),
         close::NET_ERROR => Some(CloseCause::NetError),
         _ => None,
@@ -412,6 +435,8 @@ fn cause_of(why: u64) -> Option<CloseCause> {
 
 #[cfg(test)]
 mod ends_tests;
+#[cfg(test)]
+mod held_tests;
 #[cfg(test)]
 mod sendfile_tests;
 #[cfg(test)]

@@ -201,6 +201,22 @@ impl Sessions {
         }
     }
 
+    /// Processes that have ended, and whose sessions would close now.
+    pub(super) fn due(&self, now: MonoNs) -> Vec<u32> {
+        let due = |p: &Process| p.exit.is_some_and(|(_, due)| due <= now);
+        let ended = self.processes.iter().filter(|(_, p)| due(p));
+        ended.map(|(tgid, _)| *tgid).collect()
+    }
+
+    /// The session of a process that has ended closes later.
+    pub(super) fn postpone(&mut self, tgid: u32, until: MonoNs) {
+        if let Some(process) = self.processes.get_mut(&tgid)
+            && let Some((_, due)) = &mut process.exit
+        {
+            *due = until;
+        }
+    }
+
     pub(super) fn handle_timeout(
         &mut self,
         now: MonoNs,

@@ -32,6 +32,11 @@ pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
     };
     let common = at("sock", "__sk_common")?;
     let in_sock = |member: &str| at("sock_common", member).map(|o| common + o);
+    // From 6.13 on it counts from zero.
+    let (file_refs, file_one_ref) = match types.offset("file", "f_ref") {
+        Some(offset) => (offset, 0),
+        None => (at("file", "f_count")?, 1),
+    };
     Ok(KernelConfig {
         task_files: at("task_struct", "files")?,
         files_fdt: at("files_struct", "fdt")?,
@@ -39,6 +44,8 @@ pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
         fdt_fd: at("fdtable", "fd")?,
         file_inode: at("file", "f_inode")?,
         file_private: at("file", "private_data")?,
+        file_refs,
+        file_one_ref,
         inode_mode: at("inode", "i_mode")?,
         inode_ino: at("inode", "i_ino")?,
         socket_inode: at("socket_alloc", "vfs_inode")? - at("socket_alloc", "socket")?,

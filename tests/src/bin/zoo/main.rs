@@ -5,6 +5,7 @@
 //! use `recvmmsg` on a stream.
 #![expect(clippy::unwrap_used, reason = "a tool of the tests")]
 
+mod holders;
 mod io;
 mod ways;
 

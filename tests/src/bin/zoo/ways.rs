@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use cirron_tests::zoo::{answer, filler};
 
+use crate::holders;
 use crate::io::{
     iovecs, message, messages, pipe, read, read_all, recv, send, splice, write, write_all,
 };
@@ -110,6 +111,12 @@ pub(crate) fn serve(stream: OwnedFd, way: &str, length: usize) {
             // SAFETY: our own child.
             unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
         }
+        "forked_away" => holders::forked_away(stream, &mut body, &whole),
+        "passed_on" => holders::passed_on(stream, &mut body, &whole),
+        "fetched" => holders::fetched(stream, &mut body, &whole),
+        "left_to_a_sleeper" => holders::left_to_a_sleeper(stream, &mut body, &whole),
+        "closed_by_exec" => holders::closed_by_exec(stream, &mut body, &whole),
+        "taken_back" => holders::taken_back(stream, &mut body, &whole),
         "nonblocking" => {
             // SAFETY: an open descriptor.
             unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) };

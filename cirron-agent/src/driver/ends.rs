@@ -1,0 +1,248 @@
+//! Sockets that are held by somebody whom no call of a target shows, and when they are released.
+//!
+//! The kernel side tells an end at the close of a descriptor that it saw in a call, and looks then whether
+//! anybody else holds the socket: a child that inherited it, a message that passes it. Who does may let it go
+//! without a call that names it (an exec, an exit, a process that is no target). So it is asked for: soon and
+//! again where a close, an exec or an exit left it held, and all sockets from time to time, since the record of
+//! an end can be lost.
+
+use std::collections::{BTreeSet, HashMap};
+
+use cirron_common::record::{close, kind};
+use cirron_core::time::{MS, MonoNs};
+
+use super::peek::Peek;
+use crate::kernel::Socket;
+
+/// A connection: inode number and generation.
+pub type Key = (u64, u64);
+
+/// Time until a held socket is asked for again, at first. An end is found that much late, where no call shows it.
+const SOON_NS: u64 = 20 * MS;
+/// Later it is this part of the time that it has been held.
+const LATER_SHARE: u64 = 8;
+/// It is asked for no less often than this.
+const SELDOM_NS: u64 = 5_000 * MS;
+/// Time between two looks at all sockets.
+const ALL_EVERY_NS: u64 = 5_000 * MS;
+/// Sockets of those that are asked for at once: a millisecond or two.
+const ALL_AT_ONCE: usize = 1_000;
+/// Held sockets that are followed, as many as the kernel side knows; others wait for the look at all.
+const MAX_HELD: usize = cirron_common::maps::MAX_CONNS as usize;
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    since: MonoNs,
+    due: MonoNs,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Ends {
+    held: HashMap<Key, Held>,
+    by_due: BTreeSet<(MonoNs, Key)>,
+    /// Found released, and when; the kernel side's own record of it may still lie in the ring.
+    released: Vec<(Key, MonoNs)>,
+    /// Of the look at all sockets, what is still to be asked for.
+    all: Vec<Key>,
+    all_due: MonoNs,
+}
+
+impl Ends {
+    /// Takes a record.
+    pub fn seen(&mut self, peek: &Peek) {
+        if peek.kind == kind::CONN_CLOSE {
+            match peek.orig_len {
+                close::HELD => self.hold((peek.conn, peek.epoch), peek.ts),
+                close::FD_CLOSED => self.forget((peek.conn, peek.epoch)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Somebody holds this one since `ts`, or still.
+    pub fn hold(&mut self, key: Key, ts: MonoNs) {
+        self.forget(key);
+        if self.held.len() < MAX_HELD {
+            self.ask_again(key, ts, ts.plus(SOON_NS));
+        }
+    }
+
+    /// A process has ended or called exec: what is held may be released now.
+    pub fn hurry(&mut self, now: MonoNs) {
+        let held: Vec<(Key, MonoNs)> = self.held.iter().map(|(k, h)| (*k, h.since)).collect();
+        for (key, since) in held {
+            self.forget(key);
+            self.ask_again(key, since, now);
+        }
+    }
+
+    /// Asks for what is due. `all`: every socket whose end is not known.
+    pub fn poll<I: Iterator<Item = Key>>(
+        &mut self,
+        now: MonoNs,
+        all: impl FnOnce() -> I,
+        ask: impl Fn(Key) -> Socket,
+    ) {
+        while let Some((due, key)) = self.by_due.first().copied()
+            && due <= now
+        {
+            let since = self.held.get(&key).map_or(now, |held| held.since);
+            self.forget(key);
+            match ask(key) {
+                Socket::Held(_) => {
+                    let wait = (now.since(since) / LATER_SHARE).clamp(SOON_NS, SELDOM_NS);
+                    self.ask_again(key, since, now.plus(wait));
+                }
+                Socket::Released => self.released.push((key, now)),
+                Socket::Unknown => {}
+            }
+        }
+        if self.all_due == MonoNs(0) {
+            self.all_due = now.plus(ALL_EVERY_NS);
+        } else if self.all.is_empty() && self.all_due <= now {
+            self.all_due = now.plus(ALL_EVERY_NS);
+            self.all.extend(all());
+        }
+        for _ in 0..ALL_AT_ONCE {
+            let Some(key) = self.all.pop() else { break };
+            if ask(key) == Socket::Released && !self.held.contains_key(&key) {
+                self.released.push((key, now));
+            }
+        }
+    }
+
+    /// Those that were found released before `watermark`, up to which every record has been read.
+    pub fn take_released(&mut self, watermark: MonoNs) -> Vec<(Key, MonoNs)> {
+        self.released
+            .extract_if(.., |(_, at)| *at < watermark)
+            .collect()
+    }
+
+    fn ask_again(&mut self, key: Key, since: MonoNs, due: MonoNs) {
+        self.held.insert(key, Held { since, due });
+        self.by_due.insert((due, key));
+    }
+
+    fn forget(&mut self, key: Key) {
+        if let Some(held) = self.held.remove(&key) {
+            self.by_due.remove(&(held.due, key));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Key = (7, 1);
+    const B: Key = (8, 2);
+
+    fn none() -> std::iter::Empty<Key> {
+        std::iter::empty()
+    }
+
+    fn at(ms: u64) -> MonoNs {
+        MonoNs(ms * MS)
+    }
+
+    fn closed(key: Key, why: u64, ts: MonoNs) -> Peek {
+        Peek {
+            kind: kind::CONN_CLOSE,
+            ts,
+            conn: key.0,
+            epoch: key.1,
+            orig_len: why,
+            tgid: 1,
+        }
+    }
+
+    /// The times, in ms, at which it is asked for `key` until `end`.
+    fn asked(ends: &mut Ends, key: Key, end: u64) -> Vec<u64> {
+        let times = std::cell::RefCell::new(Vec::new());
+        for ms in 1_000..end {
+            ends.poll(at(ms), none, |of| {
+                assert_eq!(of, key);
+                times.borrow_mut().push(ms);
+                Socket::Held(1)
+            });
+        }
+        times.into_inner()
+    }
+
+    #[test]
+    fn a_held_socket_is_asked_for_soon_then_seldom_and_its_release_is_told_when_all_is_read() {
+        let mut ends = Ends::default();
+        ends.seen(&closed(A, close::HELD, at(1_000)));
+        let times = asked(&mut ends, A, 100_000);
+        assert_eq!(times[..3], [1_020, 1_040, 1_060]);
+        let waits: Vec<u64> = times.windows(2).map(|w| w[1] - w[0]).collect();
+        assert_eq!(waits.last(), Some(&5_000));
+        assert!(waits.is_sorted() && times.len() < 70, "{times:?}");
+        ends.poll(at(110_000), none, |_| Socket::Released);
+        assert_eq!(ends.take_released(at(110_000)), []);
+        assert_eq!(ends.take_released(at(110_001)), [(A, at(110_000))]);
+        assert_eq!(ends.take_released(at(120_000)), []);
+        assert!(asked(&mut ends, A, 2_000).is_empty());
+    }
+
+    #[test]
+    fn the_kernel_side_s_own_end_is_enough() {
+        let mut ends = Ends::default();
+        ends.seen(&closed(A, close::HELD, at(1_000)));
+        ends.seen(&closed(A, close::FD_CLOSED, at(1_010)));
+        assert!(asked(&mut ends, A, 3_000).is_empty());
+        assert!(ends.held.is_empty() && ends.by_due.is_empty());
+    }
+
+    #[test]
+    fn an_exit_makes_it_ask_at_once() {
+        let mut ends = Ends::default();
+        ends.hold(A, at(0));
+        assert!(asked(&mut ends, A, 20_000).last() < Some(&19_999));
+        ends.hurry(at(20_000));
+        ends.poll(at(20_000), none, |_| Socket::Released);
+        assert_eq!(ends.take_released(MonoNs(u64::MAX)), [(A, at(20_000))]);
+    }
+
+    #[test]
+    fn every_socket_is_asked_for_from_time_to_time_and_not_all_at_once() {
+        let mut ends = Ends::default();
+        let all = || (0..2_500).map(|i| (i, 1));
+        let asked = std::cell::Cell::new(0);
+        let ask = |key: Key| {
+            asked.set(asked.get() + 1);
+            if key.0 == 3 {
+                Socket::Released
+            } else {
+                Socket::Held(1)
+            }
+        };
+        let mut counts = Vec::new();
+        for ms in [1, 4_000, 5_001, 5_002, 5_003, 5_004, 10_001] {
+            ends.poll(at(ms), all, ask);
+            counts.push(asked.take());
+        }
+        assert_eq!(counts, [0, 0, 1_000, 1_000, 500, 0, 1_000]);
+        assert_eq!(ends.take_released(MonoNs(u64::MAX)).len(), 1);
+    }
+
+    #[test]
+    fn past_the_limit_a_held_socket_waits_for_the_look_at_all() {
+        let mut ends = Ends::default();
+        for i in 0..=MAX_HELD as u64 {
+            ends.hold((i, 1), at(0));
+        }
+        assert_eq!(ends.held.len(), MAX_HELD);
+        ends.poll(at(5), || [B].into_iter(), |_| Socket::Unknown);
+        ends.poll(
+            at(5_006),
+            || [(MAX_HELD as u64, 1)].into_iter(),
+            |_| Socket::Released,
+        );
+        assert!(
+            ends.take_released(MonoNs(u64::MAX))
+                .contains(&((MAX_HELD as u64, 1), at(5_006)))
+        );
+    }
+}

@@ -1,0 +1,88 @@
+//! Whether a connection's socket is still held by anybody: the program `socket_check`, which is attached
+//! to nothing and run from here. It reads the count of the socket's file, which no call of ours shows.
+
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+
+use aya::Ebpf;
+use aya::programs::RawTracePoint;
+use aya_obj::generated::{bpf_attr, bpf_cmd};
+use cirron_common::conn::held;
+
+use super::{ProbeVerdict, chain};
+
+const NAME: &str = "socket_check";
+
+/// What the kernel side says of a connection's socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Socket {
+    /// It cannot be said.
+    Unknown,
+    /// Somebody holds it: so many descriptors, messages that pass one, and calls that are in it.
+    Held(u32),
+    /// Nobody does any more.
+    Released,
+}
+
+/// The loaded program; without it nothing can be said.
+pub(super) struct SocketCheck(Option<OwnedFd>);
+
+impl SocketCheck {
+    pub(super) fn load(ebpf: &mut Ebpf) -> (SocketCheck, ProbeVerdict) {
+        let (program, verdict, detail) = match load(ebpf) {
+            Ok(program) => (Some(program), "loaded", String::new()),
+            Err(why) => (None, "broken", why),
+        };
+        let verdict = ProbeVerdict {
+            name: NAME,
+            verdict,
+            detail,
+        };
+        (SocketCheck(program), verdict)
+    }
+
+    /// Of the connection with this inode number and generation.
+    pub(super) fn ask(&self, conn: u64, epoch: u64) -> Socket {
+        match self
+            .0
+            .as_ref()
+            .and_then(|program| run(program, [conn, epoch]))
+        {
+            None | Some(held::UNKNOWN) => Socket::Unknown,
+            Some(held::RELEASED) => Socket::Released,
+            Some(more) => Socket::Held(more - held::RELEASED),
+        }
+    }
+}
+
+fn load(ebpf: &mut Ebpf) -> Result<OwnedFd, String> {
+    let program: &mut RawTracePoint = ebpf
+        .program_mut(NAME)
+        .ok_or("not in the eBPF object")?
+        .try_into()
+        .map_err(|e| format!("{e}"))?;
+    program.load().map_err(|e| chain(&e))?;
+    let fd = program.fd().map_err(|e| chain(&e))?.as_fd();
+    fd.try_clone_to_owned().map_err(|e| e.to_string())
+}
+
+/// What the program returns. aya runs only programs that it owns, and it does not let go of one.
+fn run(program: &OwnedFd, arguments: [u64; 2]) -> Option<u32> {
+    // SAFETY: a union of plain numbers.
+    let mut attr: bpf_attr = unsafe { std::mem::zeroed() };
+    // SAFETY: the variant of this command; the rest stays zero.
+    let test = unsafe { &mut attr.test };
+    test.prog_fd = program.as_raw_fd() as u32;
+    test.ctx_in = arguments.as_ptr() as u64;
+    test.ctx_size_in = size_of_val(&arguments) as u32;
+    // SAFETY: `attr` is whole, and the arguments outlive the call.
+    let rc = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            bpf_cmd::BPF_PROG_TEST_RUN as libc::c_long,
+            std::ptr::from_mut(&mut attr),
+            size_of::<bpf_attr>(),
+        )
+    };
+    // SAFETY: as above; the kernel has filled it in.
+    (rc == 0).then(|| unsafe { attr.test.retval })
+}

@@ -66,6 +66,10 @@ pub enum Stack {
     Aiohttp,
     /// Node's http module.
     Node,
+    /// Node's cluster of two workers over a Unix socket: connections are passed to them.
+    NodeClusterUnix,
+    /// The standard library's own server over a Unix socket, a process for each connection.
+    ForkingUnix,
     /// Node's http2 module, by prior knowledge only; every frame that may be padded is.
     NodeH2,
     /// The same over HTTPS.
@@ -112,6 +116,16 @@ impl Stack {
                 | Stack::GoTlsStripped
                 | Stack::RealtimeTls
                 | Stack::LlamaTls
+        )
+    }
+}
+
+impl Stack {
+    /// It listens on [`Server::socket`].
+    fn is_unix(self) -> bool {
+        matches!(
+            self,
+            Stack::UvicornUnix | Stack::NodeClusterUnix | Stack::ForkingUnix
         )
     }
 }
@@ -194,7 +208,7 @@ impl Server {
         let socket = self.socket();
         until("answer to GET /health", limit, || {
             std::thread::sleep(Duration::from_millis(30));
-            let answer = if stack == Stack::UvicornUnix {
+            let answer = if stack.is_unix() {
                 curl_status(&["--unix-socket", socket.to_str()?, "http://unix/health"])
             } else if stack.is_tls() {
                 curl_status(&["-k", &self.https("/health")])
@@ -481,6 +495,19 @@ fn command(stack: Stack, port: u16, dir: &Path) -> Result<Command> {
             if stack.is_tls() {
                 c.env("TLS_KEY", key()).env("TLS_CERT", certificate());
             }
+            c
+        }
+        Stack::NodeClusterUnix => {
+            let mut c = Command::new("node");
+            c.arg(stacks::here().join("servers/node/server.js"))
+                .arg(dir.join("server.sock"))
+                .env("CLUSTER", "1");
+            c
+        }
+        Stack::ForkingUnix => {
+            let mut c = Command::new("python3");
+            c.arg(python.join("app_stdlib.py"))
+                .arg(dir.join("server.sock"));
             c
         }
         Stack::Go | Stack::GoH2 | Stack::GoTls | Stack::GoTlsStripped => {

@@ -154,6 +154,8 @@ impl Conn {
                 self.feed(Direction::Inbound, shared, |a, sink| a.handle_eof(ts, sink));
             }
             close::PEER_FIN => self.close(ts, CloseCause::PeerFin, shared),
+            // Behind an end it says nothing: a server tidies up what its client has left.
+            close::LOCAL_SHUT_WRITE if self.ending.is_some_and(|e| e.ts <= ts) => {}
             close::LOCAL_SHUT_WRITE => self.close(ts, CloseCause::LocalShutWrite, shared),
             close::HELD => self.hold(),
             _ => match cause_of(why) {

@@ -125,6 +125,20 @@ fn the_last_release_of_a_unix_socket_is_its_end() {
 }
 
 #[test]
+fn a_server_that_tidies_up_what_its_client_left_did_not_end_it() {
+    let seen = run(&[
+        CONN.open(100),
+        asked(2),
+        answered(3, b"", HEAD),
+        CONN.close(4 * MS, close::PEER_RESET),
+        CONN.close(5 * MS, close::LOCAL_SHUT_WRITE),
+        CONN.close(6 * MS, close::FD_CLOSED),
+    ]);
+    let aborted = seen.spans[0].attrs.get("cirron.aborted_by");
+    assert_eq!(aborted, Some(&AttrValue::from("client")));
+}
+
+#[test]
 fn a_socket_ends_with_its_process_unless_somebody_else_holds_it() {
     let started = [
         CONN.open(100),

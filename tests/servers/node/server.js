@@ -1,6 +1,7 @@
 // The scripted model on Node's own modules, http, https and http2: `node server.js HOST PORT`. See
-// ../python/script.py.
+// ../python/script.py. With CLUSTER it has two workers, to whom it passes connections. A HOST that is a path is a Unix socket.
 "use strict";
+const cluster = require("cluster");
 const http = require("http");
 const http2 = require("http2");
 const https = require("https");
@@ -87,4 +88,8 @@ const make = {
   h2c: () => http2.createServer(padded, listener),
   h2: () => http2.createSecureServer({ ...tls, ...padded, allowHTTP1: true }, listener),
 };
-make[HTTP2 ? (tls ? "h2" : "h2c") : tls ? "https" : "http"]().listen(Number(process.argv[3]), process.argv[2]);
+const [host, port] = process.argv.slice(2);
+const server = make[HTTP2 ? (tls ? "h2" : "h2c") : tls ? "https" : "http"]();
+if (process.env.CLUSTER && cluster.isPrimary) for (let i = 0; i < 2; i++) cluster.fork();
+else if (host.startsWith("/")) server.listen(host);
+else server.listen(Number(port), host);

@@ -1,4 +1,5 @@
 """The scripted model on the standard library's own server: `python app_stdlib.py HOST PORT`, HTTPS with TLS_CERT and TLS_KEY.
+`python app_stdlib.py PATH` has a process for each connection, on a Unix socket.
 
 Needs nothing but Python 3.9 or later, so that it runs in a root directory that has no packages.
 """
@@ -6,6 +7,7 @@ Needs nothing but Python 3.9 or later, so that it runs in a root directory that 
 import http.server
 import json
 import os
+import socketserver
 import ssl
 import sys
 import time
@@ -66,6 +68,12 @@ class Server(http.server.ThreadingHTTPServer):
         return connection, address
 
 
+class ForkingServer(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
+    pass
+
+
+if len(sys.argv) == 2:
+    ForkingServer(sys.argv[1], Handler).serve_forever()
 if "TLS_CERT" in os.environ:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(os.environ["TLS_CERT"], os.environ["TLS_KEY"])

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bodies;
+mod buffers;
 mod cli;
 mod detach;
 mod dialects;
@@ -12,6 +13,7 @@ mod documented;
 mod faults;
 mod grpc;
 mod h2c;
+mod handed_on;
 mod http2;
 mod http2_more;
 mod load;
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
         read_back::TESTS,
         bodies::TESTS,
         syscalls::TESTS,
+        buffers::TESTS,
+        handed_on::TESTS,
         roles::TESTS,
         processes::TESTS,
         quiet::TESTS,

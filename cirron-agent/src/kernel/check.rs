@@ -84,5 +84,6 @@ fn run(program: &OwnedFd, arguments: [u64; 2]) -> Option<u32> {
         )
     };
     // SAFETY: as above; the kernel has filled it in.
-    (rc == 0).then(|| unsafe { attr.test.retval })
+    let returned = unsafe { attr.test.retval };
+    (rc == 0).then_some(returned)
 }

@@ -4,12 +4,14 @@
 //! one file or folder in [`dialects`] that fills the facts of [`facts`] from the bytes that pass by, and
 //! its goldens; nothing here holds a body.
 
+pub mod calls;
 pub mod count;
 pub mod dialect;
 pub mod dialects;
 pub mod facts;
 pub mod kserve_grpc;
 pub mod readers;
+pub mod repeats;
 pub mod results;
 pub mod session;
 pub mod table;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bodies;
+mod calls;
 mod ends;
 mod framing;
 mod goldens;

@@ -84,7 +84,20 @@ static RESPONSE: ResponseTable = ResponseTable {
             Say::Reasoning,
         ),
         (&[K("delta"), K("toolUse"), K("input")], Say::Tool),
+        (
+            &[
+                K("output"),
+                K("message"),
+                K("content"),
+                Any,
+                K("toolUse"),
+                K("toolUseId"),
+            ],
+            Say::ToolId,
+        ),
         (&[K("start"), K("toolUse"), K("name")], Say::ToolCall),
+        (&[K("start"), K("toolUse"), K("toolUseId")], Say::ToolId),
+        (&[K("contentBlockIndex")], Say::ToolIndex),
         (&[K("stopReason")], Say::Finish),
         // `metadata`, behind `messageStop`.
         (&[K("metrics")], Say::Last),

@@ -68,6 +68,7 @@ static RESPONSE: ResponseTable = ResponseTable {
             &[K("message"), K("tool_calls"), Any, K("function"), K("name")],
             Say::ToolCall,
         ),
+        (&[K("message"), K("tool_calls"), Any, K("id")], Say::ToolId),
         (&[K("finish_reason")], Say::Finish),
         (&[K("usage"), K("tokens"), K("input_tokens")], Say::Input),
         (&[K("usage"), K("tokens"), K("output_tokens")], Say::Output),
@@ -96,6 +97,11 @@ static RESPONSE: ResponseTable = ResponseTable {
             ],
             Say::ToolCall,
         ),
+        (
+            &[DELTA, K("message"), K("tool_calls"), K("id")],
+            Say::ToolId,
+        ),
+        (&[K("index")], Say::ToolIndex),
         (
             &[
                 DELTA,
@@ -129,6 +135,9 @@ static RESPONSE: ResponseTable = ResponseTable {
         (&[K("event_type")], Say::LastIf(&["stream-end"])),
         (&[K("text")], Say::Answer),
         (&[K("tool_calls"), Any, K("name")], Say::ToolCall),
+        // Pieces of a call that is told of whole behind them.
+        (&[K("tool_call_delta"), K("name")], Say::Tool),
+        (&[K("tool_call_delta"), K("parameters")], Say::Tool),
         (&[K("meta"), K("tokens"), K("input_tokens")], Say::Input),
         (&[K("meta"), K("tokens"), K("output_tokens")], Say::Output),
         (

@@ -111,6 +111,30 @@ static RESPONSE: ResponseTable = ResponseTable {
             ],
             Say::ToolCall,
         ),
+        (
+            &[
+                K("candidates"),
+                Any,
+                K("content"),
+                K("parts"),
+                Any,
+                K("functionCall"),
+                K("id"),
+            ],
+            Say::ToolId,
+        ),
+        (
+            &[
+                K("candidates"),
+                Any,
+                K("content"),
+                K("parts"),
+                Any,
+                K("functionCall"),
+                K("willContinue"),
+            ],
+            Say::ToolGoesOn,
+        ),
         (&[K("candidates"), Any, K("finishReason")], Say::Finish),
         (&[K("promptFeedback"), K("blockReason")], Say::Finish),
         // No event follows that ends the stream.

@@ -129,6 +129,19 @@ static FAMILY: ResponseTable = ResponseTable {
             &[K("contentBlockStart"), K("start"), K("toolUse"), K("name")],
             Say::ToolCall,
         ),
+        (
+            &[
+                K("contentBlockStart"),
+                K("start"),
+                K("toolUse"),
+                K("toolUseId"),
+            ],
+            Say::ToolId,
+        ),
+        (
+            &[K("contentBlockStart"), K("contentBlockIndex")],
+            Say::ToolIndex,
+        ),
         (&[K("messageStop"), K("stopReason")], Say::Finish),
         (&[K("metadata"), K("usage"), K("inputTokens")], Say::Input),
         (&[K("metadata"), K("usage"), K("outputTokens")], Say::Output),
@@ -171,6 +184,28 @@ static CHOICES: ResponseTable = ResponseTable {
                 K("name"),
             ],
             Say::ToolCall,
+        ),
+        (
+            &[
+                K("choices"),
+                Any,
+                K("message"),
+                K("tool_calls"),
+                Any,
+                K("index"),
+            ],
+            Say::ToolIndex,
+        ),
+        (
+            &[
+                K("choices"),
+                Any,
+                K("message"),
+                K("tool_calls"),
+                Any,
+                K("id"),
+            ],
+            Say::ToolId,
         ),
         (&[K("choices"), Any, K("stop_reason")], Say::Finish),
         (&[K("choices"), Any, K("finish_reason")], Say::Finish),

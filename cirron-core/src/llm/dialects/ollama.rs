@@ -62,6 +62,17 @@ static RESPONSE: ResponseTable = ResponseTable {
             &[K("message"), K("tool_calls"), Any, K("function"), K("name")],
             Say::ToolCall,
         ),
+        (
+            &[
+                K("message"),
+                K("tool_calls"),
+                Any,
+                K("function"),
+                K("index"),
+            ],
+            Say::ToolIndex,
+        ),
+        (&[K("message"), K("tool_calls"), Any, K("id")], Say::ToolId),
         (&[K("prompt_eval_count")], Say::Input),
         (&[K("eval_count")], Say::Output),
         (&[K("done_reason")], Say::Finish),

@@ -44,7 +44,7 @@ static RESPONSE: ResponseTable = ResponseTable {
     rows: &[
         (&[], Say::Each),
         (&[K("index")], Say::Result),
-        (&[K("text")], Say::Answer),
+        (&[K("text")], Say::Whole),
         (&[K("meta_info"), K("id")], Say::Id),
         (&[K("meta_info"), K("prompt_tokens")], Say::Input),
         (&[K("meta_info"), K("completion_tokens")], Say::Output),

@@ -34,7 +34,7 @@ static REQUEST: RequestTable = RequestTable {
 };
 
 static RESPONSE: ResponseTable = ResponseTable {
-    rows: &[(&[K("text"), Any], Say::Answer)],
+    rows: &[(&[K("text"), Any], Say::Whole)],
     // Too little to be told without its path.
     shapes: &[],
     operation: None,

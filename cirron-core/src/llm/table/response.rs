@@ -2,9 +2,11 @@
 
 use super::{Place, Seen, Shapes, leads};
 use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Seg, Walk};
+use crate::llm::calls::{Calls, Piece, Pieces};
 use crate::llm::count::{count, counted, fill, sum};
 use crate::llm::dialect::ReadResponse;
 use crate::llm::facts::{Content, MAX_CHOICES, ResponseFacts, Usage, say};
+use crate::llm::repeats::{Repeats, Text};
 use crate::llm::results::Results;
 
 /// What a member of a response, or of an event, says.
@@ -28,8 +30,16 @@ pub enum Say {
     Silent,
     /// A part of a tool's arguments.
     Tool,
-    /// One call of a tool.
+    /// The name of a call of a tool.
     ToolCall,
+    /// Its id.
+    ToolId,
+    /// Its index among the calls of its choice.
+    ToolIndex,
+    /// `true`: the next piece of a call goes on with it.
+    ToolGoesOn,
+    /// The answer so far, which each event repeats.
+    Whole,
     /// Tokens of the prompt.
     Input,
     /// More tokens of the prompt, which `Input` leaves out.
@@ -94,6 +104,9 @@ struct Reading {
     results: Results,
     /// Its documents are elements of an array, a result each.
     array: bool,
+    calls: Calls,
+    /// The answer's text so far, by result.
+    texts: Vec<(u64, Repeats)>,
     document: Document,
     /// The document before was the last.
     last: bool,
@@ -122,7 +135,12 @@ struct Document {
     broken: bool,
     /// Such objects.
     usages: u32,
-    tool_calls: u64,
+    /// Calls of tools: the one under way with its place, and those before.
+    piece: Option<([u64; 2], Piece)>,
+    pieces: Pieces,
+    /// The text of its answer, and whether it is all so far.
+    answer: Text,
+    whole: bool,
     error: bool,
     error_class: Option<String>,
     last: bool,
@@ -147,6 +165,8 @@ impl Reader {
                 facts: ResponseFacts::default(),
                 results: Results::default(),
                 array: false,
+                calls: Calls::default(),
+                texts: Vec::new(),
                 document: Document::default(),
                 last: false,
             },
@@ -248,6 +268,9 @@ impl Reading {
 
     fn settle(&mut self, mut document: Document, name: &str) -> Content {
         document.end_block();
+        document.end_piece();
+        document.content.answer |= self.is_new(&document);
+        let pieces = std::mem::take(&mut document.pieces);
         let facts = &mut self.facts;
         for (choice, reason) in &document.finish {
             let choice = choice.or(document.result).unwrap_or(0);
@@ -259,7 +282,7 @@ impl Reading {
         }
         let cut = document.broken;
         facts.report(&document.told(self.table), cut);
-        facts.tool_calls += document.tool_calls;
+        facts.tool_calls += self.calls.take_all(pieces);
         // AWS names exceptions in the framing.
         if document.error || name.ends_with("Exception") {
             let named = Some(name).filter(|n| !n.is_empty()).map(str::to_owned);
@@ -267,6 +290,22 @@ impl Reading {
             facts.error = Some(class.unwrap_or_else(|| "error".to_owned()));
         }
         document.content
+    }
+
+    /// Whether the text of a document's answer was not sent before. Of results past the bound nothing
+    /// is known.
+    fn is_new(&mut self, document: &Document) -> bool {
+        let result = document.result.unwrap_or(0);
+        let known = self.texts.iter().position(|(key, _)| *key == result);
+        if known.is_none() && self.texts.len() < MAX_CHOICES {
+            self.texts.push((result, Repeats::default()));
+        }
+        let at = known.unwrap_or(self.texts.len().saturating_sub(1));
+        match self.texts.get_mut(at).filter(|(key, _)| *key == result) {
+            Some((_, text)) if document.whole => text.so_far(document.answer),
+            Some((_, text)) => text.piece(document.answer, !document.finish.is_empty()),
+            None => !document.answer.is_empty(),
+        }
     }
 
     fn say(&mut self, say_: Say, path: &Path, place: Place, value: Scalar<'_>) {
@@ -279,12 +318,21 @@ impl Reading {
                 say(&mut facts.model_version, prefix);
             }
             (Say::Id, Scalar::Str { prefix, .. }) => say(&mut facts.id, prefix),
-            (Say::Answer, value) => document.content.answer |= value.is_text(),
+            (Say::Answer, value) => document.answer.push(value),
+            (Say::Whole, value) => {
+                document.answer.push(value);
+                document.whole = true;
+            }
             (Say::Reasoning, value) => document.content.reasoning |= value.is_text(),
             (Say::Tool, value) => document.content.tool |= value.is_text(),
             (Say::ToolCall, value) if value.is_text() => {
                 document.content.tool = true;
-                document.tool_calls += 1;
+                document.piece(path).named = true;
+            }
+            (Say::ToolId, Scalar::Str { prefix, .. }) => document.piece(path).is_called(prefix),
+            (Say::ToolIndex, value) => document.piece(path).index = value.as_u64(),
+            (Say::ToolGoesOn, value) => {
+                document.piece(path).goes_on = value == Scalar::Bool(true);
             }
             (Say::Text, value) => document.block(path).text |= value.is_text(),
             (Say::Thought, value) => document.block(path).thought |= value == Scalar::Bool(true),
@@ -332,6 +380,7 @@ impl Reading {
                 | Say::ModelVersion
                 | Say::Id
                 | Say::ToolCall
+                | Say::ToolId
                 | Say::Finish
                 | Say::ErrorClass,
                 _,
@@ -416,6 +465,31 @@ impl Document {
         let shown = block.text && !block.silent;
         self.content.reasoning |= shown && block.thought;
         self.content.answer |= shown && !block.thought;
+    }
+
+    /// The piece of a call that the member at `path` stands in: where several may be, lists lead to
+    /// it.
+    fn piece(&mut self, path: &Path) -> &mut Piece {
+        let mut lists = (0..path.depth()).filter_map(|i| path.index(i));
+        let place = match (lists.next(), lists.next()) {
+            (Some(choice), Some(call)) => [choice, call],
+            (call, _) => [0, call.unwrap_or(0)],
+        };
+        if self.piece.is_some_and(|(of, _)| of != place) {
+            self.end_piece();
+        }
+        let choice = i64::try_from(place[0]).unwrap_or(0);
+        let new = Piece {
+            choice,
+            ..Piece::default()
+        };
+        &mut self.piece.get_or_insert((place, new)).1
+    }
+
+    fn end_piece(&mut self) {
+        if let Some((_, piece)) = self.piece.take() {
+            self.pieces.push(piece);
+        }
     }
 
     fn element(&mut self) {

@@ -9,6 +9,7 @@
 //! messages".
 
 use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Walk};
+use crate::llm::calls::{Calls, Piece, Pieces};
 use crate::llm::count::count;
 use crate::llm::dialect::{Dialect, ReadRequest, ReadResponse, Route, Row, last_segment};
 use crate::llm::facts::{Content, RequestFacts, ResponseFacts, Usage, say};
@@ -146,6 +147,7 @@ struct Reading {
     event: Event,
     /// The event before was the last.
     last: bool,
+    calls: Calls,
     /// Of the prompt, as told last: fresh, read from the cache, written to it.
     prompt: [Option<i64>; 3],
 }
@@ -157,12 +159,26 @@ struct Event {
     content: Content,
     stop: Option<String>,
     error: Option<String>,
-    tool_calls: u64,
+    /// Of the block under way, and of those that are over.
+    piece: Piece,
+    pieces: Pieces,
+    /// Which block the event is of.
+    index: Option<u64>,
     /// Of the prompt, as the usage that is under way tells it: one that breaks off tells a part.
     part: Option<[Option<i64>; 3]>,
     output: Option<i64>,
     /// The usage under way, or what told the output, broke off.
     cut: bool,
+}
+
+impl Event {
+    /// A block is over, or the event that has but one.
+    fn end_block(&mut self, index: Option<u64>) {
+        let piece = std::mem::take(&mut self.piece);
+        if piece.named {
+            self.pieces.push(Piece { index, ..piece });
+        }
+    }
 }
 
 impl Default for ResponseReader {
@@ -210,7 +226,8 @@ impl ReadResponse for ResponseReader {
 }
 
 impl Reading {
-    fn settle(&mut self, event: Event) -> Content {
+    fn settle(&mut self, mut event: Event) -> Content {
+        event.end_block(event.index);
         let facts = &mut self.facts;
         if matches!(
             event.kind.as_str(),
@@ -226,7 +243,7 @@ impl Reading {
         if event.kind == "error" {
             facts.error = Some(event.error.unwrap_or_else(|| "error".to_owned()));
         }
-        facts.tool_calls += event.tool_calls;
+        facts.tool_calls += self.calls.take_all(event.pieces);
         let told = self.prompt.iter().flatten();
         let usage = Usage {
             input: told.copied().reduce(i64::saturating_add),
@@ -267,8 +284,9 @@ impl Reading {
             // `tool_use`, `server_tool_use`, `mcp_tool_use`.
             (b"type", Scalar::Str { prefix, .. }) if prefix.ends_with("tool_use") => {
                 event.content.tool = true;
-                event.tool_calls += 1;
+                event.piece.named = true;
             }
+            (b"id", Scalar::Str { prefix, .. }) => event.piece.is_called(prefix),
             (_, _) => {}
         }
     }
@@ -319,6 +337,11 @@ impl JsonSink for Reading {
         if is_usage(path) {
             self.take_part();
         }
+        let base = base(path);
+        let is_block = path.depth() == base + 2 && path.key(base) == Some(b"content");
+        if is_block {
+            self.event.end_block(path.index(base + 1));
+        }
     }
 
     fn scalar(&mut self, path: &Path, value: Scalar<'_>) {
@@ -330,6 +353,7 @@ impl JsonSink for Reading {
                     prefix.clone_into(&mut self.event.kind);
                 }
             }
+            (1, b"index", _) if base == 0 => self.event.index = value.as_u64(),
             (1, b"model", _) => {
                 if let Scalar::Str { prefix, .. } = value {
                     say(&mut self.facts.model, prefix);

@@ -1,6 +1,8 @@
 //! One document of a response: what its members mean together, in whatever order they came.
 
+use super::choices::{Choice, Choices};
 use super::usage::{Aside, Reported};
+use crate::llm::calls::{Piece, Pieces};
 use crate::llm::facts::{Content, ResponseFacts, Usage};
 
 /// Of the document under way.
@@ -27,19 +29,18 @@ pub(super) struct Event {
     /// The usage under way has not ended.
     pub(super) in_usage: bool,
     pub(super) tool_calls: u64,
-    /// `item` is a call of a tool: told of when it is added and again when it is done.
-    pub(super) item_call: bool,
+    /// The item of the responses API that is under way, the one that stands by itself, and those of
+    /// a whole response: named, where they call a tool.
+    pub(super) item: Piece,
+    pub(super) added: Option<Piece>,
+    pub(super) output_index: Option<u64>,
+    pub(super) items: Pieces,
+    /// They stand in the response that an event wraps.
+    pub(super) again: bool,
     pub(super) embedding: bool,
     pub(super) image: bool,
     /// `text` at the top, as a transcription has it.
     pub(super) text: bool,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Choice {
-    pub(super) index: Option<i64>,
-    pub(super) finish: Option<String>,
-    pub(super) usage: Usage,
 }
 
 /// Types of the events that end a stream; that of completions ends with `[DONE]`.
@@ -61,7 +62,12 @@ impl Event {
     }
 
     /// What the document means, now that all its members are known.
-    pub(super) fn settle(self, facts: &mut ResponseFacts, reported: &mut Reported) -> Content {
+    pub(super) fn settle(
+        mut self,
+        facts: &mut ResponseFacts,
+        reported: &mut Reported,
+        choices: &mut Choices,
+    ) -> Content {
         let mut content = self.content;
         let kind = self.kind.as_str();
         if self.delta && kind.starts_with("response.") && kind.ends_with(".delta") {
@@ -99,8 +105,17 @@ impl Event {
         reported.take(&self, facts);
         facts.shaped |=
             operation.is_some() || transcript || (self.choices && facts.model.is_some());
-        let first_told = self.item_call && !kind.ends_with("output_item.done");
-        facts.tool_calls += self.tool_calls + u64::from(first_told);
+        if let Some(mut item) = self.added {
+            item.index = self.output_index.filter(|_| item.id.is_none());
+            let told = item.index.is_some() || item.id.is_some();
+            if told || !kind.ends_with("output_item.done") {
+                self.items.push(item);
+            }
+        }
+        // The whole response at the end tells again of those that its events told of.
+        let again = self.again && facts.tool_calls > 0;
+        let items = Some(self.items).filter(|_| !again).unwrap_or_default();
+        facts.tool_calls += self.tool_calls + choices.calls.take_all(items);
         let ended = matches!(
             self.status.as_deref(),
             Some("completed" | "incomplete" | "failed" | "cancelled")

@@ -5,6 +5,7 @@
 //! Azure on paths that name a deployment; by Mistral, whose answers may be lists of texts.
 //! Source: OpenAI's published OpenAPI description; `reasoning_content` is DeepSeek's and vLLM's.
 
+mod choices;
 mod event;
 pub mod realtime;
 mod request;

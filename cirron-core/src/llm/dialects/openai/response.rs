@@ -1,5 +1,6 @@
 //! The response's body, whole or event by event.
 
+use super::choices::Choices;
 use super::event::Event;
 use super::sink::Sink;
 use super::usage::Reported;
@@ -19,6 +20,7 @@ pub struct ResponseReader {
     facts: ResponseFacts,
     event: Event,
     reported: Reported,
+    choices: Choices,
     /// Of documents that are elements of an array: llama.cpp once answered a list of prompts so.
     results: Results,
     element: Option<u64>,
@@ -32,6 +34,7 @@ impl Default for ResponseReader {
             facts: ResponseFacts::default(),
             event: Event::default(),
             reported: Reported::default(),
+            choices: Choices::default(),
             results: Results::default(),
             element: None,
             last: false,
@@ -45,9 +48,15 @@ impl ReadResponse for ResponseReader {
             scanner,
             facts,
             event,
+            choices,
             ..
         } = self;
-        scanner.push(bytes, &mut Sink { facts, event });
+        let mut sink = Sink {
+            facts,
+            event,
+            choices,
+        };
+        scanner.push(bytes, &mut sink);
     }
 
     fn gap(&mut self) {
@@ -65,6 +74,7 @@ impl ReadResponse for ResponseReader {
     fn element(&mut self, at: u64) {
         self.element = Some(at);
         self.reported = Reported::default();
+        self.choices = Choices::default();
     }
 
     fn finish(&mut self, _: &str) -> Content {
@@ -73,11 +83,21 @@ impl ReadResponse for ResponseReader {
             facts,
             event,
             reported,
+            choices,
             results,
             element,
             last,
         } = self;
-        let finish = scanner.finish(&mut Sink { facts, event });
+        let mut sink = Sink {
+            facts,
+            event,
+            choices,
+        };
+        let finish = scanner.finish(&mut sink);
+        if finish == Finish::Incomplete {
+            // One that broke off.
+            sink.end_choice(None);
+        }
         scanner.reset();
         let event = std::mem::take(event);
         *last = finish == Finish::Complete && event.is_last();
@@ -85,10 +105,10 @@ impl ReadResponse for ResponseReader {
             return Content::default();
         }
         let Some(at) = *element else {
-            return event.settle(facts, reported);
+            return event.settle(facts, reported, choices);
         };
         results.begin(at, &mut facts.usage);
-        let content = event.settle(facts, reported);
+        let content = event.settle(facts, reported, choices);
         results.end(at, &mut facts.usage);
         facts.results = results.count();
         content

@@ -1,14 +1,15 @@
 //! From the scalars of a response's JSON to the [`Event`] under way and the facts of all.
 
-use super::event::{Choice, Event};
+use super::choices::{Choice, Choices};
+use super::event::Event;
 use super::usage;
 use crate::body::json::{Container, JsonSink, Path, Scalar, Walk};
-use crate::llm::count::count;
 use crate::llm::facts::{MAX_CHOICES, ResponseFacts, say};
 
 pub(super) struct Sink<'a> {
     pub(super) facts: &'a mut ResponseFacts,
     pub(super) event: &'a mut Event,
+    pub(super) choices: &'a mut Choices,
 }
 
 impl JsonSink for Sink<'_> {
@@ -36,16 +37,17 @@ impl JsonSink for Sink<'_> {
             self.event.in_usage = false;
         }
         let (base, key) = root(path);
-        if key == b"choices" && path.depth() - base == 2 {
-            let choice = std::mem::take(&mut self.event.choice);
-            let place = path.index(base + 1).and_then(|i| i64::try_from(i).ok());
-            let index = choice.index.or(place).unwrap_or(0);
-            if let Some(reason) = choice.finish {
-                self.facts.finished(index, &reason);
+        match (key, path.depth() - base) {
+            (b"choices", 2) => {
+                let place = path.index(base + 1).and_then(|i| i64::try_from(i).ok());
+                self.end_choice(place);
             }
-            if choice.usage.is_some() && self.event.of_choices.len() < MAX_CHOICES {
-                self.event.of_choices.push((index, choice.usage));
+            (b"choices", 3..) => self.event.choice.end(path, base),
+            (b"output", 2) | (b"item", 1) => {
+                self.event.again |= base == 1;
+                self.end_item(path.index(base + 1));
             }
+            (_, _) => {}
         }
     }
 
@@ -59,7 +61,7 @@ impl JsonSink for Sink<'_> {
             return usage::member(usage, path, at, value);
         }
         match (key, path.depth() - base) {
-            (b"choices", _) => self.choice(path, base, value),
+            (b"choices", _) => self.event.choice.scalar(path, base, value),
             (b"timings" | b"perf_metrics", 2) => {
                 usage::aside(&mut self.event.aside, path.key(base + 1), value);
             }
@@ -69,10 +71,8 @@ impl JsonSink for Sink<'_> {
                 Some(b"b64_json" | b"url") => self.event.image = true,
                 _ => {}
             },
-            (b"item", 2) if path.key(1) == Some(b"type") => self.event.item_call = is_call(value),
-            (b"output", 3) if path.key(base + 2) == Some(b"type") && base == 0 => {
-                self.event.tool_calls += u64::from(is_call(value));
-            }
+            (b"item", 2) if base == 0 => self.item(path.key(1), value),
+            (b"output", 3) => self.item(path.key(base + 2), value),
             (b"incomplete_details", 2) if path.key(base + 1) == Some(b"reason") => {
                 if let Scalar::Str { prefix, .. } = value {
                     say(&mut self.event.incomplete, prefix);
@@ -94,6 +94,50 @@ fn root(path: &Path) -> (usize, &[u8]) {
 }
 
 impl Sink<'_> {
+    /// The choice under way is over; `place`: which it is in the list.
+    pub(super) fn end_choice(&mut self, place: Option<i64>) {
+        let mut choice = std::mem::take(&mut self.event.choice);
+        let index = choice.index.or(place).unwrap_or(0);
+        let usage = std::mem::take(&mut choice.usage);
+        if usage.is_some() && self.event.of_choices.len() < MAX_CHOICES {
+            self.event.of_choices.push((index, usage));
+        }
+        // Of one that broke off before it said which it is.
+        let known = choice.index.or(place).is_some();
+        if let Some(reason) = choice.finish.as_ref().filter(|_| known) {
+            self.facts.finished(index, reason);
+        }
+        let (content, calls) = self.choices.take(index, choice);
+        self.event.content = self.event.content.or(content);
+        self.event.tool_calls += calls;
+    }
+
+    /// A member of an item of the responses API.
+    fn item(&mut self, key: Option<&[u8]>, value: Scalar<'_>) {
+        let item = &mut self.event.item;
+        match (key, value) {
+            (Some(b"type"), value) => item.named = is_call(value),
+            (Some(b"id"), Scalar::Str { prefix, .. }) => item.is_called(prefix),
+            (_, _) => {}
+        }
+    }
+
+    /// It is told of when it is added, when it is done, and in the whole response. `place`: which it
+    /// is in that.
+    fn end_item(&mut self, place: Option<u64>) {
+        let mut item = std::mem::take(&mut self.event.item);
+        match place {
+            Some(_) if item.id.is_none() => item.index = place,
+            Some(_) => {}
+            // Its index stands beside it.
+            None => {
+                self.event.added = Some(item);
+                return;
+            }
+        }
+        self.event.items.push(item);
+    }
+
     fn member(&mut self, base: usize, key: &[u8], value: Scalar<'_>) {
         let event = &mut *self.event;
         match (key, value) {
@@ -104,6 +148,7 @@ impl Sink<'_> {
             (b"type", Scalar::Str { prefix, .. }) if base == 0 => {
                 prefix.clone_into(&mut event.kind);
             }
+            (b"output_index", value) => event.output_index = value.as_u64(),
             (b"delta", value) if base == 0 => event.delta = value.is_text(),
             (b"b64_json" | b"audio", value) if base == 0 => event.delta |= value.is_text(),
             (b"text", value) if base == 0 => event.text = value.is_text(),
@@ -111,46 +156,6 @@ impl Sink<'_> {
                 say(&mut event.error_code, code);
             }
             (_, _) => {}
-        }
-    }
-
-    fn choice(&mut self, path: &Path, base: usize, value: Scalar<'_>) {
-        let event = &mut *self.event;
-        let key = |i: usize| path.key(base + i).unwrap_or_default();
-        match path.depth() - base {
-            3 => match (key(2), value) {
-                (b"index", value) => event.choice.index = count(value),
-                (b"finish_reason", Scalar::Str { prefix, .. }) => {
-                    say(&mut event.choice.finish, prefix);
-                }
-                (b"text", value) => event.content.answer |= value.is_text(),
-                (_, _) => {}
-            },
-            4 if matches!(key(2), b"delta" | b"message") => match key(3) {
-                b"content" | b"refusal" => event.content.answer |= value.is_text(),
-                b"reasoning_content" | b"reasoning" => event.content.reasoning |= value.is_text(),
-                _ => {}
-            },
-            // `function_call` was the one call before there were several.
-            5 if key(3) == b"function_call" => self.call(key(4), value),
-            // Lists of texts: Mistral's, and the audio of OpenAI's.
-            5 if key(3) == b"audio" => event.content.answer |= value.is_text(),
-            6 if key(3) == b"content" && key(5) == b"text" => {
-                event.content.answer |= value.is_text();
-            }
-            8 if key(3) == b"content" && key(5) == b"thinking" && key(7) == b"text" => {
-                event.content.reasoning |= value.is_text();
-            }
-            7 if key(3) == b"tool_calls" => self.call(key(6), value),
-            _ => {}
-        }
-    }
-
-    fn call(&mut self, key: &[u8], value: Scalar<'_>) {
-        if matches!(key, b"name" | b"arguments" | b"input") && value.is_text() {
-            self.event.content.tool = true;
-            // The name comes once, the arguments in pieces.
-            self.event.tool_calls += u64::from(key == b"name");
         }
     }
 

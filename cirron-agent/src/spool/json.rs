@@ -120,7 +120,7 @@ impl Serialize for MarkJson<'_> {
             MarkValue::Float(v) => {
                 nonfinite = nonfinite_token(*v);
                 map.serialize_entry("value_type", "float")?;
-                map.serialize_entry("value", &nonfinite.is_none().then_some(v))?;
+                map.serialize_entry("value", &nonfinite.is_none().then(|| short(*v)))?;
             }
         }
         map.serialize_entry("attrs", &AttrsJson(attrs))?;
@@ -151,7 +151,7 @@ impl Serialize for AttrsJson<'_> {
                 AttrValue::Bool(v) => map.serialize_entry(name, v)?,
                 AttrValue::Float(v) => match nonfinite_token(*v) {
                     Some(token) => map.serialize_entry(name, token)?,
-                    None => map.serialize_entry(name, v)?,
+                    None => map.serialize_entry(name, &short(*v))?,
                 },
             }
         }
@@ -164,6 +164,20 @@ struct IdsJson<'a>(&'a [Id]);
 impl Serialize for IdsJson<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_seq(self.0.iter().map(|id| Hex(*id)))
+    }
+}
+
+/// The digits that were measured. The kernel stamps nanoseconds, which are 6 digits of a millisecond; of one
+/// millisecond and more, 3 digits (microseconds) are far less than what two runs differ by. A quotient, such as tokens a
+/// second, would else have 17.
+fn short(v: f64) -> f64 {
+    let scale = if v.abs() >= 1.0 { 1e3 } else { 1e6 };
+    let rounded = (v * scale).round() / scale;
+    // What is not 0 stays so, and what has no such digits is left as it is.
+    if rounded.is_finite() && (rounded != 0.0 || v == 0.0) {
+        rounded
+    } else {
+        v
     }
 }
 

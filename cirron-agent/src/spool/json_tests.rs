@@ -92,3 +92,25 @@ fn a_span_never_ends_before_it_starts() {
         }
     );
 }
+
+#[test]
+fn a_float_has_the_digits_that_were_measured() {
+    for (v, want) in [
+        (206.483_989_592_793_96, "206.484"),
+        (58.836_744, "58.837"),
+        (0.058_836_744, "0.058837"),
+        (1e-9, "1e-9"),
+        (0.0, "0.0"),
+        (-1.234_56, "-1.235"),
+        (12.0, "12.0"),
+        (999.9996, "1000.0"),
+        (1e300, "1e+300"),
+        (f64::MAX, "1.7976931348623157e+308"),
+    ] {
+        let mut m = mark(3, 2, "x", MarkValue::Float(v));
+        m.attrs.insert("a", AttrValue::Float(v));
+        let got = text(|out| write_mark(out, &m, &anchor()).unwrap());
+        assert_eq!(got.matches(&format!(":{want},")).count(), 1, "{got}");
+        assert!(got.contains(&format!("{{\"a\":{want}}}")), "{got}");
+    }
+}

@@ -1,0 +1,137 @@
+//! How long a spool of 1 GB lasts: the table in `docs/performance.md`, from a recorded capture.
+//!
+//! To renew it: `UPDATE_DOCS=1 cargo test -p cirron-agent --test spool_size`.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::path::{Path, PathBuf};
+
+use cirron_agent::output::Finished;
+use cirron_agent::record::reader::RecordingReader;
+use cirron_agent::record::replay::replay;
+use cirron_agent::spool::DEFAULT_MAX_BYTES;
+use cirron_agent::spool::batch::Batch;
+use cirron_agent::spool::json::WallTimes;
+use cirron_core::id::{Id, SequentialIds};
+use cirron_core::scope::{AttrValue, MarkKind};
+
+const BEGIN: &str = "<!-- spool size: begin -->\n";
+const END: &str = "<!-- spool size: end -->\n";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The scopes of a recording of calls to a model server.
+fn scopes() -> Vec<Finished> {
+    let file = std::fs::File::open(root().join("tests/corpus/uvicorn-h11.recording")).unwrap();
+    let mut reader = RecordingReader::new(file).unwrap();
+    let mut scopes = Vec::new();
+    replay(&mut reader, Box::new(SequentialIds::default()), |scope| {
+        scopes.push(scope);
+    });
+    scopes
+}
+
+/// Bytes that a scope adds to a batch, with its comma, of which those of `chunk_ms` points.
+fn bytes(scope: &Finished) -> u64 {
+    let written = |scopes: &[&Finished]| {
+        let mut batch = Batch::default();
+        for scope in scopes {
+            let times = WallTimes::of(&scope.span, &scope.anchor);
+            batch
+                .push(&scope.span, times, &scope.marks, &scope.anchor)
+                .unwrap();
+        }
+        batch
+            .write_to(&mut std::io::sink(), 0, Id([0; 16]))
+            .unwrap()
+    };
+    written(&[scope, scope]) - written(&[scope])
+}
+
+/// Without the points, which are written only where they are asked for.
+fn plain(mut scope: Finished) -> Finished {
+    let points: Vec<Id> = scope
+        .marks
+        .iter()
+        .filter(|mark| mark.kind == MarkKind::Point)
+        .map(|mark| mark.id)
+        .collect();
+    scope.marks.retain(|mark| !points.contains(&mark.id));
+    scope.span.mark_ids.retain(|id| !points.contains(id));
+    scope
+}
+
+fn is(scope: &Finished, name: &str, value: &str) -> bool {
+    match scope.span.attrs.get(name) {
+        Some(AttrValue::Str(text)) => *text == value,
+        Some(AttrValue::Bool(v)) => v.to_string() == value,
+        Some(AttrValue::Int(_) | AttrValue::Float(_)) | None => false,
+    }
+}
+
+fn hours(bytes: u64, calls_a_second: u64) -> String {
+    let seconds = DEFAULT_MAX_BYTES / (bytes * calls_a_second);
+    match seconds {
+        0..6_000 => format!("{} min", seconds / 60),
+        _ => format!("{:.1} h", seconds as f64 / 3_600.0),
+    }
+}
+
+fn find(scopes: &[Finished], wanted: impl Fn(&Finished) -> bool) -> Finished {
+    scopes.iter().find(|scope| wanted(scope)).unwrap().clone()
+}
+
+#[test]
+fn a_call_takes_no_more_of_the_spool_than_the_document_says() {
+    let scopes = scopes();
+    let complete = |scope: &Finished| is(scope, "cirron.figures", "complete");
+    let stream = find(&scopes, |s| {
+        complete(s) && is(s, "cirron.request.stream", "true")
+    });
+    let answer = find(&scopes, |s| {
+        complete(s)
+            && is(s, "cirron.request.stream", "false")
+            && is(s, "gen_ai.operation.name", "chat")
+    });
+    let other = find(&scopes, |s| is(s, "url.path", "/health"));
+    let points = stream.marks.len();
+    let with_points = bytes(&stream);
+    let stream = plain(stream);
+    let points = (points - stream.marks.len()) as u64;
+    assert!(points > 0, "the recording was made with --chunk-timing");
+    let a_point = (with_points - bytes(&stream)) / points;
+
+    let mut text = String::from(
+        "| | bytes | 1 GB lasts at 10 calls/s | at 100 | at 300 |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for (what, scope) in [
+        ("a streamed call of a model, with usage", stream),
+        ("a call answered by one JSON document", plain(answer)),
+        ("a request that is no call of a model", plain(other)),
+    ] {
+        let bytes = bytes(&scope);
+        assert!(bytes < 4_100, "{what}: {bytes}");
+        let [ten, hundred, most] = [10, 100, 300].map(|rate| hours(bytes, rate));
+        text.push_str(&format!(
+            "| {what} | {bytes} | {ten} | {hundred} | {most} |\n"
+        ));
+    }
+    text.push_str(&format!(
+        "| with `--chunk-timing`, a token more | {a_point} | | | |\n"
+    ));
+
+    let path = root().join("docs/performance.md");
+    let document = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = document.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    let renewed = format!("{before}{BEGIN}{text}{END}{after}");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &renewed).unwrap();
+        return;
+    }
+    assert_eq!(
+        document, renewed,
+        "UPDATE_DOCS=1 cargo test -p cirron-agent --test spool_size"
+    );
+}

@@ -232,8 +232,10 @@ fn llama() -> Result<String> {
     let mut finals = Vec::new();
     for i in 0..6_u32 {
         let stream = i != 2;
+        // Without usage its `timings` have the counts.
+        let with_usage = i != 4;
         let body = json!({"model": format!("m{i}"), "messages": [{"role": "user", "content": format!("{CANARY} {i} {}", "word ".repeat(20 * i as usize))}],
-            "max_tokens": 16 + i, "stream": stream, "stream_options": {"include_usage": true}, "ignore_eos": true});
+            "max_tokens": 16 + i, "stream": stream, "stream_options": {"include_usage": with_usage}, "ignore_eos": true});
         let out = curl(&[
             "-H",
             "Content-Type: application/json",
@@ -262,6 +264,8 @@ fn llama() -> Result<String> {
         requests.len(),
         report.spool.describe()
     );
+    let without = finals.iter().filter(|(_, last)| last["usage"].is_null());
+    ensure!(without.count() == 1, "usage that was not asked for");
     for (stream, last) in &finals {
         let id = last["id"].as_str().context("id")?;
         let span = requests
@@ -269,16 +273,19 @@ fn llama() -> Result<String> {
             .find(|s| s.text("gen_ai.response.id") == Some(id))
             .with_context(|| format!("no request {id}"))?;
         expect::untouched(span)?;
-        let (prompt, tokens) = (
-            last["usage"]["prompt_tokens"].as_f64(),
-            last["usage"]["completion_tokens"].as_f64(),
-        );
+        let timing = |name: &str| last["timings"][name].as_f64();
+        let (computed, cached) = (timing("prompt_n"), timing("cache_n"));
+        let prompt = computed.map(|n| n + cached.unwrap_or(0.0));
+        let tokens = timing("predicted_n");
         ensure!(
             span.mark("prompt_tokens") == prompt && span.mark("completion_tokens") == tokens,
             "usage: {span:?}"
         );
+        let usage = &last["usage"];
         ensure!(
-            last["timings"]["predicted_n"].as_f64() == tokens,
+            usage.is_null()
+                || usage["prompt_tokens"].as_f64() == prompt
+                    && usage["completion_tokens"].as_f64() == tokens,
             "timings and usage differ"
         );
         ensure!(

@@ -19,6 +19,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: messages_served,
     },
     Test {
+        name: "client_of_messages_leaves_before_the_count",
+        need: Need::Stacks,
+        run: messages_left,
+    },
+    Test {
         name: "https_anthropic_client_is_seen",
         need: Need::Stacks,
         run: messages_called,
@@ -81,6 +86,39 @@ fn messages_served() -> Result<String> {
         &String::from_utf8_lossy(&output.stdout),
         &report.spool.requests(),
     )
+}
+
+/// `message_start` says 0 tokens of the answer, and `message_delta` does not come.
+fn messages_left() -> Result<String> {
+    let server = Server::start(Stack::Llama)?;
+    let agent = Agent::attach(&[server.pid()], &[])?;
+    let body = r#"{"model":"x","max_tokens":3500,"stream":true,"ignore_eos":true,"messages":[{"role":"user","content":"count"}]}"#;
+    let output = Command::new("curl")
+        .args(["-sN", "--max-time", "0.25", "-d", body])
+        .arg(server.url("/v1/messages"))
+        .output()?;
+    let read = String::from_utf8_lossy(&output.stdout);
+    let read = read.matches("event: content_block_delta").count();
+    ensure!(read > 1 && output.status.code() == Some(28), "{output:?}");
+    let report = agent.finish()?;
+    let requests = report.spool.requests();
+    let span = requests.first().context("no request")?;
+    let output = span.marks("output_tokens").next();
+    let output = output.with_context(|| format!("no output: {span:?}"))?;
+    let counted = output.value.as_f64().unwrap_or_default();
+    ensure!(
+        counted >= read as f64 && output.attrs["estimated"] == true,
+        "{read} events read: {span:?}"
+    );
+    ensure!(
+        span.mark("completion_tokens").is_none()
+            && span.mark("tokens_per_second").is_none()
+            && span.mark("input_tokens").is_some()
+            && span.text("cirron.figures") == Some("partial")
+            && span.text("cirron.aborted_by") == Some("client"),
+        "{span:?}"
+    );
+    Ok(format!("{counted} events, of which {read} were read"))
 }
 
 fn messages_called() -> Result<String> {

@@ -157,6 +157,8 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         tls_objects,
         tls_linked,
         tls_silent,
+        unnamed_exchanges,
+        unnamed_connections,
         bad_records,
     } = *stats;
     BTreeMap::from([
@@ -173,6 +175,8 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         ("tls_objects", tls_objects),
         ("tls_linked", tls_linked),
         ("tls_silent", tls_silent),
+        ("unnamed_exchanges", unnamed_exchanges),
+        ("unnamed_connections", unnamed_connections),
         ("bad_records", bad_records),
     ])
 }

@@ -148,6 +148,11 @@ impl Summary {
                 "TLS connections without plaintext",
             ),
             (
+                self.engine("unnamed_exchanges"),
+                "exchange that nothing named (joined late), counted only",
+                "exchanges that nothing named (joined late), counted only",
+            ),
+            (
                 other,
                 "connection that carries no HTTP, left alone",
                 "connections that carry no HTTP, left alone",

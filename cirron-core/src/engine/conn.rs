@@ -55,6 +55,8 @@ pub(super) struct Conn {
     scopes: BTreeMap<ExchangeId, ExchangeScope>,
     ending: Option<Ending>,
     muted: bool,
+    /// An exchange of it was not written, for nothing named it.
+    unnamed: bool,
 }
 
 impl Conn {
@@ -107,6 +109,7 @@ impl Conn {
             scopes: BTreeMap::new(),
             ending: None,
             muted: false,
+            unnamed: false,
         }
     }
 
@@ -251,6 +254,7 @@ impl Conn {
                 scopes: &mut self.scopes,
                 shared,
                 info: &self.info,
+                unnamed: &mut self.unnamed,
                 tls: self.tls,
                 tls_link: self.tls_link,
                 tgid: self.tgid,
@@ -320,6 +324,7 @@ struct Sink<'a> {
     scopes: &'a mut BTreeMap<ExchangeId, ExchangeScope>,
     shared: &'a mut Shared,
     info: &'a ConnInfo,
+    unnamed: &'a mut bool,
     tls: bool,
     tls_link: Option<&'static str>,
     tgid: u32,
@@ -347,8 +352,12 @@ impl ExchangeSink for Sink<'_> {
         }
         self.write_responses(id);
         if let ExchangeEvent::End(_) = event
-            && let Some(scope) = self.scopes.remove(&id)
+            && let Some(mut scope) = self.scopes.remove(&id)
         {
+            if scope.is_nameless() {
+                self.count_nameless(scope.pid());
+                return;
+            }
             let Shared {
                 ids,
                 outputs,
@@ -370,6 +379,17 @@ impl ExchangeSink for Sink<'_> {
 }
 
 impl Sink<'_> {
+    /// A connection that was joined late may have thousands: they are counted, and no spans.
+    fn count_nameless(&mut self, tgid: u32) {
+        let first = !std::mem::replace(self.unnamed, true);
+        let Shared {
+            stats, sessions, ..
+        } = &mut *self.shared;
+        stats.unnamed_exchanges += 1;
+        stats.unnamed_connections += u64::from(first);
+        sessions.unnamed(tgid, first);
+    }
+
     /// Responses within an exchange that are over.
     fn write_responses(&mut self, id: ExchangeId) {
         let Some(scope) = self.scopes.get_mut(&id) else {

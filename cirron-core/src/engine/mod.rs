@@ -119,6 +119,10 @@ pub struct EngineStats {
     pub tls_linked: u64,
     /// Of `tls_objects`, the ones that ended without any plaintext.
     pub tls_silent: u64,
+    /// Exchanges that nothing named: joined late, or behind a hole. They are in no other count of these.
+    pub unnamed_exchanges: u64,
+    /// Connections that had some.
+    pub unnamed_connections: u64,
     /// Records that were not understood.
     pub bad_records: u64,
 }
@@ -441,3 +445,5 @@ mod held_tests;
 mod sendfile_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unnamed_tests;

@@ -43,6 +43,8 @@ struct Process {
     tls_objects: i64,
     /// TLS objects that ended without any plaintext.
     tls_silent: i64,
+    /// Connections with exchanges that nothing named, and those.
+    unnamed: [i64; 2],
     /// When it exited, and when its session closes.
     exit: Option<(MonoNs, MonoNs)>,
 }
@@ -108,6 +110,14 @@ impl Sessions {
     pub(super) fn silent_tls(&mut self, tgid: u32) {
         if let Some(process) = self.processes.get_mut(&tgid) {
             process.tls_silent += 1;
+        }
+    }
+
+    /// An exchange ended that nothing named; with `first`, the first of its connection.
+    pub(super) fn unnamed(&mut self, tgid: u32, first: bool) {
+        if let Some(process) = self.processes.get_mut(&tgid) {
+            process.unnamed[0] += i64::from(first);
+            process.unnamed[1] += 1;
         }
     }
 
@@ -241,7 +251,7 @@ impl Sessions {
             .min()
     }
 
-    /// A process that only spoke TLS of which nothing was read is not passed over in silence.
+    /// A process that only spoke TLS of which nothing was read, or what nothing named, is not passed over in silence.
     fn open_unread(
         &mut self,
         now: MonoNs,
@@ -249,7 +259,9 @@ impl Sessions {
         ids: &mut dyn IdSource,
         outputs: &mut VecDeque<Output>,
     ) {
-        let unread = |p: &Process| p.root.is_none() && (p.has_unread() || p.tls_silent > 0);
+        let unread = |p: &Process| {
+            p.root.is_none() && (p.has_unread() || p.tls_silent > 0 || p.unnamed[0] > 0)
+        };
         let all: Vec<u32> = self
             .processes
             .iter()
@@ -282,6 +294,14 @@ fn close(process: &mut Process, end: MonoNs, outputs: &mut VecDeque<Output>) {
         let unread = process.tls_sockets - process.tls_objects;
         if unread > 0 {
             root.attrs.insert(n::TLS_UNREAD, unread.into());
+        }
+        for (name, count) in [n::UNNAMED_CONNECTIONS, n::UNNAMED_EXCHANGES]
+            .into_iter()
+            .zip(process.unnamed)
+        {
+            if count > 0 {
+                root.attrs.insert(name, count.into());
+            }
         }
         if process.tls_silent > 0 {
             root.attrs.insert(n::TLS_SILENT, process.tls_silent.into());

@@ -97,6 +97,8 @@ pub struct ExchangeEnd {
     pub partial: bool,
     /// It is partial for no other reason than that a message broke off, or did not come.
     pub cut: bool,
+    /// Its request's head came, and refers to what was not seen: method or path are not known.
+    pub unread: bool,
 }
 
 /// One event of an exchange. Its time is given beside it.

@@ -78,6 +78,8 @@ pub(super) struct Exchange {
     pub(super) response: Response,
     /// `ResponseStart` was said.
     pub(super) is_begun: bool,
+    /// Its request's head refers to what was not seen.
+    pub(super) unread: bool,
     /// Something of it was lost, or its beginning was not seen.
     pub(super) partial: bool,
     /// A hole may have held an end of one of its messages.
@@ -128,6 +130,7 @@ impl Exchange {
             request: late.then_some(MessageEnd::Lost),
             response: Response::Waiting,
             is_begun: false,
+            unread: false,
             partial: late,
             holed: false,
             expects_continue: false,
@@ -220,6 +223,7 @@ impl Exchange {
             },
             partial: self.partial || !whole,
             cut: !loses && !whole,
+            unread: self.unread,
         };
         let ts = ts.max(self.last);
         self.emit(ts, ExchangeEvent::End(end), sink);

@@ -285,13 +285,29 @@ impl ExchangeScope {
         Some((open, ended.write(&self.context, id, ids)))
     }
 
-    /// Writes it. `end`: when it ended; `parent`: its session.
-    pub fn finish(mut self, end: MonoNs, parent: Id, ids: &mut dyn IdSource) -> Written {
+    /// It has ended, and nothing tells what it was: its beginning was not seen, or its request refers to
+    /// what was not, and neither messages, nor a status of gRPC, nor the answer's shape show it.
+    pub fn is_nameless(&mut self) -> bool {
+        let unseen = self.late || self.end.unread;
+        if !unseen || self.request.is_some() || self.socket.is_some() {
+            return false;
+        }
+        self.read_all();
+        let is_rpc = self.grpc.as_ref().is_some_and(|call| call.is_sure());
+        !is_rpc && !write::is_llm(self)
+    }
+
+    /// What an early end left of a document is read too.
+    fn read_all(&mut self) {
         self.read_request();
-        // What an early end left of a document is read too.
         if let Some(body) = &mut self.response {
             body.end();
         }
+    }
+
+    /// Writes it. `end`: when it ended; `parent`: its session.
+    pub fn finish(mut self, end: MonoNs, parent: Id, ids: &mut dyn IdSource) -> Written {
+        self.read_all();
         write::write(&self, end, parent, ids)
     }
 

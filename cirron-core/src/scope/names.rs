@@ -45,6 +45,8 @@ names! {
     EXECUTABLE = "process.executable.name", "string", "the executable's name could be read", "OpenTelemetry";
     TLS_BLIND = "cirron.tls.blind", "string: `LIBRARY in FILE`, by commas", "at its end: the process has TLS libraries that cannot be read", "cirron";
     TLS_UNREAD = "cirron.tls.unread_connections", "int, from 1", "at its end: connections that carried TLS which was not read", "cirron";
+    UNNAMED_CONNECTIONS = "cirron.unnamed_connections", "int, from 1", "at its end: connections with exchanges that nothing named: joined late, or behind a hole, their heads refer to what was not seen", "cirron";
+    UNNAMED_EXCHANGES = "cirron.unnamed_exchanges", "int, from 1", "with `cirron.unnamed_connections`: those exchanges, which are no spans", "cirron";
     TLS_SILENT = "cirron.tls.silent_connections", "int, from 1", "at its end: connections that were seen in a TLS library and gave no plaintext: only a handshake, or plaintext that goes around its functions", "cirron";
 }
 

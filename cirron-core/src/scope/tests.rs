@@ -131,6 +131,7 @@ impl Call {
             partial: true,
             upgraded: false,
             cut: true,
+            unread: false,
         };
         self.at(ms, E::End(end));
         self.finish(ms)

@@ -111,7 +111,7 @@ fn messages(of: [&Messages; 2], scope: &ExchangeScope, attrs: &mut Attrs, marks:
 
 /// Positive evidence: the path, and the shape of the request or of the response. Where the request
 /// was not seen, the response's shape alone.
-fn is_llm(scope: &ExchangeScope) -> bool {
+pub(super) fn is_llm(scope: &ExchangeScope) -> bool {
     let answered = scope.response.as_ref().is_some_and(|r| r.facts().shaped);
     match &scope.request {
         Some(_) => scope

@@ -119,7 +119,7 @@ impl Http2 {
                     Some(head) => {
                         x.emit(step.ts, ExchangeEvent::RequestHead(&head), step.sink);
                     }
-                    None => x.partial = true,
+                    None => (x.partial, x.unread) = (true, true),
                 }
                 if list.asks_websocket() && !end {
                     self.ask_socket(stream);

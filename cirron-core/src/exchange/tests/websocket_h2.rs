@@ -75,6 +75,7 @@ const UPGRADED: ExchangeEnd = ExchangeEnd {
     upgraded: true,
     partial: false,
     cut: false,
+    unread: false,
 };
 
 #[test]

@@ -119,4 +119,7 @@ pub mod close {
     /// No end: the target closed a descriptor, or ended, and somebody else holds the socket. Of a close it
     /// is told of Unix sockets only.
     pub const HELD: u64 = 8;
+    /// The event of its end was lost: the kernel does not have the socket any more. The programs never
+    /// write it, the agent does.
+    pub const LOST: u64 = 9;
 }

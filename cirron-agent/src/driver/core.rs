@@ -373,8 +373,13 @@ impl Core {
                 tracing::debug!("process {tgid} was no target any more: {e:#}");
             }
         }
-        for (key, ts) in self.ends.take_released(watermark) {
-            self.feed(&end_record(key, close::FD_CLOSED, ts));
+        for (key, release) in self.ends.take_released(watermark) {
+            let why = if release.untold {
+                close::LOST
+            } else {
+                close::FD_CLOSED
+            };
+            self.feed(&end_record(key, why, release.at));
         }
         if self.engine.poll_timeout().is_some_and(|at| at <= watermark) {
             self.tell_time(watermark);
@@ -453,6 +458,16 @@ impl Core {
         }
     }
 
+    /// What is not there any more at the end has ended before.
+    fn end_what_was_lost(&mut self, now: MonoNs) {
+        let mut lost: Vec<Key> = self.engine.open_sockets().collect();
+        lost.retain(|key| self.control.socket(key.0, key.1) == Socket::Released);
+        lost.sort_unstable();
+        for key in lost {
+            self.feed(&end_record(key, close::LOST, now));
+        }
+    }
+
     fn let_targets_go(&mut self) {
         for tgid in self.live.tgids().collect::<Vec<_>>() {
             if let Err(e) = self.control.remove_target(tgid) {
@@ -475,6 +490,7 @@ impl Core {
             .inspect_err(|e| tracing::warn!("the kernel side's counters cannot be read: {e:#}"))
             .ok();
         let now = clock::now();
+        self.end_what_was_lost(now);
         if let Some(recorder) = &mut self.recorder {
             recorder.shutdown(now);
             self.report.recording = Some(recorder.stats());

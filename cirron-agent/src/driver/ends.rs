@@ -36,13 +36,22 @@ struct Held {
     due: MonoNs,
 }
 
+/// A socket that was found released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// When.
+    pub at: MonoNs,
+    /// Nobody told of it, nor that it was held: the record of its end was lost.
+    pub untold: bool,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Ends {
     held: HashMap<Key, Held>,
     by_due: BTreeSet<(MonoNs, Key)>,
     /// Found released, and when; the kernel side's own record of it may still lie in the ring.
-    released: Vec<(Key, MonoNs)>,
+    released: Vec<(Key, Release)>,
     /// Of the look at all sockets, what is still to be asked for.
     all: Vec<Key>,
     all_due: MonoNs,
@@ -94,7 +103,10 @@ impl Ends {
                     let wait = (now.since(since) / LATER_SHARE).clamp(SOON_NS, SELDOM_NS);
                     self.ask_again(key, since, now.plus(wait));
                 }
-                Socket::Released => self.released.push((key, now)),
+                Socket::Released => {
+                    let (at, untold) = (now, false);
+                    self.released.push((key, Release { at, untold }));
+                }
                 Socket::Unknown => {}
             }
         }
@@ -107,15 +119,16 @@ impl Ends {
         for _ in 0..ALL_AT_ONCE {
             let Some(key) = self.all.pop() else { break };
             if ask(key) == Socket::Released && !self.held.contains_key(&key) {
-                self.released.push((key, now));
+                let (at, untold) = (now, true);
+                self.released.push((key, Release { at, untold }));
             }
         }
     }
 
     /// Those that were found released before `watermark`, up to which every record has been read.
-    pub fn take_released(&mut self, watermark: MonoNs) -> Vec<(Key, MonoNs)> {
+    pub fn take_released(&mut self, watermark: MonoNs) -> Vec<(Key, Release)> {
         self.released
-            .extract_if(.., |(_, at)| *at < watermark)
+            .extract_if(.., |(_, release)| release.at < watermark)
             .collect()
     }
 
@@ -144,6 +157,10 @@ mod tests {
 
     fn at(ms: u64) -> MonoNs {
         MonoNs(ms * MS)
+    }
+
+    fn told(at: MonoNs) -> Release {
+        Release { at, untold: false }
     }
 
     fn closed(key: Key, why: u64, ts: MonoNs) -> Peek {
@@ -181,7 +198,7 @@ mod tests {
         assert!(waits.is_sorted() && times.len() < 70, "{times:?}");
         ends.poll(at(110_000), none, |_| Socket::Released);
         assert_eq!(ends.take_released(at(110_000)), []);
-        assert_eq!(ends.take_released(at(110_001)), [(A, at(110_000))]);
+        assert_eq!(ends.take_released(at(110_001)), [(A, told(at(110_000)))]);
         assert_eq!(ends.take_released(at(120_000)), []);
         assert!(asked(&mut ends, A, 2_000).is_empty());
     }
@@ -202,7 +219,10 @@ mod tests {
         assert!(asked(&mut ends, A, 20_000).last() < Some(&19_999));
         ends.hurry(at(20_000));
         ends.poll(at(20_000), none, |_| Socket::Released);
-        assert_eq!(ends.take_released(MonoNs(u64::MAX)), [(A, at(20_000))]);
+        assert_eq!(
+            ends.take_released(MonoNs(u64::MAX)),
+            [(A, told(at(20_000)))]
+        );
     }
 
     #[test]
@@ -224,7 +244,9 @@ mod tests {
             counts.push(asked.take());
         }
         assert_eq!(counts, [0, 0, 1_000, 1_000, 500, 0, 1_000]);
-        assert_eq!(ends.take_released(MonoNs(u64::MAX)).len(), 1);
+        let released = ends.take_released(MonoNs(u64::MAX));
+        assert_eq!(released.len(), 1);
+        assert!(released[0].1.untold);
     }
 
     #[test]
@@ -242,7 +264,8 @@ mod tests {
         );
         assert!(
             ends.take_released(MonoNs(u64::MAX))
-                .contains(&((MAX_HELD as u64, 1), at(5_006)))
+                .iter()
+                .any(|(key, release)| *key == (MAX_HELD as u64, 1) && release.at == at(5_006))
         );
     }
 }

@@ -159,6 +159,7 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         tls_silent,
         unnamed_exchanges,
         unnamed_connections,
+        ends_lost,
         bad_records,
     } = *stats;
     BTreeMap::from([
@@ -177,6 +178,7 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         ("tls_silent", tls_silent),
         ("unnamed_exchanges", unnamed_exchanges),
         ("unnamed_connections", unnamed_connections),
+        ("ends_lost", ends_lost),
         ("bad_records", bad_records),
     ])
 }

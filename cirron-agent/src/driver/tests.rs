@@ -265,6 +265,42 @@ fn order(tape: &Tape) -> Vec<String> {
 }
 
 #[test]
+fn a_connection_that_is_not_there_at_the_end_has_ended_before() {
+    use cirron_common::RecordHeader;
+    use cirron_common::record::{close, direction, source};
+    use std::mem::offset_of;
+    for (socket, ends) in [
+        (Socket::Released, 1),
+        (Socket::Held(1), 0),
+        (Socket::Unknown, 0),
+    ] {
+        let world = World::default();
+        let facts = world.process(7);
+        world.with(|s| s.sockets.insert(70, socket));
+        let (mut core, tape) = core(&world, true);
+        core.attach(&[facts]).unwrap();
+        let running = begin(&world, core);
+        let mut data = process_record(kind::DATA, 7, clock::now());
+        let mut put = |at: usize, bytes: &[u8]| data[at..at + bytes.len()].copy_from_slice(bytes);
+        put(offset_of!(RecordHeader, conn), &70_u64.to_ne_bytes());
+        put(offset_of!(RecordHeader, source), &[source::SOCKET]);
+        put(offset_of!(RecordHeader, direction), &[direction::INBOUND]);
+        world.put(data);
+        wait_until("the record", || world.with(|s| s.ring.is_empty()));
+        running.stop().request(Reason::Signal);
+        let report = running.join();
+        assert_eq!(report.core.engine.connections, 1);
+        assert_eq!(report.core.engine.ends_lost, ends, "{socket:?}");
+        let is_lost = |input: &&Input| match input {
+            Input::Record(record) => peek::Peek::of(record)
+                .is_some_and(|p| p.kind == kind::CONN_CLOSE && p.orig_len == close::LOST),
+            _ => false,
+        };
+        assert_eq!(tape.inputs().iter().filter(is_lost).count() as u64, ends);
+    }
+}
+
+#[test]
 fn it_ends_by_itself_when_its_last_target_does() {
     let world = World::default();
     let facts = world.process(7);

@@ -80,6 +80,11 @@ impl Summary {
                 "children past those that can be followed at a time",
             ),
             (
+                self.engine("ends_lost"),
+                "connection whose end was not told",
+                "connections whose end was not told",
+            ),
+            (
                 self.engine("bad_records"),
                 "record not understood (report it)",
                 "records not understood (report it)",

@@ -27,6 +27,10 @@ pub(super) struct Shared {
     pub(super) sessions: Sessions,
 }
 
+/// Where one connection stands at a time: a socket's inode number, or the address of an object and the
+/// process that it is of.
+pub(super) type Slot = (u64, u32);
+
 /// An end that was seen and not yet applied.
 #[derive(Clone, Copy)]
 struct Ending {
@@ -54,6 +58,8 @@ pub(super) struct Conn {
     parser: ConnParser,
     scopes: BTreeMap<ExchangeId, ExchangeScope>,
     ending: Option<Ending>,
+    /// Whose generations follow each other: those of a socket, or of an object of one process.
+    pub(super) slot: Slot,
     muted: bool,
     /// An exchange of it was not written, for nothing named it.
     unnamed: bool,
@@ -108,6 +114,7 @@ impl Conn {
             parser: ConnParser::new(start),
             scopes: BTreeMap::new(),
             ending: None,
+            slot: (0, 0),
             muted: false,
             unnamed: false,
         }
@@ -120,6 +127,10 @@ impl Conn {
         self.tid = header.tid;
         self.has_moved = true;
         let ts = MonoNs(header.ts_ns);
+        // It lives: what did not find it looked in the wrong place.
+        self.ending = self
+            .ending
+            .filter(|e| e.cause != CloseCause::Untold || e.ts >= ts);
         self.feed(dir, shared, |assembler, sink| {
             assembler.handle_record(header.pos, ts, record.payload, header.orig_len, sink);
         });
@@ -161,6 +172,8 @@ impl Conn {
             close::LOCAL_SHUT_WRITE if self.ending.is_some_and(|e| e.ts <= ts) => {}
             close::LOCAL_SHUT_WRITE => self.close(ts, CloseCause::LocalShutWrite, shared),
             close::HELD => self.hold(),
+            // Of an end that was told it says nothing.
+            close::LOST if self.ending.is_some() => {}
             _ => match cause_of(why) {
                 // Who holds it has done nothing with it: it ends with the process that used it, all the same.
                 Some(CloseCause::LocalClose) if self.orphaned => {
@@ -194,8 +207,15 @@ impl Conn {
         self.scopes.values().any(|scope| scope.pid() == tgid)
     }
 
-    /// The connection ends at `due` at the latest. An end that is already noted is the true one.
+    /// It is a socket, and no object of a TLS library.
+    pub(super) fn is_socket(&self) -> bool {
+        !self.tls
+    }
+
+    /// The connection ends at `due` at the latest. An end that is already noted is the true one, if
+    /// somebody told it.
     pub(super) fn end_at(&mut self, due: MonoNs, ts: MonoNs, cause: CloseCause) {
+        self.ending = self.ending.filter(|e| e.cause != CloseCause::Untold);
         let ending = self.ending.get_or_insert(Ending { due, ts, cause });
         ending.due = ending.due.min(due);
     }
@@ -234,6 +254,14 @@ impl Conn {
     fn finish(&mut self, ts: MonoNs, cause: CloseCause, shared: &mut Shared) {
         self.feed(Direction::Inbound, shared, |a, sink| a.flush(sink));
         self.feed(Direction::Outbound, shared, |a, sink| a.flush(sink));
+        if cause == CloseCause::Untold {
+            shared.stats.ends_lost += 1;
+            self.scopes
+                .values_mut()
+                .for_each(ExchangeScope::end_was_lost);
+            // When it was is not known: what is open ends where it was seen last.
+            return self.close(MonoNs(0), cause, shared);
+        }
         self.close(ts, cause, shared);
     }
 

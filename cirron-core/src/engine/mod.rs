@@ -24,7 +24,7 @@ use crate::scope::{Mark, ScopeFacts, Span};
 use crate::stream::Direction;
 use crate::time::{MS, MonoNs};
 
-use conn::{Conn, Shared};
+use conn::{Conn, Shared, Slot};
 use session::Sessions;
 pub use session::{CHUNK_TIMING, WANTED_ENV};
 use timers::Timers;
@@ -123,6 +123,8 @@ pub struct EngineStats {
     pub unnamed_exchanges: u64,
     /// Connections that had some.
     pub unnamed_connections: u64,
+    /// Connections that have ended, and what told it was lost.
+    pub ends_lost: u64,
     /// Records that were not understood.
     pub bad_records: u64,
 }
@@ -141,6 +143,8 @@ pub struct Engine {
     conns: HashMap<Key, Conn>,
     /// From a socket to the TLS object that uses it.
     links: HashMap<Key, Key>,
+    /// The newest generation of each connection that is known.
+    newest: HashMap<Slot, Key>,
     /// Connections that asked for a time-out.
     timers: Timers,
     shared: Shared,
@@ -161,6 +165,7 @@ impl Engine {
         Engine {
             conns: HashMap::new(),
             links: HashMap::new(),
+            newest: HashMap::new(),
             timers: Timers::default(),
             shared: Shared {
                 ids,
@@ -186,9 +191,8 @@ impl Engine {
         match header.kind {
             kind::CONN_OPEN => match record.conn_info() {
                 Some(info) => {
-                    self.shared.count_connection(header.source, header.tgid);
-                    self.conns
-                        .insert(key, Conn::new(info, header.tgid, header.source));
+                    let conn = Conn::new(info, header.tgid, header.source);
+                    self.begin(key, conn, &record);
                 }
                 None => self.shared.stats.bad_records += 1,
             },
@@ -201,21 +205,18 @@ impl Engine {
                         return;
                     }
                 };
-                let shared = &mut self.shared;
-                let conn = self.conns.entry(key).or_insert_with(|| {
+                if !self.conns.contains_key(&key) {
                     // Its `CONN_OPEN` was dropped.
-                    shared.count_connection(header.source, header.tgid);
-                    Conn::unknown(header.tgid, header.source)
-                });
-                conn.handle_data(dir, &record, shared);
+                    let conn = Conn::unknown(header.tgid, header.source);
+                    self.begin(key, conn, &record);
+                }
+                if let Some(conn) = self.conns.get_mut(&key) {
+                    conn.handle_data(dir, &record, &mut self.shared);
+                }
                 self.after(key);
             }
             kind::CONN_CLOSE => {
                 self.close(key, header.orig_len, ts);
-                // What the socket's end tells, the TLS object's may never: who closed, and how.
-                if let Some(object) = self.links.get(&key).copied() {
-                    self.close(object, header.orig_len, ts);
-                }
             }
             kind::CONN_LINK => match record.conn_info() {
                 Some(info) => {
@@ -294,6 +295,9 @@ impl Engine {
             if ended {
                 if let Some(conn) = self.conns.remove(&key) {
                     self.shared.count_end(&conn);
+                    if self.newest.get(&conn.slot) == Some(&key) {
+                        self.newest.remove(&conn.slot);
+                    }
                     if let Some(socket) = conn.socket {
                         self.links.remove(&socket);
                     }
@@ -337,6 +341,7 @@ impl Engine {
         keys.sort_unstable();
         for key in keys {
             if let Some(mut conn) = self.conns.remove(&key) {
+                self.newest.remove(&conn.slot);
                 conn.handle_end(now, &mut self.shared);
                 self.shared.count_end(&conn);
             }
@@ -356,7 +361,30 @@ impl Engine {
         self.shared.stats
     }
 
+    /// A connection is seen for the first time. What stood in its place before has ended.
+    fn begin(&mut self, key: Key, mut conn: Conn, record: &Record<'_>) {
+        let header = &record.header;
+        self.shared.count_connection(header.source, header.tgid);
+        // Processes have objects at the same addresses.
+        let process = if conn.is_socket() { 0 } else { header.tgid };
+        conn.slot = (key.0, process);
+        let before = self.newest.insert(conn.slot, key);
+        self.conns.insert(key, conn);
+        if let Some(before) = before.filter(|before| *before != key) {
+            self.close(before, close::LOST, MonoNs(header.ts_ns));
+        }
+    }
+
+    /// An end was told of the socket or object `key`.
     fn close(&mut self, key: Key, why: u64, ts: MonoNs) {
+        self.close_one(key, why, ts);
+        // What the socket's end tells, the TLS object's may never: who closed, and how.
+        if let Some(object) = self.links.get(&key).copied() {
+            self.close_one(object, why, ts);
+        }
+    }
+
+    fn close_one(&mut self, key: Key, why: u64, ts: MonoNs) {
         if let Some(conn) = self.conns.get_mut(&key) {
             conn.handle_close_record(why, ts, &mut self.shared);
             self.after(key);
@@ -433,6 +461,7 @@ fn cause_of(why: u64) -> Option<CloseCause> {
         close::LOCAL_CLOSE | close::FD_CLOSED => Some(CloseCause::LocalClose),
         close::PEER_RESET => Some(CloseCause::PeerReset),
         close::NET_ERROR => Some(CloseCause::NetError),
+        close::LOST => Some(CloseCause::Untold),
         _ => None,
     }
 }
@@ -441,6 +470,8 @@ fn cause_of(why: u64) -> Option<CloseCause> {
 mod ends_tests;
 #[cfg(test)]
 mod held_tests;
+#[cfg(test)]
+mod lost_ends_tests;
 #[cfg(test)]
 mod sendfile_tests;
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub enum CloseCause {
     ProcessExit,
     /// We stop looking.
     AgentStop,
+    /// It has ended, and what told how was lost.
+    Untold,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,7 @@ enum Side {
     Local,
     Network,
     Agent,
+    Unknown,
 }
 
 /// What is known of the end so far.
@@ -52,6 +55,7 @@ impl Ends {
             }
             CloseCause::NetError => Side::Network,
             CloseCause::AgentStop => Side::Agent,
+            CloseCause::Untold => Side::Unknown,
         };
         let is_end = cause != CloseCause::PeerFin || !self.half_closed;
         if self.first.is_none() && is_end {
@@ -76,7 +80,7 @@ impl Ends {
             (Side::Peer, Role::Server) | (Side::Local, Role::Client) => Some(AbortedBy::Client),
             (Side::Local, Role::Server) | (Side::Peer, Role::Client) => Some(AbortedBy::Server),
             (Side::Agent, _) => Some(AbortedBy::Agent),
-            (Side::Network, _) => None,
+            (Side::Network | Side::Unknown, _) => None,
         }
     }
 
@@ -84,7 +88,13 @@ impl Ends {
     /// and the other had not left in the middle.
     pub(super) fn close_delimited(&self, role: Role, cause: CloseCause) -> MessageEnd {
         let complete = match (cause, role) {
-            (CloseCause::PeerReset | CloseCause::NetError | CloseCause::AgentStop, _) => false,
+            (
+                CloseCause::PeerReset
+                | CloseCause::NetError
+                | CloseCause::AgentStop
+                | CloseCause::Untold,
+                _,
+            ) => false,
             // A process that dies closes its sockets as one that is done does: not known.
             (CloseCause::ProcessExit, Role::Server) => false,
             (
@@ -119,6 +129,7 @@ pub(super) fn ends_direction(cause: CloseCause, dir: Direction) -> bool {
         | CloseCause::LocalClose
         | CloseCause::NetError
         | CloseCause::ProcessExit
-        | CloseCause::AgentStop => true,
+        | CloseCause::AgentStop
+        | CloseCause::Untold => true,
     }
 }

@@ -95,6 +95,8 @@ pub struct ExchangeScope {
     pub(super) lost_bytes: u64,
     pub(super) response_lost_bytes: u64,
     pub(super) end: ExchangeEnd,
+    /// What told the end of its connection was lost.
+    pub(super) end_lost: bool,
     /// What is later than this was written to a client that may have left.
     leaving: Option<MonoNs>,
     /// What it turned into.
@@ -129,6 +131,7 @@ impl ExchangeScope {
             lost_bytes: 0,
             response_lost_bytes: 0,
             end: ExchangeEnd::default(),
+            end_lost: false,
             leaving: None,
             socket: None,
             grpc: None,
@@ -145,6 +148,11 @@ impl ExchangeScope {
     pub fn take_addresses(&mut self, conn: &ConnInfo, evidence: &'static str) {
         self.context.tls_link = Some(evidence);
         self.context.conn = *conn;
+    }
+
+    /// Its connection has ended, nobody knows how.
+    pub fn end_was_lost(&mut self) {
+        self.end_lost = true;
     }
 
     /// When it began.

@@ -87,6 +87,7 @@ names! {
     PARTIAL = "cirron.partial", "bool, true", "a hole, a late attach or an early end touched the exchange", "cirron";
     LATE_ATTACH = "cirron.late_attach", "bool, true", "its beginning was not seen", "cirron";
     LOST_BYTES = "cirron.lost_bytes", "int", "bytes of it passed uncaptured", "cirron";
+    END_LOST = "cirron.end_lost", "bool, true", "it is partial, its connection has ended, and the event that told how was lost: it ends where it was seen last", "cirron";
     ABORTED_BY = "cirron.aborted_by", "string: `client`, `server`, `agent`", "it ended before its response was whole (its last event or, of gRPC, its status had not come), or the rest was written to a client that had left", "cirron";
     UNDECODED = "cirron.body_undecoded", "bool, true", "a body of an LLM call has a content coding that could not be undone, or not to its end", "cirron";
     LOST_EVENTS = "cirron.lost_events", "int, places", "holes in its stream of events: at each, events or parts of them were not read", "cirron";

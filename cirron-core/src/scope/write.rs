@@ -194,6 +194,9 @@ fn loss(scope: &ExchangeScope, partial: bool, attrs: &mut Attrs) {
     if scope.lost_bytes > 0 {
         attrs.insert(n::LOST_BYTES, scope.lost_bytes.into());
     }
+    if scope.end_lost && partial {
+        attrs.insert(n::END_LOST, true.into());
+    }
     if let Some(by) = scope.end.aborted_by {
         attrs.insert(n::ABORTED_BY, by.as_str().into());
     }

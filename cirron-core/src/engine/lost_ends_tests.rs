@@ -1,0 +1,170 @@
+//! Connections whose end was told by nobody: the record of it was dropped.
+
+use cirron_common::record::{close, source};
+
+use super::{Engine, EngineConfig, Output, ProcessFacts};
+use crate::id::SequentialIds;
+use crate::scope::{AttrValue, Span};
+use crate::stream::Direction;
+use crate::testing::records::{ConnRecords, TGID};
+use crate::time::{MS, MonoNs};
+
+const CONN: ConnRecords = ConnRecords {
+    conn: 7,
+    epoch: 100,
+    source: source::SOCKET,
+};
+/// The next at the same place.
+const NEXT: ConnRecords = ConnRecords { epoch: 200, ..CONN };
+
+const ASK: &[u8] = b"GET /a HTTP/1.1\r\n\r\n";
+const HALF: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
+
+struct Rig(Engine);
+
+impl Rig {
+    /// A request at 1 and a part of its answer at 5, on `conn`.
+    fn open(conn: ConnRecords) -> Rig {
+        let mut engine = Engine::new(EngineConfig::default(), Box::new(SequentialIds::default()));
+        engine.handle_process(ProcessFacts {
+            tgid: TGID,
+            ..ProcessFacts::default()
+        });
+        let mut rig = Rig(engine);
+        rig.0.handle_record(&conn.open(100));
+        rig.ask(conn, 1);
+        rig.data(conn, Direction::Outbound, 0, 5, HALF);
+        rig
+    }
+
+    fn data(&mut self, conn: ConnRecords, dir: Direction, pos: u64, ms: u64, bytes: &[u8]) {
+        let len = bytes.len() as u64;
+        self.0
+            .handle_record(&conn.data(dir, pos, ms * MS, bytes, len));
+    }
+
+    fn ask(&mut self, conn: ConnRecords, ms: u64) {
+        self.data(conn, Direction::Inbound, 0, ms, ASK);
+    }
+
+    fn scopes(&mut self) -> Vec<Span> {
+        let outputs = std::iter::from_fn(|| self.0.poll_output());
+        let scopes = outputs.filter_map(|output| match output {
+            Output::Scope { span, .. } => Some(span),
+            Output::Session(_) | Output::Open(_) | Output::Mute { .. } => None,
+        });
+        scopes.collect()
+    }
+
+    /// What is written by 5 s.
+    fn later(&mut self) -> Vec<Span> {
+        self.0.handle_timeout(MonoNs(5_000 * MS));
+        self.scopes()
+    }
+}
+
+/// It is partial, nobody is named, and it ends where it was seen last.
+fn assert_lost(span: &Span) {
+    assert_eq!(span.attrs.get("cirron.partial"), Some(&true.into()));
+    assert_eq!(span.attrs.get("cirron.end_lost"), Some(&true.into()));
+    assert_eq!(span.attrs.get("cirron.aborted_by"), None);
+    assert_eq!(span.end, Some(MonoNs(5 * MS)));
+}
+
+#[test]
+fn another_generation_at_the_same_place_shows_that_the_first_has_ended() {
+    for of in [source::SOCKET, source::TLS] {
+        let at = |conn: ConnRecords| ConnRecords { source: of, ..conn };
+        for opens in [true, false] {
+            let mut rig = Rig::open(at(CONN));
+            if opens {
+                rig.0.handle_record(&at(NEXT).open(900 * MS));
+            } else {
+                rig.ask(at(NEXT), 900);
+            }
+            let written = rig.later();
+            assert_eq!(written.len(), 1);
+            assert_lost(&written[0]);
+            assert_eq!(rig.0.stats().ends_lost, 1);
+        }
+    }
+}
+
+#[test]
+fn an_object_at_the_same_address_of_another_process_is_another() {
+    let tls = ConnRecords {
+        source: source::TLS,
+        ..CONN
+    };
+    let mut rig = Rig::open(tls);
+    let mut other = ConnRecords { epoch: 200, ..tls }.open(900 * MS);
+    let at = std::mem::offset_of!(cirron_common::RecordHeader, tgid);
+    other[at..at + 4].copy_from_slice(&(TGID + 1).to_ne_bytes());
+    rig.0.handle_record(&other);
+    assert!(rig.later().is_empty());
+    assert_eq!(rig.0.stats().ends_lost, 0);
+}
+
+#[test]
+fn an_end_that_was_told_is_the_true_one_before_and_behind_the_lost_one() {
+    for lost_first in [true, false] {
+        let mut rig = Rig::open(CONN);
+        let (lost, told) = (close::LOST, close::LOCAL_CLOSE);
+        let order = if lost_first {
+            [lost, told]
+        } else {
+            [told, lost]
+        };
+        for (ms, why) in (10..).zip(order) {
+            rig.0.handle_record(&CONN.close(ms * MS, why));
+        }
+        let written = rig.later();
+        assert_eq!(
+            written[0].attrs["cirron.aborted_by"],
+            AttrValue::from("server")
+        );
+        assert_eq!(written[0].attrs.get("cirron.end_lost"), None);
+        assert_eq!(rig.0.stats().ends_lost, 0);
+    }
+}
+
+#[test]
+fn a_connection_that_goes_on_has_not_ended() {
+    let mut rig = Rig::open(CONN);
+    rig.0.handle_record(&CONN.close(10 * MS, close::LOST));
+    assert_eq!(rig.0.open_sockets().count(), 0);
+    let at = HALF.len() as u64;
+    rig.data(CONN, Direction::Outbound, at, 20, b" more");
+    assert_eq!(rig.0.open_sockets().collect::<Vec<_>>(), [(7, 100)]);
+    let written = rig.later();
+    assert_eq!(written[0].attrs.get("cirron.partial"), None, "{written:?}");
+}
+
+#[test]
+fn what_came_to_its_end_is_whole_and_what_was_idle_is_only_counted() {
+    let mut rig = Rig::open(CONN);
+    rig.data(CONN, Direction::Outbound, HALF.len() as u64, 20, b" more");
+    let written = rig.scopes();
+    assert_eq!(written.len(), 1);
+    rig.0.handle_record(&CONN.close(30 * MS, close::LOST));
+    assert!(rig.later().is_empty());
+    assert_eq!((rig.0.stats().ends_lost, rig.0.stats().partial), (1, 0));
+}
+
+#[test]
+fn only_sockets_without_an_end_are_asked_for() {
+    let mut rig = Rig::open(CONN);
+    let at = |conn, source| ConnRecords {
+        conn,
+        epoch: 1,
+        source,
+    };
+    rig.0.handle_record(&at(3, source::SOCKET).open(MS));
+    rig.0.handle_record(&at(4, source::TLS).open(MS));
+    rig.0.handle_record(&at(5, source::SOCKET).open(MS));
+    rig.0
+        .handle_record(&at(5, source::SOCKET).close(2 * MS, close::LOCAL_CLOSE));
+    let mut open: Vec<_> = rig.0.open_sockets().collect();
+    open.sort_unstable();
+    assert_eq!(open, [(3, 1), (7, 100)]);
+}

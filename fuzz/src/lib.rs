@@ -5,6 +5,7 @@
 //! on for as long as it is told. It needs no nightly and no sanitizer: the core has no unsafe code,
 //! so that a panic is all that can go wrong.
 
+pub mod elf;
 pub mod mutate;
 pub mod recording;
 
@@ -47,6 +48,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "documents",
         run: fuzz::documents,
+    },
+    Target {
+        name: "elf",
+        run: elf::elf,
     },
     Target {
         name: "form",

@@ -43,7 +43,7 @@ names! {
     DEPLOYMENT_ID = "cirron.deployment_id", "string", "the target's environment has `CIRRON_DEPLOYMENT_ID`", "SDK";
     WORKSPACE_ID = "cirron.workspace_id", "string", "the target's environment has `CIRRON_WORKSPACE_ID`", "SDK";
     EXECUTABLE = "process.executable.name", "string", "the executable's name could be read", "OpenTelemetry";
-    TLS_BLIND = "cirron.tls.blind", "string: `LIBRARY in FILE`, by commas", "at its end: the process has TLS libraries that cannot be read", "cirron";
+    TLS_BLIND = "cirron.tls.blind", "string: `LIBRARY in FILE`, by commas", "at its end: it had a TLS connection that was not read, and has these libraries that cannot be; looked for in the background, so a process of a moment may lack them", "cirron";
     TLS_UNREAD = "cirron.tls.unread_connections", "int, from 1", "at its end: connections that carried TLS which was not read", "cirron";
     UNNAMED_CONNECTIONS = "cirron.unnamed_connections", "int, from 1", "at its end: connections with exchanges that nothing named: joined late, or behind a hole, their heads refer to what was not seen", "cirron";
     UNNAMED_EXCHANGES = "cirron.unnamed_exchanges", "int, from 1", "with `cirron.unnamed_connections`: those exchanges, which are no spans", "cirron";

@@ -22,6 +22,7 @@ mod processes;
 mod quiet;
 mod read_back;
 mod replay;
+mod rights;
 mod roles;
 mod stacks;
 mod syscalls;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         syscalls::TESTS,
         buffers::TESTS,
         handed_on::TESTS,
+        rights::TESTS,
         roles::TESTS,
         processes::TESTS,
         quiet::TESTS,

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod discovery;
 pub mod doctor;
 pub mod driver;
+pub mod files;
 pub mod ids;
 pub mod inherited;
 pub mod kernel;

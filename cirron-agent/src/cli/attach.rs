@@ -12,6 +12,7 @@ use rustix::process::Pid;
 use super::command::Held;
 use super::exit::Exit;
 use super::hiargs::{Capture, OutputPlan};
+use super::summary_file::SummaryFile;
 use super::{Failed, say};
 use crate::clock;
 use crate::discovery::facts::{base_name, wanted};
@@ -26,12 +27,15 @@ use crate::driver::searcher::{MAX_ASKED, Searcher};
 use crate::driver::summary::{Detach, Summary};
 use crate::driver::supervise::{Supervisor, restore_signals};
 use crate::driver::unread::Unread;
+use crate::files::Users;
+use crate::files::place::Place;
 use crate::ids::Uuid4Ids;
 use crate::kernel::{Kernel, Reader, Uprobes};
 use crate::output::lossy::Waiting;
 use crate::output::outputs::Outputs;
 use crate::output::stdout::StdoutSink;
 use crate::preflight::{self, report};
+use crate::privileges::Rights;
 use crate::record::writer::Recorder;
 use crate::spool::dir::SpoolDir;
 use crate::spool::sink::SpoolSink;
@@ -41,7 +45,7 @@ use crate::tls::place::Choice;
 /// Watches running processes.
 pub fn attach(pids: &[u32], capture: &Capture) -> Result<Exit, Failed> {
     check(pids)?;
-    let mut session = Session::open(capture)?;
+    let mut session = Session::open(capture, rights(capture, false))?;
     let explicit: Vec<ProcessFacts> = pids
         .iter()
         .map(|pid| facts(*pid).ok_or_else(|| gone(*pid)))
@@ -64,7 +68,7 @@ pub fn attach(pids: &[u32], capture: &Capture) -> Result<Exit, Failed> {
 /// Starts a command and watches it.
 pub fn run(command: &[OsString], capture: &Capture) -> Result<Exit, Failed> {
     check(&[])?;
-    let mut session = Session::open(capture)?;
+    let mut session = Session::open(capture, rights(capture, true))?;
     let name = command
         .first()
         .map(|program| program.to_string_lossy())
@@ -152,16 +156,29 @@ struct Libraries {
 
 impl Libraries {
     /// Starts the thread that searches for libraries that cannot be read.
-    fn search(&self) -> anyhow::Result<Unread> {
+    fn search(&self, rights: Rights) -> anyhow::Result<Unread> {
         let (ask, asked) = std::sync::mpsc::sync_channel(MAX_ASKED);
         let (tell, found) = std::sync::mpsc::channel();
         let searcher = Searcher::new(self.files.clone(), Arc::clone(&self.counts), tell);
         std::thread::Builder::new()
             .name("cirron-search".into())
-            .spawn(move || searcher.run(&asked))
+            .spawn(move || {
+                rights.keep_for_capture();
+                searcher.run(&asked);
+            })
             .context("the search thread cannot be started")?;
         Ok(Unread::new(ask, found, Arc::clone(&self.counts)))
     }
+}
+
+/// What is kept while a capture runs.
+fn rights(capture: &Capture, command: bool) -> Rights {
+    let paths = [&capture.outputs.spool_dir, &capture.summary_json];
+    let paths: Vec<&Path> = paths
+        .into_iter()
+        .filter_map(|path| path.as_deref())
+        .collect();
+    Rights::needed(&paths, Users::of_this_process(), command)
 }
 
 /// Everything that is needed to capture, opened.
@@ -174,12 +191,22 @@ struct Session<'a> {
     uprobes: Uprobes,
     reader: Reader,
     outputs: Outputs,
+    rights: Rights,
+    summary_file: Option<SummaryFile>,
 }
 
 impl<'a> Session<'a> {
     /// The programs first, which capture nothing without a target: where they are refused, no file
     /// is made and none is emptied.
-    fn open(capture: &'a Capture) -> Result<Session<'a>, Failed> {
+    fn open(capture: &'a Capture, rights: Rights) -> Result<Session<'a>, Failed> {
+        let users = Users::of_this_process();
+        let at = |path| Place::look(path, users).with_context(|| cannot("recording", path, "made"));
+        let record_at = capture.record.as_deref().map(at).transpose()?;
+        let prepare = |path| {
+            SummaryFile::prepare(path, users, rights)
+                .with_context(|| cannot("summary", path, "written"))
+        };
+        let summary_file = capture.summary_json.as_deref().map(prepare).transpose()?;
         let mut kernel = Kernel::load(&capture.load).map_err(|e| Failed {
             exit: Exit::CannotAttach,
             error: anyhow!("cannot attach: {e}"),
@@ -206,9 +233,9 @@ impl<'a> Session<'a> {
         let recorder = capture
             .record
             .as_deref()
-            .map(|path| {
-                Recorder::create(path, owner)
-                    .with_context(|| format!("the recording {} cannot be made", path.display()))
+            .zip(record_at)
+            .map(|(path, place)| {
+                Recorder::create(&place).with_context(|| cannot("recording", path, "made"))
             })
             .transpose()?;
         let supervisor = Supervisor::new()?;
@@ -222,7 +249,7 @@ impl<'a> Session<'a> {
         );
         let libraries = Libraries::default();
         core.set_attacher(libraries.pending.clone(), Arc::clone(&libraries.counts));
-        core.set_unread(libraries.search()?);
+        core.set_unread(libraries.search(rights)?);
         Ok(Session {
             capture,
             supervisor,
@@ -237,6 +264,8 @@ impl<'a> Session<'a> {
             uprobes,
             reader,
             outputs,
+            rights,
+            summary_file,
         })
     }
 
@@ -275,11 +304,16 @@ impl<'a> Session<'a> {
             uprobes,
             reader,
             outputs,
+            rights,
+            summary_file,
         } = self;
         let pending = libraries.pending.clone();
         std::thread::Builder::new()
             .name("cirron-attach".into())
-            .spawn(move || attacher.run(&pending))
+            .spawn(move || {
+                rights.keep_for_capture();
+                attacher.run(&pending);
+            })
             .context("the attach thread cannot be started")?;
         let began = Instant::now();
         let running = driver::start(
@@ -287,7 +321,9 @@ impl<'a> Session<'a> {
             Box::new(reader),
             outputs,
             capture.outputs.flush_interval,
+            rights,
         )?;
+        rights.settle();
         let Some(report) = supervisor.watch(running, capture.duration, command)? else {
             // By us, all at the same time: at our exit the kernel closes one link after the other.
             uprobes.detach();
@@ -303,9 +339,9 @@ impl<'a> Session<'a> {
         if let Some(detach) = &summary.detach {
             tracing::info!("{detach}");
         }
-        if let Some(path) = &capture.summary_json {
-            write_summary(path, &summary)
-                .with_context(|| format!("the summary {} cannot be written", path.display()))?;
+        if let Some((file, path)) = summary_file.zip(capture.summary_json.as_deref()) {
+            file.write(&summary)
+                .with_context(|| cannot("summary", path, "written"))?;
         }
         report.failure.map_or(Ok(()), Err)
     }
@@ -350,10 +386,6 @@ pub fn open_outputs(
     Ok(Outputs::new(spool, stdout))
 }
 
-fn write_summary(path: &Path, summary: &Summary) -> anyhow::Result<()> {
-    let file = std::fs::File::create(path)?;
-    if let Some(owner) = Owner::of_this_process() {
-        owner.take_file(&file)?;
-    }
-    Ok(serde_json::to_writer_pretty(file, summary)?)
+fn cannot(what: &str, path: &Path, done: &str) -> String {
+    format!("the {what} {} cannot be {done}", path.display())
 }

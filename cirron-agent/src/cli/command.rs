@@ -49,6 +49,8 @@ impl Held {
             .name("cirron-command".into())
             .spawn(move || {
                 let child = spawn.spawn();
+                // What the command has is its own by now.
+                crate::privileges::keep_none();
                 // Only now: the child has its copies until its exec.
                 drop((tell, wait));
                 child?.wait()

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
 
 /// The user that files are handed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +35,6 @@ impl Owner {
     /// Hands an open file over.
     pub fn take_file(self, file: &File) -> io::Result<()> {
         std::os::unix::fs::fchown(file, Some(self.uid), Some(self.gid))
-    }
-
-    /// Hands a path over, without following a link.
-    pub fn take_path(self, path: &Path) -> io::Result<()> {
-        std::os::unix::fs::lchown(path, Some(self.uid), Some(self.gid))
     }
 }
 

@@ -37,6 +37,7 @@ use self::core::{Core, CoreReport};
 use self::source::RecordSource;
 use self::stop::{Reason, Stop};
 use crate::output::outputs::{OutputStats, Outputs};
+use crate::privileges::Rights;
 
 /// Batches of records between reader and core.
 pub const BATCHES_IN_FLIGHT: usize = 8;
@@ -66,12 +67,13 @@ pub struct Report {
     pub failure: Option<anyhow::Error>,
 }
 
-/// Starts the threads.
+/// Starts the threads, each of which keeps the rights that it needs.
 pub fn start(
     core: Core,
     source: Box<dyn RecordSource>,
     outputs: Outputs,
     flush_interval: Duration,
+    rights: Rights,
 ) -> anyhow::Result<Running> {
     let stop = Arc::new(Stop::default());
     let (to_core, from_reader) = sync_channel(BATCHES_IN_FLIGHT);
@@ -80,17 +82,26 @@ pub fn start(
     let shared = Arc::clone(&stop);
     let outputs = thread::Builder::new()
         .name("cirron-output".into())
-        .spawn(move || output::run(outputs, &from_core, flush_interval, &shared))
+        .spawn(move || {
+            rights.keep_for_files();
+            output::run(outputs, &from_core, flush_interval, &shared)
+        })
         .context("the output thread cannot be started")?;
     let shared = Arc::clone(&stop);
     let core = thread::Builder::new()
         .name("cirron-core".into())
-        .spawn(move || core.run(&from_reader, &recycle, &to_outputs, &shared))
+        .spawn(move || {
+            rights.keep_for_capture();
+            core.run(&from_reader, &recycle, &to_outputs, &shared)
+        })
         .context("the core thread cannot be started")?;
     let shared = Arc::clone(&stop);
     let reader = thread::Builder::new()
         .name("cirron-reader".into())
-        .spawn(move || reader::run(source, &to_core, &recycled, &shared))
+        .spawn(move || {
+            rights.keep_nothing();
+            reader::run(source, &to_core, &recycled, &shared)
+        })
         .context("the reader thread cannot be started")?;
     Ok(Running {
         stop,

@@ -215,7 +215,7 @@ fn core(world: &World, follow_children: bool) -> (Core, Tape) {
         Box::new(Attached(world.clone())),
         Box::new(world.clone()),
         follow_children,
-        Some(Recorder::new(Box::new(tape.clone())).unwrap()),
+        Some(Recorder::new(Box::new(tape.clone()))),
     );
     (core, tape)
 }
@@ -226,6 +226,7 @@ fn begin(world: &World, core: Core) -> Running {
         Box::new(world.clone()),
         Outputs::default(),
         Duration::from_millis(10),
+        crate::privileges::Rights::unchanged(),
     )
     .unwrap()
 }

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use super::reader::{ReadError, RecordingReader};
 use super::writer::Recorder;
 use super::*;
+use crate::files::Users;
+use crate::files::place::Place;
 
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Vec<u8>>>);
@@ -44,7 +46,7 @@ fn inputs() -> Vec<Input> {
 
 fn recorded() -> Vec<u8> {
     let shared = Shared::default();
-    let mut recorder = Recorder::new(Box::new(shared.clone())).unwrap();
+    let mut recorder = Recorder::new(Box::new(shared.clone()));
     for input in inputs() {
         match input {
             Input::Config(entry) => recorder.config(&entry.into()),
@@ -137,7 +139,8 @@ fn only_its_owner_may_read_a_recording_even_over_an_older_file() {
     let path = tmp.path().join("r");
     std::fs::write(&path, "old, longer than a head of a recording is").unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    Recorder::create(&path, None).unwrap().shutdown(MonoNs(1));
+    let place = Place::look(&path, Users::with(None)).unwrap();
+    Recorder::create(&place).unwrap().shutdown(MonoNs(1));
     assert_eq!(
         std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
         0o600
@@ -165,9 +168,31 @@ fn a_full_disk_ends_the_recording_and_not_the_caller() {
             Ok(())
         }
     }
-    let mut recorder = Recorder::new(Box::new(Full(1_000))).unwrap();
+    let mut recorder = Recorder::new(Box::new(Full(1_000)));
     for _ in 0..100 {
         recorder.record(&[0; 100_000]);
     }
     recorder.shutdown(MonoNs(1));
+    assert_eq!(recorder.stats().entries_lost, 101);
+}
+
+#[test]
+fn a_pipe_whose_reader_stands_still_ends_the_recording_and_holds_nobody_up() {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = tmp.path().join("pipe");
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
+    let _reader = rustix::fs::open(&path, flags, mode).unwrap();
+    let place = Place::look(&path, Users::with(None)).unwrap();
+    let mut recorder = Recorder::create(&place).unwrap();
+    let began = std::time::Instant::now();
+    for _ in 0..800 {
+        recorder.record(&[0; 100_000]);
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(2));
+    recorder.shutdown(MonoNs(1));
+    let stats = recorder.stats();
+    assert_eq!(stats.entries + stats.entries_lost, 801);
+    assert!(stats.entries_lost > 400, "{stats:?}");
 }

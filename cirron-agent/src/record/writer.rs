@@ -1,9 +1,10 @@
 //! Writing a recording. A failure ends the recording, is said once, and never the capture.
+//!
+//! A file may push back as a disk does. A pipe may not: its reader could stand still, and has a
+//! queue; what does not fit ends the recording, since a replay bears no hole.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::io::{self, Write};
+use std::time::Duration;
 
 use cirron_core::engine::{EngineConfig, ProcessFacts};
 use cirron_core::time::MonoNs;
@@ -11,10 +12,18 @@ use serde::Serialize;
 
 use super::{BYTE_ORDER, ConfigEntry, MAGIC, MAX_ENTRY_BYTES, ProcessEntry, VERSION, kind};
 use crate::clock::Anchor;
-use crate::discovery::owner::Owner;
+use crate::files::place::Place;
+use crate::output::lossy::{Lossy, Waiting};
+use crate::privileges;
 
 /// Bytes collected before they are written.
 const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Bytes that wait for a pipe's reader: as many as the ring holds.
+const QUEUE_BYTES: usize = 32 * 1024 * 1024;
+
+/// How long the end waits for a pipe's reader to take the rest.
+const END_LIMIT: Duration = Duration::from_secs(3);
 
 /// Counts of a recording.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -27,39 +36,50 @@ pub struct RecordingStats {
 
 /// Writes entries.
 pub struct Recorder {
-    out: Option<BufWriter<Box<dyn Write + Send>>>,
+    out: Option<Out>,
+    buffer: Vec<u8>,
+    /// Entries in the buffer.
+    buffered: u64,
     stats: RecordingStats,
 }
 
+enum Out {
+    File(Box<dyn Write + Send>),
+    Stream(Lossy),
+}
+
 impl Recorder {
-    /// A new file that only its owner may read; an existing file is emptied.
-    pub fn create(path: &Path, owner: Option<Owner>) -> io::Result<Recorder> {
-        let file: File = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)?;
-        // An existing file keeps its mode on open.
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        file.set_permissions(mode)?;
-        if let Some(owner) = owner {
-            owner.take_file(&file)?;
+    /// A new file that only its owner may read, in place of one that is there; or a pipe or device.
+    pub fn create(place: &Place) -> io::Result<Recorder> {
+        let mut opened = place.open()?;
+        opened.settle()?;
+        let is_stream = opened.is_stream;
+        let file = opened.file.try_clone()?;
+        if !is_stream {
+            return Ok(Recorder::new(Box::new(file)));
         }
-        Recorder::new(Box::new(file))
+        let out = Box::new(Waiting(file));
+        let lossy = Lossy::start("cirron-record", out, QUEUE_BYTES, privileges::keep_none)?;
+        Ok(Recorder::to(Out::Stream(lossy)))
     }
 
     /// A recording into `out`.
-    pub fn new(out: Box<dyn Write + Send>) -> io::Result<Recorder> {
-        let mut out = BufWriter::with_capacity(BUFFER_BYTES, out);
-        out.write_all(MAGIC)?;
-        out.write_all(&VERSION.to_le_bytes())?;
-        out.write_all(&cirron_common::ABI_VERSION.to_le_bytes())?;
-        out.write_all(&[BYTE_ORDER, 0, 0, 0])?;
-        Ok(Recorder {
+    pub fn new(out: Box<dyn Write + Send>) -> Recorder {
+        Recorder::to(Out::File(out))
+    }
+
+    fn to(out: Out) -> Recorder {
+        let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+        buffer.extend_from_slice(MAGIC);
+        buffer.extend_from_slice(&VERSION.to_le_bytes());
+        buffer.extend_from_slice(&cirron_common::ABI_VERSION.to_le_bytes());
+        buffer.extend_from_slice(&[BYTE_ORDER, 0, 0, 0]);
+        Recorder {
             out: Some(out),
+            buffer,
+            buffered: 0,
             stats: RecordingStats::default(),
-        })
+        }
     }
 
     /// How the engine was made.
@@ -93,11 +113,18 @@ impl Recorder {
     /// `handle_shutdown`, the last entry.
     pub fn shutdown(&mut self, now: MonoNs) {
         self.entry(kind::SHUTDOWN, &now.0.to_le_bytes());
-        if let Some(mut out) = self.out.take()
-            && let Err(e) = out.flush()
-        {
-            self.fail(&e);
+        self.write_out();
+        if let Some(Out::Stream(lossy)) = &self.out {
+            let lost = lossy.finish(END_LIMIT).lines_dropped;
+            if lost > 0 {
+                let why = lossy.take_error();
+                let why = why.unwrap_or_else(|| "its reader did not take the rest".to_owned());
+                self.stats.entries = self.stats.entries.saturating_sub(lost);
+                self.stats.entries_lost += lost;
+                self.fail(&io::Error::other(why));
+            }
         }
+        self.out = None;
     }
 
     fn json(&mut self, kind: u8, value: &impl serde::Serialize) {
@@ -111,32 +138,56 @@ impl Recorder {
     }
 
     fn entry(&mut self, kind: u8, payload: &[u8]) {
-        let Some(out) = &mut self.out else {
+        if self.out.is_none() {
             self.stats.entries_lost += 1;
             return;
-        };
+        }
         let len = u32::try_from(payload.len())
             .ok()
             .filter(|len| *len <= MAX_ENTRY_BYTES);
-        let put = match len {
-            Some(len) => out
-                .write_all(&[kind])
-                .and_then(|()| out.write_all(&len.to_le_bytes()))
-                .and_then(|()| out.write_all(payload)),
-            None => Err(io::Error::other(
+        let Some(len) = len else {
+            self.stats.entries_lost += 1;
+            self.fail(&io::Error::other(
                 "an entry is longer than a recording holds",
-            )),
+            ));
+            return;
+        };
+        self.buffer.push(kind);
+        self.buffer.extend_from_slice(&len.to_le_bytes());
+        self.buffer.extend_from_slice(payload);
+        self.buffered += 1;
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.write_out();
+        }
+    }
+
+    fn write_out(&mut self) {
+        let entries = std::mem::take(&mut self.buffered);
+        let put = match &mut self.out {
+            None => return,
+            Some(Out::File(out)) => {
+                let put = out.write_all(&self.buffer).and_then(|()| out.flush());
+                self.buffer.clear();
+                put
+            }
+            Some(Out::Stream(lossy)) => {
+                let text = std::mem::replace(&mut self.buffer, Vec::with_capacity(BUFFER_BYTES));
+                let taken = lossy.put(text, entries);
+                let failed = lossy.take_error();
+                let failed = failed.or_else(|| (!taken).then(|| no_reader(lossy)));
+                failed.map_or(Ok(()), |why| Err(io::Error::other(why)))
+            }
         };
         match put {
-            Ok(()) => self.stats.entries += 1,
+            Ok(()) => self.stats.entries += entries,
             Err(e) => {
-                self.stats.entries_lost += 1;
+                self.stats.entries_lost += entries;
                 self.fail(&e);
             }
         }
     }
 
-    /// Counts so far; entries that wait in memory are among those written.
+    /// Counts so far, without what waits in memory.
     pub fn stats(&self) -> RecordingStats {
         self.stats
     }
@@ -146,9 +197,24 @@ impl Recorder {
             "the recording ends here, after {} entries: {e}; the capture goes on",
             self.stats.entries
         );
-        // What is buffered would fail again when dropped; nothing more is written.
-        if let Some(out) = self.out.take() {
-            let _ = out.into_parts();
-        }
+        // Nothing more is written.
+        self.out = None;
+        self.stats.entries_lost += std::mem::take(&mut self.buffered);
+        self.buffer = Vec::new();
+    }
+}
+
+fn no_reader(lossy: &Lossy) -> String {
+    let why = if lossy.is_closed() {
+        "its reader has gone"
+    } else {
+        "its reader does not keep up"
+    };
+    why.to_owned()
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.write_out();
     }
 }

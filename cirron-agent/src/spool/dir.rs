@@ -4,8 +4,12 @@
 //! total is corrected by a scan whenever it passes the cap and every [`RESCAN_EVERY_WRITES`]
 //! writes; temporary files count but only those older than [`TMP_STALE`] are swept, before any
 //! batch is evicted; eviction is oldest first, by name. A directory that vanished is made again.
+//!
+//! All of it is done relative to the open directory, and to regular files with a batch's name alone.
+//! The path is walked again for each batch: where it leads to another directory that one is taken,
+//! unless somebody else's link leads there; then it stays with the one that it has.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -13,7 +17,10 @@ use std::time::{Duration, SystemTime};
 use cirron_core::id::Id;
 
 use super::batch::Batch;
+use super::entries::{Scan, is_there, remove};
 use crate::discovery::owner::Owner;
+use crate::files::walk::{Missing, open_dir, refuse_open_to_all};
+use crate::files::{Users, create_in, is_same, rename_in};
 
 /// Writes between two scans, the SDK's `SPOOL_RESCAN_EVERY_WRITES`.
 pub const RESCAN_EVERY_WRITES: u32 = 256;
@@ -38,26 +45,32 @@ pub struct Written {
 #[derive(Debug)]
 pub struct SpoolDir {
     path: PathBuf,
-    owner: Option<Owner>,
+    dir: File,
+    users: Users,
     max_bytes: u64,
     total_bytes: u64,
     writes_since_scan: u32,
     /// Temporary files alone meet the cap: nothing to be done until they age.
     cap_blocked: bool,
+    said_led_away: bool,
 }
 
 impl SpoolDir {
-    /// Makes the directory where it is missing; removes nothing.
+    /// Makes the directory where it is missing; removes nothing. One that anybody may write to is
+    /// refused, and so is its parent.
     pub fn open(path: PathBuf, max_bytes: u64, owner: Option<Owner>) -> io::Result<SpoolDir> {
-        create_dirs(&path, owner)?;
-        let total_bytes = Scan::of(&path)?.total;
+        let users = Users::with(owner);
+        let dir = open_checked(&path, users, Missing::Make)?;
+        let total_bytes = Scan::of(&dir)?.total;
         Ok(SpoolDir {
             path,
-            owner,
+            dir,
+            users,
             max_bytes,
             total_bytes,
             writes_since_scan: 0,
             cap_blocked: false,
+            said_led_away: false,
         })
     }
 
@@ -69,15 +82,10 @@ impl SpoolDir {
     /// Writes one batch under a temporary name and renames it, then keeps the cap.
     pub fn write(&mut self, batch: &Batch, created_ns: u64, id: Id) -> io::Result<Written> {
         let name = format!("{created_ns:020}-{id}.json");
-        let mut written = Written::default();
-        written.bytes = match self.write_once(batch, created_ns, id, &name) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                create_dirs(&self.path, self.owner)?;
-                self.total_bytes = 0;
-                written.recreated = true;
-                self.write_once(batch, created_ns, id, &name)?
-            }
-            other => other?,
+        let mut written = Written {
+            recreated: self.follow()?,
+            bytes: self.write_once(batch, created_ns, id, &name)?,
+            ..Written::default()
         };
         self.total_bytes = self.total_bytes.saturating_add(written.bytes);
         self.writes_since_scan += 1;
@@ -88,31 +96,51 @@ impl SpoolDir {
         Ok(written)
     }
 
-    fn write_once(&self, batch: &Batch, created_ns: u64, id: Id, name: &str) -> io::Result<u64> {
-        let path = self.path.join(name);
-        let tmp = self.path.join(format!("{name}.tmp"));
-        let file = OpenOptions::new().write(true).create_new(true).open(&tmp)?;
-        let put = |mut file: File| {
-            if let Some(owner) = self.owner {
-                owner.take_file(&file)?;
+    /// To where the path leads now; whether that is another directory.
+    fn follow(&mut self) -> io::Result<bool> {
+        let dir = match open_checked(&self.path, self.users, Missing::Refuse) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                open_checked(&self.path, self.users, Missing::Make)?
             }
+            Err(e) => {
+                if !std::mem::replace(&mut self.said_led_away, true) {
+                    tracing::warn!(
+                        "{} does not lead to the spool any more: {e}; \
+                         batches go on into the directory that was there",
+                        self.path.display()
+                    );
+                }
+                return Ok(false);
+            }
+            Ok(dir) if is_same(&dir, &self.dir)? => return Ok(false),
+            Ok(dir) => dir,
+        };
+        self.dir = dir;
+        self.total_bytes = Scan::of(&self.dir)?.total;
+        Ok(true)
+    }
+
+    fn write_once(&self, batch: &Batch, created_ns: u64, id: Id, name: &str) -> io::Result<u64> {
+        let tmp = format!("{name}.tmp");
+        let file = create_in(&self.dir, tmp.as_ref(), self.users)?;
+        let put = |mut file: File| {
             let bytes = batch.write_to(&mut file, created_ns, id)?;
             drop(file);
-            fs::rename(&tmp, &path)?;
+            rename_in(&self.dir, tmp.as_ref(), name.as_ref())?;
             Ok(bytes)
         };
         put(file).inspect_err(|_| {
             // Half a batch helps nobody, and holds space where space may be what is missing.
-            let _ = fs::remove_file(&tmp);
+            let _ = remove(&self.dir, &tmp);
         })
     }
 
     /// Scans, sweeps orphans, evicts the oldest batches. Returns (evicted, swept).
     pub fn enforce_cap(&mut self) -> io::Result<(u64, u64)> {
-        let scan = Scan::of(&self.path)?;
+        let scan = Scan::of(&self.dir)?;
         let mut total = scan.total;
         let (mut evicted, mut swept, mut tmp_left) = (0, 0, 0);
-        for (path, bytes, modified) in &scan.tmps {
+        for (name, bytes, modified) in &scan.tmps {
             let age = SystemTime::now()
                 .duration_since(*modified)
                 .unwrap_or_default();
@@ -120,14 +148,14 @@ impl SpoolDir {
                 tmp_left += bytes;
                 continue;
             }
-            match fs::remove_file(path) {
+            match remove(&self.dir, name) {
                 Ok(()) => {
                     swept += 1;
                     total -= bytes;
                 }
                 // Another writer swept it, or finished it: then its bytes are a batch's now.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                    if !path.with_extension("").exists() {
+                    if !is_there(&self.dir, name.trim_end_matches(".tmp")) {
                         total -= bytes;
                     }
                 }
@@ -136,11 +164,11 @@ impl SpoolDir {
         }
         // Files that another writer is writing cannot be removed, so no eviction would help.
         self.cap_blocked = tmp_left >= self.max_bytes;
-        for (path, bytes) in scan.batches.iter().take_while(|_| !self.cap_blocked) {
+        for (name, bytes) in scan.batches.iter().take_while(|_| !self.cap_blocked) {
             if total <= self.max_bytes {
                 break;
             }
-            match fs::remove_file(path) {
+            match remove(&self.dir, name) {
                 Ok(()) => {
                     evicted += 1;
                     total -= bytes;
@@ -156,66 +184,19 @@ impl SpoolDir {
     }
 }
 
-/// One pass over the directory.
-struct Scan {
-    /// Sealed batches, oldest first.
-    batches: Vec<(PathBuf, u64)>,
-    tmps: Vec<(PathBuf, u64, SystemTime)>,
-    total: u64,
-}
-
-impl Scan {
-    fn of(dir: &Path) -> io::Result<Scan> {
-        let mut scan = Scan {
-            batches: Vec::new(),
-            tmps: Vec::new(),
-            total: 0,
+fn open_checked(path: &Path, users: Users, missing: Missing) -> io::Result<File> {
+    let dir = open_dir(path, users, missing)?;
+    refuse_open_to_all(&dir, path)?;
+    if let Some(parent) = path.parent() {
+        let parent = if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
         };
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let is_tmp = name.ends_with(".json.tmp");
-            if !is_tmp && !name.ends_with(".json") {
-                continue;
-            }
-            // It may be gone by now: another writer evicts too.
-            let Ok(meta) = entry.metadata() else { continue };
-            if !meta.is_file() {
-                continue;
-            }
-            scan.total += meta.len();
-            if is_tmp {
-                let modified = meta.modified().unwrap_or_else(|_| SystemTime::now());
-                scan.tmps.push((entry.path(), meta.len(), modified));
-            } else {
-                scan.batches.push((entry.path(), meta.len()));
-            }
-        }
-        scan.batches.sort_unstable();
-        Ok(scan)
+        // Whoever may write there may put another directory in this one's place.
+        refuse_open_to_all(&open_dir(parent, users, Missing::Refuse)?, parent)?;
     }
-}
-
-/// Makes `path` and the parents that are missing; those that it makes belong to `owner`.
-pub fn create_dirs(path: &Path, owner: Option<Owner>) -> io::Result<()> {
-    let missing: Vec<&Path> = path
-        .ancestors()
-        .take_while(|dir| !dir.as_os_str().is_empty() && !dir.is_dir())
-        .collect();
-    for dir in missing.into_iter().rev() {
-        match fs::create_dir(dir) {
-            Ok(()) => {
-                if let Some(owner) = owner {
-                    owner.take_path(dir)?;
-                }
-            }
-            // Made by another writer since, or a file: opening a batch in it will tell.
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
+    Ok(dir)
 }
 
 #[cfg(test)]

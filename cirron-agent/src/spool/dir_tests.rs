@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::os::unix::fs::MetadataExt;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use super::*;
 use crate::spool::json::WallTimes;
@@ -105,12 +106,20 @@ fn where_only_others_temporary_files_are_over_the_cap_nothing_is_evicted() {
 fn foreign_files_neither_count_nor_go() {
     let tmp = tempfile::tempdir().unwrap();
     let mut dir = open(tmp.path(), 10);
-    for name in ["notes.jsonl", "a.json.bak", "x"] {
+    for name in [
+        "notes.jsonl",
+        "a.json.bak",
+        "x",
+        "package.json",
+        "package.json.tmp",
+        "2024-11-27.json",
+        "1-X.json",
+    ] {
         fs::write(dir.path().join(name), "0123456789abcdef").unwrap();
     }
     assert_eq!(dir.enforce_cap().unwrap(), (0, 0));
     assert_eq!(dir.total_bytes, 0);
-    assert_eq!(names(dir.path()).len(), 3);
+    assert_eq!(names(dir.path()).len(), 7);
 }
 
 #[test]
@@ -162,4 +171,114 @@ fn what_root_makes_under_sudo_belongs_to_the_user() {
         0,
         "only what it made"
     );
+}
+
+#[test]
+fn what_it_makes_is_for_its_owner_alone() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut dir = open(&tmp.path().join("a"), 1 << 20);
+    dir.write(&batch(), 1, id(1)).unwrap();
+    let file = dir.path().join(&names(dir.path())[0]);
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+    assert_eq!(mode(&tmp.path().join("a")), 0o700);
+    assert_eq!(mode(dir.path()), 0o700);
+    assert_eq!(mode(&file), 0o600);
+}
+
+#[test]
+fn a_directory_that_anybody_may_write_to_is_refused_and_so_is_one_in_such_a_one() {
+    let tmp = tempfile::tempdir().unwrap();
+    let spool = tmp.path().join("spool");
+    fs::create_dir(&spool).unwrap();
+    for path in [tmp.path(), &spool] {
+        let set = |mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        set(0o777);
+        let e = SpoolDir::open(spool.clone(), 1 << 20, None).unwrap_err();
+        assert!(e.to_string().contains("chmod o-w"), "{e}");
+        set(0o1777);
+        SpoolDir::open(spool.clone(), 1 << 20, None).unwrap();
+        set(0o755);
+    }
+}
+
+/// Somebody else's link, where we may make one.
+fn strange_link(to: &Path, at: &Path) -> bool {
+    symlink(to, at).unwrap();
+    std::os::unix::fs::lchown(at, Some(12_345), Some(12_345)).is_ok()
+}
+
+#[test]
+fn a_link_of_somebody_else_is_not_written_through() {
+    let tmp = tempfile::tempdir().unwrap();
+    let victim = tmp.path().join("victim");
+    fs::create_dir(&victim).unwrap();
+    let at = tmp.path().join("spool");
+    if strange_link(&victim, &at) {
+        let e = SpoolDir::open(at, 1 << 20, None).unwrap_err();
+        assert!(e.to_string().contains("of another user"), "{e}");
+    }
+    // One of our own is.
+    symlink(&victim, tmp.path().join("ours")).unwrap();
+    let mut dir = SpoolDir::open(tmp.path().join("ours"), 1 << 20, None).unwrap();
+    dir.write(&batch(), 1, id(1)).unwrap();
+    assert_eq!(names(&victim).len(), 1);
+}
+
+#[test]
+fn where_a_link_takes_its_place_meanwhile_it_stays_where_it_was() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (victim, away) = (tmp.path().join("victim"), tmp.path().join("away"));
+    fs::create_dir(&victim).unwrap();
+    let mut dir = open(tmp.path(), 1 << 20);
+    dir.write(&batch(), 1, id(1)).unwrap();
+    fs::rename(dir.path(), &away).unwrap();
+    if !strange_link(&victim, dir.path()) {
+        return;
+    }
+    assert!(!dir.write(&batch(), 2, id(2)).unwrap().recreated);
+    assert_eq!((names(&victim).len(), names(&away).len()), (0, 2));
+    // Another directory is taken, and its batches are begun anew.
+    fs::remove_file(dir.path()).unwrap();
+    fs::create_dir(dir.path()).unwrap();
+    assert!(dir.write(&batch(), 3, id(3)).unwrap().recreated);
+    assert!(!dir.write(&batch(), 4, id(4)).unwrap().recreated);
+    assert_eq!(names(dir.path()).len(), 2);
+}
+
+#[test]
+fn a_link_named_as_a_batch_neither_counts_nor_takes_anything_with_it() {
+    let tmp = tempfile::tempdir().unwrap();
+    let victim = tmp.path().join("victim");
+    fs::write(&victim, vec![b' '; 4096]).unwrap();
+    let mut dir = open(tmp.path(), 1);
+    let link = dir.path().join("00000000000000000000-aa.json");
+    symlink(&victim, &link).unwrap();
+    symlink(&victim, dir.path().join("00000000000000000000-bb.json.tmp")).unwrap();
+    fs::create_dir(dir.path().join("00000000000000000000-cc.json")).unwrap();
+    assert_eq!(dir.enforce_cap().unwrap(), (0, 0));
+    assert_eq!(dir.total_bytes, 0);
+    // A temporary name that somebody foresaw is not written through.
+    let name = format!("{:020}-{}.json", 1, id(1));
+    symlink(&victim, dir.path().join(format!("{name}.tmp"))).unwrap();
+    dir.write(&batch(), 1, id(1)).unwrap_err();
+    assert_eq!(fs::read(&victim).unwrap(), vec![b' '; 4096]);
+}
+
+#[test]
+fn several_writers_share_it() {
+    let tmp = tempfile::tempdir().unwrap();
+    let one = open(tmp.path(), 1 << 20)
+        .write(&batch(), 1, id(1))
+        .unwrap()
+        .bytes;
+    let mut dirs = [0; 2].map(|_| open(tmp.path(), one * 4 + one / 2));
+    for n in 2..30 {
+        dirs[n as usize % 2]
+            .write(&batch(), u64::from(n), id(n))
+            .unwrap();
+    }
+    for dir in &mut dirs {
+        dir.enforce_cap().unwrap();
+    }
+    assert_eq!(names(dirs[0].path()).len(), 4);
 }

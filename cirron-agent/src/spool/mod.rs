@@ -7,6 +7,7 @@
 
 pub mod batch;
 pub mod dir;
+mod entries;
 pub mod json;
 pub mod read;
 pub mod rows;

@@ -11,11 +11,13 @@ mod detach;
 mod dialects;
 mod documented;
 mod faults;
+mod files;
 mod grpc;
 mod h2c;
 mod handed_on;
 mod http2;
 mod http2_more;
+mod kept;
 mod load;
 mod plain;
 mod processes;
@@ -61,6 +63,8 @@ fn main() -> ExitCode {
         websocket::TESTS,
         grpc::TESTS,
         terminal::TESTS,
+        files::TESTS,
+        kept::TESTS,
         tls::TESTS,
         tls_libs::TESTS,
         tls_more::TESTS,

@@ -1,12 +1,13 @@
 //! A server that needs no stacks: the standard library's of whatever `python3` there is.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use cirron_tests::calls::curl;
 use cirron_tests::process::{Guard, until};
+use cirron_tests::raw::free_port;
 
 /// `python3 -m http.server` on a port of its own.
 pub(crate) struct Plain {
@@ -17,9 +18,7 @@ pub(crate) struct Plain {
 impl Plain {
     /// Starts it; `by` goes before the command (`setpriv` with its arguments).
     pub(crate) fn start(by: &[&str]) -> Result<Plain> {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
+        let port = free_port()?;
         let text = port.to_string();
         let python = ["python3", "-m", "http.server", "-b", "127.0.0.1", &text];
         let mut words = by.iter().copied().chain(python);

@@ -152,7 +152,8 @@ impl Report {
             self.count = facts.reports;
             self.covers = content;
             self.cut = facts.report_cut;
-            self.broken_off = !whole;
+            // One that is not whole may stand before the hole that took the rest of it.
+            self.broken_off &= !whole;
         } else if facts.error.is_some() && !self.failed {
             // Who tells of an error counts no further.
             self.broken_off = true;

@@ -14,6 +14,19 @@ struct Case {
     error: &'static str,
 }
 
+impl Case {
+    /// SGLang's events repeat the text so far.
+    fn contents(&self) -> Vec<String> {
+        let text = |n: usize| match self.name {
+            "sglang" => format!("\"{}\"", "a".repeat(n)),
+            _ => "\"a\"".to_owned(),
+        };
+        (1..=3)
+            .map(|n| self.content.replace("\"a\"", &text(n)))
+            .collect()
+    }
+}
+
 const CASES: [Case; 9] = [
     Case {
         name: "anthropic",
@@ -92,9 +105,8 @@ const CASES: [Case; 9] = [
 #[test]
 fn a_count_told_before_the_content_loses_to_the_events() {
     for case in CASES {
-        let content = [case.content; 3];
-        let events = [case.before].into_iter().chain(content);
-        let events: Vec<String> = events.map(str::to_owned).collect();
+        let mut events = case.contents();
+        events.insert(0, case.before.to_owned());
         for end in [End::Whole, End::Left] {
             let written = stream(case.path, case.kind, &events, end);
             let of = format!("{} {end:?}", case.name);
@@ -108,7 +120,7 @@ fn a_count_told_before_the_content_loses_to_the_events() {
 fn an_error_ends_no_count_and_has_no_rate() {
     for case in CASES.iter().filter(|case| !case.error.is_empty()) {
         for before in [true, false] {
-            let mut events = vec![case.content.to_owned(); 3];
+            let mut events = case.contents();
             if before {
                 events.insert(0, case.before.to_owned());
             }
@@ -215,4 +227,43 @@ fn what_the_head_of_a_stream_counts_is_not_what_comes() {
     let written = call.end(40);
     assert_counted(&written, 3.0, "hf");
     assert_eq!(number(&written, "input_tokens"), Some(7.0));
+}
+
+/// The body's end ends the last event too, as far as its counts go.
+#[test]
+fn a_report_without_a_blank_line_behind_it_is_the_last_all_the_same() {
+    let last =
+        r#"{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":9,"total_tokens":14}}"#;
+    let mut call = Call::stream();
+    call.delta(10, r#"{"content":"a"}"#);
+    call.body(20, format!("data: {last}\n").as_bytes());
+    let written = call.end(30);
+    assert_eq!(tokens(&written), [Some(5.0), Some(9.0), Some(14.0)]);
+    assert!(!is_marked(&written, "output_tokens", "partial"));
+    assert_eq!(text(&written, "cirron.figures"), Some("complete"));
+    // A hole behind it may have taken more.
+    let mut call = Call::stream();
+    call.delta(10, r#"{"content":"a"}"#);
+    call.body(20, format!("data: {last}\n").as_bytes());
+    call.at(25, E::ResponseGap(1));
+    let written = call.end(30);
+    assert_eq!(number(&written, "output_tokens"), Some(9.0));
+    assert!(is_marked(&written, "output_tokens", "partial"));
+    // So may one inside of its usage, and then it may have said more of that.
+    let written = {
+        let mut call = Call::new(false);
+        call.request("/v1/chat/completions", &[], br#"{"messages":[]}"#);
+        call.head(1, 200, &[("content-type", JSON)]);
+        let (before, after) = (
+            r#"{"object":"chat.completion","model":"m","choices":[],"usage":{"prompt_tokens":12,"completion_tokens":1,"total_tokens":399,"completion_tok"#,
+            "86}}}",
+        );
+        call.body(10, before.as_bytes());
+        call.at(15, E::ResponseGap(30));
+        call.body(20, after.as_bytes());
+        call.end(30)
+    };
+    assert_eq!(number(&written, "output_tokens"), Some(1.0));
+    assert!(is_marked(&written, "output_tokens", "partial"));
+    assert_eq!(text(&written, "cirron.figures"), Some("partial"));
 }

@@ -213,6 +213,14 @@ fn load_options(args: &LoadArgs, follow_children: bool, env: &mut Environment<'_
         "single",
         (Links::Fewest, "the fewest links"),
     );
+    // Read where the probes are put; what it is not is said here.
+    let places = |text: &str| (text == "symbol").then_some(());
+    env.parsed(
+        "CIRRON_TLS_PLACES",
+        places,
+        "symbol",
+        ((), "the cheapest place"),
+    );
     let mib = args.ring_mib.unwrap_or(RING_BYTES / MIB);
     let taken = mib.next_power_of_two();
     if taken != mib {
@@ -261,6 +269,14 @@ fn flush_interval(flag: Option<Duration>, env: &mut Environment<'_>) -> Duration
     taken
 }
 
+/// Says which values of sudo's tell no user: then files stay the agent's.
+fn check_owner(env: &mut Environment<'_>) {
+    let number = |text: &str| text.parse::<u32>().ok().map(drop);
+    for name in ["SUDO_UID", "SUDO_GID"] {
+        env.parsed(name, number, "a number", ((), "the agent's own user"));
+    }
+}
+
 fn outputs(
     args: &OutputArgs,
     flush_interval: Duration,
@@ -275,6 +291,9 @@ fn outputs(
     let none = asked.contains(&OutputKind::None);
     let has = |kind| !none && asked.contains(&kind);
     let has_spool = has(OutputKind::Spool);
+    if has_spool {
+        check_owner(env);
+    }
     OutputPlan {
         spool_dir: has_spool.then(|| output_dir(&args.dir, env).join("spool")),
         stdout: has(OutputKind::Stdout),

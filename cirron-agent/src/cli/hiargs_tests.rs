@@ -198,6 +198,9 @@ fn values_of_the_environment_that_are_not_taken_are_said() {
         ("CIRRON_SPOOL_MAX_BYTES", "0", "1GB"),
         ("CIRRON_SPOOL_MAX_BYTES", "1e9", "1GB"),
         ("CIRRON_UPROBE_LINKS", "singel", "the fewest links"),
+        ("CIRRON_TLS_PLACES", "symbols", "the cheapest place"),
+        ("SUDO_UID", "joe", "the agent's own user"),
+        ("SUDO_GID", "-1", "the agent's own user"),
     ] {
         let (_, said) = warnings("cirron-agent --pid 1", &[(name, bad)]);
         assert_eq!(said.len(), 1, "{name}={bad}: {said:?}");

@@ -61,21 +61,27 @@ pub(super) fn cells(row: &Row, is_orphan: bool) -> [String; COLUMNS] {
     cells
 }
 
-/// The name, and what was called.
+/// The name, and what was called: of a call that was made, where.
 pub(super) fn name(row: &Row) -> String {
-    let mut out = if row.name.is_empty() {
-        "(no longer in the spool)".to_owned()
-    } else {
-        row.name.clone()
-    };
+    let mut out = row.name.clone();
     if let Some(index) = row.index {
         out.push_str(&format!("[{index}]"));
     }
-    for fact in ["http.request.method", "url.path"] {
-        if let Some(text) = row.text(fact) {
-            out.push(' ');
-            out.push_str(text);
+    if let Some(method) = row.text("http.request.method") {
+        out.push_str(&format!(" {method}"));
+    }
+    let mut target = String::new();
+    if row.name == "http.client"
+        && let Some(host) = row.text("server.address")
+    {
+        target.push_str(host);
+        if let Some(port) = row.attr("server.port") {
+            target.push_str(&format!(":{port}"));
         }
+    }
+    target.push_str(row.text("url.path").unwrap_or_default());
+    if !target.is_empty() {
+        out.push_str(&format!(" {target}"));
     }
     out
 }

@@ -65,23 +65,34 @@ fn draw_within(
 ) -> io::Result<LeftOut> {
     let mut index = Index::new(max_spans);
     let files = batches.read_newest_first(&mut index, Index::begin);
-    let tree = Tree::new(&index);
-    let plan = plan(&index, &tree, drawing.limit, drawing.verbose);
+    let left = draw_indexed(batches, &index, drawing, out, max_row_bytes)?;
+    Ok(LeftOut { files, ..left })
+}
+
+fn draw_indexed(
+    batches: &Batches,
+    index: &Index,
+    drawing: Drawing,
+    out: &mut dyn Write,
+    max_row_bytes: usize,
+) -> io::Result<LeftOut> {
+    let tree = Tree::new(index);
+    let plan = plan(index, &tree, drawing.limit, drawing.verbose);
     let planned = plan.steps.iter().filter_map(|step| match step {
         Step::Span(_, at) => Some(*at),
         Step::Group(..) | Step::Earlier(..) | Step::Below(..) => None,
     });
-    let mut rows = Rows::new(&index, planned, drawing.verbose, max_row_bytes);
+    let mut rows = Rows::new(index, planned, drawing.verbose, max_row_bytes);
     batches.read_newest_first(&mut rows, Rows::begin);
     let page = Page {
-        index: &index,
+        index,
         tree: &tree,
         rows: &rows,
         drawing,
     };
     page.write(&plan, out)?;
     Ok(LeftOut {
-        files,
+        files: Left::default(),
         circling: plan.circling,
         old: index.past,
         past: plan.past,
@@ -114,6 +125,10 @@ impl Page<'_> {
                     let Some(row) = self.rows.get(*at) else {
                         continue;
                     };
+                    if !row.is_read {
+                        writeln!(out, "{}(evicted meanwhile)", indent(*depth))?;
+                        continue;
+                    }
                     if self.is_session(*at) {
                         self.write_session(*at, row, out)?;
                     } else if let Some(table) = tables.get(*depth) {

@@ -17,7 +17,7 @@ const MAX_FACTS: usize = 200;
 pub(super) const MAX_ROW_BYTES: usize = 64 * 1024 * 1024;
 
 /// Attributes that a line shows.
-const SHOWN_ATTRS: [&str; 20] = [
+const SHOWN_ATTRS: [&str; 22] = [
     "cirron.aborted_by",
     "cirron.figures",
     "cirron.late_attach",
@@ -34,6 +34,8 @@ const SHOWN_ATTRS: [&str; 20] = [
     "pid",
     "process.executable.name",
     "rpc.response.status_code",
+    "server.address",
+    "server.port",
     "url.path",
     NOTES[0],
     NOTES[1],
@@ -53,6 +55,8 @@ const SHOWN_MARKS: [&str; 6] = [
 /// A span that is drawn.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Row {
+    /// It was read: its batch may have been evicted after the first reading.
+    pub(super) is_read: bool,
     /// Its name.
     pub(super) name: String,
     /// The index of an indexed scope.
@@ -150,7 +154,7 @@ impl<'i> Rows<'i> {
         self.batch += 1;
     }
 
-    /// The row of a span. It has no name where its batch went away meanwhile.
+    /// The row of a span.
     pub(super) fn get(&self, at: At) -> Option<&Row> {
         let key = self.index.spans.get(at as usize)?.key;
         self.rows.get(self.slots.get(&key)?.1)
@@ -202,6 +206,7 @@ impl Take for Rows<'_> {
         let (attrs, left_out) = self.attrs(&row.attrs);
         if let Some(kept) = self.rows.get_mut(slot) {
             *kept = Row {
+                is_read: true,
                 name: cut(&row.name.0, MAX_TEXT_BYTES),
                 index: row.index,
                 start_ns: row.start_ns,

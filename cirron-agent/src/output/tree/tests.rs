@@ -77,6 +77,8 @@ fn a_line_shows_what_a_person_looks_for_and_each_fact_once() {
     failed["attrs"]["error.type"] = "500".into();
     failed["attrs"]["error"] = true.into();
     let call = span("d", Some("a"), "http.client", 3_000, json!({}));
+    let to = json!({"http.request.method": "GET", "server.address": "10.0.0.1", "server.port": 80, "url.path": "/x"});
+    let other = span("e", Some("a"), "http.client", 4_000, to);
     let marks = [
         mark("b", "prompt_tokens", 12.into(), json!({"source": "openai"})),
         mark("b", "input_tokens", 12.into(), json!({})),
@@ -92,15 +94,16 @@ fn a_line_shows_what_a_person_looks_for_and_each_fact_once() {
         json!({"span_id": "b", "name": "chunk_ms", "value": 1.5, "kind": "point"}),
     ];
     assert_eq!(
-        tree(&[session("a", 42), chat, failed, call], &marks, DRAWING),
+        tree(&[session("a", 42), chat, failed, call, other], &marks, DRAWING),
         "\
 cirron.session uvicorn, pid 42 — 5.0ms from 2026-11-27 07:06:30 UTC
   served 1 POST /v1/chat/completions, 1 POST /v1/embeddings (1 failed)
-  called 1 (path not seen)
+  called 1 (path not seen), 1 GET /x
                                            time  1st token  tok/s  tok in   out  model
   request POST /v1/chat/completions  200  5.0ms      101ms   48.1      12  ~50+  m-7b   partial: aborted by client
   request POST /v1/embeddings        500  5.0ms
   http.client                             5.0ms
+  http.client GET 10.0.0.1:80/x           5.0ms
 "
     );
 }
@@ -381,4 +384,23 @@ fn lines_and_what_stands_on_them_are_bounded() {
 #[test]
 fn an_empty_spool_says_so() {
     assert_eq!(tree(&[], &[], DRAWING), "(no spans)\n");
+}
+
+/// Its writer removed a batch between the two readings.
+#[test]
+fn a_batch_that_is_evicted_between_the_readings_is_no_failure() {
+    let files = Files::new(&[
+        (&[session("a", 42), request("b", "a", "/old", 1)], &[]),
+        (&[request("c", "a", "/new", 2)], &[]),
+    ]);
+    let batches = Batches::list(files.0.path()).unwrap();
+    let mut index = Index::new(MAX_SPANS);
+    batches.read_newest_first(&mut index, Index::begin);
+    std::fs::remove_file(files.0.path().join(format!("{:020}-aa.json", 0))).unwrap();
+    let mut out = Vec::new();
+    let left = draw_indexed(&batches, &index, DRAWING, &mut out, MAX_ROW_BYTES).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert_eq!(text.lines().next(), Some("(evicted meanwhile)"));
+    assert!(text.contains("  request POST /new  200  5.0ms\n"), "{text}");
+    assert_eq!(left, LeftOut::default());
 }

@@ -37,7 +37,7 @@ use crate::tls::upcoming;
 
 /// Time that a process is looked at before others have their turn; what is left of it comes later.
 const MAX_LOOK: Duration = Duration::from_secs(2);
-/// Processes that are warned of because a right is missing. Behind it they are counted.
+/// Warnings because a right is missing. Behind it files are counted.
 const MAX_WARNINGS: usize = 16;
 /// Names in such a warning.
 const MAX_NAMES: usize = 3;
@@ -51,8 +51,8 @@ pub struct Attacher {
     choice: Choice,
     /// Functions so far.
     attached: usize,
-    /// Processes that were warned of.
-    warned: HashSet<u32>,
+    /// What was warned of: a server's workers lack the same.
+    warned: HashSet<String>,
 }
 
 /// What looking at a process gave.
@@ -82,7 +82,7 @@ impl Attacher {
         let looked = self.attach_to(pid);
         if let Some(warning) = looked.warning
             && self.warned.len() < MAX_WARNINGS
-            && self.warned.insert(pid)
+            && self.warned.insert(warning.clone())
         {
             crate::cli::say(&format!("warning: process {pid}: {warning}"));
         }
@@ -295,4 +295,37 @@ fn points(attach: &Attach) -> Vec<Point> {
     };
     points.push(point(enter, entry));
     points
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(name: &str) -> Image {
+        Image {
+            id: (1, 1),
+            name: name.into(),
+            pid: 1,
+            range: (0, 1),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_named_with_the_right_that_would_help() {
+        assert_eq!(unopened(&[]), None);
+        let names = [
+            "/a/libssl.so.3 (deleted)",
+            "/b\u{1b}[2J.so",
+            "/c.so",
+            "/d.so",
+            "/e.so",
+        ];
+        let missing = names.map(|name| (image(name), Right::CheckpointRestore));
+        let said = unopened(&missing).unwrap_or_default();
+        assert!(
+            said.contains("libssl.so.3 (deleted), b\\u{1b}[2J.so, c.so and 2 more,"),
+            "{said}"
+        );
+        assert!(said.contains("\n  grant CAP_CHECKPOINT_RESTORE"), "{said}");
+    }
 }

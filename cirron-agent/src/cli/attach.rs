@@ -249,7 +249,6 @@ impl<'a> Session<'a> {
         );
         let libraries = Libraries::default();
         core.set_attacher(libraries.pending.clone(), Arc::clone(&libraries.counts));
-        core.set_unread(libraries.search(rights)?);
         Ok(Session {
             capture,
             supervisor,
@@ -298,7 +297,7 @@ impl<'a> Session<'a> {
         let Session {
             capture,
             supervisor,
-            core,
+            mut core,
             attacher,
             libraries,
             uprobes,
@@ -307,6 +306,8 @@ impl<'a> Session<'a> {
             rights,
             summary_file,
         } = self;
+        // No thread of ours runs while a command is forked.
+        core.set_unread(libraries.search(rights)?);
         let pending = libraries.pending.clone();
         std::thread::Builder::new()
             .name("cirron-attach".into())

@@ -15,6 +15,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::discovery::owner::Owner;
 
@@ -65,9 +66,19 @@ impl Users {
             .any(|meta| meta.is_dir() && meta.uid() != self.ours)
     }
 
+    /// Whether the way leads through a process, to its root for instance: that asks for the right to
+    /// look at it.
+    pub fn is_in_proc(path: &Path) -> bool {
+        std::path::absolute(path).is_ok_and(|path| path.starts_with("/proc"))
+    }
+
     /// Gives a file or directory that we made its mode, whatever the mask is, and its owner.
     fn dress(self, made: &File, mode: Mode) -> io::Result<()> {
-        rustix::fs::fchmod(made, mode)?;
+        match rustix::fs::fchmod(made, mode) {
+            // Of a file of ours that is the file system's answer: FAT and its like know no modes.
+            Ok(()) | Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            Err(e) => return Err(e.into()),
+        }
         match self.owner {
             Some(owner) => owner.take_file(made),
             None => Ok(()),

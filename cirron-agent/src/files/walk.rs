@@ -50,6 +50,13 @@ pub fn open_dir(path: &Path, users: Users, missing: Missing) -> io::Result<File>
         if links > MAX_LINKS {
             return Err(Errno::LOOP.into());
         }
+        // /proc/PID/root and its like lead where their text does not, and nobody but the kernel made
+        // them.
+        if is_of_proc(&at)? {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            at = rustix::fs::openat(&at, &name, flags, Mode::empty())?;
+            continue;
+        }
         let to = follow(&next, &stat, &name, users)?;
         if to.is_absolute() {
             at = root(&to)?;
@@ -60,6 +67,10 @@ pub fn open_dir(path: &Path, users: Users, missing: Missing) -> io::Result<File>
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(&at, ".", flags, Mode::empty())?.into())
+}
+
+fn is_of_proc(dir: &OwnedFd) -> io::Result<bool> {
+    Ok(rustix::fs::fstatfs(dir)?.f_type == rustix::fs::PROC_SUPER_MAGIC)
 }
 
 /// Refuses a directory in which anybody may replace what we write.

@@ -63,6 +63,17 @@ fn links_of_ours_are_followed_in_every_form_and_loops_end() {
 }
 
 #[test]
+fn a_process_s_own_root_is_where_the_kernel_leads() {
+    let tmp = tempfile::tempdir().unwrap();
+    std::fs::create_dir(tmp.path().join("in")).unwrap();
+    let root = format!("/proc/self/root{}/in", tmp.path().display());
+    let dir = open_dir(Path::new(&root), ours(), Missing::Refuse).unwrap();
+    assert!(same(&dir, &tmp.path().join("in")));
+    let cwd = open_dir(Path::new("/proc/self/cwd"), ours(), Missing::Refuse).unwrap();
+    assert!(same(&cwd, Path::new(".")));
+}
+
+#[test]
 fn links_of_another_user_are_not_followed_unless_that_one_typed_sudo() {
     let tmp = tempfile::tempdir().unwrap();
     let link = tmp.path().join("link");

@@ -49,14 +49,16 @@ impl Rights {
         if command {
             capture |= CapabilitySet::KILL;
         }
-        let foreign = users.give_away() || paths.iter().any(|path| users.is_foreign(path));
+        let mut files = CapabilitySet::empty();
+        if users.give_away() || paths.iter().any(|path| users.is_foreign(path)) {
+            files |= FILES;
+        }
+        if paths.iter().any(|path| Users::is_in_proc(path)) {
+            files |= FILES | CapabilitySet::SYS_PTRACE;
+        }
         Rights {
             capture: capture & had,
-            files: if foreign {
-                FILES & had
-            } else {
-                CapabilitySet::empty()
-            },
+            files: files & had,
             all: false,
         }
     }

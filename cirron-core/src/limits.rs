@@ -145,3 +145,11 @@ pub const MAX_PROTOBUF_DEPTH: usize = 8;
 
 /// Bytes of one text of a protocol buffer that are kept: names of models, ids. Past it the text is cut.
 pub const MAX_PROTOBUF_TEXT_BYTES: usize = 1_024;
+
+/// Bytes that the core holds in sum, unless told otherwise: heads, bodies being decoded, what waits for its
+/// place, open scopes. Ten thousand open streams take half of it. Past it what holds most is given up first
+/// ([`crate::engine`]), its scopes say so, and each kind is counted.
+pub const DEFAULT_MAX_MEMORY_BYTES: usize = 128 * 1024 * 1024;
+
+/// The least that may be asked for: a server's hundred streams, and one body with a large window.
+pub const MIN_MAX_MEMORY_BYTES: usize = 16 * 1024 * 1024;

@@ -196,6 +196,9 @@ fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Capture {
         load: load_options(&args.load, !args.no_children, env),
         engine: EngineConfig {
             chunk_timing: args.chunk_timing,
+            max_memory_bytes: args
+                .max_memory
+                .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
         },
         outputs: outputs(&args.output, interval, OutputKind::Spool, env),
         duration: args.duration,

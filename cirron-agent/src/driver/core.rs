@@ -42,6 +42,8 @@ pub struct CoreReport {
     pub engine: EngineStats,
     /// The kernel side's, where they could be read.
     pub counters: Option<Counters>,
+    /// The most that the engine held at once, bytes.
+    pub peak_held_bytes: u64,
     /// Records that the ring gave.
     pub records: u64,
     /// Exits that were seen in procfs only.
@@ -498,6 +500,7 @@ impl Core {
         self.engine.handle_shutdown(now);
         self.hand_on(to_outputs);
         self.report.engine = self.engine.stats();
+        self.report.peak_held_bytes = self.engine.peak_held_bytes() as u64;
         self.report
     }
 }

@@ -38,6 +38,8 @@ pub struct Summary {
     pub kernel: Option<BTreeMap<&'static str, u64>>,
     /// The engine's counters.
     pub engine: BTreeMap<&'static str, u64>,
+    /// The most that connections and open scopes held at once, bytes; `--max-memory` bounds it.
+    pub peak_held_bytes: u64,
     /// The spool's counters.
     pub spool: SpoolStats,
     /// Standard output's counters; null where nothing was written to it.
@@ -100,6 +102,7 @@ impl Summary {
             exits_missed: report.core.exits_missed,
             kernel,
             engine: engine_counters(&report.core.engine),
+            peak_held_bytes: report.core.peak_held_bytes,
             spool: report.outputs.spool,
             stdout: report.outputs.stdout,
             recording: report.core.recording,
@@ -161,6 +164,9 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         unnamed_connections,
         ends_lost,
         bad_records,
+        given_up_bodies,
+        given_up_connections,
+        forgotten_connections,
     } = *stats;
     BTreeMap::from([
         ("exchanges", exchanges),
@@ -180,6 +186,9 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         ("unnamed_connections", unnamed_connections),
         ("ends_lost", ends_lost),
         ("bad_records", bad_records),
+        ("given_up_bodies", given_up_bodies),
+        ("given_up_connections", given_up_connections),
+        ("forgotten_connections", forgotten_connections),
     ])
 }
 

@@ -85,6 +85,16 @@ impl Summary {
                 "connections whose end was not told",
             ),
             (
+                self.engine("given_up_bodies"),
+                "exchange read no further for want of memory (see --max-memory)",
+                "exchanges read no further for want of memory (see --max-memory)",
+            ),
+            (
+                self.engine("given_up_connections") + self.engine("forgotten_connections"),
+                "connection given up for want of memory (see --max-memory)",
+                "connections given up for want of memory (see --max-memory)",
+            ),
+            (
                 self.engine("bad_records"),
                 "record not understood (report it)",
                 "records not understood (report it)",

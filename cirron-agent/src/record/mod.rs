@@ -54,14 +54,21 @@ pub enum Input {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ConfigEntry {
     chunk_timing: bool,
+    /// Since there is a limit.
+    #[serde(default)]
+    max_memory_bytes: Option<usize>,
 }
 
 impl From<&EngineConfig> for ConfigEntry {
     fn from(config: &EngineConfig) -> ConfigEntry {
         // Destructured, so that a new setting must be noticed here.
-        let EngineConfig { chunk_timing } = config;
+        let EngineConfig {
+            chunk_timing,
+            max_memory_bytes,
+        } = *config;
         ConfigEntry {
-            chunk_timing: *chunk_timing,
+            chunk_timing,
+            max_memory_bytes,
         }
     }
 }
@@ -70,6 +77,7 @@ impl From<ConfigEntry> for EngineConfig {
     fn from(entry: ConfigEntry) -> EngineConfig {
         EngineConfig {
             chunk_timing: entry.chunk_timing,
+            max_memory_bytes: entry.max_memory_bytes,
         }
     }
 }

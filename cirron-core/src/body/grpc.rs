@@ -68,6 +68,17 @@ const START: State = State::Prefix {
 };
 
 impl GrpcMessages {
+    /// Bytes that it holds, about.
+    pub fn held_bytes(&self) -> usize {
+        size_of::<GrpcMessages>() + self.inflate.held_bytes()
+    }
+
+    /// Reads no more of the messages, only counts them: what its decoder holds is free.
+    pub fn give_up(&mut self) {
+        self.inflate.stop();
+        self.encoding = None;
+    }
+
     /// For a body of which only the messages are of interest.
     pub fn counting() -> GrpcMessages {
         GrpcMessages {

@@ -49,6 +49,11 @@ pub struct Form {
 }
 
 impl Form {
+    /// Bytes that it holds.
+    pub fn held_bytes(&self) -> usize {
+        self.held.capacity() + self.part.value.capacity() + self.part.name.capacity()
+    }
+
     /// For a `content-type`; `None` where it is no form, or has no boundary.
     pub fn new(content_type: &str) -> Option<Form> {
         let mut parameters = content_type.split(';').map(str::trim);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use cirron_common::conn::{ConnInfo, role};
 use cirron_common::record::{close, source};
 
+use super::budget::CONN_OVERHEAD_BYTES;
 use super::session::Sessions;
 use super::{EXIT_LINGER_NS, EngineStats, Key, LINGER_NS, Output, cause_of};
 use crate::exchange::{
@@ -56,13 +57,29 @@ pub(super) struct Conn {
     inbound: Assembler,
     outbound: Assembler,
     parser: ConnParser,
-    scopes: BTreeMap<ExchangeId, ExchangeScope>,
+    /// Boxed: a node of the tree has room for eleven.
+    scopes: BTreeMap<ExchangeId, Box<ExchangeScope>>,
+    /// Bytes that the scopes hold.
+    scope_bytes: usize,
+    /// Bytes that the budget has for it.
+    pub(super) budgeted_bytes: usize,
     ending: Option<Ending>,
     /// Whose generations follow each other: those of a socket, or of an object of one process.
     pub(super) slot: Slot,
     muted: bool,
     /// An exchange of it was not written, for nothing named it.
     unnamed: bool,
+}
+
+/// What a connection gave up for the sake of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GaveUp {
+    /// The bodies of so many exchanges.
+    Bodies(u64),
+    /// What was not complete of its heads, and all that follows.
+    Connection,
+    /// There was nothing more.
+    Nothing,
 }
 
 impl Conn {
@@ -113,11 +130,46 @@ impl Conn {
             outbound: Assembler::new(pos),
             parser: ConnParser::new(start),
             scopes: BTreeMap::new(),
+            scope_bytes: 0,
+            budgeted_bytes: 0,
             ending: None,
             slot: (0, 0),
             muted: false,
             unnamed: false,
         }
+    }
+
+    /// Bytes that it holds, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        let order = self.inbound.held_bytes() + self.outbound.held_bytes();
+        let own = size_of::<Conn>() + CONN_OVERHEAD_BYTES;
+        own + order + self.parser.held_bytes() + self.scope_bytes
+    }
+
+    /// All connections hold too much, this one as much as any: its bodies are read no further or, where
+    /// that was not it, nothing of it is.
+    pub(super) fn give_up(&mut self, now: MonoNs, shared: &mut Shared) -> GaveUp {
+        let bodies = self
+            .scopes
+            .values_mut()
+            .filter_map(|s| s.give_up().then_some(()));
+        let bodies = bodies.count() as u64;
+        self.scope_bytes = self.scopes.values().map(|s| s.held_bytes()).sum();
+        if bodies > 0 && self.held_bytes() < self.budgeted_bytes / 2 {
+            return GaveUp::Bodies(bodies);
+        }
+        match self.parser.protocol() {
+            Protocol::Opaque | Protocol::Tls => return GaveUp::Nothing,
+            Protocol::Unknown | Protocol::Http1 | Protocol::Http2 | Protocol::WebSocket => {}
+        }
+        self.muted = true;
+        self.feed(Direction::Inbound, shared, |a, sink| a.flush(sink));
+        self.feed(Direction::Outbound, shared, |a, sink| a.flush(sink));
+        let Parts {
+            parser, mut sink, ..
+        } = self.parts(shared);
+        parser.give_up(now, &mut sink);
+        GaveUp::Connection
     }
 
     pub(super) fn handle_data(&mut self, dir: Direction, record: &Record<'_>, shared: &mut Shared) {
@@ -280,6 +332,7 @@ impl Conn {
             parser: &mut self.parser,
             sink: Sink {
                 scopes: &mut self.scopes,
+                scope_bytes: &mut self.scope_bytes,
                 shared,
                 info: &self.info,
                 unnamed: &mut self.unnamed,
@@ -349,7 +402,8 @@ struct Parts<'a> {
 
 /// From exchange events to scopes, and from scopes to outputs.
 struct Sink<'a> {
-    scopes: &'a mut BTreeMap<ExchangeId, ExchangeScope>,
+    scopes: &'a mut BTreeMap<ExchangeId, Box<ExchangeScope>>,
+    scope_bytes: &'a mut usize,
     shared: &'a mut Shared,
     info: &'a ConnInfo,
     unnamed: &'a mut bool,
@@ -371,17 +425,21 @@ impl ExchangeSink for Sink<'_> {
                 tls_link: self.tls_link,
                 conn: *self.info,
             };
-            self.scopes
-                .insert(id, ExchangeScope::new(ts, role, late, context));
+            let scope = Box::new(ExchangeScope::new(ts, role, late, context));
+            *self.scope_bytes += scope.held_bytes();
+            self.scopes.insert(id, scope);
             return;
         }
         if let Some(scope) = self.scopes.get_mut(&id) {
+            let before = scope.held_bytes();
             scope.on_event(ts, &event);
+            *self.scope_bytes = *self.scope_bytes + scope.held_bytes() - before;
         }
         self.write_responses(id);
         if let ExchangeEvent::End(_) = event
             && let Some(mut scope) = self.scopes.remove(&id)
         {
+            *self.scope_bytes -= scope.held_bytes();
             if scope.is_nameless() {
                 self.count_nameless(scope.pid());
                 return;
@@ -433,10 +491,12 @@ impl Sink<'_> {
             sessions,
         } = &mut *self.shared;
         let session = sessions.open(scope.pid(), scope.start(), ids.as_mut(), outputs);
+        let before = scope.held_bytes();
         while let Some((open, (span, marks, facts))) = scope.next_response(session, ids.as_mut()) {
             outputs.extend(open.map(Output::Open));
             stats.take(facts);
             outputs.push_back(Output::Scope { span, marks });
         }
+        *self.scope_bytes = *self.scope_bytes + scope.held_bytes() - before;
     }
 }

@@ -8,6 +8,7 @@
 //! after it was seen, since a write's record comes with its return, and that may be after the end that
 //! its last byte provoked.
 
+mod budget;
 mod conn;
 mod session;
 mod timers;
@@ -24,7 +25,8 @@ use crate::scope::{Mark, ScopeFacts, Span};
 use crate::stream::Direction;
 use crate::time::{MS, MonoNs};
 
-use conn::{Conn, Shared, Slot};
+use budget::Budget;
+use conn::{Conn, GaveUp, Shared, Slot};
 use session::Sessions;
 pub use session::{CHUNK_TIMING, WANTED_ENV};
 use timers::Timers;
@@ -47,6 +49,8 @@ const OUTLIVED_SESSION_NS: u64 = LINGER_NS;
 pub struct EngineConfig {
     /// Write `chunk_ms` points for every process, whatever its own `CONFIG` says.
     pub chunk_timing: bool,
+    /// Bytes that may be held in sum; `None`: [`crate::limits::DEFAULT_MAX_MEMORY_BYTES`].
+    pub max_memory_bytes: Option<usize>,
 }
 
 /// What the shell knows of a process.
@@ -127,6 +131,12 @@ pub struct EngineStats {
     pub ends_lost: u64,
     /// Records that were not understood.
     pub bad_records: u64,
+    /// Exchanges whose bodies were not read further since too much was held.
+    pub given_up_bodies: u64,
+    /// Connections of which nothing was read further since too much was held.
+    pub given_up_connections: u64,
+    /// Connections that were forgotten whole for the same reason.
+    pub forgotten_connections: u64,
 }
 
 impl EngineStats {
@@ -140,13 +150,15 @@ impl EngineStats {
 
 /// The core, whole.
 pub struct Engine {
-    conns: HashMap<Key, Conn>,
+    /// Boxed: a table that grows is there twice for a moment.
+    conns: HashMap<Key, Box<Conn>>,
     /// From a socket to the TLS object that uses it.
     links: HashMap<Key, Key>,
     /// The newest generation of each connection that is known.
     newest: HashMap<Slot, Key>,
     /// Connections that asked for a time-out.
     timers: Timers,
+    budget: Budget,
     shared: Shared,
     now: MonoNs,
 }
@@ -167,6 +179,7 @@ impl Engine {
             links: HashMap::new(),
             newest: HashMap::new(),
             timers: Timers::default(),
+            budget: Budget::new(config.max_memory_bytes),
             shared: Shared {
                 ids,
                 outputs: VecDeque::new(),
@@ -193,6 +206,7 @@ impl Engine {
                 Some(info) => {
                     let conn = Conn::new(info, header.tgid, header.source);
                     self.begin(key, conn, &record);
+                    self.after(key);
                 }
                 None => self.shared.stats.bad_records += 1,
             },
@@ -293,16 +307,7 @@ impl Engine {
                 None => true,
             };
             if ended {
-                if let Some(conn) = self.conns.remove(&key) {
-                    self.shared.count_end(&conn);
-                    if self.newest.get(&conn.slot) == Some(&key) {
-                        self.newest.remove(&conn.slot);
-                    }
-                    if let Some(socket) = conn.socket {
-                        self.links.remove(&socket);
-                    }
-                }
-                self.timers.set(key, None);
+                self.forget(key);
             } else {
                 self.after(key);
             }
@@ -344,6 +349,7 @@ impl Engine {
                 self.newest.remove(&conn.slot);
                 conn.handle_end(now, &mut self.shared);
                 self.shared.count_end(&conn);
+                self.budget.set(key, conn.budgeted_bytes, 0);
             }
         }
         self.timers.clear();
@@ -361,6 +367,16 @@ impl Engine {
         self.shared.stats
     }
 
+    /// The most that connections and their scopes held at once, bytes.
+    pub fn peak_held_bytes(&self) -> usize {
+        self.budget.peak()
+    }
+
+    /// Bytes that connections and their scopes hold, about.
+    pub fn held_bytes(&self) -> usize {
+        self.budget.total()
+    }
+
     /// A connection is seen for the first time. What stood in its place before has ended.
     fn begin(&mut self, key: Key, mut conn: Conn, record: &Record<'_>) {
         let header = &record.header;
@@ -369,7 +385,9 @@ impl Engine {
         let process = if conn.is_socket() { 0 } else { header.tgid };
         conn.slot = (key.0, process);
         let before = self.newest.insert(conn.slot, key);
-        self.conns.insert(key, conn);
+        if let Some(old) = self.conns.insert(key, Box::new(conn)) {
+            self.budget.set(key, old.budgeted_bytes, 0);
+        }
         if let Some(before) = before.filter(|before| *before != key) {
             self.close(before, close::LOST, MonoNs(header.ts_ns));
         }
@@ -391,6 +409,51 @@ impl Engine {
         }
     }
 
+    /// A connection is over, or is not to be known any more.
+    fn forget(&mut self, key: Key) {
+        if let Some(conn) = self.conns.remove(&key) {
+            self.shared.count_end(&conn);
+            self.budget.set(key, conn.budgeted_bytes, 0);
+            if self.newest.get(&conn.slot) == Some(&key) {
+                self.newest.remove(&conn.slot);
+            }
+            if let Some(socket) = conn.socket {
+                self.links.remove(&socket);
+            }
+        }
+        self.timers.set(key, None);
+    }
+
+    /// Whoever holds most gives up, until all hold no more than they may.
+    fn keep_within_budget(&mut self) {
+        while let Some(key) = self.budget.too_much() {
+            let Some(conn) = self.conns.get_mut(&key) else {
+                return;
+            };
+            match conn.give_up(self.now, &mut self.shared) {
+                GaveUp::Bodies(bodies) => self.shared.stats.given_up_bodies += bodies,
+                GaveUp::Connection => {
+                    self.shared.stats.given_up_connections += 1;
+                    self.shared.mute(key);
+                }
+                GaveUp::Nothing => {
+                    self.shared.stats.forgotten_connections += 1;
+                    self.forget(key);
+                    continue;
+                }
+            }
+            self.account(key);
+        }
+    }
+
+    fn account(&mut self, key: Key) {
+        if let Some(conn) = self.conns.get_mut(&key) {
+            let held = conn.held_bytes();
+            self.budget.set(key, conn.budgeted_bytes, held);
+            conn.budgeted_bytes = held;
+        }
+    }
+
     /// The TLS object `key` uses `socket`, whose bytes are ciphertext.
     fn link(&mut self, key: Key, socket: Key, info: &ConnInfo, evidence: &'static str) {
         if let Some(conn) = self.conns.get_mut(&key) {
@@ -403,7 +466,7 @@ impl Engine {
             }
             let first = self.links.insert(socket, key).is_none();
             // Its handshake went by before: it was taken for one that nobody reads.
-            let seen = self.conns.get(&socket).is_some_and(Conn::is_muted_tls);
+            let seen = self.conns.get(&socket).is_some_and(|c| c.is_muted_tls());
             self.shared.stats.tls_sockets -= u64::from(first && seen);
             let sessions = &mut self.shared.sessions;
             sessions.tls(tgid, -i64::from(first && seen), -i64::from(unlinked));
@@ -416,6 +479,16 @@ impl Engine {
             return;
         };
         self.timers.set(key, conn.poll_timeout());
+        self.account(key);
+        self.mute(key);
+        self.keep_within_budget();
+    }
+
+    /// The kernel side need not copy the bytes of a connection that is not read.
+    fn mute(&mut self, key: Key) {
+        let Some(conn) = self.conns.get_mut(&key) else {
+            return;
+        };
         if let Some(protocol) = conn.turned_opaque() {
             match protocol {
                 Protocol::Tls => {
@@ -430,10 +503,7 @@ impl Engine {
                     self.shared.stats.opaque_connections += 1;
                 }
             }
-            self.shared.outputs.push_back(Output::Mute {
-                conn: key.0,
-                epoch: key.1,
-            });
+            self.shared.mute(key);
         }
     }
 }
@@ -445,6 +515,10 @@ impl Shared {
             self.stats.tls_objects += 1;
             self.sessions.tls(tgid, 0, 1);
         }
+    }
+
+    fn mute(&mut self, (conn, epoch): Key) {
+        self.outputs.push_back(Output::Mute { conn, epoch });
     }
 
     fn count_end(&mut self, conn: &Conn) {

@@ -188,6 +188,23 @@ impl ConnParser {
         }
     }
 
+    /// Bytes that it holds, about. Takes no walk over what may be many, but for WebSockets on HTTP/2.
+    pub fn held_bytes(&self) -> usize {
+        match &self.state {
+            State::Sniffing(sniffing) => sniffing.held_bytes(),
+            State::Http1(http) => http.held_bytes(),
+            State::Http2(http) => http.held_bytes(),
+            State::WebSocket(socket) => socket.held_bytes(),
+            State::Opaque(_) => 0,
+        }
+    }
+
+    /// The core holds too much: what is open ends here, and nothing that follows is read.
+    pub fn give_up(&mut self, ts: MonoNs, sink: &mut dyn ExchangeSink) {
+        self.handle_close(ts, CloseCause::AgentStop, sink);
+        self.state = State::Opaque(Protocol::Opaque);
+    }
+
     /// What it speaks.
     pub fn protocol(&self) -> Protocol {
         match &self.state {

@@ -31,7 +31,8 @@ impl HeldPiece {
         }
     }
 
-    fn cost(&self) -> usize {
+    /// Bytes that it counts for.
+    pub(super) fn cost(&self) -> usize {
         match &self.kind {
             Kind::Data(bytes) => bytes.len() + HELD_OVERHEAD_BYTES,
             Kind::Gap(_) | Kind::Eof => HELD_OVERHEAD_BYTES,

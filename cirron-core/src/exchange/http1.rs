@@ -100,6 +100,13 @@ impl Http1 {
         self.upgraded
     }
 
+    /// Bytes that it holds, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        let parsers = self.requests.held_bytes() + self.responses.held_bytes();
+        let queue = self.queue.capacity() * size_of::<Exchange>();
+        size_of::<Http1>() + parsers + queue + self.held.bytes() + self.early.bytes()
+    }
+
     pub(super) fn has_open_exchanges(&self) -> bool {
         !self.queue.is_empty()
     }

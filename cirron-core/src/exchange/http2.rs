@@ -33,6 +33,11 @@ use crate::proto::message::MessageEnd;
 use crate::stream::{Direction, Piece};
 use crate::time::MonoNs;
 
+/// Bytes of one entry of `streams`, about: a node of the tree is half empty at worst.
+const STREAM_BYTES: usize = 2 * size_of::<Exchange>();
+/// The same of `ended`.
+const ENDED_STREAM_BYTES: usize = 2 * size_of::<u32>();
+
 /// An HTTP/2 connection.
 #[derive(Debug)]
 pub(super) struct Http2 {
@@ -136,6 +141,15 @@ impl Http2 {
 
     pub(super) fn role(&self) -> Option<Role> {
         self.role
+    }
+
+    /// Bytes that it holds, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        let parsers = self.inbound.held_bytes() + self.outbound.held_bytes();
+        let streams = self.streams.len() * STREAM_BYTES + self.ended.len() * ENDED_STREAM_BYTES;
+        let waiting = self.waiting.as_ref();
+        let waiting = waiting.map_or(0, |(_, heads)| heads.list.held_bytes());
+        parsers + streams + waiting + self.held.bytes() + self.held_by_sockets()
     }
 
     pub(super) fn has_open_exchanges(&self) -> bool {

@@ -61,6 +61,13 @@ impl Sniffing {
         }
     }
 
+    /// Bytes that it holds.
+    pub(super) fn held_bytes(&self) -> usize {
+        let prefixes = self.inbound.prefix.capacity() + self.outbound.prefix.capacity();
+        let held = self.held.iter().map(|(_, piece)| piece.cost());
+        size_of::<Sniffing>() + prefixes + held.sum::<usize>()
+    }
+
     /// What was held, in order of arrival.
     pub(super) fn into_held(self) -> Vec<(Direction, HeldPiece)> {
         self.held

@@ -39,6 +39,11 @@ impl Frames {
         }
     }
 
+    /// Bytes that it holds, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.client.held_bytes() + self.server.held_bytes()
+    }
+
     /// There are no frames there.
     pub(super) fn is_misread(&self) -> bool {
         self.client.is_misread() || self.server.is_misread()
@@ -129,6 +134,11 @@ impl WebSocket {
             frames: Frames::new(deflate),
             exchange: Some(exchange),
         }
+    }
+
+    /// Bytes that it holds, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        size_of::<WebSocket>() + self.frames.held_bytes()
     }
 
     pub(super) fn role(&self) -> Role {

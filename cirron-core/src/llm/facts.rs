@@ -95,6 +95,12 @@ impl ResponseFacts {
         }
     }
 
+    /// Bytes of what may be long: the reasons of many choices.
+    pub fn held_bytes(&self) -> usize {
+        let text = self.finish.first().map_or(0, |(_, text)| text.capacity());
+        self.finish.capacity() * (text + size_of::<(i64, String)>())
+    }
+
     /// The finish reason of a choice; a later one replaces it.
     pub fn finished(&mut self, choice: i64, reason: &str) {
         // DashScope says so of a choice that goes on, others write their own language's word for it.

@@ -47,6 +47,10 @@ fn decoded(segment: &str) -> String {
         .into_owned()
 }
 
+/// Bytes that one reader holds, about: a path, the beginning of one text, and what it was told.
+/// `cirron-core/tests/memory.rs` keeps it true.
+const READER_BYTES: usize = 1_536;
+
 /// Reads a request for each of its candidates.
 #[derive(Debug)]
 pub struct Requests(Vec<(Candidate, Option<String>, Box<dyn ReadRequest>)>);
@@ -66,6 +70,11 @@ impl Requests {
     /// See [`ReadRequest::gap`].
     pub fn gap(&mut self) {
         self.0.iter_mut().for_each(|(.., r)| r.gap());
+    }
+
+    /// Bytes that they hold, about.
+    pub fn held_bytes(&self) -> usize {
+        self.0.len() * READER_BYTES
     }
 
     /// What the body says to each candidate that is left: those whose shape it has, else all.
@@ -169,6 +178,16 @@ impl Readers {
             return others[at];
         }
         others.into_iter().fold(content, Content::or)
+    }
+
+    /// Bytes that they hold, about.
+    pub fn held_bytes(&self) -> usize {
+        READER_BYTES * (1 + self.others.len()) + self.facts().held_bytes()
+    }
+
+    /// Nothing more comes: only what the first was told is kept.
+    pub fn give_up(&mut self) {
+        self.others = Vec::new();
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut Reader> {

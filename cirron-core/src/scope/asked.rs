@@ -51,6 +51,17 @@ impl RequestBody {
         self.settled
     }
 
+    /// Bytes that it holds, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        let form = self.form.as_ref().map_or(0, |(form, _)| form.held_bytes());
+        let grpc = self.grpc.as_ref().map_or(0, GrpcMessages::held_bytes);
+        size_of::<RequestBody>()
+            + self.inflate.held_bytes()
+            + self.requests.held_bytes()
+            + form
+            + grpc
+    }
+
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let RequestBody {
             inflate,

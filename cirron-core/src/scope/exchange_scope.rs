@@ -7,7 +7,7 @@ use super::call::Call;
 use super::grpc::Grpc;
 use super::payload::ResponseBody;
 use super::socket::Socket;
-use super::span::{Mark, Span};
+use super::span::{Mark, Span, cut};
 use super::write;
 use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent, MessageEnd, Role, Sender};
 use crate::id::{Id, IdSource};
@@ -105,6 +105,8 @@ pub struct ExchangeScope {
     pub(super) grpc: Option<Box<Grpc>>,
     /// Of its span and of its request, once they were given.
     pub(super) ids: Option<(Id, Id)>,
+    /// The core held too much: its bodies are read no further.
+    pub(super) given_up: bool,
 }
 
 impl ExchangeScope {
@@ -136,6 +138,7 @@ impl ExchangeScope {
             socket: None,
             grpc: None,
             ids: None,
+            given_up: false,
         }
     }
 
@@ -319,6 +322,41 @@ impl ExchangeScope {
         write::write(&self, end, parent, ids)
     }
 
+    /// Bytes that it holds, about.
+    pub fn held_bytes(&self) -> usize {
+        let request = self.request.as_ref();
+        let request = request.map_or(0, |r| r.path.capacity() + r.method.capacity());
+        let candidates = self.candidates.capacity() * size_of::<(Candidate, RequestFacts)>();
+        let asked = self
+            .request_body
+            .as_ref()
+            .map_or(0, RequestBody::held_bytes);
+        let response = self.response.as_ref().map_or(0, ResponseBody::held_bytes);
+        let socket = self.socket.as_ref().map_or(0, |s| s.held_bytes());
+        let grpc = self.grpc.as_ref().map_or(0, |g| g.held_bytes());
+        size_of::<ExchangeScope>() + request + candidates + asked + response + socket + grpc
+    }
+
+    /// The core holds too much: the bodies are read no further, what they have said stands. Says
+    /// whether there was anything to give up.
+    pub fn give_up(&mut self) -> bool {
+        if std::mem::replace(&mut self.given_up, true) {
+            return false;
+        }
+        if self.request_body.is_some() {
+            // What it has said by now is not all, and may be read wrongly.
+            self.request_body = None;
+            self.request_decoded = false;
+        }
+        if let Some(body) = &mut self.response {
+            body.give_up();
+        }
+        if let Some(call) = &mut self.grpc {
+            call.give_up();
+        }
+        true
+    }
+
     fn client_stayed(&mut self) {
         self.leaving = None;
         if let Some(body) = &mut self.response {
@@ -351,8 +389,8 @@ impl ExchangeScope {
             });
         }
         self.request = Some(RequestLine {
-            method: head.method.clone(),
-            path: head.path.clone(),
+            method: cut(&head.method).to_owned(),
+            path: cut(&head.path).to_owned(),
             version: head.version.as_str(),
         });
     }
@@ -360,7 +398,7 @@ impl ExchangeScope {
     /// The body of a request whose head was not seen may be that of a call.
     fn guess_grpc(&mut self) {
         let unknown = self.request.is_none() && !self.late && self.response.is_none();
-        if unknown && self.grpc.is_none() && self.request_body.is_none() {
+        if unknown && !self.given_up && self.grpc.is_none() && self.request_body.is_none() {
             self.grpc = Some(Box::new(Grpc::guessed()));
             self.request_body = Some(RequestBody::of_grpc(llm::all_rpcs(), ""));
         }
@@ -515,7 +553,7 @@ impl ExchangeScope {
     }
 
     fn new_body(&self, head: Option<&Headers>) -> Option<ResponseBody> {
-        if !self.may_be_llm() {
+        if !self.may_be_llm() || self.given_up {
             return None;
         }
         let is_rpc = self.grpc.as_ref().is_some_and(|call| call.is_sure());

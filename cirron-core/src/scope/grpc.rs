@@ -10,7 +10,7 @@
 
 use super::messages::Messages;
 use super::names as n;
-use super::span::{Attrs, text};
+use super::span::{Attrs, cut, text};
 use crate::body::grpc::{GrpcMessages, Part};
 use crate::exchange::{Role, Sender};
 use crate::proto::message::Headers;
@@ -164,6 +164,21 @@ impl Grpc {
         }
     }
 
+    /// Bytes that it holds, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        let status = self.status.as_ref().map_or(0, String::capacity);
+        size_of::<Grpc>()
+            + status
+            + self.client.parser.held_bytes()
+            + self.server.parser.held_bytes()
+    }
+
+    /// Messages are counted, and no longer read.
+    pub(super) fn give_up(&mut self) {
+        self.client.parser.give_up();
+        self.server.parser.give_up();
+    }
+
     /// It was shown to be one.
     pub(super) fn is_sure(&self) -> bool {
         self.sure
@@ -183,7 +198,7 @@ impl Grpc {
         if let Some(status) = fields.get_str("grpc-status") {
             self.sure = true;
             self.status_at = Some(ts);
-            self.status = Some(status.to_owned());
+            self.status = Some(cut(status).to_owned());
         }
     }
 

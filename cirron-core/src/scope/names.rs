@@ -90,6 +90,7 @@ names! {
     END_LOST = "cirron.end_lost", "bool, true", "it is partial, its connection has ended, and the event that told how was lost: it ends where it was seen last", "cirron";
     ABORTED_BY = "cirron.aborted_by", "string: `client`, `server`, `agent`", "it ended before its response was whole (its last event or, of gRPC, its status had not come), or the rest was written to a client that had left", "cirron";
     UNDECODED = "cirron.body_undecoded", "bool, true", "a body of an LLM call has a content coding that could not be undone, or not to its end", "cirron";
+    GIVEN_UP = "cirron.given_up", "string: `memory`", "the agent held too much (`--max-memory`): from here on its bodies were not read, or nothing of it", "cirron";
     LOST_EVENTS = "cirron.lost_events", "int, places", "holes in its stream of events: at each, events or parts of them were not read", "cirron";
     OPERATION = "gen_ai.operation.name", "string: `chat`, `text_completion`, `generate_content`, `embeddings`, `rerank`, `image_generation`, `transcription`, `speech`; `inference` for models that are no language models", "an LLM call", "OpenTelemetry";
     PROVIDER = "gen_ai.provider.name", "string: the dialect", "an LLM call", "OpenTelemetry";

@@ -203,6 +203,30 @@ impl ResponseBody {
         self.inflate.is_decoding()
     }
 
+    /// Bytes that it holds, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        let shape = match &self.shape {
+            Shape::Grpc(messages) => messages.held_bytes(),
+            Shape::Unsure(_)
+            | Shape::Sniff(_)
+            | Shape::Sse(_)
+            | Shape::Documents(_)
+            | Shape::Aws(_)
+            | Shape::Other => 0,
+        };
+        let inflate = self.inflate.held_bytes();
+        inflate + shape + self.readers.held_bytes() + self.tokens.held_bytes()
+    }
+
+    /// Reads no further: what its decoders and readers hold is free. What it has said so far stands.
+    pub(super) fn give_up(&mut self) {
+        self.lose();
+        self.inflate.stop();
+        self.shape = Shape::Other;
+        self.readers.give_up();
+        self.tokens.give_up();
+    }
+
     /// When its events said that they were all.
     pub(super) fn done_at(&self) -> Option<MonoNs> {
         self.last.at()

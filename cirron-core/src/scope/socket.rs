@@ -102,6 +102,11 @@ impl Socket {
         0
     }
 
+    /// Bytes that it holds, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        size_of::<Socket>() + self.turns.as_ref().map_or(0, Turns::held_bytes)
+    }
+
     /// It is over.
     pub(super) fn finish(&mut self) {
         if let Some(turns) = &mut self.turns {

@@ -60,11 +60,12 @@ impl From<f64> for AttrValue {
 
 /// Text as an attribute, cut where it is too long.
 pub(super) fn text(value: &str) -> AttrValue {
-    let mut end = value.len().min(MAX_ATTR_BYTES);
-    while !value.is_char_boundary(end) {
-        end -= 1;
-    }
-    AttrValue::from(&value[..end])
+    AttrValue::from(cut(value))
+}
+
+/// As much of a text as is written: what is kept of it until then need not be longer.
+pub(super) fn cut(value: &str) -> &str {
+    &value[..value.floor_char_boundary(MAX_ATTR_BYTES)]
 }
 
 /// Attributes by name. Names are those of `scope::names`, or the session's.

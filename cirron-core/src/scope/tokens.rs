@@ -75,6 +75,21 @@ struct Leaving {
 }
 
 impl TokenTimes {
+    /// Bytes of what may be long: its points.
+    pub(super) fn held_bytes(&self) -> usize {
+        let points = |t: &TokenTimes| t.points.capacity() * size_of::<(MonoNs, u64)>();
+        points(self) + self.leaving.as_ref().map_or(0, |l| points(&l.before))
+    }
+
+    /// No more comes: the points are given up.
+    pub(super) fn give_up(&mut self) {
+        self.points = Vec::new();
+        self.broken = true;
+        if let Some(leaving) = &mut self.leaving {
+            leaving.before.give_up();
+        }
+    }
+
     /// An event that was complete at `ts`.
     pub(super) fn take(&mut self, ts: MonoNs, content: Content, keep_points: bool) {
         if !content.is_some() {

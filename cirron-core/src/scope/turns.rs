@@ -23,6 +23,11 @@ use crate::limits::{MAX_ASKED_TURNS, MAX_OPEN_TURNS};
 use crate::llm::{ReadSession, ResponseFacts, Said, Session, Usage};
 use crate::time::MonoNs;
 
+/// Bytes of a session's reader, about: as a dialect's.
+const READER_BYTES: usize = 1_536;
+/// Bytes of the texts of one response, about: ids, a model, reasons.
+const TURN_TEXT_BYTES: usize = 512;
+
 /// A response under way.
 #[derive(Debug)]
 struct Turn {
@@ -74,6 +79,13 @@ pub(super) struct Turns {
 }
 
 impl Turns {
+    /// Bytes that they hold, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        let turns = self.open.iter().chain(self.ended.iter().map(|e| &e.turn));
+        let each = |t: &Turn| size_of::<Ended>() + t.tokens.held_bytes() + TURN_TEXT_BYTES;
+        size_of::<Turns>() + READER_BYTES + turns.map(each).sum::<usize>()
+    }
+
     /// `late`: its beginning was not seen.
     pub(super) fn new(session: &'static Session, late: bool, keep_points: bool) -> Turns {
         Turns {

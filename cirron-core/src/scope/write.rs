@@ -25,8 +25,11 @@ pub(super) fn write(
     ids: &mut dyn IdSource,
 ) -> Written {
     let (id, request_id) = scope.ids.unwrap_or_else(|| (ids.next_id(), ids.next_id()));
-    let partial =
-        scope.end.partial || scope.late || scope.lost_bytes > 0 || scope.end.aborted_by.is_some();
+    let partial = scope.end.partial
+        || scope.given_up
+        || scope.late
+        || scope.lost_bytes > 0
+        || scope.end.aborted_by.is_some();
     let mut attrs = Attrs::new();
     attrs.insert(n::REQUEST_ID, request_id.to_string().into());
     http(scope, &mut attrs);
@@ -203,6 +206,9 @@ fn loss(scope: &ExchangeScope, partial: bool, attrs: &mut Attrs) {
     let lost_events = scope.response.as_ref().map_or(0, |r| r.lost_events());
     if lost_events > 0 {
         attrs.insert(n::LOST_EVENTS, lost_events.into());
+    }
+    if scope.given_up {
+        attrs.insert(n::GIVEN_UP, "memory".into());
     }
     let undecoded = scope.response.as_ref().is_some_and(|r| !r.is_decoded());
     if undecoded || !scope.request_decoded {

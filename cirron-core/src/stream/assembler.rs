@@ -72,6 +72,11 @@ impl Assembler {
         }
     }
 
+    /// Bytes that it holds out of order.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     /// Counts so far.
     pub fn stats(&self) -> AssemblerStats {
         self.stats

@@ -406,7 +406,10 @@ pub fn decode(input: &[u8]) {
 pub fn records(input: &[u8]) {
     let mut input = Input(input);
     let mut engine = Engine::new(
-        EngineConfig { chunk_timing: true },
+        EngineConfig {
+            chunk_timing: true,
+            max_memory_bytes: None,
+        },
         Box::<SequentialIds>::default(),
     );
     engine.handle_process(ProcessFacts::default());

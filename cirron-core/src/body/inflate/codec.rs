@@ -12,6 +12,17 @@ const BROTLI_BUFFER: usize = 4_096;
 /// Windows of zstd above 8 MiB are refused, as RFC 9659 asks.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
+/// Largest window of gzip and deflate (RFC 1951).
+const DEFLATE_WINDOW_BYTES: u64 = 32 * 1024;
+/// Largest window of brotli (RFC 7932, section 9.1).
+const BROTLI_WINDOW_BYTES: u64 = 16 * 1024 * 1024;
+const ZSTD_WINDOW_BYTES: u64 = 1 << ZSTD_WINDOW_LOG;
+
+/// Bytes of a decoder's own tables and buffers, its window aside. `tests/memory.rs` keeps these true.
+const DEFLATE_TABLE_BYTES: u64 = 48 * 1024;
+const BROTLI_TABLE_BYTES: u64 = 288 * 1024;
+const ZSTD_TABLE_BYTES: u64 = 384 * 1024;
+
 /// Collects what a decoder writes, and refuses what is past the bound.
 #[derive(Default)]
 pub(super) struct Room {
@@ -106,6 +117,20 @@ impl Codec {
             Codec::Brotli(decoder) => decoder.close().is_ok(),
             Codec::Zstd(_) => true,
             Codec::Deflate(_) => false,
+        }
+    }
+}
+
+impl Codec {
+    /// Bytes that it holds after it has given `out_bytes`: of its window only what was written is in memory.
+    pub(super) fn held_bytes(&self, out_bytes: u64) -> u64 {
+        match self {
+            Codec::Deflate(first) => first.capacity() as u64,
+            Codec::Gzip(_) | Codec::Zlib(_) | Codec::Raw(_) => {
+                DEFLATE_TABLE_BYTES + DEFLATE_WINDOW_BYTES
+            }
+            Codec::Brotli(_) => BROTLI_TABLE_BYTES + out_bytes.min(BROTLI_WINDOW_BYTES),
+            Codec::Zstd(_) => ZSTD_TABLE_BYTES + out_bytes.min(ZSTD_WINDOW_BYTES),
         }
     }
 }

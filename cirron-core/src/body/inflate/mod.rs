@@ -14,10 +14,16 @@ use codec::Codec;
 /// Encoded bytes that are decoded before the expansion is looked at again.
 const SLICE_BYTES: usize = 16 * 1024;
 
+/// One coding, and the bytes that it has given.
+struct Stage {
+    codec: Codec,
+    out_bytes: u64,
+}
+
 /// Decodes one body.
 pub struct Inflate {
     /// In the order in which they are undone; none for a plain body.
-    stages: Vec<Codec>,
+    stages: Vec<Stage>,
     stopped: bool,
     in_bytes: u64,
     out_bytes: u64,
@@ -40,7 +46,11 @@ impl Inflate {
             .split(',')
             .map(|name| name.trim().to_ascii_lowercase())
             .filter(|name| !matches!(name.as_str(), "" | "identity"));
-        let stages: Option<Vec<Codec>> = names.map(|name| Codec::named(&name)).collect();
+        let stage = |codec| Stage {
+            codec,
+            out_bytes: 0,
+        };
+        let stages: Option<Vec<Stage>> = names.map(|name| Codec::named(&name).map(stage)).collect();
         let mut stages = stages.filter(|all| all.len() <= MAX_CODINGS);
         if let Some(stages) = &mut stages {
             stages.reverse();
@@ -85,7 +95,7 @@ impl Inflate {
 
     /// No more comes: whether all of it could be decoded.
     pub fn finish(&mut self) -> bool {
-        !self.stopped && self.stages.iter_mut().all(Codec::finish)
+        !self.stopped && self.stages.iter_mut().all(|s| s.codec.finish())
     }
 
     /// Bytes were lost: an encoded body cannot be read past them.
@@ -95,17 +105,26 @@ impl Inflate {
         }
     }
 
-    fn stop(&mut self) {
+    /// Bytes that its decoders hold, about.
+    pub fn held_bytes(&self) -> usize {
+        let held = |s: &Stage| s.codec.held_bytes(s.out_bytes);
+        self.stages.iter().map(held).sum::<u64>() as usize
+    }
+
+    /// Decodes no further: what its decoders hold is free.
+    pub fn stop(&mut self) {
         self.stopped = true;
         self.stages.clear();
     }
 }
 
 /// What `bytes` give, at most `room`; false where they are damaged or give more.
-fn decode(stages: &mut [Codec], bytes: &[u8], room: u64) -> (Vec<u8>, bool) {
+fn decode(stages: &mut [Stage], bytes: &[u8], room: u64) -> (Vec<u8>, bool) {
     let mut current = Vec::new();
     for (i, stage) in stages.iter_mut().enumerate() {
-        let (next, whole) = stage.push(if i == 0 { bytes } else { &current }, room);
+        let input = if i == 0 { bytes } else { &current };
+        let (next, whole) = stage.codec.push(input, room);
+        stage.out_bytes += next.len() as u64;
         if !whole {
             // What the last coding gave before it failed is text; before the others it is noise.
             return (

@@ -47,7 +47,21 @@ fn sender(is_response: bool) -> Sender {
     }
 }
 
+/// Sockets of one connection whose size is looked at; the others are taken to be like them.
+const MEASURED_SOCKETS: usize = 32;
+
 impl Http2 {
+    /// Bytes that the WebSockets hold, about.
+    pub(super) fn held_by_sockets(&self) -> usize {
+        let held = |socket: &Socket| match socket {
+            Socket::Asked { .. } => size_of::<Socket>(),
+            Socket::Open(frames) => frames.held_bytes(),
+        };
+        let measured = self.sockets.len().min(MEASURED_SOCKETS);
+        let some: usize = self.sockets.values().take(measured).map(held).sum();
+        self.early_bytes + some * self.sockets.len() / measured.max(1)
+    }
+
     /// A request asked for a WebSocket.
     pub(super) fn ask_socket(&mut self, stream: u32) {
         let (hold, hole) = (Hold::default(), None);

@@ -77,6 +77,11 @@ impl Parser {
         }
     }
 
+    /// Bytes that it holds of what is not complete.
+    pub fn held_bytes(&self) -> usize {
+        self.buf.capacity() + self.replay.capacity()
+    }
+
     /// The next bytes belong to a head.
     pub fn awaits_head(&self) -> bool {
         self.state == State::Head

@@ -27,6 +27,9 @@ pub struct HeaderList {
     pub wire_len: u64,
 }
 
+/// Bytes of a field besides its name and value.
+const FIELD_BYTES: usize = size_of::<(String, Bytes)>();
+
 fn text(value: &[u8]) -> String {
     String::from_utf8_lossy(value).into_owned()
 }
@@ -55,6 +58,14 @@ impl HeaderList {
             list.is_request |= pseudo != b"status";
         }
         list
+    }
+
+    /// Bytes that it holds, about.
+    pub fn held_bytes(&self) -> usize {
+        let fields = self.headers.fields.iter();
+        let field = |(name, value): &(String, Bytes)| name.capacity() + value.len() + FIELD_BYTES;
+        let path = self.path.as_ref().map_or(0, Bytes::len);
+        size_of::<HeaderList>() + path + fields.map(field).sum::<usize>()
     }
 
     /// Nothing in it may be a pseudo-header field: trailers.

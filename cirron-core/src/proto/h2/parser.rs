@@ -103,6 +103,13 @@ impl Parser {
         }
     }
 
+    /// Bytes that it holds: a header block under way, and the entries of its table.
+    pub fn held_bytes(&self) -> usize {
+        let block = self.block.as_ref();
+        let block = block.map_or(0, |b| b.bytes.capacity() + b.frame.capacity());
+        size_of::<Parser>() + block + self.decoder.held_bytes()
+    }
+
     /// It found frames too often where there were none: this is no HTTP/2.
     pub fn is_misread(&self) -> bool {
         self.misread > MAX_MISREAD_CHAINS

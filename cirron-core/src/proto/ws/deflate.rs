@@ -7,6 +7,9 @@ use crate::limits::{INFLATE_FREE_BYTES, MAX_INFLATE_RATIO};
 /// What a sender cuts off a compressed message (RFC 7692, section 7.2.1).
 pub(super) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
+/// Bytes of the library's inflater: its window and its tables.
+const DECODER_BYTES: usize = 44 * 1024;
+
 /// What both sides agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deflate {
@@ -105,7 +108,7 @@ pub(super) struct Damaged;
 /// Inflates the messages of one direction, one after the other.
 pub(super) struct Inflater {
     no_context_takeover: bool,
-    /// Made with the first compressed message: it is 40 KiB.
+    /// Made with the first compressed message, since it is [`DECODER_BYTES`] large.
     decoder: Option<Decompress>,
     /// Messages refer to bytes that were not seen.
     desynced: bool,
@@ -117,6 +120,11 @@ pub(super) struct Inflater {
 }
 
 impl Inflater {
+    /// Bytes that it holds, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.decoder.as_ref().map_or(0, |_| DECODER_BYTES)
+    }
+
     /// `late`: messages passed before.
     pub(super) fn new(params: Params, late: bool) -> Inflater {
         Inflater {

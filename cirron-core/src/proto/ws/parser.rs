@@ -120,6 +120,15 @@ impl Parser {
         }
     }
 
+    /// Bytes that it holds, about.
+    pub fn held_bytes(&self) -> usize {
+        let inflater = match &self.compression {
+            Compression::Deflate(inflater) => inflater.held_bytes(),
+            Compression::None | Compression::Unknown => 0,
+        };
+        size_of::<Parser>() + self.plain.capacity() + self.out.capacity() + inflater
+    }
+
     /// From some byte of the connection. `deflate`: what was agreed on, if the handshake was seen.
     ///
     /// Frames are found where a piece begins with a frame of text, or with any two. Compressed

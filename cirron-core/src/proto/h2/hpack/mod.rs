@@ -62,6 +62,11 @@ impl Decoder {
         }
     }
 
+    /// Bytes that its table holds, about.
+    pub fn held_bytes(&self) -> usize {
+        self.table.held_bytes()
+    }
+
     /// A block, or a part of one, was lost.
     pub fn desync(&mut self) {
         self.table.desync();

@@ -57,6 +57,11 @@ impl Table {
         table
     }
 
+    /// Bytes that it holds, about: of an entry, name and value are shared slices with a header each.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes + self.entries.capacity() * size_of::<(Field, usize)>()
+    }
+
     pub(super) fn state(&self) -> TableState {
         self.state
     }

@@ -290,13 +290,14 @@ fn flags_with_units_win_over_the_environment_and_bad_ones_are_errors() {
         ("CIRRON_SPOOL_MAX_BYTES", "5000"),
     ];
     let (_, capture) = attach(
-        "cirron-agent --pid 1 --flush-interval 250ms --spool-max-bytes 64MiB --duration 1h30m --ring-mib 64",
+        "cirron-agent --pid 1 --flush-interval 250ms --spool-max-bytes 64MiB --duration 1h30m --ring-mib 64 --max-memory 64MiB",
         &env,
     );
     assert_eq!(capture.outputs.flush_interval, Duration::from_millis(250));
     assert_eq!(capture.outputs.spool_max_bytes, 64 << 20);
     assert_eq!(capture.duration, Some(Duration::from_secs(5_400)));
     assert_eq!(capture.load.ring_bytes, 64 << 20);
+    assert_eq!(capture.engine.max_memory_bytes, Some(64 << 20));
     for bad in [
         "--flush-interval 0",
         "--flush-interval x",
@@ -306,6 +307,7 @@ fn flags_with_units_win_over_the_environment_and_bad_ones_are_errors() {
         "--duration -1s",
         "--ring-mib 64MB",
         "--ring-mib 2048",
+        "--max-memory 1MiB",
     ] {
         assert!(
             todo_in(&format!("cirron-agent --pid 1 {bad}"), &[]).is_err(),

@@ -105,7 +105,7 @@ pub struct CaptureArgs {
     ///
     /// Past it, what holds most is read no further; its scope says so, and the summary counts it. The
     /// ring buffer (--ring-mib) and what waits for the outputs come on top.
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
     pub max_memory: Option<u64>,
     /// The kernel side.
     #[command(flatten)]
@@ -182,6 +182,15 @@ pub enum IdKind {
 
 fn time(text: &str) -> Result<Duration, String> {
     values::parse_time(text).ok_or_else(|| format!("not {}", values::TIME_FORM))
+}
+
+/// A size that the core can work with.
+fn memory(text: &str) -> Result<u64, String> {
+    let least = cirron_core::limits::MIN_MAX_MEMORY_BYTES as u64;
+    size(text).and_then(|bytes| match bytes {
+        bytes if bytes < least => Err(format!("less than {} MiB", least >> 20)),
+        bytes => Ok(bytes),
+    })
 }
 
 fn size(text: &str) -> Result<u64, String> {

@@ -31,7 +31,10 @@ fn inputs() -> Vec<Input> {
         blind: vec!["rustls in uvicorn".into()],
     };
     vec![
-        Input::Config(ConfigEntry { chunk_timing: true }),
+        Input::Config(ConfigEntry {
+            chunk_timing: true,
+            max_memory_bytes: Some(1 << 26),
+        }),
         Input::Anchor(Anchor {
             mono: MonoNs(1),
             wall_ns: u64::MAX,

@@ -310,7 +310,7 @@ impl Conn {
             shared.stats.ends_lost += 1;
             self.scopes
                 .values_mut()
-                .for_each(ExchangeScope::end_was_lost);
+                .for_each(|scope| scope.end_was_lost());
             // When it was is not known: what is open ends where it was seen last.
             return self.close(MonoNs(0), cause, shared);
         }

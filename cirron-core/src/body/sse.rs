@@ -18,7 +18,8 @@
 //! ```
 //!
 //! Source: WHATWG HTML, "Server-sent events", sections "Parsing an event stream" and "Interpreting
-//! an event stream". `id` and `retry` are read past: nobody here reconnects.
+//! an event stream". `id` and `retry` are read past: nobody here reconnects. An `error` field is no
+//! part of it; llama.cpp wrote its errors so in 2025: it is read as the data of an event of that name.
 
 use memchr::memchr2;
 
@@ -37,6 +38,8 @@ const BOM: [u8; 3] = [0xEF, 0xBB, 0xBF];
 enum Field {
     Data,
     Event,
+    /// Data of an error.
+    Error,
     Other,
 }
 
@@ -204,17 +207,22 @@ impl SseParser {
         match &self.name[..self.name_len] {
             b"data" => Field::Data,
             b"event" => Field::Event,
+            b"error" => Field::Error,
             _ => Field::Other,
         }
     }
 
     fn begin_value<S: EventSink + ?Sized>(&mut self, field: Field, sink: &mut S) {
         match field {
-            Field::Data => {
+            Field::Data | Field::Error => {
                 if self.has_data {
                     sink.data(b"\n");
                 }
                 self.has_data = true;
+                if field == Field::Error {
+                    self.event.clear();
+                    self.event.extend_from_slice(b"error");
+                }
             }
             Field::Event => self.event.clear(),
             Field::Other => {}
@@ -223,8 +231,8 @@ impl SseParser {
 
     fn value<S: EventSink + ?Sized>(&mut self, field: Field, value: &[u8], sink: &mut S) {
         match field {
-            Field::Data if value.is_empty() => {}
-            Field::Data => sink.data(value),
+            Field::Data | Field::Error if value.is_empty() => {}
+            Field::Data | Field::Error => sink.data(value),
             Field::Event => {
                 let room = MAX_EVENT_NAME_BYTES.saturating_sub(self.event.len());
                 let kept = value.len().min(room);

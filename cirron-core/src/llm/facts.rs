@@ -72,13 +72,37 @@ pub struct ResponseFacts {
     pub finish: Vec<(i64, String)>,
     /// Class of the error that the body tells of.
     pub error: Option<String>,
+    /// Its text is HTTP's own word for a status: whoever says so need not be a server of models.
+    pub bare_error: bool,
     /// `gen_ai.operation.name`, where the shape tells it.
     pub operation: Option<&'static str>,
     /// Calls of tools.
     pub tool_calls: u64,
 }
 
+/// Class of an error that names none. Its text is not one: it may hold a prompt.
+pub const UNNAMED_ERROR: &str = "error";
+
+/// Name of the events of a stream that are errors, whatever stands in them.
+pub const ERROR_EVENT: &str = "error";
+
+/// HTTP's words for what is not there (RFC 9110, section 15.5 and 15.6).
+const ABSENT: [&str; 3] = ["not found", "method not allowed", "not implemented"];
+
+/// Whether an error's text, or class, is one of them.
+pub fn is_bare(text: &str) -> bool {
+    let text = text.trim().trim_end_matches('.');
+    ABSENT.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
 impl ResponseFacts {
+    /// An error of this class is told.
+    pub fn fails(&mut self, class: Option<String>) {
+        let class = class.unwrap_or_else(|| UNNAMED_ERROR.to_owned());
+        self.bare_error |= is_bare(&class);
+        self.error = Some(class);
+    }
+
     /// A document that reports `usage`; `cut`: it broke off in the middle of that.
     pub fn report(&mut self, usage: &Usage, cut: bool) {
         self.usage.take(usage);

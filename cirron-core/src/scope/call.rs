@@ -4,10 +4,11 @@
 //! response that its messages tell of ([`super::turns`]).
 
 use super::names as n;
-use super::span::{Attrs, text};
+use super::span::{AttrValue, Attrs, text};
 use super::tokens::TokenTimes;
 use super::told::Believed;
 use crate::llm::ResponseFacts;
+use crate::llm::facts::UNNAMED_ERROR;
 use crate::time::MonoNs;
 
 /// A call whose answer was read.
@@ -31,6 +32,8 @@ pub(super) struct Call<'a> {
     pub(super) unbroken: bool,
     /// Bytes of request or answer were lost.
     pub(super) holed: bool,
+    /// Its status says that there is no answer.
+    pub(super) failed: bool,
 }
 
 impl Call<'_> {
@@ -38,7 +41,13 @@ impl Call<'_> {
     pub(super) fn figures(&self) -> &'static str {
         if self.late {
             "late_attach"
-        } else if self.end.is_none() || self.told.at_least || self.holed || !self.unbroken {
+        } else if self.end.is_none()
+            || self.told.at_least
+            || self.holed
+            || !self.unbroken
+            || self.failed
+            || self.facts.error.is_some()
+        {
             "partial"
         } else if self.told.estimate.is_some() {
             "estimated"
@@ -64,7 +73,13 @@ impl Call<'_> {
             attrs.insert(n::FINISH_REASONS, text(&reasons.join(",")));
         }
         if let Some(error) = &facts.error {
-            attrs.insert(n::ERROR_TYPE, text(error));
+            let status = match attrs.get(n::STATUS) {
+                Some(AttrValue::Int(status)) if *status >= 400 => Some(status.to_string()),
+                _ => None,
+            };
+            // Of one that names no class the status is all that is known.
+            let unnamed = (error == UNNAMED_ERROR).then(|| status.unwrap_or("_OTHER".to_owned()));
+            attrs.insert(n::ERROR_TYPE, text(unnamed.as_ref().unwrap_or(error)));
             attrs.insert(n::ERROR, true.into());
         }
         for (name, count) in [

@@ -52,7 +52,7 @@ pub type Written = (Span, Vec<Mark>, ScopeFacts);
 /// What the engine counts of a finished scope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScopeFacts {
-    /// It is an LLM call.
+    /// It is an LLM call, and no inference of another kind of model.
     pub is_llm: bool,
     /// Reported or counted.
     pub output_tokens: Option<u64>,
@@ -533,6 +533,7 @@ impl ExchangeScope {
             is_stream,
             unbroken,
             holed: self.lost_bytes > 0,
+            failed: self.status.is_some_and(|status| status >= 400),
         })
     }
 

@@ -64,7 +64,7 @@ names! {
     REQUEST_SIZE = "http.request.body.size", "int, bytes on the wire", "the request's head was seen", "OpenTelemetry";
     RESPONSE_SIZE = "http.response.body.size", "int, bytes on the wire", "the response's head was seen", "OpenTelemetry";
     STATUS = "http.response.status_code", "int", "the response's head was seen", "OpenTelemetry";
-    ERROR_TYPE = "error.type", "string", "a status of 500 or above (400 for a client), a status of gRPC that its conventions call an error, else the class of the error in the body of an LLM call", "OpenTelemetry";
+    ERROR_TYPE = "error.type", "string", "a status of 500 or above (400 for a client), a status of gRPC that its conventions call an error, else the class of the error in the body of an LLM call; where it names none, the status of 400 or above, else `_OTHER`", "OpenTelemetry";
     ERROR = "error", "bool, true", "with `error.type`", "SDK";
     UPGRADED = "cirron.upgraded", "bool, true", "the connection, or its stream, left HTTP by CONNECT or an upgrade (not to HTTP/2)", "cirron";
     REQUEST_MESSAGES = "cirron.request.messages", "int", "a WebSocket or a gRPC call: whole messages that the client sent", "cirron";
@@ -105,7 +105,7 @@ names! {
     REASONING_TOKENS = "gen_ai.usage.reasoning.output_tokens", "int, tokens", "usage reports them", "OpenTelemetry";
     AUDIO_INPUT_TOKENS = "cirron.usage.audio.input_tokens", "int, tokens", "usage reports them", "cirron";
     AUDIO_OUTPUT_TOKENS = "cirron.usage.audio.output_tokens", "int, tokens", "usage reports them", "cirron";
-    FIGURES = "cirron.figures", "string: `complete`; `estimated`, tokens were counted by us; `partial`, a hole, an early end, or an error behind its last report touched it (`cirron.lost_bytes`, `cirron.lost_events`, `cirron.aborted_by`, `error.type` say which); `late_attach`; `header_only`, no body of the response could be read", "an LLM call", "cirron";
+    FIGURES = "cirron.figures", "string: `complete`; `estimated`, tokens were counted by us; `partial`, a hole, an early end, or an error touched it (`cirron.lost_bytes`, `cirron.lost_events`, `cirron.aborted_by`, `error.type` say which); `late_attach`; `header_only`, no body of the response could be read", "an LLM call", "cirron";
     BURST = "cirron.stream.burst", "bool, true", "a stream whose events came all at once, faster than any model makes them: it was held back, and its times between tokens are not the model's", "cirron";
     TOOL_CALLS = "cirron.response.tool_calls", "int", "the response calls tools, and none can be missing", "cirron";
 }

@@ -4,6 +4,7 @@
 mod bodies;
 mod calls;
 mod ends;
+mod evidence;
 mod framing;
 mod goldens;
 mod grpc;

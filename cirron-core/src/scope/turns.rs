@@ -261,6 +261,7 @@ impl Ended {
         let nothing = Usage::default();
         let told = told.believed(&turn.tokens, true, at.is_some(), !turn.broken, &nothing);
         let call = Call {
+            failed: false,
             start,
             late,
             first_byte: matches!(turn.begin, Begin::Asked(_)).then_some(turn.first),

@@ -1,5 +1,6 @@
 //! From a finished exchange to its span and marks, by the SDK's names.
 
+use super::call::Call;
 use super::exchange_scope::{ExchangeScope, ScopeFacts, Written};
 use super::marks::{self, Marks};
 use super::messages::Messages;
@@ -42,7 +43,7 @@ pub(super) fn write(
     };
     let mut marks = Marks::new(ids, id, end);
     if is_llm(scope) {
-        facts.is_llm = true;
+        facts.is_llm = operation(scope) != Some(INFERENCE);
         gen_ai(scope, &mut attrs);
         attrs.insert(n::FIGURES, figures(scope).into());
         facts.output_tokens = scope
@@ -114,13 +115,38 @@ fn messages(of: [&Messages; 2], scope: &ExchangeScope, attrs: &mut Attrs, marks:
 
 /// Positive evidence: the path, and the shape of the request or of the response. Where the request
 /// was not seen, the response's shape alone.
+///
+/// A status that says that there is no such thing here takes the evidence of the request away, unless
+/// the error is told as a server of models does.
 pub(super) fn is_llm(scope: &ExchangeScope) -> bool {
-    let answered = scope.response.as_ref().is_some_and(|r| r.facts().shaped);
+    let facts = scope.response.as_ref().map(|r| r.facts());
+    let answered = facts.is_some_and(|facts| facts.shaped);
+    let told = facts.is_some_and(|facts| facts.error.is_some() && !facts.bare_error);
+    let absent = matches!(scope.status, Some(404 | 405 | 501)) && !told;
     match &scope.request {
         Some(_) => scope
             .asked()
-            .is_some_and(|(c, f)| answered || f.shaped && !c.dialect.by_response),
+            .is_some_and(|(c, f)| answered || f.shaped && !c.dialect.by_response && !absent),
         None => answered,
+    }
+}
+
+/// Operation of models that are no language models.
+const INFERENCE: &str = "inference";
+
+/// `gen_ai.operation.name`: as the path says or, where it was not seen, or carries anything, the
+/// answer.
+fn operation(scope: &ExchangeScope) -> Option<&'static str> {
+    let by_path = scope.asked().map(|(candidate, _)| candidate.operation);
+    let by_shape = scope.response.as_ref().and_then(|r| r.facts().operation);
+    if by_path.or(by_shape) != Some(INFERENCE) {
+        return by_path.or(by_shape);
+    }
+    let streams_text = |call: &Call<'_>| call.is_stream && call.tokens.count > 0;
+    match by_shape {
+        Some(other) if other != INFERENCE => Some(other),
+        _ if scope.call().as_ref().is_some_and(streams_text) => Some("text_completion"),
+        _ => Some(INFERENCE),
     }
 }
 
@@ -217,10 +243,8 @@ fn loss(scope: &ExchangeScope, partial: bool, attrs: &mut Attrs) {
 }
 
 fn gen_ai(scope: &ExchangeScope, attrs: &mut Attrs) {
-    let facts = scope.response.as_ref().map(|r| r.facts());
     let candidate = scope.asked().map(|(candidate, _)| candidate);
-    let by_path = candidate.map(|c| c.operation);
-    if let Some(operation) = by_path.or(facts.and_then(|f| f.operation)) {
+    if let Some(operation) = operation(scope) {
         attrs.insert(n::OPERATION, operation.into());
     }
     let dialect = candidate.map(|c| c.dialect);

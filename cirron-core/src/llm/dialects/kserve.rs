@@ -4,7 +4,7 @@
 //! The path names the model. Source: KServe's "Data plane" documents; Triton's
 //! `protocol/extension_generate.md`.
 
-use crate::body::json::Seg::K;
+use crate::body::json::Seg::{Any, K};
 use crate::llm::dialect::{Dialect, Route, Row};
 use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 
@@ -110,6 +110,11 @@ static V2_RESPONSE: ResponseTable = ResponseTable {
         (&[K("model_name")], Say::Model),
         (&[K("model_version")], Say::ModelVersion),
         (&[K("id")], Say::Id),
+        // Triton's language models, whose tensor of text has this name.
+        (
+            &[K("outputs"), Any, K("name")],
+            Say::AnswerIf(&["text_output", "generated_text"]),
+        ),
         (&[K("error")], Say::Error),
     ],
     shapes: &[&[Sign::Has("model_name"), Sign::Has("outputs")]],

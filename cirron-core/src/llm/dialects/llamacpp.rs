@@ -58,6 +58,8 @@ static RESPONSE: ResponseTable = ResponseTable {
         (&[K("stop_type")], Say::Finish),
         (&[K("stop")], Say::Last),
         (&[K("error"), K("type")], Say::ErrorClass),
+        // In the `error` field of a stream.
+        (&[K("type")], Say::ErrorClass),
         (&[K("error")], Say::Error),
     ],
     shapes: &[&[

@@ -2,7 +2,7 @@
 //!
 //! Source: MLflow, "Deploy MLflow model locally", "Inference server specification".
 
-use crate::body::json::Seg::K;
+use crate::body::json::Seg::{Any, K};
 use crate::llm::dialect::{Dialect, Route, Row, last_segment};
 use crate::llm::table::{self, RequestTable, ResponseTable, Say, Sign};
 
@@ -33,14 +33,28 @@ static REQUEST: RequestTable = RequestTable {
         &[Sign::Has("dataframe_records")],
         &[Sign::Has("instances")],
         &[Sign::Has("inputs")],
+        &[Sign::Has("messages")],
     ],
     stream: Some(false),
 };
 
 static RESPONSE: ResponseTable = ResponseTable {
-    rows: &[(&[K("error_code")], Say::ErrorClass)],
+    rows: &[
+        // Its chat models answer as OpenAI's do.
+        (
+            &[K("object")],
+            Say::AnswerIf(&["chat.completion", "chat.completion.chunk"]),
+        ),
+        (&[K("model")], Say::Model),
+        (&[K("usage"), K("prompt_tokens")], Say::Input),
+        (&[K("usage"), K("completion_tokens")], Say::Output),
+        (&[K("usage"), K("total_tokens")], Say::Total),
+        (&[K("choices"), Any, K("finish_reason")], Say::Finish),
+        (&[K("error_code")], Say::ErrorClass),
+    ],
     shapes: &[
         &[Sign::Has("predictions")],
+        &[Sign::Has("choices"), Sign::Has("object")],
         &[Sign::Has("error_code"), Sign::Has("message")],
     ],
     operation: None,

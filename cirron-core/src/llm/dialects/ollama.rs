@@ -77,6 +77,8 @@ static RESPONSE: ResponseTable = ResponseTable {
         (&[K("eval_count")], Say::Output),
         (&[K("done_reason")], Say::Finish),
         (&[K("done")], Say::Last),
+        // A text; an object of who stands before it.
+        (&[K("error"), K("type")], Say::ErrorClass),
         (&[K("error")], Say::Error),
     ],
     shapes: &[

@@ -5,7 +5,7 @@ use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Seg,
 use crate::llm::calls::{Calls, Piece, Pieces};
 use crate::llm::count::{count, counted, fill, sum};
 use crate::llm::dialect::ReadResponse;
-use crate::llm::facts::{Content, MAX_CHOICES, ResponseFacts, Usage, say};
+use crate::llm::facts::{Content, ERROR_EVENT, MAX_CHOICES, ResponseFacts, Usage, is_bare, say};
 use crate::llm::repeats::{Repeats, Text};
 use crate::llm::results::Results;
 
@@ -26,12 +26,16 @@ pub enum Say {
     Text,
     /// `true`: the text beside it is reasoning.
     Thought,
+    /// The same, if it is one of these texts.
+    ThoughtIf(&'static [&'static str]),
     /// `true`: the text beside it is none that is shown.
     Silent,
     /// A part of a tool's arguments.
     Tool,
     /// The name of a call of a tool.
     ToolCall,
+    /// A call of a tool begins, if this is one of these texts.
+    CallIf(&'static [&'static str]),
     /// Its id.
     ToolId,
     /// Its index among the calls of its choice.
@@ -68,6 +72,8 @@ pub enum Say {
     ReasoningTokens,
     /// Why it ended; the choice is the first index of the path.
     Finish,
+    /// Text of the answer, where this is one of these texts.
+    AnswerIf(&'static [&'static str]),
     /// Class of an error.
     ErrorClass,
     /// There is an error, if this is neither null, false nor an empty text.
@@ -142,6 +148,9 @@ struct Document {
     answer: Text,
     whole: bool,
     error: bool,
+    bare_error: bool,
+    /// What it gives is text, where its dialect's need not be.
+    generates: bool,
     error_class: Option<String>,
     last: bool,
     block: Option<Block>,
@@ -216,7 +225,12 @@ impl ReadResponse for Reader {
                 let document = document.cut(self.reading.table);
                 self.reading.take(document, name, false)
             }
-            Finish::Bad => Content::default(),
+            Finish::Bad => {
+                if name == ERROR_EVENT {
+                    self.reading.facts.fails(None);
+                }
+                Content::default()
+            }
         }
     }
 
@@ -280,14 +294,17 @@ impl Reading {
             facts.shaped = true;
             facts.operation = self.table.operation;
         }
+        if document.generates {
+            facts.operation = Some("text_completion");
+        }
         let cut = document.broken;
         facts.report(&document.told(self.table), cut);
         facts.tool_calls += self.calls.take_all(pieces);
         // AWS names exceptions in the framing.
-        if document.error || name.ends_with("Exception") {
-            let named = Some(name).filter(|n| !n.is_empty()).map(str::to_owned);
-            let class = document.error_class.or(named);
-            facts.error = Some(class.unwrap_or_else(|| "error".to_owned()));
+        let exception = Some(name).filter(|name| name.ends_with("Exception"));
+        if document.error || exception.is_some() || name == ERROR_EVENT {
+            facts.fails(document.error_class.or(exception.map(str::to_owned)));
+            facts.bare_error |= document.bare_error;
         }
         document.content
     }
@@ -296,14 +313,15 @@ impl Reading {
     /// is known.
     fn is_new(&mut self, document: &Document) -> bool {
         let result = document.result.unwrap_or(0);
+        let ends = !document.finish.is_empty();
         let known = self.texts.iter().position(|(key, _)| *key == result);
         if known.is_none() && self.texts.len() < MAX_CHOICES {
             self.texts.push((result, Repeats::default()));
         }
         let at = known.unwrap_or(self.texts.len().saturating_sub(1));
         match self.texts.get_mut(at).filter(|(key, _)| *key == result) {
-            Some((_, text)) if document.whole => text.so_far(document.answer),
-            Some((_, text)) => text.piece(document.answer, !document.finish.is_empty()),
+            Some((_, text)) if document.whole => text.so_far(document.answer, ends),
+            Some((_, text)) => text.piece(document.answer, ends),
             None => !document.answer.is_empty(),
         }
     }
@@ -319,6 +337,11 @@ impl Reading {
             }
             (Say::Id, Scalar::Str { prefix, .. }) => say(&mut facts.id, prefix),
             (Say::Answer, value) => document.answer.push(value),
+            (Say::AnswerIf(texts), value) => {
+                let is = value.as_str().is_some_and(|text| texts.contains(&text));
+                document.content.answer |= is;
+                document.generates |= is;
+            }
             (Say::Whole, value) => {
                 document.answer.push(value);
                 document.whole = true;
@@ -328,6 +351,16 @@ impl Reading {
             (Say::ToolCall, value) if value.is_text() => {
                 document.content.tool = true;
                 document.piece(path).named = true;
+            }
+            (Say::ThoughtIf(texts), value) => {
+                let is = value.as_str().is_some_and(|text| texts.contains(&text));
+                document.block(path).thought |= is;
+            }
+            (Say::CallIf(texts), value) => {
+                if value.as_str().is_some_and(|text| texts.contains(&text)) {
+                    document.content.tool = true;
+                    document.piece(path).named = true;
+                }
             }
             (Say::ToolId, Scalar::Str { prefix, .. }) => document.piece(path).is_called(prefix),
             (Say::ToolIndex, value) => document.piece(path).index = value.as_u64(),
@@ -362,6 +395,7 @@ impl Reading {
                 say(&mut document.error_class, prefix);
             }
             (Say::Error, value) => {
+                document.bare_error |= value.as_str().is_some_and(is_bare);
                 document.error |= match value {
                     Scalar::Null | Scalar::Bool(false) => false,
                     Scalar::Str { .. } => value.is_text(),

@@ -107,7 +107,9 @@ fn a_call_with_one_answer_says_model_version_and_status() {
     assert_eq!(number(&got, "time_to_first_message_ms"), Some(10.0));
     assert_eq!(number(&got, "output_tokens"), None);
     assert_eq!(number(&got, "time_to_first_token_ms"), None);
-    assert!(got.2.is_llm);
+    // Numbers are inference, and no call of a language model.
+    assert!(!got.2.is_llm);
+    assert_eq!(text(&got, "gen_ai.operation.name"), Some("inference"));
 }
 
 #[test]

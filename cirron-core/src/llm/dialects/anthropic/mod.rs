@@ -12,7 +12,7 @@ use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Walk
 use crate::llm::calls::{Calls, Piece, Pieces};
 use crate::llm::count::count;
 use crate::llm::dialect::{Dialect, ReadRequest, ReadResponse, Route, Row, last_segment};
-use crate::llm::facts::{Content, RequestFacts, ResponseFacts, Usage, say};
+use crate::llm::facts::{Content, ERROR_EVENT, RequestFacts, ResponseFacts, Usage, is_bare, say};
 
 /// What is known of it.
 pub const ROWS: &[Row] = &[Row {
@@ -159,6 +159,14 @@ struct Event {
     content: Content,
     stop: Option<String>,
     error: Option<String>,
+    /// The framing calls it an error, or it has one.
+    fails: bool,
+    /// The text of that is HTTP's own word for a status.
+    bare_error: bool,
+    /// It speaks as the model.
+    assistant: bool,
+    /// Its content is a list.
+    list: bool,
     /// Of the block under way, and of those that are over.
     piece: Piece,
     pieces: Pieces,
@@ -172,6 +180,18 @@ struct Event {
 }
 
 impl Event {
+    /// Services of chats have messages too: one of a model says who speaks, and has a list of content
+    /// or says what it took.
+    fn is_of_a_model(&self) -> bool {
+        let counts = self.output.is_some();
+        match self.kind.as_str() {
+            "message" => self.assistant && (self.list || counts),
+            "message_start" => self.assistant || counts,
+            "message_delta" => self.stop.is_some() || counts,
+            kind => kind.starts_with("content_block_") && self.index.is_some(),
+        }
+    }
+
     /// A block is over, or the event that has but one.
     fn end_block(&mut self, index: Option<u64>) {
         let piece = std::mem::take(&mut self.piece);
@@ -204,15 +224,21 @@ impl ReadResponse for ResponseReader {
         self.reading.forget_part();
     }
 
-    fn finish(&mut self, _: &str) -> Content {
+    fn finish(&mut self, name: &str) -> Content {
         let finish = self.scanner.finish(&mut self.reading);
         self.scanner.reset();
         self.reading.forget_part();
-        let event = std::mem::take(&mut self.reading.event);
+        let mut event = std::mem::take(&mut self.reading.event);
+        event.fails |= name == ERROR_EVENT;
         self.reading.last = finish == Finish::Complete && event.kind == "message_stop";
         match finish {
             Finish::Complete | Finish::Incomplete => self.reading.settle(event),
-            Finish::Bad => Content::default(),
+            Finish::Bad => {
+                if event.fails {
+                    self.reading.facts.fails(None);
+                }
+                Content::default()
+            }
         }
     }
 
@@ -229,19 +255,16 @@ impl Reading {
     fn settle(&mut self, mut event: Event) -> Content {
         event.end_block(event.index);
         let facts = &mut self.facts;
-        if matches!(
-            event.kind.as_str(),
-            "message" | "message_start" | "message_delta"
-        ) || event.kind.starts_with("content_block_")
-        {
+        if event.is_of_a_model() {
             facts.shaped = true;
             facts.operation = Some("chat");
         }
         if let Some(stop) = event.stop {
             facts.finished(0, &stop);
         }
-        if event.kind == "error" {
-            facts.error = Some(event.error.unwrap_or_else(|| "error".to_owned()));
+        if event.kind == "error" || event.fails {
+            facts.fails(event.error);
+            facts.bare_error |= event.bare_error;
         }
         facts.tool_calls += self.calls.take_all(event.pieces);
         let told = self.prompt.iter().flatten();
@@ -317,13 +340,17 @@ fn is_usage(path: &Path) -> bool {
 }
 
 impl JsonSink for Reading {
-    fn begin(&mut self, path: &Path, _: Container) -> Walk {
+    fn begin(&mut self, path: &Path, container: Container) -> Walk {
         let base = base(path);
         if is_usage(path) {
             self.forget_part();
             self.event.cut = false;
             self.event.part = Some(Default::default());
         }
+        self.event.fails |= path.depth() == 1 && path.key(0) == Some(b"error");
+        self.event.list |= path.depth() == base + 1
+            && path.key(base) == Some(b"content")
+            && container == Container::Array;
         // The arguments of a tool's call, and its results.
         let inside = path.depth() > base + 2 && path.key(base) == Some(b"content");
         match path.key(path.depth().saturating_sub(1)) {
@@ -353,6 +380,12 @@ impl JsonSink for Reading {
                     prefix.clone_into(&mut self.event.kind);
                 }
             }
+            // Gateways say it in their own way.
+            (1, b"error", _) if base == 0 && value.is_text() => {
+                self.event.fails = true;
+                self.event.bare_error = value.as_str().is_some_and(is_bare);
+            }
+            (1, b"role", _) => self.event.assistant |= value.as_str() == Some("assistant"),
             (1, b"index", _) if base == 0 => self.event.index = value.as_u64(),
             (1, b"model", _) => {
                 if let Scalar::Str { prefix, .. } = value {

@@ -16,6 +16,10 @@ pub(super) struct Event {
     pub(super) choices: bool,
     pub(super) choice: Choice,
     pub(super) error: bool,
+    /// It is a text, or the event is one: its class stands at the top, if anywhere.
+    pub(super) error_at_top: bool,
+    /// Its text is HTTP's own word for a status.
+    pub(super) bare_error: bool,
     pub(super) error_type: Option<String>,
     pub(super) error_code: Option<String>,
     /// Of the responses API.
@@ -130,8 +134,11 @@ impl Event {
             (_, _) => None,
         };
         if self.error || at_top.is_some() {
-            let named = self.error_type.or(at_top.flatten()).or(self.error_code);
-            facts.error = Some(named.unwrap_or_else(|| "error".to_owned()));
+            let beside = Some(self.kind)
+                .filter(|kind| self.error_at_top && !matches!(kind.as_str(), "" | "error"));
+            let named = self.error_type.or(at_top.flatten()).or(beside);
+            facts.fails(named.or(self.error_code));
+            facts.bare_error |= self.bare_error;
         }
         content
     }

@@ -6,7 +6,7 @@ use super::sink::Sink;
 use super::usage::Reported;
 use crate::body::json::{Finish, Scanner};
 use crate::llm::dialect::ReadResponse;
-use crate::llm::facts::{Content, ResponseFacts};
+use crate::llm::facts::{Content, ERROR_EVENT, ResponseFacts};
 use crate::llm::results::Results;
 
 /// Members that are looked for behind a hole: usage stands at the end of a body. An `error` is not
@@ -77,7 +77,7 @@ impl ReadResponse for ResponseReader {
         self.choices = Choices::default();
     }
 
-    fn finish(&mut self, _: &str) -> Content {
+    fn finish(&mut self, name: &str) -> Content {
         let ResponseReader {
             scanner,
             facts,
@@ -99,10 +99,17 @@ impl ReadResponse for ResponseReader {
             sink.end_choice(None);
         }
         scanner.reset();
-        let event = std::mem::take(event);
+        let mut event = std::mem::take(event);
         *last = finish == Finish::Complete && event.is_last();
         if finish == Finish::Bad {
+            if name == ERROR_EVENT {
+                facts.fails(None);
+            }
             return Content::default();
+        }
+        if name == ERROR_EVENT {
+            event.error = true;
+            event.error_at_top = true;
         }
         let Some(at) = *element else {
             return event.settle(facts, reported, choices);

@@ -4,7 +4,7 @@ use super::choices::{Choice, Choices};
 use super::event::Event;
 use super::usage;
 use crate::body::json::{Container, JsonSink, Path, Scalar, Walk};
-use crate::llm::facts::{MAX_CHOICES, ResponseFacts, say};
+use crate::llm::facts::{MAX_CHOICES, ResponseFacts, is_bare, say};
 
 pub(super) struct Sink<'a> {
     pub(super) facts: &'a mut ResponseFacts,
@@ -152,6 +152,9 @@ impl Sink<'_> {
             (b"delta", value) if base == 0 => event.delta = value.is_text(),
             (b"b64_json" | b"audio", value) if base == 0 => event.delta |= value.is_text(),
             (b"text", value) if base == 0 => event.text = value.is_text(),
+            (b"error_type", Scalar::Str { prefix, .. }) if base == 0 => {
+                say(&mut event.error_type, prefix);
+            }
             (b"code", Scalar::Str { prefix: code, .. } | Scalar::Num(code)) if base == 0 => {
                 say(&mut event.error_code, code);
             }
@@ -163,7 +166,11 @@ impl Sink<'_> {
     fn error(&mut self, key: Option<&[u8]>, value: Scalar<'_>) {
         let event = &mut *self.event;
         match (key, value) {
-            (None, value @ Scalar::Str { .. }) => event.error |= value.is_text(),
+            (None, Scalar::Str { prefix, .. }) if !prefix.trim().is_empty() => {
+                event.error = true;
+                event.error_at_top = true;
+                event.bare_error = is_bare(prefix);
+            }
             (Some(b"type"), Scalar::Str { prefix, len, .. }) if len > 0 => {
                 event.error = true;
                 say(&mut event.error_type, prefix);

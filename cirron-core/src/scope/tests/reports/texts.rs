@@ -90,7 +90,7 @@ fn an_empty_class_is_that_of_an_error_without_one() {
         (
             "/v1/chat/completions",
             r#"{"error":{"type":"","code":"","message":"x"}}"#,
-            "error",
+            "_OTHER",
         ),
         (
             "/v1/chat/completions",
@@ -105,17 +105,17 @@ fn an_empty_class_is_that_of_an_error_without_one() {
         (
             "/v1/messages",
             r#"{"type":"error","error":{"type":"","message":"x"}}"#,
-            "error",
+            "_OTHER",
         ),
         (
             "/v1beta/models/g:generateContent",
             r#"{"error":{"status":"","code":503}}"#,
-            "error",
+            "_OTHER",
         ),
         (
             "/generate",
             r#"{"error":{"type":"","message":"x"}}"#,
-            "error",
+            "_OTHER",
         ),
     ] {
         let written = whole(path, answer);

@@ -276,31 +276,32 @@ impl Core {
 
     /// A process has ended: its sockets have not that somebody else holds.
     fn keep_what_is_shared(&mut self, tgid: u32, ts: MonoNs) {
-        let mut shared: Vec<Key> = self.engine.sockets_of(tgid).collect();
-        shared.retain(|key| self.is_shared(tgid, *key));
-        for key in shared {
+        for key in self.shared_of(tgid) {
             self.feed(&end_record(key, close::HELD, ts));
             self.ends.hold(key, ts);
         }
         self.ends.hurry(clock::now());
     }
 
-    /// Whether a socket of a process that is ending may be held by another, too.
-    fn is_shared(&self, tgid: u32, key: Key) -> bool {
-        // It may let go between two looks.
-        let mut has_let_go = self.processes.identify(tgid).is_none();
-        loop {
-            match self.control.socket(key.0, key.1) {
-                Socket::Held(1) if !has_let_go => {
-                    has_let_go = self.processes.identify(tgid).is_none();
-                    if !has_let_go {
-                        return false;
-                    }
-                }
-                Socket::Held(_) => return true,
-                Socket::Released | Socket::Unknown => return false,
+    /// Sockets of a process that is ending which another may hold, too.
+    fn shared_of(&self, tgid: u32) -> Vec<Key> {
+        let has_let_go = || self.processes.identify(tgid).is_none();
+        let ask = |key: &Key| self.control.socket(key.0, key.1);
+        let had_let_go = has_let_go();
+        let (mut shared, mut its_own) = (Vec::new(), Vec::new());
+        for key in self.engine.sockets_of(tgid) {
+            match ask(&key) {
+                Socket::Held(1) if !had_let_go => its_own.push(key),
+                Socket::Held(_) => shared.push(key),
+                Socket::Released | Socket::Unknown => {}
             }
         }
+        // It let go between the two looks: who holds one of those may have been another.
+        if !its_own.is_empty() && has_let_go() {
+            its_own.retain(|key| matches!(ask(key), Socket::Held(_)));
+            shared.append(&mut its_own);
+        }
+        shared
     }
 
     /// Exec closes descriptors without a call.

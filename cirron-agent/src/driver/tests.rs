@@ -496,3 +496,54 @@ fn time_never_runs_ahead_of_what_was_read() {
         }
     }
 }
+
+/// Ends that were given to the engine, in order.
+fn ends(tape: &Tape) -> Vec<u64> {
+    let of_conn = |record: Vec<u8>| {
+        let peek = peek::Peek::of(&record).unwrap();
+        (peek.kind == kind::CONN_CLOSE).then_some(peek.orig_len)
+    };
+    let records = tape.inputs().into_iter().filter_map(|input| match input {
+        Input::Record(record) => of_conn(record),
+        _ => None,
+    });
+    records.collect()
+}
+
+/// Process 7 uses a socket and calls exec or ends, process 8 lives a little longer.
+fn one_socket(before: Socket, last: u8, after: Socket) -> Vec<u64> {
+    let world = World::default();
+    let facts = world.process(7);
+    world.process(8);
+    world.with(|s| s.sockets.insert(0, before));
+    let (mut core, tape) = core(&world, true);
+    core.attach(&[facts]).unwrap();
+    let running = begin(&world, core);
+    world.put(fork(7, 8));
+    let mut data = process_record(kind::DATA, 7, clock::now());
+    data[std::mem::offset_of!(cirron_common::RecordHeader, direction)] =
+        cirron_common::record::direction::INBOUND;
+    world.put(data);
+    world.put(process_record(last, 7, clock::now()));
+    std::thread::sleep(Duration::from_millis(60));
+    world.with(|s| s.sockets.insert(0, after));
+    std::thread::sleep(Duration::from_millis(200));
+    world.put(exit(7));
+    world.put(exit(8));
+    running.join();
+    ends(&tape)
+}
+
+#[test]
+fn a_socket_that_another_holds_outlives_its_process_and_is_asked_for_until_it_is_released() {
+    use cirron_common::record::close::{FD_CLOSED, HELD};
+    let exit = kind::PROC_EXIT;
+    let shared = one_socket(Socket::Held(2), exit, Socket::Released);
+    assert_eq!(shared, [HELD, FD_CLOSED]);
+    assert!(one_socket(Socket::Held(1), exit, Socket::Released).is_empty());
+    assert!(one_socket(Socket::Unknown, exit, Socket::Unknown).is_empty());
+    let exec = kind::PROC_EXEC;
+    let closed = one_socket(Socket::Released, exec, Socket::Released);
+    assert_eq!(closed, [FD_CLOSED]);
+    assert!(one_socket(Socket::Held(1), exec, Socket::Held(1)).is_empty());
+}

@@ -274,34 +274,22 @@ impl Core {
         }
     }
 
-    /// A process has ended: its sockets have not that somebody else holds.
+    /// A process has ended: its sockets have not that somebody else holds. Who that is, is known when the
+    /// process has let go of its own.
     fn keep_what_is_shared(&mut self, tgid: u32, ts: MonoNs) {
-        for key in self.shared_of(tgid) {
-            self.feed(&end_record(key, close::HELD, ts));
-            self.ends.hold(key, ts);
-        }
+        let sockets: Vec<Key> = self.engine.sockets_of(tgid).collect();
+        self.ends.dying(tgid, ts, sockets);
         self.ends.hurry(clock::now());
     }
 
-    /// Sockets of a process that is ending which another may hold, too.
-    fn shared_of(&self, tgid: u32) -> Vec<Key> {
-        let has_let_go = || self.processes.identify(tgid).is_none();
-        let ask = |key: &Key| self.control.socket(key.0, key.1);
-        let had_let_go = has_let_go();
-        let (mut shared, mut its_own) = (Vec::new(), Vec::new());
-        for key in self.engine.sockets_of(tgid) {
-            match ask(&key) {
-                Socket::Held(1) if !had_let_go => its_own.push(key),
-                Socket::Held(_) => shared.push(key),
-                Socket::Released | Socket::Unknown => {}
+    fn hold_what_is_shared(&mut self) {
+        let has_let_go = |tgid| self.processes.identify(tgid).is_none();
+        for (key, ts) in self.ends.let_go(clock::now(), has_let_go) {
+            if let Socket::Held(_) = self.control.socket(key.0, key.1) {
+                self.feed(&end_record(key, close::HELD, ts));
+                self.ends.hold(key, ts);
             }
         }
-        // It let go between the two looks: who holds one of those may have been another.
-        if !its_own.is_empty() && has_let_go() {
-            its_own.retain(|key| matches!(ask(key), Socket::Held(_)));
-            shared.append(&mut its_own);
-        }
-        shared
     }
 
     /// Exec closes descriptors without a call.
@@ -441,6 +429,7 @@ impl Core {
 
     fn keep_house(&mut self) {
         self.take_unread();
+        self.hold_what_is_shared();
         let all = || self.engine.open_sockets();
         let ask = |key: Key| self.control.socket(key.0, key.1);
         self.ends.poll(clock::now(), all, ask);

@@ -23,6 +23,9 @@ const SOON_NS: u64 = 20 * MS;
 const LATER_SHARE: u64 = 8;
 /// It is asked for no less often than this.
 const SELDOM_NS: u64 = 5_000 * MS;
+/// Time that a process which ends may take to let go of its descriptors, after which its sockets are taken for
+/// its own; the core waits a little longer before it ends them.
+const LETTING_GO_NS: u64 = 400 * MS;
 /// Time between two looks at all sockets.
 const ALL_EVERY_NS: u64 = 5_000 * MS;
 /// Sockets of those that are asked for at once: a millisecond or two.
@@ -52,6 +55,8 @@ pub struct Ends {
     by_due: BTreeSet<(MonoNs, Key)>,
     /// Found released, and when; the kernel side's own record of it may still lie in the ring.
     released: Vec<(Key, Release)>,
+    /// Processes that are ending: number, since when, and the sockets that they used.
+    dying: Vec<(u32, MonoNs, Vec<Key>)>,
     /// Of the look at all sockets, what is still to be asked for.
     all: Vec<Key>,
     all_due: MonoNs,
@@ -75,6 +80,27 @@ impl Ends {
         if self.held.len() < MAX_HELD {
             self.ask_again(key, ts, ts.plus(SOON_NS));
         }
+    }
+
+    /// The process has ended at `ts`, and used these sockets.
+    pub fn dying(&mut self, tgid: u32, ts: MonoNs, sockets: Vec<Key>) {
+        if !sockets.is_empty() {
+            self.dying.push((tgid, ts, sockets));
+        }
+    }
+
+    /// Sockets of those that have let go of theirs, and when each ended: who holds one is somebody else.
+    pub fn let_go(&mut self, now: MonoNs, has_let_go: impl Fn(u32) -> bool) -> Vec<(Key, MonoNs)> {
+        let mut theirs = Vec::new();
+        self.dying.retain(|(tgid, ts, sockets)| {
+            let is_over = now.since(*ts) > LETTING_GO_NS;
+            let has_let_go = !is_over && has_let_go(*tgid);
+            if has_let_go {
+                theirs.extend(sockets.iter().map(|key| (*key, *ts)));
+            }
+            !is_over && !has_let_go
+        });
+        theirs
     }
 
     /// A process has ended or called exec: what is held may be released now.
@@ -223,6 +249,22 @@ mod tests {
             ends.take_released(MonoNs(u64::MAX)),
             [(A, told(at(20_000)))]
         );
+    }
+
+    #[test]
+    fn a_process_that_ends_is_waited_for_until_it_has_let_go_and_not_for_ever() {
+        let mut ends = Ends::default();
+        ends.dying(1, at(1_000), vec![A, B]);
+        ends.dying(2, at(1_000), Vec::new());
+        assert_eq!(ends.let_go(at(1_001), |_| false), []);
+        assert_eq!(
+            ends.let_go(at(1_020), |tgid| tgid == 1),
+            [(A, at(1_000)), (B, at(1_000))]
+        );
+        assert_eq!(ends.let_go(at(1_021), |_| true), []);
+        ends.dying(1, at(1_000), vec![A]);
+        assert_eq!(ends.let_go(at(1_401), |_| true), []);
+        assert!(ends.dying.is_empty());
     }
 
     #[test]

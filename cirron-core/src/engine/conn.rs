@@ -264,6 +264,16 @@ impl Conn {
         !self.tls
     }
 
+    /// Its process has ended.
+    pub(super) fn end_with_process(&mut self, ts: MonoNs) {
+        let linger = if self.is_open_socket() {
+            LINGER_NS
+        } else {
+            EXIT_LINGER_NS
+        };
+        self.end_at(ts.plus(linger), ts, CloseCause::ProcessExit);
+    }
+
     /// The connection ends at `due` at the latest. An end that is already noted is the true one, if
     /// somebody told it.
     pub(super) fn end_at(&mut self, due: MonoNs, ts: MonoNs, cause: CloseCause) {

@@ -35,7 +35,8 @@ use timers::Timers;
 /// lose its processor before it returns, and another closes meanwhile: 115 ms were seen of Go, with three
 /// busy threads for each processor.
 const LINGER_NS: u64 = 500 * MS;
-/// The same where the process has ended: none of its threads is late.
+/// The same where the process has ended: none of its threads is late. A socket that it left open waits as others
+/// do, for the word that somebody else holds it.
 const EXIT_LINGER_NS: u64 = 20 * MS;
 /// Event time between a process's end and its session's: its connections end first.
 const SESSION_LINGER_NS: u64 = 4 * EXIT_LINGER_NS;
@@ -243,9 +244,8 @@ impl Engine {
                 None => self.shared.stats.bad_records += 1,
             },
             kind::PROC_EXIT => {
-                let due = ts.plus(EXIT_LINGER_NS);
                 for conn in self.conns.values_mut().filter(|c| c.tgid == header.tgid) {
-                    conn.end_at(due, ts, CloseCause::ProcessExit);
+                    conn.end_with_process(ts);
                 }
                 let keys: Vec<_> = self
                     .conns

@@ -90,7 +90,7 @@ fn every_way(unix: bool) -> Result<String> {
         "io_uring: {sends:?}"
     );
     ensure!(
-        report.stderr.contains("by io_uring not seen") == has_rings,
+        report.stderr.contains("by io_uring, which") == has_rings,
         "not said: {}",
         report.stderr
     );

@@ -108,11 +108,15 @@ pub(crate) fn closed_by_exec(stream: OwnedFd, body: &mut [u8], whole: &[u8]) {
     unsafe { libc::close(fd) };
 }
 
-/// The child ends in the middle of the answer, which the parent goes on with.
+/// The child closes its descriptor in the middle of the answer and ends; the parent goes on with it.
 pub(crate) fn taken_back(stream: OwnedFd, body: &mut [u8], whole: &[u8]) {
     let fd = stream.as_raw_fd();
     let (start, rest) = whole.split_at(whole.len() / 2);
-    let pid = child(|| answer(fd, body, start));
+    let pid = child(|| {
+        answer(fd, body, start);
+        // SAFETY: the child's copy.
+        unsafe { libc::close(fd) };
+    });
     // SAFETY: our own child.
     unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
     std::thread::sleep(PAUSE);

@@ -64,6 +64,8 @@ pub(super) struct Conn {
     /// Bytes that the budget has for it.
     pub(super) budgeted_bytes: usize,
     ending: Option<Ending>,
+    /// The peer's FIN came; the target shut its sending side.
+    halves_ended: [bool; 2],
     /// Whose generations follow each other: those of a socket, or of an object of one process.
     pub(super) slot: Slot,
     muted: bool,
@@ -133,6 +135,7 @@ impl Conn {
             scope_bytes: 0,
             budgeted_bytes: 0,
             ending: None,
+            halves_ended: [false; 2],
             slot: (0, 0),
             muted: false,
             unnamed: false,
@@ -219,13 +222,23 @@ impl Conn {
             close::READ_EOF => {
                 self.feed(Direction::Inbound, shared, |a, sink| a.handle_eof(ts, sink));
             }
-            close::PEER_FIN => self.close(ts, CloseCause::PeerFin, shared),
+            close::PEER_FIN => {
+                self.halves_ended[0] = true;
+                self.close(ts, CloseCause::PeerFin, shared);
+            }
             // Behind an end it says nothing: a server tidies up what its client has left.
             close::LOCAL_SHUT_WRITE if self.ending.is_some_and(|e| e.ts <= ts) => {}
-            close::LOCAL_SHUT_WRITE => self.close(ts, CloseCause::LocalShutWrite, shared),
+            close::LOCAL_SHUT_WRITE => {
+                self.halves_ended[1] = true;
+                self.close(ts, CloseCause::LocalShutWrite, shared);
+            }
             close::HELD => self.hold(),
             // Of an end that was told it says nothing.
             close::LOST if self.ending.is_some() => {}
+            // Nor of one whose halves both were.
+            close::LOST if self.halves_ended == [true; 2] => {
+                self.end_at(ts.plus(LINGER_NS), ts, CloseCause::LocalClose);
+            }
             _ => match cause_of(why) {
                 // Who holds it has done nothing with it: it ends with the process that used it, all the same.
                 Some(CloseCause::LocalClose) if self.orphaned => {

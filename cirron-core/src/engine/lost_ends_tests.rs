@@ -168,3 +168,34 @@ fn only_sockets_without_an_end_are_asked_for() {
     open.sort_unstable();
     assert_eq!(open, [(3, 1), (7, 100)]);
 }
+
+/// The kernel tells the end of a connection that its target closed first as two halves.
+#[test]
+fn an_end_that_was_told_in_halves_is_not_lost() {
+    for halves in [
+        [close::LOCAL_SHUT_WRITE, close::PEER_FIN],
+        [close::PEER_FIN, close::LOCAL_SHUT_WRITE],
+    ] {
+        for rest in [&b"-full"[..], b""] {
+            let mut rig = Rig::open(CONN);
+            if !rest.is_empty() {
+                rig.data(CONN, Direction::Outbound, HALF.len() as u64, 6, rest);
+            }
+            for (ms, half) in (7..).zip(halves) {
+                rig.0.handle_record(&CONN.close(ms * MS, half));
+            }
+            rig.0.handle_record(&CONN.close(900 * MS, close::LOST));
+            let scopes = rig.later();
+            assert_eq!(scopes.len(), 1);
+            let whole = scopes[0].attrs.get("cirron.partial").is_none();
+            assert_eq!(whole, !rest.is_empty());
+            assert_eq!(rig.0.stats().ends_lost, 0);
+        }
+    }
+    let mut rig = Rig::open(CONN);
+    rig.0
+        .handle_record(&CONN.close(7 * MS, close::LOCAL_SHUT_WRITE));
+    rig.0.handle_record(&CONN.close(900 * MS, close::LOST));
+    rig.later();
+    assert_eq!(rig.0.stats().ends_lost, 1, "of one half nothing is known");
+}

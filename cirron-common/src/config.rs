@@ -61,13 +61,47 @@ pub struct KernelConfig {
     pub signal_live: u32,
     /// `io_kiocb.opcode`; `u32::MAX` where the kernel has no io_uring
     pub kiocb_opcode: u32,
+    /// `sock.sk_protocol`
+    pub sk_protocol: u32,
+    /// 1: the members of `tcp_sock` below were found.
+    pub tcp_known: u32,
+    /// `tcp_sock.write_seq`
+    pub tcp_write_seq: u32,
+    /// `tcp_sock.snd_nxt`
+    pub tcp_snd_nxt: u32,
+    /// `tcp_sock.snd_una`
+    pub tcp_snd_una: u32,
+    /// `tcp_sock.snd_wnd`
+    pub tcp_snd_wnd: u32,
+    /// `tcp_sock.mss_cache`
+    pub tcp_mss: u32,
+    /// `tcp_sock.nonagle`, its byte.
+    pub tcp_nonagle: u32,
+    /// `tcp_sock.nonagle`, its lowest bit in that byte.
+    pub tcp_nonagle_shift: u32,
+    /// `tcp_sock.tcp_wstamp_ns`
+    pub tcp_wstamp: u32,
+    /// `tcp_sock.tcp_clock_cache`
+    pub tcp_clock: u32,
+    /// `tcp_sock.lsndtime`
+    pub tcp_lsndtime: u32,
+    /// `tcp_sock.rack.mstamp`
+    pub tcp_rack_mstamp: u32,
+    /// `tcp_sock.rack.end_seq`
+    pub tcp_rack_end_seq: u32,
+    /// `inet_connection_sock.icsk_ack.lrcvtime`
+    pub icsk_lrcvtime: u32,
+    /// Nanoseconds of one `jiffies`.
+    pub tick_ns: u32,
+    /// When in a tick `jiffies` advances: the monotonic clock's remainder by `tick_ns` at that moment.
+    pub tick_phase_ns: u32,
     /// Unread bytes in the ring past which a record wakes the reader.
     pub wakeup_bytes: u32,
     /// 1: children of targets become targets.
     pub follow_children: u32,
 }
 
-const _: () = assert!(core::mem::size_of::<KernelConfig>() == 29 * 4);
+const _: () = assert!(core::mem::size_of::<KernelConfig>() == 46 * 4);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, only `u32` fields, no padding.

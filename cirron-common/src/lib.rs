@@ -21,4 +21,14 @@ pub use record::RecordHeader;
 
 /// Raised whenever a layout or a meaning in this crate changes. A record with another version is
 /// counted and skipped.
-pub const ABI_VERSION: u16 = 1;
+pub const ABI_VERSION: u16 = 2;
+
+/// The oldest version whose records are still read: recordings have them. Version 1 had a descriptor
+/// where [`RecordHeader::told`] is and a call's number where [`RecordHeader::slack_us`] is, and none of the
+/// flags that give these a meaning.
+pub const OLDEST_ABI_VERSION: u16 = 1;
+
+/// Whether records of version `abi` are read.
+pub const fn reads_abi(abi: u16) -> bool {
+    abi >= OLDEST_ABI_VERSION && abi <= ABI_VERSION
+}

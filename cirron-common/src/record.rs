@@ -18,9 +18,10 @@ pub struct RecordHeader {
     pub source: u8,
     /// Bits of [`flag`].
     pub flags: u8,
-    /// The system call's number, for diagnosis; 0 where there is none.
-    pub syscall: u16,
-    /// `CLOCK_MONOTONIC` in ns. A read's return; a write's return.
+    /// With [`flag::COARSE`]: the width of what `told` is the middle of, in us.
+    pub slack_us: u16,
+    /// `CLOCK_MONOTONIC` in ns. A read's return; a write's return or, where the kernel says when it sent
+    /// the last byte of it, that.
     pub ts_ns: u64,
     /// The socket's inode number, or the address of the TLS library's object; 0 for process records.
     pub conn: u64,
@@ -32,8 +33,9 @@ pub struct RecordHeader {
     pub orig_len: u64,
     /// Bytes that follow this header: a prefix of what went by.
     pub cap_len: u32,
-    /// The descriptor used, or -1.
-    pub fd: i32,
+    /// What the kernel tells of the socket; its meaning is that of [`flag::HELD`] or [`flag::WAITED`],
+    /// without either it has none.
+    pub told: u32,
     /// Process id, in the initial pid namespace.
     pub tgid: u32,
     /// Thread id, in the initial pid namespace.
@@ -64,6 +66,9 @@ pub mod kind {
     pub const CONN_LINK: u8 = 7;
     /// A target mapped something executable: a library may be new.
     pub const PROC_MMAP: u8 = 8;
+    /// Bytes that the kernel held back ([`super::flag::HELD`]) were seen to have gone: those before `pos`.
+    /// `orig_len` is when the last of them went, monotonic ns; 0: at some time before this record.
+    pub const SENT: u8 = 9;
 }
 
 /// Values of [`RecordHeader::direction`], from the target's point of view.
@@ -98,6 +103,16 @@ pub mod flag {
     pub const OVER_LIMIT: u8 = 4;
     /// Of a [`super::kind::CONN_LINK`]: told by what the thread sent next, and by its length.
     pub const BY_LENGTHS: u8 = 8;
+    /// Of outbound [`super::kind::DATA`]: at the call's end the kernel had not sent all of it. `told` is the position
+    /// up to which it had, its low 32 bits.
+    pub const HELD: u8 = 16;
+    /// Of inbound [`super::kind::DATA`]: `told` is for how many us the last bytes that had come had lain
+    /// in the socket.
+    pub const WAITED: u8 = 32;
+    /// With [`WAITED`]: not exactly known; `slack_us` says how well.
+    pub const COARSE: u8 = 128;
+    /// Of [`super::kind::SENT`]: nothing is held any more.
+    pub const ALL: u8 = 64;
 }
 
 /// Values of `orig_len` in a [`kind::CONN_CLOSE`] record.

@@ -22,6 +22,23 @@ pub const REORDER_WINDOW_NS: u64 = 5 * crate::time::MS;
 /// What one record held out of order counts for besides its bytes, so that empty ones are bounded too.
 pub const HELD_OVERHEAD_BYTES: usize = 64;
 
+/// Bytes of one connection that wait for the kernel to send them, as far as their time is to be that. A window of
+/// Linux's first ten segments over loopback is larger, a second of a model's events is far smaller. Past it
+/// the oldest go on with the time of their write, and their scope says so.
+pub const MAX_UNSENT_BYTES: usize = 64 * 1024;
+
+/// Event time for which they wait, ns: the kernel itself lets go what a target holds back after 0.2 s, and the
+/// next call tells when that was. Past it as above.
+pub const MAX_UNSENT_NS: u64 = 2_000 * crate::time::MS;
+
+/// What a time may be wrong by until a scope says so, ns: more than a tick of the kernel's (4 ms at most of its common
+/// configurations), less than one token takes.
+pub const UNSURE_NS: u64 = 5 * crate::time::MS;
+
+/// Records of a connection of which is kept when their bytes came, or that their time is not known: a head seldom
+/// comes in more pieces. Past it the oldest is forgotten, and an exchange that begins with it has no time in queue.
+pub const MAX_TOLD: usize = 8;
+
 /// Bytes of a response held until its request is seen (records of two threads may be inverted).
 /// Past it the response is taken for one whose request we never saw.
 pub const MAX_HELD_RESPONSE_BYTES: usize = 256 * 1024;

@@ -13,7 +13,8 @@ pub struct PtRegs {
     r11: u64,
     /// Fourth argument.
     pub r10: u64,
-    r9: u64,
+    /// Sixth argument.
+    pub r9: u64,
     /// Fifth argument.
     pub r8: u64,
     /// Result.
@@ -57,6 +58,7 @@ pub mod nr {
     pub const SENDMSG: u64 = 46;
     pub const RECVMSG: u64 = 47;
     pub const SHUTDOWN: u64 = 48;
+    pub const SETSOCKOPT: u64 = 54;
     pub const SPLICE: u64 = 275;
     pub const ACCEPT4: u64 = 288;
     pub const DUP3: u64 = 292;

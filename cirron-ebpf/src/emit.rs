@@ -26,8 +26,10 @@ pub struct Call {
     pub conn: u64,
     pub epoch: u64,
     pub pid_tgid: u64,
-    pub fd: i32,
-    pub syscall: u16,
+    /// As in the header.
+    pub told: u32,
+    /// Bits of [`flag`] that all of them have.
+    pub flags: u8,
     pub direction: u8,
     pub source: u8,
 }
@@ -54,21 +56,26 @@ struct Rest {
 /// `to` must be valid for writes.
 #[inline(always)]
 unsafe fn write_header(to: *mut RecordHeader, call: &Call, rest: &Rest) {
+    let slack_us = match call.flags & flag::COARSE {
+        0 => 0,
+        // The tick, and one on either side: whoever counts them may be late, then and now.
+        _ => (3 * config!(tick_ns) / 1000) as u16,
+    };
     // SAFETY: the caller's.
     unsafe {
         (*to).abi = ABI_VERSION;
         (*to).kind = rest.kind;
         (*to).direction = call.direction;
         (*to).source = call.source;
-        (*to).flags = rest.flags;
-        (*to).syscall = call.syscall;
+        (*to).flags = rest.flags | call.flags;
+        (*to).slack_us = slack_us;
         (*to).ts_ns = call.ts_ns;
         (*to).conn = call.conn;
         (*to).epoch = call.epoch;
         (*to).pos = rest.pos;
         (*to).orig_len = rest.orig_len;
         (*to).cap_len = rest.cap_len;
-        (*to).fd = call.fd;
+        (*to).told = call.told;
         (*to).tgid = (call.pid_tgid >> 32) as u32;
         (*to).tid = call.pid_tgid as u32;
     }
@@ -233,8 +240,8 @@ pub fn process(kind: u8, ts_ns: u64, pid_tgid: u64, value: u64) {
         conn: 0,
         epoch: 0,
         pid_tgid,
-        fd: -1,
-        syscall: 0,
+        told: 0,
+        flags: 0,
         direction: 0,
         source: source::PROCESS,
     };

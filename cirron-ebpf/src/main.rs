@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `socket_syscall_exit`, or `socket_syscall_perf` | every socket call of a target, with its bytes |
 //! | `tcp_state_change` | ends of TCP connections: who closed, FIN or RST |
+//! | `tcp_reading` | when the bytes came that a target reads |
 //! | `process_fork`, `process_exec`, `process_exit` | the life of targets and their children |
 //! | `tls_enter`, `tls_exit` | plaintext inside TLS libraries; uprobes, attached where a target has one |
 //! | `go_enter`, `go_exit` | the same inside Go's `crypto/tls` |
@@ -26,6 +27,7 @@ mod gotls;
 mod iov;
 mod maps;
 mod process;
+mod sent;
 mod socket;
 mod syscalls;
 mod tcp;
@@ -66,6 +68,12 @@ pub fn tcp_state_change(ctx: BtfTracePointContext) -> i32 {
     let old: i32 = ctx.arg(1);
     let new: i32 = ctx.arg(2);
     tcp::try_state_change(sk, old, new).unwrap_or(0)
+}
+
+/// `void tcp_rcv_space_adjust(struct sock *sk)`
+#[btf_tracepoint(function = "tcp_rcv_space_adjust")]
+pub fn tcp_reading(ctx: BtfTracePointContext) -> i32 {
+    tcp::try_reading(ctx.arg(0)).unwrap_or(0)
 }
 
 /// `void sched_process_fork(struct task_struct *parent, struct task_struct *child)`

@@ -29,6 +29,12 @@ pub struct FdSocket {
     pub ino: u64,
 }
 
+/// Of a connection of which nothing is known yet. Aligned, so that it is cleared by words: a function that clears
+/// bytes would take its part of the stack, which is short.
+#[repr(C, align(8))]
+#[derive(Default)]
+pub struct Blank(pub ConnInfo);
+
 /// Reads a `T` at a kernel address.
 #[inline(always)]
 pub fn kernel<T>(base: u64, offset: u32) -> Option<T> {
@@ -142,8 +148,13 @@ fn read_info(file: u64, out: &mut ConnInfo) -> Option<()> {
         AF_INET6 => {
             ports(sk, out);
             if config!(sk_v6_daddr) != ABSENT {
-                out.local_addr = kernel(sk, config!(sk_v6_saddr)).unwrap_or([0; 16]);
-                out.peer_addr = kernel(sk, config!(sk_v6_daddr)).unwrap_or([0; 16]);
+                // As words: bytes would be cleared by a function, which takes a part of the stack.
+                let local: [u64; 2] = kernel(sk, config!(sk_v6_saddr)).unwrap_or([0; 2]);
+                out.local_addr[..8].copy_from_slice(&local[0].to_ne_bytes());
+                out.local_addr[8..].copy_from_slice(&local[1].to_ne_bytes());
+                let peer: [u64; 2] = kernel(sk, config!(sk_v6_daddr)).unwrap_or([0; 2]);
+                out.peer_addr[..8].copy_from_slice(&peer[0].to_ne_bytes());
+                out.peer_addr[8..].copy_from_slice(&peer[1].to_ne_bytes());
             }
         }
         _ => return None,

@@ -6,7 +6,7 @@
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use cirron_common::{
     Counter,
-    conn::{ConnInfo, ConnState, role},
+    conn::{ConnState, role},
     record::{close, direction, flag, kind, source},
     tls::{op, target},
 };
@@ -17,16 +17,22 @@ use crate::{
     gotls,
     iov::{self, Buffers},
     maps::{CONNS, FDS, MUTED, TARGETS, count, fd_key},
-    socket::{self, FdSocket},
+    sent,
+    socket::{self, Blank, FdSocket},
     tls,
 };
 
 const EINPROGRESS: i64 = 115;
 const EPIPE: i64 = 32;
 const ECONNRESET: i64 = 104;
+const IPPROTO_TCP: u64 = 6;
+const TCP_NODELAY: u64 = 1;
+const TCP_CORK: u64 = 3;
 const MSG_OOB: u64 = 1;
 const MSG_PEEK: u64 = 2;
 const MSG_TRUNC: u64 = 0x20;
+const MSG_MORE: u64 = 0x8000;
+const SPLICE_F_MORE: u64 = 4;
 const MSG_ERRQUEUE: u64 = 0x2000;
 const SHUT_RD: u64 = 0;
 const F_DUPFD: u64 = 0;
@@ -42,7 +48,6 @@ const CLOSE_RANGE_FDS: u32 = 1024;
 struct Ctx {
     ts_ns: u64,
     pid_tgid: u64,
-    nr: u64,
     /// Bits of [`cirron_common::tls::target`].
     target: u32,
     /// In a Go program the goroutine; anything in another.
@@ -58,14 +63,14 @@ impl Ctx {
     }
 
     #[inline(always)]
-    fn call(&self, conn: u64, epoch: u64, fd: i32, direction: u8) -> Call {
+    fn call(&self, conn: u64, epoch: u64, direction: u8) -> Call {
         Call {
             ts_ns: self.ts_ns,
             conn,
             epoch,
             pid_tgid: self.pid_tgid,
-            fd,
-            syscall: self.nr as u16,
+            told: 0,
+            flags: 0,
             direction,
             source: source::SOCKET,
         }
@@ -94,6 +99,7 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
         | nr::SENDMSG
         | nr::RECVMSG
         | nr::SHUTDOWN
+        | nr::SETSOCKOPT
         | nr::SPLICE
         | nr::ACCEPT4
         | nr::DUP3
@@ -121,7 +127,6 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
         // SAFETY: a helper without arguments.
         ts_ns: unsafe { bpf_ktime_get_ns() },
         pid_tgid,
-        nr,
         target,
         goroutine,
         sp,
@@ -135,70 +140,84 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
             dir: direction::INBOUND,
             base: a1,
             count: a2,
+            more: 0,
         },
         nr::WRITE => Transfer {
             shape: FLAT,
             dir: direction::OUTBOUND,
             base: a1,
             count: 1,
+            more: 0,
         },
         nr::SENDTO => Transfer {
             shape: unless(a3, MSG_OOB, FLAT),
             dir: direction::OUTBOUND,
             base: a1,
             count: 1,
+            more: asks(a3, MSG_MORE),
         },
         nr::RECVFROM => Transfer {
             shape: received(a3, FLAT),
             dir: direction::INBOUND,
             base: a1,
             count: a2,
+            more: 0,
         },
         nr::READV | nr::PREADV2 => Transfer {
             shape: VECTOR,
             dir: direction::INBOUND,
             base: a1,
             count: a2,
+            more: 0,
         },
         nr::WRITEV | nr::PWRITEV2 => Transfer {
             shape: VECTOR,
             dir: direction::OUTBOUND,
             base: a1,
             count: a2,
+            more: 0,
         },
         nr::RECVMSG => Transfer {
             shape: received(a2, MESSAGE),
             dir: direction::INBOUND,
             base: a1,
             count: 1,
+            more: 0,
         },
         nr::SENDMSG => Transfer {
             shape: unless(a2, MSG_OOB, MESSAGE),
             dir: direction::OUTBOUND,
             base: a1,
             count: 1,
+            more: asks(a2, MSG_MORE),
         },
         nr::RECVMMSG => Transfer {
             shape: received(a3, MESSAGES),
             dir: direction::INBOUND,
             base: a1,
             count: messages,
+            more: 0,
         },
         nr::SENDMMSG => Transfer {
             shape: unless(a3, MSG_OOB, MESSAGES),
             dir: direction::OUTBOUND,
             base: a1,
             count: messages,
+            more: asks(a3, MSG_MORE),
         },
         nr::SENDFILE => Transfer {
             shape: BYPASS,
             dir: direction::OUTBOUND,
             base: 0,
             count: 0,
+            more: 0,
         },
         nr::SPLICE => {
-            bypass(&ctx, fd, direction::INBOUND, ret);
-            return bypass(&ctx, a2 as i32, direction::OUTBOUND, ret);
+            // SAFETY: as above.
+            let more = asks(unsafe { (*regs).r9 }, SPLICE_F_MORE);
+            bypass(&ctx, fd, direction::INBOUND, ret, 0);
+            bypass(&ctx, a2 as i32, direction::OUTBOUND, ret, more);
+            return None;
         }
         nr::ACCEPT | nr::ACCEPT4 => return fresh(&ctx, ret as i32, role::ACCEPTED),
         nr::CONNECT => {
@@ -222,6 +241,12 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
                 return None;
             }
             return ended(&ctx, fd, close::LOCAL_SHUT_WRITE);
+        }
+        nr::SETSOCKOPT => {
+            if ret == 0 && a1 == IPPROTO_TCP && (a2 == TCP_CORK || a2 == TCP_NODELAY) {
+                uncorked(&ctx, fd);
+            }
+            return None;
         }
         nr::FCNTL if a1 != F_DUPFD && a1 != F_DUPFD_CLOEXEC => return None,
         nr::MMAP => {
@@ -255,6 +280,13 @@ struct Transfer {
     base: u64,
     /// Bytes asked for, iovecs, or messages moved; 0 where a return of 0 means nothing.
     count: u64,
+    /// [`sent::MORE`], where the kernel was asked to wait for more before it sends.
+    more: u32,
+}
+
+#[inline(always)]
+fn asks(flags: u64, more: u64) -> u32 {
+    if flags & more != 0 { sent::MORE } else { 0 }
 }
 
 #[inline(always)]
@@ -305,7 +337,9 @@ fn try_transferred(ctx: &Ctx, fd: i32, transfer: &Transfer, shape: u32, ret: i64
     if shape == MESSAGES {
         total = iov::cirron_messages_len(transfer.base, total);
     }
-    let (call, pos) = advance(ctx, fd, transfer.dir, total)?;
+    let mut call = ctx.call(0, 0, transfer.dir);
+    call.told = transfer.more;
+    let pos = advance(ctx, fd, &mut call, total)?;
     copy(&call, transfer, shape, pos, total);
     None
 }
@@ -348,8 +382,8 @@ fn connection(ctx: &Ctx, fd: i32) -> Option<(FdSocket, *mut ConnState)> {
     Some((socket, CONNS.get_ptr_mut(&socket.ino)?))
 }
 
-/// Notes that `fd` leads to the connection.
-#[inline(always)]
+/// Notes that `fd` leads to the connection. Apart, for its part of the stack.
+#[inline(never)]
 fn bind(tgid: u32, fd: i32, ino: u64) {
     let key = fd_key(tgid, fd);
     // SAFETY: compared at once.
@@ -367,14 +401,21 @@ static NEW: ConnState = ConnState {
     fd: 0,
     file: 0,
     family: 0,
-    _pad: 0,
+    held: 0,
+    tcp: 0,
+    arrived_ns: 0,
+    clock_ns: 0,
+    sent_pos: 0,
+    held_ns: 0,
+    arrived_flags: 0,
 };
 
 /// Enters a connection in the maps and tells the reader.
 #[inline(never)]
 fn introduce(ctx: &Ctx, socket: &FdSocket, fd: i32, role: u8) -> Option<()> {
-    let mut info = ConnInfo::default();
-    if !socket::info(socket, role, &mut info) {
+    let mut blank = Blank::default();
+    let info = &mut blank.0;
+    if !socket::info(socket, role, info) {
         return None;
     }
     if CONNS.insert(socket.ino, &NEW, 0).is_err() {
@@ -389,9 +430,10 @@ fn introduce(ctx: &Ctx, socket: &FdSocket, fd: i32, role: u8) -> Option<()> {
         (*state).fd = fd;
         (*state).file = socket.file;
         (*state).family = info.family as u32;
+        (*state).tcp = sent::tcp_of(socket);
     }
     bind(ctx.tgid(), fd, socket.ino);
-    emit::open(&ctx.call(socket.ino, ctx.ts_ns, fd, direction::NONE), &info);
+    emit::open(&ctx.call(socket.ino, ctx.ts_ns, direction::NONE), info);
     Some(())
 }
 
@@ -407,19 +449,21 @@ fn fresh(ctx: &Ctx, fd: i32, role: u8) -> Option<i32> {
     None
 }
 
+/// What is in `call`, not in `ctx`, need not be kept on the stack a second time.
 #[inline(always)]
-fn event_of(ctx: &Ctx, object: u64, op: u64) -> tls::TlsEvent {
+fn event_of(call: &Call, object: u64, op: u64) -> tls::TlsEvent {
     tls::TlsEvent {
-        ts_ns: ctx.ts_ns,
-        pid_tgid: ctx.pid_tgid,
+        ts_ns: call.ts_ns,
+        pid_tgid: call.pid_tgid,
         object,
         op,
     }
 }
 
-/// Takes `len` bytes of position: the call to emit under and where they begin. `None` if muted.
+/// Takes `len` bytes of position: where they begin; whose they are goes to `call`. `None` if muted.
 #[inline(always)]
-fn advance(ctx: &Ctx, fd: i32, dir: u8, len: u64) -> Option<(Call, u64)> {
+fn advance(ctx: &Ctx, fd: i32, call: &mut Call, len: u64) -> Option<u64> {
+    let dir = call.direction;
     let (socket, state) = connection(ctx, fd)?;
     // SAFETY: a live map value; one call at a time moves one direction of a socket, since the
     // application must order its own reads and writes.
@@ -434,43 +478,59 @@ fn advance(ctx: &Ctx, fd: i32, dir: u8, len: u64) -> Option<(Call, u64)> {
         ((*state).epoch, at)
     };
     count(Counter::StreamBytes, len);
+    call.conn = socket.ino;
+    call.epoch = epoch;
+    if dir == direction::INBOUND {
+        sent::received(call, state);
+    } else {
+        sent::sent(call, state, len);
+    }
+    // The two keys lie on the stack already: it is short.
     let inside = || {
-        tls::call_of(ctx.pid_tgid, ctx.sp).or_else(|| gotls::call_of(ctx.pid_tgid, ctx.goroutine))
+        tls::call_of(call.pid_tgid, ctx.sp).or_else(|| gotls::call_of(call.pid_tgid, ctx.goroutine))
     };
     if ctx.target & target::TLS != 0
-        && let Some(call) = inside()
-        && tls::link(&event_of(ctx, call.object, call.op), &socket, epoch, 0).is_some()
+        && let Some(inside) = inside()
+        && tls::link(
+            &event_of(call, inside.object, inside.op),
+            &socket,
+            call.epoch,
+            0,
+        )
+        .is_some()
     {
         // Its plaintext is taken inside the library.
-        let _ = MUTED.insert(socket.ino, epoch, 0);
+        let _ = MUTED.insert(&socket.ino, &call.epoch, 0);
         count(Counter::MutedBytes, len);
         return None;
     }
     // SAFETY: the value is copied at once.
-    if unsafe { MUTED.get(&socket.ino) } == Some(&epoch) {
-        if dir == direction::OUTBOUND {
-            let object = tls::sent(ctx.pid_tgid, socket.ino, len);
+    if unsafe { MUTED.get(&socket.ino) } == Some(&call.epoch) {
+        if call.direction == direction::OUTBOUND {
+            let object = tls::sent(call.pid_tgid, socket.ino, len);
             if object != 0 {
-                let event = event_of(ctx, object, op::WRITE);
-                let _ = tls::link(&event, &socket, epoch, flag::BY_LENGTHS);
+                let event = event_of(call, object, op::WRITE);
+                let _ = tls::link(&event, &socket, call.epoch, flag::BY_LENGTHS);
             }
         }
         count(Counter::MutedBytes, len);
         return None;
     }
-    Some((ctx.call(socket.ino, epoch, fd, dir), pos))
+    Some(pos)
 }
 
 /// Bytes that never were in the target's memory.
 #[inline(never)]
-fn bypass(ctx: &Ctx, fd: i32, dir: u8, ret: i64) -> Option<i32> {
+fn bypass(ctx: &Ctx, fd: i32, dir: u8, ret: i64, more: u32) {
     if ret <= 0 {
-        return None;
+        return;
     }
-    let (call, pos) = advance(ctx, fd, dir, ret as u64)?;
-    count(Counter::BypassBytes, ret as u64);
-    emit::gap(&call, pos, ret as u64, flag::BYPASS);
-    None
+    let mut call = ctx.call(0, 0, dir);
+    call.told = more;
+    if let Some(pos) = advance(ctx, fd, &mut call, ret as u64) {
+        count(Counter::BypassBytes, ret as u64);
+        emit::gap(&call, pos, ret as u64, flag::BYPASS);
+    }
 }
 
 /// One direction of the connection behind `fd` ended: a read of nothing, or a shutdown.
@@ -480,7 +540,7 @@ fn ended(ctx: &Ctx, fd: i32, why: u64) -> Option<i32> {
     let state = CONNS.get_ptr(&socket.ino)?;
     // SAFETY: a live map value.
     let epoch = unsafe { (*state).epoch };
-    end(ctx, socket.ino, epoch, fd, why);
+    end(ctx, socket.ino, epoch, why);
     None
 }
 
@@ -492,15 +552,29 @@ fn left(ctx: &Ctx, fd: i32) -> Option<i32> {
     // SAFETY: a live map value.
     let (epoch, family) = unsafe { ((*state).epoch, (*state).family) };
     if family == AF_UNIX && socket::is_shut(&socket)? {
-        end(ctx, socket.ino, epoch, fd, close::PEER_RESET);
+        end(ctx, socket.ino, epoch, close::PEER_RESET);
     }
     None
 }
 
+/// An option was set that may let go what the kernel holds back.
 #[inline(never)]
-fn end(ctx: &Ctx, conn: u64, epoch: u64, fd: i32, why: u64) {
+fn uncorked(ctx: &Ctx, fd: i32) -> Option<()> {
+    let socket = socket::from_fd(fd)?;
+    let state = CONNS.get_ptr_mut(&socket.ino)?;
+    // SAFETY: a live map value.
+    let epoch = unsafe { (*state).epoch };
+    sent::look(
+        &ctx.call(socket.ino, epoch, direction::OUTBOUND),
+        state,
+        true,
+    )
+}
+
+#[inline(never)]
+fn end(ctx: &Ctx, conn: u64, epoch: u64, why: u64) {
     emit::event(
-        &ctx.call(conn, epoch, fd, direction::NONE),
+        &ctx.call(conn, epoch, direction::NONE),
         kind::CONN_CLOSE,
         0,
         why,
@@ -536,7 +610,7 @@ extern "C" fn cirron_closed(ctx: *const Ctx, fd: i32) -> u64 {
         } else {
             close::FD_CLOSED
         };
-        end(ctx, ino, epoch, fd, why);
+        end(ctx, ino, epoch, why);
     }
     0
 }

@@ -9,7 +9,8 @@ use cirron_common::record::{close, direction, kind, source};
 use crate::{
     config::config,
     emit::{self, Call},
-    maps::CONNS,
+    maps::{CONNS, TARGETS},
+    sent,
     socket::{SHUTDOWN_MASK, kernel},
 };
 
@@ -22,18 +23,42 @@ const EPIPE: i32 = 32;
 const ECONNRESET: i32 = 104;
 
 #[inline(always)]
-pub fn try_state_change(sk: u64, old: i32, new: i32) -> Option<i32> {
-    if new != TCP_CLOSE && new != TCP_CLOSE_WAIT && new != TCP_FIN_WAIT1 && new != TCP_LAST_ACK {
-        return None;
-    }
+fn inode_of(sk: u64) -> Option<u64> {
     let socket: u64 = kernel(sk, config!(sk_socket))?;
     if socket == 0 {
         return None;
     }
-    let ino: u64 = kernel(socket + config!(socket_inode) as u64, config!(inode_ino))?;
-    let state = CONNS.get_ptr(&ino)?;
+    kernel(socket + config!(socket_inode) as u64, config!(inode_ino))
+}
+
+/// A target reads, and has copied the first bytes: the connection's clock still says when it last was at work,
+/// which is when they came. Most kernels set it anew behind this.
+#[inline(always)]
+pub fn try_reading(sk: u64) -> Option<i32> {
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    TARGETS.get_ptr(&tgid)?;
+    if config!(tcp_known) == 0 {
+        return None;
+    }
+    let state = CONNS.get_ptr_mut(&inode_of(sk)?)?;
     // SAFETY: a live map value.
-    let (epoch, tgid, fd) = unsafe { ((*state).epoch, (*state).tgid, (*state).fd) };
+    if unsafe { (*state).tcp == sk && (*state).clock_ns == 0 } {
+        let clock_ns: u64 = kernel(sk, config!(tcp_clock))?;
+        // SAFETY: as above.
+        unsafe { (*state).clock_ns = clock_ns };
+    }
+    None
+}
+
+#[inline(always)]
+pub fn try_state_change(sk: u64, old: i32, new: i32) -> Option<i32> {
+    if new != TCP_CLOSE && new != TCP_CLOSE_WAIT && new != TCP_FIN_WAIT1 && new != TCP_LAST_ACK {
+        return None;
+    }
+    let ino = inode_of(sk)?;
+    let state = CONNS.get_ptr_mut(&ino)?;
+    // SAFETY: a live map value.
+    let (epoch, tgid) = unsafe { ((*state).epoch, (*state).tgid) };
     let shutdown: u8 = kernel(sk, config!(sk_shutdown))?;
     let why = match new {
         TCP_CLOSE_WAIT => close::PEER_FIN,
@@ -65,11 +90,16 @@ pub fn try_state_change(sk: u64, old: i32, new: i32) -> Option<i32> {
         conn: ino,
         epoch,
         pid_tgid: (tgid as u64) << 32 | bpf_get_current_pid_tgid() as u32 as u64,
-        fd,
-        syscall: 0,
+        told: 0,
+        flags: 0,
         direction: direction::NONE,
         source: source::TCP_STATE,
     };
+    if new == TCP_FIN_WAIT1 || new == TCP_LAST_ACK {
+        sent::closing(&call, state);
+    } else {
+        sent::look(&call, state, false);
+    }
     emit::event(&call, kind::CONN_CLOSE, 0, why, 0);
     None
 }

@@ -14,7 +14,7 @@ use aya_ebpf::{
     programs::ProbeContext,
 };
 use cirron_common::{
-    ConnInfo, Counter,
+    Counter,
     conn::role,
     record::{close, direction, flag, kind, source},
     tls::{SslCall, SslKey, SslState, cookie, op},
@@ -24,7 +24,8 @@ use crate::{
     emit::{self, Call},
     iov::{self, Buffers},
     maps::{MUTED, SEALED, SSL_CALLS, SSLS, TARGETS, count},
-    socket::{self, FdSocket},
+    sent,
+    socket::{self, Blank, FdSocket},
 };
 
 /// Sends in a row whose lengths fit, until a socket is an object's. One may be by chance.
@@ -58,8 +59,8 @@ impl TlsEvent {
             conn: self.object,
             epoch,
             pid_tgid: self.pid_tgid,
-            fd: -1,
-            syscall: self.op as u16,
+            told: 0,
+            flags: 0,
             direction,
             source: source::TLS,
         }
@@ -242,7 +243,9 @@ pub extern "C" fn cirron_tls_moved(event: *const TlsEvent, dir: u64, buffer: u64
         count(Counter::MutedBytes, len);
         return 0;
     }
-    let call = event.call(epoch, dir);
+    let mut call = event.call(epoch, dir);
+    // SAFETY: a live map value.
+    sent::inside(&mut call, unsafe { (*state).socket }, pos);
     if event.op == op::SENDFILE {
         count(Counter::BypassBytes, len);
         emit::gap(&call, pos, len, flag::BYPASS);
@@ -285,12 +288,11 @@ pub fn introduce(event: &TlsEvent, role: u8, late: bool) -> Option<()> {
     }
     // SAFETY: a live map value.
     unsafe { (*SSLS.get_ptr_mut(&key)?).epoch = event.ts_ns };
-    let info = ConnInfo {
-        role,
-        late: late as u8,
-        ..ConnInfo::default()
-    };
-    emit::open(&event.call(event.ts_ns, direction::NONE), &info);
+    let mut blank = Blank::default();
+    let info = &mut blank.0;
+    info.role = role;
+    info.late = late as u8;
+    emit::open(&event.call(event.ts_ns, direction::NONE), info);
     Some(())
 }
 
@@ -374,15 +376,16 @@ pub fn link(event: &TlsEvent, socket: &FdSocket, socket_epoch: u64, flags: u8) -
         ((*state).epoch, linked)
     };
     if !linked {
-        let mut info = ConnInfo::default();
-        if !socket::info(socket, role::UNKNOWN, &mut info) {
+        let mut blank = Blank::default();
+        let info = &mut blank.0;
+        if !socket::info(socket, role::UNKNOWN, info) {
             return None;
         }
         emit::link(
             &event.call(epoch, direction::NONE),
             socket.ino,
             socket_epoch,
-            &info,
+            info,
             flags,
         );
     }

@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use cirron_common::record::{HEADER_LEN, kind, source};
-use cirron_common::{ABI_VERSION, RecordHeader};
+use cirron_common::{ABI_VERSION, RecordHeader, reads_abi};
 use cirron_core::time::MonoNs;
 
 /// Of a record's header.
@@ -28,7 +28,7 @@ impl Peek {
     pub fn of(record: &[u8]) -> Option<Peek> {
         let header: &[u8; HEADER_LEN] = record.get(..HEADER_LEN)?.try_into().ok()?;
         let u16_at = |at: usize| u16::from_ne_bytes([header[at], header[at + 1]]);
-        if u16_at(offset_of!(RecordHeader, abi)) != ABI_VERSION {
+        if !reads_abi(u16_at(offset_of!(RecordHeader, abi))) {
             return None;
         }
         let u64_at = |at: usize| Some(u64::from_ne_bytes(header.get(at..at + 8)?.try_into().ok()?));
@@ -89,11 +89,6 @@ fn record(kind: u8, of: u8, ts: MonoNs) -> Vec<u8> {
         &mut record,
         offset_of!(RecordHeader, ts_ns),
         &ts.0.to_ne_bytes(),
-    );
-    put(
-        &mut record,
-        offset_of!(RecordHeader, fd),
-        &(-1i32).to_ne_bytes(),
     );
     record
 }

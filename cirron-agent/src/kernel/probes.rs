@@ -60,6 +60,13 @@ const PROBES: &[Probe] = &[
         other: None,
         required: false,
     },
+    // Without it the times of arrivals are as exact as the kernel's tick.
+    Probe {
+        name: "tcp_reading",
+        tracepoint: "tcp_rcv_space_adjust",
+        other: None,
+        required: false,
+    },
     Probe {
         name: "process_fork",
         tracepoint: "sched_process_fork",

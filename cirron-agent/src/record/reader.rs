@@ -64,7 +64,7 @@ impl<R: Read> RecordingReader<R> {
             Some(format!(
                 "the recording has version {version}, this agent reads {VERSION}"
             ))
-        } else if abi != cirron_common::ABI_VERSION {
+        } else if !cirron_common::reads_abi(abi) {
             let ours = cirron_common::ABI_VERSION;
             Some(format!(
                 "its records have version {abi}, this agent reads {ours}"

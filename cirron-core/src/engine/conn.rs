@@ -7,6 +7,7 @@ use cirron_common::record::{close, source};
 
 use super::budget::CONN_OVERHEAD_BYTES;
 use super::session::Sessions;
+use super::unsent::Told;
 use super::{EXIT_LINGER_NS, EngineStats, Key, LINGER_NS, Output, cause_of};
 use crate::exchange::{
     CloseCause, ConnParser, ConnStart, ExchangeEvent, ExchangeId, ExchangeSink, Protocol, Role,
@@ -14,7 +15,7 @@ use crate::exchange::{
 use crate::id::IdSource;
 use crate::record::Record;
 use crate::scope::{ExchangeScope, ScopeContext};
-use crate::stream::{Assembler, Direction, Piece};
+use crate::stream::{Assembler, Direction, Holding, Piece};
 use crate::time::MonoNs;
 
 /// Takes what comes out of an assembler.
@@ -56,6 +57,10 @@ pub(super) struct Conn {
     info: ConnInfo,
     inbound: Assembler,
     outbound: Assembler,
+    /// What the kernel has not sent of the outbound direction.
+    pub(super) holding: Holding,
+    /// What the kernel told of the last records.
+    pub(super) told: Told,
     parser: ConnParser,
     /// Boxed: a node of the tree has room for eleven.
     scopes: BTreeMap<ExchangeId, Box<ExchangeScope>>,
@@ -130,6 +135,8 @@ impl Conn {
             info,
             inbound: Assembler::new(pos),
             outbound: Assembler::new(pos),
+            holding: Holding::default(),
+            told: Told::default(),
             parser: ConnParser::new(start),
             scopes: BTreeMap::new(),
             scope_bytes: 0,
@@ -144,7 +151,8 @@ impl Conn {
 
     /// Bytes that it holds, about.
     pub(super) fn held_bytes(&self) -> usize {
-        let order = self.inbound.held_bytes() + self.outbound.held_bytes();
+        let order =
+            self.inbound.held_bytes() + self.outbound.held_bytes() + self.holding.held_bytes();
         let own = size_of::<Conn>() + CONN_OVERHEAD_BYTES;
         own + order + self.parser.held_bytes() + self.scope_bytes
     }
@@ -167,6 +175,7 @@ impl Conn {
         }
         self.muted = true;
         self.feed(Direction::Inbound, shared, |a, sink| a.flush(sink));
+        self.send_rest(shared);
         self.feed(Direction::Outbound, shared, |a, sink| a.flush(sink));
         let Parts {
             parser, mut sink, ..
@@ -186,13 +195,18 @@ impl Conn {
         self.ending = self
             .ending
             .filter(|e| e.cause != CloseCause::Untold || e.ts >= ts);
+        match dir {
+            Direction::Inbound => self.told.arrival(record),
+            Direction::Outbound if self.keep_unsent(record, shared) => return,
+            Direction::Outbound => {}
+        }
         self.feed(dir, shared, |assembler, sink| {
             assembler.handle_record(header.pos, ts, record.payload, header.orig_len, sink);
         });
     }
 
     /// Lets `work` move one assembler, and hands what comes out of it to the parser.
-    fn feed(
+    pub(super) fn feed(
         &mut self,
         dir: Direction,
         shared: &mut Shared,
@@ -230,6 +244,7 @@ impl Conn {
             close::LOCAL_SHUT_WRITE if self.ending.is_some_and(|e| e.ts <= ts) => {}
             close::LOCAL_SHUT_WRITE => {
                 self.halves_ended[1] = true;
+                self.send_rest(shared);
                 self.close(ts, CloseCause::LocalShutWrite, shared);
             }
             close::HELD => self.hold(),
@@ -300,6 +315,7 @@ impl Conn {
         self.feed(Direction::Inbound, shared, |a, sink| {
             a.handle_timeout(now, sink)
         });
+        self.send_overdue(now, shared);
         self.feed(Direction::Outbound, shared, |a, sink| {
             a.handle_timeout(now, sink)
         });
@@ -328,6 +344,7 @@ impl Conn {
 
     fn finish(&mut self, ts: MonoNs, cause: CloseCause, shared: &mut Shared) {
         self.feed(Direction::Inbound, shared, |a, sink| a.flush(sink));
+        self.send_rest(shared);
         self.feed(Direction::Outbound, shared, |a, sink| a.flush(sink));
         if cause == CloseCause::Untold {
             shared.stats.ends_lost += 1;
@@ -363,6 +380,7 @@ impl Conn {
                 tls_link: self.tls_link,
                 tgid: self.tgid,
                 tid: self.tid,
+                told: &self.told,
             },
         }
     }
@@ -372,6 +390,7 @@ impl Conn {
         [
             self.inbound.poll_timeout(),
             self.outbound.poll_timeout(),
+            self.holding.poll_timeout(),
             self.parser.poll_timeout().filter(before_the_end),
             self.ending.map(|e| e.due),
         ]
@@ -434,6 +453,7 @@ struct Sink<'a> {
     tls_link: Option<&'static str>,
     tgid: u32,
     tid: u32,
+    told: &'a Told,
 }
 
 impl ExchangeSink for Sink<'_> {
@@ -448,7 +468,8 @@ impl ExchangeSink for Sink<'_> {
                 tls_link: self.tls_link,
                 conn: *self.info,
             };
-            let scope = Box::new(ExchangeScope::new(ts, role, late, context));
+            let mut scope = Box::new(ExchangeScope::new(ts, role, late, context));
+            self.told.begin(ts, &mut scope);
             *self.scope_bytes += scope.held_bytes();
             self.scopes.insert(id, scope);
             return;
@@ -456,6 +477,7 @@ impl ExchangeSink for Sink<'_> {
         if let Some(scope) = self.scopes.get_mut(&id) {
             let before = scope.held_bytes();
             scope.on_event(ts, &event);
+            self.told.touch(ts, &event, scope);
             *self.scope_bytes = *self.scope_bytes + scope.held_bytes() - before;
         }
         self.write_responses(id);

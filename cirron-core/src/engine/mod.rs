@@ -12,6 +12,7 @@ mod budget;
 mod conn;
 mod session;
 mod timers;
+mod unsent;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -233,6 +234,16 @@ impl Engine {
             kind::CONN_CLOSE => {
                 self.close(key, header.orig_len, ts);
             }
+            kind::SENT => {
+                let at = (header.orig_len != 0).then_some(MonoNs(header.orig_len));
+                self.sent(key, header.pos, at, ts);
+                // Of ciphertext and plaintext only the end of all is the same.
+                if let Some(object) = self.links.get(&key).copied()
+                    && header.flags & flag::ALL != 0
+                {
+                    self.sent(object, u64::MAX, at, ts);
+                }
+            }
             kind::CONN_LINK => match record.conn_info() {
                 Some(info) => {
                     let evidence = match header.flags & flag::BY_LENGTHS {
@@ -375,6 +386,13 @@ impl Engine {
     /// Bytes that connections and their scopes hold, about.
     pub fn held_bytes(&self) -> usize {
         self.budget.total()
+    }
+
+    fn sent(&mut self, key: Key, upto: u64, at: Option<MonoNs>, ts: MonoNs) {
+        if let Some(conn) = self.conns.get_mut(&key) {
+            conn.handle_sent(upto, at, ts, &mut self.shared);
+            self.after(key);
+        }
     }
 
     /// A connection is seen for the first time. What stood in its place before has ended.
@@ -552,3 +570,5 @@ mod sendfile_tests;
 mod tests;
 #[cfg(test)]
 mod unnamed_tests;
+#[cfg(test)]
+mod unsent_tests;

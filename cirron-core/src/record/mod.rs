@@ -4,7 +4,7 @@
 
 use cirron_common::conn::{CONN_INFO_LEN, ConnInfo};
 use cirron_common::record::HEADER_LEN;
-use cirron_common::{ABI_VERSION, RecordHeader};
+use cirron_common::{RecordHeader, reads_abi};
 
 /// Why bytes are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,18 +54,18 @@ impl<'a> Record<'a> {
             direction: head[3],
             source: head[4],
             flags: head[5],
-            syscall: u16_at(6),
+            slack_us: u16_at(6),
             ts_ns: u64_at(8),
             conn: u64_at(16),
             epoch: u64_at(24),
             pos: u64_at(32),
             orig_len: u64_at(40),
             cap_len: u32_at(48),
-            fd: i32::from_ne_bytes([head[52], head[53], head[54], head[55]]),
+            told: u32_at(52),
             tgid: u32_at(56),
             tid: u32_at(60),
         };
-        if header.abi != ABI_VERSION {
+        if !reads_abi(header.abi) {
             return Err(DecodeError::Abi(header.abi));
         }
         let promised = header.cap_len as usize;

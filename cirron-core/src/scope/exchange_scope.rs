@@ -2,6 +2,7 @@
 
 use cirron_common::conn::ConnInfo;
 
+use super::arrival::Arrival;
 use super::asked::RequestBody;
 use super::call::Call;
 use super::grpc::Grpc;
@@ -72,6 +73,10 @@ pub(super) struct RequestLine {
 #[derive(Debug)]
 pub struct ExchangeScope {
     pub(super) start: MonoNs,
+    /// When its request came, where that is known.
+    pub(super) arrival: Option<Arrival>,
+    /// One of its times is that of a write which the kernel held back, nobody knows for how long.
+    pub(super) unsure: bool,
     pub(super) role: Role,
     pub(super) late: bool,
     pub(super) context: ScopeContext,
@@ -114,6 +119,8 @@ impl ExchangeScope {
     pub fn new(start: MonoNs, role: Role, late: bool, context: ScopeContext) -> ExchangeScope {
         ExchangeScope {
             start,
+            arrival: None,
+            unsure: false,
             role,
             late,
             context,

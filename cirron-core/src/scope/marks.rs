@@ -58,7 +58,7 @@ impl<'a> Marks<'a> {
         self.push(name, MarkValue::Int(value), attrs, self.ts, kind);
     }
 
-    fn float(&mut self, name: &'static str, value: f64, attrs: Attrs, ts: MonoNs) {
+    pub(super) fn float(&mut self, name: &'static str, value: f64, attrs: Attrs, ts: MonoNs) {
         let kind = MarkKind::Summary;
         self.push(name, MarkValue::Float(value), attrs, ts, kind);
     }

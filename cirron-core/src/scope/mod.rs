@@ -1,5 +1,6 @@
 //! Scopes: from exchange events to spans and marks, as the SDK would have written them.
 
+mod arrival;
 mod asked;
 mod call;
 mod exchange_scope;
@@ -19,6 +20,7 @@ mod told;
 mod turns;
 mod write;
 
+pub use arrival::Arrival;
 pub use exchange_scope::{ExchangeScope, ScopeContext, ScopeFacts, Written};
 pub use span::{AttrValue, Attrs, Mark, MarkKind, MarkValue, Span};
 

@@ -89,6 +89,7 @@ names! {
     LOST_BYTES = "cirron.lost_bytes", "int", "bytes of it passed uncaptured", "cirron";
     END_LOST = "cirron.end_lost", "bool, true", "it is partial, its connection has ended, and the event that told how was lost: it ends where it was seen last", "cirron";
     ABORTED_BY = "cirron.aborted_by", "string: `client`, `server`, `agent`", "it ended before its response was whole (its last event or, of gRPC, its status had not come), or the rest was written to a client that had left", "cirron";
+    TIMES = "cirron.times", "string: `held`, the kernel held bytes back (`TCP_CORK`, `MSG_MORE`, Nagle, a closed window), and it is not known to 5 ms when it sent them", "times of first byte, tokens or end rest on such bytes: what was sent is stamped when it was written or seen to have gone", "cirron";
     UNDECODED = "cirron.body_undecoded", "bool, true", "a body of an LLM call has a content coding that could not be undone, or not to its end", "cirron";
     GIVEN_UP = "cirron.given_up", "string: `memory`", "the agent held too much (`--max-memory`): from here on its bodies were not read, or nothing of it", "cirron";
     LOST_EVENTS = "cirron.lost_events", "int, places", "holes in its stream of events: at each, events or parts of them were not read", "cirron";
@@ -108,6 +109,12 @@ names! {
     FIGURES = "cirron.figures", "string: `complete`; `estimated`, tokens were counted by us; `partial`, a hole, an early end, or an error touched it (`cirron.lost_bytes`, `cirron.lost_events`, `cirron.aborted_by`, `error.type` say which); `late_attach`; `header_only`, no body of the response could be read", "an LLM call", "cirron";
     BURST = "cirron.stream.burst", "bool, true", "a stream whose events came all at once, faster than any model makes them: it was held back, and its times between tokens are not the model's", "cirron";
     TOOL_CALLS = "cirron.response.tool_calls", "int", "the response calls tools, and none can be missing", "cirron";
+}
+
+names! {
+    /// Marks of exchanges.
+    EXCHANGE_MARKS:
+    TIME_IN_QUEUE = "time_in_queue_ms", "float, ms; `resolution_ms`", "of a `request` over TCP, where the kernel told when its bytes came: from the arrival of the last bytes that the read of its first byte found, to that read, where all other times begin; after an accept too", "cirron";
 }
 
 names! {
@@ -146,6 +153,7 @@ names! {
     NORMALIZED = "normalized", "bool, true", "the name is one of the aliases that all dialects share", "SDK";
     ESTIMATED = "estimated", "bool, true", "the figure was counted by us, or made from one that was", "cirron";
     MARK_PARTIAL = "partial", "bool, true", "at least so many: an estimate that a hole or a late attach touched, or usage of a response that did not come to its end, or that may have gone on behind its last report", "cirron";
+    RESOLUTION = "resolution_ms", "float, ms", "on `time_in_queue_ms`, where the kernel only told about which tick of its own the bytes came in: the value is the middle of a span so long", "cirron";
     INDEX = "index", "int, from 1", "on `chunk_ms`", "SDK";
 }
 
@@ -157,6 +165,7 @@ pub const TABLES: &[(&str, &[Name])] = &[
         "Attributes of `request`, `http.client` and `response`",
         EXCHANGE_ATTRS,
     ),
+    ("Marks of exchanges", EXCHANGE_MARKS),
     ("Marks of exchanges that carry messages", MESSAGE_MARKS),
     ("Marks of LLM calls", MARKS),
     ("Attributes of marks", MARK_ATTRS),

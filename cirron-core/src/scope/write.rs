@@ -42,6 +42,7 @@ pub(super) fn write(
         partial,
     };
     let mut marks = Marks::new(ids, id, end);
+    scope.time_in_queue(&mut marks);
     if is_llm(scope) {
         facts.is_llm = operation(scope) != Some(INFERENCE);
         gen_ai(scope, &mut attrs);
@@ -228,6 +229,9 @@ fn loss(scope: &ExchangeScope, partial: bool, attrs: &mut Attrs) {
     }
     if let Some(by) = scope.end.aborted_by {
         attrs.insert(n::ABORTED_BY, by.as_str().into());
+    }
+    if scope.unsure {
+        attrs.insert(n::TIMES, "held".into());
     }
     let lost_events = scope.response.as_ref().map_or(0, |r| r.lost_events());
     if lost_events > 0 {

@@ -1,11 +1,13 @@
 //! Byte streams: from positioned records to ordered pieces.
 //!
 //! [`Assembler`] takes the records of one direction and gives [`Piece`]s: in order, each byte at
-//! most once, holes named as such. It knows nothing of what the bytes mean.
+//! most once, holes named as such. [`Holding`] keeps what the kernel has not sent yet. It knows nothing of what the bytes mean.
 
 mod assembler;
+mod holding;
 
 pub use assembler::{Assembler, AssemblerStats};
+pub use holding::{Holding, Written};
 
 use crate::time::MonoNs;
 

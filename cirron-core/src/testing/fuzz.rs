@@ -10,8 +10,8 @@ mod readers;
 pub use messages::{grpc, protobuf};
 pub use readers::{aws_events, documents, form, websocket};
 
-use cirron_common::ABI_VERSION;
 use cirron_common::conn::CONN_INFO_LEN;
+use cirron_common::reads_abi;
 use cirron_common::record::{HEADER_LEN, source};
 
 use super::Ledger;
@@ -390,7 +390,7 @@ pub fn decode(input: &[u8]) {
         }
         Err(DecodeError::Short(len)) => assert!(len == input.len() && len < HEADER_LEN),
         Err(DecodeError::Abi(abi)) => {
-            assert!(abi != ABI_VERSION && input.starts_with(&abi.to_ne_bytes()));
+            assert!(!reads_abi(abi) && input.starts_with(&abi.to_ne_bytes()));
         }
         Err(DecodeError::Payload { promised, present }) => {
             assert_eq!(present, input.len() - HEADER_LEN);

@@ -1,7 +1,7 @@
 //! Records as the kernel side writes them, made by hand.
 
 use cirron_common::conn::{ConnInfo, role};
-use cirron_common::record::{HEADER_LEN, kind, source};
+use cirron_common::record::{HEADER_LEN, flag, kind, source};
 use cirron_common::{ABI_VERSION, RecordHeader};
 
 use crate::stream::Direction;
@@ -29,7 +29,6 @@ impl ConnRecords {
             ts_ns,
             conn: self.conn,
             epoch: self.epoch,
-            fd: 9,
             tgid: TGID,
             tid: TGID,
             ..RecordHeader::default()
@@ -74,12 +73,65 @@ impl ConnRecords {
         bytes(&header, payload)
     }
 
+    /// `DATA` that was written whole, of which the kernel had sent what lies before `sent`.
+    pub fn held(&self, pos: u64, ts_ns: u64, payload: &[u8], sent: u64) -> Vec<u8> {
+        let mut header = self.header(kind::DATA, ts_ns);
+        header.direction = cirron_common::record::direction::OUTBOUND;
+        header.flags = flag::HELD;
+        header.pos = pos;
+        header.orig_len = payload.len() as u64;
+        header.told = low(sent);
+        bytes(&header, payload)
+    }
+
+    /// `SENT`: what lay before `pos` has gone, `at_ns` or, 0, before this record; `all`: nothing is held.
+    pub fn sent(&self, ts_ns: u64, pos: u64, at_ns: u64, all: bool) -> Vec<u8> {
+        let mut header = self.header(kind::SENT, ts_ns);
+        header.direction = cirron_common::record::direction::OUTBOUND;
+        header.flags = if all { flag::ALL } else { 0 };
+        header.pos = pos;
+        header.orig_len = at_ns;
+        bytes(&header, &[])
+    }
+
+    /// `DATA` that was read whole, and had lain in the socket for `waited_us`; `slack_us`: how well that is known.
+    pub fn waited(
+        &self,
+        pos: u64,
+        ts_ns: u64,
+        payload: &[u8],
+        waited_us: u32,
+        slack_us: u16,
+    ) -> Vec<u8> {
+        let mut header = self.header(kind::DATA, ts_ns);
+        header.direction = cirron_common::record::direction::INBOUND;
+        header.flags = flag::WAITED | if slack_us > 0 { flag::COARSE } else { 0 };
+        header.pos = pos;
+        header.orig_len = payload.len() as u64;
+        header.told = waited_us;
+        header.slack_us = slack_us;
+        bytes(&header, payload)
+    }
+
+    /// `CONN_LINK`: this object uses `socket`.
+    pub fn link(&self, ts_ns: u64, socket: &ConnRecords) -> Vec<u8> {
+        let mut header = self.header(kind::CONN_LINK, ts_ns);
+        header.orig_len = socket.conn;
+        header.pos = socket.epoch;
+        bytes(&header, &[0; cirron_common::conn::CONN_INFO_LEN])
+    }
+
     /// `CONN_CLOSE` with one of `cirron_common::record::close`.
     pub fn close(&self, ts_ns: u64, why: u64) -> Vec<u8> {
         let mut header = self.header(kind::CONN_CLOSE, ts_ns);
         header.orig_len = why;
         bytes(&header, &[])
     }
+}
+
+/// The low half of a position.
+fn low(pos: u64) -> u32 {
+    u32::try_from(pos & u64::from(u32::MAX)).unwrap_or_default()
 }
 
 /// `PROC_EXIT` of [`TGID`].
@@ -89,7 +141,6 @@ pub fn exit(ts_ns: u64) -> Vec<u8> {
         kind: kind::PROC_EXIT,
         source: source::PROCESS,
         ts_ns,
-        fd: -1,
         tgid: TGID,
         tid: TGID,
         ..RecordHeader::default()
@@ -105,21 +156,21 @@ pub fn bytes(header: &RecordHeader, payload: &[u8]) -> Vec<u8> {
         direction,
         source,
         flags,
-        syscall,
+        slack_us,
         ts_ns,
         conn,
         epoch,
         pos,
         orig_len,
         cap_len: _,
-        fd,
+        told,
         tgid,
         tid,
     } = *header;
     let mut out = Vec::with_capacity(HEADER_LEN + payload.len());
     out.extend(abi.to_ne_bytes());
     out.extend([kind, direction, source, flags]);
-    out.extend(syscall.to_ne_bytes());
+    out.extend(slack_us.to_ne_bytes());
     for word in [ts_ns, conn, epoch, pos, orig_len] {
         out.extend(word.to_ne_bytes());
     }
@@ -128,7 +179,7 @@ pub fn bytes(header: &RecordHeader, payload: &[u8]) -> Vec<u8> {
             .unwrap_or(u32::MAX)
             .to_ne_bytes(),
     );
-    out.extend(fd.to_ne_bytes());
+    out.extend(told.to_ne_bytes());
     out.extend(tgid.to_ne_bytes());
     out.extend(tid.to_ne_bytes());
     out.extend_from_slice(payload);

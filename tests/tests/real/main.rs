@@ -15,6 +15,7 @@ mod files;
 mod grpc;
 mod h2c;
 mod handed_on;
+mod held;
 mod http2;
 mod http2_more;
 mod kept;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         processes::TESTS,
         quiet::TESTS,
         faults::TESTS,
+        held::TESTS,
         replay::TESTS,
         dialects::TESTS,
         documented::TESTS,

@@ -3,6 +3,7 @@
 //! Rust has no CO-RE relocations; what they would have patched is looked up here and handed to the
 //! programs as constants. A member may lie inside anonymous structs and unions.
 
+mod tcp;
 mod types;
 
 use cirron_common::KernelConfig;
@@ -37,6 +38,7 @@ pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
         Some(offset) => (offset, 0),
         None => (at("file", "f_count")?, 1),
     };
+    let tcp = tcp::offsets(&types).unwrap_or_default();
     Ok(KernelConfig {
         task_files: at("task_struct", "files")?,
         files_fdt: at("files_struct", "fdt")?,
@@ -67,5 +69,6 @@ pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
         kiocb_opcode: at("io_kiocb", "opcode").unwrap_or(u32::MAX),
         wakeup_bytes: 0,
         follow_children: 0,
+        ..tcp
     })
 }

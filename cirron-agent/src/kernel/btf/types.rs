@@ -135,14 +135,31 @@ impl<'a> Types<'a> {
     /// Byte offset of `member` in `struct owner`, also where it lies inside anonymous structures
     /// and unions. Of several structures with this name the first that has the member.
     pub(super) fn offset(&self, owner: &str, member: &str) -> Option<u32> {
+        self.bits(owner, &[member]).map(|bits| bits / 8)
+    }
+
+    /// Bit offset of the last of `path`, each of which is a member of the one before.
+    pub(super) fn bits(&self, owner: &str, path: &[&str]) -> Option<u32> {
         self.starts
             .iter()
             .filter_map(|at| self.read(usize::try_from(*at).ok()?))
             .filter(|t| t.kind == kind::STRUCT && self.is_named(t.name, owner))
-            .find_map(|t| self.within(&t, member, MAX_DEPTH))
+            .find_map(|t| self.follow(t, path))
     }
 
-    fn within(&self, owner: &Type, member: &str, depth: u32) -> Option<u32> {
+    fn follow(&self, mut owner: Type, path: &[&str]) -> Option<u32> {
+        let (last, upper) = path.split_last()?;
+        let mut bits = 0;
+        for member in upper {
+            let (at, id) = self.within(&owner, member, MAX_DEPTH)?;
+            bits += at;
+            owner = self.resolve(id)?;
+        }
+        Some(bits + self.within(&owner, last, MAX_DEPTH)?.0)
+    }
+
+    /// Bit offset and type of `member`.
+    fn within(&self, owner: &Type, member: &str, depth: u32) -> Option<(u32, u32)> {
         for i in 0..owner.members {
             let at = owner.at + TYPE_LEN + 12 * i;
             let name = word(self.types, at)?;
@@ -153,14 +170,14 @@ impl<'a> Types<'a> {
                 offset
             };
             if self.is_named(name, member) {
-                return Some(bits / 8);
+                return Some((bits, word(self.types, at + 4)?));
             }
             if depth > 0
                 && self.is_named(name, "")
                 && let Some(inner) = self.resolve(word(self.types, at + 4)?)
-                && let Some(found) = self.within(&inner, member, depth - 1)
+                && let Some((found, id)) = self.within(&inner, member, depth - 1)
             {
-                return Some(bits / 8 + found);
+                return Some((bits + found, id));
             }
         }
         None

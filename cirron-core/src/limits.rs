@@ -60,6 +60,11 @@ pub const LEFT_RESET_WINDOW_NS: u64 = 1_000 * crate::time::MS;
 /// bodies fit. Past it the connection is opaque.
 pub const MAX_SNIFF_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Bytes of one side of a connection that begin no protocol we know, and are kept until the other side
+/// speaks: a request line that cannot be read, with its head. A status line then tells that it was one; what
+/// else the other side says, or more, makes the connection opaque.
+pub const MAX_DOUBTFUL_BYTES: usize = 8 * 1024;
+
 /// Bytes kept of something that may be a start line or the first chunk of a response joined late.
 /// Past it a chunk is believed, and a line is not.
 pub const MAX_CANDIDATE_BYTES: usize = 8 * 1024;

@@ -409,6 +409,11 @@ impl Conn {
         (opaque && !std::mem::replace(&mut self.muted, true)).then_some(protocol)
     }
 
+    /// Bytes before its first request.
+    pub(super) fn passed_over(&self) -> u64 {
+        self.parser.passed_over()
+    }
+
     /// A library's connection of which no plaintext came.
     pub(super) fn is_silent_tls(&self) -> bool {
         self.tls && !self.has_moved

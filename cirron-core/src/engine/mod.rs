@@ -129,6 +129,8 @@ pub struct EngineStats {
     pub unnamed_exchanges: u64,
     /// Connections that had some.
     pub unnamed_connections: u64,
+    /// Bytes before the first request of a connection that were passed over.
+    pub passed_over_bytes: u64,
     /// Connections that have ended, and what told it was lost.
     pub ends_lost: u64,
     /// Records that were not understood.
@@ -540,6 +542,7 @@ impl Shared {
     }
 
     fn count_end(&mut self, conn: &Conn) {
+        self.stats.passed_over_bytes += conn.passed_over();
         if conn.is_silent_tls() {
             self.stats.tls_silent += 1;
             self.sessions.silent_tls(conn.tgid);

@@ -62,6 +62,8 @@ pub struct ConnParser {
     start: ConnStart,
     ends: Ends,
     state: State,
+    /// Bytes before the first request, of a connection that was seen from its beginning.
+    passed_over: u64,
 }
 
 impl ConnParser {
@@ -72,6 +74,7 @@ impl ConnParser {
             start,
             ends: Ends::default(),
             state: State::Sniffing(Box::new(sniffing)),
+            passed_over: 0,
         }
     }
 
@@ -123,6 +126,7 @@ impl ConnParser {
     fn begin(&mut self, state: State, sink: &mut dyn ExchangeSink) {
         let before = std::mem::replace(&mut self.state, state);
         if let State::Sniffing(sniffing) = before {
+            self.passed_over = sniffing.passed_over();
             for (dir, held) in sniffing.into_held() {
                 self.handle(dir, held.piece(), sink);
             }
@@ -203,6 +207,12 @@ impl ConnParser {
     pub fn give_up(&mut self, ts: MonoNs, sink: &mut dyn ExchangeSink) {
         self.handle_close(ts, CloseCause::AgentStop, sink);
         self.state = State::Opaque(Protocol::Opaque);
+    }
+
+    /// Bytes before its first request that were passed over: what a proxy said of the client, or nothing
+    /// that is known.
+    pub fn passed_over(&self) -> u64 {
+        self.passed_over
     }
 
     /// What it speaks.

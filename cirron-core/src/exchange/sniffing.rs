@@ -6,10 +6,11 @@
 
 use super::hold::HeldPiece;
 use super::{Protocol, Role};
-use crate::limits::{MAX_CANDIDATE_BYTES, MAX_HEAD_BYTES, MAX_SNIFF_BYTES};
+use crate::limits::{MAX_CANDIDATE_BYTES, MAX_DOUBTFUL_BYTES, MAX_HEAD_BYTES, MAX_SNIFF_BYTES};
 use crate::proto::h1::late;
 use crate::proto::h1::start_line::Plausible;
 use crate::proto::h2;
+use crate::proto::preamble::{self, Header};
 use crate::proto::sniff::{Sniff, sniff};
 use crate::stream::{Direction, Piece};
 
@@ -34,6 +35,17 @@ struct Side {
     prefix: Vec<u8>,
     /// The first byte of the connection is not the first byte here.
     late: bool,
+    /// Bytes that begin nothing, and may be a request line that nobody can read.
+    doubtful: usize,
+}
+
+/// What stands before a request.
+enum Before {
+    Nothing,
+    /// It may be a header that is not whole yet.
+    NeedMore,
+    /// What was held, and so many bytes of the piece.
+    Bytes(usize),
 }
 
 /// A connection whose protocol is not known yet.
@@ -44,6 +56,8 @@ pub(super) struct Sniffing {
     outbound: Side,
     held: Vec<(Direction, HeldPiece)>,
     skipped: u64,
+    /// Of a connection that was seen from its beginning: bytes before the first request.
+    passed_over: u64,
 }
 
 impl Sniffing {
@@ -51,6 +65,7 @@ impl Sniffing {
         let side = || Side {
             prefix: Vec::new(),
             late,
+            doubtful: 0,
         };
         Sniffing {
             role,
@@ -58,6 +73,7 @@ impl Sniffing {
             outbound: side(),
             held: Vec::new(),
             skipped: 0,
+            passed_over: 0,
         }
     }
 
@@ -68,6 +84,11 @@ impl Sniffing {
         size_of::<Sniffing>() + prefixes + held.sum::<usize>()
     }
 
+    /// Bytes before the first request, of a connection that was seen from its beginning.
+    pub(super) fn passed_over(&self) -> u64 {
+        self.passed_over
+    }
+
     /// What was held, in order of arrival.
     pub(super) fn into_held(self) -> Vec<(Direction, HeldPiece)> {
         self.held
@@ -75,6 +96,28 @@ impl Sniffing {
 
     /// Looks at a piece, and keeps it if it is of use later.
     pub(super) fn handle(&mut self, dir: Direction, piece: Piece<'_>) -> Verdict {
+        let mut piece = piece;
+        if let Piece::Data { ts, bytes } = piece {
+            match self.preamble(dir, bytes) {
+                Before::Nothing => {}
+                Before::NeedMore => {
+                    self.side(dir).prefix.extend_from_slice(bytes);
+                    self.keep(dir, piece);
+                    return Verdict::Undecided;
+                }
+                Before::Bytes(len) => {
+                    let side = self.side(dir);
+                    let held = side.prefix.len() + side.doubtful;
+                    self.passed_over += (held + len) as u64;
+                    self.forget(dir);
+                    let bytes = &bytes[len..];
+                    if bytes.is_empty() {
+                        return Verdict::Undecided;
+                    }
+                    piece = Piece::Data { ts, bytes };
+                }
+            }
+        }
         let responses = self.responses_go(dir);
         let side = match dir {
             Direction::Inbound => &mut self.inbound,
@@ -93,6 +136,9 @@ impl Sniffing {
                 return Verdict::Undecided;
             }
         };
+        if side.doubtful > 0 {
+            return self.doubt(dir, piece, bytes.len());
+        }
         let alone = side.prefix.is_empty();
         let mut seen = if alone {
             tell(bytes, side.late, responses)
@@ -150,19 +196,70 @@ impl Sniffing {
                     self.keep(dir, piece);
                     return Verdict::Undecided;
                 }
-                self.nothing(dir, bytes.len())
+                self.nothing(dir, piece, bytes.len())
             }
-            Sniff::Other => self.nothing(dir, bytes.len()),
+            Sniff::Other => self.nothing(dir, piece, bytes.len()),
         }
     }
 
-    fn nothing(&mut self, dir: Direction, len: usize) -> Verdict {
+    fn side(&mut self, dir: Direction) -> &mut Side {
+        match dir {
+            Direction::Inbound => &mut self.inbound,
+            Direction::Outbound => &mut self.outbound,
+        }
+    }
+
+    /// What of this piece stands before a request: what a proxy says of the client, or anything before a
+    /// line that can only be a request's.
+    fn preamble(&mut self, dir: Direction, bytes: &[u8]) -> Before {
+        let side = self.side(dir);
+        if side.late {
+            return Before::Nothing;
+        }
+        if side.doubtful == 0 {
+            let held = side.prefix.len();
+            let header = match preamble::header(&side.prefix) {
+                _ if held == 0 => preamble::header(bytes),
+                // What is held, of a request line say, is not copied for each piece.
+                Header::No => Header::No,
+                Header::Whole(_) | Header::NeedMore => {
+                    preamble::header(&[&side.prefix, bytes].concat())
+                }
+            };
+            match header {
+                // One that was whole before is not held.
+                Header::Whole(len) => return Before::Bytes(len.saturating_sub(held)),
+                Header::NeedMore => return Before::NeedMore,
+                Header::No if held > 0 || !preamble::is_junk(bytes) => return Before::Nothing,
+                Header::No => {}
+            }
+        }
+        preamble::request_in(bytes).map_or(Before::Nothing, Before::Bytes)
+    }
+
+    /// More that begins nothing. One side may: its other one says what that was.
+    fn doubt(&mut self, dir: Direction, piece: Piece<'_>, len: usize) -> Verdict {
+        let (side, other) = match dir {
+            Direction::Inbound => (&mut self.inbound, &self.outbound),
+            Direction::Outbound => (&mut self.outbound, &self.inbound),
+        };
+        side.prefix = Vec::new();
+        side.doubtful += len;
+        if other.doubtful > 0 || side.doubtful > MAX_DOUBTFUL_BYTES {
+            return Verdict::Opaque(Protocol::Opaque);
+        }
+        self.keep(dir, piece);
+        Verdict::Undecided
+    }
+
+    fn nothing(&mut self, dir: Direction, piece: Piece<'_>, len: usize) -> Verdict {
         let side = match dir {
             Direction::Inbound => &self.inbound,
             Direction::Outbound => &self.outbound,
         };
         if !side.late {
-            return Verdict::Opaque(Protocol::Opaque);
+            let len = side.prefix.len().max(len);
+            return self.doubt(dir, piece, len);
         }
         self.forget(dir);
         self.skipped = self.skipped.saturating_add(len as u64);
@@ -189,8 +286,8 @@ impl Sniffing {
     /// Drops the bytes held of a direction; its holes stay.
     fn forget(&mut self, dir: Direction) {
         match dir {
-            Direction::Inbound => self.inbound.prefix = Vec::new(),
-            Direction::Outbound => self.outbound.prefix = Vec::new(),
+            Direction::Inbound => (self.inbound.prefix, self.inbound.doubtful) = (Vec::new(), 0),
+            Direction::Outbound => (self.outbound.prefix, self.outbound.doubtful) = (Vec::new(), 0),
         }
         self.held
             .retain(|(d, p)| *d != dir || !matches!(p.piece(), Piece::Data { .. }));

@@ -16,6 +16,7 @@ mod hazards;
 mod holes;
 mod http2;
 mod late;
+mod odd_starts;
 mod websocket;
 mod websocket_h2;
 mod wire;

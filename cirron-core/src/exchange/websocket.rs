@@ -86,7 +86,9 @@ impl Frames {
         let mut cur = Cursor::new(piece, MessageEnd::Aborted);
         while let Some(event) = parser.next(&mut cur) {
             match event {
-                Event::DataGap(_) | Event::Lost(_) => x.partial = true,
+                Event::DataGap(_) | Event::OtherGap(_) | Event::Lost(_) | Event::Passed(_) => {
+                    x.partial = true;
+                }
                 Event::Close { .. } => *closed = true,
                 Event::MessageStart { .. }
                 | Event::Data(_)

@@ -7,6 +7,7 @@ mod cursor;
 pub mod h1;
 pub mod h2;
 pub mod message;
+pub mod preamble;
 pub mod sniff;
 mod target;
 pub mod ws;

@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn other_protocols_are_other() {
         for other in [
-            &b"SSH-2.0-OpenSSH"[..],
+            &b"SSH-2.0-OpenSSH_9.6\r\n"[..],
             b"*1\r\n$4\r\nPING\r\n",
             b"EHLO mail.example\r\n",
             b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n",

@@ -89,7 +89,9 @@ pub struct ExchangeScope {
     pub(super) request_decoded: bool,
     pub(super) request_bytes: u64,
     /// All of it came.
-    request_whole: bool,
+    pub(super) request_whole: bool,
+    /// Nobody knows how many bytes of request and response were lost.
+    pub(super) unmeasured: [bool; 2],
     pub(super) status: Option<u16>,
     pub(super) response_version: Option<&'static str>,
     pub(super) first_byte: Option<MonoNs>,
@@ -131,6 +133,7 @@ impl ExchangeScope {
             request_decoded: true,
             request_bytes: 0,
             request_whole: false,
+            unmeasured: [false; 2],
             status: None,
             response_version: None,
             first_byte: None,
@@ -193,6 +196,7 @@ impl ExchangeScope {
             }
             ExchangeEvent::RequestGap(len) => {
                 self.request_bytes += len;
+                self.unmeasured[0] |= len == 0;
                 self.lost_bytes += len;
                 self.guess_grpc();
                 if let Some(call) = &mut self.grpc {
@@ -221,6 +225,7 @@ impl ExchangeScope {
             }
             ExchangeEvent::ResponseGap(len) => {
                 self.response_bytes += len;
+                self.unmeasured[1] |= len == 0;
                 self.lost_bytes += len;
                 self.response_lost_bytes += len;
                 if let Some(call) = &mut self.grpc {

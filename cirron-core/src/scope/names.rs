@@ -61,8 +61,8 @@ names! {
     SCHEME = "url.scheme", "string: `https`", "the exchange was read inside a TLS library", "OpenTelemetry";
     TLS_LINK = "cirron.tls.link", "string: `call`, the library moved the socket's bytes itself; `lengths`, the thread sent twice in a row what it had written before", "the exchange was read inside a TLS library, and the socket beneath is known", "cirron";
     PATH = "url.path", "string, without query, userinfo and parameters", "the request's head was seen", "OpenTelemetry";
-    REQUEST_SIZE = "http.request.body.size", "int, bytes on the wire", "the request's head was seen", "OpenTelemetry";
-    RESPONSE_SIZE = "http.response.body.size", "int, bytes on the wire", "the response's head was seen", "OpenTelemetry";
+    REQUEST_SIZE = "http.request.body.size", "int, bytes on the wire", "the request's head was seen, and some of its body or its end", "OpenTelemetry";
+    RESPONSE_SIZE = "http.response.body.size", "int, bytes on the wire", "the response's head was seen, and some of its body or its end; not of a WebSocket or tunnel", "OpenTelemetry";
     STATUS = "http.response.status_code", "int", "the response's head was seen", "OpenTelemetry";
     ERROR_TYPE = "error.type", "string", "a status of 500 or above (400 for a client), a status of gRPC that its conventions call an error, else the class of the error in the body of an LLM call; where it names none, the status of 400 or above, else `_OTHER`", "OpenTelemetry";
     ERROR = "error", "bool, true", "with `error.type`", "SDK";

@@ -79,7 +79,8 @@ impl Socket {
                     turns.message(ts, by, !damaged);
                 }
             }
-            Event::Lost(len) => {
+            Event::OtherGap(len) => return len,
+            Event::Lost(_) | Event::Passed(_) => {
                 side.messages.hole();
                 if let Some(turns) = &mut self.turns {
                     if std::mem::take(&mut side.text) {
@@ -88,7 +89,9 @@ impl Socket {
                     }
                     turns.lose(by);
                 }
-                return len;
+                if let Event::Lost(len) = *event {
+                    return len;
+                }
             }
             Event::Close { code } => {
                 // By their stamps: inside a TLS library the answer may be read, by another thread, before the

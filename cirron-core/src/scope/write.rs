@@ -192,10 +192,16 @@ fn http(scope: &ExchangeScope, attrs: &mut Attrs) {
     if let Some(version) = version {
         attrs.insert(n::PROTOCOL_VERSION, version.into());
     }
-    if scope.request.is_some() {
+    // None of a body that was cut before its first byte is no size, nor is what a tunnel or messages carry.
+    let [sent, answered] = scope.unmeasured;
+    let request = scope.request.as_ref().filter(|_| !sent);
+    let tunnel = |method: &str| scope.end.upgraded && method == "CONNECT";
+    let request = request.filter(|r| !tunnel(&r.method));
+    if request.is_some() && (scope.request_whole || scope.request_bytes > 0) {
         attrs.insert(n::REQUEST_SIZE, scope.request_bytes.into());
     }
-    if scope.status.is_some() {
+    let whole = scope.response_end.is_some() || scope.response_bytes > 0;
+    if scope.status.is_some() && whole && !answered && !scope.end.upgraded {
         attrs.insert(n::RESPONSE_SIZE, scope.response_bytes.into());
     }
     if let Some(status) = scope.status {

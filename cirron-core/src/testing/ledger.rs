@@ -111,7 +111,10 @@ impl ExchangeLog {
                     *whole = !damaged;
                 }
             }
-            ws::Event::DataGap(_) | ws::Event::Lost(_) => self.holes = true,
+            ws::Event::DataGap(_)
+            | ws::Event::OtherGap(_)
+            | ws::Event::Lost(_)
+            | ws::Event::Passed(_) => self.holes = true,
             ws::Event::Ping | ws::Event::Pong => {}
             ws::Event::Close { code } => *closed = Some(code),
         }

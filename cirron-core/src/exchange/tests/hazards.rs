@@ -190,7 +190,6 @@ fn other_protocols_are_opaque_and_silent() {
     for (text, protocol) in [
         ("\u{16}\u{3}\u{1}\u{2}\u{0}abc", Protocol::Tls),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Protocol::Http2),
-        ("SSH-2.0-x\r\n", Protocol::Opaque),
     ] {
         for cut in 1..text.len() {
             let (a, b) = text.split_at(cut);
@@ -198,6 +197,17 @@ fn other_protocols_are_opaque_and_silent() {
             assert_eq!(rig.conn.protocol(), protocol);
             assert!(rig.logs().is_empty());
         }
+    }
+}
+
+#[test]
+fn what_neither_side_begins_is_opaque_at_once() {
+    let text = "SSH-2.0-x\r\n";
+    for cut in 1..text.len() {
+        let (a, b) = text.split_at(cut);
+        let rig = Rig::new(false, None).steps(&[In(a), In(b), Out(text), Out(OK), In(GET)]);
+        assert_eq!(rig.conn.protocol(), Protocol::Opaque);
+        assert!(rig.logs().is_empty());
     }
 }
 

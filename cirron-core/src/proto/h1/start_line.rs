@@ -1,8 +1,8 @@
 //! Start lines: does this look like the first line of an HTTP/1 message?
 //!
 //! Used where there is no framing to stand on: at the first bytes of a connection, after a hole,
-//! and when joining late. Stricter than RFC 9112 on purpose (a method is in capitals, as every
-//! registered one is), since the bytes may be anything. Framed heads do not pass here.
+//! and when joining late. The first of a connection may have any method (RFC 9110, section 9.1): what else it
+//! takes to be a request line tells enough. Elsewhere only known ones are. Framed heads do not pass here.
 
 use crate::limits::MAX_HEAD_BYTES;
 
@@ -68,12 +68,14 @@ pub fn known_request(bytes: &[u8]) -> Plausible {
     }
 }
 
+/// RFC 9110, section 5.6.2.
+fn is_token(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+}
+
 /// `METHOD SP target SP HTTP/1.x (CR) LF` (RFC 9112, section 3).
 pub fn request(bytes: &[u8]) -> Plausible {
-    let method = bytes
-        .iter()
-        .take_while(|b| b.is_ascii_uppercase() || **b == b'-')
-        .count();
+    let method = bytes.iter().take_while(|b| is_token(**b)).count();
     if method > MAX_METHOD_BYTES {
         return Plausible::No;
     }
@@ -188,7 +190,6 @@ mod tests {
     #[test]
     fn other_text_is_refused() {
         for no in [
-            "get / HTTP/1.1\r\n",
             "GET  / HTTP/1.1\r\n",
             "GET / HTTP/2.0\r\n",
             "GET / HTTP/1.1 x\r\n",
@@ -198,6 +199,11 @@ mod tests {
             "\u{16}\u{3}\u{1}",
         ] {
             assert_eq!(request(no.as_bytes()), Plausible::No, "{no}");
+        }
+        for odd in ["get", "Get", "M_ETHOD", "x.y"] {
+            let line = format!("{odd} / HTTP/1.1\r\n");
+            assert_eq!(request(line.as_bytes()), Plausible::Yes);
+            assert_eq!(known_request(line.as_bytes()), Plausible::No);
         }
         assert_eq!(request(b"OST / HTTP/1.1\r\n"), Plausible::Yes);
         assert_eq!(known_request(b"OST / HTTP/1.1\r\n"), Plausible::No);

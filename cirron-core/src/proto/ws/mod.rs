@@ -83,9 +83,13 @@ pub enum Event<'e> {
         /// Why, as section 7.4 numbers it; `None`: not said, or lost.
         code: Option<u16>,
     },
-    /// So many bytes of which no frame is known (0: nobody knows how many): any frames may be missing, and the message under
-    /// way is lost.
+    /// So many bytes were lost (0: nobody knows how many), and with them the place: any frames may be missing,
+    /// and the message under way is lost.
     Lost(u64),
+    /// So many bytes passed of which no frame is known. They mean the same, and were not lost.
+    Passed(u64),
+    /// Bytes were lost that are of no message whose beginning was seen: a control frame's, say.
+    OtherGap(u64),
 }
 
 impl fmt::Debug for Event<'_> {
@@ -112,6 +116,8 @@ impl fmt::Debug for Event<'_> {
             Event::Pong => f.write_str("Pong"),
             Event::Close { code } => f.debug_struct("Close").field("code", &code).finish(),
             Event::Lost(len) => f.debug_tuple("Lost").field(&len).finish(),
+            Event::Passed(len) => f.debug_tuple("Passed").field(&len).finish(),
+            Event::OtherGap(len) => f.debug_tuple("OtherGap").field(&len).finish(),
         }
     }
 }

@@ -419,19 +419,21 @@ impl Parser {
     /// A hole: bridged where a frame says how long it is.
     fn hole<'i>(&mut self, cur: &mut Cursor<'i>) -> Step<'i> {
         match &mut self.state {
-            State::Header { have, .. } => {
-                let len = *have as u64 + std::mem::take(&mut cur.gap);
+            State::Header { .. } => {
+                let len = std::mem::take(&mut cur.gap);
                 self.lose(len, false)
             }
             State::Payload(frame) => {
                 let len = cur.gap.min(frame.left);
                 cur.gap -= len;
                 frame.left -= len;
-                if frame.header.opcode.is_control() {
-                    return Step::Again;
-                }
-                let Open::Message(message) = &mut self.open else {
-                    return Step::Again;
+                let control = frame.header.opcode.is_control();
+                let Some(Open::Message(message)) = Some(&mut self.open).filter(|_| !control) else {
+                    return if len > 0 {
+                        Step::Event(Event::OtherGap(len))
+                    } else {
+                        Step::Again
+                    };
                 };
                 message.wire_bytes += len;
                 self.damage();
@@ -460,7 +462,11 @@ impl Parser {
         } else {
             State::Resync(None)
         };
-        Step::Event(Event::Lost(len))
+        if misread {
+            Step::Event(Event::Passed(len))
+        } else {
+            Step::Event(Event::Lost(len))
+        }
     }
 
     /// Looks for frames where a piece begins, or where a frame that may be one ends.
@@ -504,7 +510,7 @@ impl Parser {
         };
         match cur.take(found.unwrap_or(usize::MAX)).len() {
             0 => Step::Again,
-            len => Step::Event(Event::Lost(len as u64)),
+            len => Step::Event(Event::Passed(len as u64)),
         }
     }
 }

@@ -42,6 +42,8 @@ struct Got {
     pongs: usize,
     close: Option<Option<u16>>,
     lost: u64,
+    /// Bytes that were said to be missing, wherever.
+    missing: u64,
     misread: bool,
 }
 
@@ -92,6 +94,7 @@ fn run(parser: &mut Parser, parts: &[Fed<'_>]) -> Got {
                     assert!(open && len > 0);
                     let message = got.messages.last_mut().unwrap();
                     message.gap += len;
+                    got.missing += len;
                     let lost = std::iter::repeat_n(None, usize::try_from(len).unwrap());
                     message.seen.extend(lost);
                 }
@@ -111,9 +114,18 @@ fn run(parser: &mut Parser, parts: &[Fed<'_>]) -> Got {
                     assert!(got.close.replace(code).is_none(), "two closes");
                     open = false;
                 }
-                Event::Lost(len) => {
+                Event::OtherGap(len) => {
+                    assert!(len > 0);
+                    got.missing += len;
+                }
+                Event::Lost(len) | Event::Passed(len) => {
                     assert!(len > 0);
                     got.lost += len;
+                    got.missing += if matches!(event, Event::Lost(_)) {
+                        len
+                    } else {
+                        0
+                    };
                     open = false;
                 }
             }

@@ -194,3 +194,45 @@ fn an_answer_on_http_2_to_a_request_on_http_1_was_agreed_on() {
     call.at(1, E::ResponseHead(&head));
     assert_eq!(text(&call.end(2), "network.protocol.version"), Some("2"));
 }
+
+#[test]
+fn a_size_that_is_not_known_is_absent() {
+    let sizes = |written: &Written| {
+        ["http.request.body.size", "http.response.body.size"]
+            .map(|name| written.0.attrs.get(name).cloned())
+    };
+    // Cut before the first byte of the body; its head alone was seen.
+    let mut cut = Call::new(false);
+    cut.request("/a", &[], b"");
+    cut.head(1, 200, &[]);
+    assert_eq!(
+        sizes(&cut.abort(2, AbortedBy::Server)),
+        [Some(0_i64.into()), None]
+    );
+    // An empty body that came to its end has none.
+    let mut empty = Call::new(false);
+    empty.request("/a", &[], b"");
+    empty.head(1, 204, &[]);
+    assert_eq!(
+        sizes(&empty.end(2)),
+        [Some(0_i64.into()), Some(0_i64.into())]
+    );
+    // Nobody knows how many bytes were lost.
+    let mut holed = Call::new(false);
+    holed.request("/a", &[], b"abc");
+    holed.head(1, 200, &[]);
+    holed.body(2, b"ab");
+    holed.at(3, E::ResponseGap(0));
+    assert_eq!(sizes(&holed.end(4)), [Some(3_i64.into()), None]);
+    // What a WebSocket or a tunnel carries is no body.
+    let mut upgraded = Call::new(false);
+    upgraded.request("/ws", &[], b"");
+    upgraded.head(1, 101, &[]);
+    upgraded.at(2, E::ResponseEnd(MessageEnd::Complete));
+    let upgrade = ExchangeEnd {
+        upgraded: true,
+        ..ExchangeEnd::default()
+    };
+    upgraded.at(2, E::End(upgrade));
+    assert_eq!(sizes(&upgraded.finish(2)), [Some(0_i64.into()), None]);
+}

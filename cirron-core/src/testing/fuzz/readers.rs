@@ -236,7 +236,8 @@ fn frames(deflate: Option<Deflate>, late: bool, parts: &[Fed<'_>]) -> Frames {
                 Event::Ping => got.pings += 1,
                 Event::Pong => got.pongs += 1,
                 Event::Close { code } => got.close = Some(code),
-                Event::Lost(len) => {
+                Event::OtherGap(_) => {}
+                Event::Lost(len) | Event::Passed(len) => {
                     open = false;
                     got.lost = got.lost.saturating_add(len);
                 }

@@ -187,7 +187,7 @@ fn an_end_that_was_told_in_halves_is_not_lost() {
             rig.0.handle_record(&CONN.close(900 * MS, close::LOST));
             let scopes = rig.later();
             assert_eq!(scopes.len(), 1);
-            let whole = scopes[0].attrs.get("cirron.partial").is_none();
+            let whole = !scopes[0].attrs.contains_key("cirron.partial");
             assert_eq!(whole, !rest.is_empty());
             assert_eq!(rig.0.stats().ends_lost, 0);
         }

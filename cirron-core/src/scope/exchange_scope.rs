@@ -12,11 +12,12 @@ use super::span::{Mark, Span, cut};
 use super::write;
 use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent, MessageEnd, Role, Sender};
 use crate::id::{Id, IdSource};
-use crate::llm::{
-    self, Candidate, DIALECTS, Dialect, Figure, RPCS, Readers, RequestFacts, Usage, count, results,
-};
+use crate::llm::{self, Candidate, DIALECTS, Dialect, Figure, RPCS, Readers, RequestFacts, count};
 use crate::proto::message::{Headers, RequestHead, ResponseHead};
 use crate::time::MonoNs;
+
+mod figures;
+mod held;
 
 /// What the engine knows around an exchange.
 #[derive(Clone, Copy, Debug)]
@@ -334,41 +335,6 @@ impl ExchangeScope {
         write::write(&self, end, parent, ids)
     }
 
-    /// Bytes that it holds, about.
-    pub fn held_bytes(&self) -> usize {
-        let request = self.request.as_ref();
-        let request = request.map_or(0, |r| r.path.capacity() + r.method.capacity());
-        let candidates = self.candidates.capacity() * size_of::<(Candidate, RequestFacts)>();
-        let asked = self
-            .request_body
-            .as_ref()
-            .map_or(0, RequestBody::held_bytes);
-        let response = self.response.as_ref().map_or(0, ResponseBody::held_bytes);
-        let socket = self.socket.as_ref().map_or(0, |s| s.held_bytes());
-        let grpc = self.grpc.as_ref().map_or(0, |g| g.held_bytes());
-        size_of::<ExchangeScope>() + request + candidates + asked + response + socket + grpc
-    }
-
-    /// The core holds too much: the bodies are read no further, what they have said stands. Says
-    /// whether there was anything to give up.
-    pub fn give_up(&mut self) -> bool {
-        if std::mem::replace(&mut self.given_up, true) {
-            return false;
-        }
-        if self.request_body.is_some() {
-            // What it has said by now is not all, and may be read wrongly.
-            self.request_body = None;
-            self.request_decoded = false;
-        }
-        if let Some(body) = &mut self.response {
-            body.give_up();
-        }
-        if let Some(call) = &mut self.grpc {
-            call.give_up();
-        }
-        true
-    }
-
     fn client_stayed(&mut self) {
         self.leaving = None;
         if let Some(body) = &mut self.response {
@@ -470,83 +436,6 @@ impl ExchangeScope {
                 }
             }
         }
-    }
-
-    /// When all that the response had to say had come: its end or, if the client left before that,
-    /// the event that says so.
-    fn said_all(&self) -> Option<MonoNs> {
-        let body = self.response.as_ref();
-        if body.is_some_and(ResponseBody::wrote_to_nobody) {
-            return None;
-        }
-        let done = self.response.as_ref().and_then(ResponseBody::done_at);
-        self.response_end.or(done)
-    }
-
-    /// Samples asked for of each prompt; `None` where the request was not read whole.
-    fn choices(&self) -> Option<i64> {
-        let holed = self.lost_bytes > self.response_lost_bytes;
-        self.request.as_ref().filter(|_| !holed && !self.late)?;
-        let (_, asked) = self.asked().filter(|_| self.request_decoded)?;
-        Some(asked.choices.unwrap_or(1))
-    }
-
-    /// A part of the framing did not come, or of a request that nobody wanted any more; what the
-    /// exchange had to say did, and before its client left.
-    fn came_to_its_end(&self) -> bool {
-        if self.late || self.lost_bytes > 0 {
-            return false;
-        }
-        let in_time = |at: &MonoNs| self.leaving.is_none_or(|from| *at <= from);
-        let told = self.grpc.as_ref().and_then(|call| call.status_at());
-        let done = self.response.as_ref().and_then(ResponseBody::done_at);
-        let done = done.filter(|_| self.request_whole);
-        told.or(done).is_some_and(|at| in_time(&at))
-    }
-
-    /// What header fields report of the whole response.
-    fn usage_of_fields(&self, body: &ResponseBody) -> Usage {
-        let mut usage = Usage::default();
-        for told in &self.told_by_fields {
-            // What a head says of a stream it says before there is any of it.
-            let early = body.is_stream() && !told.in_trailers;
-            let of_none = told.figure == Figure::Output && (early || body.wrote_to_nobody());
-            if !core::ptr::eq(told.dialect, body.dialect()) || of_none {
-                continue;
-            }
-            let slot = match told.figure {
-                Figure::Input => &mut usage.input,
-                Figure::Output => &mut usage.output,
-                Figure::Cached => &mut usage.cached,
-            };
-            count::fill(slot, Some(told.count));
-        }
-        usage
-    }
-
-    /// The call of a model that it is, if it is one and its answer's body is read.
-    pub(super) fn call(&self) -> Option<Call<'_>> {
-        let body = self.response.as_ref()?;
-        let is_stream = body.is_stream() || self.is_rpc_stream();
-        let (end, unbroken) = (self.said_all(), body.is_unbroken());
-        let aside = self.usage_of_fields(body);
-        let told = &body.told;
-        let mut told = told.believed(&body.tokens, is_stream, end.is_some(), unbroken, &aside);
-        told.usage = results::shared(told.usage, body.facts().results, self.choices());
-        Some(Call {
-            start: self.start,
-            late: self.late,
-            first_byte: self.first_byte,
-            end,
-            source: body.dialect().name,
-            facts: body.facts(),
-            told,
-            tokens: &body.tokens,
-            is_stream,
-            unbroken,
-            holed: self.lost_bytes > 0,
-            failed: self.status.is_some_and(|status| status >= 400),
-        })
     }
 
     /// A call of gRPC whose messages, not its path, told that it is a stream.

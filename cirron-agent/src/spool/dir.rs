@@ -61,7 +61,7 @@ impl SpoolDir {
     pub fn open(path: PathBuf, max_bytes: u64, owner: Option<Owner>) -> io::Result<SpoolDir> {
         let users = Users::with(owner);
         let dir = open_checked(&path, users, Missing::Make)?;
-        let total_bytes = Scan::of(&dir)?.total;
+        let total_bytes = Scan::take(&dir)?.total;
         Ok(SpoolDir {
             path,
             dir,
@@ -116,7 +116,7 @@ impl SpoolDir {
             Ok(dir) => dir,
         };
         self.dir = dir;
-        self.total_bytes = Scan::of(&self.dir)?.total;
+        self.total_bytes = Scan::take(&self.dir)?.total;
         Ok(true)
     }
 
@@ -137,7 +137,7 @@ impl SpoolDir {
 
     /// Scans, sweeps orphans, evicts the oldest batches. Returns (evicted, swept).
     pub fn enforce_cap(&mut self) -> io::Result<(u64, u64)> {
-        let scan = Scan::of(&self.dir)?;
+        let scan = Scan::take(&self.dir)?;
         let mut total = scan.total;
         let (mut evicted, mut swept, mut tmp_left) = (0, 0, 0);
         for (name, bytes, modified) in &scan.tmps {

@@ -19,7 +19,7 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    pub(super) fn of(dir: &File) -> io::Result<Scan> {
+    pub(super) fn take(dir: &File) -> io::Result<Scan> {
         let mut scan = Scan::default();
         for entry in rustix::fs::Dir::read_from(dir)? {
             let entry = entry?;

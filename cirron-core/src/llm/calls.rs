@@ -68,8 +68,8 @@ impl Pieces {
         }
     }
 
-    /// Those of one choice.
-    pub fn of(&mut self, choice: i64) {
+    /// All of them belong to this choice.
+    pub fn belong_to(&mut self, choice: i64) {
         for piece in &mut self.list {
             piece.choice = choice;
         }

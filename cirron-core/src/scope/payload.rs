@@ -34,7 +34,7 @@ enum Shape {
 }
 
 impl Shape {
-    fn of(found: Found) -> Shape {
+    fn reading(found: Found) -> Shape {
         match found {
             Found::Events => Shape::Sse(SseParser::default()),
             Found::Documents(parser) => Shape::Documents(parser),
@@ -101,7 +101,7 @@ impl ResponseBody {
     ) -> Self {
         let kind = head.and_then(|h| h.get_str("content-type"));
         let kind = kind.unwrap_or_default().to_ascii_lowercase();
-        let framing = Framing::of(&kind);
+        let framing = Framing::declared(&kind);
         let (shape, is_stream) = match (head, framing) {
             (None, _) => (Shape::Unsure(Guess::default()), false),
             // HTTP/2, joined late: what it is was said before.
@@ -292,7 +292,7 @@ impl ResponseBody {
                     return;
                 };
                 *is_stream = is_stream_of(&found, declared, *asked);
-                *shape = Shape::of(found);
+                *shape = Shape::reading(found);
                 *is_other = matches!(shape, Shape::Other);
                 shape.push(&held, &mut sink);
                 bytes = rest;
@@ -371,7 +371,7 @@ impl ResponseBody {
             self.is_stream = is_stream_of(&found, sniff.declared(), self.asked);
             self.shape = match found {
                 Found::Other => Shape::Unsure(Guess::behind_hole()),
-                found @ (Found::Events | Found::Documents(_)) => Shape::of(found),
+                found @ (Found::Events | Found::Documents(_)) => Shape::reading(found),
             };
         }
         self.in_shape(|shape, sink| match shape {

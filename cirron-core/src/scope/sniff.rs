@@ -21,7 +21,7 @@ pub(super) enum Framing {
 
 impl Framing {
     /// `None`: nothing that we read.
-    pub(super) fn of(content_type: &str) -> Option<Framing> {
+    pub(super) fn declared(content_type: &str) -> Option<Framing> {
         let kind = content_type.split(';').next().unwrap_or_default().trim();
         match kind {
             "text/event-stream" => Some(Framing::Sse),
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_type_is_what_stands_before_its_parameters() {
-        let of = |kind| Framing::of(kind);
+        let of = |kind| Framing::declared(kind);
         assert_eq!(of("text/event-stream; charset=utf-8"), Some(Framing::Sse));
         assert_eq!(of("application/x-ndjson"), Some(Framing::Lines));
         assert_eq!(of("application/problem+json"), Some(Framing::Values));

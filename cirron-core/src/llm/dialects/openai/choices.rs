@@ -159,7 +159,7 @@ impl Choices {
         // One that broke off.
         part.end_call();
         let mut pieces = std::mem::take(&mut part.pieces);
-        pieces.of(index);
+        pieces.belong_to(index);
         (content, self.calls.take_all(pieces))
     }
 

@@ -17,6 +17,10 @@ use crate::clock;
 /// is the kernel's and does not suffer.
 const READ_TIMEOUT: Duration = Duration::from_millis(25);
 
+/// Time between two reads of a ring that was empty, at least. What the kernel side wakes this thread for at once
+/// (a process that maps something, forks or ends) may come a hundred thousand times a second.
+const MIN_READ_INTERVAL: Duration = Duration::from_millis(2);
+
 /// Bytes of one batch. Large enough that a busy ring is emptied in few steps, small enough that
 /// [`super::BATCHES_IN_FLIGHT`] of them are little memory.
 const BATCH_BYTES: usize = 2 * 1024 * 1024;
@@ -45,6 +49,7 @@ pub fn run(
     stop: &Stop,
 ) -> anyhow::Result<()> {
     let mut quiet_since: Option<Instant> = None;
+    let mut emptied_at: Option<Instant> = None;
     loop {
         if stop.is_forced() {
             return Ok(());
@@ -58,6 +63,9 @@ pub fn run(
         } else {
             READ_TIMEOUT
         };
+        if let Some(at) = emptied_at.filter(|_| quiet_since.is_none()) {
+            std::thread::sleep(MIN_READ_INTERVAL.saturating_sub(at.elapsed()));
+        }
         let mut bytes = recycled.try_recv().unwrap_or_default();
         bytes.clear();
         let before = clock::now();
@@ -70,6 +78,7 @@ pub fn run(
         };
         // It stopped for want of records, not of room: no record is half a batch long.
         let emptied = bytes.len() < BATCH_BYTES / 2;
+        emptied_at = emptied.then(Instant::now);
         let watermark = emptied.then_some(MonoNs(before.0.saturating_sub(COMMIT_SLACK_NS)));
         if to_core.send(Batch { bytes, watermark }).is_err() {
             return Ok(());

@@ -213,7 +213,12 @@ fn one(client: &Value, handler: &Value, span: &Span, late: bool) -> Result<()> {
         return Ok(());
     };
     is("gen_ai.provider.name", Some("kserve_v2"), false)?;
-    is("gen_ai.operation.name", Some("inference"), false)?;
+    // A stream of texts is generated.
+    let operation = match client["answers"].is_null() {
+        true => "inference",
+        false => "text_completion",
+    };
+    is("gen_ai.operation.name", Some(operation), false)?;
     is("gen_ai.request.model", Some(model), false)?;
     is("gen_ai.response.model", Some(model), false)?;
     is("cirron.model.version", client["version"].as_str(), false)?;

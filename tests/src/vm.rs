@@ -190,6 +190,8 @@ fn doctor(out: &Path) -> Result<String> {
             .unwrap_or((rest.trim(), ""));
         match (verdict, name) {
             ("loaded", "uprobes") => said.push(detail.trim().to_owned()),
+            // Attached to nothing: the agent runs it.
+            ("loaded", "socket_check") => {}
             ("attached", _) if detail.trim().is_empty() => {}
             ("attached", _) => said.push(format!("{name} {}", detail.trim())),
             _ => anyhow::bail!("{line}"),

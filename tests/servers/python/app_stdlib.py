@@ -7,6 +7,7 @@ Needs nothing but Python 3.9 or later, so that it runs in a root directory that 
 import http.server
 import json
 import os
+import socket
 import socketserver
 import ssl
 import sys
@@ -17,8 +18,11 @@ import script
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # What it writes is judged by when it wrote it: the kernel shall not hold it back (held.py is for that).
-    disable_nagle_algorithm = True
+
+    def setup(self):
+        # What it writes is judged by when it wrote it: the kernel shall not hold it back (held.py is for that).
+        self.disable_nagle_algorithm = self.request.family != socket.AF_UNIX
+        super().setup()
 
     def log_message(self, *_):
         pass

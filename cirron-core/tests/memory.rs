@@ -148,7 +148,7 @@ fn head(coding: &str, length: usize) -> Vec<u8> {
     .into_bytes()
 }
 
-/// JSON that is a prompt of so many bytes of one letter, and is not at its end.
+/// The beginning of a JSON request whose prompt has `bytes` bytes, all of one letter.
 fn prompt(bytes: usize) -> Vec<u8> {
     let mut out = br#"{"model":"m","messages":[{"role":"user","content":""#.to_vec();
     out.resize(out.len() + bytes, b'x');

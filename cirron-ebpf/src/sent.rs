@@ -22,7 +22,7 @@ pub const MORE: u32 = 1;
 const IPPROTO_TCP: u16 = 6;
 /// `TCP_NAGLE_CORK`
 const CORK: u8 = 2;
-/// Past so many ticks the time of an arrival is not known: the counter goes round.
+/// Ticks past which the time of an arrival is not known: the counter goes round.
 const MAX_TICKS: u32 = 1 << 24;
 
 /// The `struct tcp_sock` of a socket; 0: it has none. MPTCP's and others' structures differ.

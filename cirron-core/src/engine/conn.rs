@@ -81,7 +81,7 @@ pub(super) struct Conn {
 /// What a connection gave up for the sake of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GaveUp {
-    /// The bodies of so many exchanges.
+    /// Bodies only; the number of exchanges whose bodies they were.
     Bodies(u64),
     /// What was not complete of its heads, and all that follows.
     Connection,

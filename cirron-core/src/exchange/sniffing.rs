@@ -44,7 +44,7 @@ enum Before {
     Nothing,
     /// It may be a header that is not whole yet.
     NeedMore,
-    /// What was held, and so many bytes of the piece.
+    /// What was held, and this number of bytes of the piece.
     Bytes(usize),
 }
 

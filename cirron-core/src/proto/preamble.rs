@@ -19,7 +19,7 @@ const V1_KINDS: [&[u8]; 3] = [b"TCP4 ", b"TCP6 ", b"UNKNOWN"];
 /// What these bytes begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Header {
-    /// A header of so many bytes.
+    /// A header, and its length in bytes.
     Whole(usize),
     /// It may become one.
     NeedMore,

@@ -4,12 +4,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use crate::expect::Late;
 use crate::{agent, coverage, stacks};
+
+/// Number of further runs of a test whose times alone were late.
+const LATE_AGAIN: usize = 2;
+/// Pause before each of them: what kept the machine busy lasts for seconds.
+const LATE_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a test needs of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,11 +105,14 @@ pub fn main(tests: &[Test]) -> ExitCode {
         }
         let start = Instant::now();
         let mut result = run(test);
-        // A machine that did something else for a moment gets a second chance; wrong figures do not.
-        if let Err(e) = &result
-            && let Some(late) = e.downcast_ref::<Late>()
-        {
+        // A machine that did something else for a moment gets further chances; wrong figures do not.
+        for _ in 0..LATE_AGAIN {
+            let Err(e) = &result else { break };
+            let Some(late) = e.downcast_ref::<Late>() else {
+                break;
+            };
             println!("late {}: {late}; again", test.name);
+            std::thread::sleep(LATE_PAUSE);
             result = run(test);
         }
         let took = start.elapsed().as_secs_f64();
@@ -112,7 +120,12 @@ pub fn main(tests: &[Test]) -> ExitCode {
             Ok(figures) if figures.is_empty() => println!("ok   {} ({took:.1} s)", test.name),
             Ok(figures) => println!("ok   {} ({took:.1} s): {figures}", test.name),
             Err(e) => {
-                println!("FAIL {} ({took:.1} s): {e:#}", test.name);
+                // The cause stands first: the context may be an agent's whole log.
+                println!(
+                    "FAIL {} ({took:.1} s): {}; {e:#}",
+                    test.name,
+                    e.root_cause()
+                );
                 failed.push(test.name);
             }
         }

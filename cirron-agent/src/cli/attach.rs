@@ -22,6 +22,7 @@ use crate::driver;
 use crate::driver::attacher::Attacher;
 use crate::driver::core::Core;
 use crate::driver::files::{Counts, Files};
+use crate::driver::helper::Helper;
 use crate::driver::pending::{Mapped, Pending};
 use crate::driver::searcher::{MAX_ASKED, Searcher};
 use crate::driver::summary::{Detach, Summary};
@@ -155,19 +156,13 @@ struct Libraries {
 }
 
 impl Libraries {
-    /// Starts the thread that searches for libraries that cannot be read.
-    fn search(&self, rights: Rights) -> anyhow::Result<Unread> {
+    /// The thread that searches for libraries that cannot be read, and who asks it.
+    fn search(&self) -> (Unread, Helper) {
         let (ask, asked) = std::sync::mpsc::sync_channel(MAX_ASKED);
         let (tell, found) = std::sync::mpsc::channel();
         let searcher = Searcher::new(self.files.clone(), Arc::clone(&self.counts), tell);
-        std::thread::Builder::new()
-            .name("cirron-search".into())
-            .spawn(move || {
-                rights.keep_for_capture();
-                searcher.run(&asked);
-            })
-            .context("the search thread cannot be started")?;
-        Ok(Unread::new(ask, found, Arc::clone(&self.counts)))
+        let helper = Helper::new("search", move || searcher.run(&asked));
+        (Unread::new(ask, found, Arc::clone(&self.counts)), helper)
     }
 }
 
@@ -307,15 +302,10 @@ impl<'a> Session<'a> {
             summary_file,
         } = self;
         // No thread of ours runs while a command is forked.
-        core.set_unread(libraries.search(rights)?);
+        let (unread, search) = libraries.search();
+        core.set_unread(unread);
         let pending = libraries.pending.clone();
-        std::thread::Builder::new()
-            .name("cirron-attach".into())
-            .spawn(move || {
-                rights.keep_for_capture();
-                attacher.run(&pending);
-            })
-            .context("the attach thread cannot be started")?;
+        let attach = Helper::new("attach", move || attacher.run(&pending));
         let began = Instant::now();
         let running = driver::start(
             core,
@@ -323,6 +313,7 @@ impl<'a> Session<'a> {
             outputs,
             capture.outputs.flush_interval,
             rights,
+            vec![attach, search],
         )?;
         rights.settle();
         let Some(report) = supervisor.watch(running, capture.duration, command)? else {

@@ -1,4 +1,4 @@
-//! The driver: three threads and the way they end.
+//! The driver: three threads and the way they end, and their helpers.
 //!
 //! ```text
 //! ring -> reader --Batch--> core --Vec<Finished>--> outputs -> spool, stdout
@@ -13,6 +13,7 @@ pub mod attacher;
 pub mod core;
 pub mod ends;
 pub mod files;
+pub mod helper;
 pub mod live;
 pub mod output;
 pub mod peek;
@@ -34,6 +35,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use self::core::{Core, CoreReport};
+use self::helper::Helper;
 use self::source::RecordSource;
 use self::stop::{Reason, Stop};
 use crate::output::outputs::{OutputStats, Outputs};
@@ -67,18 +69,22 @@ pub struct Report {
     pub failure: Option<anyhow::Error>,
 }
 
-/// Starts the threads, each of which keeps the rights that it needs.
+/// Starts the threads, each of which keeps the rights that it needs. `helpers`: those beside the way of the data.
 pub fn start(
     core: Core,
     source: Box<dyn RecordSource>,
     outputs: Outputs,
     flush_interval: Duration,
     rights: Rights,
+    helpers: Vec<Helper>,
 ) -> anyhow::Result<Running> {
     let stop = Arc::new(Stop::default());
     let (to_core, from_reader) = sync_channel(BATCHES_IN_FLIGHT);
     let (recycle, recycled) = channel();
     let (to_outputs, from_core) = sync_channel(LISTS_IN_FLIGHT);
+    for helper in helpers {
+        helper.start(&stop, rights)?;
+    }
     let shared = Arc::clone(&stop);
     let outputs = thread::Builder::new()
         .name("cirron-output".into())
@@ -137,6 +143,9 @@ impl Running {
             fail(panicked("output"));
             OutputStats::default()
         });
+        if let Some(thread) = self.stop.panicked_thread() {
+            fail(panicked(thread));
+        }
         Report {
             reason: self.stop.reason(),
             core,

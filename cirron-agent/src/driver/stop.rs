@@ -8,6 +8,7 @@
 //! ```
 //! The end then runs down the channels: reader, core, outputs.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Why a capture ended.
@@ -23,7 +24,7 @@ pub enum Reason {
     TargetsGone = 3,
     /// Nobody reads standard output any more, and it was the only output.
     OutputClosed = 4,
-    /// The ring could not be read.
+    /// The ring could not be read, or a thread panicked.
     Failure = 5,
 }
 
@@ -45,6 +46,7 @@ const FORCED: u8 = 3;
 pub struct Stop {
     state: AtomicU8,
     reason: AtomicU8,
+    panicked: OnceLock<&'static str>,
 }
 
 impl Stop {
@@ -54,6 +56,17 @@ impl Stop {
             .reason
             .compare_exchange(0, reason as u8, Ordering::SeqCst, Ordering::SeqCst);
         self.state.fetch_max(REQUESTED, Ordering::SeqCst);
+    }
+
+    /// A thread without which the capture is not whole has panicked.
+    pub fn panicked(&self, thread: &'static str) {
+        let _ = self.panicked.set(thread);
+        self.request(Reason::Failure);
+    }
+
+    /// The first thread of which that was said.
+    pub fn panicked_thread(&self) -> Option<&'static str> {
+        self.panicked.get().copied()
     }
 
     /// The targets are let go: what is in the ring is all there will be.

@@ -221,12 +221,17 @@ fn core(world: &World, follow_children: bool) -> (Core, Tape) {
 }
 
 fn begin(world: &World, core: Core) -> Running {
+    begin_with(world, core, Vec::new())
+}
+
+fn begin_with(world: &World, core: Core, helpers: Vec<Helper>) -> Running {
     start(
         core,
         Box::new(world.clone()),
         Outputs::default(),
         Duration::from_millis(10),
         crate::privileges::Rights::unchanged(),
+        helpers,
     )
     .unwrap()
 }
@@ -471,6 +476,30 @@ fn a_ring_that_cannot_be_read_ends_the_capture_and_is_a_failure() {
     let report = begin(&world, core).join();
     assert_eq!(report.reason, Some(Reason::Failure));
     assert!(format!("{:#}", report.failure.unwrap()).contains("broken ring"));
+}
+
+#[test]
+fn a_helper_that_panics_ends_the_capture_with_a_cause_and_what_was_seen_is_kept() {
+    let world = World::default();
+    let facts = world.process(7);
+    let (mut core, tape) = core(&world, true);
+    core.attach(&[facts]).unwrap();
+    world.put(process_record(kind::DATA, 7, clock::now()));
+    let (tell, told) = std::sync::mpsc::channel();
+    let attach = Helper::new("attach", move || {
+        let () = told.recv().unwrap();
+        panic!("over a file");
+    });
+    let running = begin_with(&world, core, vec![attach]);
+    wait_until("the record", || world.with(|s| s.ring.is_empty()));
+    assert!(!running.stop().is_requested());
+    tell.send(()).unwrap();
+    let report = running.join();
+    assert_eq!(report.reason, Some(Reason::Failure));
+    let failure = report.failure.unwrap().to_string();
+    assert_eq!(failure, "the attach thread panicked; report it");
+    assert_eq!(report.core.records, 1);
+    assert!(matches!(tape.inputs().last(), Some(Input::Shutdown(_))));
 }
 
 #[test]

@@ -154,6 +154,9 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         output_tokens,
         partial,
         lost_bytes,
+        holes,
+        reordered_records,
+        stale_bytes,
         connections,
         opaque_connections,
         tls_sockets,
@@ -177,6 +180,9 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         ("output_tokens", output_tokens),
         ("partial", partial),
         ("lost_bytes", lost_bytes),
+        ("holes", holes),
+        ("reordered_records", reordered_records),
+        ("stale_bytes", stale_bytes),
         ("connections", connections),
         ("opaque_connections", opaque_connections),
         ("tls_sockets", tls_sockets),
@@ -249,6 +255,14 @@ pub(super) mod tests {
         summary.detach = Some(detach);
         assert_eq!(json(&summary)["detach"]["links"], 6);
         assert_eq!(json(&summary)["detach"]["ms"], 71.25);
+    }
+
+    #[test]
+    fn every_counter_of_the_engine_stands_in_the_document() {
+        let document = include_str!("../../../docs/summary.md");
+        for name in engine_counters(&EngineStats::default()).keys() {
+            assert!(document.contains(&format!("`{name}`")), "{name}");
+        }
     }
 
     #[test]

@@ -222,12 +222,9 @@ impl Conn {
             Direction::Inbound => inbound,
             Direction::Outbound => outbound,
         };
-        work(assembler, &mut |piece| {
-            if let Piece::Gap { len, .. } = piece {
-                sink.shared.stats.lost_bytes += len;
-            }
-            parser.handle(dir, piece, &mut sink);
-        });
+        let before = assembler.stats();
+        work(assembler, &mut |piece| parser.handle(dir, piece, &mut sink));
+        sink.shared.stats.take_order(before, assembler.stats());
     }
 
     /// A `CONN_CLOSE` record: `why` is one of `cirron_common::record::close`.

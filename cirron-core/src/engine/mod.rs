@@ -23,7 +23,7 @@ use crate::exchange::{CloseCause, Protocol};
 use crate::id::IdSource;
 use crate::record::Record;
 use crate::scope::{Mark, ScopeFacts, Span};
-use crate::stream::Direction;
+use crate::stream::{AssemblerStats, Direction};
 use crate::time::{MS, MonoNs};
 
 use budget::Budget;
@@ -111,8 +111,14 @@ pub struct EngineStats {
     pub output_tokens: u64,
     /// Exchanges that a hole, a late attach or an early end touched.
     pub partial: u64,
-    /// Stream bytes in holes.
+    /// Stream bytes in holes, and in the uncaptured tails of records.
     pub lost_bytes: u64,
+    /// Holes between records that nothing filled in time.
+    pub holes: u64,
+    /// Records that came before an earlier one of their direction, and waited for it.
+    pub reordered_records: u64,
+    /// Stream bytes that came twice, behind the end of their direction, or when their place had been given up.
+    pub stale_bytes: u64,
     /// Connections seen.
     pub connections: u64,
     /// Connections that were something that is not parsed, TLS aside.
@@ -149,6 +155,16 @@ impl EngineStats {
         self.llm_calls += u64::from(facts.is_llm);
         self.partial += u64::from(facts.partial);
         self.output_tokens += facts.output_tokens.unwrap_or(0);
+    }
+
+    /// Counts what putting one direction in order has added to that direction's counts.
+    fn take_order(&mut self, before: AssemblerStats, now: AssemblerStats) {
+        let lost = now.lost_bytes - before.lost_bytes;
+        let stale = now.stale_bytes - before.stale_bytes;
+        self.lost_bytes = self.lost_bytes.saturating_add(lost);
+        self.stale_bytes = self.stale_bytes.saturating_add(stale);
+        self.holes += now.holes - before.holes;
+        self.reordered_records += now.reordered_records - before.reordered_records;
     }
 }
 
@@ -567,6 +583,8 @@ mod ends_tests;
 mod held_tests;
 #[cfg(test)]
 mod lost_ends_tests;
+#[cfg(test)]
+mod order_tests;
 #[cfg(test)]
 mod sendfile_tests;
 #[cfg(test)]

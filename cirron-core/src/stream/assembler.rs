@@ -100,7 +100,7 @@ impl Assembler {
             return;
         }
         if self.ended {
-            self.stats.stale_bytes += orig_len;
+            self.stats.stale_bytes = self.stats.stale_bytes.saturating_add(orig_len);
             return;
         }
         let bytes = &bytes[..bytes
@@ -212,7 +212,7 @@ impl Assembler {
         sink: &mut (impl FnMut(Piece<'_>) + ?Sized),
     ) {
         let seen = (next - pos).min(orig_len);
-        self.stats.stale_bytes += seen;
+        self.stats.stale_bytes = self.stats.stale_bytes.saturating_add(seen);
         if seen == orig_len {
             return;
         }

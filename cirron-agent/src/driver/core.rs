@@ -223,12 +223,13 @@ impl Core {
     fn take_record(&mut self, record: &[u8]) {
         self.report.records += 1;
         let peek = Peek::of(record);
-        if let Some(peek) = &peek
-            && peek.tgid != 0
-            && !self.known.contains(&peek.tgid)
+        if let Some(tgid) = peek.as_ref().and_then(Peek::actor)
+            && !self.known.contains(&tgid)
         {
-            let facts = self.find_facts(peek.tgid);
+            let facts = self.find_facts(tgid);
             self.give_facts(facts);
+            // Where the record of its fork was lost. It is followed, so that its end is noticed.
+            self.live.add_found(tgid, &*self.processes);
         }
         self.feed(record);
         match peek {

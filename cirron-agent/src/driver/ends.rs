@@ -192,6 +192,7 @@ mod tests {
     fn closed(key: Key, why: u64, ts: MonoNs) -> Peek {
         Peek {
             kind: kind::CONN_CLOSE,
+            source: cirron_common::record::source::SOCKET,
             ts,
             conn: key.0,
             epoch: key.1,

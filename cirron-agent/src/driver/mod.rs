@@ -157,3 +157,5 @@ impl Running {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vanished_tests;

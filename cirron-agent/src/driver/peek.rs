@@ -11,6 +11,8 @@ use cirron_core::time::MonoNs;
 pub struct Peek {
     /// One of `cirron_common::record::kind`.
     pub kind: u8,
+    /// One of `cirron_common::record::source`.
+    pub source: u8,
     /// When.
     pub ts: MonoNs,
     /// The connection's inode number, and its generation.
@@ -24,6 +26,12 @@ pub struct Peek {
 }
 
 impl Peek {
+    /// The process that did what this record tells. A TCP state changes for whoever used the socket last, who may
+    /// have ended long ago.
+    pub fn actor(&self) -> Option<u32> {
+        (self.tgid != 0 && self.source != source::TCP_STATE).then_some(self.tgid)
+    }
+
     /// `None` where this is no record of our version; the core counts those.
     pub fn of(record: &[u8]) -> Option<Peek> {
         let header: &[u8; HEADER_LEN] = record.get(..HEADER_LEN)?.try_into().ok()?;
@@ -35,6 +43,7 @@ impl Peek {
         let tgid = offset_of!(RecordHeader, tgid);
         Some(Peek {
             kind: header[offset_of!(RecordHeader, kind)],
+            source: header[offset_of!(RecordHeader, source)],
             ts: MonoNs(u64_at(offset_of!(RecordHeader, ts_ns))?),
             conn: u64_at(offset_of!(RecordHeader, conn))?,
             epoch: u64_at(offset_of!(RecordHeader, epoch))?,
@@ -107,6 +116,7 @@ mod tests {
         let record = process_record(kind::PROC_EXIT, 7, MonoNs(9));
         let want = Peek {
             kind: kind::PROC_EXIT,
+            source: source::PROCESS,
             ts: MonoNs(9),
             conn: 0,
             epoch: 0,
@@ -117,6 +127,7 @@ mod tests {
         let end = Peek::of(&end_record((4, 5), close::HELD, MonoNs(9)));
         let want = Peek {
             kind: kind::CONN_CLOSE,
+            source: source::SOCKET,
             conn: 4,
             epoch: 5,
             orig_len: close::HELD,

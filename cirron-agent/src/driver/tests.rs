@@ -25,16 +25,16 @@ use crate::record::writer::Recorder;
 
 /// What the fakes share with the test.
 #[derive(Default)]
-struct State {
-    ring: VecDeque<Vec<u8>>,
+pub(super) struct State {
+    pub(super) ring: VecDeque<Vec<u8>>,
     targets: BTreeSet<u32>,
-    processes: BTreeMap<u32, ProcessFacts>,
+    pub(super) processes: BTreeMap<u32, ProcessFacts>,
     children: BTreeMap<u32, Vec<u32>>,
     /// Appears among the children of its key only once that is a target.
     late_children: BTreeMap<u32, u32>,
     /// Ancestors of the agent.
     waiting: BTreeSet<u32>,
-    sockets: BTreeMap<u64, Socket>,
+    pub(super) sockets: BTreeMap<u64, Socket>,
     fail_reads: bool,
     detached: bool,
     /// Records put when the targets are let go: what was still on its way.
@@ -42,13 +42,13 @@ struct State {
 }
 
 #[derive(Clone, Default)]
-struct World(Arc<Mutex<State>>);
+pub(super) struct World(Arc<Mutex<State>>);
 
 impl World {
-    fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+    pub(super) fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
         f(&mut self.0.lock().unwrap())
     }
-    fn process(&self, tgid: u32) -> ProcessFacts {
+    pub(super) fn process(&self, tgid: u32) -> ProcessFacts {
         let facts = ProcessFacts {
             tgid,
             explicit: false,
@@ -59,7 +59,7 @@ impl World {
         self.with(|s| s.processes.insert(tgid, facts.clone()));
         facts
     }
-    fn put(&self, record: Vec<u8>) {
+    pub(super) fn put(&self, record: Vec<u8>) {
         self.with(|s| s.ring.push_back(record));
     }
 }
@@ -187,7 +187,7 @@ impl Processes for World {
 
 /// A recording that can be read while it is written.
 #[derive(Clone, Default)]
-struct Tape(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Tape(Arc<Mutex<Vec<u8>>>);
 
 impl std::io::Write for Tape {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -200,14 +200,14 @@ impl std::io::Write for Tape {
 }
 
 impl Tape {
-    fn inputs(&self) -> Vec<Input> {
+    pub(super) fn inputs(&self) -> Vec<Input> {
         let bytes = self.0.lock().unwrap().clone();
         let mut reader = RecordingReader::new(&bytes[..]).unwrap();
         std::iter::from_fn(|| reader.next_input().unwrap()).collect()
     }
 }
 
-fn core(world: &World, follow_children: bool) -> (Core, Tape) {
+pub(super) fn core(world: &World, follow_children: bool) -> (Core, Tape) {
     let tape = Tape::default();
     let core = Core::new(
         EngineConfig::default(),
@@ -220,7 +220,7 @@ fn core(world: &World, follow_children: bool) -> (Core, Tape) {
     (core, tape)
 }
 
-fn begin(world: &World, core: Core) -> Running {
+pub(super) fn begin(world: &World, core: Core) -> Running {
     begin_with(world, core, Vec::new())
 }
 
@@ -243,11 +243,11 @@ fn fork(parent: u32, child: u32) -> Vec<u8> {
     record
 }
 
-fn exit(tgid: u32) -> Vec<u8> {
+pub(super) fn exit(tgid: u32) -> Vec<u8> {
     process_record(kind::PROC_EXIT, tgid, clock::now())
 }
 
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
+pub(super) fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let since = Instant::now();
     while !condition() {
         assert!(
@@ -259,7 +259,7 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// Facts given to the engine, and records, in order: `F7` and `R7`.
-fn order(tape: &Tape) -> Vec<String> {
+pub(super) fn order(tape: &Tape) -> Vec<String> {
     tape.inputs()
         .iter()
         .filter_map(|input| match input {
@@ -387,11 +387,14 @@ fn the_engine_has_a_process_s_facts_before_its_first_record_and_again_after_exec
     world.put(process_record(kind::PROC_EXEC, 8, clock::now()));
     world.put(exit(8));
     world.put(process_record(kind::DATA, 8, clock::now()));
+    world.put(exit(8));
     world.put(exit(7));
     running.join();
     assert_eq!(
         order(&tape),
-        ["F7", "R7", "F8", "R8", "R8", "F8", "R8", "F8", "R8", "R7"]
+        [
+            "F7", "R7", "F8", "R8", "R8", "F8", "R8", "F8", "R8", "R8", "R7"
+        ]
     );
 }
 

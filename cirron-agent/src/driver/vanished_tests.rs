@@ -1,0 +1,73 @@
+//! Processes that are gone while something is still told of them, and those whose beginning or end nobody told.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use cirron_common::RecordHeader;
+use cirron_common::record::{kind, source};
+
+use super::peek::process_record;
+use super::stop::Reason;
+use super::tests::{World, begin, core, exit, order, wait_until};
+use crate::clock;
+
+/// A record that the kernel's TCP states gave for process `tgid`, which used the socket last.
+fn tcp_state(tgid: u32) -> Vec<u8> {
+    let mut record = process_record(kind::CONN_CLOSE, tgid, clock::now());
+    record[std::mem::offset_of!(RecordHeader, source)] = source::TCP_STATE;
+    record
+}
+
+#[test]
+fn ends_of_sockets_behind_the_end_of_their_process_leave_its_facts_as_they_are() {
+    let world = World::default();
+    let facts = world.process(7);
+    world.process(8);
+    let (mut core, tape) = core(&world, true);
+    core.attach(&[facts, world.process(8)]).unwrap();
+    let running = begin(&world, core);
+    world.with(|s| s.processes.remove(&7));
+    world.put(exit(7));
+    world.put(tcp_state(7));
+    world.put(exit(8));
+    running.join();
+    assert_eq!(order(&tape), ["F7", "F8", "R7", "R7", "R8"]);
+}
+
+/// The number's next owner is told by what it does.
+#[test]
+fn who_gets_the_number_next_has_facts_of_its_own() {
+    let world = World::default();
+    let facts = world.process(7);
+    let (mut core, tape) = core(&world, true);
+    core.attach(&[facts, world.process(8)]).unwrap();
+    let running = begin(&world, core);
+    world.put(exit(7));
+    world.put(tcp_state(7));
+    world.put(process_record(kind::DATA, 7, clock::now()));
+    world.put(exit(7));
+    world.put(exit(8));
+    running.join();
+    assert_eq!(
+        order(&tape),
+        ["F7", "F8", "R7", "R7", "F7", "R7", "R7", "R8"]
+    );
+}
+
+#[test]
+fn a_child_of_which_neither_fork_nor_exit_were_told_is_followed_to_its_end() {
+    let world = World::default();
+    let facts = world.process(7);
+    world.process(8);
+    let (mut core, tape) = core(&world, true);
+    core.attach(&[facts]).unwrap();
+    let running = begin(&world, core);
+    world.put(process_record(kind::DATA, 8, clock::now()));
+    world.put(exit(7));
+    wait_until("the records", || world.with(|s| s.ring.is_empty()));
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert!(!running.stop().is_requested(), "process 8 lives");
+    world.with(|s| s.processes.clear());
+    let report = running.join();
+    assert_eq!(report.reason, Some(Reason::TargetsGone));
+    assert_eq!(report.core.exits_missed, 1);
+    assert_eq!(order(&tape), ["F7", "F8", "R8", "R7", "R8"]);
+}

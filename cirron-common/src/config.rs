@@ -97,11 +97,9 @@ pub struct KernelConfig {
     pub tick_phase_ns: u32,
     /// Unread bytes in the ring past which a record wakes the reader.
     pub wakeup_bytes: u32,
-    /// 1: children of targets become targets.
-    pub follow_children: u32,
 }
 
-const _: () = assert!(core::mem::size_of::<KernelConfig>() == 46 * 4);
+const _: () = assert!(core::mem::size_of::<KernelConfig>() == 45 * 4);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, only `u32` fields, no padding.

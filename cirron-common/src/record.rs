@@ -69,6 +69,8 @@ pub mod kind {
     /// Bytes that the kernel held back ([`super::flag::HELD`]) were seen to have gone: those before `pos`.
     /// `orig_len` is when the last of them went, monotonic ns; 0: at some time before this record.
     pub const SENT: u8 = 9;
+    /// A process is a target no more, though it lives. The programs never write it, the agent does.
+    pub const PROC_RELEASE: u8 = 10;
 }
 
 /// Values of [`RecordHeader::direction`], from the target's point of view.

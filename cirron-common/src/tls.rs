@@ -65,6 +65,8 @@ pub mod cookie {
 pub mod target {
     /// Places in a TLS library of this process are watched.
     pub const TLS: u32 = 1;
+    /// Its children become targets with the same value.
+    pub const CHILDREN: u32 = 2;
 }
 
 /// An SSL object of a process.

@@ -5,7 +5,7 @@ use aya_ebpf::{
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
 };
 use aya_log_ebpf::debug;
-use cirron_common::{Counter, record::kind};
+use cirron_common::{Counter, record::kind, tls::target};
 
 use crate::{
     config::config,
@@ -21,7 +21,7 @@ pub fn try_fork(ctx: &impl EbpfContext, parent: u64, child: u64) -> Option<i32> 
     // SAFETY: a live map value.
     let flags = unsafe { *TARGETS.get_ptr(&parent)? };
     let child: u32 = kernel(child, config!(task_tgid))?;
-    if child == parent || config!(follow_children) == 0 {
+    if child == parent || flags & target::CHILDREN == 0 {
         return None;
     }
     if TARGETS.insert(child, flags, 0).is_err() {

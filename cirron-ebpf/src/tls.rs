@@ -17,7 +17,7 @@ use cirron_common::{
     Counter,
     conn::role,
     record::{close, direction, flag, kind, source},
-    tls::{SslCall, SslKey, SslState, cookie, op},
+    tls::{SslCall, SslKey, SslState, cookie, op, target},
 };
 
 use crate::{
@@ -86,12 +86,13 @@ impl Inside {
     }
 }
 
-/// The thread's identity where its process is a target.
+/// The thread's identity where its process is a target whose TLS is watched.
 #[inline(always)]
 pub fn of_target() -> Option<u64> {
     let pid_tgid = bpf_get_current_pid_tgid();
-    TARGETS.get_ptr(&((pid_tgid >> 32) as u32))?;
-    Some(pid_tgid)
+    // SAFETY: a live map value.
+    let flags = unsafe { *TARGETS.get_ptr(&((pid_tgid >> 32) as u32))? };
+    (flags & target::TLS != 0).then_some(pid_tgid)
 }
 
 #[inline(always)]

@@ -20,7 +20,7 @@ use crate::discovery::owner::Owner;
 use crate::discovery::{Procfs, facts, short_name};
 use crate::driver;
 use crate::driver::attacher::Attacher;
-use crate::driver::core::Core;
+use crate::driver::core::{Core, Idle};
 use crate::driver::files::{Counts, Files};
 use crate::driver::helper::Helper;
 use crate::driver::pending::{Mapped, Pending};
@@ -239,7 +239,8 @@ impl<'a> Session<'a> {
             Box::new(Uuid4Ids),
             Box::new(kernel),
             Box::new(Procfs),
-            capture.load.follow_children,
+            capture.policy,
+            Idle::Ends,
             recorder,
         );
         let libraries = Libraries::default();

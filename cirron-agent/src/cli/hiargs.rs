@@ -11,7 +11,7 @@ use super::before::Group;
 use super::environment::Environment;
 use super::lowargs::{CaptureArgs, Command, DirArgs, IdKind, LoadArgs, LowArgs, OutputArgs};
 use super::values::{SIZE_FORM, TIME_FORM, parse_size, parse_time};
-use crate::kernel::{Links, LoadOptions};
+use crate::kernel::{Links, LoadOptions, Policy};
 use crate::output::OutputKind;
 use crate::output::tree::{Drawing, width};
 use crate::spool::{DEFAULT_FLUSH_INTERVAL, DEFAULT_MAX_BYTES};
@@ -73,6 +73,8 @@ pub enum Todo {
 pub struct Capture {
     /// For the kernel side.
     pub load: LoadOptions,
+    /// What of each target.
+    pub policy: Policy,
     /// For the engine.
     pub engine: EngineConfig,
     /// Where scopes go.
@@ -155,7 +157,7 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
             let pids: BTreeSet<u32> = pids.into_iter().chain(more).collect();
             Ok(Todo::Doctor {
                 pids: pids.into_iter().collect(),
-                load: load_options(&load.or(before.load), false, env),
+                load: load_options(&load.or(before.load), env),
             })
         }
         Some(Command::Run {
@@ -193,7 +195,11 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
 fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Capture {
     let interval = flush_interval(args.flush_interval, env);
     Capture {
-        load: load_options(&args.load, !args.no_children, env),
+        load: load_options(&args.load, env),
+        policy: Policy {
+            children: !args.no_children,
+            ..Policy::default()
+        },
         engine: EngineConfig {
             chunk_timing: args.chunk_timing,
             max_memory_bytes: args
@@ -209,7 +215,7 @@ fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Capture {
 
 /// `CIRRON_UPROBE_LINKS=single` makes one link for each place, as on kernels that know no other:
 /// for the tests and for comparing, and no option of ours.
-fn load_options(args: &LoadArgs, follow_children: bool, env: &mut Environment<'_>) -> LoadOptions {
+fn load_options(args: &LoadArgs, env: &mut Environment<'_>) -> LoadOptions {
     let links = env.parsed(
         "CIRRON_UPROBE_LINKS",
         |text| (text == "single").then_some(Links::Single),
@@ -233,7 +239,6 @@ fn load_options(args: &LoadArgs, follow_children: bool, env: &mut Environment<'_
     }
     LoadOptions {
         ring_bytes: taken.saturating_mul(MIB),
-        follow_children,
         links,
     }
 }

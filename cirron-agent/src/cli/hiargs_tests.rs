@@ -30,7 +30,7 @@ fn the_command_line_is_consistent() {
 fn pids_are_repeated_or_listed_and_counted_once() {
     let (pids, capture) = attach("cirron-agent --pid 3,1 --pid 3 -p 2", &[]);
     assert_eq!(pids, [1, 2, 3]);
-    assert!(capture.load.follow_children);
+    assert!(capture.policy.children);
     assert_eq!(capture.load.ring_bytes, cirron_common::maps::RING_BYTES);
     assert_eq!(
         capture.outputs.spool_dir,
@@ -106,7 +106,7 @@ fn flags_stand_before_or_after_a_command_and_its_own_flags_are_left_to_it() {
                     ["cmd", "--pid", "3", "-v", "--duration", "1s"],
                     "{line}"
                 );
-                assert!(!capture.load.follow_children);
+                assert!(!capture.policy.children);
                 assert_eq!(capture.duration, Some(Duration::from_secs(120)));
             }
             other => panic!("{other:?}"),
@@ -377,7 +377,7 @@ fn behind_a_command_wins_over_before_it() {
     {
         Todo::Run { capture, .. } => {
             assert_eq!(capture.load.ring_bytes, 16 << 20);
-            assert!(!capture.load.follow_children);
+            assert!(!capture.policy.children);
         }
         other => panic!("{other:?}"),
     }

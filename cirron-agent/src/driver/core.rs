@@ -3,6 +3,8 @@
 //! It gives the engine facts of a process before its first record, keeps the set of live targets,
 //! records what the engine is given, and hands on what comes out. It owns the kernel side's
 //! control, so no lock is needed anywhere.
+//!
+//! Between two batches it takes commands ([`super::command`]): targets come and go while it runs.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use cirron_core::engine::{Engine, EngineConfig, EngineStats, Output, ProcessFact
 use cirron_core::id::IdSource;
 use cirron_core::time::MonoNs;
 
+use super::command::{Command, add_descendants};
 use super::ends::{Ends, Key};
 use super::files::Counts;
 use super::live::Live;
@@ -25,9 +28,13 @@ use super::stop::{Reason, Stop};
 use super::unread::Unread;
 use crate::clock::{self, Anchor, RESYNC_INTERVAL};
 use crate::discovery::Processes;
-use crate::kernel::{Socket, records};
+use crate::kernel::{Policy, Socket, records};
 use crate::output::Finished;
 use crate::record::writer::{Recorder, RecordingStats};
+
+mod targets;
+
+use targets::Parting;
 
 /// How often procfs is asked whether the targets live.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -52,13 +59,30 @@ pub struct CoreReport {
     pub recording: Option<RecordingStats>,
 }
 
+/// What the core does when no target is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// It ends: it was told which processes to watch, and they are over.
+    Ends,
+    /// It waits for others to be added.
+    Waits,
+}
+
 /// The core thread's state.
 pub struct Core {
     engine: Engine,
     control: Box<dyn Control>,
     processes: Box<dyn Processes>,
-    follow_children: bool,
+    /// Of targets that are named at the start, and of their descendants.
+    policy: Policy,
+    idle: Idle,
     live: Live,
+    /// Targets that are let go.
+    parting: Vec<Parting>,
+    /// Those that were let go a moment ago, and when.
+    let_go: Vec<(u32, MonoNs)>,
+    /// Every record stamped before it has been handled.
+    watermark: MonoNs,
     ends: Ends,
     /// Processes whose facts the engine has.
     known: HashSet<u32>,
@@ -84,7 +108,8 @@ impl Core {
         ids: Box<dyn IdSource + Send>,
         control: Box<dyn Control>,
         processes: Box<dyn Processes>,
-        follow_children: bool,
+        policy: Policy,
+        idle: Idle,
         mut recorder: Option<Recorder>,
     ) -> Core {
         let anchor = Anchor::take();
@@ -96,8 +121,12 @@ impl Core {
             engine: Engine::new(config, ids),
             control,
             processes,
-            follow_children,
+            policy,
+            idle,
             live: Live::default(),
+            parting: Vec::new(),
+            let_go: Vec::new(),
+            watermark: MonoNs(0),
             ends: Ends::default(),
             known: HashSet::new(),
             parents: HashMap::new(),
@@ -116,42 +145,28 @@ impl Core {
 
     /// Makes processes targets, and their descendants where children are followed. Returns how
     /// many descendants there are.
-    ///
-    /// A target is added before its children are listed: a child forked before that is in the
-    /// list, one forked after it is added by the kernel side. Each new child may have had children
-    /// of its own before it was added, hence until nothing new is found.
     pub fn attach(&mut self, explicit: &[ProcessFacts]) -> anyhow::Result<usize> {
         // Sessions of named targets begin now, traffic or not.
         self.tell_time(clock::now());
         for facts in explicit {
-            self.control.add_target(facts.tgid)?;
-            self.live.add(facts.tgid, &*self.processes);
+            self.control.set_target(facts.tgid, self.policy)?;
+            self.live.add(facts.tgid, self.policy, &*self.processes);
             self.give_facts(ProcessFacts {
                 explicit: true,
                 ..facts.clone()
             });
         }
-        let mut children = 0;
-        loop {
-            let known: Vec<u32> = self.live.tgids().collect();
-            let mut found = Vec::new();
-            if self.follow_children {
-                for facts in explicit {
-                    found.extend(self.processes.descendants(facts.tgid));
-                }
-            }
-            found.retain(|tgid| !known.contains(tgid));
-            found.sort_unstable();
-            found.dedup();
-            if found.is_empty() {
-                return Ok(children);
-            }
-            for tgid in found {
-                self.control.add_target(tgid)?;
-                self.live.add_found(tgid, &*self.processes);
-                children += 1;
-            }
+        if !self.policy.children {
+            return Ok(0);
         }
+        let roots: Vec<u32> = explicit.iter().map(|facts| facts.tgid).collect();
+        let (known, processes) = (self.targets(), &*self.processes);
+        let (control, live) = (&mut self.control, &mut self.live);
+        add_descendants(&roots, known, processes, |tgid| {
+            control.set_target(tgid, self.policy)?;
+            live.add_found(tgid, self.policy, processes);
+            Ok(())
+        })
     }
 
     /// Who looks into the libraries of processes from now on.
@@ -179,11 +194,12 @@ impl Core {
     }
 
     /// Runs until the reader has ended, then ends the engine.
-    pub fn run(
+    pub(super) fn run(
         mut self,
         from_reader: &Receiver<Batch>,
         recycle: &Sender<Vec<u8>>,
         to_outputs: &SyncSender<Vec<Finished>>,
+        commands: &Receiver<Command>,
         stop: &Arc<Stop>,
     ) -> CoreReport {
         let mut quiet = false;
@@ -209,11 +225,14 @@ impl Core {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            while let Ok(command) = commands.try_recv() {
+                self.take_command(command);
+            }
             self.keep_house();
             if self.outputs_gone {
                 stop.request(Reason::Failure);
             }
-            if !quiet && self.live.is_over() {
+            if !quiet && self.idle == Idle::Ends && self.live.is_over() {
                 stop.request(Reason::TargetsGone);
             }
         }
@@ -223,13 +242,16 @@ impl Core {
     fn take_record(&mut self, record: &[u8]) {
         self.report.records += 1;
         let peek = Peek::of(record);
+        if peek.as_ref().is_some_and(|peek| self.is_late(peek)) {
+            return;
+        }
         if let Some(tgid) = peek.as_ref().and_then(Peek::actor)
             && !self.known.contains(&tgid)
         {
             let facts = self.find_facts(tgid);
             self.give_facts(facts);
             // Where the record of its fork was lost. It is followed, so that its end is noticed.
-            self.live.add_found(tgid, &*self.processes);
+            self.live.add_found(tgid, self.policy, &*self.processes);
         }
         self.feed(record);
         match peek {
@@ -238,9 +260,12 @@ impl Core {
                 orig_len,
                 tgid,
                 ..
-            }) if self.follow_children => {
-                if let Ok(child) = u32::try_from(orig_len) {
-                    self.live.add(child, &*self.processes);
+            }) => {
+                let policy = self.live.policy(tgid).filter(|policy| policy.children);
+                if let Some(policy) = policy
+                    && let Ok(child) = u32::try_from(orig_len)
+                {
+                    self.live.add(child, policy, &*self.processes);
                     self.parents.insert(child, tgid);
                 }
             }
@@ -355,16 +380,16 @@ impl Core {
 
     /// Every record stamped before `watermark` has been handled.
     fn take_time(&mut self, watermark: MonoNs) {
+        self.watermark = self.watermark.max(watermark);
         for tgid in self.live.take_gone(watermark) {
             self.report.exits_missed += 1;
             self.feed(&process_record(kind::PROC_EXIT, tgid, watermark));
             self.keep_what_is_shared(tgid, watermark);
             self.forget(tgid);
             // So that the number's next owner is not taken for it.
-            if let Err(e) = self.control.remove_target(tgid) {
-                tracing::debug!("process {tgid} was no target any more: {e:#}");
-            }
+            self.remove_from_kernel(tgid);
         }
+        self.part(watermark);
         for (key, release) in self.ends.take_released(watermark) {
             let why = if release.untold {
                 close::LOST
@@ -462,10 +487,14 @@ impl Core {
     }
 
     fn let_targets_go(&mut self) {
-        for tgid in self.live.tgids().collect::<Vec<_>>() {
-            if let Err(e) = self.control.remove_target(tgid) {
-                tracing::debug!("process {tgid} was no target any more: {e:#}");
-            }
+        for tgid in self.targets() {
+            self.remove_from_kernel(tgid);
+        }
+    }
+
+    fn remove_from_kernel(&mut self, tgid: u32) {
+        if let Err(e) = self.control.remove_target(tgid) {
+            tracing::debug!("process {tgid} was no target any more: {e:#}");
         }
     }
 
@@ -477,22 +506,18 @@ impl Core {
             let named = self.unread.forget(tgid, unread);
             say_blind(&named, &*self.processes);
         }
-        self.report.counters = self
-            .control
-            .counters()
-            .inspect_err(|e| tracing::warn!("the kernel side's counters cannot be read: {e:#}"))
-            .ok();
+        let counters = self.statistics().counters;
         let now = clock::now();
         self.end_what_was_lost(now);
         if let Some(recorder) = &mut self.recorder {
             recorder.shutdown(now);
-            self.report.recording = Some(recorder.stats());
         }
         self.engine.handle_shutdown(now);
         self.hand_on(to_outputs);
-        self.report.engine = self.engine.stats();
-        self.report.peak_held_bytes = self.engine.peak_held_bytes() as u64;
-        self.report
+        CoreReport {
+            counters,
+            ..self.statistics()
+        }
     }
 }
 

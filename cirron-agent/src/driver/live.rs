@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use cirron_core::time::MonoNs;
 
 use crate::discovery::{Identity, Processes};
+use crate::kernel::Policy;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     identity: Option<Identity>,
+    policy: Policy,
     /// When procfs was first found not to know it.
     missing_since: Option<MonoNs>,
     /// It waits for us to end: whether it lives says nothing.
@@ -26,23 +28,36 @@ pub struct Live {
 
 impl Live {
     /// A target; nothing changes where it is known.
-    pub fn add(&mut self, tgid: u32, processes: &dyn Processes) {
+    pub fn add(&mut self, tgid: u32, policy: Policy, processes: &dyn Processes) {
         self.targets.entry(tgid).or_insert_with(|| Entry {
             identity: processes.identify(tgid),
+            policy,
             missing_since: None,
             waits_for_us: false,
         });
     }
 
     /// A target that nobody named, and that may be waiting for us.
-    pub fn add_found(&mut self, tgid: u32, processes: &dyn Processes) {
-        self.add(tgid, processes);
+    pub fn add_found(&mut self, tgid: u32, policy: Policy, processes: &dyn Processes) {
+        self.add(tgid, policy, processes);
         if let Some(entry) = self.targets.get_mut(&tgid) {
             entry.waits_for_us = processes.waits_for_us(tgid);
         }
     }
 
-    /// It ended.
+    /// What of a target is captured; `None` where it is none.
+    pub fn policy(&self, tgid: u32) -> Option<Policy> {
+        self.targets.get(&tgid).map(|entry| entry.policy)
+    }
+
+    /// Something else is captured from now on.
+    pub fn set_policy(&mut self, tgid: u32, policy: Policy) {
+        if let Some(entry) = self.targets.get_mut(&tgid) {
+            entry.policy = policy;
+        }
+    }
+
+    /// It ended, or is let go.
     pub fn remove(&mut self, tgid: u32) {
         self.targets.remove(&tgid);
     }

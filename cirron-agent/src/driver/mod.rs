@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ring -> reader --Batch--> core --Vec<Finished>--> outputs -> spool, stdout
-//!           ^----buffers----'|
+//!           ^----buffers----'| ^---Commands--- anybody
 //!                            '--> Control: targets, mute
 //! ```
 //! Channels are bounded. When the spool is slow the core waits, then the reader, then the ring
@@ -10,6 +10,7 @@
 //! is waited for by a thread of its own, and by nobody else.
 
 pub mod attacher;
+pub mod command;
 pub mod core;
 pub mod ends;
 pub mod files;
@@ -34,6 +35,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use self::command::Commands;
 use self::core::{Core, CoreReport};
 use self::helper::Helper;
 use self::source::RecordSource;
@@ -50,6 +52,7 @@ const LISTS_IN_FLIGHT: usize = 64;
 /// A capture that runs.
 #[derive(Debug)]
 pub struct Running {
+    commands: Commands,
     stop: Arc<Stop>,
     reader: JoinHandle<anyhow::Result<()>>,
     core: JoinHandle<CoreReport>,
@@ -81,6 +84,7 @@ pub fn start(
     let stop = Arc::new(Stop::default());
     let (to_core, from_reader) = sync_channel(BATCHES_IN_FLIGHT);
     let (recycle, recycled) = channel();
+    let (commands, commanded) = command::channel();
     let (to_outputs, from_core) = sync_channel(LISTS_IN_FLIGHT);
     for helper in helpers {
         helper.start(&stop, rights)?;
@@ -98,7 +102,7 @@ pub fn start(
         .name("cirron-core".into())
         .spawn(move || {
             rights.keep_for_capture();
-            core.run(&from_reader, &recycle, &to_outputs, &shared)
+            core.run(&from_reader, &recycle, &to_outputs, &commanded, &shared)
         })
         .context("the core thread cannot be started")?;
     let shared = Arc::clone(&stop);
@@ -110,6 +114,7 @@ pub fn start(
         })
         .context("the reader thread cannot be started")?;
     Ok(Running {
+        commands,
         stop,
         reader,
         core,
@@ -121,6 +126,11 @@ impl Running {
     /// To ask for its end.
     pub fn stop(&self) -> Arc<Stop> {
         Arc::clone(&self.stop)
+    }
+
+    /// To add and release targets, and to ask how things stand.
+    pub fn commands(&self) -> Commands {
+        self.commands.clone()
     }
 
     /// Waits for the end.

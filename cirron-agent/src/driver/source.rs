@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use cirron_common::counters::COUNTERS;
 
-use crate::kernel::{Kernel, Reader, Socket};
+use crate::kernel::{Kernel, Policy, Reader, Socket};
 
 /// Sums of the kernel side's counters, by number.
 pub type Counters = [u64; COUNTERS as usize];
 
 /// Chooses what is captured; dropping it detaches.
 pub trait Control: Send {
-    /// Makes a process a target.
-    fn add_target(&mut self, tgid: u32) -> anyhow::Result<()>;
+    /// Makes a process a target, or changes what of it is captured.
+    fn set_target(&mut self, tgid: u32, policy: Policy) -> anyhow::Result<()>;
     /// Ends that.
     fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()>;
     /// No more bytes of this connection.
@@ -38,8 +38,8 @@ pub trait RecordSource: Send {
 }
 
 impl Control for Kernel {
-    fn add_target(&mut self, tgid: u32) -> anyhow::Result<()> {
-        Kernel::add_target(self, tgid)
+    fn set_target(&mut self, tgid: u32, policy: Policy) -> anyhow::Result<()> {
+        Kernel::set_target(self, tgid, policy)
     }
     fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
         Kernel::remove_target(self, tgid)

@@ -11,14 +11,16 @@ use cirron_core::engine::{EngineConfig, ProcessFacts};
 use cirron_core::id::SequentialIds;
 use cirron_core::time::MonoNs;
 
-use super::core::Core;
+mod targets;
+
+use super::core::{Core, Idle};
 use super::peek::process_record;
 use super::source::{Control, Counters, RecordSource};
 use super::stop::Reason;
 use super::*;
 use crate::clock;
 use crate::discovery::{Identity, Processes};
-use crate::kernel::Socket;
+use crate::kernel::{Policy, Socket};
 use crate::record::Input;
 use crate::record::reader::RecordingReader;
 use crate::record::writer::Recorder;
@@ -27,7 +29,7 @@ use crate::record::writer::Recorder;
 #[derive(Default)]
 pub(super) struct State {
     pub(super) ring: VecDeque<Vec<u8>>,
-    targets: BTreeSet<u32>,
+    targets: BTreeMap<u32, Policy>,
     pub(super) processes: BTreeMap<u32, ProcessFacts>,
     children: BTreeMap<u32, Vec<u32>>,
     /// Appears among the children of its key only once that is a target.
@@ -65,9 +67,9 @@ impl World {
 }
 
 impl Control for World {
-    fn add_target(&mut self, tgid: u32) -> anyhow::Result<()> {
+    fn set_target(&mut self, tgid: u32, policy: Policy) -> anyhow::Result<()> {
         self.with(|s| {
-            s.targets.insert(tgid);
+            s.targets.insert(tgid, policy);
             if let Some(child) = s.late_children.remove(&tgid) {
                 s.children.entry(tgid).or_default().push(child);
             }
@@ -103,8 +105,8 @@ impl Control for World {
 struct Attached(World);
 
 impl Control for Attached {
-    fn add_target(&mut self, tgid: u32) -> anyhow::Result<()> {
-        self.0.add_target(tgid)
+    fn set_target(&mut self, tgid: u32, policy: Policy) -> anyhow::Result<()> {
+        self.0.set_target(tgid, policy)
     }
     fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
         self.0.remove_target(tgid)
@@ -207,14 +209,22 @@ impl Tape {
     }
 }
 
-pub(super) fn core(world: &World, follow_children: bool) -> (Core, Tape) {
+pub(super) fn core(world: &World, children: bool) -> (Core, Tape) {
+    core_that(Idle::Ends, world, children)
+}
+
+fn core_that(idle: Idle, world: &World, children: bool) -> (Core, Tape) {
     let tape = Tape::default();
     let core = Core::new(
         EngineConfig::default(),
         Box::new(SequentialIds::default()),
         Box::new(Attached(world.clone())),
         Box::new(world.clone()),
-        follow_children,
+        Policy {
+            children,
+            ..Policy::default()
+        },
+        idle,
         Some(Recorder::new(Box::new(tape.clone()))),
     );
     (core, tape)
@@ -339,7 +349,7 @@ fn who_waits_for_us_is_watched_and_not_waited_for() {
     });
     let (mut core, _) = core(&world, true);
     assert_eq!(core.attach(&[facts]).unwrap(), 1);
-    assert!(world.with(|s| s.targets.contains(&9)));
+    assert!(world.with(|s| s.targets.contains_key(&9)));
     let running = begin(&world, core);
     std::thread::sleep(Duration::from_millis(50));
     assert!(!running.stop().is_requested(), "it was named");
@@ -371,7 +381,10 @@ fn children_are_found_until_there_are_no_new_ones() {
     });
     let (mut core, _) = core(&world, true);
     assert_eq!(core.attach(&[facts]).unwrap(), 3);
-    assert_eq!(world.with(|s| s.targets.clone()), [7, 8, 9, 10].into());
+    assert_eq!(
+        world.with(|s| s.targets.keys().copied().collect::<Vec<_>>()),
+        [7, 8, 9, 10]
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod check;
 mod log;
 mod memory;
 mod passed_over;
+mod policy;
 mod probes;
 mod reader;
 mod uprobes;
@@ -17,11 +18,11 @@ use aya_log::EbpfLogger;
 use cirron_common::Counter;
 use cirron_common::counters::COUNTERS;
 use cirron_common::maps;
-use cirron_common::tls::target;
 
 pub use check::Socket;
 use check::SocketCheck;
 use passed_over::PassedOver;
+pub use policy::Policy;
 pub use probes::ProbeVerdict;
 pub use reader::Reader;
 pub use uprobes::{Detached, Links, Point, UprobeProgram, Uprobes};
@@ -38,8 +39,6 @@ const WAKEUP_SHARE: u32 = 8;
 pub struct LoadOptions {
     /// Bytes of the ring, rounded up to a power of two of pages.
     pub ring_bytes: u32,
-    /// Children of targets become targets, in the kernel, at fork.
-    pub follow_children: bool,
     /// Of the probes in TLS libraries.
     pub links: Links,
 }
@@ -93,7 +92,6 @@ impl Kernel {
         let ring_bytes = options.ring_bytes.max(4096).next_power_of_two();
         let mut config = btf::offsets()?;
         config.wakeup_bytes = ring_bytes / WAKEUP_SHARE;
-        config.follow_children = u32::from(options.follow_children);
         let btf = Btf::from_sys_fs().map_err(|e| refused(format!("kernel BTF: {e}")))?;
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
@@ -139,9 +137,9 @@ impl Kernel {
         &self.verdicts
     }
 
-    /// Makes `tgid` a target.
-    pub fn add_target(&mut self, tgid: u32) -> anyhow::Result<()> {
-        Ok(self.targets.insert(tgid, target::TLS, 0)?)
+    /// Makes `tgid` a target, or changes what of it is captured.
+    pub fn set_target(&mut self, tgid: u32, policy: Policy) -> anyhow::Result<()> {
+        Ok(self.targets.insert(tgid, policy.bits(), 0)?)
     }
 
     /// `tgid` is a target no more.

@@ -8,7 +8,7 @@ use cirron_common::record::{close, source};
 use super::budget::CONN_OVERHEAD_BYTES;
 use super::session::Sessions;
 use super::unsent::Told;
-use super::{EXIT_LINGER_NS, EngineStats, Key, LINGER_NS, Output, cause_of};
+use super::{EXIT_LINGER_NS, EngineStats, Key, LINGER_NS, OpenScope, Output, cause_of};
 use crate::exchange::{
     CloseCause, ConnParser, ConnStart, ExchangeEvent, ExchangeId, ExchangeSink, Protocol, Role,
 };
@@ -282,6 +282,14 @@ impl Conn {
     /// An exchange of that process is open.
     pub(super) fn serves(&self, tgid: u32) -> bool {
         self.scopes.values().any(|scope| scope.pid() == tgid)
+    }
+
+    /// Its exchanges that go on.
+    pub(super) fn open_scopes(&self) -> impl Iterator<Item = OpenScope> {
+        self.scopes.values().map(|scope| OpenScope {
+            tgid: scope.pid(),
+            start: scope.start(),
+        })
     }
 
     /// It is a socket, and no object of a TLS library.

@@ -10,6 +10,7 @@
 
 mod budget;
 mod conn;
+mod release;
 mod session;
 mod timers;
 mod unsent;
@@ -28,6 +29,7 @@ use crate::time::{MS, MonoNs};
 
 use budget::Budget;
 use conn::{Conn, GaveUp, Shared, Slot};
+pub use release::OpenScope;
 use session::Sessions;
 pub use session::{CHUNK_TIMING, WANTED_ENV};
 use timers::Timers;
@@ -287,6 +289,7 @@ impl Engine {
                     .sessions
                     .exits(header.tgid, ts, ts.plus(SESSION_LINGER_NS));
             }
+            kind::PROC_RELEASE => self.release(header.tgid, ts),
             // The shell follows these; to the core a child is a process like any other.
             kind::PROC_FORK | kind::PROC_EXEC | kind::PROC_MMAP => {}
             _ => self.shared.stats.bad_records += 1,
@@ -585,6 +588,8 @@ mod held_tests;
 mod lost_ends_tests;
 #[cfg(test)]
 mod order_tests;
+#[cfg(test)]
+mod release_tests;
 #[cfg(test)]
 mod sendfile_tests;
 #[cfg(test)]

@@ -244,6 +244,25 @@ impl Sessions {
         });
     }
 
+    /// The process is a target no more.
+    pub(super) fn release(
+        &mut self,
+        tgid: u32,
+        now: MonoNs,
+        ids: &mut dyn IdSource,
+        outputs: &mut VecDeque<Output>,
+    ) {
+        if !self.processes.contains_key(&tgid) {
+            return;
+        }
+        let of_it = |p: &Process| p.facts.tgid == tgid;
+        self.open_unread(now, of_it, ids, outputs);
+        if let Some(mut process) = self.processes.remove(&tgid) {
+            let end = process.exit.map_or(now, |(ts, _)| ts);
+            close(&mut process, end, outputs);
+        }
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<MonoNs> {
         self.processes
             .values()

@@ -136,13 +136,22 @@ fn low(pos: u64) -> u32 {
 
 /// `PROC_EXIT` of [`TGID`].
 pub fn exit(ts_ns: u64) -> Vec<u8> {
+    process(kind::PROC_EXIT, TGID, ts_ns)
+}
+
+/// `PROC_RELEASE` of a process.
+pub fn release(tgid: u32, ts_ns: u64) -> Vec<u8> {
+    process(kind::PROC_RELEASE, tgid, ts_ns)
+}
+
+fn process(kind: u8, tgid: u32, ts_ns: u64) -> Vec<u8> {
     let header = RecordHeader {
         abi: ABI_VERSION,
-        kind: kind::PROC_EXIT,
+        kind,
         source: source::PROCESS,
         ts_ns,
-        tgid: TGID,
-        tid: TGID,
+        tgid,
+        tid: tgid,
         ..RecordHeader::default()
     };
     bytes(&header, &[])

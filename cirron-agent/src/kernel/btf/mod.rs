@@ -68,7 +68,6 @@ pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
         signal_live: at("signal_struct", "live")?,
         kiocb_opcode: at("io_kiocb", "opcode").unwrap_or(u32::MAX),
         wakeup_bytes: 0,
-        follow_children: 0,
         ..tcp
     })
 }

@@ -99,6 +99,10 @@ pub const MAX_CHUNK_POINTS: usize = 20_000;
 /// Bytes of one attribute's text in the spool. Past it the text is cut at a character.
 pub const MAX_ATTR_BYTES: usize = 1_024;
 
+/// Bytes of a name that is not ours: of a span, a mark or an attribute. Names of functions of C++ are longer, and
+/// nobody reads their end. Past it the name is cut at a character.
+pub const MAX_LABEL_BYTES: usize = 128;
+
 /// Bytes kept of one HPACK table, as RFC 7541 counts them. The default is 4 KiB, browsers ask for
 /// 64 KiB. Past it the oldest entries are unknown.
 pub const MAX_HPACK_TABLE_BYTES: usize = 64 * 1024;

@@ -10,10 +10,16 @@ use crate::spool::json::{WallTimes, nonfinite_token};
 
 /// Appends the line, without its end.
 pub fn write_line(out: &mut String, span: &Span, times: WallTimes, marks: &[Mark]) {
-    out.push_str(span.name);
+    out.push_str(&span.name);
+    if let Some(index) = span.index {
+        // Writing to a String does not fail.
+        let _ = write!(out, "[{index}]");
+    }
     out.push_str(" — ");
     write_duration(out, times.start_ns, times.end_ns);
-    let marks = marks.iter().map(|mark| (mark.name, Shown::of(mark.value)));
+    let marks = marks
+        .iter()
+        .map(|mark| (mark.name.as_str(), Shown::value(&mark.value)));
     write_marks(out, marks);
 }
 
@@ -28,10 +34,14 @@ enum Shown<'a> {
 }
 
 impl Shown<'_> {
-    fn of(value: MarkValue) -> Shown<'static> {
+    fn value(value: &MarkValue) -> Shown<'_> {
         match value {
-            MarkValue::Int(v) => Shown::Int(v),
-            MarkValue::Float(v) => nonfinite_token(v).map_or(Shown::Float(v), Shown::Text),
+            MarkValue::Int(v) => Shown::Int(*v),
+            MarkValue::Float(v) => nonfinite_token(*v).map_or(Shown::Float(*v), Shown::Text),
+            MarkValue::Str(v) => Shown::Text(v),
+            // As Python has it.
+            MarkValue::Bool(true) => Shown::Text("True"),
+            MarkValue::Bool(false) => Shown::Text("False"),
         }
     }
 }
@@ -88,10 +98,17 @@ mod tests {
             mark(3, 2, "output_tokens", MarkValue::Int(5)),
             mark(4, 2, "time_to_first_token_ms", MarkValue::Float(101.25)),
             mark(5, 2, "x", MarkValue::Float(f64::NAN)),
+            mark(6, 2, "phase", MarkValue::text("prefill")),
+            mark(7, 2, "cached", MarkValue::Bool(true)),
         ];
         assert_eq!(
             line(Some(1_000), &marks),
-            "request — 1us {output_tokens=5, time_to_first_token_ms=101.2500, x=nan}"
+            "request — 1us {output_tokens=5, time_to_first_token_ms=101.2500, x=nan, phase=prefill, cached=True}"
         );
+        let mut s = span(2, Some(1), 0, None);
+        s.index = Some(3);
+        let mut out = String::new();
+        write_line(&mut out, &s, WallTimes::of(&s, &anchor()), &[]);
+        assert_eq!(out, "request[3] — open");
     }
 }

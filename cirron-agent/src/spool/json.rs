@@ -65,6 +65,7 @@ impl Serialize for SpanJson<'_> {
             id,
             name,
             parent_id,
+            index,
             start: _,
             end: _,
             thread_id,
@@ -75,9 +76,9 @@ impl Serialize for SpanJson<'_> {
         } = span;
         let mut map = s.serialize_map(Some(14))?;
         map.serialize_entry("id", &Hex(*id))?;
-        map.serialize_entry("name", name)?;
+        map.serialize_entry("name", name.as_str())?;
         map.serialize_entry("parent_id", &parent_id.map(Hex))?;
-        map.serialize_entry("index", &None::<i64>)?;
+        map.serialize_entry("index", index)?;
         map.serialize_entry("start_ns", &times.start_ns)?;
         map.serialize_entry("end_ns", &times.end_ns)?;
         // Not measured: null, never 0.
@@ -110,7 +111,7 @@ impl Serialize for MarkJson<'_> {
         let mut map = s.serialize_map(None)?;
         map.serialize_entry("id", &Hex(*id))?;
         map.serialize_entry("span_id", &Hex(*span_id))?;
-        map.serialize_entry("name", name)?;
+        map.serialize_entry("name", name.as_str())?;
         let mut nonfinite = None;
         match value {
             MarkValue::Int(v) => {
@@ -121,6 +122,14 @@ impl Serialize for MarkJson<'_> {
                 nonfinite = nonfinite_token(*v);
                 map.serialize_entry("value_type", "float")?;
                 map.serialize_entry("value", &nonfinite.is_none().then(|| short(*v)))?;
+            }
+            MarkValue::Str(v) => {
+                map.serialize_entry("value_type", "string")?;
+                map.serialize_entry("value", v)?;
+            }
+            MarkValue::Bool(v) => {
+                map.serialize_entry("value_type", "bool")?;
+                map.serialize_entry("value", v)?;
             }
         }
         map.serialize_entry("attrs", &AttrsJson(attrs))?;
@@ -144,7 +153,8 @@ struct AttrsJson<'a>(&'a Attrs);
 impl Serialize for AttrsJson<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut map = s.serialize_map(Some(self.0.len()))?;
-        for (name, value) in self.0 {
+        for (name, value) in self.0.iter() {
+            let name = name.as_str();
             match value {
                 AttrValue::Str(v) => map.serialize_entry(name, v)?,
                 AttrValue::Int(v) => map.serialize_entry(name, v)?,

@@ -54,6 +54,28 @@ fn marks_are_typed_and_keep_the_point_of_a_float() {
     let m = mark(3, 2, "output_tokens", MarkValue::Int(5));
     let got = text(|out| write_mark(out, &m, &anchor()).unwrap());
     assert!(got.contains(r#""value_type":"int","value":5,"#), "{got}");
+    for (value, want) in [
+        (
+            MarkValue::text("a\"\n"),
+            r#""value_type":"string","value":"a\"\n","attrs""#,
+        ),
+        (
+            MarkValue::Bool(false),
+            r#""value_type":"bool","value":false,"attrs""#,
+        ),
+    ] {
+        let m = mark(3, 2, "phase", value);
+        let got = text(|out| write_mark(out, &m, &anchor()).unwrap());
+        assert!(got.contains(want), "{got}");
+    }
+}
+
+#[test]
+fn a_scope_of_a_series_has_its_index() {
+    let mut s = span(2, Some(1), 100, None);
+    s.index = Some(3);
+    let got = text(|out| write_span(out, &s, WallTimes::of(&s, &anchor())).unwrap());
+    assert!(got.contains(r#"1","index":3,"start_ns""#), "{got}");
 }
 
 #[test]

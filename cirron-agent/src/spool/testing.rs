@@ -36,8 +36,10 @@ pub fn span(n: u8, parent: Option<u8>, start: u64, end: Option<u64>) -> Span {
             "request"
         } else {
             "cirron.session"
-        },
+        }
+        .into(),
         parent_id: parent.map(id),
+        index: None,
         start: MonoNs(start),
         end: end.map(MonoNs),
         thread_id: 8,
@@ -53,7 +55,7 @@ pub fn mark(n: u8, span: u8, name: &'static str, value: MarkValue) -> Mark {
     Mark {
         id: id(n),
         span_id: id(span),
-        name,
+        name: name.into(),
         value,
         attrs: Attrs::new(),
         ts: MonoNs(300),

@@ -65,6 +65,7 @@ fn number(marks: &[Mark], name: &str) -> Option<f64> {
     Some(match found.value {
         MarkValue::Int(n) => n as f64,
         MarkValue::Float(x) => x,
+        MarkValue::Str(_) | MarkValue::Bool(_) => panic!("no number: {name}"),
     })
 }
 

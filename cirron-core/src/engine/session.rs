@@ -167,8 +167,9 @@ impl Sessions {
         };
         let root = Span {
             id: ids.next_id(),
-            name: n::SESSION,
+            name: n::SESSION.into(),
             parent_id: None,
+            index: None,
             start,
             end: None,
             thread_id: tgid,

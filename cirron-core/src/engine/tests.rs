@@ -135,6 +135,7 @@ fn number(marks: &[Mark], name: &str) -> Option<f64> {
         .map(|m| match m.value {
             MarkValue::Int(n) => n as f64,
             MarkValue::Float(x) => x,
+            MarkValue::Str(_) | MarkValue::Bool(_) => panic!("no number: {name}"),
         })
 }
 
@@ -179,7 +180,7 @@ fn a_hole_makes_figures_absent_or_leaves_them_true_and_is_said() {
             }
             for mark in marks {
                 let estimated = mark.attrs.contains_key("estimated");
-                let value = number(marks, mark.name).unwrap();
+                let value = number(marks, &mark.name).unwrap();
                 if estimated {
                     assert!(
                         value <= 3.0 && mark.attrs.contains_key("partial"),
@@ -188,7 +189,7 @@ fn a_hole_makes_figures_absent_or_leaves_them_true_and_is_said() {
                 } else {
                     assert_eq!(
                         Some(value),
-                        number(whole_marks, mark.name),
+                        number(whole_marks, &mark.name),
                         "{hole:?} {mark:?}"
                     );
                 }

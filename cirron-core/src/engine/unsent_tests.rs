@@ -75,7 +75,7 @@ impl Run {
         match mark.value {
             // To a microsecond.
             MarkValue::Float(value) => Some((value * 1e3).round() / 1e3),
-            MarkValue::Int(_) => None,
+            MarkValue::Int(_) | MarkValue::Str(_) | MarkValue::Bool(_) => None,
         }
     }
 

@@ -45,7 +45,7 @@ impl<'a> Marks<'a> {
         self.list.push(Mark {
             id,
             span_id: self.span,
-            name,
+            name: name.into(),
             value,
             attrs,
             ts,

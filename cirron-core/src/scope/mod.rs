@@ -6,6 +6,7 @@ mod call;
 mod exchange_scope;
 mod grpc;
 mod joined;
+mod label;
 mod last;
 mod marks;
 mod messages;
@@ -22,6 +23,7 @@ mod write;
 
 pub use arrival::Arrival;
 pub use exchange_scope::{ExchangeScope, ScopeContext, ScopeFacts, Written};
+pub use label::Label;
 pub use span::{AttrValue, Attrs, Mark, MarkKind, MarkValue, Span};
 
 #[cfg(test)]

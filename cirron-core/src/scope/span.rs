@@ -3,8 +3,11 @@
 //! Writing them as JSON, on the wall clock, is the shell's work (`../shared/spool-contract.md`'s
 //! span and mark tables). Unknown is `None`, never 0.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Index;
 
+use super::label::Label;
 use crate::id::Id;
 use crate::limits::MAX_ATTR_BYTES;
 use crate::time::MonoNs;
@@ -68,8 +71,71 @@ pub(super) fn cut(value: &str) -> &str {
     &value[..value.floor_char_boundary(MAX_ATTR_BYTES)]
 }
 
-/// Attributes by name. Names are those of `scope::names`, or the session's.
-pub type Attrs = BTreeMap<&'static str, AttrValue>;
+/// Attributes by name, in the order of their names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Attrs(BTreeMap<Label, AttrValue>);
+
+impl Attrs {
+    /// None.
+    pub fn new() -> Attrs {
+        Attrs::default()
+    }
+
+    /// Sets one; gives what it was before.
+    pub fn insert(&mut self, name: impl Into<Label>, value: AttrValue) -> Option<AttrValue> {
+        self.0.insert(name.into(), value)
+    }
+
+    /// The value of a name.
+    pub fn get(&self, name: &str) -> Option<&AttrValue> {
+        self.0.get(name)
+    }
+
+    /// Whether there is one of that name.
+    pub fn contains_key(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Takes one away.
+    pub fn remove(&mut self, name: &str) -> Option<AttrValue> {
+        self.0.remove(name)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&Label, &AttrValue)> {
+        self.0.iter()
+    }
+
+    /// Number of them.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<K: Into<Label>, const N: usize> From<[(K, AttrValue); N]> for Attrs {
+    fn from(list: [(K, AttrValue); N]) -> Attrs {
+        list.into_iter().collect()
+    }
+}
+
+impl<K: Into<Label>> FromIterator<(K, AttrValue)> for Attrs {
+    fn from_iter<I: IntoIterator<Item = (K, AttrValue)>>(list: I) -> Attrs {
+        Attrs(list.into_iter().map(|(k, v)| (k.into(), v)).collect())
+    }
+}
+
+impl Index<&str> for Attrs {
+    type Output = AttrValue;
+
+    fn index(&self, name: &str) -> &AttrValue {
+        &self.0[name]
+    }
+}
 
 /// A span of the spool.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,9 +143,11 @@ pub struct Span {
     /// Unique.
     pub id: Id,
     /// `cirron.session`, `request`, `http.client`, ...
-    pub name: &'static str,
+    pub name: Label,
     /// `None` only on the session root.
     pub parent_id: Option<Id>,
+    /// Which of a series of scopes of this name it is, where it is one of a series.
+    pub index: Option<i64>,
     /// When it began.
     pub start: MonoNs,
     /// `None` while open.
@@ -97,12 +165,23 @@ pub struct Span {
 }
 
 /// A value of a mark.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum MarkValue {
     /// `value_type: "int"`
     Int(i64),
     /// `value_type: "float"`
     Float(f64),
+    /// `value_type: "string"`
+    Str(Cow<'static, str>),
+    /// `value_type: "bool"`
+    Bool(bool),
+}
+
+impl MarkValue {
+    /// Text that is not ours, cut where it is too long.
+    pub fn text(value: &str) -> MarkValue {
+        MarkValue::Str(Cow::Owned(cut(value).to_owned()))
+    }
 }
 
 /// `kind` of a mark.
@@ -122,7 +201,7 @@ pub struct Mark {
     /// The span it belongs to.
     pub span_id: Id,
     /// For instance `time_to_first_token_ms`.
-    pub name: &'static str,
+    pub name: Label,
     /// Its value.
     pub value: MarkValue,
     /// For instance `source: "openai"`.

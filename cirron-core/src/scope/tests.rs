@@ -155,6 +155,7 @@ fn number(written: &Written, name: &str) -> Option<f64> {
     mark(written, name).map(|m| match m.value {
         MarkValue::Int(n) => n as f64,
         MarkValue::Float(x) => x,
+        MarkValue::Str(_) | MarkValue::Bool(_) => panic!("no number: {name}"),
     })
 }
 

@@ -294,8 +294,9 @@ impl Ended {
         let list = marks.finish();
         let span = Span {
             id,
-            name: n::RESPONSE,
+            name: n::RESPONSE.into(),
             parent_id: Some(parent),
+            index: None,
             start,
             end: Some(turn.last.max(start)),
             thread_id: context.tid,

@@ -63,8 +63,9 @@ pub(super) fn write(
     let list = marks.finish();
     let span = Span {
         id,
-        name: name(scope.role),
+        name: name(scope.role).into(),
         parent_id: Some(parent),
+        index: None,
         start: scope.start,
         end: Some(end.max(scope.start)),
         thread_id: scope.context.tid,
@@ -84,8 +85,9 @@ pub(super) fn open(scope: &ExchangeScope, id: Id, request_id: Id, parent: Id) ->
     network(scope, &mut attrs);
     Span {
         id,
-        name: name(scope.role),
+        name: name(scope.role).into(),
         parent_id: Some(parent),
+        index: None,
         start: scope.start,
         end: None,
         thread_id: scope.context.tid,

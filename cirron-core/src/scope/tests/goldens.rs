@@ -185,7 +185,7 @@ fn summary(written: &Written) -> Value {
         .filter(|(name, _)| {
             !name.starts_with("http.") && !name.starts_with("network.") && **name != "request_id"
         })
-        .map(|(name, value)| ((*name).to_owned(), scalar(value)))
+        .map(|(name, value)| (name.to_string(), scalar(value)))
         .collect();
     let mut marks: Map<String, Value> = Map::new();
     for mark in &written.1 {
@@ -195,13 +195,15 @@ fn summary(written: &Written) -> Value {
         let value = match &mark.value {
             MarkValue::Int(n) => json!(n),
             MarkValue::Float(x) => json!((x * 1000.0).round() / 1000.0),
+            MarkValue::Str(text) => json!(text),
+            MarkValue::Bool(truth) => json!(truth),
         };
         let said: Vec<String> = mark
             .attrs
             .iter()
             .map(|(name, value)| format!("{name}={}", scalar(value)))
             .collect();
-        marks.insert(mark.name.to_owned(), json!([value, said.join(" ")]));
+        marks.insert(mark.name.to_string(), json!([value, said.join(" ")]));
     }
     json!({"llm": written.2.is_llm, "attrs": attrs, "marks": marks})
 }
@@ -271,7 +273,7 @@ fn no_hole_gives_a_wrong_figure() {
                     let MarkValue::Int(value) = mark.value else {
                         continue;
                     };
-                    let was = number(&whole, mark.name);
+                    let was = number(&whole, &mark.name);
                     #[expect(clippy::cast_precision_loss, reason = "small")]
                     let same = was == Some(value as f64);
                     let partial = mark.attrs.contains_key("partial");

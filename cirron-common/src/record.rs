@@ -139,4 +139,8 @@ pub mod close {
     /// The event of its end was lost: the kernel does not have the socket any more. The programs never
     /// write it, the agent does.
     pub const LOST: u64 = 9;
+    /// The kernel side does not follow the connection any more: it had no room for all, and this one was used least
+    /// recently. Whether it has ended is not known; if it goes on, it does so as another generation. As [`LOST`],
+    /// written by the agent only.
+    pub const EVICTED: u64 = 10;
 }

@@ -109,6 +109,14 @@ pub struct SslState {
     pub closed_ns: u64,
 }
 
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)`, nothing but `u64`, every bit pattern is valid.
+unsafe impl aya::Pod for SslKey {}
+
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)`, nothing but `u64`, every bit pattern is valid.
+unsafe impl aya::Pod for SslState {}
+
 /// What a thread has written to a TLS object whose socket is not known, and not sent yet.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

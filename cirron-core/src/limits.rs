@@ -172,10 +172,14 @@ pub const MAX_PROTOBUF_DEPTH: usize = 8;
 /// Bytes of one text of a protocol buffer that are kept: names of models, ids. Past it the text is cut.
 pub const MAX_PROTOBUF_TEXT_BYTES: usize = 1_024;
 
+/// Processes that are known at once: twice as many as the kernel side watches, since some have ended. Past it one
+/// that has ended is forgotten, or one that has said nothing, or the oldest, and counted.
+pub const MAX_PROCESSES: usize = 2 * cirron_common::maps::MAX_TARGETS as usize;
+
 /// Bytes that the core holds in sum, unless told otherwise: heads, bodies being decoded, what waits for its
-/// place, open scopes. Ten thousand open streams take half of it. Past it what holds most is given up first
-/// ([`crate::engine`]), its scopes say so, and each kind is counted.
-pub const DEFAULT_MAX_MEMORY_BYTES: usize = 128 * 1024 * 1024;
+/// place, open scopes, connections, sessions. Ten thousand open streams fit. Past it the large and then the least
+/// useful are given up first ([`crate::engine`]), their scopes say so, and each kind is counted.
+pub const DEFAULT_MAX_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
 /// The least that may be asked for: a server's hundred streams, and one body with a large window.
 pub const MIN_MAX_MEMORY_BYTES: usize = 16 * 1024 * 1024;

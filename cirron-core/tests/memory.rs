@@ -7,10 +7,10 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-use cirron_common::record::source;
+use cirron_common::record::{close, source};
 use cirron_core::engine::{Engine, EngineConfig, Output, ProcessFacts};
 use cirron_core::id::SequentialIds;
-use cirron_core::limits::MIN_MAX_MEMORY_BYTES;
+use cirron_core::limits::{DEFAULT_MAX_MEMORY_BYTES, MAX_PROCESSES, MIN_MAX_MEMORY_BYTES};
 use cirron_core::scope::AttrValue;
 use cirron_core::stream::Direction;
 use cirron_core::testing::records::{ConnRecords, TGID};
@@ -51,6 +51,13 @@ const MIB: usize = 1024 * 1024;
 const LIMIT: usize = MIN_MAX_MEMORY_BYTES;
 /// What is held besides what is budgeted: one body's slice decoded, maps that grow, outputs.
 const SLACK: usize = 24 * MIB;
+
+/// An event of a stream.
+const TOKEN: &str = concat!(
+    r#"data: {"id":"chatcmpl-0123456789","object":"chat.completion.chunk","model":"m","choices":"#,
+    r#"[{"index":0,"delta":{"content":"one"}}]}"#,
+    "\n\n"
+);
 
 struct Run {
     engine: Engine,
@@ -95,6 +102,22 @@ impl Run {
             *pos += len;
             self.take();
         }
+    }
+
+    /// A streamed call whose first token has passed. Gives the position of what follows.
+    fn begin_stream(&mut self, conn: u64) -> u64 {
+        let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}"#;
+        let length = body.len();
+        let request = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+        let answer = format!("{head}{TOKEN}");
+        self.open(conn);
+        self.send(conn, Direction::Inbound, &mut 0, request.as_bytes());
+        let mut pos = 0;
+        self.send(conn, Direction::Outbound, &mut pos, answer.as_bytes());
+        pos
     }
 
     fn take(&mut self) {
@@ -260,14 +283,154 @@ fn unfinished_heads_stay_within_the_budget() {
 #[test]
 fn so_do_65_000_connections_with_half_a_head_each() {
     let _turn = turn();
-    let mut run = Run::new(Some(4 * LIMIT));
+    let mut run = Run::new(None);
     for conn in 0..65_000 {
         run.open(conn);
         let half = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bea";
         run.send(conn, Direction::Inbound, &mut 0, half);
     }
     run.assert_estimate();
-    assert!(run.peak() < 4 * LIMIT + SLACK, "{} bytes", run.peak());
+    let limit = DEFAULT_MAX_MEMORY_BYTES;
+    assert!(run.peak() < limit + SLACK, "{} bytes", run.peak());
+    run.finish();
+}
+
+#[test]
+fn a_flood_of_half_heads_takes_no_place_from_streams_that_were_there() {
+    let _turn = turn();
+    let mut run = Run::new(Some(LIMIT));
+    let mut ends = Vec::new();
+    for conn in 0..1_000 {
+        ends.push(run.begin_stream(conn));
+    }
+    for conn in 1_000..31_000 {
+        run.open(conn);
+        let half = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bea";
+        run.send(conn, Direction::Inbound, &mut 0, half);
+    }
+    assert!(run.peak() < LIMIT + SLACK, "{} bytes", run.peak());
+    let stats = run.engine.stats();
+    assert!(stats.given_up_connections > 20_000, "{stats:?}");
+    assert!(stats.forgotten_connections > 15_000, "{stats:?}");
+    let given_up = stats.given_up_connections;
+    assert_eq!((stats.given_up_bodies, run.scopes), (0, [given_up; 2]));
+    for (conn, mut pos) in (0..).zip(ends) {
+        run.send(conn, Direction::Outbound, &mut pos, b"data: [DONE]\n\n");
+        run.engine
+            .handle_record(&records(conn).close(run.ts, close::LOCAL_CLOSE));
+    }
+    run.engine.handle_timeout(MonoNs(run.ts + 10_000 * MS));
+    run.take();
+    assert_eq!(
+        run.scopes,
+        [given_up + 1_000, given_up],
+        "streams are whole"
+    );
+    assert_eq!(run.engine.stats().partial, given_up);
+    run.finish();
+}
+
+#[test]
+fn connections_that_are_not_read_are_forgotten_before_others_and_nothing_of_them_is_lost() {
+    let _turn = turn();
+    let mut run = Run::new(Some(LIMIT));
+    for conn in 0..2_000 {
+        run.begin_stream(conn);
+    }
+    for conn in 2_000..40_000 {
+        run.open(conn);
+        run.send(
+            conn,
+            Direction::Inbound,
+            &mut 0,
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        );
+    }
+    assert!(run.peak() < LIMIT + SLACK, "{} bytes", run.peak());
+    let stats = run.engine.stats();
+    assert!(stats.forgotten_connections > 10_000, "{stats:?}");
+    assert_eq!((stats.given_up_connections, stats.given_up_bodies), (0, 0));
+    assert_eq!(run.finish(), [2_000, 0]);
+}
+
+#[test]
+fn so_do_records_that_wait_for_their_place_and_what_the_kernel_has_not_sent() {
+    let _turn = turn();
+    for unsent in [false, true] {
+        let mut run = Run::new(Some(LIMIT));
+        let bytes = vec![b'x'; 60_000];
+        for conn in 0..1_000 {
+            run.begin_stream(conn);
+            let record = if unsent {
+                records(conn).held(10_000, run.ts, &bytes, 0)
+            } else {
+                records(conn).data(Direction::Inbound, 10_000, run.ts, &bytes, 60_000)
+            };
+            run.engine.handle_record(&record);
+            run.take();
+        }
+        assert!(run.peak() < LIMIT + SLACK, "{} bytes", run.peak());
+        let stats = run.engine.stats();
+        assert!(stats.given_up_connections > 500, "{stats:?}");
+        // What waited is read at the last, and may look like one more request.
+        assert!(run.finish()[0] >= 1_000);
+    }
+}
+
+#[test]
+fn so_do_first_bytes_that_begin_nothing() {
+    let _turn = turn();
+    let mut run = Run::new(Some(LIMIT));
+    for conn in 0..5_000 {
+        run.open(conn);
+        run.send(conn, Direction::Inbound, &mut 0, &[b'x'; 8_000]);
+    }
+    run.assert_estimate();
+    assert!(run.peak() < LIMIT + SLACK, "{} bytes", run.peak());
+    assert!(run.engine.stats().given_up_connections > 2_000);
+    run.finish();
+}
+
+#[test]
+fn the_points_of_long_answers_are_counted() {
+    let _turn = turn();
+    let mut run = Run::new(None);
+    let env = [(
+        "CONFIG".to_owned(),
+        r#"{"stream_chunk_timing":true}"#.to_owned(),
+    )];
+    run.engine.handle_process(ProcessFacts {
+        tgid: TGID,
+        env: env.into(),
+        ..ProcessFacts::default()
+    });
+    for conn in 0..20 {
+        let mut pos = run.begin_stream(conn);
+        for _ in 0..5_000 {
+            run.send(conn, Direction::Outbound, &mut pos, TOKEN.as_bytes());
+        }
+    }
+    run.assert_estimate();
+    assert!(run.held() > 20 * 5_000 * 8, "{} bytes", run.held());
+    run.finish();
+}
+
+#[test]
+fn processes_whose_end_nobody_tells_are_bounded_and_counted() {
+    let _turn = turn();
+    let mut run = Run::new(Some(LIMIT));
+    let more = 640;
+    for tgid in 0..MAX_PROCESSES as u32 + more {
+        run.engine.handle_process(ProcessFacts {
+            tgid: tgid + 1_000,
+            exe: Some("worker".to_owned()),
+            ..ProcessFacts::default()
+        });
+    }
+    run.assert_estimate();
+    let stats = run.engine.stats();
+    // In groups of 64; the process of these tests is one of them.
+    assert_eq!(stats.forgotten_processes, u64::from(more) + 64);
     run.finish();
 }
 
@@ -341,22 +504,13 @@ fn one_client_of_http2_with_thousands_of_streams_stays_within_the_budget() {
 #[test]
 fn thousands_of_honest_streams_are_read_to_their_end_and_are_counted_truly() {
     let _turn = turn();
-    let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}"#;
-    let request = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let answer = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {\"id\":\"chatcmpl-0123456789\",\
-                  \"object\":\"chat.completion.chunk\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"one\"}}]}\n\n";
     let mut run = Run::new(None);
-    for conn in 0..5_000 {
-        run.open(conn);
-        run.send(conn, Direction::Inbound, &mut 0, request.as_bytes());
-        run.send(conn, Direction::Outbound, &mut 0, answer.as_bytes());
+    for conn in 0..10_000 {
+        run.begin_stream(conn);
     }
     run.assert_estimate();
-    println!("{} bytes for each stream", run.held() / 5_000);
-    assert_eq!(run.finish(), [5_000, 0]);
+    println!("{} bytes for each stream", run.held() / 10_000);
+    assert_eq!(run.finish(), [10_000, 0]);
 }
 
 #[test]

@@ -101,9 +101,9 @@ pub struct CaptureArgs {
     /// A target whose CONFIG says stream_chunk_timing has it without this flag.
     #[arg(long)]
     pub chunk_timing: bool,
-    /// What connections and open scopes may hold in sum [default: 128MiB]
+    /// What connections, open scopes and sessions may hold in sum [default: 64MiB]
     ///
-    /// Past it, what holds most is read no further; its scope says so, and the summary counts it. The
+    /// Past it, what holds much or is of least use is given up; its scope says so, and the summary counts it. The
     /// ring buffer (--ring-mib) and what waits for the outputs come on top.
     #[arg(long, value_name = "SIZE", value_parser = memory)]
     pub max_memory: Option<u64>,

@@ -17,7 +17,7 @@ use cirron_core::id::IdSource;
 use cirron_core::time::MonoNs;
 
 use super::command::{Command, add_descendants};
-use super::ends::{Ends, Key};
+use super::ends::{Ends, Key, Watched, untold_end};
 use super::files::Counts;
 use super::live::Live;
 use super::peek::{Peek, end_record, process_record};
@@ -41,6 +41,10 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long the core sleeps where the reader says nothing; the reader speaks every 25 ms.
 const WAIT: Duration = Duration::from_millis(100);
+
+/// Scopes of one list that is handed on, so that what lies between core and outputs is bounded; the record that
+/// fills it may add some thousand. A list is also handed on behind each batch of records.
+const MAX_LIST: usize = 256;
 
 /// What the core thread leaves behind.
 #[derive(Clone, Copy, Debug, Default)]
@@ -214,6 +218,11 @@ impl Core {
                 Ok(batch) => {
                     for record in records(&batch.bytes) {
                         self.take_record(record);
+                        // A record of pipelined requests gives thousands.
+                        self.take_outputs();
+                        if self.finished.len() >= MAX_LIST {
+                            self.hand_on(to_outputs);
+                        }
                     }
                     if let Some(watermark) = batch.watermark {
                         self.take_time(watermark);
@@ -391,12 +400,7 @@ impl Core {
         }
         self.part(watermark);
         for (key, release) in self.ends.take_released(watermark) {
-            let why = if release.untold {
-                close::LOST
-            } else {
-                close::FD_CLOSED
-            };
-            self.feed(&end_record(key, why, release.at));
+            self.feed(&end_record(key, release.why, release.at));
         }
         if self.engine.poll_timeout().is_some_and(|at| at <= watermark) {
             self.tell_time(watermark);
@@ -410,7 +414,7 @@ impl Core {
         self.engine.handle_timeout(now);
     }
 
-    fn hand_on(&mut self, to_outputs: &SyncSender<Vec<Finished>>) {
+    fn take_outputs(&mut self) {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Session(span) | Output::Open(span) => self.finish(span, Vec::new()),
@@ -424,6 +428,10 @@ impl Core {
                 }
             }
         }
+    }
+
+    fn hand_on(&mut self, to_outputs: &SyncSender<Vec<Finished>>) {
+        self.take_outputs();
         if !self.finished.is_empty() {
             let scopes = std::mem::take(&mut self.finished);
             // The output thread ends only after us, unless it panicked.
@@ -456,8 +464,8 @@ impl Core {
     fn keep_house(&mut self) {
         self.take_unread();
         self.hold_what_is_shared();
-        let all = || self.engine.open_sockets();
-        let ask = |key: Key| self.control.socket(key.0, key.1);
+        let all = || watched(&self.engine);
+        let ask = |watched| ask(&*self.control, watched);
         self.ends.poll(clock::now(), all, ask);
         if self.polled.elapsed() >= POLL_INTERVAL {
             self.polled = Instant::now();
@@ -478,11 +486,14 @@ impl Core {
 
     /// What is not there any more at the end has ended before.
     fn end_what_was_lost(&mut self, now: MonoNs) {
-        let mut lost: Vec<Key> = self.engine.open_sockets().collect();
-        lost.retain(|key| self.control.socket(key.0, key.1) == Socket::Released);
-        lost.sort_unstable();
-        for key in lost {
-            self.feed(&end_record(key, close::LOST, now));
+        let ends = watched(&self.engine).filter_map(|watched| {
+            let why = untold_end(ask(&*self.control, watched))?;
+            Some((watched.key(), why))
+        });
+        let mut ends: Vec<(Key, u64)> = ends.collect();
+        ends.sort_unstable();
+        for (key, why) in ends {
+            self.feed(&end_record(key, why, now));
         }
     }
 
@@ -518,6 +529,20 @@ impl Core {
             counters,
             ..self.statistics()
         }
+    }
+}
+
+/// Everything whose end is not known.
+fn watched(engine: &Engine) -> impl Iterator<Item = Watched> {
+    let objects = engine.open_objects();
+    let objects = objects.map(|(key, tgid)| Watched::Object(key, tgid));
+    engine.open_sockets().map(Watched::Socket).chain(objects)
+}
+
+fn ask(control: &dyn Control, watched: Watched) -> Socket {
+    match watched {
+        Watched::Socket((inode, epoch)) => control.socket(inode, epoch),
+        Watched::Object((address, epoch), tgid) => control.object(address, epoch, tgid),
     }
 }
 

@@ -3,8 +3,11 @@
 //! The kernel side tells an end at the close of a descriptor that it saw in a call, and looks then whether
 //! anybody else holds the socket: a child that inherited it, a message that passes it. Who does may let it go
 //! without a call that names it (an exec, an exit, a process that is no target). So it is asked for: soon and
-//! again where a close, an exec or an exit left it held, and all sockets from time to time, since the record of
-//! an end can be lost.
+//! again where a close, an exec or an exit left it held.
+//!
+//! The record of an end can be lost, and the kernel side forgets the connection used least recently where there
+//! are too many. So all sockets, and all objects of TLS libraries, are asked for from time to time. One that is idle
+//! is held, and stays.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -39,13 +42,41 @@ struct Held {
     due: MonoNs,
 }
 
-/// A socket that was found released.
+/// A connection whose end nobody told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// A socket.
+    Socket(Key),
+    /// An object of a TLS library, and its process.
+    Object(Key, u32),
+}
+
+impl Watched {
+    /// Its inode number or address, and its generation.
+    pub fn key(self) -> Key {
+        match self {
+            Watched::Socket(key) | Watched::Object(key, _) => key,
+        }
+    }
+}
+
+/// What the kernel says of a connection means for it, where nobody told its end. `None`: it is there, as far
+/// as is known.
+pub fn untold_end(socket: Socket) -> Option<u64> {
+    match socket {
+        Socket::Released => Some(close::LOST),
+        Socket::Forgotten => Some(close::EVICTED),
+        Socket::Held(_) | Socket::Unknown => None,
+    }
+}
+
+/// A connection that was found to be over, or forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Release {
     /// When.
     pub at: MonoNs,
-    /// Nobody told of it, nor that it was held: the record of its end was lost.
-    pub untold: bool,
+    /// What that is: one of `cirron_common::record::close`.
+    pub why: u64,
 }
 
 /// See the module.
@@ -57,8 +88,8 @@ pub struct Ends {
     released: Vec<(Key, Release)>,
     /// Processes that are ending: number, since when, and the sockets that they used.
     dying: Vec<(u32, MonoNs, Vec<Key>)>,
-    /// Of the look at all sockets, what is still to be asked for.
-    all: Vec<Key>,
+    /// Of the look at all, what is still to be asked for.
+    all: Vec<Watched>,
     all_due: MonoNs,
 }
 
@@ -112,28 +143,29 @@ impl Ends {
         }
     }
 
-    /// Asks for what is due. `all`: every socket whose end is not known.
-    pub fn poll<I: Iterator<Item = Key>>(
+    /// Asks for what is due. `all`: everything whose end is not known.
+    pub fn poll<I: Iterator<Item = Watched>>(
         &mut self,
         now: MonoNs,
         all: impl FnOnce() -> I,
-        ask: impl Fn(Key) -> Socket,
+        ask: impl Fn(Watched) -> Socket,
     ) {
         while let Some((due, key)) = self.by_due.first().copied()
             && due <= now
         {
             let since = self.held.get(&key).map_or(now, |held| held.since);
             self.forget(key);
-            match ask(key) {
+            match ask(Watched::Socket(key)) {
                 Socket::Held(_) => {
                     let wait = (now.since(since) / LATER_SHARE).clamp(SOON_NS, SELDOM_NS);
                     self.ask_again(key, since, now.plus(wait));
                 }
                 Socket::Released => {
-                    let (at, untold) = (now, false);
-                    self.released.push((key, Release { at, untold }));
+                    let (at, why) = (now, close::FD_CLOSED);
+                    self.released.push((key, Release { at, why }));
                 }
-                Socket::Unknown => {}
+                // The look at all closes what is forgotten.
+                Socket::Unknown | Socket::Forgotten => {}
             }
         }
         if self.all_due == MonoNs(0) {
@@ -143,10 +175,14 @@ impl Ends {
             self.all.extend(all());
         }
         for _ in 0..ALL_AT_ONCE {
-            let Some(key) = self.all.pop() else { break };
-            if ask(key) == Socket::Released && !self.held.contains_key(&key) {
-                let (at, untold) = (now, true);
-                self.released.push((key, Release { at, untold }));
+            let Some(watched) = self.all.pop() else {
+                break;
+            };
+            let key = watched.key();
+            if let Some(why) = untold_end(ask(watched))
+                && !self.held.contains_key(&key)
+            {
+                self.released.push((key, Release { at: now, why }));
             }
         }
     }
@@ -177,7 +213,7 @@ mod tests {
     const A: Key = (7, 1);
     const B: Key = (8, 2);
 
-    fn none() -> std::iter::Empty<Key> {
+    fn none() -> std::iter::Empty<Watched> {
         std::iter::empty()
     }
 
@@ -186,7 +222,8 @@ mod tests {
     }
 
     fn told(at: MonoNs) -> Release {
-        Release { at, untold: false }
+        let why = close::FD_CLOSED;
+        Release { at, why }
     }
 
     fn closed(key: Key, why: u64, ts: MonoNs) -> Peek {
@@ -205,8 +242,8 @@ mod tests {
     fn asked(ends: &mut Ends, key: Key, end: u64) -> Vec<u64> {
         let times = std::cell::RefCell::new(Vec::new());
         for ms in 1_000..end {
-            ends.poll(at(ms), none, |of| {
-                assert_eq!(of, key);
+            ends.poll(at(ms), none, |watched| {
+                assert_eq!(watched, Watched::Socket(key));
                 times.borrow_mut().push(ms);
                 Socket::Held(1)
             });
@@ -271,11 +308,11 @@ mod tests {
     #[test]
     fn every_socket_is_asked_for_from_time_to_time_and_not_all_at_once() {
         let mut ends = Ends::default();
-        let all = || (0..2_500).map(|i| (i, 1));
+        let all = || (0..2_500).map(|i| Watched::Socket((i, 1)));
         let asked = std::cell::Cell::new(0);
-        let ask = |key: Key| {
+        let ask = |watched: Watched| {
             asked.set(asked.get() + 1);
-            if key.0 == 3 {
+            if watched.key().0 == 3 {
                 Socket::Released
             } else {
                 Socket::Held(1)
@@ -289,7 +326,35 @@ mod tests {
         assert_eq!(counts, [0, 0, 1_000, 1_000, 500, 0, 1_000]);
         let released = ends.take_released(MonoNs(u64::MAX));
         assert_eq!(released.len(), 1);
-        assert!(released[0].1.untold);
+        assert_eq!(released[0].1.why, close::LOST);
+    }
+
+    #[test]
+    fn what_is_freed_and_what_is_forgotten_have_ends_and_what_is_idle_has_none() {
+        let mut ends = Ends::default();
+        let object = Watched::Object(B, 9);
+        let all = || [Watched::Socket(A), object].into_iter();
+        let ask = |a: Socket, b: Socket| move |watched| if watched == object { b } else { a };
+        ends.poll(at(1), all, ask(Socket::Unknown, Socket::Unknown));
+        for ms in (6_000..60_000).step_by(6_000) {
+            ends.poll(at(ms), all, ask(Socket::Held(1), Socket::Unknown));
+        }
+        assert_eq!(ends.take_released(MonoNs(u64::MAX)), []);
+        ends.poll(at(66_000), all, ask(Socket::Forgotten, Socket::Released));
+        let mut found = ends.take_released(MonoNs(u64::MAX));
+        found.sort_by_key(|(key, _)| *key);
+        let release = |why| Release {
+            at: at(66_000),
+            why,
+        };
+        assert_eq!(
+            found,
+            [(A, release(close::EVICTED)), (B, release(close::LOST))]
+        );
+        // Somebody holds it: its end will be told, whatever the kernel side has forgotten.
+        ends.hold(A, at(67_000));
+        ends.poll(at(72_000), all, ask(Socket::Held(1), Socket::Held(1)));
+        assert_eq!(ends.take_released(MonoNs(u64::MAX)), []);
     }
 
     #[test]
@@ -299,12 +364,11 @@ mod tests {
             ends.hold((i, 1), at(0));
         }
         assert_eq!(ends.held.len(), MAX_HELD);
-        ends.poll(at(5), || [B].into_iter(), |_| Socket::Unknown);
-        ends.poll(
-            at(5_006),
-            || [(MAX_HELD as u64, 1)].into_iter(),
-            |_| Socket::Released,
-        );
+        let watched = |key| move || [Watched::Socket(key)].into_iter();
+        ends.poll(at(5), watched(B), |_| Socket::Unknown);
+        ends.poll(at(5_006), watched((MAX_HELD as u64, 1)), |_| {
+            Socket::Released
+        });
         assert!(
             ends.take_released(MonoNs(u64::MAX))
                 .iter()

@@ -20,6 +20,8 @@ pub trait Control: Send {
     fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()>;
     /// Whether anybody holds the connection's socket.
     fn socket(&self, conn: u64, epoch: u64) -> Socket;
+    /// Whether the object of a TLS library is still there that process `tgid` has at this address.
+    fn object(&self, address: u64, epoch: u64, tgid: u32) -> Socket;
     /// Hands on what the kernel side wants to say to people.
     fn flush_log(&mut self) {}
     /// What was captured, and what was lost and why.
@@ -49,6 +51,9 @@ impl Control for Kernel {
     }
     fn socket(&self, conn: u64, epoch: u64) -> Socket {
         Kernel::socket(self, conn, epoch)
+    }
+    fn object(&self, address: u64, epoch: u64, tgid: u32) -> Socket {
+        Kernel::object(self, address, epoch, tgid)
     }
     fn flush_log(&mut self) {
         Kernel::flush_log(self);

@@ -166,11 +166,13 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         unnamed_exchanges,
         unnamed_connections,
         ends_lost,
+        evicted_connections,
         passed_over_bytes,
         bad_records,
         given_up_bodies,
         given_up_connections,
         forgotten_connections,
+        forgotten_processes,
     } = *stats;
     BTreeMap::from([
         ("exchanges", exchanges),
@@ -192,11 +194,13 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         ("unnamed_exchanges", unnamed_exchanges),
         ("unnamed_connections", unnamed_connections),
         ("ends_lost", ends_lost),
+        ("evicted_connections", evicted_connections),
         ("passed_over_bytes", passed_over_bytes),
         ("bad_records", bad_records),
         ("given_up_bodies", given_up_bodies),
         ("given_up_connections", given_up_connections),
         ("forgotten_connections", forgotten_connections),
+        ("forgotten_processes", forgotten_processes),
     ])
 }
 

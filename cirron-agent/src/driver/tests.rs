@@ -90,6 +90,9 @@ impl Control for World {
     fn socket(&self, conn: u64, _epoch: u64) -> Socket {
         self.with(|s| s.sockets.get(&conn).copied().unwrap_or(Socket::Unknown))
     }
+    fn object(&self, address: u64, epoch: u64, _tgid: u32) -> Socket {
+        self.socket(address, epoch)
+    }
     fn counters(&self) -> anyhow::Result<Counters> {
         assert!(
             self.with(|s| s.ring.is_empty()),
@@ -116,6 +119,9 @@ impl Control for Attached {
     }
     fn socket(&self, conn: u64, epoch: u64) -> Socket {
         self.0.socket(conn, epoch)
+    }
+    fn object(&self, address: u64, epoch: u64, tgid: u32) -> Socket {
+        self.0.object(address, epoch, tgid)
     }
     fn counters(&self) -> anyhow::Result<Counters> {
         self.0.counters()

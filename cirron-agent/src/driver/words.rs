@@ -70,7 +70,7 @@ impl Summary {
                 "calls or events, of any process, that the kernel passed over",
             ),
             (
-                self.kernel(Counter::ConnMapFull),
+                self.kernel(Counter::ConnMapFull) + self.engine("evicted_connections"),
                 "connection past those that can be followed at a time",
                 "connections past those that can be followed at a time",
             ),
@@ -90,9 +90,15 @@ impl Summary {
                 "exchanges read no further for want of memory (see --max-memory)",
             ),
             (
-                self.engine("given_up_connections") + self.engine("forgotten_connections"),
+                // Of those that were forgotten nothing had been read any more.
+                self.engine("given_up_connections"),
                 "connection given up for want of memory (see --max-memory)",
                 "connections given up for want of memory (see --max-memory)",
+            ),
+            (
+                self.engine("forgotten_processes"),
+                "process past those that can be known at a time",
+                "processes past those that can be known at a time",
             ),
             (
                 self.engine("bad_records"),

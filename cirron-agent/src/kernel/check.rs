@@ -17,6 +17,8 @@ const NAME: &str = "socket_check";
 pub enum Socket {
     /// It cannot be said.
     Unknown,
+    /// The kernel side does not follow this connection, or not any more.
+    Forgotten,
     /// Somebody holds it: so many descriptors, messages that pass one, and calls that are in it.
     Held(u32),
     /// Nobody does any more.
@@ -47,7 +49,8 @@ impl SocketCheck {
             .as_ref()
             .and_then(|program| run(program, [conn, epoch]))
         {
-            None | Some(held::UNKNOWN) => Socket::Unknown,
+            None => Socket::Unknown,
+            Some(held::UNKNOWN) => Socket::Forgotten,
             Some(held::RELEASED) => Socket::Released,
             Some(more) => Socket::Held(more - held::RELEASED),
         }

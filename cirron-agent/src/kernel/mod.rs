@@ -12,12 +12,13 @@ mod probes;
 mod reader;
 mod uprobes;
 
-use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use aya::maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf};
 use aya::{Btf, Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use cirron_common::Counter;
 use cirron_common::counters::COUNTERS;
 use cirron_common::maps;
+use cirron_common::tls::{SslKey, SslState};
 
 pub use check::Socket;
 use check::SocketCheck;
@@ -70,6 +71,7 @@ pub struct Kernel {
     uprobes: Option<Uprobes>,
     targets: HashMap<MapData, u32, u32>,
     muted: HashMap<MapData, u64, u64>,
+    objects: HashMap<MapData, SslKey, SslState>,
     counters: PerCpuArray<MapData, u64>,
     passed_over: PassedOver,
     check: SocketCheck,
@@ -116,6 +118,7 @@ impl Kernel {
             log: log::reader(&mut ebpf),
             targets: take(&mut ebpf, maps::TARGETS)?,
             muted: take(&mut ebpf, maps::MUTED)?,
+            objects: take(&mut ebpf, maps::SSLS)?,
             counters: take(&mut ebpf, maps::COUNTERS)?,
             passed_over: PassedOver::of(&ebpf),
             check,
@@ -157,6 +160,20 @@ impl Kernel {
     /// Whether anybody holds the connection's socket.
     pub fn socket(&self, conn: u64, epoch: u64) -> Socket {
         self.check.ask(conn, epoch)
+    }
+
+    /// Whether the object of a TLS library is there that this process has at this address. One that was freed is not,
+    /// whether or not that could be told.
+    pub fn object(&self, address: u64, epoch: u64, tgid: u32) -> Socket {
+        let key = SslKey {
+            object: address,
+            tgid: tgid.into(),
+        };
+        match self.objects.get(&key, 0) {
+            Ok(state) if state.epoch == epoch && state.closed_ns == 0 => Socket::Held(1),
+            Ok(_) | Err(MapError::KeyNotFound) => Socket::Released,
+            Err(_) => Socket::Unknown,
+        }
     }
 
     /// The programs, to be kept for as long as anything is to be captured; `None` the second time.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use cirron_common::conn::{ConnInfo, role};
 use cirron_common::record::{close, source};
 
-use super::budget::CONN_OVERHEAD_BYTES;
+use super::budget::{CONN_OVERHEAD_BYTES, Share, Usefulness};
 use super::session::Sessions;
 use super::unsent::Told;
 use super::{EXIT_LINGER_NS, EngineStats, Key, LINGER_NS, OpenScope, Output, cause_of};
@@ -66,14 +66,18 @@ pub(super) struct Conn {
     scopes: BTreeMap<ExchangeId, Box<ExchangeScope>>,
     /// Bytes that the scopes hold.
     scope_bytes: usize,
-    /// Bytes that the budget has for it.
-    pub(super) budgeted_bytes: usize,
+    /// What the budget has for it.
+    pub(super) budgeted: Option<Share>,
     ending: Option<Ending>,
     /// The peer's FIN came; the target shut its sending side.
     halves_ended: [bool; 2],
     /// Whose generations follow each other: those of a socket, or of an object of one process.
     pub(super) slot: Slot,
     muted: bool,
+    /// All connections held too much, and nothing of this one is read further.
+    given_up: bool,
+    /// The kernel side does not follow it any more.
+    evicted: bool,
     /// An exchange of it was not written, for nothing named it.
     unnamed: bool,
 }
@@ -140,11 +144,13 @@ impl Conn {
             parser: ConnParser::new(start),
             scopes: BTreeMap::new(),
             scope_bytes: 0,
-            budgeted_bytes: 0,
+            budgeted: None,
             ending: None,
             halves_ended: [false; 2],
             slot: (0, 0),
             muted: false,
+            given_up: false,
+            evicted: false,
             unnamed: false,
         }
     }
@@ -157,7 +163,25 @@ impl Conn {
         own + order + self.parser.held_bytes() + self.scope_bytes
     }
 
-    /// All connections hold too much, this one as much as any: its bodies are read no further or, where
+    /// What it holds, and for what.
+    pub(super) fn share(&self) -> Share {
+        let usefulness = match self.parser.protocol() {
+            Protocol::Opaque | Protocol::Tls => Usefulness::Unread,
+            Protocol::Unknown | Protocol::Http1 | Protocol::Http2 | Protocol::WebSocket => {
+                if self.scopes.is_empty() {
+                    Usefulness::Idle
+                } else {
+                    Usefulness::Open
+                }
+            }
+        };
+        Share {
+            bytes: self.held_bytes(),
+            usefulness,
+        }
+    }
+
+    /// All connections hold too much, this one is the first to give up: its bodies are read no further or, where
     /// that was not it, nothing of it is.
     pub(super) fn give_up(&mut self, now: MonoNs, shared: &mut Shared) -> GaveUp {
         let bodies = self
@@ -166,7 +190,8 @@ impl Conn {
             .filter_map(|s| s.give_up().then_some(()));
         let bodies = bodies.count() as u64;
         self.scope_bytes = self.scopes.values().map(|s| s.held_bytes()).sum();
-        if bodies > 0 && self.held_bytes() < self.budgeted_bytes / 2 {
+        let before = self.budgeted.map_or(0, |share| share.bytes);
+        if bodies > 0 && self.held_bytes() < before / 2 {
             return GaveUp::Bodies(bodies);
         }
         match self.parser.protocol() {
@@ -174,6 +199,7 @@ impl Conn {
             Protocol::Unknown | Protocol::Http1 | Protocol::Http2 | Protocol::WebSocket => {}
         }
         self.muted = true;
+        self.given_up = true;
         self.feed(Direction::Inbound, shared, |a, sink| a.flush(sink));
         self.send_rest(shared);
         self.feed(Direction::Outbound, shared, |a, sink| a.flush(sink));
@@ -245,11 +271,15 @@ impl Conn {
                 self.close(ts, CloseCause::LocalShutWrite, shared);
             }
             close::HELD => self.hold(),
-            // Of an end that was told it says nothing.
-            close::LOST if self.ending.is_some() => {}
+            // Of an end that was told they say nothing.
+            close::LOST | close::EVICTED if self.ending.is_some() => {}
             // Nor of one whose halves both were.
-            close::LOST if self.halves_ended == [true; 2] => {
+            close::LOST | close::EVICTED if self.halves_ended == [true; 2] => {
                 self.end_at(ts.plus(LINGER_NS), ts, CloseCause::LocalClose);
+            }
+            close::EVICTED => {
+                self.evicted = true;
+                self.end_at(ts.plus(LINGER_NS), ts, CloseCause::Untold);
             }
             _ => match cause_of(why) {
                 // Who holds it has done nothing with it: it ends with the process that used it, all the same.
@@ -271,6 +301,11 @@ impl Conn {
     /// A socket whose end is not noted.
     pub(super) fn is_open_socket(&self) -> bool {
         !self.tls && self.ending.is_none()
+    }
+
+    /// An object of a TLS library whose end is not noted.
+    pub(super) fn is_open_object(&self) -> bool {
+        self.tls && self.ending.is_none()
     }
 
     /// A socket that ends with its process, as far as is known.
@@ -352,7 +387,8 @@ impl Conn {
         self.send_rest(shared);
         self.feed(Direction::Outbound, shared, |a, sink| a.flush(sink));
         if cause == CloseCause::Untold {
-            shared.stats.ends_lost += 1;
+            shared.stats.ends_lost += u64::from(!self.evicted);
+            shared.stats.evicted_connections += u64::from(self.evicted);
             self.scopes
                 .values_mut()
                 .for_each(|scope| scope.end_was_lost());
@@ -381,6 +417,7 @@ impl Conn {
                 shared,
                 info: &self.info,
                 unnamed: &mut self.unnamed,
+                given_up: self.given_up,
                 tls: self.tls,
                 tls_link: self.tls_link,
                 tgid: self.tgid,
@@ -459,6 +496,7 @@ struct Sink<'a> {
     shared: &'a mut Shared,
     info: &'a ConnInfo,
     unnamed: &'a mut bool,
+    given_up: bool,
     tls: bool,
     tls_link: Option<&'static str>,
     tgid: u32,
@@ -480,6 +518,10 @@ impl ExchangeSink for Sink<'_> {
             };
             let mut scope = Box::new(ExchangeScope::new(ts, role, late, context));
             self.told.begin(ts, &mut scope);
+            if self.given_up {
+                // Its head was not complete.
+                scope.give_up();
+            }
             *self.scope_bytes += scope.held_bytes();
             self.scopes.insert(id, scope);
             return;

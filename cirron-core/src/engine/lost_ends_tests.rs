@@ -199,3 +199,87 @@ fn an_end_that_was_told_in_halves_is_not_lost() {
     rig.later();
     assert_eq!(rig.0.stats().ends_lost, 1, "of one half nothing is known");
 }
+
+/// It has not ended as far as anybody knows: it is counted apart, and what was open says the same.
+#[test]
+fn a_connection_that_the_kernel_side_has_forgotten_is_closed_and_counted_apart() {
+    let mut rig = Rig::open(CONN);
+    rig.0.handle_record(&CONN.close(900 * MS, close::EVICTED));
+    let written = rig.later();
+    assert_eq!(written.len(), 1);
+    assert_lost(&written[0]);
+    let stats = rig.0.stats();
+    assert_eq!((stats.ends_lost, stats.evicted_connections), (0, 1));
+    assert_eq!(rig.0.open_connections(), 0);
+    // Of an end that was told it says nothing.
+    let mut rig = Rig::open(CONN);
+    rig.0
+        .handle_record(&CONN.close(10 * MS, close::LOCAL_CLOSE));
+    rig.0.handle_record(&CONN.close(90 * MS, close::EVICTED));
+    rig.later();
+    assert_eq!(rig.0.stats().evicted_connections, 0);
+}
+
+fn process_event(kind: u8, ms: u64) -> Vec<u8> {
+    let mut record = crate::testing::records::exit(ms * MS);
+    record[std::mem::offset_of!(cirron_common::RecordHeader, kind)] = kind;
+    record
+}
+
+#[test]
+fn objects_of_a_library_end_with_the_program_that_has_them_and_sockets_do_not() {
+    use cirron_common::record::kind;
+    for (of, ended) in [(source::TLS, 1), (source::SOCKET, 0)] {
+        let mut rig = Rig::open(ConnRecords { source: of, ..CONN });
+        assert_eq!(rig.0.open_objects().count(), ended);
+        rig.0.handle_record(&process_event(kind::PROC_EXEC, 900));
+        assert_eq!(rig.later().len(), ended);
+        assert_eq!(rig.0.open_objects().count(), 0);
+        assert_eq!(rig.0.open_connections(), 1 - ended);
+    }
+}
+
+/// A socket that outlives its process keeps its session open, and the number may be given away meanwhile.
+#[test]
+fn a_session_that_is_still_open_keeps_its_facts_when_its_number_is_given_to_another_process() {
+    let rank = |rank: &str| ProcessFacts {
+        tgid: TGID,
+        env: [("RANK".to_owned(), rank.to_owned())].into(),
+        blind: vec![format!("library {rank}")],
+        ..ProcessFacts::default()
+    };
+    let mut engine = Engine::new(EngineConfig::default(), Box::new(SequentialIds::default()));
+    engine.handle_timeout(MonoNs(1));
+    engine.handle_process(ProcessFacts {
+        explicit: true,
+        ..rank("1")
+    });
+    engine.handle_record(&CONN.open(MS));
+    engine.handle_record(&crate::testing::records::exit(2 * MS));
+    engine.handle_process(rank("2"));
+    engine.handle_timeout(MonoNs(5_000 * MS));
+    let mut closed = Vec::new();
+    let mut rig = Rig(engine);
+    let mut take = |rig: &mut Rig| {
+        while let Some(output) = rig.0.poll_output() {
+            if let Output::Session(span) = output
+                && span.end.is_some()
+            {
+                closed.push((span.rank, span.attrs.get("cirron.tls.blind").cloned()));
+            }
+        }
+    };
+    take(&mut rig);
+    // The new process's own exchange, and its end.
+    rig.0.handle_record(&NEXT.open(6_000 * MS));
+    rig.ask(NEXT, 6_001);
+    rig.0
+        .handle_record(&crate::testing::records::exit(6_002 * MS));
+    rig.0.handle_timeout(MonoNs(9_000 * MS));
+    take(&mut rig);
+    let library = |name: &str| Some(AttrValue::from(name));
+    assert_eq!(
+        closed,
+        [(1, library("library 1")), (2, library("library 2"))]
+    );
+}

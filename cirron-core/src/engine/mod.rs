@@ -12,6 +12,7 @@ mod budget;
 mod conn;
 mod release;
 mod session;
+mod stats;
 mod timers;
 mod unsent;
 
@@ -23,8 +24,8 @@ use cirron_common::record::{close, direction, flag, kind, source};
 use crate::exchange::{CloseCause, Protocol};
 use crate::id::IdSource;
 use crate::record::Record;
-use crate::scope::{Mark, ScopeFacts, Span};
-use crate::stream::{AssemblerStats, Direction};
+use crate::scope::{Mark, Span};
+use crate::stream::Direction;
 use crate::time::{MS, MonoNs};
 
 use budget::Budget;
@@ -32,6 +33,7 @@ use conn::{Conn, GaveUp, Shared, Slot};
 pub use release::OpenScope;
 use session::Sessions;
 pub use session::{CHUNK_TIMING, WANTED_ENV};
+pub use stats::EngineStats;
 use timers::Timers;
 
 /// Event time between a connection's end and its removal: late records find it. A thread that writes may
@@ -72,6 +74,20 @@ pub struct ProcessFacts {
     pub blind: Vec<String>,
 }
 
+impl ProcessFacts {
+    /// Bytes of its texts, about.
+    fn held_bytes(&self) -> usize {
+        let env = self
+            .env
+            .iter()
+            .map(|(name, value)| name.len() + value.len());
+        let blind = self.blind.iter().map(String::len);
+        env.chain(blind)
+            .chain(self.exe.as_ref().map(String::len))
+            .sum()
+    }
+}
+
 /// A connection: inode number or object address, and generation.
 type Key = (u64, u64);
 
@@ -96,78 +112,6 @@ pub enum Output {
         /// Its generation.
         epoch: u64,
     },
-}
-
-/// Counts of the engine, for the summary line. All since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EngineStats {
-    /// Exchanges that ended, in both roles.
-    pub exchanges: u64,
-    /// Those that the target served.
-    pub requests: u64,
-    /// Those that the target made.
-    pub client_calls: u64,
-    /// Exchanges recognised as LLM calls.
-    pub llm_calls: u64,
-    /// Output tokens, reported or estimated.
-    pub output_tokens: u64,
-    /// Exchanges that a hole, a late attach or an early end touched.
-    pub partial: u64,
-    /// Stream bytes in holes, and in the uncaptured tails of records.
-    pub lost_bytes: u64,
-    /// Holes between records that nothing filled in time.
-    pub holes: u64,
-    /// Records that came before an earlier one of their direction, and waited for it.
-    pub reordered_records: u64,
-    /// Stream bytes that came twice, behind the end of their direction, or when their place had been given up.
-    pub stale_bytes: u64,
-    /// Connections seen.
-    pub connections: u64,
-    /// Connections that were something that is not parsed, TLS aside.
-    pub opaque_connections: u64,
-    /// Sockets that carry TLS and were not seen inside a TLS library's call.
-    pub tls_sockets: u64,
-    /// Connections read inside a TLS library.
-    pub tls_objects: u64,
-    /// Of these, the ones whose socket is known; it is none of `tls_sockets`.
-    pub tls_linked: u64,
-    /// Of `tls_objects`, the ones that ended without any plaintext.
-    pub tls_silent: u64,
-    /// Exchanges that nothing named: joined late, or behind a hole. They are in no other count of these.
-    pub unnamed_exchanges: u64,
-    /// Connections that had some.
-    pub unnamed_connections: u64,
-    /// Bytes before the first request of a connection that were passed over.
-    pub passed_over_bytes: u64,
-    /// Connections that have ended, and what told it was lost.
-    pub ends_lost: u64,
-    /// Records that were not understood.
-    pub bad_records: u64,
-    /// Exchanges whose bodies were not read further since too much was held.
-    pub given_up_bodies: u64,
-    /// Connections of which nothing was read further since too much was held.
-    pub given_up_connections: u64,
-    /// Connections that were forgotten whole for the same reason.
-    pub forgotten_connections: u64,
-}
-
-impl EngineStats {
-    /// Counts what a finished scope is.
-    fn take(&mut self, facts: ScopeFacts) {
-        self.llm_calls += u64::from(facts.is_llm);
-        self.partial += u64::from(facts.partial);
-        self.output_tokens += facts.output_tokens.unwrap_or(0);
-    }
-
-    /// Counts what putting one direction in order has added to that direction's counts.
-    fn take_order(&mut self, before: AssemblerStats, now: AssemblerStats) {
-        let lost = now.lost_bytes - before.lost_bytes;
-        let stale = now.stale_bytes - before.stale_bytes;
-        self.lost_bytes = self.lost_bytes.saturating_add(lost);
-        self.stale_bytes = self.stale_bytes.saturating_add(stale);
-        self.holes += now.holes - before.holes;
-        self.reordered_records += now.reordered_records - before.reordered_records;
-    }
 }
 
 /// The core, whole.
@@ -275,25 +219,43 @@ impl Engine {
                 None => self.shared.stats.bad_records += 1,
             },
             kind::PROC_EXIT => {
-                for conn in self.conns.values_mut().filter(|c| c.tgid == header.tgid) {
-                    conn.end_with_process(ts);
-                }
-                let keys: Vec<_> = self
-                    .conns
-                    .iter()
-                    .filter(|(_, c)| c.tgid == header.tgid)
-                    .map(|(k, _)| *k)
-                    .collect();
-                keys.into_iter().for_each(|k| self.after(k));
+                self.end_with_process(|c| c.tgid == header.tgid, ts);
                 self.shared
                     .sessions
                     .exits(header.tgid, ts, ts.plus(SESSION_LINGER_NS));
             }
             kind::PROC_RELEASE => self.release(header.tgid, ts),
             // The shell follows these; to the core a child is a process like any other.
-            kind::PROC_FORK | kind::PROC_EXEC | kind::PROC_MMAP => {}
+            kind::PROC_FORK | kind::PROC_MMAP => {}
+            // The objects of its libraries went with its memory, and nothing frees them.
+            kind::PROC_EXEC => {
+                let its = |c: &Conn| c.tgid == header.tgid && c.is_open_object();
+                self.end_with_process(its, ts);
+            }
             _ => self.shared.stats.bad_records += 1,
         }
+    }
+
+    /// Ends connections whose process has ended, or has become another program.
+    fn end_with_process(&mut self, which: impl Fn(&Conn) -> bool, ts: MonoNs) {
+        let its = |(_, conn): &(&Key, &mut Box<Conn>)| which(conn);
+        let mut keys = Vec::new();
+        for (key, conn) in self.conns.iter_mut().filter(its) {
+            conn.end_with_process(ts);
+            keys.push(*key);
+        }
+        keys.into_iter().for_each(|key| self.after(key));
+    }
+
+    /// Connections that are known.
+    pub fn open_connections(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// Objects of TLS libraries whose end is not known, each with its process.
+    pub fn open_objects(&self) -> impl Iterator<Item = ((u64, u64), u32)> {
+        let open = self.conns.iter().filter(|(_, c)| c.is_open_object());
+        open.map(|(key, c)| (*key, c.tgid))
     }
 
     /// Sockets whose end is not known.
@@ -315,9 +277,11 @@ impl Engine {
             sessions,
             ids,
             outputs,
-            ..
+            stats,
         } = &mut self.shared;
+        stats.forgotten_processes += sessions.make_room(facts.tgid, now, outputs);
         sessions.introduce(facts, now, ids.as_mut(), outputs);
+        self.keep_within_budget();
     }
 
     /// Whether a process has TLS connections that are not read, as far as is known now.
@@ -381,7 +345,7 @@ impl Engine {
                 self.newest.remove(&conn.slot);
                 conn.handle_end(now, &mut self.shared);
                 self.shared.count_end(&conn);
-                self.budget.set(key, conn.budgeted_bytes, 0);
+                self.budget.set(key, conn.budgeted, None);
             }
         }
         self.timers.clear();
@@ -392,6 +356,7 @@ impl Engine {
             ..
         } = &mut self.shared;
         sessions.close_all(now, ids.as_mut(), outputs);
+        self.budget.set_sessions(self.shared.sessions.held_bytes());
     }
 
     /// Counts.
@@ -425,7 +390,7 @@ impl Engine {
         conn.slot = (key.0, process);
         let before = self.newest.insert(conn.slot, key);
         if let Some(old) = self.conns.insert(key, Box::new(conn)) {
-            self.budget.set(key, old.budgeted_bytes, 0);
+            self.budget.set(key, old.budgeted, None);
         }
         if let Some(before) = before.filter(|before| *before != key) {
             self.close(before, close::LOST, MonoNs(header.ts_ns));
@@ -452,7 +417,7 @@ impl Engine {
     fn forget(&mut self, key: Key) {
         if let Some(conn) = self.conns.remove(&key) {
             self.shared.count_end(&conn);
-            self.budget.set(key, conn.budgeted_bytes, 0);
+            self.budget.set(key, conn.budgeted, None);
             if self.newest.get(&conn.slot) == Some(&key) {
                 self.newest.remove(&conn.slot);
             }
@@ -463,8 +428,9 @@ impl Engine {
         self.timers.set(key, None);
     }
 
-    /// Whoever holds most gives up, until all hold no more than they may.
+    /// The least useful give up, until all hold no more than they may.
     fn keep_within_budget(&mut self) {
+        self.budget.set_sessions(self.shared.sessions.held_bytes());
         while let Some(key) = self.budget.too_much() {
             let Some(conn) = self.conns.get_mut(&key) else {
                 return;
@@ -487,9 +453,9 @@ impl Engine {
 
     fn account(&mut self, key: Key) {
         if let Some(conn) = self.conns.get_mut(&key) {
-            let held = conn.held_bytes();
-            self.budget.set(key, conn.budgeted_bytes, held);
-            conn.budgeted_bytes = held;
+            let share = Some(conn.share());
+            self.budget.set(key, conn.budgeted, share);
+            conn.budgeted = share;
         }
     }
 
@@ -575,7 +541,7 @@ fn cause_of(why: u64) -> Option<CloseCause> {
         close::LOCAL_CLOSE | close::FD_CLOSED => Some(CloseCause::LocalClose),
         close::PEER_RESET => Some(CloseCause::PeerReset),
         close::NET_ERROR => Some(CloseCause::NetError),
-        close::LOST => Some(CloseCause::Untold),
+        close::LOST | close::EVICTED => Some(CloseCause::Untold),
         _ => None,
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Output, ProcessFacts};
 use crate::id::{Id, IdSource};
+use crate::limits::MAX_PROCESSES;
 use crate::scope::{Attrs, Span, names as n};
 use crate::time::MonoNs;
 
@@ -47,9 +48,30 @@ struct Process {
     unnamed: [i64; 2],
     /// When it exited, and when its session closes.
     exit: Option<(MonoNs, MonoNs)>,
+    /// Facts of the process that was given its number meanwhile.
+    next: Option<ProcessFacts>,
 }
 
+/// Bytes of a process besides its facts: its entry in the tree, whose nodes are not full.
+const PROCESS_BYTES: usize = size_of::<Process>() * 2;
+/// Processes that make room at once, so that finding them is worth a look at all.
+const FORGOTTEN_AT_ONCE: usize = 64;
+/// Bytes of its session's span, with its attributes.
+const SESSION_BYTES: usize = 1_024;
+
 impl Process {
+    /// Bytes that it holds, about.
+    fn held_bytes(&self) -> usize {
+        let all = std::iter::once(&self.facts).chain(&self.next);
+        let session = self.root.as_ref().map_or(0, |_| SESSION_BYTES);
+        PROCESS_BYTES + session + all.map(ProcessFacts::held_bytes).sum::<usize>()
+    }
+
+    /// How dear it is to forget: what has ended is the least, then what has said nothing, then the oldest.
+    fn usefulness(&self) -> (bool, bool, MonoNs) {
+        (self.exit.is_none(), self.root.is_some(), self.first_seen)
+    }
+
     fn has_unread(&self) -> bool {
         self.tls_sockets > self.tls_objects
     }
@@ -59,6 +81,8 @@ impl Process {
 pub(super) struct Sessions {
     chunk_timing: bool,
     processes: BTreeMap<u32, Process>,
+    /// Bytes that they hold.
+    bytes: usize,
     /// Processes that have a TLS connection more that is not read, since they were asked for.
     unread: BTreeSet<u32>,
 }
@@ -68,6 +92,7 @@ impl Sessions {
         Sessions {
             chunk_timing,
             processes: BTreeMap::new(),
+            bytes: 0,
             unread: BTreeSet::new(),
         }
     }
@@ -129,11 +154,56 @@ impl Sessions {
         outputs: &mut VecDeque<Output>,
     ) {
         let (tgid, explicit) = (facts.tgid, facts.explicit);
-        let process = self.processes.entry(tgid).or_default();
-        process.facts = facts;
+        let process = self.entry(tgid);
+        let before = process.held_bytes();
+        if process.exit.is_some() {
+            // The session of the one that has ended keeps its own.
+            process.next = Some(facts);
+        } else {
+            process.facts = facts;
+        }
+        let now_held = process.held_bytes();
+        self.bytes = self.bytes + now_held - before;
         if explicit && now > MonoNs(0) {
             self.open(tgid, now, ids, outputs);
         }
+    }
+
+    /// Bytes that all sessions hold, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn entry(&mut self, tgid: u32) -> &mut Process {
+        self.processes.entry(tgid).or_insert_with(|| {
+            let process = Process::default();
+            self.bytes += process.held_bytes();
+            process
+        })
+    }
+
+    /// Before `tgid` is introduced: forgets the least useful where too many are known. Says how many.
+    pub(super) fn make_room(
+        &mut self,
+        tgid: u32,
+        now: MonoNs,
+        outputs: &mut VecDeque<Output>,
+    ) -> u64 {
+        if self.processes.len() < MAX_PROCESSES || self.processes.contains_key(&tgid) {
+            return 0;
+        }
+        let all = self.processes.iter();
+        let mut least: Vec<_> = all.map(|(tgid, p)| (p.usefulness(), *tgid)).collect();
+        least.sort_unstable();
+        least.truncate(FORGOTTEN_AT_ONCE);
+        for (_, tgid) in &least {
+            if let Some(mut process) = self.processes.remove(tgid) {
+                self.bytes -= process.held_bytes();
+                let end = process.exit.map_or(now, |(ts, _)| ts);
+                close(&mut process, end, outputs);
+            }
+        }
+        least.len() as u64
     }
 
     /// The id of the session of `tgid`, opened now if it was not.
@@ -145,7 +215,7 @@ impl Sessions {
         outputs: &mut VecDeque<Output>,
     ) -> Id {
         let rank = self.rank(tgid);
-        let process = self.processes.entry(tgid).or_default();
+        let process = self.entry(tgid);
         if let Some(root) = &process.root {
             return root.id;
         }
@@ -181,6 +251,7 @@ impl Sessions {
         let id = root.id;
         outputs.push_back(Output::Session(root.clone()));
         process.root = Some(root);
+        self.bytes += SESSION_BYTES;
         id
     }
 
@@ -208,7 +279,11 @@ impl Sessions {
 
     pub(super) fn exits(&mut self, tgid: u32, ts: MonoNs, due: MonoNs) {
         if let Some(process) = self.processes.get_mut(&tgid) {
+            let before = process.held_bytes();
+            // The second end at this number is that of the process that was given it.
+            process.next = None;
             process.exit.get_or_insert((ts, due));
+            self.bytes = self.bytes + process.held_bytes() - before;
         }
     }
 
@@ -236,10 +311,20 @@ impl Sessions {
     ) {
         let over = |p: &Process| p.exit.is_some_and(|(_, due)| due <= now);
         self.open_unread(now, over, ids, outputs);
+        let bytes = &mut self.bytes;
         self.processes.retain(|_, process| match process.exit {
             Some((ts, due)) if due <= now => {
+                *bytes -= process.held_bytes();
                 close(process, ts, outputs);
-                false
+                let Some(facts) = process.next.take() else {
+                    return false;
+                };
+                *process = Process {
+                    facts,
+                    ..Process::default()
+                };
+                *bytes += process.held_bytes();
+                true
             }
             _ => true,
         });
@@ -305,6 +390,7 @@ impl Sessions {
             close(process, end, outputs);
         }
         self.processes.clear();
+        self.bytes = 0;
     }
 }
 

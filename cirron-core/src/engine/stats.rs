@@ -1,0 +1,81 @@
+//! What the engine counts: what was read, and every way in which something was lost or given up. The shell puts
+//! it into the summary by name (`docs/summary.md`).
+
+use crate::scope::ScopeFacts;
+use crate::stream::AssemblerStats;
+
+/// Counts of the engine, for the summary line. All since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Exchanges that ended, in both roles.
+    pub exchanges: u64,
+    /// Those that the target served.
+    pub requests: u64,
+    /// Those that the target made.
+    pub client_calls: u64,
+    /// Exchanges recognised as LLM calls.
+    pub llm_calls: u64,
+    /// Output tokens, reported or estimated.
+    pub output_tokens: u64,
+    /// Exchanges that a hole, a late attach or an early end touched.
+    pub partial: u64,
+    /// Stream bytes in holes, and in the uncaptured tails of records.
+    pub lost_bytes: u64,
+    /// Holes between records that nothing filled in time.
+    pub holes: u64,
+    /// Records that came before an earlier one of their direction, and waited for it.
+    pub reordered_records: u64,
+    /// Stream bytes that came twice, behind the end of their direction, or when their place had been given up.
+    pub stale_bytes: u64,
+    /// Connections seen.
+    pub connections: u64,
+    /// Connections that were something that is not parsed, TLS aside.
+    pub opaque_connections: u64,
+    /// Sockets that carry TLS and were not seen inside a TLS library's call.
+    pub tls_sockets: u64,
+    /// Connections read inside a TLS library.
+    pub tls_objects: u64,
+    /// Of these, the ones whose socket is known; it is none of `tls_sockets`.
+    pub tls_linked: u64,
+    /// Of `tls_objects`, the ones that ended without any plaintext.
+    pub tls_silent: u64,
+    /// Exchanges that nothing named: joined late, or behind a hole. They are in no other count of these.
+    pub unnamed_exchanges: u64,
+    /// Connections that had some.
+    pub unnamed_connections: u64,
+    /// Bytes before the first request of a connection that were passed over.
+    pub passed_over_bytes: u64,
+    /// Connections that have ended, and what told it was lost.
+    pub ends_lost: u64,
+    /// Connections that the kernel side did not follow any more, since more came than it has room for.
+    pub evicted_connections: u64,
+    /// Records that were not understood.
+    pub bad_records: u64,
+    /// Exchanges whose bodies were not read further since too much was held.
+    pub given_up_bodies: u64,
+    /// Connections of which nothing was read further since too much was held.
+    pub given_up_connections: u64,
+    /// Connections that were not read, and were forgotten before their end for the same reason.
+    pub forgotten_connections: u64,
+    /// Processes that were forgotten before their end, since more were known than there is room for.
+    pub forgotten_processes: u64,
+}
+
+impl EngineStats {
+    /// Counts what a finished scope is.
+    pub(super) fn take(&mut self, facts: ScopeFacts) {
+        self.llm_calls += u64::from(facts.is_llm);
+        self.partial += u64::from(facts.partial);
+        self.output_tokens += facts.output_tokens.unwrap_or(0);
+    }
+
+    /// Counts what putting one direction in order has added to that direction's counts.
+    pub(super) fn take_order(&mut self, before: AssemblerStats, now: AssemblerStats) {
+        let lost = now.lost_bytes - before.lost_bytes;
+        let stale = now.stale_bytes - before.stale_bytes;
+        self.lost_bytes = self.lost_bytes.saturating_add(lost);
+        self.stale_bytes = self.stale_bytes.saturating_add(stale);
+        self.holes += now.holes - before.holes;
+        self.reordered_records += now.reordered_records - before.reordered_records;
+    }
+}

@@ -23,6 +23,8 @@
 mod arch;
 mod config;
 mod emit;
+mod fds;
+mod flow;
 mod gotls;
 mod iov;
 mod maps;
@@ -32,6 +34,7 @@ mod socket;
 mod syscalls;
 mod tcp;
 mod tls;
+mod transfer;
 mod uprobes;
 mod uring;
 

@@ -1,0 +1,267 @@
+//! Following a socket: what a hook saw of one becomes records of its connection.
+//!
+//! Stands behind the hooks that see sockets used (`syscalls`) and in front of the records (`emit`). A hook says who it was
+//! ([`Caller`]), which socket, and what happened to it; positions, generations and what is muted are kept here, once.
+//! Descriptors are `fds`'s, the bytes themselves are copied by `iov`.
+//!
+//! ```text
+//! begun ──▶ known ──moved──▶ known ──ended──▶ known      gone: with its socket (`tcp`, `fds`), or as the least recently used
+//!             ▲
+//! moved ──────┘ (first seen in the middle of its life: late)
+//! ```
+//!
+//! Functions are inlined into their callers, which decide what gets a part of the stack of its own.
+
+use cirron_common::{
+    Counter,
+    conn::{ConnState, role},
+    record::{close, direction, flag, kind, source},
+    tls::{op, target},
+};
+
+use crate::{
+    emit::{self, Call},
+    fds, gotls,
+    maps::{CONNS, MUTED, count},
+    sent,
+    socket::{self, Blank, FdSocket},
+    tls,
+};
+
+pub const AF_UNIX: u32 = 1;
+
+/// A thread of a target, at the moment of the hook.
+#[derive(Clone, Copy)]
+pub struct Caller {
+    pub ts_ns: u64,
+    pub pid_tgid: u64,
+    /// Bits of [`cirron_common::tls::target`].
+    pub target: u32,
+    /// In a Go program the goroutine; anything in another.
+    pub goroutine: u64,
+    /// The stack pointer.
+    pub sp: u64,
+}
+
+impl Caller {
+    #[inline(always)]
+    pub fn tgid(&self) -> u32 {
+        (self.pid_tgid >> 32) as u32
+    }
+
+    #[inline(always)]
+    pub fn call(&self, conn: u64, epoch: u64, direction: u8) -> Call {
+        Call {
+            ts_ns: self.ts_ns,
+            conn,
+            epoch,
+            pid_tgid: self.pid_tgid,
+            told: 0,
+            flags: 0,
+            direction,
+            source: source::SOCKET,
+        }
+    }
+}
+
+/// The connection of a socket that `fd` leads to, made known on first sight.
+#[inline(always)]
+fn connection(caller: &Caller, socket: &FdSocket, fd: i32) -> Option<*mut ConnState> {
+    if let Some(state) = CONNS.get_ptr_mut(&socket.ino) {
+        // SAFETY: a live map value.
+        let known = unsafe { (*state).fd == fd && (*state).tgid == caller.tgid() };
+        if !known {
+            // SAFETY: as above.
+            unsafe {
+                (*state).fd = fd;
+                (*state).tgid = caller.tgid();
+            }
+            fds::bind(caller.tgid(), fd, socket.ino);
+        }
+        return Some(state);
+    }
+    introduce(caller, socket, fd, role::UNKNOWN)?;
+    CONNS.get_ptr_mut(&socket.ino)
+}
+
+/// A connection of which nothing is known; not on the stack, which is short.
+static NEW: ConnState = ConnState {
+    epoch: 0,
+    inbound_pos: 0,
+    outbound_pos: 0,
+    tgid: 0,
+    fd: 0,
+    file: 0,
+    family: 0,
+    held: 0,
+    tcp: 0,
+    arrived_ns: 0,
+    clock_ns: 0,
+    sent_pos: 0,
+    held_ns: 0,
+    arrived_flags: 0,
+};
+
+/// Enters a connection in the maps and tells the reader.
+#[inline(never)]
+fn introduce(caller: &Caller, socket: &FdSocket, fd: i32, role: u8) -> Option<()> {
+    let mut blank = Blank::default();
+    let info = &mut blank.0;
+    if !socket::info(socket, role, info) {
+        return None;
+    }
+    if CONNS.insert(socket.ino, &NEW, 0).is_err() {
+        count(Counter::ConnMapFull, 1);
+        return None;
+    }
+    let state = CONNS.get_ptr_mut(&socket.ino)?;
+    // SAFETY: a live map value.
+    unsafe {
+        (*state).epoch = caller.ts_ns;
+        (*state).tgid = caller.tgid();
+        (*state).fd = fd;
+        (*state).file = socket.file;
+        (*state).family = info.family as u32;
+        (*state).tcp = sent::tcp_of(socket);
+    }
+    fds::bind(caller.tgid(), fd, socket.ino);
+    emit::open(
+        &caller.call(socket.ino, caller.ts_ns, direction::NONE),
+        info,
+    );
+    Some(())
+}
+
+/// A connection that has just begun.
+#[inline(always)]
+pub fn begun(caller: &Caller, socket: &FdSocket, fd: i32, role: u8) -> Option<()> {
+    if role == role::CONNECTED && CONNS.get_ptr(&socket.ino).is_some() {
+        // The second call of a non-blocking connect.
+        return None;
+    }
+    introduce(caller, socket, fd, role)
+}
+
+/// What is in `call`, not in `caller`, need not be kept on the stack a second time.
+#[inline(always)]
+fn event_of(call: &Call, object: u64, op: u64) -> tls::TlsEvent {
+    tls::TlsEvent {
+        ts_ns: call.ts_ns,
+        pid_tgid: call.pid_tgid,
+        object,
+        op,
+    }
+}
+
+/// `len` bytes passed by a call: takes their positions and returns where they begin; whose they are goes to `call`. `None`
+/// if nobody wants them.
+#[inline(always)]
+pub fn moved(
+    caller: &Caller,
+    socket: &FdSocket,
+    fd: i32,
+    call: &mut Call,
+    len: u64,
+) -> Option<u64> {
+    let dir = call.direction;
+    let state = connection(caller, socket, fd)?;
+    // SAFETY: a live map value; one call at a time moves one direction of a socket, since the
+    // application must order its own reads and writes.
+    let (epoch, pos) = unsafe {
+        let pos = if dir == direction::INBOUND {
+            &mut (*state).inbound_pos
+        } else {
+            &mut (*state).outbound_pos
+        };
+        let at = *pos;
+        *pos = at + len;
+        ((*state).epoch, at)
+    };
+    count(Counter::StreamBytes, len);
+    call.conn = socket.ino;
+    call.epoch = epoch;
+    if dir == direction::INBOUND {
+        sent::received(call, state);
+    } else {
+        sent::sent(call, state, len);
+    }
+    // The two keys lie on the stack already: it is short.
+    let inside = || {
+        tls::call_of(call.pid_tgid, caller.sp)
+            .or_else(|| gotls::call_of(call.pid_tgid, caller.goroutine))
+    };
+    if caller.target & target::TLS != 0
+        && let Some(inside) = inside()
+        && tls::link(
+            &event_of(call, inside.object, inside.op),
+            socket,
+            call.epoch,
+            0,
+        )
+        .is_some()
+    {
+        // Its plaintext is taken inside the library.
+        let _ = MUTED.insert(&socket.ino, &call.epoch, 0);
+        count(Counter::MutedBytes, len);
+        return None;
+    }
+    // SAFETY: the value is copied at once.
+    if unsafe { MUTED.get(&socket.ino) } == Some(&call.epoch) {
+        if call.direction == direction::OUTBOUND {
+            let object = tls::sent(call.pid_tgid, socket.ino, len);
+            if object != 0 {
+                let event = event_of(call, object, op::WRITE);
+                let _ = tls::link(&event, socket, call.epoch, flag::BY_LENGTHS);
+            }
+        }
+        count(Counter::MutedBytes, len);
+        return None;
+    }
+    Some(pos)
+}
+
+/// One direction of the connection ended: a read of nothing, or a shutdown.
+#[inline(always)]
+pub fn ended(caller: &Caller, socket: &FdSocket, why: u64) -> Option<()> {
+    let state = CONNS.get_ptr(&socket.ino)?;
+    // SAFETY: a live map value.
+    let epoch = unsafe { (*state).epoch };
+    end(caller, socket.ino, epoch, why);
+    Some(())
+}
+
+/// A call on the socket failed, since the peer has closed: only its error tells so where no TCP state does.
+#[inline(always)]
+pub fn left(caller: &Caller, socket: &FdSocket) -> Option<()> {
+    let state = CONNS.get_ptr(&socket.ino)?;
+    // SAFETY: a live map value.
+    let (epoch, family) = unsafe { ((*state).epoch, (*state).family) };
+    if family == AF_UNIX && socket::is_shut(socket)? {
+        end(caller, socket.ino, epoch, close::PEER_RESET);
+    }
+    Some(())
+}
+
+/// An option was set that may let go what the kernel holds back.
+#[inline(always)]
+pub fn uncorked(caller: &Caller, socket: &FdSocket) -> Option<()> {
+    let state = CONNS.get_ptr_mut(&socket.ino)?;
+    // SAFETY: a live map value.
+    let epoch = unsafe { (*state).epoch };
+    sent::look(
+        &caller.call(socket.ino, epoch, direction::OUTBOUND),
+        state,
+        true,
+    )
+}
+
+#[inline(never)]
+pub fn end(caller: &Caller, conn: u64, epoch: u64, why: u64) {
+    emit::event(
+        &caller.call(conn, epoch, direction::NONE),
+        kind::CONN_CLOSE,
+        0,
+        why,
+        0,
+    );
+}

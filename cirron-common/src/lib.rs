@@ -21,11 +21,10 @@ pub use record::RecordHeader;
 
 /// Raised whenever a layout or a meaning in this crate changes. A record with another version is
 /// counted and skipped.
-pub const ABI_VERSION: u16 = 2;
+pub const ABI_VERSION: u16 = 3;
 
-/// The oldest version whose records are still read: recordings have them. Version 1 had a descriptor
-/// where [`RecordHeader::told`] is and a call's number where [`RecordHeader::slack_us`] is, and none of the
-/// flags that give these a meaning.
+/// The oldest version whose records are still read, since recordings have them; `cirron_core::record` knows how they
+/// lie. Versions 1 and 2 had one header of 64 bytes for all kinds, whose length and position meant what the kind said.
 pub const OLDEST_ABI_VERSION: u16 = 1;
 
 /// Whether records of version `abi` are read.

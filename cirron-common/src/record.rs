@@ -1,10 +1,22 @@
-//! The record: a fixed header, then `cap_len` bytes of payload.
+//! The record: a fixed header, then `payload_len` bytes of payload, whose type is that of the kind.
 //!
-//! `pos` advances by `orig_len` even when the record is dropped, so a drop is a hole at an exact
+//! ```text
+//! header 48 | DATA       Data 24, then the bytes that were captured
+//!           | CONN_OPEN  ConnInfo 40
+//!           | CONN_CLOSE Close 8
+//!           | CONN_LINK  Link 64
+//!           | SENT       Sent 24
+//!           | PROC_FORK  Fork 8
+//!           | others     nothing
+//! ```
+//!
+//! A position advances by [`Data::len`] even when the record is dropped, so a drop is a hole at an exact
 //! place. Numbers are host-endian. Kinds and directions are plain integers, never Rust enums, since
-//! they come from kernel memory.
+//! they come from kernel memory. Offsets are asserted here, so that neither side can move a field alone.
 
-/// First 64 bytes of each ring-buffer record.
+use crate::ConnInfo;
+
+/// First 48 bytes of each record.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordHeader {
@@ -12,30 +24,19 @@ pub struct RecordHeader {
     pub abi: u16,
     /// One of [`kind`].
     pub kind: u8,
-    /// One of [`direction`].
-    pub direction: u8,
     /// One of [`source`].
     pub source: u8,
-    /// Bits of [`flag`].
-    pub flags: u8,
-    /// With [`flag::COARSE`]: the width of what `told` is the middle of, in us.
-    pub slack_us: u16,
-    /// `CLOCK_MONOTONIC` in ns. A read's return; a write's return or, where the kernel says when it sent
-    /// the last byte of it, that.
+    /// Bytes of the payload. What the ring holds behind them is the unused rest of a size class.
+    pub payload_len: u32,
+    /// `CLOCK_MONOTONIC` in ns. Which moment it is, is said at each [`kind`].
     pub ts_ns: u64,
     /// The socket's inode number, or the address of the TLS library's object; 0 for process records.
     pub conn: u64,
     /// When the kernel side first saw this connection (monotonic ns): its generation.
     pub epoch: u64,
-    /// Byte position in this direction of the first byte of this record.
-    pub pos: u64,
-    /// Bytes that went by.
-    pub orig_len: u64,
-    /// Bytes that follow this header: a prefix of what went by.
-    pub cap_len: u32,
-    /// What the kernel tells of the socket; its meaning is that of [`flag::HELD`] or [`flag::WAITED`],
-    /// without either it has none.
-    pub told: u32,
+    /// What ran on the thread: in Go programs the address of the goroutine (`runtime.g`), where it is known to be
+    /// one; 0 elsewhere, where the thread is all that is known.
+    pub context: u64,
     /// Process id, in the initial pid namespace.
     pub tgid: u32,
     /// Thread id, in the initial pid namespace.
@@ -43,37 +44,127 @@ pub struct RecordHeader {
 }
 
 /// Bytes of a [`RecordHeader`].
-pub const HEADER_LEN: usize = 64;
-const _: () = assert!(core::mem::size_of::<RecordHeader>() == HEADER_LEN);
-const _: () = assert!(core::mem::align_of::<RecordHeader>() == 8);
+pub const HEADER_LEN: usize = 48;
 
-/// Values of [`RecordHeader::kind`]. Readers skip and count what they do not know.
+/// Payload of [`kind::DATA`], before the bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Data {
+    /// Byte position in this direction of the first byte of this record.
+    pub pos: u64,
+    /// Bytes that went by. The payload has a prefix of them.
+    pub len: u64,
+    /// What the kernel tells of the socket; its meaning is that of [`flag::HELD`] or [`flag::WAITED`],
+    /// without either it has none.
+    pub told: u32,
+    /// With [`flag::COARSE`]: the width of what `told` is the middle of, in us.
+    pub slack_us: u16,
+    /// One of [`direction`].
+    pub direction: u8,
+    /// Bits of [`flag`].
+    pub flags: u8,
+}
+
+/// Payload of [`kind::CONN_CLOSE`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Close {
+    /// One of [`close`].
+    pub why: u64,
+}
+
+/// Payload of [`kind::CONN_LINK`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// The socket's inode number.
+    pub socket: u64,
+    /// Its generation.
+    pub socket_epoch: u64,
+    /// One of [`evidence`].
+    pub evidence: u64,
+    /// Its addresses.
+    pub info: ConnInfo,
+}
+
+/// Payload of [`kind::SENT`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// The bytes before this position of what the target writes have gone.
+    pub upto: u64,
+    /// When the last of them went, monotonic ns; 0: at some time before this record.
+    pub at_ns: u64,
+    /// 1: nothing is held any more.
+    pub all: u64,
+}
+
+/// Payload of [`kind::PROC_FORK`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fork {
+    /// The child's process id.
+    pub child: u64,
+}
+
+/// Bytes of a [`Data`].
+pub const DATA_LEN: usize = 24;
+/// Bytes of a [`Close`].
+pub const CLOSE_LEN: usize = 8;
+/// Bytes of a [`Link`].
+pub const LINK_LEN: usize = 64;
+/// Bytes of a [`Sent`].
+pub const SENT_LEN: usize = 24;
+/// Bytes of a [`Fork`].
+pub const FORK_LEN: usize = 8;
+
+macro_rules! layout {
+    ($type:ident, $len:expr; $($field:ident at $at:literal),*) => {
+        const _: () = assert!(core::mem::size_of::<$type>() == $len);
+        const _: () = assert!(core::mem::align_of::<$type>() == 8);
+        $(const _: () = assert!(core::mem::offset_of!($type, $field) == $at);)*
+    };
+}
+
+layout!(RecordHeader, HEADER_LEN; abi at 0, kind at 2, source at 3, payload_len at 4, ts_ns at 8, conn at 16,
+    epoch at 24, context at 32, tgid at 40, tid at 44);
+layout!(Data, DATA_LEN; pos at 0, len at 8, told at 16, slack_us at 20, direction at 22, flags at 23);
+layout!(Close, CLOSE_LEN; why at 0);
+layout!(Link, LINK_LEN; socket at 0, socket_epoch at 8, evidence at 16, info at 24);
+layout!(Sent, SENT_LEN; upto at 0, at_ns at 8, all at 16);
+layout!(Fork, FORK_LEN; child at 0);
+
+/// Values of [`RecordHeader::kind`], and the moment of each one's stamp. Readers skip and count what they do not know.
 pub mod kind {
-    /// Stream bytes; `cap_len < orig_len` means that the tail was not captured.
+    /// Stream bytes; fewer captured than [`super::Data::len`] means that the tail was not.
+    ///
+    /// Stamped: a read, at its return. A write, when the kernel sent its last byte, where the kernel says so and nothing
+    /// of it is left to be sent; else at its return. Inside a TLS library a read at its return, a write of at most one TLS
+    /// record when it began, a longer one at its return.
     pub const DATA: u8 = 1;
-    /// A connection was seen for the first time; the payload is a [`crate::ConnInfo`].
+    /// A connection was seen for the first time, at this moment; that is its `epoch`.
     pub const CONN_OPEN: u8 = 2;
-    /// The connection ended or half-ended; `orig_len` is one of [`super::close`].
+    /// The connection ended or half-ended, stamped when the hook saw it: the return of the call, or the change of
+    /// the TCP state.
     pub const CONN_CLOSE: u8 = 3;
-    /// A target forked; `orig_len` is the child's tgid.
+    /// A target forked, stamped inside of the call.
     pub const PROC_FORK: u8 = 4;
-    /// A target called exec.
+    /// A target called exec, stamped when the new program was in place.
     pub const PROC_EXEC: u8 = 5;
-    /// The last thread of a target exited.
+    /// The last thread of a target exited, stamped before it lets go of its descriptors.
     pub const PROC_EXIT: u8 = 6;
-    /// A TLS object was seen to use a socket: `orig_len` is the socket's inode number, `pos` its
-    /// epoch; the payload is the socket's [`crate::ConnInfo`].
+    /// A TLS object was seen to use a socket; stamped as the bytes that showed it.
     pub const CONN_LINK: u8 = 7;
-    /// A target mapped something executable: a library may be new.
+    /// A target mapped something executable: a library may be new. Stamped at the call's return.
     pub const PROC_MMAP: u8 = 8;
-    /// Bytes that the kernel held back ([`super::flag::HELD`]) were seen to have gone: those before `pos`.
-    /// `orig_len` is when the last of them went, monotonic ns; 0: at some time before this record.
+    /// Bytes that the kernel held back ([`super::flag::HELD`]) were seen to have gone, at this moment; when they went
+    /// is [`super::Sent::at_ns`].
     pub const SENT: u8 = 9;
     /// A process is a target no more, though it lives. The programs never write it, the agent does.
     pub const PROC_RELEASE: u8 = 10;
 }
 
-/// Values of [`RecordHeader::direction`], from the target's point of view.
+/// Values of [`Data::direction`], from the target's point of view.
 pub mod direction {
     /// Not a stream record.
     pub const NONE: u8 = 0;
@@ -95,7 +186,7 @@ pub mod source {
     pub const TLS: u8 = 4;
 }
 
-/// Bits of [`RecordHeader::flags`].
+/// Bits of [`Data::flags`].
 pub mod flag {
     /// The bytes passed by uncaptured by design (`sendfile`, `splice`, `MSG_TRUNC`).
     pub const BYPASS: u8 = 1;
@@ -103,21 +194,24 @@ pub mod flag {
     pub const FAULT: u8 = 2;
     /// Past the limit of bytes, iovecs or messages copied for one call.
     pub const OVER_LIMIT: u8 = 4;
-    /// Of a [`super::kind::CONN_LINK`]: told by what the thread sent next, and by its length.
-    pub const BY_LENGTHS: u8 = 8;
-    /// Of outbound [`super::kind::DATA`]: at the call's end the kernel had not sent all of it. `told` is the position
+    /// Outbound: at the call's end the kernel had not sent all of it. `told` is the position
     /// up to which it had, its low 32 bits.
     pub const HELD: u8 = 16;
-    /// Of inbound [`super::kind::DATA`]: `told` is for how many us the last bytes that had come had lain
-    /// in the socket.
+    /// Inbound: `told` is for how many us the last bytes that had come had lain in the socket.
     pub const WAITED: u8 = 32;
     /// With [`WAITED`]: not exactly known; `slack_us` says how well.
     pub const COARSE: u8 = 128;
-    /// Of [`super::kind::SENT`]: nothing is held any more.
-    pub const ALL: u8 = 64;
 }
 
-/// Values of `orig_len` in a [`kind::CONN_CLOSE`] record.
+/// Values of [`Link::evidence`].
+pub mod evidence {
+    /// A call inside the object's function moved bytes of the socket.
+    pub const CALL: u64 = 0;
+    /// What the thread sent next, and its length.
+    pub const LENGTHS: u64 = 1;
+}
+
+/// Values of [`Close::why`].
 pub mod close {
     /// The connection's socket is closed: its last descriptor is gone. Told of Unix sockets only.
     pub const FD_CLOSED: u64 = 1;

@@ -3,8 +3,8 @@
 use aya_ebpf::helpers::generated::{bpf_probe_read_user, bpf_ringbuf_query};
 use cirron_common::{
     ABI_VERSION, Counter, RecordHeader,
-    conn::{CONN_INFO_LEN, ConnInfo},
-    record::{HEADER_LEN, flag, kind, source},
+    conn::ConnInfo,
+    record::{Close, DATA_LEN, Data, Fork, HEADER_LEN, Link, Sent, flag, kind, source},
 };
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     maps::{RING, count},
 };
 
-/// Bytes of one record's payload at most: the largest size class.
+/// Bytes of a stream in one record at most: the largest size class.
 pub const CHUNK: u64 = 65_536;
 
 const BPF_RB_NO_WAKEUP: u64 = 1;
@@ -27,6 +27,8 @@ pub struct Call {
     pub epoch: u64,
     pub pid_tgid: u64,
     /// As in the header.
+    pub context: u64,
+    /// As in [`Data`].
     pub told: u32,
     /// Bits of [`flag`] that all of them have.
     pub flags: u8,
@@ -34,19 +36,25 @@ pub struct Call {
     pub source: u8,
 }
 
+/// A record in the ring, with the payload of its kind.
 #[repr(C)]
-struct Sized<const N: usize> {
+struct With<P> {
     header: RecordHeader,
-    payload: [u8; N],
+    payload: P,
 }
 
-/// What of a header is not its call's.
-struct Rest {
-    kind: u8,
-    flags: u8,
-    cap_len: u32,
+/// Bytes of a size class, behind what is said of them.
+#[repr(C)]
+struct Bytes<const N: usize> {
+    data: Data,
+    bytes: [u8; N],
+}
+
+/// What of a [`Data`] is not its call's.
+struct Part {
     pos: u64,
-    orig_len: u64,
+    len: u64,
+    flags: u8,
 }
 
 /// Writes a header field by field: built first and copied then it would take the stack, of which
@@ -55,7 +63,28 @@ struct Rest {
 /// # Safety
 /// `to` must be valid for writes.
 #[inline(always)]
-unsafe fn write_header(to: *mut RecordHeader, call: &Call, rest: &Rest) {
+unsafe fn write_header(to: *mut RecordHeader, call: &Call, kind: u8, payload_len: u32) {
+    // SAFETY: the caller's.
+    unsafe {
+        (*to).abi = ABI_VERSION;
+        (*to).kind = kind;
+        (*to).source = call.source;
+        (*to).payload_len = payload_len;
+        (*to).ts_ns = call.ts_ns;
+        (*to).conn = call.conn;
+        (*to).epoch = call.epoch;
+        (*to).context = call.context;
+        (*to).tgid = (call.pid_tgid >> 32) as u32;
+        (*to).tid = call.pid_tgid as u32;
+    }
+}
+
+/// As [`write_header`].
+///
+/// # Safety
+/// `to` must be valid for writes.
+#[inline(always)]
+unsafe fn write_data(to: *mut Data, call: &Call, part: &Part) {
     let slack_us = match call.flags & flag::COARSE {
         0 => 0,
         // The tick, and one on either side: whoever counts them may be late, then and now.
@@ -63,21 +92,12 @@ unsafe fn write_header(to: *mut RecordHeader, call: &Call, rest: &Rest) {
     };
     // SAFETY: the caller's.
     unsafe {
-        (*to).abi = ABI_VERSION;
-        (*to).kind = rest.kind;
-        (*to).direction = call.direction;
-        (*to).source = call.source;
-        (*to).flags = rest.flags | call.flags;
-        (*to).slack_us = slack_us;
-        (*to).ts_ns = call.ts_ns;
-        (*to).conn = call.conn;
-        (*to).epoch = call.epoch;
-        (*to).pos = rest.pos;
-        (*to).orig_len = rest.orig_len;
-        (*to).cap_len = rest.cap_len;
+        (*to).pos = part.pos;
+        (*to).len = part.len;
         (*to).told = call.told;
-        (*to).tgid = (call.pid_tgid >> 32) as u32;
-        (*to).tid = call.pid_tgid as u32;
+        (*to).slack_us = slack_us;
+        (*to).direction = call.direction;
+        (*to).flags = part.flags | call.flags;
     }
 }
 
@@ -99,7 +119,7 @@ fn wakeup(len: u64) -> u64 {
 /// Reserves a record of class `N` and copies `len` bytes of the target's memory into it.
 #[inline(always)]
 fn put<const N: usize>(call: &Call, pos: u64, from: u64, len: u64, flags: u8) {
-    let Some(mut entry) = RING.reserve::<Sized<N>>(0) else {
+    let Some(mut entry) = RING.reserve::<With<Bytes<N>>>(0) else {
         count(Counter::RingFull, 1);
         count(Counter::RingFullBytes, len);
         return;
@@ -109,15 +129,15 @@ fn put<const N: usize>(call: &Call, pos: u64, from: u64, len: u64, flags: u8) {
     // SAFETY: a local.
     let len = unsafe { core::ptr::read_volatile(&len) };
     let bounded = (len.wrapping_sub(1) & (N as u64 - 1)) + 1;
-    // SAFETY: `payload` has N bytes and `bounded` is at most N; the helper fails on a bad source.
+    // SAFETY: there are N bytes and `bounded` is at most N; the helper fails on a bad source.
     let rc = unsafe {
         bpf_probe_read_user(
-            core::ptr::addr_of_mut!((*record).payload) as *mut _,
+            core::ptr::addr_of_mut!((*record).payload.bytes) as *mut _,
             bounded as u32,
             from as *const _,
         )
     };
-    let (cap_len, flags) = if rc == 0 {
+    let (captured, flags) = if rc == 0 {
         count(Counter::CapturedBytes, len);
         (len as u32, flags)
     } else {
@@ -125,20 +145,22 @@ fn put<const N: usize>(call: &Call, pos: u64, from: u64, len: u64, flags: u8) {
         count(Counter::FaultBytes, len);
         (0, flags | flag::FAULT)
     };
-    let rest = Rest {
-        kind: kind::DATA,
-        flags,
-        cap_len,
-        pos,
-        orig_len: len,
-    };
+    let part = Part { pos, len, flags };
     // SAFETY: the record is ours until it is submitted.
-    unsafe { write_header(&raw mut (*record).header, call, &rest) };
+    unsafe {
+        write_header(
+            &raw mut (*record).header,
+            call,
+            kind::DATA,
+            DATA_LEN as u32 + captured,
+        );
+        write_data(&raw mut (*record).payload.data, call, &part);
+    }
     count(Counter::Records, 1);
-    entry.submit(wakeup((HEADER_LEN + N) as u64));
+    entry.submit(wakeup((HEADER_LEN + DATA_LEN + N) as u64));
 }
 
-/// One record of 1 to [`CHUNK`] bytes. Size classes: a token event of 200 bytes takes 576, not 64 Ki.
+/// One record of 1 to [`CHUNK`] bytes. Size classes: a token event of 200 bytes takes 584, not 64 Ki.
 ///
 /// A global function to the verifier: walked once, not once for each step of each caller.
 #[inline(never)]
@@ -161,90 +183,136 @@ pub extern "C" fn cirron_emit_chunk(call: *const Call, pos: u64, from: u64, len:
     0
 }
 
-/// `len` bytes that passed uncaptured.
-#[inline(never)]
-pub fn gap(call: &Call, pos: u64, len: u64, flags: u8) {
-    event(call, kind::DATA, pos, len, flags);
-}
-
-/// A record without payload.
+/// Writes a record of a fixed length. `fill` writes its payload.
 #[inline(always)]
-pub fn event(call: &Call, kind: u8, pos: u64, orig_len: u64, flags: u8) {
-    submit(call, kind, pos, orig_len, flags, wakeup(HEADER_LEN as u64));
-}
-
-#[inline(always)]
-fn submit(call: &Call, kind: u8, pos: u64, orig_len: u64, flags: u8, wakeup: u64) {
-    let Some(mut entry) = RING.reserve::<RecordHeader>(0) else {
+fn write<P: 'static>(call: &Call, kind: u8, wakeup: u64, fill: impl FnOnce(*mut P)) {
+    let Some(mut entry) = RING.reserve::<With<P>>(0) else {
         count(Counter::EventsLost, 1);
         return;
     };
-    let rest = Rest {
-        kind,
-        flags,
-        cap_len: 0,
-        pos,
-        orig_len,
-    };
+    let record = entry.as_mut_ptr();
     // SAFETY: the record is ours until it is submitted.
-    unsafe { write_header(entry.as_mut_ptr(), call, &rest) };
+    unsafe {
+        write_header(&raw mut (*record).header, call, kind, size_of::<P>() as u32);
+        fill(&raw mut (*record).payload);
+    }
     count(Counter::Records, 1);
     entry.submit(wakeup);
+}
+
+#[inline(always)]
+fn wakeup_for<P>() -> u64 {
+    wakeup(size_of::<With<P>>() as u64)
+}
+
+/// `len` bytes that passed uncaptured.
+#[inline(never)]
+pub fn gap(call: &Call, pos: u64, len: u64, flags: u8) {
+    let part = Part { pos, len, flags };
+    write(call, kind::DATA, wakeup_for::<Data>(), |to: *mut Data| {
+        // SAFETY: a record of ours.
+        unsafe { write_data(to, call, &part) }
+    });
+}
+
+/// A `CONN_CLOSE` record.
+#[inline(always)]
+pub fn close(call: &Call, why: u64) {
+    write(
+        call,
+        kind::CONN_CLOSE,
+        wakeup_for::<Close>(),
+        |to: *mut Close| {
+            // SAFETY: a record of ours.
+            unsafe { (*to).why = why }
+        },
+    );
+}
+
+/// A `SENT` record.
+#[inline(always)]
+pub fn sent(call: &Call, upto: u64, at_ns: u64, all: bool) {
+    write(call, kind::SENT, wakeup_for::<Sent>(), |to: *mut Sent| {
+        // SAFETY: a record of ours.
+        unsafe {
+            (*to).upto = upto;
+            (*to).at_ns = at_ns;
+            (*to).all = all as u64;
+        }
+    });
 }
 
 /// A `CONN_OPEN` record.
 #[inline(always)]
 pub fn open(call: &Call, info: &ConnInfo) {
-    with_info(call, kind::CONN_OPEN, 0, 0, info, 0);
+    write(
+        call,
+        kind::CONN_OPEN,
+        wakeup_for::<ConnInfo>(),
+        |to: *mut ConnInfo| {
+            // SAFETY: a record of ours.
+            unsafe { *to = *info }
+        },
+    );
 }
 
-/// A `CONN_LINK` record.
+/// A `CONN_LINK` record. `evidence`: one of [`cirron_common::record::evidence`].
 #[inline(always)]
-pub fn link(call: &Call, socket: u64, socket_epoch: u64, info: &ConnInfo, flags: u8) {
-    with_info(call, kind::CONN_LINK, socket_epoch, socket, info, flags);
+pub fn link(call: &Call, socket: u64, socket_epoch: u64, info: &ConnInfo, evidence: u64) {
+    write(
+        call,
+        kind::CONN_LINK,
+        wakeup_for::<Link>(),
+        |to: *mut Link| {
+            // SAFETY: a record of ours.
+            unsafe {
+                (*to).socket = socket;
+                (*to).socket_epoch = socket_epoch;
+                (*to).evidence = evidence;
+                (*to).info = *info;
+            }
+        },
+    );
 }
 
+/// What the records of a process share: no connection.
 #[inline(always)]
-fn with_info(call: &Call, kind: u8, pos: u64, orig_len: u64, info: &ConnInfo, flags: u8) {
-    #[repr(C)]
-    struct Open {
-        header: RecordHeader,
-        info: ConnInfo,
-    }
-    let Some(mut entry) = RING.reserve::<Open>(0) else {
-        count(Counter::EventsLost, 1);
-        return;
-    };
-    let record = entry.as_mut_ptr();
-    let rest = Rest {
-        kind,
-        flags,
-        cap_len: CONN_INFO_LEN as u32,
-        pos,
-        orig_len,
-    };
-    // SAFETY: the record is ours until it is submitted.
-    unsafe {
-        write_header(&raw mut (*record).header, call, &rest);
-        (*record).info = *info;
-    }
-    count(Counter::Records, 1);
-    entry.submit(wakeup((HEADER_LEN + CONN_INFO_LEN) as u64));
-}
-
-/// A process record: no connection.
-#[inline(always)]
-pub fn process(kind: u8, ts_ns: u64, pid_tgid: u64, value: u64) {
-    let call = Call {
+fn of_process(ts_ns: u64, pid_tgid: u64) -> Call {
+    Call {
         ts_ns,
         conn: 0,
         epoch: 0,
         pid_tgid,
+        context: 0,
         told: 0,
         flags: 0,
         direction: 0,
         source: source::PROCESS,
-    };
-    // Rare, and what follows (facts of the process, probes in a library) should not be late.
-    submit(&call, kind, 0, value, 0, BPF_RB_FORCE_WAKEUP);
+    }
+}
+
+/// A process record without a payload. Rare, and what follows (facts of the process, probes in a library) should not be
+/// late: it wakes the reader.
+#[inline(always)]
+pub fn process(kind: u8, ts_ns: u64, pid_tgid: u64) {
+    write(
+        &of_process(ts_ns, pid_tgid),
+        kind,
+        BPF_RB_FORCE_WAKEUP,
+        |_: *mut ()| {},
+    );
+}
+
+/// A `PROC_FORK` record; it wakes the reader, as [`process`].
+#[inline(always)]
+pub fn forked(ts_ns: u64, pid_tgid: u64, child: u32) {
+    write(
+        &of_process(ts_ns, pid_tgid),
+        kind::PROC_FORK,
+        BPF_RB_FORCE_WAKEUP,
+        |to: *mut Fork| {
+            // SAFETY: a record of ours.
+            unsafe { (*to).child = child as u64 }
+        },
+    );
 }

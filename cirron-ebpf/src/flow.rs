@@ -15,7 +15,7 @@
 use cirron_common::{
     Counter,
     conn::{ConnState, role},
-    record::{close, direction, flag, kind, source},
+    record::{close, direction, evidence, source},
     tls::{op, target},
 };
 
@@ -56,6 +56,7 @@ impl Caller {
             conn,
             epoch,
             pid_tgid: self.pid_tgid,
+            context: 0,
             told: 0,
             flags: 0,
             direction,
@@ -196,7 +197,7 @@ pub fn moved(
             &event_of(call, inside.object, inside.op),
             socket,
             call.epoch,
-            0,
+            evidence::CALL,
         )
         .is_some()
     {
@@ -211,7 +212,7 @@ pub fn moved(
             let object = tls::sent(call.pid_tgid, socket.ino, len);
             if object != 0 {
                 let event = event_of(call, object, op::WRITE);
-                let _ = tls::link(&event, socket, call.epoch, flag::BY_LENGTHS);
+                let _ = tls::link(&event, socket, call.epoch, evidence::LENGTHS);
             }
         }
         count(Counter::MutedBytes, len);
@@ -257,11 +258,5 @@ pub fn uncorked(caller: &Caller, socket: &FdSocket) -> Option<()> {
 
 #[inline(never)]
 pub fn end(caller: &Caller, conn: u64, epoch: u64, why: u64) {
-    emit::event(
-        &caller.call(conn, epoch, direction::NONE),
-        kind::CONN_CLOSE,
-        0,
-        why,
-        0,
-    );
+    emit::close(&caller.call(conn, epoch, direction::NONE), why);
 }

@@ -116,7 +116,7 @@ pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
     if is_new {
         introduce(&event, role_of(call.object), true)?;
     }
-    cirron_tls_moved(&event, dir as u64, call.buffer, result);
+    cirron_tls_moved(&event, dir as u64, call.buffer, result, goroutine);
     None
 }
 

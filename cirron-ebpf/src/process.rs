@@ -29,11 +29,10 @@ pub fn try_fork(ctx: &impl EbpfContext, parent: u64, child: u64) -> Option<i32> 
     }
     debug!(ctx, "target {} forked {}", parent, child);
     // SAFETY: no arguments.
-    emit::process(
-        kind::PROC_FORK,
+    emit::forked(
         unsafe { bpf_ktime_get_ns() },
         bpf_get_current_pid_tgid(),
-        child as u64,
+        child,
     );
     None
 }
@@ -45,7 +44,7 @@ pub fn try_exec(ctx: &impl EbpfContext) -> Option<i32> {
     TARGETS.get_ptr(&tgid)?;
     debug!(ctx, "target {} called exec", tgid);
     // SAFETY: no arguments.
-    emit::process(kind::PROC_EXEC, unsafe { bpf_ktime_get_ns() }, pid_tgid, 0);
+    emit::process(kind::PROC_EXEC, unsafe { bpf_ktime_get_ns() }, pid_tgid);
     None
 }
 
@@ -63,6 +62,6 @@ pub fn try_exit(ctx: &impl EbpfContext, task: u64) -> Option<i32> {
     let _ = TARGETS.remove(&tgid);
     debug!(ctx, "target {} exited", tgid);
     // SAFETY: no arguments.
-    emit::process(kind::PROC_EXIT, unsafe { bpf_ktime_get_ns() }, pid_tgid, 0);
+    emit::process(kind::PROC_EXIT, unsafe { bpf_ktime_get_ns() }, pid_tgid);
     None
 }

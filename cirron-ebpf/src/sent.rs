@@ -7,7 +7,7 @@
 use aya_ebpf::helpers::generated::bpf_jiffies64;
 use cirron_common::{
     conn::{ConnState, unsent as holds},
-    record::{direction, flag, kind},
+    record::{direction, flag},
 };
 
 use crate::{
@@ -216,16 +216,16 @@ fn freed(call: &Call, state: *mut ConnState, look: &Look) {
         return;
     }
     let at_ns = left_at(call, state, look, upto).unwrap_or(0);
-    let all = if upto == look.begin { flag::ALL } else { 0 };
+    let all = upto == look.begin;
     // SAFETY: as above.
     unsafe {
         (*state).sent_pos = upto;
         (*state).held_ns = call.ts_ns;
-        if all != 0 {
+        if all {
             (*state).held = holds::NOTHING;
         }
     }
-    emit::event(call, kind::SENT, upto, at_ns, all);
+    emit::sent(call, upto, at_ns, all);
 }
 
 /// When the bytes before `upto` went; 0: between this call and the one before.
@@ -287,7 +287,7 @@ pub fn closing(call: &Call, state: *mut ConnState) -> Option<()> {
     }
     // SAFETY: as above.
     unsafe { (*state).held = holds::NOTHING };
-    emit::event(call, kind::SENT, end, call.ts_ns, flag::ALL);
+    emit::sent(call, end, call.ts_ns, true);
     None
 }
 

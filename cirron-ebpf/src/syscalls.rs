@@ -217,7 +217,7 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
             // SAFETY: as above.
             let file = unsafe { (*regs).r8 } as i32;
             if a2 & PROT_EXEC != 0 && file >= 0 && ret > 0 {
-                emit::process(kind::PROC_MMAP, caller.ts_ns, caller.pid_tgid, 0);
+                emit::process(kind::PROC_MMAP, caller.ts_ns, caller.pid_tgid);
             }
             return None;
         }

@@ -4,7 +4,7 @@
 //! the socket program entered in the map, never at the current process.
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
-use cirron_common::record::{close, direction, kind, source};
+use cirron_common::record::{close, direction, source};
 
 use crate::{
     config::config,
@@ -90,6 +90,7 @@ pub fn try_state_change(sk: u64, old: i32, new: i32) -> Option<i32> {
         conn: ino,
         epoch,
         pid_tgid: (tgid as u64) << 32 | bpf_get_current_pid_tgid() as u32 as u64,
+        context: 0,
         told: 0,
         flags: 0,
         direction: direction::NONE,
@@ -100,6 +101,6 @@ pub fn try_state_change(sk: u64, old: i32, new: i32) -> Option<i32> {
     } else {
         sent::look(&call, state, false);
     }
-    emit::event(&call, kind::CONN_CLOSE, 0, why, 0);
+    emit::close(&call, why);
     None
 }

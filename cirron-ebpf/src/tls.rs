@@ -16,7 +16,7 @@ use aya_ebpf::{
 use cirron_common::{
     Counter,
     conn::role,
-    record::{close, direction, flag, kind, source},
+    record::{close, direction, flag, source},
     tls::{SslCall, SslKey, SslState, cookie, op, target},
 };
 
@@ -59,6 +59,7 @@ impl TlsEvent {
             conn: self.object,
             epoch,
             pid_tgid: self.pid_tgid,
+            context: 0,
             told: 0,
             flags: 0,
             direction,
@@ -199,7 +200,7 @@ pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
         object: call.object,
         op: call.op,
     };
-    cirron_tls_moved(&event, dir as u64, call.buffer, len);
+    cirron_tls_moved(&event, dir as u64, call.buffer, len, 0);
     if dir == direction::OUTBOUND {
         seal(&event, len);
     }
@@ -211,10 +212,16 @@ fn positive(n: i64) -> Option<u64> {
     if n > 0 { Some(n as u64) } else { None }
 }
 
-/// `len` bytes of plaintext at `buffer` moved. A global function to the verifier.
+/// `len` bytes of plaintext at `buffer` moved; `context` as in the record. A global function to the verifier.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn cirron_tls_moved(event: *const TlsEvent, dir: u64, buffer: u64, len: u64) -> u64 {
+pub extern "C" fn cirron_tls_moved(
+    event: *const TlsEvent,
+    dir: u64,
+    buffer: u64,
+    len: u64,
+    context: u64,
+) -> u64 {
     if event.is_null() || len == 0 {
         return 1;
     }
@@ -245,6 +252,7 @@ pub extern "C" fn cirron_tls_moved(event: *const TlsEvent, dir: u64, buffer: u64
         return 0;
     }
     let mut call = event.call(epoch, dir);
+    call.context = context;
     // SAFETY: a live map value.
     sent::inside(&mut call, unsafe { (*state).socket }, pos);
     if event.op == op::SENDFILE {
@@ -341,13 +349,7 @@ pub extern "C" fn cirron_tls_ended(event: *const TlsEvent, why: u64) -> u64 {
     } else if why == close::LOCAL_CLOSE {
         let _ = SSLS.remove(&key);
     }
-    emit::event(
-        &event.call(epoch, direction::NONE),
-        kind::CONN_CLOSE,
-        0,
-        why,
-        0,
-    );
+    emit::close(&event.call(epoch, direction::NONE), why);
     0
 }
 
@@ -368,7 +370,7 @@ pub fn call_of(pid_tgid: u64, sp: u64) -> Option<Inside> {
 /// A call inside a TLS library moves bytes of a socket: this is where its ciphertext goes.
 /// `Some`: it does, so that the socket's bytes are of no further interest.
 #[inline(never)]
-pub fn link(event: &TlsEvent, socket: &FdSocket, socket_epoch: u64, flags: u8) -> Option<()> {
+pub fn link(event: &TlsEvent, socket: &FdSocket, socket_epoch: u64, evidence: u64) -> Option<()> {
     let state = known(event)?;
     // SAFETY: a live map value.
     let (epoch, linked) = unsafe {
@@ -387,7 +389,7 @@ pub fn link(event: &TlsEvent, socket: &FdSocket, socket_epoch: u64, flags: u8) -
             socket.ino,
             socket_epoch,
             info,
-            flags,
+            evidence,
         );
     }
     Some(())

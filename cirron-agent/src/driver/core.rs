@@ -11,16 +11,17 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
-use cirron_common::record::{close, kind};
+use cirron_common::record::close;
 use cirron_core::engine::{Engine, EngineConfig, EngineStats, Output, ProcessFacts};
 use cirron_core::id::IdSource;
+use cirron_core::record::{Body, Record};
 use cirron_core::time::MonoNs;
 
 use super::command::{Command, add_descendants};
 use super::ends::{Ends, Key, Watched, untold_end};
 use super::files::Counts;
 use super::live::Live;
-use super::peek::{Peek, end_record, process_record};
+use super::own::{end_record, process_record};
 use super::pending::{Mapped, Pending};
 use super::reader::Batch;
 use super::source::{Control, Counters};
@@ -250,11 +251,12 @@ impl Core {
 
     fn take_record(&mut self, record: &[u8]) {
         self.report.records += 1;
-        let peek = Peek::of(record);
-        if peek.as_ref().is_some_and(|peek| self.is_late(peek)) {
+        // What is no record is the engine's to count.
+        let decoded = Record::decode(record).ok();
+        if decoded.is_some_and(|record| self.is_late(&record.head)) {
             return;
         }
-        if let Some(tgid) = peek.as_ref().and_then(Peek::actor)
+        if let Some(tgid) = decoded.and_then(|record| record.head.actor())
             && !self.known.contains(&tgid)
         {
             let facts = self.find_facts(tgid);
@@ -263,49 +265,33 @@ impl Core {
             self.live.add_found(tgid, self.policy, &*self.processes);
         }
         self.feed(record);
-        match peek {
-            Some(Peek {
-                kind: kind::PROC_FORK,
-                orig_len,
-                tgid,
-                ..
-            }) => {
+        let Some(Record { head, body }) = decoded else {
+            return;
+        };
+        let (tgid, ts) = (head.tgid, head.ts);
+        match body {
+            Body::Fork { child } => {
                 let policy = self.live.policy(tgid).filter(|policy| policy.children);
                 if let Some(policy) = policy
-                    && let Ok(child) = u32::try_from(orig_len)
+                    && let Ok(child) = u32::try_from(child)
                 {
                     self.live.add(child, policy, &*self.processes);
                     self.parents.insert(child, tgid);
                 }
             }
             // Its program is another one now, and its environment may be.
-            Some(Peek {
-                kind: kind::PROC_EXEC,
-                tgid,
-                ts,
-                ..
-            }) => {
+            Body::Exec => {
                 self.refresh_facts(tgid);
                 self.look_into(tgid, ts);
                 self.end_what_exec_closed(tgid, ts);
             }
-            Some(Peek {
-                kind: kind::PROC_MMAP,
-                tgid,
-                ts,
-                ..
-            }) => self.look_into(tgid, ts),
-            Some(Peek {
-                kind: kind::PROC_EXIT,
-                tgid,
-                ts,
-                ..
-            }) => {
+            Body::Mmap => self.look_into(tgid, ts),
+            Body::Exit => {
                 self.keep_what_is_shared(tgid, ts);
                 self.forget(tgid);
             }
-            Some(peek) => self.ends.seen(&peek),
-            None => {}
+            Body::Close { why } => self.ends.seen(head.key(), why, ts),
+            Body::Data(_) | Body::Open(_) | Body::Link(_) | Body::Sent { .. } | Body::Release => {}
         }
     }
 
@@ -392,7 +378,7 @@ impl Core {
         self.watermark = self.watermark.max(watermark);
         for tgid in self.live.take_gone(watermark) {
             self.report.exits_missed += 1;
-            self.feed(&process_record(kind::PROC_EXIT, tgid, watermark));
+            self.feed(&process_record(Body::Exit, tgid, watermark));
             self.keep_what_is_shared(tgid, watermark);
             self.forget(tgid);
             // So that the number's next owner is not taken for it.

@@ -11,10 +11,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use cirron_common::record::{close, kind};
+use cirron_common::record::close;
 use cirron_core::time::{MS, MonoNs};
 
-use super::peek::Peek;
 use crate::kernel::Socket;
 
 /// A connection: inode number and generation.
@@ -94,14 +93,12 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Takes a record.
-    pub fn seen(&mut self, peek: &Peek) {
-        if peek.kind == kind::CONN_CLOSE {
-            match peek.orig_len {
-                close::HELD => self.hold((peek.conn, peek.epoch), peek.ts),
-                close::FD_CLOSED => self.forget((peek.conn, peek.epoch)),
-                _ => {}
-            }
+    /// Takes the record of an end. `why`: one of `cirron_common::record::close`.
+    pub fn seen(&mut self, key: Key, why: u64, ts: MonoNs) {
+        match why {
+            close::HELD => self.hold(key, ts),
+            close::FD_CLOSED => self.forget(key),
+            _ => {}
         }
     }
 
@@ -226,18 +223,6 @@ mod tests {
         Release { at, why }
     }
 
-    fn closed(key: Key, why: u64, ts: MonoNs) -> Peek {
-        Peek {
-            kind: kind::CONN_CLOSE,
-            source: cirron_common::record::source::SOCKET,
-            ts,
-            conn: key.0,
-            epoch: key.1,
-            orig_len: why,
-            tgid: 1,
-        }
-    }
-
     /// The times, in ms, at which it is asked for `key` until `end`.
     fn asked(ends: &mut Ends, key: Key, end: u64) -> Vec<u64> {
         let times = std::cell::RefCell::new(Vec::new());
@@ -254,7 +239,7 @@ mod tests {
     #[test]
     fn a_held_socket_is_asked_for_soon_then_seldom_and_its_release_is_told_when_all_is_read() {
         let mut ends = Ends::default();
-        ends.seen(&closed(A, close::HELD, at(1_000)));
+        ends.seen(A, close::HELD, at(1_000));
         let times = asked(&mut ends, A, 100_000);
         assert_eq!(times[..3], [1_020, 1_040, 1_060]);
         let waits: Vec<u64> = times.windows(2).map(|w| w[1] - w[0]).collect();
@@ -270,8 +255,8 @@ mod tests {
     #[test]
     fn the_kernel_side_s_own_end_is_enough() {
         let mut ends = Ends::default();
-        ends.seen(&closed(A, close::HELD, at(1_000)));
-        ends.seen(&closed(A, close::FD_CLOSED, at(1_010)));
+        ends.seen(A, close::HELD, at(1_000));
+        ends.seen(A, close::FD_CLOSED, at(1_010));
         assert!(asked(&mut ends, A, 3_000).is_empty());
         assert!(ends.held.is_empty() && ends.by_due.is_empty());
     }

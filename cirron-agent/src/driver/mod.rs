@@ -17,7 +17,7 @@ pub mod files;
 pub mod helper;
 pub mod live;
 pub mod output;
-pub mod peek;
+pub mod own;
 pub mod pending;
 pub mod reader;
 pub mod searcher;

@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cirron_common::Counter;
-use cirron_common::record::kind;
+use cirron_common::record::{close, source};
 use cirron_core::engine::{EngineConfig, ProcessFacts};
 use cirron_core::id::SequentialIds;
+use cirron_core::record::{Body, Data, Direction, Record};
+use cirron_core::testing::records::edited;
 use cirron_core::time::MonoNs;
 
 mod targets;
 
 use super::core::{Core, Idle};
-use super::peek::process_record;
+use super::own::process_record;
 use super::source::{Control, Counters, RecordSource};
 use super::stop::Reason;
 use super::*;
@@ -253,14 +255,34 @@ fn begin_with(world: &World, core: Core, helpers: Vec<Helper>) -> Running {
 }
 
 fn fork(parent: u32, child: u32) -> Vec<u8> {
-    let mut record = process_record(kind::PROC_FORK, parent, clock::now());
-    let at = std::mem::offset_of!(cirron_common::RecordHeader, orig_len);
-    record[at..at + 8].copy_from_slice(&u64::from(child).to_ne_bytes());
-    record
+    let child = u64::from(child);
+    process_record(Body::Fork { child }, parent, clock::now())
+}
+
+/// Nothing was read, on a connection that nothing else is known of.
+pub(super) fn data(tgid: u32) -> Vec<u8> {
+    let nothing = Data {
+        pos: 0,
+        len: 0,
+        direction: Direction::Inbound,
+        flags: 0,
+        told: 0,
+        slack_us: 0,
+        bytes: &[],
+    };
+    process_record(Body::Data(nothing), tgid, clock::now())
+}
+
+/// The same, on a socket.
+fn data_on(tgid: u32, conn: u64) -> Vec<u8> {
+    edited(&data(tgid), |record| {
+        record.head.conn = conn;
+        record.head.source = source::SOCKET;
+    })
 }
 
 pub(super) fn exit(tgid: u32) -> Vec<u8> {
-    process_record(kind::PROC_EXIT, tgid, clock::now())
+    process_record(Body::Exit, tgid, clock::now())
 }
 
 pub(super) fn wait_until(what: &str, condition: impl Fn() -> bool) {
@@ -280,7 +302,7 @@ pub(super) fn order(tape: &Tape) -> Vec<String> {
         .iter()
         .filter_map(|input| match input {
             Input::Process(facts) => Some(format!("F{}", facts.tgid)),
-            Input::Record(r) => Some(format!("R{}", peek::Peek::of(r).unwrap().tgid)),
+            Input::Record(r) => Some(format!("R{}", Record::decode(r).unwrap().head.tgid)),
             Input::Config(_) | Input::Anchor(_) | Input::Timeout(_) | Input::Shutdown(_) => None,
         })
         .collect()
@@ -288,9 +310,6 @@ pub(super) fn order(tape: &Tape) -> Vec<String> {
 
 #[test]
 fn a_connection_that_is_not_there_at_the_end_has_ended_before() {
-    use cirron_common::RecordHeader;
-    use cirron_common::record::{close, direction, source};
-    use std::mem::offset_of;
     for (socket, ends) in [
         (Socket::Released, 1),
         (Socket::Held(1), 0),
@@ -302,20 +321,16 @@ fn a_connection_that_is_not_there_at_the_end_has_ended_before() {
         let (mut core, tape) = core(&world, true);
         core.attach(&[facts]).unwrap();
         let running = begin(&world, core);
-        let mut data = process_record(kind::DATA, 7, clock::now());
-        let mut put = |at: usize, bytes: &[u8]| data[at..at + bytes.len()].copy_from_slice(bytes);
-        put(offset_of!(RecordHeader, conn), &70_u64.to_ne_bytes());
-        put(offset_of!(RecordHeader, source), &[source::SOCKET]);
-        put(offset_of!(RecordHeader, direction), &[direction::INBOUND]);
-        world.put(data);
+        world.put(data_on(7, 70));
         wait_until("the record", || world.with(|s| s.ring.is_empty()));
         running.stop().request(Reason::Signal);
         let report = running.join();
         assert_eq!(report.core.engine.connections, 1);
         assert_eq!(report.core.engine.ends_lost, ends, "{socket:?}");
         let is_lost = |input: &&Input| match input {
-            Input::Record(record) => peek::Peek::of(record)
-                .is_some_and(|p| p.kind == kind::CONN_CLOSE && p.orig_len == close::LOST),
+            Input::Record(record) => {
+                Record::decode(record).unwrap().body == Body::Close { why: close::LOST }
+            }
             _ => false,
         };
         assert_eq!(tape.inputs().iter().filter(is_lost).count() as u64, ends);
@@ -402,10 +417,10 @@ fn the_engine_has_a_process_s_facts_before_its_first_record_and_again_after_exec
     core.attach(&[facts]).unwrap();
     let running = begin(&world, core);
     world.put(fork(7, 8));
-    world.put(process_record(kind::DATA, 8, clock::now()));
-    world.put(process_record(kind::PROC_EXEC, 8, clock::now()));
+    world.put(data(8));
+    world.put(process_record(Body::Exec, 8, clock::now()));
     world.put(exit(8));
-    world.put(process_record(kind::DATA, 8, clock::now()));
+    world.put(data(8));
     world.put(exit(8));
     world.put(exit(7));
     running.join();
@@ -425,7 +440,7 @@ fn a_child_that_is_gone_before_it_is_looked_at_has_its_parent_s_environment() {
     core.attach(&[facts]).unwrap();
     let running = begin(&world, core);
     world.put(fork(7, 8));
-    world.put(process_record(kind::DATA, 8, clock::now()));
+    world.put(data(8));
     world.put(exit(8));
     world.put(exit(7));
     running.join();
@@ -462,9 +477,7 @@ fn an_exit_whose_event_was_lost_is_noticed_all_the_same() {
 fn asked_to_stop_it_reads_what_was_still_on_its_way() {
     let world = World::default();
     let facts = world.process(7);
-    let parting = (0..50_000)
-        .map(|_| process_record(kind::DATA, 7, clock::now()))
-        .collect();
+    let parting = (0..50_000).map(|_| data(7)).collect();
     world.with(|s| s.parting = parting);
     let (mut core, _) = core(&world, true);
     core.attach(&[facts]).unwrap();
@@ -506,7 +519,7 @@ fn a_helper_that_panics_ends_the_capture_with_a_cause_and_what_was_seen_is_kept(
     let facts = world.process(7);
     let (mut core, tape) = core(&world, true);
     core.attach(&[facts]).unwrap();
-    world.put(process_record(kind::DATA, 7, clock::now()));
+    world.put(data(7));
     let (tell, told) = std::sync::mpsc::channel();
     let attach = Helper::new("attach", move || {
         let () = told.recv().unwrap();
@@ -532,7 +545,7 @@ fn time_never_runs_ahead_of_what_was_read() {
     core.attach(&[facts]).unwrap();
     let running = begin(&world, core);
     for _ in 0..200 {
-        world.put(process_record(kind::DATA, 7, clock::now()));
+        world.put(data(7));
         std::thread::sleep(Duration::from_micros(500));
     }
     world.put(exit(7));
@@ -542,7 +555,7 @@ fn time_never_runs_ahead_of_what_was_read() {
     for input in tape.inputs() {
         match input {
             Input::Timeout(now) => time = time.max(now),
-            Input::Record(record) => assert!(peek::Peek::of(&record).unwrap().ts >= time),
+            Input::Record(record) => assert!(Record::decode(&record).unwrap().head.ts >= time),
             _ => {}
         }
     }
@@ -550,9 +563,9 @@ fn time_never_runs_ahead_of_what_was_read() {
 
 /// Ends that were given to the engine, in order.
 fn ends(tape: &Tape) -> Vec<u64> {
-    let of_conn = |record: Vec<u8>| {
-        let peek = peek::Peek::of(&record).unwrap();
-        (peek.kind == kind::CONN_CLOSE).then_some(peek.orig_len)
+    let of_conn = |record: Vec<u8>| match Record::decode(&record).unwrap().body {
+        Body::Close { why } => Some(why),
+        _ => None,
     };
     let records = tape.inputs().into_iter().filter_map(|input| match input {
         Input::Record(record) => of_conn(record),
@@ -562,7 +575,7 @@ fn ends(tape: &Tape) -> Vec<u64> {
 }
 
 /// Process 7 uses a socket and calls exec, or ends and lets go of it; process 8 lives a little longer.
-fn one_socket(before: Socket, last: u8, after: Socket) -> Vec<u64> {
+fn one_socket(before: Socket, last: Body<'_>, after: Socket) -> Vec<u64> {
     let world = World::default();
     let facts = world.process(7);
     world.process(8);
@@ -571,11 +584,8 @@ fn one_socket(before: Socket, last: u8, after: Socket) -> Vec<u64> {
     core.attach(&[facts]).unwrap();
     let running = begin(&world, core);
     world.put(fork(7, 8));
-    let mut data = process_record(kind::DATA, 7, clock::now());
-    data[std::mem::offset_of!(cirron_common::RecordHeader, direction)] =
-        cirron_common::record::direction::INBOUND;
-    world.put(data);
-    if last == kind::PROC_EXEC {
+    world.put(data(7));
+    if last == Body::Exec {
         world.with(|s| s.sockets.insert(0, before));
     }
     world.put(process_record(last, 7, clock::now()));
@@ -596,7 +606,7 @@ fn one_socket(before: Socket, last: u8, after: Socket) -> Vec<u64> {
 #[test]
 fn a_socket_that_another_holds_outlives_its_process_and_is_asked_for_until_it_is_released() {
     use cirron_common::record::close::{FD_CLOSED, HELD};
-    let (exit, exec) = (kind::PROC_EXIT, kind::PROC_EXEC);
+    let (exit, exec) = (Body::Exit, Body::Exec);
     let shared = one_socket(Socket::Held(1), exit, Socket::Released);
     assert_eq!(shared, [HELD, FD_CLOSED]);
     assert!(one_socket(Socket::Released, exit, Socket::Released).is_empty());

@@ -1,19 +1,25 @@
 //! Processes that are gone while something is still told of them, and those whose beginning or end nobody told.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use cirron_common::RecordHeader;
-use cirron_common::record::{kind, source};
+use cirron_common::record::{close, source};
+use cirron_core::record::Body;
+use cirron_core::testing::records::edited;
 
-use super::peek::process_record;
+use super::own::process_record;
 use super::stop::Reason;
-use super::tests::{World, begin, core, exit, order, wait_until};
+use super::tests::{World, begin, core, data, exit, order, wait_until};
 use crate::clock;
 
 /// A record that the kernel's TCP states gave for process `tgid`, which used the socket last.
 fn tcp_state(tgid: u32) -> Vec<u8> {
-    let mut record = process_record(kind::CONN_CLOSE, tgid, clock::now());
-    record[std::mem::offset_of!(RecordHeader, source)] = source::TCP_STATE;
-    record
+    let close = process_record(
+        Body::Close {
+            why: close::LOCAL_CLOSE,
+        },
+        tgid,
+        clock::now(),
+    );
+    edited(&close, |record| record.head.source = source::TCP_STATE)
 }
 
 #[test]
@@ -42,7 +48,7 @@ fn who_gets_the_number_next_has_facts_of_its_own() {
     let running = begin(&world, core);
     world.put(exit(7));
     world.put(tcp_state(7));
-    world.put(process_record(kind::DATA, 7, clock::now()));
+    world.put(data(7));
     world.put(exit(7));
     world.put(exit(8));
     running.join();
@@ -60,7 +66,7 @@ fn a_child_of_which_neither_fork_nor_exit_were_told_is_followed_to_its_end() {
     let (mut core, tape) = core(&world, true);
     core.attach(&[facts]).unwrap();
     let running = begin(&world, core);
-    world.put(process_record(kind::DATA, 8, clock::now()));
+    world.put(data(8));
     world.put(exit(7));
     wait_until("the records", || world.with(|s| s.ring.is_empty()));
     std::thread::sleep(std::time::Duration::from_millis(50));

@@ -70,11 +70,11 @@ impl Reader {
 
 /// A record without the unused rest of its size class.
 fn used(record: &[u8]) -> &[u8] {
-    use cirron_common::record::HEADER_LEN;
-    const CAP_LEN_AT: usize = std::mem::offset_of!(cirron_common::RecordHeader, cap_len);
-    let cap_len = record
-        .get(CAP_LEN_AT..CAP_LEN_AT + 4)
+    use cirron_common::record::{HEADER_LEN, RecordHeader};
+    const LEN_AT: usize = std::mem::offset_of!(RecordHeader, payload_len);
+    let len = record
+        .get(LEN_AT..LEN_AT + 4)
         .and_then(|b| b.try_into().ok())
         .map_or(0, |b| u32::from_ne_bytes(b) as usize);
-    record.get(..HEADER_LEN + cap_len).unwrap_or(record)
+    record.get(..HEADER_LEN + len).unwrap_or(record)
 }

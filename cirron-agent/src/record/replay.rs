@@ -4,12 +4,12 @@ use std::io::Read;
 
 use cirron_core::engine::{Engine, EngineConfig, EngineStats, Output};
 use cirron_core::id::IdSource;
+use cirron_core::record::Record;
 use cirron_core::time::MonoNs;
 
 use super::reader::{ReadError, RecordingReader};
 use super::{ConfigEntry, Input};
 use crate::clock::Anchor;
-use crate::driver::peek::Peek;
 use crate::output::Finished;
 
 /// What a replay did.
@@ -65,7 +65,7 @@ pub fn replay<R: Read>(
             Input::Process(facts) => engine.handle_process(facts),
             Input::Record(record) => {
                 records += 1;
-                last = Peek::of(&record).map_or(last, |peek| last.max(peek.ts));
+                last = Record::decode(&record).map_or(last, |r| last.max(r.head.ts));
                 engine.handle_record(&record);
             }
             Input::Timeout(now) => {

@@ -13,7 +13,7 @@ use crate::exchange::{
     CloseCause, ConnParser, ConnStart, ExchangeEvent, ExchangeId, ExchangeSink, Protocol, Role,
 };
 use crate::id::IdSource;
-use crate::record::Record;
+use crate::record::{Data, Head};
 use crate::scope::{ExchangeScope, ScopeContext};
 use crate::stream::{Assembler, Direction, Holding, Piece};
 use crate::time::MonoNs;
@@ -210,24 +210,23 @@ impl Conn {
         GaveUp::Connection
     }
 
-    pub(super) fn handle_data(&mut self, dir: Direction, record: &Record<'_>, shared: &mut Shared) {
-        let header = &record.header;
-        self.orphaned &= self.tgid == header.tgid;
-        self.tgid = header.tgid;
-        self.tid = header.tid;
+    pub(super) fn handle_data(&mut self, head: &Head, data: &Data<'_>, shared: &mut Shared) {
+        self.orphaned &= self.tgid == head.tgid;
+        self.tgid = head.tgid;
+        self.tid = head.tid;
         self.has_moved = true;
-        let ts = MonoNs(header.ts_ns);
+        let ts = head.ts;
         // It lives: what did not find it looked in the wrong place.
         self.ending = self
             .ending
             .filter(|e| e.cause != CloseCause::Untold || e.ts >= ts);
-        match dir {
-            Direction::Inbound => self.told.arrival(record),
-            Direction::Outbound if self.keep_unsent(record, shared) => return,
+        match data.direction {
+            Direction::Inbound => self.told.arrival(ts, data),
+            Direction::Outbound if self.keep_unsent(ts, data, shared) => return,
             Direction::Outbound => {}
         }
-        self.feed(dir, shared, |assembler, sink| {
-            assembler.handle_record(header.pos, ts, record.payload, header.orig_len, sink);
+        self.feed(data.direction, shared, |assembler, sink| {
+            assembler.handle_record(data.pos, ts, data.bytes, data.len, sink);
         });
     }
 

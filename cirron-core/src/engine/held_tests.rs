@@ -1,16 +1,14 @@
 //! Sockets that are held by others than the process that used or closed them.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::mem::offset_of;
-
-use cirron_common::RecordHeader;
 use cirron_common::record::{close, source};
 
 use super::{Engine, EngineConfig, EngineStats, Output, ProcessFacts};
 use crate::id::SequentialIds;
+use crate::record::Record;
 use crate::scope::{AttrValue, Span};
 use crate::stream::Direction;
-use crate::testing::records::{ConnRecords, TGID, exit};
+use crate::testing::records::{ConnRecords, TGID, by, exit};
 use crate::time::{MS, MonoNs};
 
 const CONN: ConnRecords = ConnRecords {
@@ -23,12 +21,6 @@ const ASKED: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
 /// Its body ends with the connection.
 const BARE: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
-
-fn by(mut record: Vec<u8>, tgid: u32) -> Vec<u8> {
-    let at = offset_of!(RecordHeader, tgid);
-    record[at..at + 4].copy_from_slice(&tgid.to_ne_bytes());
-    record
-}
 
 fn asked(ms: u64) -> Vec<u8> {
     CONN.data(Direction::Inbound, 0, ms * MS, ASKED, ASKED.len() as u64)
@@ -61,8 +53,7 @@ fn run(records: &[Vec<u8>]) -> Seen {
         });
     }
     for record in records {
-        let at = offset_of!(RecordHeader, ts_ns);
-        let ts = MonoNs(u64::from_ne_bytes(record[at..at + 8].try_into().unwrap()));
+        let ts = Record::decode(record).unwrap().head.ts;
         while let Some(due) = engine.poll_timeout().filter(|due| *due < ts) {
             engine.handle_timeout(due);
         }
@@ -101,10 +92,10 @@ fn a_close_that_leaves_the_socket_held_is_no_end() {
     let seen = run(&[
         CONN.open(100),
         CONN.close(MS, close::HELD),
-        by(asked(2), OTHER),
-        by(answered(3, b"", HEAD), OTHER),
-        by(answered(900, HEAD, b"four"), OTHER),
-        by(CONN.close(901 * MS, close::FD_CLOSED), OTHER),
+        by(&asked(2), OTHER),
+        by(&answered(3, b"", HEAD), OTHER),
+        by(&answered(900, HEAD, b"four"), OTHER),
+        by(&CONN.close(901 * MS, close::FD_CLOSED), OTHER),
     ]);
     assert_eq!(seen.stats.exchanges, 1);
     assert!(is_whole(&seen.spans[0]), "{:?}", seen.spans);
@@ -148,8 +139,8 @@ fn a_socket_ends_with_its_process_unless_somebody_else_holds_it() {
     ];
     let held = [
         CONN.close(4 * MS, close::HELD),
-        by(answered(800, HEAD, b"four"), OTHER),
-        by(CONN.close(801 * MS, close::FD_CLOSED), OTHER),
+        by(&answered(800, HEAD, b"four"), OTHER),
+        by(&CONN.close(801 * MS, close::FD_CLOSED), OTHER),
     ];
     let seen = run(&started);
     let aborted = seen.spans[0].attrs.get("cirron.aborted_by");

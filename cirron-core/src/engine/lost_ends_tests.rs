@@ -4,9 +4,10 @@ use cirron_common::record::{close, source};
 
 use super::{Engine, EngineConfig, Output, ProcessFacts};
 use crate::id::SequentialIds;
+use crate::record::Body;
 use crate::scope::{AttrValue, Span};
 use crate::stream::Direction;
-use crate::testing::records::{ConnRecords, TGID};
+use crate::testing::records::{ConnRecords, TGID, by, process};
 use crate::time::{MS, MonoNs};
 
 const CONN: ConnRecords = ConnRecords {
@@ -97,9 +98,7 @@ fn an_object_at_the_same_address_of_another_process_is_another() {
         ..CONN
     };
     let mut rig = Rig::open(tls);
-    let mut other = ConnRecords { epoch: 200, ..tls }.open(900 * MS);
-    let at = std::mem::offset_of!(cirron_common::RecordHeader, tgid);
-    other[at..at + 4].copy_from_slice(&(TGID + 1).to_ne_bytes());
+    let other = by(&ConnRecords { epoch: 200, ..tls }.open(900 * MS), TGID + 1);
     rig.0.handle_record(&other);
     assert!(rig.later().is_empty());
     assert_eq!(rig.0.stats().ends_lost, 0);
@@ -220,19 +219,12 @@ fn a_connection_that_the_kernel_side_has_forgotten_is_closed_and_counted_apart()
     assert_eq!(rig.0.stats().evicted_connections, 0);
 }
 
-fn process_event(kind: u8, ms: u64) -> Vec<u8> {
-    let mut record = crate::testing::records::exit(ms * MS);
-    record[std::mem::offset_of!(cirron_common::RecordHeader, kind)] = kind;
-    record
-}
-
 #[test]
 fn objects_of_a_library_end_with_the_program_that_has_them_and_sockets_do_not() {
-    use cirron_common::record::kind;
     for (of, ended) in [(source::TLS, 1), (source::SOCKET, 0)] {
         let mut rig = Rig::open(ConnRecords { source: of, ..CONN });
         assert_eq!(rig.0.open_objects().count(), ended);
-        rig.0.handle_record(&process_event(kind::PROC_EXEC, 900));
+        rig.0.handle_record(&process(TGID, 900 * MS, Body::Exec));
         assert_eq!(rig.later().len(), ended);
         assert_eq!(rig.0.open_objects().count(), 0);
         assert_eq!(rig.0.open_connections(), 1 - ended);

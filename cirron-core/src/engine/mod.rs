@@ -19,13 +19,12 @@ mod unsent;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use cirron_common::ConnInfo;
-use cirron_common::record::{close, direction, flag, kind, source};
+use cirron_common::record::{close, evidence, source};
 
 use crate::exchange::{CloseCause, Protocol};
 use crate::id::IdSource;
-use crate::record::Record;
+use crate::record::{Body, Head, Record};
 use crate::scope::{Mark, Span};
-use crate::stream::Direction;
 use crate::time::{MS, MonoNs};
 
 use budget::Budget;
@@ -158,81 +157,62 @@ impl Engine {
 
     /// One record of the ring, verbatim (header and payload).
     pub fn handle_record(&mut self, record: &[u8]) {
-        let Ok(record) = Record::decode(record) else {
+        let Ok(Record { head, body }) = Record::decode(record) else {
             self.shared.stats.bad_records += 1;
             return;
         };
-        let header = &record.header;
-        let ts = MonoNs(header.ts_ns);
+        let ts = head.ts;
         self.now = self.now.max(ts);
-        self.shared.sessions.seen(header.tgid, ts);
-        let key = (header.conn, header.epoch);
-        match header.kind {
-            kind::CONN_OPEN => match record.conn_info() {
-                Some(info) => {
-                    let conn = Conn::new(info, header.tgid, header.source);
-                    self.begin(key, conn, &record);
-                    self.after(key);
-                }
-                None => self.shared.stats.bad_records += 1,
-            },
-            kind::DATA => {
-                let dir = match header.direction {
-                    direction::INBOUND => Direction::Inbound,
-                    direction::OUTBOUND => Direction::Outbound,
-                    _ => {
-                        self.shared.stats.bad_records += 1;
-                        return;
-                    }
-                };
+        self.shared.sessions.seen(head.tgid, ts);
+        let key = head.key();
+        match body {
+            Body::Open(info) => {
+                let conn = Conn::new(info, head.tgid, head.source);
+                self.begin(key, conn, &head);
+                self.after(key);
+            }
+            Body::Data(data) => {
                 if !self.conns.contains_key(&key) {
                     // Its `CONN_OPEN` was dropped.
-                    let conn = Conn::unknown(header.tgid, header.source);
-                    self.begin(key, conn, &record);
+                    let conn = Conn::unknown(head.tgid, head.source);
+                    self.begin(key, conn, &head);
                 }
                 if let Some(conn) = self.conns.get_mut(&key) {
-                    conn.handle_data(dir, &record, &mut self.shared);
+                    conn.handle_data(&head, &data, &mut self.shared);
                 }
                 self.after(key);
             }
-            kind::CONN_CLOSE => {
-                self.close(key, header.orig_len, ts);
-            }
-            kind::SENT => {
-                let at = (header.orig_len != 0).then_some(MonoNs(header.orig_len));
-                self.sent(key, header.pos, at, ts);
+            Body::Close { why } => self.close(key, why, ts),
+            Body::Sent { upto, at, all } => {
+                self.sent(key, upto, at, ts);
                 // Of ciphertext and plaintext only the end of all is the same.
                 if let Some(object) = self.links.get(&key).copied()
-                    && header.flags & flag::ALL != 0
+                    && all
                 {
                     self.sent(object, u64::MAX, at, ts);
                 }
             }
-            kind::CONN_LINK => match record.conn_info() {
-                Some(info) => {
-                    let evidence = match header.flags & flag::BY_LENGTHS {
-                        0 => "call",
-                        _ => "lengths",
-                    };
-                    self.link(key, (header.orig_len, header.pos), &info, evidence);
-                }
-                None => self.shared.stats.bad_records += 1,
-            },
-            kind::PROC_EXIT => {
-                self.end_with_process(|c| c.tgid == header.tgid, ts);
+            Body::Link(link) => {
+                let evidence = match link.evidence {
+                    evidence::LENGTHS => "lengths",
+                    _ => "call",
+                };
+                self.link(key, link.socket, &link.info, evidence);
+            }
+            Body::Exit => {
+                self.end_with_process(|c| c.tgid == head.tgid, ts);
                 self.shared
                     .sessions
-                    .exits(header.tgid, ts, ts.plus(SESSION_LINGER_NS));
+                    .exits(head.tgid, ts, ts.plus(SESSION_LINGER_NS));
             }
-            kind::PROC_RELEASE => self.release(header.tgid, ts),
+            Body::Release => self.release(head.tgid, ts),
             // The shell follows these; to the core a child is a process like any other.
-            kind::PROC_FORK | kind::PROC_MMAP => {}
+            Body::Fork { child: _ } | Body::Mmap => {}
             // The objects of its libraries went with its memory, and nothing frees them.
-            kind::PROC_EXEC => {
-                let its = |c: &Conn| c.tgid == header.tgid && c.is_open_object();
+            Body::Exec => {
+                let its = |c: &Conn| c.tgid == head.tgid && c.is_open_object();
                 self.end_with_process(its, ts);
             }
-            _ => self.shared.stats.bad_records += 1,
         }
     }
 
@@ -382,18 +362,17 @@ impl Engine {
     }
 
     /// A connection is seen for the first time. What stood in its place before has ended.
-    fn begin(&mut self, key: Key, mut conn: Conn, record: &Record<'_>) {
-        let header = &record.header;
-        self.shared.count_connection(header.source, header.tgid);
+    fn begin(&mut self, key: Key, mut conn: Conn, head: &Head) {
+        self.shared.count_connection(head.source, head.tgid);
         // Processes have objects at the same addresses.
-        let process = if conn.is_socket() { 0 } else { header.tgid };
+        let process = if conn.is_socket() { 0 } else { head.tgid };
         conn.slot = (key.0, process);
         let before = self.newest.insert(conn.slot, key);
         if let Some(old) = self.conns.insert(key, Box::new(conn)) {
             self.budget.set(key, old.budgeted, None);
         }
         if let Some(before) = before.filter(|before| *before != key) {
-            self.close(before, close::LOST, MonoNs(header.ts_ns));
+            self.close(before, close::LOST, head.ts);
         }
     }
 

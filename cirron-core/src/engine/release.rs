@@ -16,7 +16,7 @@ pub struct OpenScope {
 }
 
 impl Engine {
-    /// What `kind::PROC_RELEASE` asks for.
+    /// What `Body::Release` asks for.
     pub(super) fn release(&mut self, tgid: u32, ts: MonoNs) {
         let its = self
             .conns

@@ -1,16 +1,14 @@
 //! A body that a TLS library sent from a file (`SSL_sendfile`): its bytes were never in the process.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::mem::offset_of;
-
-use cirron_common::RecordHeader;
 use cirron_common::record::{flag, source};
 
 use super::{Engine, EngineConfig, Output, ProcessFacts};
 use crate::id::SequentialIds;
+use crate::record::Body;
 use crate::scope::{AttrValue, Span};
 use crate::stream::Direction;
-use crate::testing::records::{ConnRecords, TGID};
+use crate::testing::records::{ConnRecords, TGID, edited};
 use crate::time::{MS, MonoNs};
 
 const CONN: ConnRecords = ConnRecords {
@@ -19,9 +17,12 @@ const CONN: ConnRecords = ConnRecords {
     source: source::TLS,
 };
 
-fn with(mut record: Vec<u8>, flags: u8) -> Vec<u8> {
-    record[offset_of!(RecordHeader, flags)] |= flags;
-    record
+fn with(record: &[u8], more: u8) -> Vec<u8> {
+    edited(record, |record| {
+        if let Body::Data(data) = &mut record.body {
+            data.flags |= more;
+        }
+    })
 }
 
 /// An exchange whose answer's head says `length` bytes, of which `sent` went by in one call.
@@ -41,7 +42,7 @@ fn exchange(length: u64, sent: u64) -> Span {
         (CONN.data(outbound, 0, 2 * MS, head.as_bytes(), headed), 0),
         (CONN.data(outbound, headed, 3 * MS, &[], sent), flag::BYPASS),
     ] {
-        engine.handle_record(&with(record, flags));
+        engine.handle_record(&with(&record, flags));
     }
     engine.handle_shutdown(MonoNs(10_000 * MS));
     let mut spans = Vec::new();

@@ -7,7 +7,7 @@ use cirron_common::record::flag;
 use super::conn::{Conn, Shared};
 use crate::exchange::ExchangeEvent;
 use crate::limits::MAX_TOLD;
-use crate::record::Record;
+use crate::record::Data;
 use crate::scope::{Arrival, ExchangeScope};
 use crate::stream::{Direction, Written};
 use crate::time::MonoNs;
@@ -16,14 +16,13 @@ use crate::time::MonoNs;
 const US: u64 = 1_000;
 
 /// Which of an outbound record's bytes the kernel had sent by the end of its call: those before this position.
-fn sent_pos(record: &Record<'_>) -> Option<u64> {
-    let header = &record.header;
-    if header.flags & flag::HELD == 0 {
+fn sent_pos(data: &Data<'_>) -> Option<u64> {
+    if data.flags & flag::HELD == 0 {
         return None;
     }
     // The low half of a position that is not far from this one.
-    let ahead = header.told.wrapping_sub(header.pos as u32).cast_signed();
-    Some(header.pos.saturating_add_signed(i64::from(ahead)))
+    let ahead = data.told.wrapping_sub(data.pos as u32).cast_signed();
+    Some(data.pos.saturating_add_signed(i64::from(ahead)))
 }
 
 /// What was told of a connection's last records, by their times: the event that they make may come with a later one.
@@ -36,17 +35,15 @@ pub(super) struct Told {
 
 impl Told {
     /// An inbound record: when the last bytes came of those that its read found.
-    pub(super) fn arrival(&mut self, record: &Record<'_>) {
-        let header = &record.header;
-        if header.flags & flag::WAITED == 0 {
+    pub(super) fn arrival(&mut self, ts: MonoNs, data: &Data<'_>) {
+        if data.flags & flag::WAITED == 0 {
             return;
         }
-        let ts = MonoNs(header.ts_ns);
         let arrival = Arrival {
-            at: MonoNs(header.ts_ns.saturating_sub(u64::from(header.told) * US)),
-            within_ns: match header.flags & flag::COARSE {
+            at: MonoNs(ts.0.saturating_sub(u64::from(data.told) * US)),
+            within_ns: match data.flags & flag::COARSE {
                 0 => 0,
-                _ => u64::from(header.slack_us) * US,
+                _ => u64::from(data.slack_us) * US,
             },
         };
         keep(&mut self.arrivals, (ts, arrival));
@@ -82,25 +79,23 @@ fn keep<T: PartialEq>(list: &mut VecDeque<T>, last: T) {
 
 impl Conn {
     /// An outbound record. True: its bytes are taken care of here.
-    pub(super) fn keep_unsent(&mut self, record: &Record<'_>, shared: &mut Shared) -> bool {
-        let header = &record.header;
-        let sent = sent_pos(record);
-        let behind = self.holding.first_pos().is_some_and(|p| header.pos >= p);
+    pub(super) fn keep_unsent(&mut self, ts: MonoNs, data: &Data<'_>, shared: &mut Shared) -> bool {
+        let sent = sent_pos(data);
+        let behind = self.holding.first_pos().is_some_and(|p| data.pos >= p);
         if sent.is_none() && !behind {
             return false;
         }
-        let ts = MonoNs(header.ts_ns);
         let Some(sent) = sent else {
             // The record that said so was lost: what was held has gone, or this could not have.
-            let gone = self.holding.sent(header.pos, None, ts);
+            let gone = self.holding.sent(data.pos, None, ts);
             self.send(gone, shared);
             return false;
         };
         let written = Written {
-            pos: header.pos,
+            pos: data.pos,
             ts,
-            orig_len: header.orig_len,
-            bytes: record.payload.to_vec(),
+            orig_len: data.len,
+            bytes: data.bytes.to_vec(),
             unsure: false,
         };
         let gone = self.holding.hold(written, sent);

@@ -338,14 +338,3 @@ fn a_head_of_which_a_part_has_no_time_has_none() {
     records.push(CONN.data(Direction::Outbound, 9, 40 * MS, rest, len));
     assert_eq!(Run::through(&records).times(), Some(&"held".into()));
 }
-
-#[test]
-fn old_records_tell_neither() {
-    let mut record = CONN.data(Direction::Inbound, 0, 0, REQUEST, REQUEST.len() as u64);
-    // Version 1: a descriptor and a call's number.
-    record[0] = 1;
-    record[6] = 45;
-    record[52] = 9;
-    let run = Run::through(&[CONN.open(100), record]);
-    assert_eq!((run.mark("time_in_queue_ms"), run.times()), (None, None));
-}

@@ -9,27 +9,9 @@ mod holding;
 pub use assembler::{Assembler, AssemblerStats};
 pub use holding::{Holding, Written};
 
+pub use crate::record::Direction;
+
 use crate::time::MonoNs;
-
-/// Direction of bytes, from the target's point of view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// The target read them.
-    Inbound,
-    /// The target wrote them.
-    Outbound,
-}
-
-impl Direction {
-    /// The other one.
-    #[must_use]
-    pub fn opposite(self) -> Direction {
-        match self {
-            Direction::Inbound => Direction::Outbound,
-            Direction::Outbound => Direction::Inbound,
-        }
-    }
-}
 
 /// A piece of one direction of one connection: in order, never empty, times never going back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! Records as the kernel side writes them, made by hand.
 
 use cirron_common::conn::{ConnInfo, role};
-use cirron_common::record::{HEADER_LEN, flag, kind, source};
-use cirron_common::{ABI_VERSION, RecordHeader};
+use cirron_common::record::{evidence, flag, source};
 
-use crate::stream::Direction;
+use crate::record::{Body, Data, Direction, Head, Link, Record, encode};
+use crate::time::MonoNs;
 
 /// The process of these records.
 pub const TGID: u32 = 42;
@@ -20,78 +20,67 @@ pub struct ConnRecords {
     pub source: u8,
 }
 
+/// Of an IPv4 connection that was accepted.
+const INFO: ConnInfo = ConnInfo {
+    family: 2,
+    role: role::ACCEPTED,
+    late: 0,
+    local_port: 8000,
+    peer_port: 40_000,
+    local_addr: [0; 16],
+    peer_addr: [0; 16],
+};
+
 impl ConnRecords {
-    fn header(&self, kind: u8, ts_ns: u64) -> RecordHeader {
-        RecordHeader {
-            abi: ABI_VERSION,
-            kind,
+    fn record(&self, ts_ns: u64, body: Body<'_>) -> Vec<u8> {
+        let head = Head {
+            ts: MonoNs(ts_ns),
             source: self.source,
-            ts_ns,
             conn: self.conn,
             epoch: self.epoch,
+            context: 0,
             tgid: TGID,
             tid: TGID,
-            ..RecordHeader::default()
-        }
+        };
+        encode(&Record { head, body })
     }
 
     /// `CONN_OPEN`: accepted, IPv4.
     pub fn open(&self, ts_ns: u64) -> Vec<u8> {
-        let info = ConnInfo {
-            family: 2,
-            role: role::ACCEPTED,
-            local_port: 8000,
-            peer_port: 40_000,
-            ..ConnInfo::default()
-        };
-        let mut payload = info.family.to_ne_bytes().to_vec();
-        payload.extend([info.role, info.late]);
-        payload.extend(info.local_port.to_ne_bytes());
-        payload.extend(info.peer_port.to_ne_bytes());
-        payload.extend(info.local_addr);
-        payload.extend(info.peer_addr);
-        bytes(&self.header(kind::CONN_OPEN, ts_ns), &payload)
+        self.record(ts_ns, Body::Open(INFO))
     }
 
-    /// `DATA` at `pos`; `orig_len` bytes went by, `payload` was captured.
+    /// `DATA` at `pos`; `len` bytes went by, `bytes` were captured.
     pub fn data(
         &self,
         direction: Direction,
         pos: u64,
         ts_ns: u64,
-        payload: &[u8],
-        orig_len: u64,
+        bytes: &[u8],
+        len: u64,
     ) -> Vec<u8> {
-        use cirron_common::record::direction::{INBOUND, OUTBOUND};
-        let mut header = self.header(kind::DATA, ts_ns);
-        header.direction = match direction {
-            Direction::Inbound => INBOUND,
-            Direction::Outbound => OUTBOUND,
+        let data = Data {
+            len,
+            ..whole(direction, pos, bytes)
         };
-        header.pos = pos;
-        header.orig_len = orig_len;
-        bytes(&header, payload)
+        self.record(ts_ns, Body::Data(data))
     }
 
     /// `DATA` that was written whole, of which the kernel had sent what lies before `sent`.
-    pub fn held(&self, pos: u64, ts_ns: u64, payload: &[u8], sent: u64) -> Vec<u8> {
-        let mut header = self.header(kind::DATA, ts_ns);
-        header.direction = cirron_common::record::direction::OUTBOUND;
-        header.flags = flag::HELD;
-        header.pos = pos;
-        header.orig_len = payload.len() as u64;
-        header.told = low(sent);
-        bytes(&header, payload)
+    pub fn held(&self, pos: u64, ts_ns: u64, bytes: &[u8], sent: u64) -> Vec<u8> {
+        let data = Data {
+            flags: flag::HELD,
+            told: low(sent),
+            ..whole(Direction::Outbound, pos, bytes)
+        };
+        self.record(ts_ns, Body::Data(data))
     }
 
     /// `SENT`: what lay before `pos` has gone, `at_ns` or, 0, before this record; `all`: nothing is held.
     pub fn sent(&self, ts_ns: u64, pos: u64, at_ns: u64, all: bool) -> Vec<u8> {
-        let mut header = self.header(kind::SENT, ts_ns);
-        header.direction = cirron_common::record::direction::OUTBOUND;
-        header.flags = if all { flag::ALL } else { 0 };
-        header.pos = pos;
-        header.orig_len = at_ns;
-        bytes(&header, &[])
+        let at = (at_ns != 0).then_some(MonoNs(at_ns));
+        let upto = pos;
+        self.record(ts_ns, Body::Sent { upto, at, all })
     }
 
     /// `DATA` that was read whole, and had lain in the socket for `waited_us`; `slack_us`: how well that is known.
@@ -99,33 +88,45 @@ impl ConnRecords {
         &self,
         pos: u64,
         ts_ns: u64,
-        payload: &[u8],
+        bytes: &[u8],
         waited_us: u32,
         slack_us: u16,
     ) -> Vec<u8> {
-        let mut header = self.header(kind::DATA, ts_ns);
-        header.direction = cirron_common::record::direction::INBOUND;
-        header.flags = flag::WAITED | if slack_us > 0 { flag::COARSE } else { 0 };
-        header.pos = pos;
-        header.orig_len = payload.len() as u64;
-        header.told = waited_us;
-        header.slack_us = slack_us;
-        bytes(&header, payload)
+        let data = Data {
+            flags: flag::WAITED | if slack_us > 0 { flag::COARSE } else { 0 },
+            told: waited_us,
+            slack_us,
+            ..whole(Direction::Inbound, pos, bytes)
+        };
+        self.record(ts_ns, Body::Data(data))
     }
 
     /// `CONN_LINK`: this object uses `socket`.
     pub fn link(&self, ts_ns: u64, socket: &ConnRecords) -> Vec<u8> {
-        let mut header = self.header(kind::CONN_LINK, ts_ns);
-        header.orig_len = socket.conn;
-        header.pos = socket.epoch;
-        bytes(&header, &[0; cirron_common::conn::CONN_INFO_LEN])
+        let link = Link {
+            socket: (socket.conn, socket.epoch),
+            evidence: evidence::CALL,
+            info: ConnInfo::default(),
+        };
+        self.record(ts_ns, Body::Link(link))
     }
 
     /// `CONN_CLOSE` with one of `cirron_common::record::close`.
     pub fn close(&self, ts_ns: u64, why: u64) -> Vec<u8> {
-        let mut header = self.header(kind::CONN_CLOSE, ts_ns);
-        header.orig_len = why;
-        bytes(&header, &[])
+        self.record(ts_ns, Body::Close { why })
+    }
+}
+
+/// Bytes that were captured whole.
+fn whole(direction: Direction, pos: u64, bytes: &[u8]) -> Data<'_> {
+    Data {
+        pos,
+        len: bytes.len() as u64,
+        direction,
+        flags: 0,
+        told: 0,
+        slack_us: 0,
+        bytes,
     }
 }
 
@@ -134,63 +135,43 @@ fn low(pos: u64) -> u32 {
     u32::try_from(pos & u64::from(u32::MAX)).unwrap_or_default()
 }
 
+/// A record about a process.
+pub fn process(tgid: u32, ts_ns: u64, body: Body<'_>) -> Vec<u8> {
+    let head = Head {
+        ts: MonoNs(ts_ns),
+        source: source::PROCESS,
+        tgid,
+        tid: tgid,
+        ..Head::default()
+    };
+    encode(&Record { head, body })
+}
+
 /// `PROC_EXIT` of [`TGID`].
 pub fn exit(ts_ns: u64) -> Vec<u8> {
-    process(kind::PROC_EXIT, TGID, ts_ns)
+    process(TGID, ts_ns, Body::Exit)
 }
 
 /// `PROC_RELEASE` of a process.
 pub fn release(tgid: u32, ts_ns: u64) -> Vec<u8> {
-    process(kind::PROC_RELEASE, tgid, ts_ns)
+    process(tgid, ts_ns, Body::Release)
 }
 
-fn process(kind: u8, tgid: u32, ts_ns: u64) -> Vec<u8> {
-    let header = RecordHeader {
-        abi: ABI_VERSION,
-        kind,
-        source: source::PROCESS,
-        ts_ns,
-        tgid,
-        tid: tgid,
-        ..RecordHeader::default()
-    };
-    bytes(&header, &[])
+/// The same record, by another process.
+///
+/// # Panics
+/// Where these bytes are no record.
+pub fn by(record: &[u8], tgid: u32) -> Vec<u8> {
+    edited(record, |record| record.head.tgid = tgid)
 }
 
-/// A record's bytes; `cap_len` is that of the payload.
-pub fn bytes(header: &RecordHeader, payload: &[u8]) -> Vec<u8> {
-    let RecordHeader {
-        abi,
-        kind,
-        direction,
-        source,
-        flags,
-        slack_us,
-        ts_ns,
-        conn,
-        epoch,
-        pos,
-        orig_len,
-        cap_len: _,
-        told,
-        tgid,
-        tid,
-    } = *header;
-    let mut out = Vec::with_capacity(HEADER_LEN + payload.len());
-    out.extend(abi.to_ne_bytes());
-    out.extend([kind, direction, source, flags]);
-    out.extend(slack_us.to_ne_bytes());
-    for word in [ts_ns, conn, epoch, pos, orig_len] {
-        out.extend(word.to_ne_bytes());
-    }
-    out.extend(
-        u32::try_from(payload.len())
-            .unwrap_or(u32::MAX)
-            .to_ne_bytes(),
-    );
-    out.extend(told.to_ne_bytes());
-    out.extend(tgid.to_ne_bytes());
-    out.extend(tid.to_ne_bytes());
-    out.extend_from_slice(payload);
-    out
+/// The same record, but for what `edit` changes.
+///
+/// # Panics
+/// Where these bytes are no record.
+#[expect(clippy::expect_used, reason = "for tests")]
+pub fn edited(record: &[u8], edit: impl FnOnce(&mut Record<'_>)) -> Vec<u8> {
+    let mut record = Record::decode(record).expect("a record");
+    edit(&mut record);
+    encode(&record)
 }

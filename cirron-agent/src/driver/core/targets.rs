@@ -8,12 +8,12 @@
 //! A process that is let go is out of the kernel's map at once. Its session closes when every record that was
 //! written before that has been read; then who asked is answered.
 
-use cirron_common::record::kind;
 use cirron_core::engine::ProcessFacts;
+use cirron_core::record::{Body, Head};
 use cirron_core::time::{MS, MonoNs};
 
 use super::super::command::{Command, Reply};
-use super::super::peek::{Peek, process_record};
+use super::super::own::process_record;
 use super::{Core, CoreReport};
 use crate::clock;
 use crate::kernel::Policy;
@@ -75,9 +75,9 @@ impl Core {
     }
 
     /// A record of a process that is no target any more.
-    pub(super) fn is_late(&self, peek: &Peek) -> bool {
+    pub(super) fn is_late(&self, head: &Head) -> bool {
         let is_its = |(tgid, since): &(u32, MonoNs)| {
-            *tgid == peek.tgid && peek.ts >= *since && self.live.policy(*tgid).is_none()
+            *tgid == head.tgid && head.ts >= *since && self.live.policy(*tgid).is_none()
         };
         self.let_go.iter().any(is_its)
     }
@@ -108,7 +108,7 @@ impl Core {
         let is_read = |parting: &mut Parting| parting.since < watermark;
         let over: Vec<Parting> = self.parting.extract_if(.., is_read).collect();
         for Parting { tgid, since, reply } in over {
-            self.feed(&process_record(kind::PROC_RELEASE, tgid, since));
+            self.feed(&process_record(Body::Release, tgid, since));
             self.forget(tgid);
             self.let_go.push((tgid, since));
             let _ = reply.try_send(true);

@@ -1,38 +1,23 @@
 //! Targets that come and go while the threads run.
 
-use cirron_common::RecordHeader;
-use cirron_common::record::{direction, source};
-
 use super::*;
 use crate::driver::command::Unanswered;
 
-/// A record of data on a connection of a process.
-fn data(tgid: u32, conn: u64) -> Vec<u8> {
-    let mut data = process_record(kind::DATA, tgid, clock::now());
-    let mut put = |at: usize, bytes: &[u8]| data[at..at + bytes.len()].copy_from_slice(bytes);
-    put(
-        std::mem::offset_of!(RecordHeader, conn),
-        &conn.to_ne_bytes(),
-    );
-    put(
-        std::mem::offset_of!(RecordHeader, source),
-        &[source::SOCKET],
-    );
-    put(
-        std::mem::offset_of!(RecordHeader, direction),
-        &[direction::INBOUND],
-    );
-    data
-}
-
 /// Kinds of the records that were given of a process, in order.
-fn kinds(tape: &Tape, tgid: u32) -> Vec<u8> {
+fn kinds(tape: &Tape, tgid: u32) -> Vec<&'static str> {
     let of_it = |input| match input {
-        Input::Record(record) => peek::Peek::of(&record).filter(|p| p.tgid == tgid),
+        Input::Record(record) => {
+            let Record { head, body } = Record::decode(&record).unwrap();
+            (head.tgid == tgid).then_some(match body {
+                Body::Data(_) => "data",
+                Body::Release => "release",
+                Body::Exit => "exit",
+                _ => "other",
+            })
+        }
         _ => None,
     };
-    let all = tape.inputs().into_iter().filter_map(of_it);
-    all.map(|peek| peek.kind).collect()
+    tape.inputs().into_iter().filter_map(of_it).collect()
 }
 
 #[test]
@@ -53,15 +38,15 @@ fn a_target_is_added_and_released_and_the_agent_waits_for_others() {
     assert_eq!(commands.add(facts, all, &world).unwrap(), 2);
     assert_eq!(commands.targets().unwrap(), [7, 8, 9]);
     assert_eq!(world.with(|s| s.targets.len()), 3);
-    world.put(data(7, 70));
+    world.put(data_on(7, 70));
     // What was on its way when it was let go is its own still.
-    world.with(|s| s.parting = vec![data(7, 70)]);
+    world.with(|s| s.parting = vec![data_on(7, 70)]);
     assert!(commands.release(7).unwrap());
     assert!(!world.with(|s| s.targets.contains_key(&7)));
     assert_eq!(commands.targets().unwrap(), [8, 9]);
     assert!(!commands.release(7).unwrap(), "it is none any more");
     // A thread was in a program when it was let go.
-    world.put(data(7, 70));
+    world.put(data_on(7, 70));
     wait_until("the late record", || world.with(|s| s.ring.is_empty()));
     assert_eq!(commands.targets().unwrap(), [8, 9]);
     let so_far = commands.statistics().unwrap();
@@ -79,10 +64,7 @@ fn a_target_is_added_and_released_and_the_agent_waits_for_others() {
     assert_eq!(report.reason, Some(Reason::Signal));
     assert!(world.with(|s| s.targets.is_empty()));
     assert!(matches!(commands.targets(), Err(Unanswered::Ended)));
-    assert_eq!(
-        kinds(&tape, 7),
-        [kind::DATA, kind::DATA, kind::PROC_RELEASE]
-    );
+    assert_eq!(kinds(&tape, 7), ["data", "data", "release"]);
     // Its facts were given again: it may be another program by now.
     let given = order(&tape).iter().filter(|entry| *entry == "F7").count();
     assert_eq!(given, 2);
@@ -142,18 +124,12 @@ fn exchanges_that_go_on_can_be_asked_for() {
     let running = begin(&world, core);
     assert_eq!(running.commands().open_scopes().unwrap(), []);
     let head = b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}";
-    let mut request = data(7, 70);
-    let mut put = |at: usize, bytes: &[u8]| request[at..at + bytes.len()].copy_from_slice(bytes);
-    let len = head.len();
-    put(
-        std::mem::offset_of!(RecordHeader, orig_len),
-        &(len as u64).to_ne_bytes(),
-    );
-    put(
-        std::mem::offset_of!(RecordHeader, cap_len),
-        &(len as u32).to_ne_bytes(),
-    );
-    request.extend(head);
+    let request = edited(&data_on(7, 70), |record| {
+        if let Body::Data(data) = &mut record.body {
+            data.len = head.len() as u64;
+            data.bytes = head;
+        }
+    });
     world.put(request);
     wait_until("the exchange", || {
         let open = running.commands().open_scopes().unwrap();

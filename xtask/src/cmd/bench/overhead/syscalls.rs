@@ -4,7 +4,8 @@
 //! waits for a line, makes its calls, and prints nanoseconds for each kind, again and again.
 
 use std::hint::black_box;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::Instant;
@@ -20,14 +21,22 @@ const CALLS: u32 = 200_000;
 /// Bytes of a call: a token's event.
 const BYTES: usize = 200;
 /// The kinds, in the order in which they are printed.
-const KINDS: [&str; 2] = [
+const KINDS: [&str; 3] = [
     "write of 200 bytes to /dev/null",
     "write and read of 200 bytes on a Unix socket pair, each",
+    "write and read of 200 bytes over TCP, each",
 ];
+
+/// Nanoseconds of a call, by kind.
+type Figures = [f64; KINDS.len()];
 
 /// The caller's side.
 pub(crate) fn call() -> Result<()> {
     let (mut left, mut right) = UnixStream::pair()?;
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let mut here = TcpStream::connect(listener.local_addr()?)?;
+    let (mut there, _) = listener.accept()?;
+    here.set_nodelay(true)?;
     let mut null = std::fs::File::create("/dev/null")?;
     let mut buffer = [b'x'; BYTES];
     for line in std::io::stdin().lines() {
@@ -37,15 +46,20 @@ pub(crate) fn call() -> Result<()> {
             null.write_all(black_box(&buffer))?;
         }
         let file = began.elapsed().as_nanos() as f64 / f64::from(CALLS);
-        let began = Instant::now();
-        for _ in 0..CALLS {
-            left.write_all(black_box(&buffer))?;
-            right.read_exact(black_box(&mut buffer))?;
-        }
-        let socket = began.elapsed().as_nanos() as f64 / f64::from(2 * CALLS);
-        println!("{file} {socket}");
+        let unix = back_and_forth(&mut left, &mut right, &mut buffer)?;
+        let tcp = back_and_forth(&mut here, &mut there, &mut buffer)?;
+        println!("{file} {unix} {tcp}");
     }
     Ok(())
+}
+
+fn back_and_forth(from: &mut impl Write, to: &mut impl Read, buffer: &mut [u8]) -> Result<f64> {
+    let began = Instant::now();
+    for _ in 0..CALLS {
+        from.write_all(black_box(buffer))?;
+        to.read_exact(black_box(buffer))?;
+    }
+    Ok(began.elapsed().as_nanos() as f64 / f64::from(2 * CALLS))
 }
 
 struct Caller {
@@ -72,13 +86,13 @@ impl Caller {
     }
 
     /// One round: ns for each kind.
-    fn round(&mut self) -> Result<[f64; 2]> {
+    fn round(&mut self) -> Result<Figures> {
         writeln!(self.input)?;
         let mut line = String::new();
         self.output.read_line(&mut line)?;
         let mut numbers = line.split_whitespace().map(str::parse);
         let mut next = || numbers.next().context("no figure")?.context("no number");
-        Ok([next()?, next()?])
+        Ok([next()?, next()?, next()?])
     }
 }
 
@@ -95,7 +109,7 @@ pub(super) fn compare(rounds: u32) -> Result<()> {
     let mut caller = Caller::start()?;
     let other = Caller::start()?;
     caller.round()?;
-    let mut rows: [Vec<[f64; 2]>; 3] = Default::default();
+    let mut rows: [Vec<Figures>; 3] = Default::default();
     for round in 0..rounds {
         for i in 0..3 {
             let kind = (round as usize + i) % 3;

@@ -1,0 +1,209 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use cirron_common::record::{HEADER_LEN, close, evidence, flag, kind};
+use cirron_common::{ABI_VERSION, OLDEST_ABI_VERSION};
+
+use super::*;
+
+const INFO: ConnInfo = ConnInfo {
+    family: 2,
+    role: 1,
+    late: 1,
+    local_port: 8000,
+    peer_port: 40_000,
+    local_addr: [7; 16],
+    peer_addr: [9; 16],
+};
+
+fn head(context: u64) -> Head {
+    Head {
+        ts: MonoNs(1 << 40),
+        source: source::TLS,
+        conn: 2,
+        epoch: 3,
+        context,
+        tgid: 5,
+        tid: 6,
+    }
+}
+
+/// One of each kind, and what a record of version 2 has of it: kind, direction, flags, `pos`, `orig_len`, payload.
+fn all() -> Vec<(Body<'static>, (u8, u8, u8, u64, u64, Vec<u8>))> {
+    let mut addresses = 2_u16.to_ne_bytes().to_vec();
+    addresses.extend([1, 1]);
+    addresses.extend(8000_u16.to_ne_bytes());
+    addresses.extend(40_000_u16.to_ne_bytes());
+    addresses.extend([7; 16]);
+    addresses.extend([9; 16]);
+    let data = Data {
+        pos: 10,
+        len: 20,
+        direction: Direction::Outbound,
+        flags: flag::HELD | flag::OVER_LIMIT,
+        told: 30,
+        slack_us: 40,
+        bytes: b"abc",
+    };
+    let link = |evidence| {
+        let info = INFO;
+        let socket = (11, 12);
+        Body::Link(Link {
+            socket,
+            evidence,
+            info,
+        })
+    };
+    let sent = |at, all| Body::Sent { upto: 13, at, all };
+    let flags = flag::HELD | flag::OVER_LIMIT;
+    let none = Vec::new;
+    vec![
+        (
+            Body::Data(data),
+            (kind::DATA, 2, flags, 10, 20, b"abc".to_vec()),
+        ),
+        (
+            Body::Open(INFO),
+            (kind::CONN_OPEN, 0, 0, 0, 0, addresses.clone()),
+        ),
+        (
+            Body::Close { why: close::HELD },
+            (kind::CONN_CLOSE, 0, 0, 0, close::HELD, none()),
+        ),
+        (
+            link(evidence::CALL),
+            (kind::CONN_LINK, 0, 0, 12, 11, addresses.clone()),
+        ),
+        (
+            link(evidence::LENGTHS),
+            (kind::CONN_LINK, 0, 8, 12, 11, addresses),
+        ),
+        (
+            sent(Some(MonoNs(14)), true),
+            (kind::SENT, 2, 64, 13, 14, none()),
+        ),
+        (sent(None, false), (kind::SENT, 2, 0, 13, 0, none())),
+        (
+            Body::Fork { child: 15 },
+            (kind::PROC_FORK, 0, 0, 0, 15, none()),
+        ),
+        (Body::Exec, (kind::PROC_EXEC, 0, 0, 0, 0, none())),
+        (Body::Exit, (kind::PROC_EXIT, 0, 0, 0, 0, none())),
+        (Body::Mmap, (kind::PROC_MMAP, 0, 0, 0, 0, none())),
+        (Body::Release, (kind::PROC_RELEASE, 0, 0, 0, 0, none())),
+    ]
+}
+
+/// As the programs of versions 1 and 2 wrote it.
+fn old(
+    abi: u16,
+    (kind, dir, flags, pos, orig_len, payload): (u8, u8, u8, u64, u64, Vec<u8>),
+) -> Vec<u8> {
+    let mut out = abi.to_ne_bytes().to_vec();
+    out.extend([kind, dir, source::TLS, flags]);
+    out.extend(40_u16.to_ne_bytes());
+    for word in [1 << 40, 2, 3, pos, orig_len] {
+        out.extend(u64::to_ne_bytes(word));
+    }
+    for half in [u32::try_from(payload.len()).unwrap(), 30, 5, 6] {
+        out.extend(half.to_ne_bytes());
+    }
+    out.extend(payload);
+    out
+}
+
+#[test]
+fn what_is_written_is_read_and_the_rest_of_a_size_class_is_not() {
+    for (body, _) in all() {
+        let record = Record {
+            head: head(4),
+            body,
+        };
+        let mut bytes = encode(&record);
+        assert_eq!(Record::decode(&bytes), Ok(record));
+        bytes.extend([0xee; 70]);
+        assert_eq!(Record::decode(&bytes), Ok(record));
+    }
+}
+
+#[test]
+fn recordings_of_the_first_versions_are_read() {
+    for abi in [1, 2] {
+        for (body, parts) in all() {
+            let record = Record {
+                head: head(0),
+                body,
+            };
+            assert_eq!(
+                Record::decode(&old(abi, parts)),
+                Ok(record),
+                "version {abi}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_record_that_is_cut_anywhere_is_none() {
+    for (body, parts) in all() {
+        let record = Record {
+            head: head(4),
+            body,
+        };
+        for bytes in [encode(&record), old(2, parts)] {
+            for len in 0..bytes.len() {
+                let error = Record::decode(&bytes[..len]).unwrap_err();
+                let told = match error {
+                    DecodeError::Short(short) => short == len,
+                    DecodeError::Payload { promised, present } => promised > present,
+                    DecodeError::Abi(_) | DecodeError::Kind(_) | DecodeError::Direction(_) => false,
+                };
+                assert!(told, "{len}: {error:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_payload_that_is_shorter_than_its_kind_is_none() {
+    let fixed = [
+        kind::DATA,
+        kind::CONN_OPEN,
+        kind::CONN_CLOSE,
+        kind::CONN_LINK,
+        kind::SENT,
+        kind::PROC_FORK,
+    ];
+    for kind in fixed {
+        let mut bytes = vec![0; HEADER_LEN + 7];
+        bytes[..2].copy_from_slice(&ABI_VERSION.to_ne_bytes());
+        bytes[2] = kind;
+        bytes[4] = 7;
+        assert!(
+            matches!(
+                Record::decode(&bytes),
+                Err(DecodeError::Payload { present: 7, .. })
+            ),
+            "{kind}"
+        );
+    }
+}
+
+#[test]
+fn other_versions_kinds_and_directions_are_named() {
+    let data = encode(&Record {
+        head: head(0),
+        body: all()[0].0,
+    });
+    let with = |at: usize, byte: u8| {
+        let mut bytes = data.clone();
+        bytes[at] = byte;
+        Record::decode(&bytes).map(|_| ()).unwrap_err()
+    };
+    for abi in [OLDEST_ABI_VERSION - 1, ABI_VERSION + 1] {
+        let mut bytes = data.clone();
+        bytes[..2].copy_from_slice(&abi.to_ne_bytes());
+        assert_eq!(Record::decode(&bytes), Err(DecodeError::Abi(abi)));
+    }
+    assert_eq!(with(2, 99), DecodeError::Kind(99));
+    assert_eq!(with(HEADER_LEN + 22, 3), DecodeError::Direction(3));
+}

@@ -2,9 +2,20 @@
 //!
 //! What tells: its index, then its id. A piece of a known index with an id that is known for it, or
 //! without one, goes on with that call; with another id it is another call (servers that write index 0
-//! for all). Without an index the id tells alone. Where nothing tells, each piece with a name is a
-//! call: such servers write whole ones.
+//! for all). Without an index the id tells alone. Where neither is told, a piece with the name of the call
+//! before goes on with it as long as the arguments of that are not whole; else it is a call:
+//! ```text
+//!             name, or ""                 name, arguments
+//!   (none) ---------------> Empty, Open ------------------> Whole --same name, ""--> Doubtful: a call once
+//!                             ^    |same name, or none                               arguments come
+//!                             +----+
+//! ```
+//! Pieces of one document are calls of their own, and so are those whose arguments are no text (Ollama's):
+//! such servers write whole ones.
 
+mod arguments;
+
+use arguments::{Arguments, SoFar};
 use std::collections::VecDeque;
 
 /// Calls of one response that are remembered. Pieces of a call follow each other, so that the oldest
@@ -29,6 +40,9 @@ pub struct Piece {
     pub id: Option<u64>,
     /// It has a name.
     pub named: bool,
+    /// That, hashed, where it is known.
+    name: Option<u64>,
+    arguments: Arguments,
     /// Its arguments begin in the middle.
     pub within: bool,
     /// It says that more of it follows.
@@ -36,6 +50,14 @@ pub struct Piece {
 }
 
 impl Piece {
+    /// One that says nothing but its choice.
+    pub fn in_choice(choice: i64) -> Piece {
+        Piece {
+            choice,
+            ..Piece::default()
+        }
+    }
+
     /// Its id is this; an empty one is none.
     pub fn is_called(&mut self, id: &str) {
         if !matches!(id.trim(), "" | "null") {
@@ -43,8 +65,15 @@ impl Piece {
         }
     }
 
-    /// Its arguments are, or begin with, `text`.
-    pub fn has_arguments(&mut self, text: &str) {
+    /// It has this name.
+    pub fn is_named(&mut self, name: &str) {
+        self.named = true;
+        self.name = Some(hash(name.as_bytes()));
+    }
+
+    /// Its arguments are `text`, or begin with it and were `cut`.
+    pub fn has_arguments(&mut self, text: &str, cut: bool) {
+        self.arguments = Arguments::reading(text, cut);
         let begin = text.trim_start();
         self.within = !begin.is_empty() && !begin.starts_with('{');
     }
@@ -89,18 +118,41 @@ pub struct Calls {
     known: VecDeque<Known>,
     /// The choice whose last piece said that more of it follows.
     open: Option<i64>,
+    /// The last call with neither index nor id.
+    nameless: Option<Untold>,
+}
+
+/// A call of which only the name is told.
+#[derive(Clone, Copy, Debug)]
+struct Untold {
+    choice: i64,
+    name: u64,
+    arguments: SoFar,
+    /// It may be no more than the name of the one before, once more.
+    doubtful: bool,
 }
 
 impl Calls {
     /// How many calls begin with these.
     pub fn take_all(&mut self, pieces: Pieces) -> u64 {
-        let new = pieces.list.iter().filter(|piece| self.take(piece)).count();
-        new as u64 + pieces.more
+        let mut new = 0;
+        let mut before = None;
+        for piece in &pieces.list {
+            if before == Some(piece.choice) {
+                self.nameless = None;
+            }
+            before = Some(piece.choice);
+            new += u64::from(self.take(piece));
+        }
+        new + pieces.more
     }
 
     /// Whether a call begins with this piece.
     pub fn take(&mut self, piece: &Piece) -> bool {
         let told = piece.index.is_some() || piece.id.is_some();
+        if !told && let Some(begins) = self.go_on(piece) {
+            return begins;
+        }
         let continued = !told && self.open == Some(piece.choice);
         self.open = Some(piece.choice).filter(|_| piece.goes_on);
         if !piece.named || continued || self.knows(piece) {
@@ -117,6 +169,43 @@ impl Calls {
             });
         }
         true
+    }
+
+    /// A piece that tells neither index nor id: whether a call begins with it, where its name and arguments
+    /// tell.
+    fn go_on(&mut self, piece: &Piece) -> Option<bool> {
+        let of_choice = self
+            .nameless
+            .as_mut()
+            .filter(|call| call.choice == piece.choice);
+        if let Some(call) = of_choice {
+            let same = !piece.named || piece.name == Some(call.name);
+            let goes_on = !piece.named || call.arguments.is_open() || piece.within;
+            if same && goes_on {
+                call.arguments.push(piece.arguments);
+                let begins = call.doubtful && call.arguments.has_begun();
+                call.doubtful &= !begins;
+                return Some(begins);
+            }
+            if same && piece.arguments == Arguments::Empty {
+                call.arguments = SoFar::default();
+                call.doubtful = true;
+                return Some(false);
+            }
+        }
+        self.nameless = None;
+        let name = piece
+            .name
+            .filter(|_| piece.arguments != Arguments::Unseen)?;
+        let mut call = Untold {
+            choice: piece.choice,
+            name,
+            arguments: SoFar::default(),
+            doubtful: false,
+        };
+        call.arguments.push(piece.arguments);
+        self.nameless = Some(call);
+        Some(true)
     }
 
     fn knows(&mut self, piece: &Piece) -> bool {
@@ -190,9 +279,9 @@ mod tests {
     #[test]
     fn arguments_that_begin_in_the_middle_go_on_although_the_id_is_another() {
         let mut within = piece(Some(0), "b");
-        within.has_arguments("\"x\":1}");
+        within.has_arguments("\"x\":1}", false);
         let mut begins = piece(Some(0), "a");
-        begins.has_arguments(" {\"a");
+        begins.has_arguments(" {\"a", false);
         assert_eq!(calls(&[begins, within]), 1);
     }
 
@@ -204,6 +293,57 @@ mod tests {
         assert_eq!(calls(&[open, open, piece(None, ""), piece(None, "")]), 2);
         let nameless = Piece::default();
         assert_eq!(calls(&[nameless, nameless]), 0);
+    }
+
+    /// One piece a document: name and arguments.
+    fn told_by_name(pieces: &[(&str, &str)]) -> u64 {
+        let mut calls = Calls::default();
+        let mut count = 0;
+        for (name, arguments) in pieces {
+            let mut piece = Piece::default();
+            if !name.is_empty() {
+                piece.is_named(name);
+            }
+            piece.has_arguments(arguments, false);
+            let mut document = Pieces::default();
+            document.push(piece);
+            count += calls.take_all(document);
+        }
+        count
+    }
+
+    #[test]
+    fn a_name_that_comes_with_each_piece_and_nothing_else_is_one_call() {
+        for (pieces, want) in [
+            (&[("f", "{\"a"), ("f", "\":"), ("f", "1}")][..], 1),
+            (&[("f", ""), ("f", "{\"a\":"), ("f", "{}}")], 1),
+            (&[("f", ""), ("f", ""), ("f", "{}")], 1),
+            (&[("f", "{\"a\":1"), ("", "2"), ("f", "}")], 1),
+            // Others of the same name, and of another.
+            (&[("f", "{}"), ("f", "{}")], 2),
+            (&[("f", "{"), ("f", "}"), ("f", "{"), ("f", "}")], 2),
+            (&[("f", ""), ("g", ""), ("g", "{}")], 2),
+            (&[("f", "{}"), ("g", "{}"), ("f", "{}")], 3),
+            // The name once more at the end, or before another call.
+            (&[("f", "{}"), ("f", "")], 1),
+            (&[("f", "{}"), ("f", ""), ("f", "{"), ("f", "}")], 2),
+            (&[("f", "{}"), ("f", ""), ("", "{}")], 2),
+        ] {
+            assert_eq!(told_by_name(pieces), want, "{pieces:?}");
+        }
+    }
+
+    #[test]
+    fn pieces_of_one_document_are_calls_of_their_own() {
+        let mut calls = Calls::default();
+        let mut document = Pieces::default();
+        for _ in 0..2 {
+            let mut piece = Piece::default();
+            piece.is_named("f");
+            piece.has_arguments("", false);
+            document.push(piece);
+        }
+        assert_eq!(calls.take_all(document), 2);
     }
 
     #[test]

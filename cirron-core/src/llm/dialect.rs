@@ -43,6 +43,20 @@ pub struct Route<'p> {
     pub model: Option<&'p str>,
     /// Whether it is a stream, where the path says that.
     pub stream: Option<bool>,
+    /// What a request of the dialect's shape proves on this path.
+    pub evidence: Evidence,
+}
+
+/// What a request of a dialect's shape proves. The response's shape proves it on every path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// That it is a call.
+    Sure,
+    /// The same, if it names a model and no answer of another shape speaks against it: other services
+    /// have such paths and members.
+    Weak,
+    /// Nothing: anybody has them.
+    None,
 }
 
 impl<'p> Route<'p> {
@@ -52,6 +66,16 @@ impl<'p> Route<'p> {
             operation,
             model: None,
             stream: None,
+            evidence: Evidence::Sure,
+        }
+    }
+
+    /// On a path that other services have too.
+    #[must_use]
+    pub const fn weak(self) -> Route<'p> {
+        Route {
+            evidence: Evidence::Weak,
+            ..self
         }
     }
 }
@@ -78,9 +102,6 @@ pub struct Dialect {
     pub request: fn() -> Box<dyn ReadRequest>,
     /// A reader for one response.
     pub response: fn() -> Box<dyn ReadResponse>,
-    /// The request's shape is no evidence by itself: path and members are those of other services,
-    /// too. The response's shape is.
-    pub by_response: bool,
     /// Fields of the response's head, or of its trailers, that carry usage. Lower case.
     pub headers: &'static [(&'static str, Figure)],
 }

@@ -1,5 +1,6 @@
 //! What every dialect fills in. Absent means that it was not said; an empty text says nothing.
 
+use super::errors::{UNNAMED_ERROR, is_absent_class};
 pub use super::usage::Usage;
 
 /// Choices of one response whose finish reasons are kept; OpenAI's own limit for `n`. Past it the
@@ -72,34 +73,19 @@ pub struct ResponseFacts {
     pub finish: Vec<(i64, String)>,
     /// Class of the error that the body tells of.
     pub error: Option<String>,
-    /// Its text is HTTP's own word for a status: whoever says so need not be a server of models.
-    pub bare_error: bool,
+    /// It says that nobody serves this path: whoever says so need not be a server of models.
+    pub absent_path: bool,
     /// `gen_ai.operation.name`, where the shape tells it.
     pub operation: Option<&'static str>,
     /// Calls of tools.
     pub tool_calls: u64,
 }
 
-/// Class of an error that names none. Its text is not one: it may hold a prompt.
-pub const UNNAMED_ERROR: &str = "error";
-
-/// Name of the events of a stream that are errors, whatever stands in them.
-pub const ERROR_EVENT: &str = "error";
-
-/// HTTP's words for what is not there (RFC 9110, section 15.5 and 15.6).
-const ABSENT: [&str; 3] = ["not found", "method not allowed", "not implemented"];
-
-/// Whether an error's text, or class, is one of them.
-pub fn is_bare(text: &str) -> bool {
-    let text = text.trim().trim_end_matches('.');
-    ABSENT.iter().any(|word| text.eq_ignore_ascii_case(word))
-}
-
 impl ResponseFacts {
     /// An error of this class is told.
     pub fn fails(&mut self, class: Option<String>) {
         let class = class.unwrap_or_else(|| UNNAMED_ERROR.to_owned());
-        self.bare_error |= is_bare(&class);
+        self.absent_path |= is_absent_class(&class);
         self.error = Some(class);
     }
 

@@ -2,13 +2,14 @@
 //!
 //! Bodies are protocol buffers, one message after the other. Model, version and id stand in texts at
 //! the top; a tensor's `datatype` is what makes a message one of these, also where no path was seen.
-//! A streamed response with a tensor of text (`BYTES`) is content; of any other tensor nobody can
-//! tell whether it is a token. Tensors are passed over.
+//! A streamed response with a tensor of text (`BYTES`) is content, where there are more of them than
+//! requests: one for each is no stream of tokens. Of any other tensor nobody can tell whether it is one.
+//! Tensors are passed over.
 //!
 //! Source: KServe's `open_inference_grpc.proto`, Triton's `grpc_service.proto`:
 //! ```text
 //!   ModelInferRequest    1 model_name, 2 model_version, 3 id, 5 inputs { 2 datatype }
-//!   ModelInferResponse   1 model_name, 2 model_version, 3 id, 5 outputs { 2 datatype }
+//!   ModelInferResponse   1 model_name, 2 model_version, 3 id, 5 outputs { 1 name, 2 datatype }
 //!   ModelStreamInferResponse    1 error_message, 2 infer_response: ModelInferResponse
 //! ```
 
@@ -25,7 +26,6 @@ pub const UNARY: Rpc = Rpc {
         route: |_| Some(route(false)),
         request: || Box::new(Request::default()),
         response: || Box::new(Response::new(false)),
-        by_response: false,
         headers: &[],
     },
 };
@@ -38,7 +38,6 @@ pub const STREAM: Rpc = Rpc {
         route: |_| Some(route(true)),
         request: || Box::new(Request::default()),
         response: || Box::new(Response::new(true)),
-        by_response: false,
         headers: &[],
     },
 };
@@ -58,6 +57,9 @@ const DATATYPES: [&[u8]; 14] = [
 
 const TEXT: &[u8] = b"BYTES";
 
+/// Names of the tensor that a language model answers with: Triton's, MLServer's.
+pub const TEXT_OUTPUTS: &[&str] = &["text_output", "generated_text"];
+
 /// What a request, or a response of a model, has in common: fields 1 to 3, and tensors in 5.
 #[derive(Debug, Default)]
 struct Infer {
@@ -67,12 +69,14 @@ struct Infer {
     /// Of a known datatype.
     has_tensor: bool,
     has_text: bool,
+    /// Of the name that language models give their answer.
+    generates: bool,
 }
 
 impl Infer {
     fn field(path: &[u32]) -> Want {
         match path {
-            [1..=3] | [5, 2] => Want::Text,
+            [1..=3] | [5, 1 | 2] => Want::Text,
             [5] => Want::Into,
             _ => Want::Skip,
         }
@@ -83,6 +87,11 @@ impl Infer {
             [1] => &mut self.model,
             [2] => &mut self.version,
             [3] => &mut self.id,
+            [5, 1] => {
+                let name = std::str::from_utf8(text).unwrap_or_default();
+                self.generates |= TEXT_OUTPUTS.contains(&name);
+                return;
+            }
             [5, 2] => {
                 self.has_tensor |= DATATYPES.contains(&text);
                 self.has_text |= text == TEXT;
@@ -219,7 +228,13 @@ impl ReadResponse for Response {
         let failed = std::mem::take(&mut self.message.failed);
         if infer.is_shaped() {
             self.facts.shaped = true;
-            self.facts.operation = Some("inference");
+            let generates = infer.generates && infer.has_text;
+            let operation = if generates {
+                "text_completion"
+            } else {
+                "inference"
+            };
+            self.facts.operation = Some(operation);
         } else if !(whole && failed) {
             return Content::default();
         }

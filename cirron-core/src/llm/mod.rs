@@ -8,6 +8,7 @@ pub mod calls;
 pub mod count;
 pub mod dialect;
 pub mod dialects;
+pub mod errors;
 pub mod facts;
 pub mod kserve_grpc;
 pub mod readers;
@@ -17,7 +18,7 @@ pub mod session;
 pub mod table;
 pub mod usage;
 
-pub use dialect::{Dialect, Figure, ReadRequest, ReadResponse, Route, Row};
+pub use dialect::{Dialect, Evidence, Figure, ReadRequest, ReadResponse, Route, Row};
 pub use dialects::DIALECTS;
 pub use dialects::openai;
 pub use facts::{Content, RequestFacts, ResponseFacts, Usage};

@@ -6,7 +6,7 @@
 //! Without a path (it was not seen) every dialect is a candidate for the response. The first that
 //! fits has it.
 
-use super::dialect::{Dialect, ReadRequest, ReadResponse};
+use super::dialect::{Dialect, Evidence, ReadRequest, ReadResponse};
 use super::facts::{Content, RequestFacts, ResponseFacts};
 
 /// A dialect that may be the one, with its route.
@@ -18,6 +18,8 @@ pub struct Candidate {
     pub operation: &'static str,
     /// Whether the path says that it is a stream.
     pub stream: Option<bool>,
+    /// What a request of its shape proves.
+    pub evidence: Evidence,
 }
 
 /// Those of `dialects` that know `path`, with the model that it names for each.
@@ -35,6 +37,7 @@ pub fn candidate(dialect: &'static Dialect, path: &str) -> Option<(Candidate, Op
         dialect,
         operation: route.operation,
         stream: route.stream,
+        evidence: route.evidence,
     };
     let model = route.model.filter(|model| !model.is_empty());
     Some((candidate, model.map(decoded)))

@@ -8,7 +8,7 @@ use super::span::{AttrValue, Attrs, text};
 use super::tokens::TokenTimes;
 use super::told::Believed;
 use crate::llm::ResponseFacts;
-use crate::llm::facts::UNNAMED_ERROR;
+use crate::llm::errors::UNNAMED_ERROR;
 use crate::time::MonoNs;
 
 /// A call whose answer was read.

@@ -232,6 +232,14 @@ impl ResponseBody {
         self.last.at()
     }
 
+    /// It speaks as nobody of its dialects does: it, or an event of it, was read from its beginning, and has
+    /// no shape of theirs and tells of no error. `ended`: it came to its end.
+    pub(super) fn is_of_another(&self, ended: bool) -> bool {
+        let facts = self.facts();
+        let was_read = self.is_other || self.events > 0 || ended;
+        was_read && self.is_unbroken() && !facts.shaped && facts.error.is_none()
+    }
+
     /// It has a form that is read, and a coding that could be undone.
     pub(super) fn is_read(&self) -> bool {
         let undecided = matches!(&self.shape, Shape::Sniff(sniff) if sniff.declared().is_none());

@@ -10,7 +10,7 @@ use super::payload::ResponseBody;
 use super::span::{Attrs, Span, text};
 use crate::exchange::Role;
 use crate::id::{Id, IdSource};
-use crate::llm::RequestFacts;
+use crate::llm::{Candidate, Evidence, RequestFacts};
 use crate::proto::message::Version;
 use crate::time::MonoNs;
 
@@ -119,19 +119,33 @@ fn messages(of: [&Messages; 2], scope: &ExchangeScope, attrs: &mut Attrs, marks:
 /// Positive evidence: the path, and the shape of the request or of the response. Where the request
 /// was not seen, the response's shape alone.
 ///
-/// A status that says that there is no such thing here takes the evidence of the request away, unless
-/// the error is told as a server of models does.
+/// A status or an error that says that there is no such thing here takes the evidence of the request away,
+/// unless the error is told as a server of models does.
 pub(super) fn is_llm(scope: &ExchangeScope) -> bool {
     let facts = scope.response.as_ref().map(|r| r.facts());
     let answered = facts.is_some_and(|facts| facts.shaped);
-    let told = facts.is_some_and(|facts| facts.error.is_some() && !facts.bare_error);
-    let absent = matches!(scope.status, Some(404 | 405 | 501)) && !told;
+    let absent_path = facts.is_some_and(|facts| facts.absent_path);
+    let told = facts.is_some_and(|facts| facts.error.is_some());
+    let absent = absent_path || matches!(scope.status, Some(404 | 405 | 501)) && !told;
+    let asked = |(candidate, facts): &(Candidate, RequestFacts)| {
+        let sure = match candidate.evidence {
+            Evidence::Sure => true,
+            Evidence::Weak => facts.model.is_some() && !is_answered_otherwise(scope),
+            Evidence::None => false,
+        };
+        facts.shaped && sure && !absent
+    };
     match &scope.request {
-        Some(_) => scope
-            .asked()
-            .is_some_and(|(c, f)| answered || f.shaped && !c.dialect.by_response && !absent),
+        Some(_) => scope.asked().is_some_and(|of| answered || asked(of)),
         None => answered,
     }
+}
+
+/// The answer is one that no dialect of its path gives.
+fn is_answered_otherwise(scope: &ExchangeScope) -> bool {
+    let is_success = matches!(scope.status, Some(200..300));
+    let body = scope.response.as_ref().filter(|_| is_success);
+    body.is_some_and(|body| body.is_of_another(scope.response_end.is_some()))
 }
 
 /// Operation of models that are no language models.

@@ -78,6 +78,16 @@ impl<'a> Scalar<'a> {
         }
     }
 
+    /// Neither null, false, 0 nor an empty text.
+    pub fn says_something(self) -> bool {
+        match self {
+            Scalar::Str { prefix, cut, .. } => cut || !prefix.trim().is_empty(),
+            Scalar::Num(text) => text.parse() != Ok(0.0),
+            Scalar::Bool(is) => is,
+            Scalar::Null => false,
+        }
+    }
+
     /// A string with at least one byte.
     pub fn is_text(self) -> bool {
         match self {

@@ -21,7 +21,6 @@ pub const DIALECT: Dialect = Dialect {
     route,
     request: || table::request(&REQUEST),
     response: || table::response(&RESPONSE),
-    by_response: false,
     headers: &[
         ("x-amzn-bedrock-input-token-count", Figure::Input),
         ("x-amzn-bedrock-output-token-count", Figure::Output),
@@ -37,9 +36,9 @@ fn route(path: &str) -> Option<Route<'_>> {
     };
     let (before, model) = before.rsplit_once('/')?;
     before.ends_with("/model").then_some(Route {
-        operation: "chat",
         model: Some(model),
         stream: Some(stream),
+        ..Route::to("chat")
     })
 }
 

@@ -19,7 +19,6 @@ pub const DIALECT: Dialect = Dialect {
     route,
     request: || table::request(&REQUEST),
     response: || table::response(&RESPONSE),
-    by_response: false,
     headers: &[],
 };
 
@@ -35,7 +34,13 @@ const PATHS: [(&str, &str); 6] = [
 fn route(path: &str) -> Option<Route<'_>> {
     let path = path.strip_suffix('/').unwrap_or(path);
     let (_, operation) = PATHS.iter().find(|(end, _)| path.ends_with(end))?;
-    Some(Route::to(operation))
+    let route = Route::to(operation);
+    // Any service of chats may have one.
+    Some(if *operation == "chat" {
+        route.weak()
+    } else {
+        route
+    })
 }
 
 static REQUEST: RequestTable = RequestTable {

@@ -29,7 +29,6 @@ pub const DIALECT: Dialect = Dialect {
     route: |path| route(path).filter(|_| !path.contains("/publishers/")),
     request: || table::request(&REQUEST),
     response: || table::response(&RESPONSE),
-    by_response: false,
     headers: &[],
 };
 
@@ -51,9 +50,9 @@ fn route(path: &str) -> Option<Route<'_>> {
     };
     let is_model = before.ends_with("/models") || before.ends_with("/tunedModels");
     (is_model && !model.is_empty()).then_some(Route {
-        operation,
         model: Some(model),
         stream: Some(stream),
+        ..Route::to(operation)
     })
 }
 

@@ -66,9 +66,9 @@ fn route(path: &str) -> Option<Route<'_>> {
         "chat"
     };
     before.ends_with("/model").then_some(Route {
-        operation,
         model: Some(model),
         stream: Some(stream),
+        ..Route::to(operation)
     })
 }
 

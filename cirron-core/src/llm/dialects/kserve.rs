@@ -6,6 +6,7 @@
 
 use crate::body::json::Seg::{Any, K};
 use crate::llm::dialect::{Dialect, Route, Row};
+use crate::llm::kserve_grpc::TEXT_OUTPUTS;
 use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 
 /// What is known of it.
@@ -30,7 +31,6 @@ pub const V1: Dialect = Dialect {
     route: |path| of_v1(path),
     request: || table::request(&V1_REQUEST),
     response: || table::response(&V1_RESPONSE),
-    by_response: false,
     headers: &[],
 };
 
@@ -40,7 +40,6 @@ pub const V2: Dialect = Dialect {
     route: |path| of_v2(path, &["infer"]),
     request: || table::request(&V2_REQUEST),
     response: || table::response(&V2_RESPONSE),
-    by_response: false,
     headers: &[],
 };
 
@@ -50,7 +49,6 @@ pub const TRITON: Dialect = Dialect {
     route: |path| of_v2(path, &["generate", "generate_stream"]),
     request: || table::request(&TRITON_REQUEST),
     response: || table::response(&TRITON_RESPONSE),
-    by_response: false,
     headers: &[],
 };
 
@@ -80,9 +78,9 @@ fn of_v2<'p>(path: &'p str, verbs: &[&str]) -> Option<Route<'p>> {
         _ => "text_completion",
     };
     Some(Route {
-        operation,
         model: Some(model),
         stream: Some(verb == "generate_stream"),
+        ..Route::to(operation)
     })
 }
 
@@ -111,10 +109,7 @@ static V2_RESPONSE: ResponseTable = ResponseTable {
         (&[K("model_version")], Say::ModelVersion),
         (&[K("id")], Say::Id),
         // Triton's language models, whose tensor of text has this name.
-        (
-            &[K("outputs"), Any, K("name")],
-            Say::AnswerIf(&["text_output", "generated_text"]),
-        ),
+        (&[K("outputs"), Any, K("name")], Say::AnswerIf(TEXT_OUTPUTS)),
         (&[K("error")], Say::Error),
     ],
     shapes: &[&[Sign::Has("model_name"), Sign::Has("outputs")]],

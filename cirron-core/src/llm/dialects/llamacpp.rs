@@ -20,7 +20,6 @@ pub const DIALECT: Dialect = Dialect {
     route,
     request: || table::request(&REQUEST),
     response: || table::response(&RESPONSE),
-    by_response: false,
     headers: &[],
 };
 

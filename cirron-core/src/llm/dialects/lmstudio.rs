@@ -21,13 +21,13 @@ pub const DIALECT: Dialect = Dialect {
     route,
     request: || table::request(&REQUEST),
     response: || table::response(&RESPONSE),
-    by_response: false,
     headers: &[],
 };
 
 fn route(path: &str) -> Option<Route<'_>> {
     let path = path.strip_suffix('/').unwrap_or(path);
-    path.ends_with("/api/v1/chat").then_some(Route::to("chat"))
+    path.ends_with("/api/v1/chat")
+        .then_some(Route::to("chat").weak())
 }
 
 static REQUEST: RequestTable = RequestTable {

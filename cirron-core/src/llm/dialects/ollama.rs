@@ -20,7 +20,6 @@ pub const DIALECT: Dialect = Dialect {
     route,
     request: || table::request(&REQUEST),
     response: || table::response(&RESPONSE),
-    by_response: false,
     headers: &[],
 };
 
@@ -37,7 +36,7 @@ fn route(path: &str) -> Option<Route<'_>> {
     let embeds = *operation == "embeddings";
     Some(Route {
         stream: embeds.then_some(false),
-        ..Route::to(operation)
+        ..Route::to(operation).weak()
     })
 }
 

@@ -7,7 +7,7 @@
 //! description.
 
 use crate::body::json::Seg::{Any, K};
-use crate::llm::dialect::{Dialect, Figure, Route, Row, last_segment};
+use crate::llm::dialect::{Dialect, Evidence, Figure, Route, Row, last_segment};
 use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 
 /// What is known of it.
@@ -28,7 +28,6 @@ pub const DIALECT: Dialect = Dialect {
     route,
     request: || table::request(&REQUEST),
     response: || table::response(&RESPONSE),
-    by_response: false,
     headers: &[
         ("x-prompt-tokens", Figure::Input),
         ("x-generated-tokens", Figure::Output),
@@ -38,7 +37,6 @@ pub const DIALECT: Dialect = Dialect {
 /// The row of the same on paths that anybody may have.
 pub const ANYWHERE: Dialect = Dialect {
     route: anywhere,
-    by_response: true,
     ..DIALECT
 };
 
@@ -59,7 +57,10 @@ fn route(path: &str) -> Option<Route<'_>> {
 }
 
 fn anywhere(path: &str) -> Option<Route<'_>> {
-    matches!(last_segment(path).1, "" | "invocations").then_some(Route::to("text_completion"))
+    matches!(last_segment(path).1, "" | "invocations").then_some(Route {
+        evidence: Evidence::None,
+        ..Route::to("text_completion")
+    })
 }
 
 static REQUEST: RequestTable = RequestTable {

@@ -19,7 +19,6 @@ pub const DIALECT: Dialect = Dialect {
     route,
     request: || table::request(&REQUEST),
     response: || table::response(&RESPONSE),
-    by_response: false,
     headers: &[],
 };
 
@@ -46,7 +45,10 @@ static REQUEST: RequestTable = RequestTable {
 };
 
 static RESPONSE: ResponseTable = ResponseTable {
-    rows: &[(&[K("type")], Say::ErrorClass)],
+    rows: &[
+        (&[K("type")], Say::ErrorClass),
+        (&[K("message")], Say::ErrorMessage),
+    ],
     // `{"code": 404, "type": "ModelNotFoundException", "message": ...}`
     shapes: &[&[Sign::Has("code"), Sign::Has("type"), Sign::Has("message")]],
     operation: None,

@@ -29,7 +29,6 @@ static TWO: [Dialect; 2] = [
     Dialect {
         name: "other",
         route: |path| (path == "/other").then_some(Route::to("chat")),
-        by_response: false,
         headers: &[],
         request: openai::DIALECT.request,
         response: || Box::<Other>::default(),

@@ -5,7 +5,8 @@ use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Seg,
 use crate::llm::calls::{Calls, Piece, Pieces};
 use crate::llm::count::{count, counted, fill, sum};
 use crate::llm::dialect::ReadResponse;
-use crate::llm::facts::{Content, ERROR_EVENT, MAX_CHOICES, ResponseFacts, Usage, is_bare, say};
+use crate::llm::errors::{ERROR_EVENT, ErrorMember};
+use crate::llm::facts::{Content, MAX_CHOICES, ResponseFacts, Usage, say};
 use crate::llm::repeats::{Repeats, Text};
 use crate::llm::results::Results;
 
@@ -76,8 +77,10 @@ pub enum Say {
     AnswerIf(&'static [&'static str]),
     /// Class of an error.
     ErrorClass,
-    /// There is an error, if this is neither null, false nor an empty text.
+    /// There is an error, if this, or what stands in it, is neither null, false, 0 nor an empty text.
     Error,
+    /// What the text of an error says that stands by itself.
+    ErrorMessage,
     /// The document is the last of its stream, if this is neither null, false nor empty.
     Last,
     /// The same, if it is one of these texts.
@@ -147,8 +150,9 @@ struct Document {
     /// The text of its answer, and whether it is all so far.
     answer: Text,
     whole: bool,
-    error: bool,
-    bare_error: bool,
+    error: ErrorMember,
+    /// It names the class of one.
+    fails: bool,
     /// What it gives is text, where its dialect's need not be.
     generates: bool,
     error_class: Option<String>,
@@ -290,7 +294,8 @@ impl Reading {
             let choice = choice.or(document.result).unwrap_or(0);
             facts.finished(i64::try_from(choice).unwrap_or(0), reason);
         }
-        if document.seen.is_shaped(self.table.shapes) {
+        let absent_path = document.error.is_absent_path();
+        if document.seen.is_shaped(self.table.shapes) && !absent_path {
             facts.shaped = true;
             facts.operation = self.table.operation;
         }
@@ -302,9 +307,10 @@ impl Reading {
         facts.tool_calls += self.calls.take_all(pieces);
         // AWS names exceptions in the framing.
         let exception = Some(name).filter(|name| name.ends_with("Exception"));
-        if document.error || exception.is_some() || name == ERROR_EVENT {
+        let fails = document.fails || document.error.is_told();
+        if fails || exception.is_some() || name == ERROR_EVENT {
             facts.fails(document.error_class.or(exception.map(str::to_owned)));
-            facts.bare_error |= document.bare_error;
+            facts.absent_path |= absent_path;
         }
         document.content
     }
@@ -391,17 +397,11 @@ impl Reading {
                 document.finish(choice, prefix);
             }
             (Say::ErrorClass, Scalar::Str { prefix, .. }) if !prefix.trim().is_empty() => {
-                document.error = true;
+                document.fails = true;
                 say(&mut document.error_class, prefix);
             }
-            (Say::Error, value) => {
-                document.bare_error |= value.as_str().is_some_and(is_bare);
-                document.error |= match value {
-                    Scalar::Null | Scalar::Bool(false) => false,
-                    Scalar::Str { .. } => value.is_text(),
-                    Scalar::Num(_) | Scalar::Bool(true) => true,
-                };
-            }
+            (Say::Error, value) => document.error.scalar(None, value),
+            (Say::ErrorMessage, value) => document.error.message(value),
             (Say::Last, value) => {
                 let empty = matches!(value, Scalar::Str { len: 0, .. });
                 document.last |= !empty && !matches!(value, Scalar::Null | Scalar::Bool(false));
@@ -513,10 +513,7 @@ impl Document {
             self.end_piece();
         }
         let choice = i64::try_from(place[0]).unwrap_or(0);
-        let new = Piece {
-            choice,
-            ..Piece::default()
-        };
+        let new = Piece::in_choice(choice);
         &mut self.piece.get_or_insert((place, new)).1
     }
 
@@ -536,9 +533,11 @@ impl JsonSink for Reading {
         self.document.seen.take(self.table.shapes, path, None);
         let mut walk = path.depth() == 0;
         for (place, say) in self.table.rows {
-            walk |= leads(path, place);
+            walk |= leads(path, place) || *say == Say::Error && path.starts_with(place);
             if path.is(place) {
-                self.document.error |= *say == Say::Error;
+                if *say == Say::Error {
+                    self.document.error.begin();
+                }
                 self.document.last |= *say == Say::Last;
                 if *say == Say::InputElement {
                     self.document.element();
@@ -560,6 +559,11 @@ impl JsonSink for Reading {
             self.document.end_block();
         }
         self.document.usage_ended |= self.table.holds_usage(path);
+        for (place, say) in self.table.rows {
+            if *say == Say::Error && path.is(place) {
+                self.document.error.end();
+            }
+        }
     }
 
     fn scalar(&mut self, path: &Path, value: Scalar<'_>) {
@@ -568,6 +572,9 @@ impl JsonSink for Reading {
         for (place, say) in table.rows {
             if path.is(place) {
                 self.say(*say, path, place, value);
+            } else if *say == Say::Error && path.starts_with(place) {
+                let key = path.key(place.len());
+                self.document.error.scalar(key, value);
             }
         }
     }

@@ -57,10 +57,19 @@ impl ExchangeScope {
         usage
     }
 
+    /// A call of gRPC with an answer, at most, for each of its requests: no stream of tokens.
+    fn is_one_for_one(&self) -> bool {
+        self.grpc.as_ref().is_some_and(|call| {
+            let [client, server] = call.messages();
+            let all = call.is_sure() && !client.at_least && !server.at_least;
+            all && server.count <= client.count
+        })
+    }
+
     /// The call of a model that it is, if it is one and its answer's body is read.
     pub(in crate::scope) fn call(&self) -> Option<Call<'_>> {
         let body = self.response.as_ref()?;
-        let is_stream = body.is_stream() || self.is_rpc_stream();
+        let is_stream = (body.is_stream() || self.is_rpc_stream()) && !self.is_one_for_one();
         let (end, unbroken) = (self.said_all(), body.is_unbroken());
         let aside = self.usage_of_fields(body);
         let told = &body.told;

@@ -28,6 +28,26 @@ fn tool_calls(written: &Written) -> Option<i64> {
 }
 
 const EVENTS: &str = "text/event-stream";
+
+#[test]
+fn a_call_that_is_told_by_its_name_alone_is_one() {
+    let event = |name: &str, arguments: &str| {
+        let call = serde_json::json!({"function": {"name": name, "arguments": arguments}});
+        format!(
+            r#"{{"object":"chat.completion.chunk","choices":[{{"index":0,"delta":{{"tool_calls":[{call}]}}}}]}}"#
+        )
+    };
+    for (second, want) in [("f", 1), ("g", 2)] {
+        let events = [
+            event("f", ""),
+            event(second, "{\"a\":"),
+            event(second, "1}"),
+        ];
+        let events: Vec<&str> = events.iter().map(String::as_str).collect();
+        let written = stream("/v1/chat/completions", EVENTS, &events);
+        assert_eq!(tool_calls(&written), Some(want));
+    }
+}
 const CHAT: &str = "/v1/chat/completions";
 
 fn chat(choice: u32, call: &str) -> String {

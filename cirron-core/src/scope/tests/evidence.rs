@@ -224,3 +224,123 @@ fn tensors_are_inference_and_no_calls_of_a_language_model() {
         );
     }
 }
+
+#[test]
+fn what_other_services_take_and_answer_is_no_call() {
+    let ui = "data: {\"type\":\"start\"}\n\ndata: {\"type\":\"text-delta\",\"delta\":\"x\"}\n\n";
+    for (path, request) in [
+        ("/api/chat", r#"{"model":"m","messages":[],"id":"1"}"#),
+        ("/api/generate", r#"{"model":"m","prompt":"x"}"#),
+        ("/api/embed", r#"{"model":"m","input":"x"}"#),
+        ("/surveys/1/responses", r#"{"model":"m","input":{"q":1}}"#),
+        ("/videos/embeddings", r#"{"model":"m","input":"x"}"#),
+        ("/v1/chat", r#"{"model":"m","message":"x"}"#),
+        ("/api/v1/chat", r#"{"model":"m","input":"x"}"#),
+    ] {
+        for (status, kind, body) in [
+            (200, JSON, r#"{"ok":true}"#),
+            (201, JSON, r#"{"id":7,"error":null}"#),
+            (200, JSON, "[]"),
+            (200, EVENTS, ui),
+            (200, "text/plain", "hello"),
+            (204, "", ""),
+        ] {
+            let written = answered(path, request, status, kind, body);
+            assert!(!written.2.is_llm, "{path} {body}");
+            assert!(!written.0.attrs.contains_key("gen_ai.provider.name"));
+        }
+        // What is not known does not speak against it: an error, no answer, one that cannot be read.
+        let written = answered(path, request, 500, JSON, r#"{"error":"x"}"#);
+        assert!(written.2.is_llm, "{path}");
+        let mut call = Call::new(false);
+        call.request(path, &[], request.as_bytes());
+        assert!(call.abort(3, AbortedBy::Client).2.is_llm, "{path}");
+        let mut call = Call::new(false);
+        call.request(path, &[], request.as_bytes());
+        call.head(1, 200, &[("content-type", JSON)]);
+        call.at(2, E::ResponseGap(9));
+        assert!(call.end(3).2.is_llm, "{path}");
+    }
+    // Nor is a request that names no model one, until its answer shows it.
+    let asked = r#"{"input":"x"}"#;
+    let mut call = Call::new(false);
+    call.request("/v1/responses", &[], asked.as_bytes());
+    assert!(!call.abort(3, AbortedBy::Client).2.is_llm);
+    let answer = r#"{"object":"response","status":"completed"}"#;
+    assert!(answered("/v1/responses", asked, 200, JSON, answer).2.is_llm);
+}
+
+/// The words of llama.cpp, Anthropic, Azure, Google, AWS, LM Studio and others.
+#[test]
+fn an_error_that_says_that_nobody_serves_the_path_is_no_call() {
+    for (path, status, body) in [
+        (
+            CHAT,
+            404,
+            r#"{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}"#,
+        ),
+        (
+            "/completion",
+            404,
+            r#"{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}"#,
+        ),
+        (
+            "/v1/messages",
+            404,
+            r#"{"type":"error","error":{"type":"not_found_error","message":"Not Found"}}"#,
+        ),
+        (
+            "/v1/messages",
+            404,
+            r#"{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}"#,
+        ),
+        (
+            CHAT,
+            404,
+            r#"{"error":{"code":"404","message":"Resource not found"}}"#,
+        ),
+        (
+            "/v1/models/g:generateContent",
+            404,
+            r#"{"error":{"code":404,"message":"Method not found.","status":"NOT_FOUND"}}"#,
+        ),
+        (
+            "/model/m/converse",
+            404,
+            r#"{"__type":"com.amazon.coral.service#UnknownOperationException"}"#,
+        ),
+        (
+            CHAT,
+            200,
+            r#"{"error":"Unexpected endpoint or method. (POST /v1/x)"}"#,
+        ),
+        (
+            CHAT,
+            404,
+            r#"{"object":"error","message":"Not Found","type":"NotFoundError","code":404}"#,
+        ),
+        (
+            "/v1/x/completions",
+            404,
+            r#"{"error":{"message":"Invalid URL (POST /v1/x/completions)","type":"invalid_request_error"}}"#,
+        ),
+        (
+            "/v1/models/m:predict",
+            404,
+            r#"{"error":"Malformed request: POST /v1/models/m:predict"}"#,
+        ),
+        (
+            "/predictions/m",
+            404,
+            r#"{"code":404,"type":"ResourceNotFoundException","message":"Requested resource is not found, please refer to API document."}"#,
+        ),
+    ] {
+        let request =
+            r#"{"model":"m","messages":[],"prompt":"x","contents":[],"inputs":[],"max_tokens":9}"#;
+        let written = answered(path, request, status, JSON, body);
+        assert!(
+            !written.0.attrs.contains_key("gen_ai.provider.name"),
+            "{body}"
+        );
+    }
+}

@@ -37,12 +37,16 @@ struct Streamed {
 }
 
 fn infer(datatype: &str, raw: &[u8]) -> Infer {
+    infer_of("t", datatype, raw)
+}
+
+fn infer_of(name: &str, datatype: &str, raw: &[u8]) -> Infer {
     Infer {
         model: "tiny".to_owned(),
         version: "3".to_owned(),
         id: "r-1".to_owned(),
         tensors: vec![Tensor {
-            name: "t".to_owned(),
+            name: name.to_owned(),
             datatype: datatype.to_owned(),
             shape: vec![1, 2],
         }],
@@ -125,6 +129,29 @@ fn a_stream_of_texts_has_times_of_its_tokens_and_one_of_numbers_has_not() {
     let got = call("ModelStreamInfer", &request, &numbers, &OK);
     assert_eq!(number(&got, "output_tokens"), None);
     assert_eq!(got.0.attrs["cirron.response.messages"], 4_i64.into());
+}
+
+#[test]
+fn texts_that_answer_one_request_each_are_no_tokens() {
+    let request = framed(&infer("BYTES", b"cat.jpg"));
+    let requests: Vec<u8> = (0..4).flat_map(|_| request.clone()).collect();
+    let labels: Vec<Vec<u8>> = (0..4).map(|_| streamed("BYTES", b"cat")).collect();
+    let got = call("ModelStreamInfer", &requests, &labels, &OK);
+    assert!(!got.2.is_llm);
+    assert_eq!(text(&got, "gen_ai.operation.name"), Some("inference"));
+    for name in ["output_tokens", "time_to_first_token_ms"] {
+        assert_eq!(number(&got, name), None, "{name}");
+    }
+    // What the tensor is called tells more.
+    for (name, datatype, is_llm) in [
+        ("text_output", "BYTES", true),
+        ("label", "BYTES", false),
+        ("text_output", "FP32", false),
+    ] {
+        let answer = framed(&infer_of(name, datatype, b"x"));
+        let got = call("ModelInfer", &request, &[answer], &OK);
+        assert_eq!(got.2.is_llm, is_llm, "{name} {datatype}");
+    }
 }
 
 #[test]

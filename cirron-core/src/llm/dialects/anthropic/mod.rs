@@ -12,7 +12,8 @@ use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Walk
 use crate::llm::calls::{Calls, Piece, Pieces};
 use crate::llm::count::count;
 use crate::llm::dialect::{Dialect, ReadRequest, ReadResponse, Route, Row, last_segment};
-use crate::llm::facts::{Content, ERROR_EVENT, RequestFacts, ResponseFacts, Usage, is_bare, say};
+use crate::llm::errors::{ERROR_EVENT, ErrorMember};
+use crate::llm::facts::{Content, RequestFacts, ResponseFacts, Usage, say};
 
 /// What is known of it.
 pub const ROWS: &[Row] = &[Row {
@@ -26,7 +27,6 @@ pub const DIALECT: Dialect = Dialect {
     route,
     request: || Box::<RequestReader>::default(),
     response: || Box::<ResponseReader>::default(),
-    by_response: false,
     headers: &[],
 };
 
@@ -45,9 +45,9 @@ fn route(path: &str) -> Option<Route<'_>> {
     before
         .ends_with("/publishers/anthropic/models")
         .then_some(Route {
-            operation: "chat",
             model: Some(model),
             stream: Some(stream),
+            ..Route::to("chat")
         })
 }
 
@@ -159,10 +159,10 @@ struct Event {
     content: Content,
     stop: Option<String>,
     error: Option<String>,
-    /// The framing calls it an error, or it has one.
+    /// The framing calls it an error.
     fails: bool,
-    /// The text of that is HTTP's own word for a status.
-    bare_error: bool,
+    /// The one that it has.
+    member: ErrorMember,
     /// It speaks as the model.
     assistant: bool,
     /// Its content is a list.
@@ -194,9 +194,10 @@ impl Event {
 
     /// A block is over, or the event that has but one.
     fn end_block(&mut self, index: Option<u64>) {
-        let piece = std::mem::take(&mut self.piece);
+        let mut piece = std::mem::take(&mut self.piece);
         if piece.named {
-            self.pieces.push(Piece { index, ..piece });
+            piece.index = index;
+            self.pieces.push(piece);
         }
     }
 }
@@ -262,9 +263,9 @@ impl Reading {
         if let Some(stop) = event.stop {
             facts.finished(0, &stop);
         }
-        if event.kind == "error" || event.fails {
+        if event.kind == "error" || event.fails || event.member.is_told() {
             facts.fails(event.error);
-            facts.bare_error |= event.bare_error;
+            facts.absent_path |= event.member.is_absent_path();
         }
         facts.tool_calls += self.calls.take_all(event.pieces);
         let told = self.prompt.iter().flatten();
@@ -339,6 +340,10 @@ fn is_usage(path: &Path) -> bool {
     path.depth() == base + 1 && path.key(base) == Some(b"usage")
 }
 
+fn is_error(path: &Path) -> bool {
+    path.depth() == 1 && path.key(0) == Some(b"error")
+}
+
 impl JsonSink for Reading {
     fn begin(&mut self, path: &Path, container: Container) -> Walk {
         let base = base(path);
@@ -347,7 +352,9 @@ impl JsonSink for Reading {
             self.event.cut = false;
             self.event.part = Some(Default::default());
         }
-        self.event.fails |= path.depth() == 1 && path.key(0) == Some(b"error");
+        if is_error(path) {
+            self.event.member.begin();
+        }
         self.event.list |= path.depth() == base + 1
             && path.key(base) == Some(b"content")
             && container == Container::Array;
@@ -364,6 +371,9 @@ impl JsonSink for Reading {
         if is_usage(path) {
             self.take_part();
         }
+        if is_error(path) {
+            self.event.member.end();
+        }
         let base = base(path);
         let is_block = path.depth() == base + 2 && path.key(base) == Some(b"content");
         if is_block {
@@ -374,16 +384,14 @@ impl JsonSink for Reading {
     fn scalar(&mut self, path: &Path, value: Scalar<'_>) {
         let base = base(path);
         let key = |i: usize| path.key(base + i).unwrap_or_default();
+        if path.key(0) == Some(b"error") {
+            self.event.member.scalar(path.key(1), value);
+        }
         match (path.depth() - base, key(0), key(1)) {
             (1, b"type", _) if base == 0 => {
                 if let Scalar::Str { prefix, .. } = value {
                     prefix.clone_into(&mut self.event.kind);
                 }
-            }
-            // Gateways say it in their own way.
-            (1, b"error", _) if base == 0 && value.is_text() => {
-                self.event.fails = true;
-                self.event.bare_error = value.as_str().is_some_and(is_bare);
             }
             (1, b"role", _) => self.event.assistant |= value.as_str() == Some("assistant"),
             (1, b"index", _) if base == 0 => self.event.index = value.as_u64(),

@@ -41,18 +41,18 @@ impl Part {
     }
 
     fn call(&mut self, key: &[u8], value: Scalar<'_>) {
-        let Scalar::Str { prefix: text, .. } = value else {
+        let Scalar::Str {
+            prefix: text, cut, ..
+        } = value
+        else {
             return;
         };
-        if text.is_empty() {
-            return;
-        }
         match key {
-            b"name" => self.piece.named = true,
-            b"arguments" | b"input" => self.piece.has_arguments(text),
+            b"name" if !text.is_empty() => self.piece.is_named(text),
+            b"arguments" | b"input" => self.piece.has_arguments(text, cut),
             _ => return,
         }
-        self.content.tool = true;
+        self.content.tool |= !text.is_empty();
     }
 
     fn end_call(&mut self) {

@@ -3,6 +3,7 @@
 use super::choices::{Choice, Choices};
 use super::usage::{Aside, Reported};
 use crate::llm::calls::{Piece, Pieces};
+use crate::llm::errors::ErrorMember;
 use crate::llm::facts::{Content, ResponseFacts, Usage};
 
 /// Of the document under way.
@@ -15,11 +16,13 @@ pub(super) struct Event {
     pub(super) delta: bool,
     pub(super) choices: bool,
     pub(super) choice: Choice,
-    pub(super) error: bool,
+    pub(super) error: ErrorMember,
+    /// The framing calls it an error.
+    pub(super) fails: bool,
     /// It is a text, or the event is one: its class stands at the top, if anywhere.
     pub(super) error_at_top: bool,
-    /// Its text is HTTP's own word for a status.
-    pub(super) bare_error: bool,
+    /// `message` at the top says that nobody serves this path.
+    pub(super) absent_path: bool,
     pub(super) error_type: Option<String>,
     pub(super) error_code: Option<String>,
     /// Of the responses API.
@@ -133,12 +136,12 @@ impl Event {
             ("error", kind) => Some(Some(kind.to_owned())),
             (_, _) => None,
         };
-        if self.error || at_top.is_some() {
+        if self.fails || self.error.is_told() || at_top.is_some() {
             let beside = Some(self.kind)
                 .filter(|kind| self.error_at_top && !matches!(kind.as_str(), "" | "error"));
             let named = self.error_type.or(at_top.flatten()).or(beside);
             facts.fails(named.or(self.error_code));
-            facts.bare_error |= self.bare_error;
+            facts.absent_path |= self.error.is_absent_path() || self.absent_path;
         }
         content
     }

@@ -13,7 +13,7 @@ mod response;
 mod sink;
 mod usage;
 
-use crate::llm::dialect::{Dialect, Figure, Route, Row};
+use crate::llm::dialect::{Dialect, Evidence, Figure, Route, Row};
 
 pub use request::RequestReader;
 pub use response::ResponseReader;
@@ -40,7 +40,6 @@ pub const DIALECT: Dialect = Dialect {
     route: |path| route(path).filter(|_| azure(path).is_none() && mistral(path).is_none()),
     request: || Box::<RequestReader>::default(),
     response: || Box::<ResponseReader>::default(),
-    by_response: false,
     // Fireworks', of answers that are not streamed.
     headers: &[
         ("fireworks-prompt-tokens", Figure::Input),
@@ -79,7 +78,10 @@ const PATHS: [(&str, &str); 10] = [
 fn route(path: &str) -> Option<Route<'_>> {
     let path = path.strip_suffix('/').unwrap_or(path);
     let (_, operation) = PATHS.iter().find(|(end, _)| path.ends_with(end))?;
-    Some(Route::to(operation))
+    let route = Route::to(operation);
+    // Surveys have responses, and other services embeddings.
+    let shared = path.ends_with("/responses") || path.ends_with("/embeddings");
+    Some(if shared { route.weak() } else { route })
 }
 
 /// `/openai/deployments/D/...`: the deployment stands for the model.
@@ -88,6 +90,7 @@ fn azure(path: &str) -> Option<Route<'_>> {
     let (deployment, _) = rest.split_once('/')?;
     Some(Route {
         model: Some(deployment),
+        evidence: Evidence::Sure,
         ..route(path)?
     })
 }

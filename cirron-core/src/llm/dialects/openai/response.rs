@@ -6,7 +6,8 @@ use super::sink::Sink;
 use super::usage::Reported;
 use crate::body::json::{Finish, Scanner};
 use crate::llm::dialect::ReadResponse;
-use crate::llm::facts::{Content, ERROR_EVENT, ResponseFacts};
+use crate::llm::errors::ERROR_EVENT;
+use crate::llm::facts::{Content, ResponseFacts};
 use crate::llm::results::Results;
 
 /// Members that are looked for behind a hole: usage stands at the end of a body. An `error` is not
@@ -108,7 +109,7 @@ impl ReadResponse for ResponseReader {
             return Content::default();
         }
         if name == ERROR_EVENT {
-            event.error = true;
+            event.fails = true;
             event.error_at_top = true;
         }
         let Some(at) = *element else {

@@ -4,7 +4,8 @@ use super::choices::{Choice, Choices};
 use super::event::Event;
 use super::usage;
 use crate::body::json::{Container, JsonSink, Path, Scalar, Walk};
-use crate::llm::facts::{MAX_CHOICES, ResponseFacts, is_bare, say};
+use crate::llm::errors::is_absent_path;
+use crate::llm::facts::{MAX_CHOICES, ResponseFacts, say};
 
 pub(super) struct Sink<'a> {
     pub(super) facts: &'a mut ResponseFacts,
@@ -19,7 +20,7 @@ impl JsonSink for Sink<'_> {
         }
         let (base, key) = root(path);
         match (key, path.depth() - base, container) {
-            (b"error", 1, Container::Object) => self.event.error = true,
+            (b"error", 1, _) => self.event.error.begin(),
             (b"choices", 1, Container::Array) => self.event.choices = true,
             (b"choices", 2, _) => self.event.choice = Choice::default(),
             (b"choices", 3, _) if path.key(2) == Some(b"logprobs") => return Walk::Skip,
@@ -43,6 +44,7 @@ impl JsonSink for Sink<'_> {
                 self.end_choice(place);
             }
             (b"choices", 3..) => self.event.choice.end(path, base),
+            (b"error", 1) => self.event.error.end(),
             (b"output", 2) | (b"item", 1) => {
                 self.event.again |= base == 1;
                 self.end_item(path.index(base + 1));
@@ -65,7 +67,7 @@ impl JsonSink for Sink<'_> {
             (b"timings" | b"perf_metrics", 2) => {
                 usage::aside(&mut self.event.aside, path.key(base + 1), value);
             }
-            (b"error", _) => self.error(path.key(base + 1), value),
+            (b"error", depth) => self.error(path.key(base + 1), depth, value),
             (b"data", 3) => match path.key(2) {
                 Some(b"embedding") => self.event.embedding = true,
                 Some(b"b64_json" | b"url") => self.event.image = true,
@@ -155,28 +157,29 @@ impl Sink<'_> {
             (b"error_type", Scalar::Str { prefix, .. }) if base == 0 => {
                 say(&mut event.error_type, prefix);
             }
-            (b"code", Scalar::Str { prefix: code, .. } | Scalar::Num(code)) if base == 0 => {
+            (b"code", Scalar::Str { prefix: code, .. } | Scalar::Num(code))
+                if base == 0 && value.says_something() =>
+            {
                 say(&mut event.error_code, code);
+            }
+            (b"message", Scalar::Str { prefix, .. }) if base == 0 => {
+                event.absent_path = is_absent_path(prefix);
             }
             (_, _) => {}
         }
     }
 
-    /// `key` is `None` where the error is a text: that it is one is all we say of it.
-    fn error(&mut self, key: Option<&[u8]>, value: Scalar<'_>) {
+    /// `key` is `None` where the error is no object: that it is one is all we say of it.
+    fn error(&mut self, key: Option<&[u8]>, depth: usize, value: Scalar<'_>) {
         let event = &mut *self.event;
+        event.error.scalar(key, value);
         match (key, value) {
-            (None, Scalar::Str { prefix, .. }) if !prefix.trim().is_empty() => {
-                event.error = true;
-                event.error_at_top = true;
-                event.bare_error = is_bare(prefix);
-            }
-            (Some(b"type"), Scalar::Str { prefix, len, .. }) if len > 0 => {
-                event.error = true;
+            (_, _) if !value.says_something() => {}
+            (None, _) => event.error_at_top = true,
+            (Some(b"type"), Scalar::Str { prefix, .. }) if depth == 2 => {
                 say(&mut event.error_type, prefix);
             }
-            (Some(b"code"), Scalar::Str { prefix: code, .. } | Scalar::Num(code)) => {
-                event.error = true;
+            (Some(b"code"), Scalar::Str { prefix: code, .. } | Scalar::Num(code)) if depth == 2 => {
                 say(&mut event.error_code, code);
             }
             (_, _) => {}

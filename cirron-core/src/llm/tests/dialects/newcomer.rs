@@ -12,7 +12,6 @@ pub const ROWS: &[Row] = &[Row {
         route: |path| (last_segment(path).1 == "utter").then_some(Route::to("chat")),
         request: || table::request(&REQUEST),
         response: || table::response(&RESPONSE),
-        by_response: false,
         headers: &[],
     },
 }];

@@ -134,7 +134,12 @@ fn an_empty_model_is_not_asked_for() {
         ("/api/chat", r#"{"model":"","messages":[]}"#),
         ("/v2/chat", r#"{"model":" ","messages":[]}"#),
     ] {
-        let written = whole_with(path, body, &[], "{}");
+        let answer = match path {
+            "/api/chat" => r#"{"model":"m","created_at":"t","done":true}"#,
+            "/v2/chat" => r#"{"id":"1","message":{},"finish_reason":"COMPLETE"}"#,
+            _ => "{}",
+        };
+        let written = whole_with(path, body, &[], answer);
         assert!(written.2.is_llm, "{path}");
         assert_eq!(text(&written, "gen_ai.request.model"), None, "{path}");
     }
@@ -145,21 +150,53 @@ fn an_empty_error_is_none() {
     for (path, answer) in [
         (
             "/v1/chat/completions",
-            r#"{"object":"chat.completion","model":"m","choices":[],"error":""}"#,
+            r#"{"object":"chat.completion","model":"m","choices":[],"error":E}"#,
+        ),
+        (
+            "/v1/responses",
+            r#"{"object":"response","model":"m","status":"completed","error":E}"#,
+        ),
+        (
+            "/v1/messages",
+            r#"{"type":"message","role":"assistant","content":[],"error":E}"#,
         ),
         (
             "/api/generate",
-            r#"{"model":"m","created_at":"t","done":true,"response":"hi","error":""}"#,
+            r#"{"model":"m","created_at":"t","done":true,"response":"hi","error":E}"#,
         ),
         (
             "/v2/models/m/generate",
-            r#"{"model_name":"m","text_output":"hi","error":""}"#,
+            r#"{"model_name":"m","text_output":"hi","error":E}"#,
         ),
-        ("/generate", r#"{"text":"hi","meta_info":{},"error":""}"#),
+        ("/generate", r#"{"text":"hi","meta_info":{},"error":E}"#),
+        (
+            "/completion",
+            r#"{"content":"hi","stop":true,"tokens_predicted":1,"error":E}"#,
+        ),
+        (
+            "/v1/models/g:generateContent",
+            r#"{"candidates":[],"error":E}"#,
+        ),
+        ("/api/v1/generate", r#"{"results":[],"error":E}"#),
     ] {
-        let written = whole(path, answer);
-        assert!(written.2.is_llm, "{path}");
-        assert_eq!(text(&written, "error.type"), None, "{path}");
+        for empty in [
+            r#""""#,
+            "null",
+            "{}",
+            "[]",
+            "false",
+            "0",
+            r#"{"message":null,"code":0,"type":"","details":{"list":[]}}"#,
+        ] {
+            let written = whole(path, &answer.replace('E', empty));
+            assert!(written.2.is_llm, "{path} {empty}");
+            assert_eq!(text(&written, "error.type"), None, "{path} {empty}");
+            assert_eq!(text(&written, "cirron.figures"), Some("complete"), "{path}");
+        }
+        for told in [r#"{"message":"x"}"#, r#"["x"]"#, r#""x""#, r#"{"code":7}"#] {
+            let written = whole(path, &answer.replace('E', told));
+            assert!(text(&written, "error.type").is_some(), "{path} {told}");
+        }
     }
 }
 

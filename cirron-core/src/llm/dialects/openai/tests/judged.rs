@@ -67,14 +67,29 @@ fn response_by_tree(body: &Value) -> ResponseFacts {
             .and_then(Value::as_array);
         facts.tool_calls += calls.map_or(0, |c| c.len() as u64);
     }
-    let told = |e: &&Value| e.is_object() || e.as_str().is_some_and(|text| !text.is_empty());
-    if let Some(error) = body.get("error").filter(told) {
-        let named = text(error, "type").filter(|t| !t.is_empty());
-        let code = || error.get("code").and_then(Value::as_i64);
+    if let Some(error) = body.get("error").filter(|error| says_something(error)) {
+        let named = text(error, "type").filter(|t| !t.trim().is_empty());
+        let code = || {
+            error
+                .get("code")
+                .and_then(Value::as_i64)
+                .filter(|c| *c != 0)
+        };
         let class = named.or_else(|| code().map(|c| c.to_string()));
         facts.error = Some(class.unwrap_or_else(|| "error".to_owned()));
     }
     facts
+}
+
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(is) => *is,
+        Value::Number(n) => n.as_f64() != Some(0.0),
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(list) => list.iter().any(says_something),
+        Value::Object(members) => members.values().any(says_something),
+    }
 }
 
 /// Text that would fool a search: names of members, quotes, braces, escapes.

@@ -475,7 +475,19 @@ impl Conn {
             ..*info
         };
         for scope in self.scopes.values_mut() {
-            scope.take_addresses(&self.info, evidence);
+            scope.take_addresses(&self.info, self.tls_link);
+        }
+    }
+
+    /// The record of its opening comes behind its first bytes: another thread was faster. What it has read by now
+    /// was read as joined late.
+    pub(super) fn take_opening(&mut self, info: ConnInfo) {
+        // Where the socket of a TLS object is known, the addresses are its.
+        if self.tls_link.is_none() {
+            self.info = info;
+            for scope in self.scopes.values_mut() {
+                scope.take_addresses(&self.info, None);
+            }
         }
     }
 }

@@ -167,8 +167,13 @@ impl Engine {
         let key = head.key();
         match body {
             Body::Open(info) => {
-                let conn = Conn::new(info, head.tgid, head.source);
-                self.begin(key, conn, &head);
+                match self.conns.get_mut(&key) {
+                    Some(conn) => conn.take_opening(info),
+                    None => {
+                        let conn = Conn::new(info, head.tgid, head.source);
+                        self.begin(key, conn, &head);
+                    }
+                }
                 self.after(key);
             }
             Body::Data(data) => {
@@ -368,9 +373,7 @@ impl Engine {
         let process = if conn.is_socket() { 0 } else { head.tgid };
         conn.slot = (key.0, process);
         let before = self.newest.insert(conn.slot, key);
-        if let Some(old) = self.conns.insert(key, Box::new(conn)) {
-            self.budget.set(key, old.budgeted, None);
-        }
+        self.conns.insert(key, Box::new(conn));
         if let Some(before) = before.filter(|before| *before != key) {
             self.close(before, close::LOST, head.ts);
         }

@@ -2,7 +2,7 @@
 
 use cirron_common::record::source;
 
-use super::{Engine, EngineConfig, EngineStats};
+use super::{Engine, EngineConfig, EngineStats, Output};
 use crate::id::SequentialIds;
 use crate::stream::Direction;
 use crate::testing::records::ConnRecords;
@@ -44,4 +44,26 @@ fn holes_waiting_records_and_bytes_that_come_twice_are_counted() {
     // The window of the hole is over before what would fill it comes.
     let late = [0, 30, 40, 50, 60, 70, 80, 10];
     assert_eq!(of_order(counts(&late)), [1, 20, 6, 10]);
+}
+
+/// Two threads use a new socket at once, on two processors.
+#[test]
+fn an_opening_behind_the_first_bytes_is_no_second_connection_and_loses_nothing_of_them() {
+    let mut engine = Engine::new(EngineConfig::default(), Box::new(SequentialIds::default()));
+    let ask = b"GET /a HTTP/1.1\r\n\r\n";
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let len = |bytes: &[u8]| bytes.len() as u64;
+    engine.handle_record(&CONN.data(Direction::Inbound, 0, MS, ask, len(ask)));
+    engine.handle_record(&CONN.open(MS));
+    engine.handle_record(&CONN.data(Direction::Outbound, 0, 2 * MS, answer, len(answer)));
+    assert_eq!(engine.stats().connections, 1);
+    let outputs = std::iter::from_fn(|| engine.poll_output());
+    let scopes = outputs.filter_map(|output| match output {
+        Output::Scope { span, .. } => Some(span),
+        Output::Session(_) | Output::Open(_) | Output::Mute { .. } => None,
+    });
+    let scopes: Vec<_> = scopes.collect();
+    assert_eq!(scopes.len(), 1);
+    assert_eq!(scopes[0].attrs["url.path"], "/a".into());
+    assert_eq!(scopes[0].attrs["server.port"], 8000_i64.into());
 }

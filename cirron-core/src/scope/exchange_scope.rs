@@ -158,9 +158,9 @@ impl ExchangeScope {
         self.context.pid
     }
 
-    /// The connection's addresses became known.
-    pub fn take_addresses(&mut self, conn: &ConnInfo, evidence: &'static str) {
-        self.context.tls_link = Some(evidence);
+    /// The connection's addresses became known; of a TLS object, with how.
+    pub fn take_addresses(&mut self, conn: &ConnInfo, tls_link: Option<&'static str>) {
+        self.context.tls_link = tls_link;
         self.context.conn = *conn;
     }
 

@@ -1,0 +1,179 @@
+//! What the agent does around the engine: hands on records and time, looks at what is open, takes what comes out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::mem::offset_of;
+
+use cirron_common::RecordHeader;
+use cirron_common::record::{close, source};
+use cirron_core::engine::{Engine, EngineConfig, Output, ProcessFacts};
+use cirron_core::id::SequentialIds;
+use cirron_core::scope::AttrValue;
+use cirron_core::stream::Direction;
+use cirron_core::testing::records::{ConnRecords, exit};
+use cirron_core::time::MonoNs;
+
+use super::expected::{Ended, Expected, Key};
+use super::kernel::{Actor, Answer, Record, What};
+
+pub(crate) struct Shell {
+    pub(crate) engine: Engine,
+    pub(crate) expected: Expected,
+    /// By path: how often it was written, and whether all of it was whole.
+    pub(crate) written: BTreeMap<String, (u32, bool)>,
+    /// Who uses a socket or an object, by its key.
+    actors: HashMap<Key, Actor>,
+    pub(crate) peak_held: usize,
+}
+
+/// Sets the process of a record.
+fn by(tgid: u32, mut record: Vec<u8>) -> Vec<u8> {
+    for at in [
+        offset_of!(RecordHeader, tgid),
+        offset_of!(RecordHeader, tid),
+    ] {
+        record[at..at + 4].copy_from_slice(&tgid.to_ne_bytes());
+    }
+    record
+}
+
+impl Shell {
+    pub(crate) fn new(max_memory_bytes: usize) -> Shell {
+        let config = EngineConfig {
+            max_memory_bytes: Some(max_memory_bytes),
+            ..EngineConfig::default()
+        };
+        Shell {
+            engine: Engine::new(config, Box::new(SequentialIds::default())),
+            expected: Expected::default(),
+            written: BTreeMap::new(),
+            actors: HashMap::new(),
+            peak_held: 0,
+        }
+    }
+
+    pub(crate) fn introduce(&mut self, tgid: u32) {
+        self.engine.handle_process(ProcessFacts {
+            tgid,
+            ..ProcessFacts::default()
+        });
+    }
+
+    pub(crate) fn take(&mut self, record: &Record) {
+        let (key, tgid, ts) = (record.key(), record.actor.tgid, record.ts);
+        let is_socket = record.actor.is_socket;
+        let records = ConnRecords {
+            conn: key.0,
+            epoch: key.1,
+            source: if is_socket {
+                source::SOCKET
+            } else {
+                source::TLS
+            },
+        };
+        let bytes = match &record.what {
+            What::Open { late } => {
+                self.expected.open(key, record.actor, ts);
+                self.actors.insert(key, record.actor);
+                let mut bytes = records.open(ts);
+                if *late {
+                    // Of a connection whose beginning was not seen: no role, and late.
+                    let info = cirron_common::record::HEADER_LEN;
+                    bytes[info + 2] = 0;
+                    bytes[info + 3] = 1;
+                }
+                bytes
+            }
+            What::Data {
+                inbound,
+                pos,
+                bytes,
+            } => {
+                let len = bytes.len() as u64;
+                let dir = usize::from(!*inbound);
+                self.expected.data(key, record.actor, ts, (dir, *pos, len));
+                self.actors.insert(key, record.actor);
+                let dir = if *inbound {
+                    Direction::Inbound
+                } else {
+                    Direction::Outbound
+                };
+                records.data(dir, *pos, ts, bytes, len)
+            }
+            What::Close(why) => {
+                match *why {
+                    close::PEER_FIN => self.expected.half(key, 0),
+                    close::LOCAL_SHUT_WRITE => self.expected.half(key, 1),
+                    _ => self.expected.told(key, ts),
+                }
+                records.close(ts, *why)
+            }
+            What::Exit => {
+                self.expected.exit(tgid, ts);
+                exit(ts)
+            }
+        };
+        self.engine.handle_record(&by(tgid, bytes));
+        self.take_outputs();
+        self.peak_held = self.peak_held.max(self.engine.held_bytes());
+    }
+
+    /// The exit of a process whose record was lost, as procfs tells it.
+    pub(crate) fn exits(&mut self, tgid: u32, ts: u64) {
+        self.expected.exit(tgid, ts);
+        self.engine.handle_record(&by(tgid, exit(ts)));
+    }
+
+    /// Every record stamped before has been taken.
+    pub(crate) fn time(&mut self, watermark: u64) {
+        let now = MonoNs(watermark);
+        if self.engine.poll_timeout().is_some_and(|at| at <= now) {
+            self.expected.time(now);
+            self.engine.handle_timeout(now);
+            self.take_outputs();
+        }
+    }
+
+    /// Asks for everything whose end is not known.
+    pub(crate) fn look(&mut self, ts: u64, ask: impl Fn(Actor, u64) -> Answer) {
+        let sockets = self.engine.open_sockets();
+        let objects = self.engine.open_objects().map(|(key, _)| key);
+        let mut all: Vec<Key> = sockets.chain(objects).collect();
+        all.sort_unstable();
+        for key in all {
+            let actor = self.actors[&key];
+            let (why, how) = match ask(actor, key.1) {
+                Answer::Held => continue,
+                Answer::Released => (close::LOST, Ended::Lost),
+                Answer::Forgotten => (close::EVICTED, Ended::Evicted),
+            };
+            self.expected.untold(key, ts, how);
+            let records = ConnRecords {
+                conn: key.0,
+                epoch: key.1,
+                source: source::SOCKET,
+            };
+            self.engine.handle_record(&by(0, records.close(ts, why)));
+        }
+    }
+
+    pub(crate) fn shut_down(&mut self, ts: u64) {
+        self.expected.time(MonoNs(ts));
+        self.expected.finish();
+        self.engine.handle_shutdown(MonoNs(ts));
+        self.take_outputs();
+    }
+
+    fn take_outputs(&mut self) {
+        while let Some(output) = self.engine.poll_output() {
+            let Output::Scope { span, .. } = output else {
+                continue;
+            };
+            if let Some(AttrValue::Str(path)) = span.attrs.get("url.path") {
+                let is_whole = !span.attrs.contains_key("cirron.partial");
+                let written = self.written.entry(path.to_string()).or_insert((0, true));
+                written.0 += 1;
+                written.1 &= is_whole;
+            }
+        }
+    }
+}

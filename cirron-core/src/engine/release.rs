@@ -37,6 +37,7 @@ impl Engine {
             ..
         } = &mut self.shared;
         sessions.release(tgid, ts, ids.as_mut(), outputs);
+        self.budget.set_sessions(self.shared.sessions.held_bytes());
     }
 
     /// Exchanges that go on now, the oldest first.

@@ -197,11 +197,7 @@ impl Sessions {
         least.sort_unstable();
         least.truncate(FORGOTTEN_AT_ONCE);
         for (_, tgid) in &least {
-            if let Some(mut process) = self.processes.remove(tgid) {
-                self.bytes -= process.held_bytes();
-                let end = process.exit.map_or(now, |(ts, _)| ts);
-                close(&mut process, end, outputs);
-            }
+            self.close_now(*tgid, now, outputs);
         }
         least.len() as u64
     }
@@ -343,7 +339,13 @@ impl Sessions {
         }
         let of_it = |p: &Process| p.facts.tgid == tgid;
         self.open_unread(now, of_it, ids, outputs);
+        self.close_now(tgid, now, outputs);
+    }
+
+    /// The session of `tgid` ends, as if its process had now, and all of it is forgotten.
+    fn close_now(&mut self, tgid: u32, now: MonoNs, outputs: &mut VecDeque<Output>) {
         if let Some(mut process) = self.processes.remove(&tgid) {
+            self.bytes -= process.held_bytes();
             let end = process.exit.map_or(now, |(ts, _)| ts);
             close(&mut process, end, outputs);
         }

@@ -20,6 +20,7 @@ mod http2;
 mod http2_more;
 mod kept;
 mod load;
+mod memory;
 mod plain;
 mod processes;
 mod quiet;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         quiet::TESTS,
         faults::TESTS,
         held::TESTS,
+        memory::TESTS,
         replay::TESTS,
         dialects::TESTS,
         documented::TESTS,

@@ -1,5 +1,5 @@
 //! Builds the eBPF programs from source and puts the object where the agent embeds it from:
-//! `$OUT_DIR/cirron-ebpf.o`. Any build of the agent does it (check, clippy, doc, test), with
+//! `$OUT_DIR/cirron-ebpf.o`, with its hash and what built it. Any build of the agent does it (check, clippy, doc, test), with
 //! whichever toolchain is there; see `build/toolchain.rs`. Nothing is installed or prebuilt.
 
 #[path = "build/toolchain.rs"]
@@ -9,6 +9,8 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use sha2::{Digest as _, Sha256};
 
 fn main() -> ExitCode {
     match run() {
@@ -31,6 +33,7 @@ fn run() -> Result<(), String> {
         "build",
         "../cirron-ebpf/src",
         "../cirron-ebpf/Cargo.toml",
+        "../cirron-ebpf/toolchain.txt",
     ] {
         println!("cargo::rerun-if-changed={path}");
     }
@@ -52,6 +55,14 @@ fn run() -> Result<(), String> {
     );
     let object = toolchain::build(&found, &ebpf_dir, &target_root(&out_dir))?;
     let bytes = fs::read(&object).map_err(|error| format!("{}: {error}", object.display()))?;
+    println!(
+        "cargo::rustc-env=CIRRON_OBJECT_SHA256={:x}",
+        Sha256::digest(&bytes)
+    );
+    println!(
+        "cargo::rustc-env=CIRRON_OBJECT_COMPILER={}",
+        found.toolchain.version
+    );
     let embedded = out_dir.join("cirron-ebpf.o");
     // An unchanged object must not make the agent compile again.
     if fs::read(&embedded).ok().as_deref() != Some(&bytes) {

@@ -7,7 +7,7 @@
 //! sources beside it and a `bpf-linker` that reads its LLVM's bitcode. Tried in this order:
 //!
 //! 1. what `CIRRON_EBPF_TOOLCHAIN` names: a rustup toolchain, or the path of a `rustc`
-//! 2. rustup's nightly with the component `rust-src`
+//! 2. rustup's nightly of `cirron-ebpf/toolchain.txt`, with the component `rust-src`
 //! 3. the toolchain of this build, with `rust-src` and `RUSTC_BOOTSTRAP=1`
 //! 4. the distribution's `/usr/bin/rustc` with its sources (Debian: `rustc-web`, `rust-web-src`)
 //!    and `RUSTC_BOOTSTRAP=1`, driven by the cargo of this build
@@ -18,12 +18,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Names the toolchain to use: a rustup toolchain (`nightly-2026-05-19`) or the path of a `rustc`.
+/// What the programs are to be built with.
+const PINNED: &str = include_str!("../../cirron-ebpf/toolchain.txt");
+
+/// The words behind `key` in [`PINNED`]; none where it is missing.
+pub(crate) fn pinned(key: &str) -> Vec<&'static str> {
+    let words = |line: &'static str| line.split_whitespace();
+    let mut lines = PINNED.lines().map(words);
+    let line = lines.find_map(|mut words| (words.next() == Some(key)).then_some(words));
+    line.map(Iterator::collect).unwrap_or_default()
+}
+
+/// Names the toolchain to use: a rustup toolchain or the path of a `rustc`.
 pub(crate) const OVERRIDE: &str = "CIRRON_EBPF_TOOLCHAIN";
 
-/// Oldest compiler that is accepted: the `rust-version` of `cirron-common`, which the programs
-/// share with the agent.
-const OLDEST_MINOR: u32 = 95;
+/// Minor version of the oldest compiler that is accepted.
+fn oldest_minor() -> Option<u32> {
+    let version = pinned("oldest-rust");
+    version.first()?.split('.').nth(1)?.parse().ok()
+}
 
 /// Where a distribution's own compiler is.
 const DISTRIBUTION_RUSTC: &str = "/usr/bin/rustc";
@@ -31,6 +44,22 @@ const DISTRIBUTION_RUSTC: &str = "/usr/bin/rustc";
 /// The flags of the BPF build: debug information, and BTF made from it, which the kernel's
 /// verifier and the loader need.
 const RUSTFLAGS: [&str; 4] = ["-C", "debuginfo=2", "-C", "link-arg=--btf"];
+
+/// The flags, and short names for the directories of this machine, so that the object does not depend on them.
+fn rustflags(ebpf_dir: &Path) -> String {
+    let mut flags: Vec<String> = RUSTFLAGS.map(str::to_owned).to_vec();
+    let sources = ebpf_dir.canonicalize().ok();
+    let root = sources.as_deref().and_then(Path::parent);
+    for (directory, name) in [(root, "cirron"), (Some(cargo_home().as_path()), "cargo")] {
+        if let Some(directory) = directory {
+            flags.push(format!(
+                "--remap-path-prefix={}=/{name}",
+                directory.display()
+            ));
+        }
+    }
+    flags.join("\x1f")
+}
 
 /// A compiler with its standard library's sources.
 #[derive(Debug, Clone)]
@@ -45,6 +74,9 @@ pub(crate) struct Toolchain {
     nightly: bool,
     /// Major version of its LLVM.
     pub(crate) llvm: u32,
+    /// What it calls itself: `rustc 1.96.0 (ac68faa20 2026-05-25)`.
+    #[allow(dead_code, reason = "the build script embeds it, xtask does not")]
+    pub(crate) version: String,
 }
 
 /// The linker that turns LLVM bitcode into a BPF object.
@@ -176,7 +208,7 @@ fn for_bpf(command: &mut Command, found: &Found, ebpf_dir: &Path, target_dir: &P
         .args(["--target", "bpfel-unknown-none", "--target-dir"])
         .arg(target_dir)
         .env("RUSTC", &toolchain.rustc)
-        .env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\x1f"))
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(ebpf_dir))
         .env("PATH", search_path(found));
     if ebpf_dir.join("Cargo.lock").exists() {
         command.arg("--locked");
@@ -265,9 +297,10 @@ impl Candidate {
             .split('.')
             .nth(1)
             .and_then(|minor| minor.parse::<u32>().ok());
-        if minor.is_none_or(|minor| minor < OLDEST_MINOR) {
+        if minor.is_none() || minor < oldest_minor() {
             return Err(format!(
-                "{name}: version {release} is older than 1.{OLDEST_MINOR}"
+                "{name}: version {release} is older than {}",
+                pinned("oldest-rust").join(" ")
             ));
         }
         let llvm = field("LLVM version:")
@@ -289,6 +322,7 @@ impl Candidate {
             cargo,
             nightly,
             llvm,
+            version: version.lines().next().unwrap_or_default().to_owned(),
         })
     }
 }
@@ -304,25 +338,25 @@ fn candidates(cargo: &Path) -> Vec<Candidate> {
     if let Some(wanted) = env::var(OVERRIDE).ok().filter(|wanted| !wanted.is_empty()) {
         if wanted.contains('/') {
             let name = wanted.trim_matches('/').replace('/', "-");
-            return vec![Candidate {
-                name,
-                rustc: PathBuf::from(&wanted),
-                cargo: cargo.to_path_buf(),
-            }];
+            let rustc = PathBuf::from(&wanted);
+            // The one that came with it knows its flags, where there is one.
+            let beside = rustc.with_file_name("cargo");
+            let cargo = match beside.is_file() {
+                true => beside,
+                false => cargo.to_path_buf(),
+            };
+            return vec![Candidate { name, rustc, cargo }];
         }
         let full = rustup_names(&toolchains)
             .into_iter()
             .find(|name| *name == wanted || name.starts_with(&format!("{wanted}-")));
         return vec![in_rustup(full.as_deref().unwrap_or(&wanted))];
     }
-    let mut found: Vec<Candidate> = rustup_names(&toolchains)
-        .iter()
-        .filter(|name| name.starts_with("nightly"))
-        .map(|name| in_rustup(name))
-        .collect();
-    if found.is_empty() {
-        found.push(in_rustup("nightly"));
-    }
+    let nightly = pinned("nightly").concat();
+    let installed = rustup_names(&toolchains)
+        .into_iter()
+        .find(|name| name.starts_with(&nightly));
+    let mut found = vec![in_rustup(installed.as_deref().unwrap_or(&nightly))];
     if let Some(rustc) = cargo.parent().map(|bin| bin.join("rustc")) {
         let name = cargo
             .ancestors()

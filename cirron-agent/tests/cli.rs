@@ -55,6 +55,28 @@ fn help_and_version_are_0() {
 }
 
 #[test]
+fn the_version_names_the_programs_where_it_is_asked_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = |args: &[&str]| {
+        let output = agent(dir.path(), args);
+        assert_eq!(code(&output), 0);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let short = format!("cirron-agent {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(said(&["--version"]), short);
+    assert_eq!(said(&["-V"]), short);
+    for args in [["--version", "-v"], ["-v", "--version"]] {
+        let whole = said(&args);
+        let programs = whole.strip_prefix(&short).unwrap();
+        let hash = programs.strip_prefix("programs: sha256 ").unwrap();
+        let hash = hash.split_whitespace().next().unwrap();
+        assert!(hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
+        assert!(programs.contains("\n  by rustc 1."), "{programs}");
+        assert!(programs.contains("records of version 3\n"), "{programs}");
+    }
+}
+
+#[test]
 fn a_process_that_is_not_there_is_named_with_its_fix_and_makes_no_file() {
     let dir = tempfile::tempdir().unwrap();
     let output = agent(dir.path(), &["--pid", "4194305,4194306", "--record", "r"]);

@@ -3,13 +3,13 @@
 use aya_ebpf::helpers::generated::{bpf_probe_read_user, bpf_ringbuf_query};
 use cirron_common::{
     ABI_VERSION, Counter, RecordHeader,
-    conn::ConnInfo,
     record::{Close, DATA_LEN, Data, Fork, HEADER_LEN, Link, Sent, flag, kind, source},
 };
 
 use crate::{
     config::config,
     maps::{RING, count},
+    socket::Blank,
 };
 
 /// Bytes of a stream in one record at most: the largest size class.
@@ -242,34 +242,49 @@ pub fn sent(call: &Call, upto: u64, at_ns: u64, all: bool) {
     });
 }
 
+/// Writes addresses word by word: the compiler would have a function clear those that are known to be 0, and that
+/// takes its part of the stack.
+///
+/// # Safety
+/// `to` must be valid for writes.
+#[inline(always)]
+unsafe fn write_info(to: *mut Blank, info: &Blank) {
+    const WORDS: usize = size_of::<Blank>() / size_of::<u64>();
+    let from = core::ptr::from_ref(info).cast::<u64>();
+    for i in 0..WORDS {
+        // SAFETY: the caller's, and both are aligned to words and as long.
+        unsafe { to.cast::<u64>().add(i).write_volatile(*from.add(i)) };
+    }
+}
+
 /// A `CONN_OPEN` record.
 #[inline(always)]
-pub fn open(call: &Call, info: &ConnInfo) {
+pub fn open(call: &Call, info: &Blank) {
     write(
         call,
         kind::CONN_OPEN,
-        wakeup_for::<ConnInfo>(),
-        |to: *mut ConnInfo| {
+        wakeup_for::<Blank>(),
+        |to: *mut Blank| {
             // SAFETY: a record of ours.
-            unsafe { *to = *info }
+            unsafe { write_info(to, info) }
         },
     );
 }
 
 /// A `CONN_LINK` record. `evidence`: one of [`cirron_common::record::evidence`].
 #[inline(always)]
-pub fn link(call: &Call, socket: u64, socket_epoch: u64, info: &ConnInfo, evidence: u64) {
+pub fn link(call: &Call, socket: u64, socket_epoch: u64, info: &Blank, evidence: u64) {
     write(
         call,
         kind::CONN_LINK,
         wakeup_for::<Link>(),
         |to: *mut Link| {
-            // SAFETY: a record of ours.
+            // SAFETY: a record of ours, whose addresses begin at a multiple of 8 bytes.
             unsafe {
                 (*to).socket = socket;
                 (*to).socket_epoch = socket_epoch;
                 (*to).evidence = evidence;
-                (*to).info = *info;
+                write_info((&raw mut (*to).info).cast(), info);
             }
         },
     );

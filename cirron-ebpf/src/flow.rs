@@ -128,7 +128,7 @@ fn introduce(caller: &Caller, socket: &FdSocket, fd: i32, role: u8) -> Option<()
     fds::bind(caller.tgid(), fd, socket.ino);
     emit::open(
         &caller.call(socket.ino, caller.ts_ns, direction::NONE),
-        info,
+        &blank,
     );
     Some(())
 }

@@ -29,10 +29,10 @@ pub struct FdSocket {
     pub ino: u64,
 }
 
-/// Of a connection of which nothing is known yet. Aligned, so that it is cleared by words: a function that clears
-/// bytes would take its part of the stack, which is short.
+/// Of a connection of which nothing is known yet. Aligned, so that it is cleared and copied by words: a function that
+/// does so by bytes would take its part of the stack, which is short.
 #[repr(C, align(8))]
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Blank(pub ConnInfo);
 
 /// Reads a `T` at a kernel address.

@@ -301,7 +301,7 @@ pub fn introduce(event: &TlsEvent, role: u8, late: bool) -> Option<()> {
     let info = &mut blank.0;
     info.role = role;
     info.late = late as u8;
-    emit::open(&event.call(event.ts_ns, direction::NONE), info);
+    emit::open(&event.call(event.ts_ns, direction::NONE), &blank);
     Some(())
 }
 
@@ -388,7 +388,7 @@ pub fn link(event: &TlsEvent, socket: &FdSocket, socket_epoch: u64, evidence: u6
             &event.call(epoch, direction::NONE),
             socket.ino,
             socket_epoch,
-            info,
+            &blank,
             evidence,
         );
     }

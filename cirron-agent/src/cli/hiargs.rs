@@ -124,6 +124,8 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
         pids,
         capture: before,
         verbose,
+        // Answered before anything is resolved.
+        version: _,
         command,
     } = args;
     let named = !pids.is_empty();

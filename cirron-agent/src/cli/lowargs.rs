@@ -13,7 +13,7 @@ use crate::output::OutputKind;
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "cirron-agent",
-    version,
+    disable_version_flag = true,
     about = text::ABOUT,
     long_about = text::LONG_ABOUT,
     after_help = text::AFTER_HELP,
@@ -35,6 +35,9 @@ pub struct LowArgs {
     /// Say more; twice: say much more
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
+    /// Print the version; with -v what the programs in it are
+    #[arg(short = 'V', long)]
+    pub version: bool,
     /// Without a command: attach.
     #[command(subcommand)]
     pub command: Option<Command>,

@@ -49,6 +49,11 @@ pub fn main() -> ExitCode {
     crate::inherited::settle();
     let args = LowArgs::parse();
     messages::start(args.verbose);
+    if args.version {
+        let printed = print(&version(args.verbose > 0));
+        messages::finish();
+        return printed.map_or_else(|_| Exit::Failure.into(), |()| Exit::Ok.into());
+    }
     let todo = match hiargs::resolve(args, &|name| std::env::var_os(name)) {
         Ok(Resolved { todo, warnings }) => {
             for warning in warnings {
@@ -70,6 +75,19 @@ pub fn main() -> ExitCode {
     });
     messages::finish();
     exit.into()
+}
+
+/// What this is; `whole`: and the programs that are in it.
+fn version(whole: bool) -> String {
+    let mut text = format!("cirron-agent {}\n", env!("CARGO_PKG_VERSION"));
+    if whole {
+        let programs = crate::kernel::Programs::embedded();
+        text.push_str(&format!(
+            "programs: sha256 {}\n  by {}, records of version {}\n",
+            programs.sha256, programs.compiler, programs.abi
+        ));
+    }
+    text
 }
 
 /// Nobody reads standard output any more: no failure of ours.

@@ -31,6 +31,28 @@ pub use uprobes::{Detached, Links, Point, UprobeProgram, Uprobes};
 /// The programs, built by `build.rs` from `cirron-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/cirron-ebpf.o"));
 
+/// What the programs are that were built into this agent.
+#[derive(Clone, Copy, Debug)]
+pub struct Programs {
+    /// Hash of the object.
+    pub sha256: &'static str,
+    /// What built it, in its own words.
+    pub compiler: &'static str,
+    /// Version of the records that they write.
+    pub abi: u16,
+}
+
+impl Programs {
+    /// Of this agent.
+    pub fn embedded() -> Programs {
+        Programs {
+            sha256: env!("CIRRON_OBJECT_SHA256"),
+            compiler: env!("CIRRON_OBJECT_COMPILER"),
+            abi: cirron_common::ABI_VERSION,
+        }
+    }
+}
+
 /// Unread bytes that wake the reader: an eighth of the ring, so that it never fills while the
 /// reader sleeps, and seldom enough that a busy server pays no wake-up for a call.
 const WAKEUP_SHARE: u32 = 8;

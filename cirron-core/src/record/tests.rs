@@ -27,8 +27,11 @@ fn head(context: u64) -> Head {
     }
 }
 
-/// One of each kind, and what a record of version 2 has of it: kind, direction, flags, `pos`, `orig_len`, payload.
-fn all() -> Vec<(Body<'static>, (u8, u8, u8, u64, u64, Vec<u8>))> {
+/// What a record of the first versions has: kind, direction, flags, `pos`, `orig_len`, payload.
+type Old = (u8, u8, u8, u64, u64, Vec<u8>);
+
+/// One of each kind, and what an old record has of it.
+fn all() -> Vec<(Body<'static>, Old)> {
     let mut addresses = 2_u16.to_ne_bytes().to_vec();
     addresses.extend([1, 1]);
     addresses.extend(8000_u16.to_ne_bytes());
@@ -94,10 +97,7 @@ fn all() -> Vec<(Body<'static>, (u8, u8, u8, u64, u64, Vec<u8>))> {
 }
 
 /// As the programs of versions 1 and 2 wrote it.
-fn old(
-    abi: u16,
-    (kind, dir, flags, pos, orig_len, payload): (u8, u8, u8, u64, u64, Vec<u8>),
-) -> Vec<u8> {
+fn old(abi: u16, (kind, dir, flags, pos, orig_len, payload): Old) -> Vec<u8> {
     let mut out = abi.to_ne_bytes().to_vec();
     out.extend([kind, dir, source::TLS, flags]);
     out.extend(40_u16.to_ne_bytes());

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! find ──found──────────────────────────────────────────────▶ done
-//!   │ no sources anywhere: rustup nightly + rust-src, else the distribution's
+//!   │ no sources anywhere: the pinned nightly + rust-src, else the distribution's
 //!   │ no linker that fits: LLVM's development files, then cargo install bpf-linker
 //!   └───────────────────────────── look again ◀──────────────┘   (at most MAX_ROUNDS times)
 //! ```
@@ -15,19 +15,21 @@ use anyhow::{Context as _, Result, anyhow};
 
 use super::{install_as_root, say};
 use crate::host::Packages;
-use crate::toolchain::{self, Missing, Toolchain};
+use crate::toolchain::{self, Missing, Toolchain, pinned};
 use crate::{paths, sh};
 
 /// Each round installs one thing; sources by rustup, sources by apt, linker: more is going in
 /// circles.
 const MAX_ROUNDS: usize = 4;
 
-/// The linker's version, and the LLVM majors that it can be built on.
-const LINKER_VERSION: &str = "0.13.0";
-const LINKER_LLVM: std::ops::RangeInclusive<u32> = 21..=23;
-
-/// The compiler of Debian that comes with a matching package of its library's sources.
-const DEBIAN_RUST: [&str; 2] = ["rustc-web", "rust-web-src"];
+/// The LLVM majors that the linker can be built on.
+fn linker_llvm() -> std::ops::RangeInclusive<u32> {
+    let majors: Vec<u32> = pinned("llvm").iter().flat_map(|m| m.parse()).collect();
+    match majors[..] {
+        [oldest, newest] => oldest..=newest,
+        _ => 1..=0,
+    }
+}
 
 /// Makes sure that `cirron-agent/build.rs` will find what it needs.
 pub(crate) fn ensure() -> Result<()> {
@@ -65,7 +67,8 @@ fn install_nightly() -> bool {
         return false;
     }
     let mut install = Command::new("rustup");
-    install.args(["toolchain", "install", "nightly", "--profile", "minimal"]);
+    let nightly = pinned("nightly").concat();
+    install.args(["toolchain", "install", &nightly, "--profile", "minimal"]);
     install.args(["--component", "rust-src", "--component", "clippy"]);
     say(&format!(
         "will install them with a nightly, by rustup:\n    {}",
@@ -85,11 +88,12 @@ fn install_distribution(missing: &Missing) -> Result<()> {
     if Packages::here() != Packages::Apt || std::env::var_os(toolchain::OVERRIDE).is_some() {
         return Err(by_hand(missing));
     }
-    refresh_apt(&DEBIAN_RUST)?;
-    if !DEBIAN_RUST.iter().all(|name| apt_has(name)) {
+    let packages = pinned("debian");
+    refresh_apt(&packages)?;
+    if !packages.iter().all(|name| apt_has(name)) {
         return Err(by_hand(missing));
     }
-    let install = install_command(Packages::Apt, &DEBIAN_RUST);
+    let install = install_command(Packages::Apt, &packages);
     install_as_root("for a Rust compiler with its library's sources", &install)
 }
 
@@ -120,7 +124,7 @@ fn install_linker(toolchains: &[Toolchain]) -> Result<bool> {
             None => continue,
         };
         let built_on = llvm_major(&prefix).unwrap_or(major);
-        if !LINKER_LLVM.contains(&built_on) {
+        if !linker_llvm().contains(&built_on) {
             continue;
         }
         build_linker(&prefix, built_on)?;
@@ -141,7 +145,7 @@ fn build_linker(prefix: &Path, major: u32) -> Result<()> {
             "--features",
             &format!("llvm-{major}"),
             "--version",
-            LINKER_VERSION,
+            &pinned("bpf-linker").concat(),
             "bpf-linker",
         ])
         .env("PATH", path)
@@ -219,8 +223,11 @@ fn by_hand(missing: &Missing) -> anyhow::Error {
     let llvm = match missing.without_linker.first() {
         Some(toolchain) => toolchain.llvm,
         None => {
-            lines.push("rustup toolchain install nightly --component rust-src".to_owned());
-            *LINKER_LLVM.end()
+            lines.push(format!(
+                "rustup toolchain install {} --component rust-src",
+                pinned("nightly").concat()
+            ));
+            *linker_llvm().end()
         }
     };
     lines.push(format!(
@@ -247,5 +254,16 @@ mod tests {
         let text = by_hand(&Missing::default()).to_string();
         assert!(text.contains("rust-src"), "{text}");
         assert!(text.contains("cargo install bpf-linker"), "{text}");
+    }
+
+    #[test]
+    fn each_part_of_the_toolchain_is_pinned() {
+        assert!(pinned("nightly").concat().starts_with("nightly-20"));
+        assert_eq!(pinned("debian").len(), 2);
+        assert_eq!(pinned("bpf-linker").concat().split('.').count(), 3);
+        assert!(linker_llvm().contains(&22));
+        let oldest = format!("rust-version = \"{}\"", pinned("oldest-rust").concat());
+        let workspace = include_str!("../../../../Cargo.toml");
+        assert!(workspace.contains(&oldest), "cirron-common's is {oldest}");
     }
 }

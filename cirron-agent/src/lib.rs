@@ -20,4 +20,6 @@ pub mod privileges;
 pub mod record;
 pub mod shown;
 pub mod spool;
+#[cfg(test)]
+mod testing;
 pub mod tls;

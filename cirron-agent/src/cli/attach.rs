@@ -11,7 +11,7 @@ use rustix::process::Pid;
 
 use super::command::Held;
 use super::exit::Exit;
-use super::hiargs::{Capture, OutputPlan};
+use super::hiargs::Capture;
 use super::summary_file::SummaryFile;
 use super::{Failed, say};
 use crate::clock;
@@ -32,15 +32,12 @@ use crate::files::Users;
 use crate::files::place::Place;
 use crate::ids::Uuid4Ids;
 use crate::kernel::{Kernel, Reader, Uprobes};
-use crate::output::lossy::Waiting;
 use crate::output::outputs::Outputs;
-use crate::output::stdout::StdoutSink;
+use crate::output::sink::Opening;
 use crate::preflight::{self, report};
 use crate::privileges::Rights;
 use crate::record::writer::Recorder;
-use crate::spool::dir::SpoolDir;
-use crate::spool::sink::SpoolSink;
-use crate::spool::stamp::{LiveStamp, Stamp};
+use crate::spool::stamp::LiveStamp;
 use crate::tls::place::Choice;
 
 /// Watches running processes.
@@ -218,13 +215,11 @@ impl<'a> Session<'a> {
                 why.map_or("", |row| &row.detail)
             ));
         }
-        let owner = Owner::of_this_process();
-        let outputs = open_outputs(
-            &capture.outputs,
-            owner,
-            Box::new(LiveStamp),
-            StdoutReader::Left,
-        )?;
+        let outputs = Outputs::open(&Opening {
+            plan: &capture.outputs,
+            owner: Owner::of_this_process(),
+            stamp: || Box::new(LiveStamp),
+        })?;
         let recorder = capture
             .record
             .as_deref()
@@ -338,45 +333,6 @@ impl<'a> Session<'a> {
         }
         report.failure.map_or(Ok(()), Err)
     }
-}
-
-/// Whether the reader of standard output is waited for.
-#[derive(Clone, Copy, Debug)]
-pub enum StdoutReader {
-    /// It is.
-    Waited,
-    /// It loses what it does not take.
-    Left,
-}
-
-/// The outputs of a plan.
-pub fn open_outputs(
-    plan: &OutputPlan,
-    owner: Option<Owner>,
-    stamp: Box<dyn Stamp>,
-    reader: StdoutReader,
-) -> anyhow::Result<Outputs> {
-    let spool = match &plan.spool_dir {
-        None => None,
-        Some(path) => {
-            let dir =
-                SpoolDir::open(path.clone(), plan.spool_max_bytes, owner).with_context(|| {
-                    format!(
-                        "the spool {} cannot be made\n  name another place with --output-dir DIR",
-                        path.display()
-                    )
-                })?;
-            Some(SpoolSink::new(dir, stamp))
-        }
-    };
-    let sink = || match reader {
-        StdoutReader::Waited => {
-            Waiting::on(std::io::stdout()).map(|out| StdoutSink::new(Box::new(out)))
-        }
-        StdoutReader::Left => StdoutSink::live(),
-    };
-    let stdout = plan.stdout.then(sink).transpose()?;
-    Ok(Outputs::new(spool, stdout))
 }
 
 fn cannot(what: &str, path: &Path, done: &str) -> String {

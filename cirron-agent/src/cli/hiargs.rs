@@ -12,8 +12,11 @@ use super::environment::Environment;
 use super::lowargs::{CaptureArgs, Command, DirArgs, IdKind, LoadArgs, LowArgs, OutputArgs};
 use super::values::{SIZE_FORM, TIME_FORM, parse_size, parse_time};
 use crate::kernel::{Links, LoadOptions, Policy};
-use crate::output::OutputKind;
+use crate::output::sink::{OutputPlan, SinkKind};
+use crate::output::stdout::KIND as STDOUT;
+use crate::output::table::{KINDS, OutputKind};
 use crate::output::tree::{Drawing, width};
+use crate::spool::sink::KIND as SPOOL;
 use crate::spool::{DEFAULT_FLUSH_INTERVAL, DEFAULT_MAX_BYTES};
 use cirron_common::maps::RING_BYTES;
 
@@ -85,19 +88,6 @@ pub struct Capture {
     pub record: Option<PathBuf>,
     /// The counters.
     pub summary_json: Option<PathBuf>,
-}
-
-/// Where scopes go.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OutputPlan {
-    /// The spool's directory.
-    pub spool_dir: Option<PathBuf>,
-    /// Lines on standard output.
-    pub stdout: bool,
-    /// Between two batches.
-    pub flush_interval: Duration,
-    /// The spool's cap.
-    pub spool_max_bytes: u64,
 }
 
 /// What to do, and what has to be said before.
@@ -176,7 +166,7 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
             no_pid("replay")?;
             before.refuse_all_but(&[Group::Output, Group::Dir], "replay")?;
             let output = output.or(before.output);
-            let outputs = outputs(&output, DEFAULT_FLUSH_INTERVAL, OutputKind::Stdout, env);
+            let outputs = outputs(&output, DEFAULT_FLUSH_INTERVAL, &STDOUT, env);
             Ok(Todo::Replay { file, ids, outputs })
         }
         Some(Command::Tree { limit, dir }) => {
@@ -208,7 +198,7 @@ fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Capture {
                 .max_memory
                 .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
         },
-        outputs: outputs(&args.output, interval, OutputKind::Spool, env),
+        outputs: outputs(&args.output, interval, &SPOOL, env),
         duration: args.duration,
         record: args.record,
         summary_json: args.summary_json,
@@ -290,23 +280,24 @@ fn check_owner(env: &mut Environment<'_>) {
 fn outputs(
     args: &OutputArgs,
     flush_interval: Duration,
-    default: OutputKind,
+    default: &'static SinkKind,
     env: &mut Environment<'_>,
 ) -> OutputPlan {
     let asked = if args.output.is_empty() {
-        &[default][..]
+        &[OutputKind::Sink(default)][..]
     } else {
         &args.output
     };
     let none = asked.contains(&OutputKind::None);
-    let has = |kind| !none && asked.contains(&kind);
-    let has_spool = has(OutputKind::Spool);
+    let has = |kind: &&'static SinkKind| !none && asked.contains(&OutputKind::Sink(kind));
+    let kinds: Vec<_> = KINDS.iter().copied().filter(has).collect();
+    let has_spool = kinds.contains(&&SPOOL);
     if has_spool {
         check_owner(env);
     }
     OutputPlan {
         spool_dir: has_spool.then(|| output_dir(&args.dir, env).join("spool")),
-        stdout: has(OutputKind::Stdout),
+        kinds,
         flush_interval,
         spool_max_bytes: match args.spool_max_bytes {
             Some(bytes) => bytes,

@@ -36,7 +36,7 @@ fn pids_are_repeated_or_listed_and_counted_once() {
         capture.outputs.spool_dir,
         Some(PathBuf::from("./.cirron/spool"))
     );
-    assert!(!capture.outputs.stdout);
+    assert_eq!(capture.outputs.kinds, [&SPOOL]);
     assert_eq!(capture.outputs.flush_interval, Duration::from_secs(1));
     assert_eq!(capture.outputs.spool_max_bytes, 1_000_000_000);
     assert_eq!(capture.duration, None);
@@ -82,13 +82,14 @@ fn flags_win_over_the_environment_and_bad_values_there_are_as_if_unset() {
 fn outputs_are_the_sdk_s() {
     let plan = |line| attach(line, &[]).1.outputs;
     let both = plan("cirron-agent --pid 1 --output spool,stdout");
-    assert!(both.spool_dir.is_some() && both.stdout);
+    assert!(both.spool_dir.is_some());
+    assert_eq!(both.kinds, [&SPOOL, &STDOUT]);
     assert_eq!(
         both,
         plan("cirron-agent --pid 1 --output stdout --output spool")
     );
     let none = plan("cirron-agent --pid 1 --output stdout,none");
-    assert!(none.spool_dir.is_none() && !none.stdout);
+    assert!(none.spool_dir.is_none() && none.kinds.is_empty());
     assert!(todo_in("cirron-agent --pid 1 --output log", &[]).is_err());
 }
 
@@ -120,7 +121,8 @@ fn a_replay_prints_unless_told_otherwise() {
         Todo::Replay { file, ids, outputs } => {
             assert_eq!(file, PathBuf::from("f"));
             assert_eq!(ids, IdKind::Sequential);
-            assert!(outputs.stdout && outputs.spool_dir.is_none());
+            assert_eq!(outputs.kinds, [&STDOUT]);
+            assert!(outputs.spool_dir.is_none());
         }
         other => panic!("{other:?}"),
     }

@@ -40,25 +40,8 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
-    use std::sync::{Arc, Mutex};
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Kept {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0
-                .lock()
-                .map_err(|_| io::ErrorKind::Other)?
-                .write(bytes)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::testing::Kept;
 
     #[test]
     fn a_name_of_a_target_stays_on_its_line_as_text() {
@@ -74,8 +57,7 @@ mod tests {
             let name = "lib\u{1b}[2J\u{9b}1m\n ERROR \u{202e}all is lost";
             tracing::warn!(file = name, "{name}: not watched");
         });
-        let text = kept.0.lock().map(|text| text.clone()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text).into_owned();
+        let text = kept.text();
         let line = text.strip_suffix('\n').unwrap_or_default();
         assert!(
             line.contains("lib\\x1b[2J\\u{9b}1m\\n ERROR \\u{202e}all is lost: not"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{text, values};
-use crate::output::OutputKind;
+use crate::output::table::{self, OutputKind};
 
 /// The whole command line.
 #[derive(Clone, Debug, Parser)]
@@ -63,7 +63,7 @@ pub struct OutputArgs {
     ///
     /// May be given several times, or as a list: --output spool,stdout. As in the SDK, none
     /// anywhere means none.
-    #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
+    #[arg(long, value_name = "KIND", value_parser = table::parser(), value_delimiter = ',')]
     pub output: Vec<OutputKind>,
     /// What the spool may hold; its oldest batches go first [default: 1GB]
     ///

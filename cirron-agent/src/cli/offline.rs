@@ -7,20 +7,21 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use cirron_core::id::{IdSource, SequentialIds};
 
-use super::attach::{StdoutReader, open_outputs};
 use super::exit::Exit;
-use super::hiargs::OutputPlan;
 use super::lowargs::IdKind;
 use super::{Failed, say};
 use crate::discovery::owner::Owner;
 use crate::driver::summary::engine_counters;
 use crate::driver::words::captured;
 use crate::ids::Uuid4Ids;
+use crate::output::outputs::{Outputs, Pace};
+use crate::output::sink::{Opening, OutputPlan};
 use crate::output::tree::{Drawing, draw};
+use crate::privileges::Rights;
 use crate::record::reader::RecordingReader;
 use crate::record::replay::replay as feed;
 use crate::spool::read::Batches;
-use crate::spool::stamp::{CountingStamp, LiveStamp, Stamp};
+use crate::spool::stamp::{CountingStamp, LiveStamp, MakeStamp};
 
 /// Feeds a recording to an engine.
 pub fn replay(file: &Path, ids: IdKind, plan: &OutputPlan) -> Result<Exit, Failed> {
@@ -28,16 +29,25 @@ pub fn replay(file: &Path, ids: IdKind, plan: &OutputPlan) -> Result<Exit, Faile
     let from = File::open(file).with_context(|| format!("{name} cannot be opened"))?;
     let mut reader = RecordingReader::new(BufReader::with_capacity(1 << 20, from))
         .with_context(|| name.to_string())?;
-    let (ids, stamp): (Box<dyn IdSource + Send>, Box<dyn Stamp>) = match ids {
-        IdKind::Uuid => (Box::new(Uuid4Ids), Box::new(LiveStamp)),
-        IdKind::Sequential => (
-            Box::new(SequentialIds::default()),
-            Box::new(CountingStamp::new(0)),
-        ),
+    let (ids, stamp): (Box<dyn IdSource + Send>, MakeStamp) = match ids {
+        IdKind::Uuid => (Box::new(Uuid4Ids), || Box::new(LiveStamp)),
+        IdKind::Sequential => (Box::new(SequentialIds::default()), || {
+            Box::new(CountingStamp::new(0))
+        }),
     };
-    let mut outputs = open_outputs(plan, Owner::of_this_process(), stamp, StdoutReader::Waited)?;
-    let done = feed(&mut reader, ids, |scope| outputs.accept(&scope));
-    outputs.finish();
+    let outputs = Outputs::open(&Opening {
+        plan,
+        owner: Owner::of_this_process(),
+        stamp,
+    })?;
+    let (mut to_sinks, sinks) = outputs.start(Pace::Replay, Rights::unchanged())?;
+    let done = feed(&mut reader, ids, |scope| to_sinks.hand_on([scope]));
+    drop(to_sinks);
+    let counts = sinks.counts();
+    sinks.finish();
+    if let Some(sink) = counts.failed() {
+        return Err(anyhow!("the {sink} thread panicked; report it").into());
+    }
     let seen = captured(&engine_counters(&done.engine));
     say(&format!("replayed {} records: {seen}", done.records));
     match done.damage {

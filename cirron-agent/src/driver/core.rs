@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use cirron_common::record::close;
@@ -31,6 +31,7 @@ use crate::clock::{self, Anchor, RESYNC_INTERVAL};
 use crate::discovery::Processes;
 use crate::kernel::{Policy, Socket, records};
 use crate::output::Finished;
+use crate::output::outputs::ToSinks;
 use crate::record::writer::{Recorder, RecordingStats};
 
 mod targets;
@@ -102,7 +103,6 @@ pub struct Core {
     polled: Instant,
     finished: Vec<Finished>,
     mute_failed: bool,
-    outputs_gone: bool,
     report: CoreReport,
 }
 
@@ -143,7 +143,6 @@ impl Core {
             polled: Instant::now(),
             finished: Vec::new(),
             mute_failed: false,
-            outputs_gone: false,
             report: CoreReport::default(),
         }
     }
@@ -203,12 +202,12 @@ impl Core {
         mut self,
         from_reader: &Receiver<Batch>,
         recycle: &Sender<Vec<u8>>,
-        to_outputs: &SyncSender<Vec<Finished>>,
         commands: &Receiver<Command>,
+        mut to_sinks: ToSinks,
         stop: &Arc<Stop>,
     ) -> CoreReport {
         let mut quiet = false;
-        self.hand_on(to_outputs);
+        self.hand_on(&mut to_sinks);
         loop {
             if stop.is_requested() && !quiet {
                 quiet = true;
@@ -222,7 +221,7 @@ impl Core {
                         // A record of pipelined requests gives thousands.
                         self.take_outputs();
                         if self.finished.len() >= MAX_LIST {
-                            self.hand_on(to_outputs);
+                            self.hand_on(&mut to_sinks);
                         }
                     }
                     if let Some(watermark) = batch.watermark {
@@ -230,7 +229,7 @@ impl Core {
                     }
                     // The reader may have ended; its buffers end with it.
                     let _ = recycle.send(batch.bytes);
-                    self.hand_on(to_outputs);
+                    self.hand_on(&mut to_sinks);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -239,14 +238,17 @@ impl Core {
                 self.take_command(command);
             }
             self.keep_house();
-            if self.outputs_gone {
-                stop.request(Reason::Failure);
+            if let Some(sink) = to_sinks.failed() {
+                stop.panicked(sink);
+            }
+            if to_sinks.is_pointless() {
+                stop.request(Reason::OutputClosed);
             }
             if !quiet && self.idle == Idle::Ends && self.live.is_over() {
                 stop.request(Reason::TargetsGone);
             }
         }
-        self.end(to_outputs)
+        self.end(&mut to_sinks)
     }
 
     fn take_record(&mut self, record: &[u8]) {
@@ -416,12 +418,10 @@ impl Core {
         }
     }
 
-    fn hand_on(&mut self, to_outputs: &SyncSender<Vec<Finished>>) {
+    fn hand_on(&mut self, to_sinks: &mut ToSinks) {
         self.take_outputs();
         if !self.finished.is_empty() {
-            let scopes = std::mem::take(&mut self.finished);
-            // The output thread ends only after us, unless it panicked.
-            self.outputs_gone |= to_outputs.send(scopes).is_err();
+            to_sinks.hand_on(self.finished.drain(..));
         }
     }
 
@@ -495,7 +495,7 @@ impl Core {
         }
     }
 
-    fn end(mut self, to_outputs: &SyncSender<Vec<Finished>>) -> CoreReport {
+    fn end(mut self, to_sinks: &mut ToSinks) -> CoreReport {
         self.control.flush_log();
         self.take_unread();
         for tgid in self.unread.processes() {
@@ -510,7 +510,7 @@ impl Core {
             recorder.shutdown(now);
         }
         self.engine.handle_shutdown(now);
-        self.hand_on(to_outputs);
+        self.hand_on(to_sinks);
         CoreReport {
             counters,
             ..self.statistics()

@@ -1,13 +1,13 @@
 //! The driver: three threads and the way they end, and their helpers.
 //!
 //! ```text
-//! ring -> reader --Batch--> core --Vec<Finished>--> outputs -> spool, stdout
+//! ring -> reader --Batch--> core --lists--> a thread for each sink: spool, stdout
 //!           ^----buffers----'| ^---Commands--- anybody
 //!                            '--> Control: targets, mute
 //! ```
 //! Channels are bounded. When the spool is slow the core waits, then the reader, then the ring
-//! fills and the kernel side counts what it drops: nothing is lost without a number. Standard output
-//! is waited for by a thread of its own, and by nobody else.
+//! fills and the kernel side counts what it drops: nothing is lost without a number. Other sinks are
+//! waited for by their own threads, and by nobody else (`crate::output`).
 
 pub mod attacher;
 pub mod command;
@@ -16,7 +16,6 @@ pub mod ends;
 pub mod files;
 pub mod helper;
 pub mod live;
-pub mod output;
 pub mod own;
 pub mod pending;
 pub mod reader;
@@ -40,14 +39,12 @@ use self::core::{Core, CoreReport};
 use self::helper::Helper;
 use self::source::RecordSource;
 use self::stop::{Reason, Stop};
-use crate::output::outputs::{OutputStats, Outputs};
+use crate::output::outputs::{Outputs, Pace, Sinks};
+use crate::output::sink::SinkReport;
 use crate::privileges::Rights;
 
 /// Batches of records between reader and core.
 pub const BATCHES_IN_FLIGHT: usize = 8;
-
-/// Lists of scopes between core and outputs; each is what one batch of records gave.
-const LISTS_IN_FLIGHT: usize = 64;
 
 /// A capture that runs.
 #[derive(Debug)]
@@ -56,7 +53,7 @@ pub struct Running {
     stop: Arc<Stop>,
     reader: JoinHandle<anyhow::Result<()>>,
     core: JoinHandle<CoreReport>,
-    outputs: JoinHandle<OutputStats>,
+    sinks: Sinks,
 }
 
 /// How a capture ended.
@@ -66,8 +63,8 @@ pub struct Report {
     pub reason: Option<Reason>,
     /// The core thread's counts.
     pub core: CoreReport,
-    /// The outputs' counts.
-    pub outputs: OutputStats,
+    /// The counts of each sink that was asked for.
+    pub sinks: Vec<SinkReport>,
     /// What went wrong.
     pub failure: Option<anyhow::Error>,
 }
@@ -85,24 +82,16 @@ pub fn start(
     let (to_core, from_reader) = sync_channel(BATCHES_IN_FLIGHT);
     let (recycle, recycled) = channel();
     let (commands, commanded) = command::channel();
-    let (to_outputs, from_core) = sync_channel(LISTS_IN_FLIGHT);
     for helper in helpers {
         helper.start(&stop, rights)?;
     }
-    let shared = Arc::clone(&stop);
-    let outputs = thread::Builder::new()
-        .name("cirron-output".into())
-        .spawn(move || {
-            rights.keep_for_files();
-            output::run(outputs, &from_core, flush_interval, &shared)
-        })
-        .context("the output thread cannot be started")?;
+    let (to_sinks, sinks) = outputs.start(Pace::Live(flush_interval), rights)?;
     let shared = Arc::clone(&stop);
     let core = thread::Builder::new()
         .name("cirron-core".into())
         .spawn(move || {
             rights.keep_for_capture();
-            core.run(&from_reader, &recycle, &to_outputs, &commanded, &shared)
+            core.run(&from_reader, &recycle, &commanded, to_sinks, &shared)
         })
         .context("the core thread cannot be started")?;
     let shared = Arc::clone(&stop);
@@ -118,7 +107,7 @@ pub fn start(
         stop,
         reader,
         core,
-        outputs,
+        sinks,
     })
 }
 
@@ -149,17 +138,18 @@ impl Running {
             fail(panicked("core"));
             CoreReport::default()
         });
-        let outputs = self.outputs.join().unwrap_or_else(|_| {
-            fail(panicked("output"));
-            OutputStats::default()
-        });
+        let counts = self.sinks.counts();
+        let sinks = self.sinks.finish();
+        if let Some(sink) = counts.failed() {
+            fail(panicked(sink));
+        }
         if let Some(thread) = self.stop.panicked_thread() {
             fail(panicked(thread));
         }
         Report {
             reason: self.stop.reason(),
             core,
-            outputs,
+            sinks,
             failure,
         }
     }

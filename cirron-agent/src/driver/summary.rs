@@ -13,9 +13,9 @@ use super::files::Counts;
 use super::pending::Pending;
 use super::stop::Reason;
 use crate::kernel::Detached;
-use crate::output::lossy::LossyStats;
+use crate::output::sink::SinkReport;
+use crate::output::table::KINDS;
 use crate::record::writer::RecordingStats;
-use crate::spool::sink::SpoolStats;
 
 /// Every counter of a capture, as `--summary-json` writes it.
 #[derive(Debug, Serialize)]
@@ -40,10 +40,9 @@ pub struct Summary {
     pub engine: BTreeMap<&'static str, u64>,
     /// The most that connections and open scopes held at once, bytes; `--max-memory` bounds it.
     pub peak_held_bytes: u64,
-    /// The spool's counters.
-    pub spool: SpoolStats,
-    /// Standard output's counters; null where nothing was written to it.
-    pub stdout: Option<LossyStats>,
+    /// The counters of each sink, by its name; null where it was not asked for.
+    #[serde(flatten)]
+    pub sinks: BTreeMap<&'static str, Option<SinkReport>>,
     /// Lines of the log that nobody took, up to here.
     pub log_lines_dropped: u64,
     /// The recording's counters; null where none was asked for.
@@ -103,8 +102,7 @@ impl Summary {
             kernel,
             engine: engine_counters(&report.core.engine),
             peak_held_bytes: report.core.peak_held_bytes,
-            spool: report.outputs.spool,
-            stdout: report.outputs.stdout,
+            sinks: by_name(&report.sinks),
             recording: report.core.recording,
             log_lines_dropped: crate::cli::messages::lines_dropped(),
             libraries: BTreeMap::new(),
@@ -117,6 +115,12 @@ impl Summary {
         self.libraries = counts.by_name();
         self.libraries
             .insert("processes_passed_over", pending.passed_over());
+    }
+
+    pub(super) fn sinks(&self) -> impl Iterator<Item = &SinkReport> {
+        KINDS
+            .iter()
+            .filter_map(|kind| self.sinks.get(kind.name)?.as_ref())
     }
 
     pub(super) fn libraries(&self, name: &str) -> u64 {
@@ -142,6 +146,14 @@ impl Summary {
             .saturating_sub(self.engine("tls_linked"));
         self.engine("tls_sockets").saturating_sub(unlinked)
     }
+}
+
+fn by_name(reports: &[SinkReport]) -> BTreeMap<&'static str, Option<SinkReport>> {
+    let none = KINDS.iter().map(|kind| (kind.name, None));
+    let some = reports
+        .iter()
+        .map(|report| (report.name, Some(report.clone())));
+    none.chain(some).collect()
 }
 
 /// By name. Destructured, so that a new counter must be noticed here.
@@ -208,7 +220,17 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
 pub(super) mod tests {
     use super::*;
     use crate::driver::core::CoreReport;
-    use crate::output::outputs::OutputStats;
+    use crate::spool::sink::SpoolStats;
+
+    /// A spool's report with one count set.
+    pub(in crate::driver) fn spool(name: &str, value: u64) -> SinkReport {
+        let mut stats = SpoolStats::default();
+        match name {
+            "batches_lost" => stats.batches_lost = value,
+            _ => stats.batches_written = value,
+        }
+        SinkReport::new("spool", stats.told(0), 0, false)
+    }
 
     pub(in crate::driver) fn report() -> Report {
         let engine = EngineStats {
@@ -227,17 +249,10 @@ pub(super) mod tests {
             counters: Some(counters),
             ..CoreReport::default()
         };
-        let spool = SpoolStats {
-            batches_lost: 2,
-            ..SpoolStats::default()
-        };
         Report {
             reason: Some(Reason::Signal),
             core,
-            outputs: OutputStats {
-                spool,
-                stdout: None,
-            },
+            sinks: vec![spool("batches_lost", 2)],
             failure: None,
         }
     }

@@ -1,6 +1,8 @@
 //! The threads together, over a kernel side and a process table of our own.
 #![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests")]
 
+mod sinks;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -26,6 +28,7 @@ use crate::kernel::{Policy, Socket};
 use crate::record::Input;
 use crate::record::reader::RecordingReader;
 use crate::record::writer::Recorder;
+use crate::testing::Kept;
 
 /// What the fakes share with the test.
 #[derive(Default)]
@@ -197,21 +200,11 @@ impl Processes for World {
 
 /// A recording that can be read while it is written.
 #[derive(Clone, Default)]
-pub(super) struct Tape(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Tape {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+pub(super) struct Tape(Kept);
 
 impl Tape {
     pub(super) fn inputs(&self) -> Vec<Input> {
-        let bytes = self.0.lock().unwrap().clone();
+        let bytes = self.0.bytes();
         let mut reader = RecordingReader::new(&bytes[..]).unwrap();
         std::iter::from_fn(|| reader.next_input().unwrap()).collect()
     }
@@ -233,7 +226,7 @@ fn core_that(idle: Idle, world: &World, children: bool) -> (Core, Tape) {
             ..Policy::default()
         },
         idle,
-        Some(Recorder::new(Box::new(tape.clone()))),
+        Some(Recorder::new(Box::new(tape.0.clone()))),
     );
     (core, tape)
 }
@@ -243,10 +236,14 @@ pub(super) fn begin(world: &World, core: Core) -> Running {
 }
 
 fn begin_with(world: &World, core: Core, helpers: Vec<Helper>) -> Running {
+    begin_all(world, core, Outputs::default(), helpers)
+}
+
+fn begin_all(world: &World, core: Core, outputs: Outputs, helpers: Vec<Helper>) -> Running {
     start(
         core,
         Box::new(world.clone()),
-        Outputs::default(),
+        outputs,
         Duration::from_millis(10),
         crate::privileges::Rights::unchanged(),
         helpers,

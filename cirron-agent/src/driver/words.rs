@@ -27,7 +27,8 @@ impl Summary {
             let _ = write!(out, "; note: {}", notes.join(", "));
         }
         if let Some(path) = &self.spool_path {
-            let batches = counted(self.spool.batches_written, "batch", "batches");
+            let written = self.sinks().map(|sink| sink.count("batches_written")).sum();
+            let batches = counted(written, "batch", "batches");
             let _ = write!(out, "; {batches} in {path}");
         }
         out
@@ -120,28 +121,18 @@ impl Summary {
                 "TLS library past those that can be watched",
                 "TLS libraries past those that can be watched",
             ),
-            (
-                self.spool.batches_evicted,
-                "batch removed to keep the spool within its size (see --spool-max-bytes)",
-                "batches removed to keep the spool within its size (see --spool-max-bytes)",
-            ),
-            (
-                self.spool.batches_lost,
-                "batch that could not be written",
-                "batches that could not be written",
-            ),
-            (
-                self.stdout.map_or(0, |stdout| stdout.lines_dropped),
-                "line that nobody took on standard output",
-                "lines that nobody took on standard output",
-            ),
-            (
-                self.recording.map_or(0, |all| all.entries_lost),
-                "entry of the recording",
-                "entries of the recording",
-            ),
         ];
-        said(all)
+        let sinks = self.sinks().flat_map(|sink| &sink.counts);
+        let sinks = sinks.filter_map(|count| {
+            let (one, many) = count.loss?;
+            Some((count.value, one, many))
+        });
+        let recording = (
+            self.recording.map_or(0, |all| all.entries_lost),
+            "entry of the recording",
+            "entries of the recording",
+        );
+        said(all.into_iter().chain(sinks).chain([recording]))
     }
 
     /// What is to be known of what was captured, and is no loss of the agent's.
@@ -209,7 +200,7 @@ fn counted(count: u64, one: &str, many: &str) -> String {
 }
 
 /// Those that are more than none.
-fn said<const N: usize>(all: [(u64, &str, &str); N]) -> Vec<String> {
+fn said<'a>(all: impl IntoIterator<Item = (u64, &'a str, &'a str)>) -> Vec<String> {
     all.into_iter()
         .filter(|(count, _, _)| *count > 0)
         .map(|(count, one, many)| counted(count, one, many))
@@ -224,10 +215,9 @@ mod tests {
 
     use super::*;
     use crate::driver::Report;
-    use crate::driver::summary::tests::report;
-    use crate::output::lossy::LossyStats;
+    use crate::driver::summary::tests::{report, spool};
+    use crate::output::sink::{Count, SinkReport, Stats};
     use crate::record::writer::RecordingStats;
-    use crate::spool::sink::SpoolStats;
 
     #[test]
     fn the_line_says_what_was_lost_and_only_then_what_else_went_wrong() {
@@ -243,10 +233,15 @@ mod tests {
     #[test]
     fn lines_and_entries_that_nobody_took_are_said() {
         let mut report = report();
-        report.outputs.stdout = Some(LossyStats {
-            lines_written: 3,
-            lines_dropped: 9,
-        });
+        let dropped = Count::loss("lines_dropped", 9, "line that", "lines that nobody took");
+        let stats = Stats {
+            settled: 3,
+            counts: Vec::new(),
+            dropped,
+        };
+        report
+            .sinks
+            .push(SinkReport::new("stdout", stats, 0, false));
         report.core.recording = Some(RecordingStats {
             entries: 3,
             entries_lost: 1,
@@ -256,7 +251,7 @@ mod tests {
         let line = summary.line();
         assert!(
             line.contains(
-                "9 lines that nobody took on standard output, 1 entry of the recording; \
+                "9 lines that nobody took, 1 entry of the recording; \
                  note: 2 lines of the log that nobody took"
             ),
             "{line}"
@@ -268,10 +263,7 @@ mod tests {
         let mut report = report();
         report.core.counters = Some([0; cirron_common::counters::COUNTERS as usize]);
         report.core.engine.opaque_connections = 12;
-        report.outputs.spool = SpoolStats {
-            batches_written: 1,
-            ..SpoolStats::default()
-        };
+        report.sinks = vec![spool("batches_written", 1)];
         let line = |report: &Report| Summary::of(report, 1.0, Some(Path::new("x/spool"))).line();
         assert_eq!(
             line(&report),

@@ -1,54 +1,118 @@
-//! All outputs together, as the output thread sees them.
+//! All sinks together: opened, fed by the core, asked for their counts, ended.
 //!
+//! ```text
+//! Outputs::open --> start --> ToSinks  (the core's end: hands on)  --queue--> a thread for each sink
+//!                        '--> Sinks    (everybody else's: counts, end)
+//! ```
 //! A session root is written twice with the same id; its start on the wall clock is the one it
 //! was first written with, however the clock was set since.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
+use anyhow::Context;
 use cirron_core::id::Id;
 
-use super::Finished;
-use super::lossy::LossyStats;
-use super::stdout::StdoutSink;
+use super::queue::{LIST_BYTES, List, QUEUE_BYTES, Queue};
+use super::sink::{Opening, Pressure, Sink, SinkReport};
+use super::{Finished, Timed, worker};
+use crate::privileges::Rights;
 use crate::spool::json::WallTimes;
-use crate::spool::sink::{SpoolSink, SpoolStats};
 
-/// What became of what was handed out.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OutputStats {
-    /// The spool's counts.
-    pub spool: SpoolStats,
-    /// Those of standard output, where it was asked for.
-    pub stdout: Option<LossyStats>,
-}
+/// How long the end waits for sinks that nobody waits for otherwise.
+pub const END_LIMIT: Duration = Duration::from_secs(1);
 
-/// The outputs that were asked for.
+/// The sinks that were asked for, before their threads run.
 #[derive(Default)]
 pub struct Outputs {
-    spool: Option<SpoolSink>,
-    stdout: Option<StdoutSink>,
+    sinks: Vec<Box<dyn Sink>>,
+}
+
+/// How the sinks are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As the table says; each is flushed at this interval.
+    Live(Duration),
+    /// A replay waits for all: its file does not run away. No clock decides where a batch ends.
+    Replay,
+}
+
+impl Outputs {
+    /// Opens each of the plan's.
+    pub fn open(opening: &Opening<'_>) -> anyhow::Result<Outputs> {
+        let kinds = &opening.plan.kinds;
+        let sinks = kinds
+            .iter()
+            .map(|kind| (kind.open)(opening))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Outputs { sinks })
+    }
+
+    /// Starts a thread for each, with the rights that it needs.
+    pub fn start(self, pace: Pace, rights: Rights) -> anyhow::Result<(ToSinks, Sinks)> {
+        let mut all = Vec::new();
+        for sink in self.sinks {
+            let kind = sink.kind();
+            let (pressure, interval) = match pace {
+                Pace::Live(interval) => (kind.pressure, Some(interval)),
+                Pace::Replay => (Pressure::Waits, None),
+            };
+            let queue = Arc::new(Queue::new(&*sink, pressure, QUEUE_BYTES));
+            let theirs = Arc::clone(&queue);
+            let thread = std::thread::Builder::new()
+                .name(format!("cirron-{}", sink.name()))
+                .spawn(move || {
+                    if kind.writes_files {
+                        rights.keep_for_files();
+                    } else {
+                        rights.keep_nothing();
+                    }
+                    worker::run(sink, &theirs, interval);
+                })
+                .with_context(|| format!("the {} thread cannot be started", kind.name))?;
+            all.push(Started {
+                queue,
+                pressure,
+                thread,
+            });
+        }
+        let to_sinks = ToSinks {
+            queues: all.iter().map(|one| Arc::clone(&one.queue)).collect(),
+            starts: HashMap::new(),
+        };
+        Ok((to_sinks, Sinks { all }))
+    }
+}
+
+/// Where the core hands scopes to. Its end ends the sinks.
+pub struct ToSinks {
+    queues: Vec<Arc<Queue>>,
     /// Wall-clock starts of open session roots.
     starts: HashMap<Id, u64>,
 }
 
-impl Outputs {
-    /// These outputs.
-    pub fn new(spool: Option<SpoolSink>, stdout: Option<StdoutSink>) -> Outputs {
-        Outputs {
-            spool,
-            stdout,
-            starts: HashMap::new(),
+impl ToSinks {
+    /// Hands scopes to every sink; waits where one may push back.
+    pub fn hand_on(&mut self, scopes: impl IntoIterator<Item = Finished>) {
+        let mut list = Vec::new();
+        let mut bytes = 0;
+        for scope in scopes {
+            let times = self.times(&scope);
+            bytes += scope.bytes();
+            list.push(Timed { scope, times });
+            if bytes >= LIST_BYTES {
+                self.put(std::mem::take(&mut list), std::mem::take(&mut bytes));
+            }
         }
+        self.put(list, bytes);
     }
 
-    /// Hands one scope to each output.
-    pub fn accept(&mut self, scope: &Finished) {
-        let times = self.times(scope);
-        if let Some(spool) = &mut self.spool {
-            spool.accept(scope, times);
-        }
-        if let Some(stdout) = &mut self.stdout {
-            stdout.accept(scope, times);
+    fn put(&self, scopes: Vec<Timed>, bytes: usize) {
+        let list = Arc::new(List { scopes, bytes });
+        for queue in &self.queues {
+            queue.put(&list);
         }
     }
 
@@ -65,58 +129,86 @@ impl Outputs {
         times
     }
 
-    /// Writes what is waiting.
-    pub fn flush(&mut self) {
-        if let Some(spool) = &mut self.spool {
-            spool.flush();
-        }
-        if let Some(stdout) = &mut self.stdout {
-            stdout.flush();
-        }
-    }
-
-    /// Standard output was the only output, and nobody reads it any more.
+    /// Whether there were sinks, and none of them can write any more.
     pub fn is_pointless(&self) -> bool {
-        self.spool.is_none() && self.stdout.as_ref().is_some_and(StdoutSink::is_closed)
+        !self.queues.is_empty() && self.queues.iter().all(|queue| queue.is_closed())
     }
 
-    /// Writes the rest. The spool is first: standard output may take a while.
-    pub fn finish(&mut self) -> OutputStats {
-        if let Some(spool) = &mut self.spool {
-            spool.flush();
+    /// The first sink that the agent is there for and that panicked.
+    pub fn failed(&self) -> Option<&'static str> {
+        failed(&self.queues)
+    }
+}
+
+fn failed(queues: &[Arc<Queue>]) -> Option<&'static str> {
+    let failed = queues.iter().find(|queue| queue.has_failed());
+    failed.map(|queue| queue.name())
+}
+
+impl Drop for ToSinks {
+    fn drop(&mut self) {
+        self.queues.iter().for_each(|queue| queue.end());
+    }
+}
+
+#[derive(Debug)]
+struct Started {
+    queue: Arc<Queue>,
+    pressure: Pressure,
+    thread: JoinHandle<()>,
+}
+
+/// The sinks that run.
+#[derive(Debug)]
+pub struct Sinks {
+    all: Vec<Started>,
+}
+
+impl Sinks {
+    /// Their counts at any time, from any thread.
+    pub fn counts(&self) -> SinkCounts {
+        SinkCounts {
+            queues: self.all.iter().map(|one| Arc::clone(&one.queue)).collect(),
         }
-        OutputStats {
-            spool: self
-                .spool
-                .as_ref()
-                .map(SpoolSink::stats)
-                .unwrap_or_default(),
-            stdout: self.stdout.as_mut().map(StdoutSink::finish),
+    }
+
+    /// Waits until everything is written; for sinks that nobody waits for, a bounded time. The core has
+    /// ended before.
+    pub fn finish(self) -> Vec<SinkReport> {
+        let counts = self.counts();
+        let (waited, others): (Vec<_>, Vec<_>) = self
+            .all
+            .into_iter()
+            .partition(|one| one.pressure == Pressure::Waits);
+        for one in waited {
+            // A sink's panic is known to its queue; there is no other.
+            let _ = one.thread.join();
         }
+        for one in others {
+            one.queue.abandon(END_LIMIT);
+        }
+        counts.reports()
+    }
+}
+
+/// Asks the sinks that run for their counts.
+#[derive(Clone)]
+pub struct SinkCounts {
+    queues: Vec<Arc<Queue>>,
+}
+
+impl SinkCounts {
+    /// Those of each, in the table's order.
+    pub fn reports(&self) -> Vec<SinkReport> {
+        self.queues.iter().map(|queue| queue.report()).collect()
+    }
+
+    /// The first sink that the agent is there for and that panicked.
+    pub fn failed(&self) -> Option<&'static str> {
+        failed(&self.queues)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use cirron_core::time::MonoNs;
-
-    use super::*;
-    use crate::clock::Anchor;
-    use crate::spool::testing::{finished, span};
-
-    #[test]
-    fn a_session_keeps_its_start_when_the_clock_is_set_back() {
-        let mut outputs = Outputs::default();
-        let open = finished(span(1, None, 100, None), Vec::new());
-        let first = outputs.times(&open);
-        let mut close = finished(span(1, None, 100, Some(500)), Vec::new());
-        close.anchor = Anchor {
-            mono: MonoNs(400),
-            wall_ns: 17,
-        };
-        let last = outputs.times(&close);
-        assert_eq!(last.start_ns, first.start_ns);
-        assert_eq!(last.end_ns, Some(first.start_ns));
-        assert!(outputs.starts.is_empty());
-    }
-}
+#[path = "outputs_tests.rs"]
+mod tests;

@@ -1,79 +1,83 @@
 //! `--output stdout`: the SDK's one line for each finished scope, `[cirron] request — 12.3ms`.
 //!
-//! Lines are collected and written at each flush. A live capture does not wait for their reader
-//! ([`Lossy`]): what it does not take is dropped and counted, also where standard output is the only
-//! output, since waiting would cost the capture itself. A replay waits: its file does not run away.
-//! A pipe whose reader has gone is not an error: the sink says that it is closed, and keeps still.
+//! Lines are collected and written at each flush. Their reader may take its time: who waits for it is the
+//! queue's business. A write that fails costs its lines. A pipe whose reader has gone is not an
+//! error: the sink says that it is closed, and keeps still.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
-use super::Finished;
+use super::Timed;
 use super::line::write_line;
-use super::lossy::{Lossy, LossyStats, Waiting};
-use crate::privileges;
-use crate::spool::json::WallTimes;
+use super::lossy::Waiting;
+use super::sink::{Count, Opening, Pressure, Sink, SinkKind, Stats};
 
 /// Bytes of text past which it is written before its time.
 const MAX_TEXT_BYTES: usize = 64 * 1024;
 
-/// Bytes of lines that wait for a reader: some 50 000 lines, minutes of a busy server. Past it lines
-/// are dropped and counted.
-const QUEUE_BYTES: usize = 8 * 1024 * 1024;
+/// Its row in the table of sinks. As in the SDK, only what is closed has a line.
+pub const KIND: SinkKind = SinkKind {
+    name: "stdout",
+    help: "One line for each finished scope on standard output",
+    pressure: Pressure::Drops,
+    writes_files: false,
+    wants: |scope| scope.span.end.is_some(),
+    open,
+};
 
-/// How long the end waits for a reader that stands still, or is slow.
-pub const END_LIMIT: Duration = Duration::from_secs(1);
-
-enum To {
-    Waiting(Box<dyn Write + Send>),
-    Lossy(Lossy),
+fn open(_: &Opening<'_>) -> anyhow::Result<Box<dyn Sink>> {
+    Ok(Box::new(StdoutSink::new(Waiting::on(io::stdout())?)))
 }
 
 /// Writes lines.
-pub struct StdoutSink {
-    to: To,
+struct StdoutSink<W> {
+    out: W,
     text: String,
+    /// Number of lines in the text.
     lines: u64,
-    closed: bool,
-    stats: LossyStats,
-    said_dropped: bool,
+    lines_written: u64,
+    lines_dropped: u64,
+    is_closed: bool,
+    has_said: bool,
 }
 
-impl StdoutSink {
-    /// Lines go to `out`, and each waits for it.
-    pub fn new(out: Box<dyn Write + Send>) -> StdoutSink {
-        StdoutSink::to(To::Waiting(out))
-    }
-
-    /// Lines go to standard output, and nothing waits for it.
-    pub fn live() -> io::Result<StdoutSink> {
-        let out = Box::new(Waiting::on(io::stdout())?);
-        let lossy = Lossy::start("cirron-stdout", out, QUEUE_BYTES, privileges::keep_none)?;
-        Ok(StdoutSink::to(To::Lossy(lossy)))
-    }
-
-    fn to(to: To) -> StdoutSink {
+impl<W: Write + Send> StdoutSink<W> {
+    fn new(out: W) -> StdoutSink<W> {
         StdoutSink {
-            to,
+            out,
             text: String::new(),
             lines: 0,
-            closed: false,
-            stats: LossyStats::default(),
-            said_dropped: false,
+            lines_written: 0,
+            lines_dropped: 0,
+            is_closed: false,
+            has_said: false,
         }
     }
 
-    /// Takes one scope. As in the SDK, only what is closed has a line.
-    pub fn accept(&mut self, scope: &Finished, times: WallTimes) {
-        if times.end_ns.is_none() {
-            return;
+    fn fail(&mut self, lines: u64, e: &io::Error) {
+        self.lines_dropped += lines;
+        if e.kind() == io::ErrorKind::BrokenPipe {
+            self.is_closed = true;
+        } else if !std::mem::replace(&mut self.has_said, true) {
+            tracing::warn!(
+                "lines for standard output are lost: {e}; \
+                 the capture goes on, further losses are counted"
+            );
         }
-        if self.closed {
-            self.stats.lines_dropped += 1;
+    }
+}
+
+impl<W: Write + Send> Sink for StdoutSink<W> {
+    fn kind(&self) -> &'static SinkKind {
+        &KIND
+    }
+
+    fn accept(&mut self, Timed { scope, times }: &Timed) {
+        if self.is_closed {
+            self.lines_dropped += 1;
             return;
         }
         self.text.push_str("[cirron] ");
-        write_line(&mut self.text, &scope.span, times, &scope.marks);
+        write_line(&mut self.text, &scope.span, *times, &scope.marks);
         self.text.push('\n');
         self.lines += 1;
         if self.text.len() >= MAX_TEXT_BYTES {
@@ -81,122 +85,93 @@ impl StdoutSink {
         }
     }
 
-    /// Writes what there is.
-    pub fn flush(&mut self) {
+    fn flush(&mut self) {
         if self.text.is_empty() {
             return;
         }
-        let text = std::mem::take(&mut self.text).into_bytes();
+        let text = std::mem::take(&mut self.text);
         let lines = std::mem::take(&mut self.lines);
-        match &mut self.to {
-            To::Waiting(out) => match out.write_all(&text).and_then(|()| out.flush()) {
-                Ok(()) => self.stats.lines_written += lines,
-                Err(e) => {
-                    self.stats.lines_dropped += lines;
-                    self.closed = true;
-                    if e.kind() != io::ErrorKind::BrokenPipe {
-                        tracing::warn!("cannot write to standard output: {e}; its lines end here");
-                    }
-                }
-            },
-            To::Lossy(lossy) => {
-                let taken = lossy.put(text, lines);
-                self.closed |= lossy.is_closed();
-                let error = lossy.take_error();
-                if (!taken || error.is_some())
-                    && !self.closed
-                    && !std::mem::replace(&mut self.said_dropped, true)
-                {
-                    let why = error.unwrap_or_else(|| "its reader does not keep up".to_owned());
-                    tracing::warn!(
-                        "lines for standard output are lost: {why}; \
-                         the capture goes on, further losses are counted"
-                    );
-                }
-            }
+        let put = self.out.write_all(text.as_bytes());
+        match put.and_then(|()| self.out.flush()) {
+            Ok(()) => self.lines_written += lines,
+            Err(e) => self.fail(lines, &e),
         }
     }
 
-    /// Writes the rest, for a bounded time where nobody waits; then the counts.
-    pub fn finish(&mut self) -> LossyStats {
-        self.flush();
-        let LossyStats {
-            lines_written,
-            lines_dropped,
-        } = match &self.to {
-            To::Waiting(_) => LossyStats::default(),
-            To::Lossy(lossy) => lossy.finish(END_LIMIT),
-        };
-        LossyStats {
-            lines_written: self.stats.lines_written + lines_written,
-            lines_dropped: self.stats.lines_dropped + lines_dropped,
+    fn stats(&self) -> Stats {
+        Stats {
+            settled: self.lines_written + self.lines_dropped,
+            counts: vec![Count::plain("lines_written", self.lines_written)],
+            dropped: Count::loss(
+                "lines_dropped",
+                self.lines_dropped,
+                "line that nobody took on standard output",
+                "lines that nobody took on standard output",
+            ),
         }
     }
 
-    /// Nobody reads any more.
-    pub fn is_closed(&self) -> bool {
-        self.closed
+    fn is_closed(&self) -> bool {
+        self.is_closed
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spool::testing::{anchor, finished, span};
-    use std::sync::{Arc, Mutex};
+    use crate::spool::testing::{finished, span, timed};
+    use crate::testing::Kept;
 
-    #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-    impl Write for Shared {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0
-                .lock()
-                .map_err(|_| io::ErrorKind::Other)?
-                .write(bytes)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    /// Fails each time.
+    struct Fails(io::ErrorKind);
 
-    struct Gone;
-    impl Write for Gone {
+    impl Write for Fails {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::BrokenPipe.into())
+            Err(self.0.into())
         }
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
 
-    fn accept(sink: &mut StdoutSink, end: Option<u64>) {
-        let scope = finished(span(2, Some(1), 0, end), Vec::new());
-        sink.accept(&scope, WallTimes::of(&scope.span, &anchor()));
+    fn scope(end: Option<u64>) -> Timed {
+        timed(finished(span(2, Some(1), 0, end), Vec::new()))
     }
 
     #[test]
-    fn closed_scopes_have_a_line_and_open_ones_none() {
-        let shared = Shared::default();
-        let mut sink = StdoutSink::new(Box::new(shared.clone()));
-        accept(&mut sink, None);
-        accept(&mut sink, Some(12_345_678));
+    fn closed_scopes_have_a_line_and_open_ones_are_not_wanted() {
+        let kept = Kept::default();
+        let mut sink = StdoutSink::new(kept.clone());
+        assert!(!(KIND.wants)(&scope(None).scope));
+        let closed = scope(Some(12_345_678));
+        assert!((KIND.wants)(&closed.scope));
+        sink.accept(&closed);
+        assert_eq!(sink.stats().settled, 0, "it is not written yet");
         sink.flush();
-        let text = shared.0.lock().map(|text| text.clone()).unwrap_or_default();
-        assert_eq!(
-            String::from_utf8_lossy(&text),
-            "[cirron] request — 12.3ms\n"
-        );
+        assert_eq!(sink.stats().settled, 1);
+        assert_eq!(kept.text(), "[cirron] request — 12.3ms\n");
     }
 
     #[test]
     fn a_reader_that_went_away_is_noticed() {
-        let mut sink = StdoutSink::new(Box::new(Gone));
-        accept(&mut sink, Some(1));
+        let mut sink = StdoutSink::new(Fails(io::ErrorKind::BrokenPipe));
+        sink.accept(&scope(Some(1)));
         assert!(!sink.is_closed());
         sink.flush();
         assert!(sink.is_closed());
-        accept(&mut sink, Some(1));
-        let stats = sink.finish();
-        assert_eq!((stats.lines_written, stats.lines_dropped), (0, 2));
+        sink.accept(&scope(Some(1)));
+        let stats = sink.stats();
+        assert_eq!((stats.settled, stats.dropped.value), (2, 2));
+    }
+
+    #[test]
+    fn a_full_disk_costs_lines_and_the_next_are_tried() {
+        let mut sink = StdoutSink::new(Fails(io::ErrorKind::StorageFull));
+        for _ in 0..2 {
+            sink.accept(&scope(Some(1)));
+            sink.flush();
+        }
+        assert!(!sink.is_closed());
+        assert_eq!(sink.stats().dropped.value, 2);
     }
 }

@@ -8,20 +8,21 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 
+use anyhow::Context;
 use cirron_core::id::Id;
-use serde::Serialize;
 
 use super::batch::Batch;
 use super::dir::SpoolDir;
-use super::json::{WallTimes, write_span};
+use super::json::write_span;
 use super::stamp::Stamp;
-use crate::output::Finished;
+use crate::output::Timed;
+use crate::output::sink::{Count, Opening, Pressure, Sink, SinkKind, Stats};
 
 /// Closed session roots kept for another try. Past it the oldest is given up.
 const MAX_CLOSES_KEPT: usize = 1_024;
 
 /// Counts of the spool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpoolStats {
     /// Batches written.
     pub batches_written: u64,
@@ -41,6 +42,83 @@ pub struct SpoolStats {
     pub orphans_swept: u64,
     /// How often the directory had to be made again.
     pub dirs_recreated: u64,
+    /// Scopes that could not be written as JSON.
+    pub unwritable: u64,
+}
+
+/// Its row in the table of sinks. The capture waits for it: it is what the agent is there for.
+pub const KIND: SinkKind = SinkKind {
+    name: "spool",
+    help: "JSON batches in `<output-dir>/spool`",
+    pressure: Pressure::Waits,
+    writes_files: true,
+    wants: |_| true,
+    open,
+};
+
+fn open(opening: &Opening<'_>) -> anyhow::Result<Box<dyn Sink>> {
+    let path = opening
+        .plan
+        .spool_dir
+        .clone()
+        .context("the spool has no place")?;
+    let dir = SpoolDir::open(path.clone(), opening.plan.spool_max_bytes, opening.owner)
+        .with_context(|| {
+            format!(
+                "the spool {} cannot be made\n  name another place with --output-dir DIR",
+                path.display()
+            )
+        })?;
+    Ok(Box::new(SpoolSink::new(dir, (opening.stamp)())))
+}
+
+impl SpoolStats {
+    /// As every sink tells its counts.
+    pub fn told(self, settled: u64) -> Stats {
+        // Destructured, so that a new count must be noticed here.
+        let SpoolStats {
+            batches_written,
+            bytes_written,
+            spans_written,
+            marks_written,
+            batches_lost,
+            spans_lost,
+            batches_evicted,
+            orphans_swept,
+            dirs_recreated,
+            unwritable,
+        } = self;
+        Stats {
+            settled,
+            counts: vec![
+                Count::plain("batches_written", batches_written),
+                Count::plain("bytes_written", bytes_written),
+                Count::plain("spans_written", spans_written),
+                Count::plain("marks_written", marks_written),
+                Count::loss(
+                    "batches_evicted",
+                    batches_evicted,
+                    "batch removed to keep the spool within its size (see --spool-max-bytes)",
+                    "batches removed to keep the spool within its size (see --spool-max-bytes)",
+                ),
+                Count::loss(
+                    "batches_lost",
+                    batches_lost,
+                    "batch that could not be written",
+                    "batches that could not be written",
+                ),
+                Count::plain("spans_lost", spans_lost),
+                Count::plain("orphans_swept", orphans_swept),
+                Count::plain("dirs_recreated", dirs_recreated),
+            ],
+            dropped: Count::loss(
+                "scopes_dropped",
+                unwritable,
+                "scope that did not get into the spool",
+                "scopes that did not get into the spool",
+            ),
+        }
+    }
 }
 
 /// Collects scopes and writes them.
@@ -54,6 +132,10 @@ pub struct SpoolSink {
     /// Roots that closed in the current batch, as written.
     closes: Vec<Vec<u8>>,
     rewrite_roots: bool,
+    /// Number of scopes in the current batch.
+    batch_scopes: u64,
+    /// Number of scopes that are written, or lost and counted.
+    settled: u64,
     /// Session roots among the new spans of the current batch: those are not lost with it.
     batch_roots: usize,
     said: HashSet<io::ErrorKind>,
@@ -71,34 +153,17 @@ impl SpoolSink {
             open: BTreeMap::new(),
             closes: Vec::new(),
             rewrite_roots: false,
+            batch_scopes: 0,
+            settled: 0,
             batch_roots: 0,
             said: HashSet::new(),
             said_evicted: false,
         }
     }
 
-    /// Takes one scope; writes the batch when it is full.
-    pub fn accept(&mut self, scope: &Finished, times: WallTimes) {
-        if let Err(e) = self
-            .batch
-            .push(&scope.span, times, &scope.marks, &scope.anchor)
-        {
-            // Only a serializer of ours could fail on memory.
-            tracing::error!("a span could not be written as JSON: {e}");
-            return;
-        }
-        if scope.span.parent_id.is_none() {
-            self.batch_roots += 1;
-            self.remember_root(scope, times);
-        }
-        if self.batch.is_full() {
-            self.flush();
-        }
-    }
-
-    fn remember_root(&mut self, scope: &Finished, times: WallTimes) {
+    fn remember_root(&mut self, Timed { scope, times }: &Timed) {
         let mut json = Vec::new();
-        if write_span(&mut json, &scope.span, times).is_err() {
+        if write_span(&mut json, &scope.span, *times).is_err() {
             return;
         }
         if times.end_ns.is_none() {
@@ -112,8 +177,51 @@ impl SpoolSink {
         }
     }
 
+    fn say_once(&mut self, evicted: u64, recreated: bool) {
+        let path = self.dir.path().display();
+        if evicted > 0 && !self.said_evicted {
+            self.said_evicted = true;
+            tracing::warn!(
+                "the spool {path} is at its cap: its oldest batches are removed; \
+                 raise CIRRON_SPOOL_MAX_BYTES to keep more"
+            );
+        }
+        if recreated && self.said.insert(io::ErrorKind::NotFound) {
+            tracing::warn!("the spool {path} had vanished and was made again");
+        }
+    }
+}
+
+impl Sink for SpoolSink {
+    fn kind(&self) -> &'static SinkKind {
+        &KIND
+    }
+
+    /// Writes the batch when it is full.
+    fn accept(&mut self, timed: &Timed) {
+        let Timed { scope, times } = timed;
+        if let Err(e) = self
+            .batch
+            .push(&scope.span, *times, &scope.marks, &scope.anchor)
+        {
+            // Only a serializer of ours could fail on memory.
+            tracing::error!("a span could not be written as JSON: {e}");
+            self.stats.unwritable += 1;
+            self.settled += 1;
+            return;
+        }
+        self.batch_scopes += 1;
+        if scope.span.parent_id.is_none() {
+            self.batch_roots += 1;
+            self.remember_root(timed);
+        }
+        if self.batch.is_full() {
+            self.flush();
+        }
+    }
+
     /// Writes what there is; nothing where there is nothing.
-    pub fn flush(&mut self) {
+    fn flush(&mut self) {
         if self.batch.is_empty() {
             return;
         }
@@ -154,25 +262,11 @@ impl SpoolSink {
         }
         self.batch.clear();
         self.batch_roots = 0;
+        self.settled += std::mem::take(&mut self.batch_scopes);
     }
 
-    fn say_once(&mut self, evicted: u64, recreated: bool) {
-        let path = self.dir.path().display();
-        if evicted > 0 && !self.said_evicted {
-            self.said_evicted = true;
-            tracing::warn!(
-                "the spool {path} is at its cap: its oldest batches are removed; \
-                 raise CIRRON_SPOOL_MAX_BYTES to keep more"
-            );
-        }
-        if recreated && self.said.insert(io::ErrorKind::NotFound) {
-            tracing::warn!("the spool {path} had vanished and was made again");
-        }
-    }
-
-    /// Counts so far.
-    pub fn stats(&self) -> SpoolStats {
-        self.stats
+    fn stats(&self) -> Stats {
+        self.stats.told(self.settled)
     }
 }
 

@@ -7,7 +7,7 @@ use cirron_core::scope::{MarkValue, Span};
 
 use super::*;
 use crate::spool::stamp::CountingStamp;
-use crate::spool::testing::{anchor, finished, id, mark, read_spool, span};
+use crate::spool::testing::{finished, id, mark, read_spool, span, timed};
 
 fn sink(path: &Path, max_bytes: u64) -> SpoolSink {
     let dir = SpoolDir::open(path.to_path_buf(), max_bytes, None).unwrap();
@@ -15,8 +15,7 @@ fn sink(path: &Path, max_bytes: u64) -> SpoolSink {
 }
 
 fn accept(sink: &mut SpoolSink, span: Span) {
-    let times = WallTimes::of(&span, &anchor());
-    sink.accept(&finished(span, Vec::new()), times);
+    sink.accept(&timed(finished(span, Vec::new())));
 }
 
 /// Ids of spans whose chain does not reach a session root: those that a reader loses.
@@ -40,7 +39,7 @@ fn nothing_is_written_when_there_is_nothing() {
     let mut sink = sink(tmp.path(), 1 << 20);
     sink.flush();
     assert_eq!(fs::read_dir(tmp.path()).unwrap().count(), 0);
-    assert_eq!(sink.stats(), SpoolStats::default());
+    assert_eq!(sink.stats, SpoolStats::default());
 }
 
 #[test]
@@ -50,9 +49,9 @@ fn a_full_batch_is_written_before_its_time() {
     for _ in 0..crate::spool::batch::MAX_BATCH_SPANS + 1 {
         accept(&mut sink, span(2, Some(1), 0, Some(1)));
     }
-    assert_eq!(sink.stats().batches_written, 1);
+    assert_eq!(sink.stats.batches_written, 1);
     sink.flush();
-    assert_eq!(sink.stats().batches_written, 2);
+    assert_eq!(sink.stats.batches_written, 2);
 }
 
 #[test]
@@ -77,11 +76,11 @@ fn marks_come_with_their_span() {
         span(2, Some(1), 0, Some(1)),
         vec![mark(9, 2, "output_tokens", MarkValue::Int(5))],
     );
-    sink.accept(&scope, WallTimes::of(&scope.span, &anchor()));
+    sink.accept(&timed(scope));
     sink.flush();
     let spool = read_spool(tmp.path()).unwrap();
     assert_eq!(spool.marks[&id(2).to_string()][0].value, 5);
-    assert_eq!(sink.stats().marks_written, 1);
+    assert_eq!(sink.stats.marks_written, 1);
 }
 
 #[test]
@@ -97,8 +96,8 @@ fn after_the_directory_was_wiped_spans_still_find_their_root() {
     accept(&mut sink, span(3, Some(1), 0, Some(1)));
     sink.flush();
     assert_eq!(orphans(&path), Vec::<String>::new());
-    assert_eq!(sink.stats().dirs_recreated, 1);
-    assert_eq!(sink.stats().batches_lost, 0);
+    assert_eq!(sink.stats.dirs_recreated, 1);
+    assert_eq!(sink.stats.batches_lost, 0);
 }
 
 #[test]
@@ -110,7 +109,7 @@ fn after_evictions_spans_still_find_their_root() {
         accept(&mut sink, span(n, Some(1), 0, Some(1)));
         sink.flush();
     }
-    assert!(sink.stats().batches_evicted > 10);
+    assert!(sink.stats.batches_evicted > 10);
     assert_eq!(orphans(tmp.path()), Vec::<String>::new());
 }
 
@@ -128,8 +127,8 @@ fn a_write_that_fails_costs_its_batch_but_no_root_and_no_close() {
     sink.flush();
     accept(&mut sink, span(4, None, 0, Some(5)));
     sink.flush();
-    assert_eq!(sink.stats().batches_lost, 2);
-    assert_eq!(sink.stats().spans_lost, 1);
+    assert_eq!(sink.stats.batches_lost, 2);
+    assert_eq!(sink.stats.spans_lost, 1);
     fs::remove_file(&path).unwrap();
     accept(&mut sink, span(2, Some(1), 0, Some(1)));
     sink.flush();
@@ -178,7 +177,7 @@ fn a_full_disk_costs_batches_and_leaves_no_half_of_one() {
         }
         sink.flush();
     }
-    let stats = sink.stats();
+    let stats = sink.stats;
     assert!(
         stats.batches_lost > 0 && stats.batches_written > 0,
         "{stats:?}"
@@ -202,5 +201,5 @@ fn a_full_disk_costs_batches_and_leaves_no_half_of_one() {
     accept(&mut sink, span(50, Some(1), 0, Some(1)));
     sink.flush();
     assert_eq!(orphans(&path), Vec::<String>::new());
-    assert_eq!(sink.stats().batches_lost, stats.batches_lost);
+    assert_eq!(sink.stats.batches_lost, stats.batches_lost);
 }

@@ -11,6 +11,9 @@ pub trait Stamp: Send {
     fn stamp(&mut self) -> (u64, Id);
 }
 
+/// Makes one for a spool that is opened.
+pub type MakeStamp = fn() -> Box<dyn Stamp>;
+
 /// The wall clock and a UUID4.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LiveStamp;

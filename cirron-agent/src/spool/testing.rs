@@ -9,7 +9,8 @@ use cirron_core::scope::{Attrs, Mark, MarkKind, MarkValue, Span};
 use cirron_core::time::MonoNs;
 
 use crate::clock::Anchor;
-use crate::output::Finished;
+use crate::output::{Finished, Timed};
+use crate::spool::json::WallTimes;
 use crate::spool::read::{Batches, Take};
 use crate::spool::rows::{MarkRow, Scalar, SpanRow};
 
@@ -70,6 +71,12 @@ pub fn finished(span: Span, marks: Vec<Mark>) -> Finished {
         marks,
         anchor: anchor(),
     }
+}
+
+/// The same with its times by its own anchor, as sinks get it.
+pub fn timed(scope: Finished) -> Timed {
+    let times = WallTimes::of(&scope.span, &scope.anchor);
+    Timed { scope, times }
 }
 
 /// A span that was read back.

@@ -74,7 +74,7 @@ fn check(pid: u32, files: u64) -> Result<()> {
         let task = task?.path();
         let name = status(&task, "Name")?;
         let most = match name.as_str() {
-            "cirron-output" | "cirron-summary" => files,
+            "cirron-spool" | "cirron-summary" => files,
             "cirron-log" | "cirron-reader" | "cirron-stdout" | "cirron-record"
             | "cirron-command" => 0,
             _ => CAPTURE,

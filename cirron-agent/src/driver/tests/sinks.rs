@@ -1,0 +1,82 @@
+//! A capture whose sinks sleep or panic.
+
+use super::*;
+use crate::output::sink::{Opening, OutputPlan, SinkKind};
+use crate::output::testing::{Bed, NEEDED, Order, SLEEPER};
+use crate::spool::stamp::LiveStamp;
+
+/// One sink of the tests' own, and the test's end of it.
+fn sink(dir: &std::path::Path, kind: &'static SinkKind) -> (Outputs, Arc<Bed>) {
+    let plan = OutputPlan {
+        kinds: vec![kind],
+        spool_dir: Some(dir.to_path_buf()),
+        spool_max_bytes: 0,
+        flush_interval: Duration::from_millis(10),
+    };
+    let opening = Opening {
+        plan: &plan,
+        owner: None,
+        stamp: || Box::new(LiveStamp),
+    };
+    (Outputs::open(&opening).unwrap(), Bed::of_plan(&plan))
+}
+
+#[test]
+fn a_sink_that_the_agent_is_there_for_ends_it_by_its_panic_with_a_cause() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::default();
+    let facts = world.process(7);
+    let (mut core, tape) = core(&world, true);
+    core.attach(&[facts]).unwrap();
+    let (outputs, bed) = sink(dir.path(), &NEEDED);
+    let running = begin_all(&world, core, outputs, Vec::new());
+    world.put(data(7));
+    wait_until("the record", || world.with(|s| s.ring.is_empty()));
+    assert!(!running.stop().is_requested());
+    bed.order(Order::Panic);
+    let report = running.join();
+    assert_eq!(report.reason, Some(Reason::Failure));
+    let failure = report.failure.unwrap().to_string();
+    assert_eq!(failure, "the needed thread panicked; report it");
+    assert_eq!(report.sinks[0].count("panics"), 1);
+    assert!(report.sinks[0].count("dropped") > 0);
+    assert!(matches!(tape.inputs().last(), Some(Input::Shutdown(_))));
+}
+
+#[test]
+fn a_needed_sink_that_panics_over_the_last_scopes_is_a_failure_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::default();
+    let facts = world.process(7);
+    let (mut core, _) = core(&world, true);
+    core.attach(&[facts]).unwrap();
+    let (outputs, bed) = sink(dir.path(), &NEEDED);
+    let running = begin_all(&world, core, outputs, Vec::new());
+    running.stop().request(Reason::Signal);
+    wait_until("the core's end", || world.with(|s| s.detached));
+    bed.order(Order::Panic);
+    let report = running.join();
+    assert_eq!(report.reason, Some(Reason::Signal));
+    let failure = report.failure.unwrap().to_string();
+    assert_eq!(failure, "the needed thread panicked; report it");
+}
+
+#[test]
+fn a_sink_that_sleeps_holds_up_neither_the_capture_nor_its_end_for_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::default();
+    let facts = world.process(7);
+    let (mut core, _) = core(&world, true);
+    core.attach(&[facts]).unwrap();
+    let (outputs, bed) = sink(dir.path(), &SLEEPER);
+    let running = begin_all(&world, core, outputs, Vec::new());
+    for _ in 0..1000 {
+        world.put(data(7));
+    }
+    world.put(exit(7));
+    let report = running.join();
+    assert_eq!(report.reason, Some(Reason::TargetsGone));
+    assert_eq!(report.core.records, 1001);
+    assert_eq!(report.sinks[0].count("dropped"), 1, "its session");
+    bed.order(Order::Take);
+}

@@ -18,7 +18,8 @@
 use super::events::{EventEnd, EventSink};
 use crate::limits::MAX_AWS_HEADER_BYTES;
 
-const PRELUDE: usize = 12;
+/// Bytes of a message's lengths and their checksum.
+pub const PRELUDE: usize = 12;
 const CHECKSUM: u32 = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,6 +195,13 @@ fn lengths(prelude: &[u8]) -> Option<(u32, u32)> {
     }
     let payload = total.checked_sub(headers)?.checked_sub(16)?;
     Some((headers, payload))
+}
+
+/// Whether these bytes begin with a message: its lengths have their checksum.
+pub fn is_prelude(bytes: &[u8]) -> bool {
+    bytes
+        .get(..PRELUDE)
+        .is_some_and(|prelude| lengths(prelude).is_some())
 }
 
 /// The kind of a message, by its headers: name length, name, type (7: text), length, value.

@@ -3,7 +3,8 @@
 //!
 //! Decoded bytes go in by [`Documents::push`]; each document comes out as an event, in fragments. A
 //! document ends with its last bracket, so that its time is not that of a line end that comes later.
-//! Only brackets and strings are looked at: whether it is JSON is the reader's to find out.
+//! Where the first element of an array is an array, its elements are documents as well (pipelines of Hugging
+//! Face answer a list of prompts so). Only brackets and strings are looked at: whether it is JSON is the reader's to find out.
 //!
 //! ```text
 //!                         first value is '['
@@ -75,8 +76,13 @@ pub struct Documents {
     style: Style,
     /// Nothing but blanks was seen.
     fresh: bool,
-    /// The documents are elements of an array.
+    /// The documents are elements of an array, or of arrays in one.
     array: bool,
+    /// Arrays around each document, and how many of them are open.
+    around: u32,
+    open: u32,
+    /// Nothing but the beginnings of these was seen.
+    opening: bool,
     /// Documents that began in it.
     elements: u64,
     /// How they stand on lines, as far as it was seen.
@@ -91,6 +97,9 @@ impl Documents {
             style,
             fresh: true,
             array: false,
+            around: 0,
+            open: 0,
+            opening: false,
             elements: 0,
             lines: Lines::default(),
             lost: 0,
@@ -170,12 +179,18 @@ impl Documents {
             }
             b' ' | b'\t' | b'\r' | b',' | 0 | 0x1e => return,
             // Whatever ends a word is passed over here, also what closes nothing.
-            b']' => {}
-            // An array of documents.
-            b'[' if self.fresh && self.style == Style::Values => {
+            b']' => self.open = self.open.saturating_sub(1),
+            // An array of documents, or one in that.
+            b'[' if (self.fresh || self.opening) && self.style == Style::Values => {
+                self.around = self.around.saturating_add(1);
+                self.open = self.around;
+                self.opening = true;
                 self.array = true;
+                self.fresh = false;
                 sink.element(0);
+                return;
             }
+            b'[' if self.open < self.around => self.open += 1,
             b'{' | b'[' => {
                 self.lines.again |= self.lines.ended && !self.array;
                 if self.array {
@@ -192,6 +207,7 @@ impl Documents {
             }
         }
         self.fresh = false;
+        self.opening = false;
     }
 
     fn nested<S: EventSink + ?Sized>(
@@ -260,7 +276,15 @@ impl Documents {
                 };
                 1
             }
-            _ => 1,
+            _ => {
+                let ends = |b: &u8| {
+                    matches!(
+                        b,
+                        b' ' | b'\t' | b'\r' | b'\n' | b',' | b']' | b'"' | 0 | 0x1e
+                    )
+                };
+                bytes.iter().position(ends).unwrap_or(bytes.len())
+            }
         }
     }
 

@@ -48,6 +48,10 @@ pub struct RequestFacts {
     pub stream: Option<bool>,
     /// Choices asked for.
     pub choices: Option<i64>,
+    /// It has a list of prompts: how many answers it asks for is not counted.
+    pub prompts: bool,
+    /// Whether it asks for usage, where that comes only when it is asked for.
+    pub usage: Option<bool>,
 }
 
 /// What a response, or all events of a stream, say together.

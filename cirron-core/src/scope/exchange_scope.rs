@@ -277,7 +277,7 @@ impl ExchangeScope {
                 } else {
                     self.client_stayed();
                 }
-                if end.cut && self.came_to_its_end() {
+                if (end.cut || !end.partial) && self.came_to_its_end() {
                     self.end.aborted_by = None;
                     self.end.partial = false;
                 }

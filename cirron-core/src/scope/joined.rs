@@ -5,9 +5,12 @@
 //! piece. JSON has no line end inside a string, and indents what is inside a document. Lines and arrays
 //! are read alike, as documents one after the other: behind the next hole it is guessed anew.
 //!
+//! A message of AWS's begins with its lengths and their checksum, which are looked for at every byte.
+//!
 //! At the very start of what was seen a line is taken to begin: if it did not, the event is no JSON
 //! and says nothing, nor does a part of a document. Behind a hole that is believed of events only.
 
+use crate::body::aws_events::{AwsEvents, PRELUDE, is_prelude};
 use crate::body::documents::Documents;
 use crate::body::events::EventSink;
 use crate::body::sse::SseParser;
@@ -36,6 +39,7 @@ enum Stream {
 pub(super) enum Joined {
     Events(SseParser),
     Documents(Documents),
+    Aws(AwsEvents),
 }
 
 /// Looks for the first line of an event or document, in pieces.
@@ -51,6 +55,9 @@ pub(super) struct Guess {
     first: bool,
     /// What is before it is missing from the middle.
     behind_hole: bool,
+    /// The last bytes, and how many came.
+    window: [u8; PRELUDE],
+    seen: usize,
 }
 
 impl Default for Guess {
@@ -61,6 +68,8 @@ impl Default for Guess {
             fresh: true,
             first: true,
             behind_hole: false,
+            window: [0; PRELUDE],
+            seen: 0,
         }
     }
 }
@@ -81,6 +90,11 @@ impl Guess {
         sink: &mut S,
     ) -> Option<(Joined, &'a [u8])> {
         for (i, &b) in bytes.iter().enumerate() {
+            if self.ends_prelude(b) {
+                let mut parser = AwsEvents::default();
+                parser.push(&self.window, sink);
+                return Some((Joined::Aws(parser), &bytes[i + 1..]));
+            }
             let after_cr = std::mem::replace(&mut self.after_cr, b == b'\r');
             if let Some((sign, stream)) = self.sign(b) {
                 return Some((self.begin(sign, stream, sink), &bytes[i + 1..]));
@@ -96,6 +110,17 @@ impl Guess {
             }
         }
         None
+    }
+
+    /// A message of AWS's has its lengths before this byte, and with it.
+    fn ends_prelude(&mut self, b: u8) -> bool {
+        self.window.rotate_left(1);
+        if let Some(last) = self.window.last_mut() {
+            *last = b;
+        }
+        self.seen = self.seen.saturating_add(1);
+        // No message has 16 MiB.
+        self.seen >= PRELUDE && self.window.first() == Some(&0) && is_prelude(&self.window)
     }
 
     /// The sign that is complete with this byte, if the line is one.
@@ -166,6 +191,7 @@ mod tests {
             match &mut found {
                 Some(Joined::Events(parser)) => parser.push(bytes, &mut sink),
                 Some(Joined::Documents(parser)) => parser.push(bytes, &mut sink),
+                Some(Joined::Aws(parser)) => parser.push(bytes, &mut sink),
                 None => {}
             }
         }
@@ -216,6 +242,24 @@ mod tests {
                 whole_events(parts, Guess::default())
             });
             assert_eq!(got, want, "{text}");
+        }
+    }
+
+    #[test]
+    fn messages_of_aws_are_found_from_any_byte_on() {
+        let message = |payload: &[u8]| {
+            let total = u32::try_from(payload.len() + 16).unwrap_or(0);
+            let lengths = [total.to_be_bytes(), 0_u32.to_be_bytes()].concat();
+            let checksum = crc32fast::hash(&lengths).to_be_bytes();
+            [&lengths[..], &checksum, payload, &[0; 4]].concat()
+        };
+        let stream = [message(b"one"), message(b"two"), message(b"")].concat();
+        for from in 0..message(b"one").len() {
+            let got = assert_split_invariant(&stream[from..], |parts| {
+                whole_events(parts, Guess::default())
+            });
+            let want = [&["one", "two", ""][..], &["two", ""]][usize::from(from > 0)];
+            assert_eq!(got, want, "{from}");
         }
     }
 

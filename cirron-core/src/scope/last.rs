@@ -4,6 +4,9 @@
 //! That is `[DONE]`, what a dialect says is the last, or an error. Content behind it shows that it was
 //! not: another result of the same answer, or a server that says so with each event. From then on only
 //! `[DONE]` is believed.
+//!
+//! Before it, an event may say why a choice ended, and that one or another report the tokens of all. Then
+//! no more is to be said of that choice; whether all have ended, the request tells.
 
 use crate::time::MonoNs;
 
@@ -19,12 +22,51 @@ pub(super) struct Last {
     at: Option<MonoNs>,
     /// There was content behind one.
     doubted: bool,
+    /// Choices that said why they ended, and reports, so far.
+    choices: usize,
+    reports: u64,
+    finished: Option<Finished>,
+}
+
+/// Choices that ended, and no content came since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Finished {
+    /// How many.
+    pub(super) choices: usize,
+    /// When the last of them did.
+    pub(super) at: MonoNs,
+    /// When tokens were reported, then or since.
+    pub(super) reported: Option<MonoNs>,
 }
 
 impl Last {
     /// When it came, if nothing speaks against it.
     pub(super) fn at(&self) -> Option<MonoNs> {
         self.at
+    }
+
+    /// The choices that ended, if nothing speaks against it.
+    pub(super) fn finished(&self) -> Option<Finished> {
+        self.finished
+    }
+
+    /// An event is over with which all said so many reasons to end and reports.
+    pub(super) fn progress(&mut self, ts: MonoNs, choices: usize, reports: u64, content: bool) {
+        if choices > self.choices {
+            self.choices = choices;
+            self.finished = Some(Finished {
+                choices,
+                at: ts,
+                reported: None,
+            });
+        } else if content {
+            self.finished = None;
+        }
+        if std::mem::replace(&mut self.reports, reports) != reports
+            && let Some(finished) = &mut self.finished
+        {
+            finished.reported = Some(ts);
+        }
     }
 
     /// Bytes of the event under way.
@@ -72,6 +114,37 @@ mod tests {
             last.end(MonoNs(ns), said, event.ends_with("content"));
         }
         last.at().map(|at| at.0)
+    }
+
+    /// Events of choices that ended by then, reports by then, and whether there is content.
+    fn finished(events: &[(usize, u64, bool)]) -> Option<(usize, u64, Option<u64>)> {
+        let mut last = Last::default();
+        for (ns, (choices, reports, content)) in (1..).zip(events) {
+            last.progress(MonoNs(ns), *choices, *reports, *content);
+        }
+        let finished = last.finished()?;
+        let reported = finished.reported.map(|at| at.0);
+        Some((finished.choices, finished.at.0, reported))
+    }
+
+    #[test]
+    fn choices_have_ended_until_content_comes_and_reports_count_from_then() {
+        for (events, want) in [
+            (&[(0, 0, true), (1, 0, false)][..], Some((1, 2, None))),
+            (&[(0, 0, true), (1, 1, true)], Some((1, 2, Some(2)))),
+            (&[(1, 0, true), (1, 1, false)], Some((1, 1, Some(2)))),
+            // Told before.
+            (&[(0, 1, true), (1, 1, false)], Some((1, 2, None))),
+            // It goes on; another ends.
+            (&[(1, 1, true), (1, 1, true)], None),
+            (
+                &[(1, 1, true), (1, 1, true), (2, 1, false)],
+                Some((2, 3, None)),
+            ),
+            (&[(0, 1, true)], None),
+        ] {
+            assert_eq!(finished(events), want, "{events:?}");
+        }
     }
 
     #[test]

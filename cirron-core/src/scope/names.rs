@@ -88,7 +88,7 @@ names! {
     LATE_ATTACH = "cirron.late_attach", "bool, true", "its beginning was not seen", "cirron";
     LOST_BYTES = "cirron.lost_bytes", "int", "bytes of it passed uncaptured", "cirron";
     END_LOST = "cirron.end_lost", "bool, true", "it is partial, its connection has ended, and the event that told how was lost: it ends where it was seen last", "cirron";
-    ABORTED_BY = "cirron.aborted_by", "string: `client`, `server`, `agent`", "it ended before its response was whole (its last event or, of gRPC, its status had not come), or the rest was written to a client that had left", "cirron";
+    ABORTED_BY = "cirron.aborted_by", "string: `client`, `server`, `agent`", "it ended before its response was whole (neither its last event, nor the reason to end of every choice with the usage that was asked for, nor, of gRPC, its status had come), or the rest was written to a client that had left", "cirron";
     TIMES = "cirron.times", "string: `held`, the kernel held bytes back (`TCP_CORK`, `MSG_MORE`, Nagle, a closed window), and it is not known to 5 ms when it sent them", "times of first byte, tokens or end rest on such bytes: what was sent is stamped when it was written or seen to have gone", "cirron";
     UNDECODED = "cirron.body_undecoded", "bool, true", "a body of an LLM call has a content coding that could not be undone, or not to its end", "cirron";
     GIVEN_UP = "cirron.given_up", "string: `memory`", "the agent held too much (`--max-memory`): from here on its bodies were not read, or nothing of it", "cirron";
@@ -142,7 +142,7 @@ names! {
     TOKENS_PER_SECOND = "tokens_per_second", "float, 1/s; `estimated` where the tokens are", "of a whole stream that no error ended: output tokens over the time from the first token to the stream's end (see `request_duration_ms`)", "SDK";
     TIME_PER_OUTPUT_TOKEN = "time_per_output_token_ms", "float, ms; `estimated` where the tokens are", "of a whole stream that no error ended: from the first token to the last, over the tokens between", "cirron";
     MAX_INTER_TOKEN = "max_inter_token_ms", "float, ms", "of a stream without holes: the longest time between two events with content", "cirron";
-    REQUEST_DURATION = "request_duration_ms", "float, ms", "request's first byte to the response's last, or to its last event (`[DONE]`, `message_stop` and the like) where the client left then", "SDK";
+    REQUEST_DURATION = "request_duration_ms", "float, ms", "request's first byte to the response's last, or to its last event (`[DONE]`, `message_stop` and the like; else the one that ends the last choice, or reports the usage that was asked for) where the client left then", "SDK";
     CHUNK = "chunk_ms", "float, ms; point; `index`", "`--chunk-timing`, or `stream_chunk_timing` in the target's `CONFIG`: one for each event with content after the first", "SDK";
 }
 

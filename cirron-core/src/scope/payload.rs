@@ -5,7 +5,7 @@
 //! coding that cannot be undone are one thing to the reader: events may be missing.
 
 use super::joined::{Guess, Joined};
-use super::last::Last;
+use super::last::{Finished, Last};
 use super::sniff::{Found, Framing, Sniff};
 use super::tokens::TokenTimes;
 use super::told::Told;
@@ -38,6 +38,7 @@ impl Shape {
         match found {
             Found::Events => Shape::Sse(SseParser::default()),
             Found::Documents(parser) => Shape::Documents(parser),
+            Found::Aws => Shape::Aws(AwsEvents::default()),
             Found::Other => Shape::Other,
         }
     }
@@ -56,7 +57,7 @@ impl Shape {
 /// by piece has the type of one that is not; a document under the type of events is one answer.
 fn is_stream_of(found: &Found, declared: Option<Framing>, asked: Option<bool>) -> bool {
     match (found, declared) {
-        (Found::Events, _) | (Found::Documents(_), Some(Framing::Lines)) => true,
+        (Found::Events | Found::Aws, _) | (Found::Documents(_), Some(Framing::Lines)) => true,
         (Found::Documents(_), Some(Framing::Sse | Framing::Aws)) | (Found::Other, _) => false,
         (Found::Documents(_), Some(Framing::Values) | None) => asked == Some(true),
     }
@@ -108,7 +109,6 @@ impl ResponseBody {
             (Some(h), _) if kind.is_empty() && h.unknown > 0 => {
                 (Shape::Unsure(Guess::default()), false)
             }
-            (Some(_), Some(Framing::Aws)) => (Shape::Aws(AwsEvents::default()), true),
             (Some(_), _) => (Shape::Sniff(Sniff::new(framing)), false),
         };
         let coding = head
@@ -240,6 +240,11 @@ impl ResponseBody {
         was_read && self.is_unbroken() && !facts.shaped && facts.error.is_none()
     }
 
+    /// The choices that ended, if nothing speaks against it.
+    pub(super) fn finished(&self) -> Option<Finished> {
+        self.last.finished()
+    }
+
     /// It has a form that is read, and a coding that could be undone.
     pub(super) fn is_read(&self) -> bool {
         let undecided = matches!(&self.shape, Shape::Sniff(sniff) if sniff.declared().is_none());
@@ -315,6 +320,10 @@ impl ResponseBody {
                         Shape::Sse(parser)
                     }
                     Joined::Documents(parser) => Shape::Documents(parser),
+                    Joined::Aws(parser) => {
+                        *is_stream = true;
+                        Shape::Aws(parser)
+                    }
                 };
                 bytes = rest;
             }
@@ -379,7 +388,7 @@ impl ResponseBody {
             self.is_stream = is_stream_of(&found, sniff.declared(), self.asked);
             self.shape = match found {
                 Found::Other => Shape::Unsure(Guess::behind_hole()),
-                found @ (Found::Events | Found::Documents(_)) => Shape::reading(found),
+                found @ (Found::Events | Found::Documents(_) | Found::Aws) => Shape::reading(found),
             };
         }
         self.in_shape(|shape, sink| match shape {
@@ -502,6 +511,9 @@ impl EventSink for Events<'_> {
                 self.last.end(self.ts, said, content.is_some());
                 self.tokens.take(self.ts, content, self.keep_points);
                 let facts = self.readers.facts();
+                let (choices, reports) = (facts.finish.len(), facts.reports);
+                self.last
+                    .progress(self.ts, choices, reports, content.is_some());
                 self.told.event(Some(self.ts), facts, self.tokens.count);
             }
             // What it said holds; when its content came, and whether it had more, is not known.

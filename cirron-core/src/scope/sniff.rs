@@ -3,11 +3,13 @@
 //! The content type is what a server says; clients read the bytes. A `StreamingResponse` without a
 //! media type has none, gateways write `text/plain` or `application/octet-stream`, and an error in
 //! one document is called an event stream. So the bytes decide, and the type only where they say
-//! nothing: it tells lines of JSON from other documents, and AWS's messages.
+//! nothing: it tells lines of JSON from other documents. AWS's messages begin with their lengths, of which
+//! the first byte is 0, and a checksum of these.
 //!
 //! Blank bytes and a byte order mark before the first sign are passed over, however many there are
-//! (servers send blanks to keep a connection alive). At most [`LONGEST`] bytes are held.
+//! (servers send blanks to keep a connection alive). At most [`PRELUDE`] bytes are held.
 
+use crate::body::aws_events::{PRELUDE, is_prelude};
 use crate::body::documents::Documents;
 
 /// How a body is cut into events or documents, by its `content-type`.
@@ -44,6 +46,8 @@ impl Framing {
 pub(super) enum Found {
     Events,
     Documents(Documents),
+    /// AWS's messages.
+    Aws,
     Other,
 }
 
@@ -61,6 +65,8 @@ pub(super) struct Sniff {
     declared: Option<Framing>,
     /// What came and is not decided on.
     held: Vec<u8>,
+    /// What came, as long as it may be the beginning of AWS's messages.
+    prelude: Option<Vec<u8>>,
     /// Nothing was seen, so that a byte order mark may come.
     fresh: bool,
 }
@@ -70,6 +76,7 @@ impl Sniff {
         Sniff {
             declared,
             held: Vec::with_capacity(LONGEST),
+            prelude: Some(Vec::new()),
             fresh: true,
         }
     }
@@ -81,6 +88,30 @@ impl Sniff {
     /// What it is, once that is known, with the bytes that were held and those of `bytes` that were
     /// not yet looked at.
     pub(super) fn push<'a>(&mut self, bytes: &'a [u8]) -> Option<(Found, Vec<u8>, &'a [u8])> {
+        let Some(prelude) = &mut self.prelude else {
+            return self.look(bytes);
+        };
+        let room = PRELUDE.saturating_sub(prelude.len()).min(bytes.len());
+        let (part, rest) = bytes.split_at(room);
+        prelude.extend_from_slice(part);
+        let may_be = prelude.first().is_none_or(|b| *b == 0);
+        if may_be && prelude.len() < PRELUDE {
+            return None;
+        }
+        let held = self.prelude.take().unwrap_or_default();
+        if is_prelude(&held) {
+            return Some((Found::Aws, held, rest));
+        }
+        match self.look(&held) {
+            Some((found, mut seen, more)) => {
+                seen.extend_from_slice(more);
+                Some((found, seen, rest))
+            }
+            None => self.look(rest),
+        }
+    }
+
+    fn look<'a>(&mut self, bytes: &'a [u8]) -> Option<(Found, Vec<u8>, &'a [u8])> {
         for (i, &b) in bytes.iter().enumerate() {
             let blank = matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0);
             if self.held.is_empty() && blank {
@@ -123,7 +154,8 @@ impl Sniff {
         match self.declared {
             Some(Framing::Sse) => Found::Events,
             Some(Framing::Lines | Framing::Values) => self.documents(),
-            Some(Framing::Aws) | None => Found::Other,
+            Some(Framing::Aws) => Found::Aws,
+            None => Found::Other,
         }
     }
 }
@@ -140,11 +172,12 @@ mod tests {
             if !found.is_empty() {
                 seen.extend_from_slice(bytes);
             } else if let Some((what, held, rest)) = sniff.push(bytes) {
-                assert!(held.len() <= LONGEST);
+                assert!(held.len() <= PRELUDE);
                 seen = [&held, rest].concat();
                 found = match what {
                     Found::Events => "events",
                     Found::Documents(_) => "documents",
+                    Found::Aws => "aws",
                     Found::Other => "other",
                 };
             }
@@ -193,12 +226,33 @@ mod tests {
     }
 
     #[test]
+    fn messages_of_aws_are_told_by_the_checksum_of_their_lengths() {
+        // Lengths of a message without headers and payload, and of one whose length has a brace in it.
+        for total in [16_u32, u32::from(b'{')] {
+            let lengths = [total.to_be_bytes(), 0_u32.to_be_bytes()].concat();
+            let checksum = crc32fast::hash(&lengths).to_be_bytes();
+            let message = [&lengths[..], &checksum, b"rest"].concat();
+            for declared in [None, Some(Framing::Values), Some(Framing::Sse)] {
+                let (got, seen) = assert_split_invariant(&message, |p| found(declared, p));
+                assert_eq!((got, seen), ("aws", message.clone()), "{declared:?}");
+                let mut damaged = message.clone();
+                damaged[11] ^= 1;
+                let (got, _) = assert_split_invariant(&damaged, |p| found(declared, p));
+                assert_ne!(got, "aws");
+            }
+        }
+        // Zeros may stand before a document.
+        let (got, seen) = assert_split_invariant(b"\0\0{\"a\":1234567}", |p| found(None, p));
+        assert_eq!((got, seen), ("documents", b"{\"a\":1234567}".to_vec()));
+    }
+
+    #[test]
     fn where_the_bytes_say_nothing_the_type_does() {
         for (declared, want) in [
             (Framing::Sse, "events"),
             (Framing::Values, "documents"),
             (Framing::Lines, "documents"),
-            (Framing::Aws, "other"),
+            (Framing::Aws, "aws"),
         ] {
             let got = assert_split_invariant(b"foo: bar\n", |p| found(Some(declared), p));
             assert_eq!(got.0, want, "{declared:?}");

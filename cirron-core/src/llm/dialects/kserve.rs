@@ -110,12 +110,17 @@ static V2_RESPONSE: ResponseTable = ResponseTable {
         (&[K("id")], Say::Id),
         // Triton's language models, whose tensor of text has this name.
         (&[K("outputs"), Any, K("name")], Say::AnswerIf(TEXT_OUTPUTS)),
+        (&[K("outputs"), Any, K("name")], Say::TensorName),
+        (&[K("outputs"), Any, K("data"), Any], Say::TensorData),
         (&[K("error")], Say::Error),
     ],
     shapes: &[&[Sign::Has("model_name"), Sign::Has("outputs")]],
     operation: Some("inference"),
     resync: &[],
 };
+
+/// Reasons of vLLM's to end; of an answer that goes on it is `None`.
+const FINISHED: &[&str] = &["stop", "length", "abort", "tool_calls"];
 
 static TRITON_REQUEST: RequestTable = RequestTable {
     rows: &[(&[K("stream")], Ask::Stream)],
@@ -129,6 +134,11 @@ static TRITON_RESPONSE: ResponseTable = ResponseTable {
         (&[K("model_version")], Say::ModelVersion),
         (&[K("id")], Say::Id),
         (&[K("text_output")], Say::Answer),
+        // Where they were asked for; of its vLLM backend.
+        (&[K("num_input_tokens")], Say::Input),
+        (&[K("num_output_tokens")], Say::OutputPiece),
+        (&[K("finish_reason")], Say::Finish),
+        (&[K("finish_reason")], Say::LastIf(FINISHED)),
         (&[K("error")], Say::Error),
     ],
     shapes: &[&[Sign::Has("model_name"), Sign::Has("text_output")]],

@@ -36,6 +36,7 @@ static REQUEST: RequestTable = RequestTable {
         (&[K("model")], Ask::Model),
         (&[K("stream")], Ask::Stream),
         (&[K("n_cmpl")], Ask::Choices),
+        (&[K("prompt")], Ask::Prompts),
     ],
     shapes: &[
         &[Sign::Has("prompt")],

@@ -30,6 +30,9 @@ static REQUEST: RequestTable = RequestTable {
     rows: &[
         (&[K("stream")], Ask::Stream),
         (&[K("sampling_params"), K("n")], Ask::Choices),
+        (&[K("text")], Ask::Prompts),
+        (&[K("input_ids")], Ask::Prompts),
+        (&[K("input_embeds")], Ask::Prompts),
     ],
     shapes: &[
         &[Sign::Has("text")],

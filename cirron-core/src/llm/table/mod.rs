@@ -7,9 +7,11 @@
 
 mod request;
 mod response;
+mod say;
+mod tensors;
 
 pub use request::{Ask, RequestTable};
-pub use response::{ResponseTable, Say};
+pub use say::{ResponseTable, Say};
 
 use super::dialect::{ReadRequest, ReadResponse};
 use crate::body::json::{Path, Scalar, Seg};

@@ -15,6 +15,8 @@ pub enum Ask {
     Stream,
     /// Choices.
     Choices,
+    /// Prompts, if it is a list.
+    Prompts,
 }
 
 /// One kind of request.
@@ -81,7 +83,10 @@ impl ReadRequest for Reader {
 }
 
 impl JsonSink for Reading {
-    fn begin(&mut self, path: &Path, _: Container) -> Walk {
+    fn begin(&mut self, path: &Path, container: Container) -> Walk {
+        let is_list = container == Container::Array;
+        let prompts = |(place, ask): &(Place, Ask)| *ask == Ask::Prompts && path.is(place);
+        self.facts.prompts |= is_list && self.table.rows.iter().any(prompts);
         self.seen.take(self.table.shapes, path, None);
         let wanted = self.table.rows.iter().any(|(place, _)| leads(path, place));
         if wanted || path.depth() == 0 {
@@ -103,7 +108,7 @@ impl JsonSink for Reading {
                 (Ask::Model, Scalar::Str { prefix, .. }) => say(&mut self.facts.model, prefix),
                 (Ask::Stream, Scalar::Bool(stream)) => self.facts.stream = Some(stream),
                 (Ask::Choices, value) => self.facts.choices = count(value),
-                (Ask::Model | Ask::Stream, _) => {}
+                (Ask::Model | Ask::Stream | Ask::Prompts, _) => {}
             }
         }
     }

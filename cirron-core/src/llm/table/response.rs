@@ -1,6 +1,8 @@
 //! Responses by table.
 
-use super::{Place, Seen, Shapes, leads};
+use super::say::{ResponseTable, Say};
+use super::tensors::{Counts, Tensor};
+use super::{Place, Seen, leads};
 use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Seg, Walk};
 use crate::llm::calls::{Calls, Piece, Pieces};
 use crate::llm::count::{count, counted, fill, sum};
@@ -9,96 +11,6 @@ use crate::llm::errors::{ERROR_EVENT, ErrorMember};
 use crate::llm::facts::{Content, MAX_CHOICES, ResponseFacts, Usage, say};
 use crate::llm::repeats::{Repeats, Text};
 use crate::llm::results::Results;
-
-/// What a member of a response, or of an event, says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Say {
-    /// The model that answered.
-    Model,
-    /// Its version.
-    ModelVersion,
-    /// The response's id.
-    Id,
-    /// Text of the answer.
-    Answer,
-    /// Text of the reasoning.
-    Reasoning,
-    /// Text of either: `Thought` and `Silent` beside it tell which, in any order.
-    Text,
-    /// `true`: the text beside it is reasoning.
-    Thought,
-    /// The same, if it is one of these texts.
-    ThoughtIf(&'static [&'static str]),
-    /// `true`: the text beside it is none that is shown.
-    Silent,
-    /// A part of a tool's arguments.
-    Tool,
-    /// The name of a call of a tool.
-    ToolCall,
-    /// A call of a tool begins, if this is one of these texts.
-    CallIf(&'static [&'static str]),
-    /// Its id.
-    ToolId,
-    /// Its index among the calls of its choice.
-    ToolIndex,
-    /// `true`: the next piece of a call goes on with it.
-    ToolGoesOn,
-    /// The answer so far, which each event repeats.
-    Whole,
-    /// Tokens of the prompt.
-    Input,
-    /// More tokens of the prompt, which `Input` leaves out.
-    InputMore,
-    /// Tokens of the prompt, where `Input` is not said.
-    InputElse,
-    /// Each element is a token of the prompt.
-    InputElement,
-    /// Tokens of the answer.
-    Output,
-    /// More tokens of the answer, which `Output` leaves out.
-    OutputMore,
-    /// Tokens of the answer, where `Output` is not said.
-    OutputElse,
-    /// Tokens of one of several answers, which add up.
-    OutputEach,
-    /// Both.
-    Total,
-    /// Which result the document is of: each reports for itself (see [`Results`]).
-    Result,
-    /// Each element of an array is a result. Stands at no place.
-    Each,
-    /// Of the prompt's tokens, those that came from a cache.
-    Cached,
-    /// Of the answer's tokens, those of its reasoning; with `OutputMore`, where that is it.
-    ReasoningTokens,
-    /// Why it ended; the choice is the first index of the path.
-    Finish,
-    /// Text of the answer, where this is one of these texts.
-    AnswerIf(&'static [&'static str]),
-    /// Class of an error.
-    ErrorClass,
-    /// There is an error, if this, or what stands in it, is neither null, false, 0 nor an empty text.
-    Error,
-    /// What the text of an error says that stands by itself.
-    ErrorMessage,
-    /// The document is the last of its stream, if this is neither null, false nor empty.
-    Last,
-    /// The same, if it is one of these texts.
-    LastIf(&'static [&'static str]),
-}
-
-/// One kind of response.
-#[derive(Debug)]
-pub struct ResponseTable {
-    /// What stands where.
-    pub rows: &'static [(Place, Say)],
-    /// What makes it one.
-    pub shapes: Shapes,
-    /// `gen_ai.operation.name`, where no path told it.
-    pub operation: Option<&'static str>,
-    /// Members with objects as values that are looked for behind a hole.
-    pub resync: &'static [&'static str],
-}
 
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -114,6 +26,8 @@ struct Reading {
     /// Its documents are elements of an array, a result each.
     array: bool,
     calls: Calls,
+    /// Sum of `OutputPiece`s; `None` behind a hole, which may have taken some.
+    pieces: Option<i64>,
     /// The answer's text so far, by result.
     texts: Vec<(u64, Repeats)>,
     document: Document,
@@ -136,6 +50,9 @@ struct Document {
     instead: [Option<i64>; 2],
     /// `InputMore`, `OutputMore`.
     more: [Option<i64>; 2],
+    /// `OutputPiece`
+    output_piece: Option<i64>,
+    tensor: Option<Tensor>,
     /// `InputElement`
     elements: Option<i64>,
     /// The object that has the usage came to its end: what it does not say is none.
@@ -179,6 +96,7 @@ impl Reader {
                 results: Results::default(),
                 array: false,
                 calls: Calls::default(),
+                pieces: Some(0),
                 texts: Vec::new(),
                 document: Document::default(),
                 last: false,
@@ -202,8 +120,10 @@ impl ReadResponse for Reader {
             results,
             facts,
             array,
+            pieces,
             ..
         } = &mut self.reading;
+        *pieces = None;
         results.hole(&mut facts.usage);
         if *array {
             // What follows may be of any element.
@@ -302,6 +222,10 @@ impl Reading {
         if document.generates {
             facts.operation = Some("text_completion");
         }
+        if let Some(piece) = document.output_piece {
+            self.pieces = self.pieces.and_then(|sum| sum.checked_add(piece));
+            document.usage.output = self.pieces;
+        }
         let cut = document.broken;
         facts.report(&document.told(self.table), cut);
         facts.tool_calls += self.calls.take_all(pieces);
@@ -386,6 +310,15 @@ impl Reading {
             (Say::OutputEach, value) => {
                 document.usage.output = sum(document.usage.output, count(value));
             }
+            (Say::OutputPiece, value) => document.output_piece = count(value),
+            (Say::TensorName, value) => {
+                document.tensor = value.as_str().and_then(|name| Tensor::named(path, name));
+            }
+            (Say::TensorData, value) => match document.tensor.map(|tensor| tensor.counts) {
+                Some(Counts::Input) => fill(&mut document.usage.input, count(value)),
+                Some(Counts::Output) => document.output_piece = count(value),
+                None => {}
+            },
             (Say::Result, value) => document.result = value.as_u64(),
             (Say::Each, _) => {}
             (Say::Total, value) => fill(&mut document.usage.total, count(value)),
@@ -466,6 +399,11 @@ impl Document {
         self
     }
 
+    /// What is at `path` is not the inside of a tensor that counts nothing.
+    fn is_wanted(&self, path: &Path) -> bool {
+        path.depth() < 2 || self.tensor.is_some_and(|tensor| tensor.holds(path))
+    }
+
     /// A choice ended.
     fn finish(&mut self, choice: Option<u64>, reason: &str) {
         if self.finish.len() < MAX_CHOICES {
@@ -533,7 +471,8 @@ impl JsonSink for Reading {
         self.document.seen.take(self.table.shapes, path, None);
         let mut walk = path.depth() == 0;
         for (place, say) in self.table.rows {
-            walk |= leads(path, place) || *say == Say::Error && path.starts_with(place);
+            let wanted = *say != Say::TensorData || self.document.is_wanted(path);
+            walk |= wanted && leads(path, place) || *say == Say::Error && path.starts_with(place);
             if path.is(place) {
                 if *say == Say::Error {
                     self.document.error.begin();

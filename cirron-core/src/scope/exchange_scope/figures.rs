@@ -1,6 +1,7 @@
 //! The call of a model that an exchange is: what its figures are made of.
 
 use super::{Call, ExchangeScope, ResponseBody};
+use crate::exchange::AbortedBy;
 use crate::llm::{Figure, Usage, count, results};
 use crate::time::MonoNs;
 
@@ -13,7 +14,27 @@ impl ExchangeScope {
             return None;
         }
         let done = self.response.as_ref().and_then(ResponseBody::done_at);
-        self.response_end.or(done)
+        self.response_end.or(done).or(self.finished_at())
+    }
+
+    /// When all choices had said why they ended, and the tokens of all were reported, or are reported to
+    /// nobody who does not ask: a client that leaves then has had all.
+    fn finished_at(&self) -> Option<MonoNs> {
+        let finished = self.response.as_ref()?.finished()?;
+        let (_, asked) = self.asked().filter(|_| self.request_whole)?;
+        let all = i64::try_from(finished.choices).ok()? >= self.choices()?;
+        // Where server or agent ended it, who knows what would have followed.
+        let by_client = matches!(self.end.aborted_by, None | Some(AbortedBy::Client));
+        if asked.prompts || !all || !by_client {
+            return None;
+        }
+        let reported = finished.reported.filter(|at| self.is_in_time(*at));
+        reported.or(Some(finished.at).filter(|_| asked.usage == Some(false)))
+    }
+
+    /// It came before the client left, if it did.
+    fn is_in_time(&self, at: MonoNs) -> bool {
+        self.leaving.is_none_or(|from| at <= from)
     }
 
     /// Samples asked for of each prompt; `None` where the request was not read whole.
@@ -30,11 +51,19 @@ impl ExchangeScope {
         if self.late || self.lost_bytes > 0 {
             return false;
         }
-        let in_time = |at: &MonoNs| self.leaving.is_none_or(|from| *at <= from);
+        let body = self.response.as_ref();
+        // The framing's own end says that nothing was left to be said, also where it came later.
+        let ended = body.is_some_and(|body| {
+            let had_content = body.is_stream() && body.tokens.count > 0;
+            self.response_end.is_some() && had_content && !body.wrote_to_nobody()
+        });
         let told = self.grpc.as_ref().and_then(|call| call.status_at());
-        let done = self.response.as_ref().and_then(ResponseBody::done_at);
-        let done = done.filter(|_| self.request_whole);
-        told.or(done).is_some_and(|at| in_time(&at))
+        let done = body.and_then(ResponseBody::done_at);
+        let done = [done, self.finished_at()].into_iter().flatten();
+        let said = |at: MonoNs| self.request_whole && self.is_in_time(at);
+        told.is_some_and(|at| self.is_in_time(at))
+            || ended && self.request_whole
+            || done.into_iter().any(said)
     }
 
     /// What header fields report of the whole response.

@@ -164,3 +164,30 @@ fn no_hole_in_what_has_no_type_gives_a_wrong_figure() {
         }
     }
 }
+
+#[test]
+fn messages_of_aws_are_read_whatever_they_are_called() {
+    for mut golden in super::goldens::goldens() {
+        let type_of = |(name, _): &(String, String)| name == "content-type";
+        let is_aws = |(_, kind): &(String, String)| kind.contains("amazon.eventstream");
+        if !golden.response.0.iter().any(is_aws) {
+            continue;
+        }
+        let body = golden.response.1.clone();
+        let run =
+            |golden: &super::goldens::Golden| golden.begun(&[Fed::Data(&body)], |_| 20).end(30);
+        let right = run(&golden);
+        golden.response.0.retain(|field| !type_of(field));
+        assert_eq!(run(&golden), right, "{}", golden.path.display());
+        for kind in [
+            "application/octet-stream",
+            "text/event-stream",
+            "application/json",
+        ] {
+            let field = ("content-type".to_owned(), kind.to_owned());
+            golden.response.0.push(field);
+            assert_eq!(run(&golden), right, "{} {kind}", golden.path.display());
+            golden.response.0.pop();
+        }
+    }
+}

@@ -200,3 +200,116 @@ fn an_array_that_is_one_answer_is_one() {
     let got = written(path, request, JSON, &[Fed::Data(chunks.as_bytes())]);
     assert_eq!(figures(&got), (Some(3.0), Some(2.0), None));
 }
+
+/// Events of one choice each, with usage at the top: (choice, content, ends, output tokens).
+fn told_by_choices(events: &[(u32, bool, bool, Option<u32>)], all: Option<u32>) -> Written {
+    let mut call = Call::new(false);
+    let request = br#"{"model":"m","messages":[],"stream":true,"n":2}"#;
+    call.request("/v1/chat/completions", &[], request);
+    call.head(1, 200, &[("content-type", "text/event-stream")]);
+    let usage = |n: u32| {
+        format!(
+            r#""usage":{{"prompt_tokens":17,"completion_tokens":{n},"total_tokens":{}}}"#,
+            17 + n
+        )
+    };
+    let mut ms = 10;
+    for (choice, content, ends, output) in events {
+        let delta = if *content { r#"{"content":"a"}"# } else { "{}" };
+        let reason = if *ends { r#""stop""# } else { "null" };
+        let usage = output.map_or(r#""usage":null"#.to_owned(), usage);
+        call.event(ms, &format!(
+            r#"{{"object":"chat.completion.chunk","choices":[{{"index":{choice},"delta":{delta},"finish_reason":{reason}}}],{usage}}}"#
+        ));
+        ms += 10;
+    }
+    if let Some(all) = all {
+        call.event(ms, &format!(r#"{{"choices":[],{}}}"#, usage(all)));
+    }
+    call.event(ms, "[DONE]");
+    call.end(ms)
+}
+
+#[test]
+fn usage_of_one_choice_at_the_top_is_not_that_of_all() {
+    let ends = [
+        (0, true, false, None),
+        (1, true, false, None),
+        (0, false, true, Some(4)),
+        (1, false, true, Some(5)),
+    ];
+    let side_by_side = [
+        (0, true, false, Some(1)),
+        (1, true, false, Some(1)),
+        (0, true, false, Some(2)),
+        (1, true, false, Some(2)),
+        (1, true, true, Some(3)),
+        (0, false, true, Some(2)),
+    ];
+    let one_behind_the_other = [
+        (0, true, false, Some(1)),
+        (0, true, true, Some(2)),
+        (1, true, false, Some(1)),
+        (1, true, false, Some(2)),
+        (1, true, true, Some(3)),
+    ];
+    let so_far = [
+        (0, true, false, Some(1)),
+        (1, true, false, Some(2)),
+        (0, true, false, Some(3)),
+        (1, true, true, Some(4)),
+        (0, true, true, Some(5)),
+    ];
+    let alone = [(0, true, false, Some(1)), (0, true, true, Some(2))];
+    for (events, all, want) in [
+        (&ends[..], None, 9.0),
+        (&side_by_side, None, 5.0),
+        (&one_behind_the_other, None, 5.0),
+        (&so_far, None, 5.0),
+        (&alone, None, 2.0),
+        // A total that comes is believed.
+        (&ends, Some(9), 9.0),
+        (&side_by_side, Some(6), 6.0),
+    ] {
+        let written = told_by_choices(events, all);
+        assert_eq!(number(&written, "output_tokens"), Some(want), "{events:?}");
+        assert_eq!(number(&written, "input_tokens"), Some(17.0), "{events:?}");
+        assert_eq!(number(&written, "total_tokens"), Some(17.0 + want));
+        assert_eq!(
+            text(&written, "cirron.figures"),
+            Some("complete"),
+            "{events:?}"
+        );
+    }
+}
+
+#[test]
+fn arrays_in_arrays_have_a_result_each() {
+    for (body, want) in [
+        (
+            r#"[[{"generated_text":"a","details":{"finish_reason":"length","generated_tokens":5}}],[{"generated_text":"b","details":{"finish_reason":"length","generated_tokens":7}}]]"#,
+            12.0,
+        ),
+        (
+            r#" [ [ {"generated_text":"a","details":{"generated_tokens":5}},{"generated_text":"b","details":{"generated_tokens":7}} ] ] "#,
+            12.0,
+        ),
+        (
+            r#"[[{"generated_text":"a","details":{"generated_tokens":5}}]]"#,
+            5.0,
+        ),
+    ] {
+        let mut call = Call::new(false);
+        call.request("/", &[], br#"{"inputs":["x","y"]}"#);
+        call.head(1, 200, &[("content-type", "application/json")]);
+        call.body(10, body.as_bytes());
+        let written = call.end(20);
+        assert!(written.2.is_llm, "{body}");
+        assert_eq!(number(&written, "output_tokens"), Some(want), "{body}");
+        assert_eq!(
+            number(&written, "time_to_first_token_ms"),
+            None,
+            "no stream"
+        );
+    }
+}

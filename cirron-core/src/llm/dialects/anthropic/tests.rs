@@ -177,6 +177,7 @@ fn a_request_is_told_by_its_messages_and_its_limit() {
             model: Some("claude-x".to_owned()),
             stream: Some(true),
             choices: None,
+            ..RequestFacts::default()
         }
     );
     let thread = json!({"role": "user", "content": "hi"}).to_string();

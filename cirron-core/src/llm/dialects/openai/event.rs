@@ -31,6 +31,10 @@ pub(super) struct Event {
     pub(super) usage: Usage,
     /// Counts that stand beside, or instead of, usage.
     pub(super) aside: Aside,
+    /// Choices of the event: how many, which was the last, and whether one ended.
+    pub(super) choice_count: u32,
+    pub(super) last_choice: i64,
+    pub(super) finishes: bool,
     /// Usage of a choice by itself.
     pub(super) of_choices: Vec<(i64, Usage)>,
     /// The usage under way has not ended.

@@ -7,6 +7,7 @@
 
 mod choices;
 mod event;
+mod one_by_one;
 pub mod realtime;
 mod request;
 mod response;

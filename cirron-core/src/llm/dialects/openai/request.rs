@@ -1,4 +1,4 @@
-//! The request's body: model, stream, choices. Prompts are passed over.
+//! The request's body: model, stream, choices, usage. Prompts are passed over.
 
 use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Walk};
 use crate::llm::count::count;
@@ -40,6 +40,7 @@ impl ReadRequest for RequestReader {
             // Without `stream` a whole request asks for none.
             Finish::Complete => {
                 facts.stream.get_or_insert(false);
+                facts.usage.get_or_insert(false);
                 facts
             }
             Finish::Incomplete => facts,
@@ -57,11 +58,12 @@ impl Sink<'_> {
 }
 
 impl JsonSink for Sink<'_> {
-    fn begin(&mut self, path: &Path, _: Container) -> Walk {
-        if path.depth() == 0 {
+    fn begin(&mut self, path: &Path, container: Container) -> Walk {
+        if path.depth() == 0 || path.key(0) == Some(b"stream_options") {
             return Walk::Into;
         }
         self.member(path);
+        self.0.prompts |= path.key(0) == Some(b"prompt") && container == Container::Array;
         Walk::Skip
     }
 
@@ -69,6 +71,12 @@ impl JsonSink for Sink<'_> {
 
     fn scalar(&mut self, path: &Path, value: Scalar<'_>) {
         self.member(path);
+        if path.depth() == 2
+            && path.key(1) == Some(b"include_usage")
+            && let Scalar::Bool(asked) = value
+        {
+            self.0.usage = Some(asked);
+        }
         if path.depth() != 1 {
             return;
         }

@@ -100,6 +100,9 @@ impl Sink<'_> {
     pub(super) fn end_choice(&mut self, place: Option<i64>) {
         let mut choice = std::mem::take(&mut self.event.choice);
         let index = choice.index.or(place).unwrap_or(0);
+        self.event.choice_count += 1;
+        self.event.last_choice = index;
+        self.event.finishes |= choice.finish.is_some();
         let usage = std::mem::take(&mut choice.usage);
         if usage.is_some() && self.event.of_choices.len() < MAX_CHOICES {
             self.event.of_choices.push((index, usage));

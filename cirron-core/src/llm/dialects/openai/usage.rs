@@ -1,18 +1,21 @@
 //! Where those who speak this dialect put their counts, and by which names.
 //!
 //! ```text
-//!   usage                    all; of the responses API also in `response`
+//!   usage                    all; of the responses API also in `response`. In events of one choice each: that
+//!                            of the choice, where the counts show it (see `one_by_one`)
 //!   x_groq.usage             Groq, in the last event
 //!   choices[i].usage         Moonshot, in the last event; also in its `delta` or `message`
 //!   timings                  llama.cpp, where usage was not asked for
 //!   perf_metrics             Fireworks, in the last event
 //!   prompt_eval_count, ...   gateways that pass Ollama's and others' counts on, at the top
 //! ```
-//! Names in usage: those of chat completions and of the responses API; at its top also `cached_tokens`
+//! Names in usage: those of chat completions and of the responses API, also as gateways in JavaScript
+//! write them (`promptTokens`, `inputTokens`); at its top also `cached_tokens`
 //! (Moonshot, Together), `prompt_cache_hit_tokens` (DeepSeek), `cache_read_input_tokens` (LiteLLM) and
 //! `reasoning_tokens` (SGLang, Perplexity, NIM). Sources: their API references.
 
 use super::event::Event;
+use super::one_by_one::OneByOne;
 use crate::body::json::{Path, Scalar};
 use crate::llm::count::{count, fill, sum};
 use crate::llm::facts::{MAX_CHOICES, ResponseFacts, Usage};
@@ -36,11 +39,24 @@ pub(super) fn place(path: &Path) -> Option<usize> {
 pub(super) fn member(usage: &mut Usage, path: &Path, at: usize, value: Scalar<'_>) {
     let key = path.key(at).unwrap_or_default();
     let slot = match (path.depth() - at, key, path.key(at + 1)) {
-        (1, b"prompt_tokens" | b"input_tokens", _) => &mut usage.input,
-        (1, b"completion_tokens" | b"output_tokens", _) => &mut usage.output,
-        (1, b"total_tokens", _) => &mut usage.total,
-        (1, b"reasoning_tokens", _) => &mut usage.reasoning,
-        (1, b"cached_tokens" | b"prompt_cache_hit_tokens" | b"cache_read_input_tokens", _) => {
+        (1, b"prompt_tokens" | b"input_tokens" | b"promptTokens" | b"inputTokens", _) => {
+            &mut usage.input
+        }
+        (
+            1,
+            b"completion_tokens" | b"output_tokens" | b"completionTokens" | b"outputTokens",
+            _,
+        ) => &mut usage.output,
+        (1, b"total_tokens" | b"totalTokens", _) => &mut usage.total,
+        (1, b"reasoning_tokens" | b"reasoningTokens", _) => &mut usage.reasoning,
+        (
+            1,
+            b"cached_tokens"
+            | b"prompt_cache_hit_tokens"
+            | b"cache_read_input_tokens"
+            | b"cachedInputTokens",
+            _,
+        ) => {
             &mut usage.cached
         }
         (2, group, Some(name)) => match (of_prompt(group), of_answer(group), name) {
@@ -112,12 +128,15 @@ pub(super) struct Reported {
     aside: Usage,
     /// By choice.
     of_choices: Vec<(i64, Usage)>,
+    /// Usage at the top of events that have one choice.
+    one_by_one: OneByOne,
 }
 
 impl Reported {
     /// What one more reports.
     pub(super) fn take(&mut self, event: &Event, facts: &mut ResponseFacts) {
         let aside = event.aside.usage();
+        self.one_by_one.take(event);
         if !event.usage.is_some() && !aside.is_some() && event.of_choices.is_empty() {
             return;
         }
@@ -147,7 +166,8 @@ impl Reported {
                 _ => of_choices.beside(usage),
             }
         }
-        let places = [self.usage, of_choices, self.aside];
+        let all = self.one_by_one.sum().unwrap_or(self.usage);
+        let places = [all, of_choices, self.aside];
         let [first, second, third] = &places;
         let mut usage = first.or(second).or(third);
         // A sum is that of the counts beside it.

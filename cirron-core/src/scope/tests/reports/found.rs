@@ -321,3 +321,54 @@ fn choices_without_a_kind_have_usage_too() {
     );
     assert_eq!(tokens(&written), [17.0, 9.0, 26.0].map(Some));
 }
+
+#[test]
+fn lightllm_counts_beside_its_tokens() {
+    let event = |n: u32, finished: bool| {
+        format!(
+            r#"{{"token":{{"id":1,"text":"a","logprob":-0.1,"special":false,"count_output_tokens":{n},"prompt_tokens":17}},"generated_text":null,"finished":{finished},"finish_reason":"","details":null}}"#
+        )
+    };
+    let events = [event(1, false), event(2, true)];
+    for end in [End::Whole, End::Left] {
+        let written = stream("/generate_stream", SSE, &events, end);
+        assert_eq!(tokens(&written), [17.0, 2.0, 19.0].map(Some));
+        assert_eq!(text(&written, "cirron.figures"), Some("complete"));
+    }
+}
+
+#[test]
+fn gateways_in_javascript_write_names_their_way() {
+    for usage in [
+        r#"{"promptTokens":17,"completionTokens":9,"totalTokens":26}"#,
+        r#"{"inputTokens":17,"outputTokens":9,"totalTokens":26,"cachedInputTokens":8,"reasoningTokens":4}"#,
+    ] {
+        let written = chat(&[&format!(r#"{{"choices":[],"usage":{usage}}}"#)]);
+        assert_eq!(tokens(&written), [17.0, 9.0, 26.0].map(Some), "{usage}");
+        assert_eq!(int(&written, CACHED).is_some(), usage.contains("cached"));
+    }
+}
+
+#[test]
+fn counts_of_pieces_add_up_as_far_as_they_were_seen() {
+    let event = |n: u32| {
+        format!(
+            r#"{{"model_name":"m","model_version":"1","num_input_tokens":7,"num_output_tokens":{n},"text_output":"x"}}"#
+        )
+    };
+    let path = "/v2/models/m/generate_stream";
+    let written = stream(path, SSE, &[event(2), event(3)], End::Whole);
+    assert_eq!(tokens(&written), [7.0, 5.0, 12.0].map(Some));
+    // Behind a hole the sum is not known.
+    let mut call = Call::new(false);
+    call.request(path, &[], br#"{"text_input":"x"}"#);
+    call.head(1, 200, &[("content-type", SSE)]);
+    call.event(10, &event(2));
+    call.at(15, E::ResponseGap(90));
+    call.body(20, b"\n\n");
+    call.event(30, &event(3));
+    let written = call.end(40);
+    assert_eq!(number(&written, "completion_tokens"), None);
+    assert_eq!(number(&written, "output_tokens"), Some(2.0));
+    assert!(is_marked(&written, "output_tokens", "partial"));
+}

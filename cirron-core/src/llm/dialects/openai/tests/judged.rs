@@ -22,6 +22,10 @@ fn request_by_tree(body: &Value) -> RequestFacts {
         model: text(body, "model"),
         stream: Some(body.get("stream").and_then(Value::as_bool).unwrap_or(false)),
         choices: body.get("n").and_then(Value::as_i64),
+        prompts: body.get("prompt").is_some_and(Value::is_array),
+        usage: Some(
+            body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true)),
+        ),
     }
 }
 

@@ -1,26 +1,33 @@
 //! One coding: bytes in, bytes out, with a bound on what comes out.
+//!
+//! zstd is the C library's. `ruzstd` gives out nothing that its window may still need until the frame ends
+//! (`DecodeBuffer::can_drain_to_window_size`, 0.9): a token of a stream would be seen up to 8 MiB late.
 
 use std::io::{self, Write};
 
 use brotli_decompressor::DecompressorWriter;
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+#[cfg(feature = "zstd")]
 use zstd::stream::write::Decoder as ZstdDecoder;
 
 /// Bytes of the brotli decoder's output buffer.
 const BROTLI_BUFFER: usize = 4_096;
 
 /// Windows of zstd above 8 MiB are refused, as RFC 9659 asks.
+#[cfg(feature = "zstd")]
 const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// Largest window of gzip and deflate (RFC 1951).
 const DEFLATE_WINDOW_BYTES: u64 = 32 * 1024;
 /// Largest window of brotli (RFC 7932, section 9.1).
 const BROTLI_WINDOW_BYTES: u64 = 16 * 1024 * 1024;
+#[cfg(feature = "zstd")]
 const ZSTD_WINDOW_BYTES: u64 = 1 << ZSTD_WINDOW_LOG;
 
 /// Bytes of a decoder's own tables and buffers, its window aside. `tests/memory.rs` keeps these true.
 const DEFLATE_TABLE_BYTES: u64 = 48 * 1024;
 const BROTLI_TABLE_BYTES: u64 = 288 * 1024;
+#[cfg(feature = "zstd")]
 const ZSTD_TABLE_BYTES: u64 = 384 * 1024;
 
 /// Collects what a decoder writes, and refuses what is past the bound.
@@ -54,6 +61,7 @@ pub(super) enum Codec {
     Zlib(ZlibDecoder<Room>),
     Raw(DeflateDecoder<Room>),
     Brotli(Box<DecompressorWriter<Room>>),
+    #[cfg(feature = "zstd")]
     Zstd(Box<ZstdDecoder<'static, Room>>),
 }
 
@@ -65,9 +73,11 @@ impl Codec {
             "gzip" | "x-gzip" => Codec::Gzip(MultiGzDecoder::new(room)),
             "deflate" => Codec::Deflate(Vec::new()),
             "br" => Codec::Brotli(Box::new(DecompressorWriter::new(room, BROTLI_BUFFER))),
+            #[cfg(feature = "zstd")]
             "zstd" => {
                 let mut decoder = ZstdDecoder::new(room).ok()?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG).ok()?;
+                #[cfg(feature = "zstd")]
                 Codec::Zstd(Box::new(decoder))
             }
             _ => return None,
@@ -101,6 +111,7 @@ impl Codec {
             Codec::Zlib(decoder) => through!(decoder, Write::flush),
             Codec::Raw(decoder) => through!(decoder, Write::flush),
             Codec::Brotli(decoder) => through!(decoder, drain),
+            #[cfg(feature = "zstd")]
             Codec::Zstd(decoder) => through!(decoder, Write::flush),
             Codec::Deflate(_) => (Vec::new(), true),
         }
@@ -115,6 +126,7 @@ impl Codec {
             Codec::Zlib(decoder) => decoder.try_finish().is_ok(),
             Codec::Raw(decoder) => decoder.try_finish().is_ok(),
             Codec::Brotli(decoder) => decoder.close().is_ok(),
+            #[cfg(feature = "zstd")]
             Codec::Zstd(_) => true,
             Codec::Deflate(_) => false,
         }
@@ -130,6 +142,7 @@ impl Codec {
                 DEFLATE_TABLE_BYTES + DEFLATE_WINDOW_BYTES
             }
             Codec::Brotli(_) => BROTLI_TABLE_BYTES + out_bytes.min(BROTLI_WINDOW_BYTES),
+            #[cfg(feature = "zstd")]
             Codec::Zstd(_) => ZSTD_TABLE_BYTES + out_bytes.min(ZSTD_WINDOW_BYTES),
         }
     }

@@ -7,7 +7,10 @@ mod ebpf;
 mod tools;
 
 pub(crate) use ebpf::{ensure as ebpf_toolchain, refresh_apt};
-pub(crate) use tools::{ensure_rust_tools as rust_tools, ensure_test_tools as test_tools};
+pub(crate) use tools::{
+    BARE_TARGET, ensure_bare_target as bare_target, ensure_rust_tools as rust_tools,
+    ensure_test_tools as test_tools,
+};
 
 use anyhow::Result;
 

@@ -30,6 +30,26 @@ pub(crate) fn ensure_rust_tools() -> Result<()> {
     )
 }
 
+/// A target without files, sockets, threads or a clock.
+pub(crate) const BARE_TARGET: &str = "wasm32-unknown-unknown";
+
+/// The standard library of [`BARE_TARGET`]; false where nothing here can install it.
+pub(crate) fn ensure_bare_target() -> Result<bool> {
+    let mut asked = sh::command("rustc");
+    asked.args(["--print", "target-libdir", "--target", BARE_TARGET]);
+    if Path::new(sh::output(&mut asked)?.trim()).exists() {
+        return Ok(true);
+    }
+    if paths::in_path("rustup").is_none() {
+        return Ok(false);
+    }
+    say(&format!(
+        "will install the target {BARE_TARGET} with rustup, to build the core for it"
+    ));
+    sh::run(sh::command("rustup").args(["target", "add", BARE_TARGET]))?;
+    Ok(true)
+}
+
 /// Clients, servers and sources that the suites use ([`Tool`]). What cannot be installed is said; the tests that need it
 /// skip, naming it, unless `CIRRON_REQUIRE_STACKS` is set.
 pub(crate) fn ensure_test_tools() -> Result<()> {

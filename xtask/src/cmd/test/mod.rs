@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must be true, in one command.
 //!
 //! ```text
-//! setup ─▶ fmt, clippy, licences, dependencies, purity ─▶ unit tests, corpora ─▶ agent ─▶ real servers
+//! setup ─▶ fmt, clippy, licences, dependencies, purity, wasm32 ─▶ unit tests, corpora ─▶ agent ─▶ real servers
 //! ```
 //!
 //! A failing phase does not hide the next one's result. The last line is the sum:
@@ -77,6 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         phases.check("licences", licences::check);
         phases.check("unused dependencies", unused::check);
         phases.check("purity of the core", purity::check);
+        phases.bare_core();
     }
     phases.tests("unit tests", || {
         let mut tests = sh::cargo(["test", "--workspace", "--locked", "--no-fail-fast"]);
@@ -177,6 +178,31 @@ impl Phases {
         self.end(name, began, tally);
     }
 
+    /// The core builds for a target that has neither files nor sockets, threads or a clock.
+    fn bare_core(&mut self) {
+        const NAME: &str = "build of the core for wasm32";
+        match setup::bare_target() {
+            Err(error) => self.check(NAME, || Err(error)),
+            Ok(true) => self.check(NAME, || {
+                let mut build = sh::cargo(["check", "--package", "cirron-core", "--locked"]);
+                build.args(["--no-default-features", "--target", setup::BARE_TARGET]);
+                sh::run(&mut build)
+            }),
+            Ok(false) => self.skip(NAME, "no rustup to install the target's library"),
+        }
+    }
+
+    /// A phase that cannot run here.
+    fn skip(&mut self, name: &str, reason: &str) {
+        let began = start(name);
+        eprintln!("SKIP {name}: {reason}");
+        let skipped = Tally {
+            skipped: 1,
+            ..Tally::default()
+        };
+        self.end(name, began, skipped);
+    }
+
     /// Clippy on the eBPF programs, where the toolchain that builds them came with it.
     fn clippy_of_ebpf(&mut self) {
         const NAME: &str = "clippy of the eBPF programs";
@@ -185,15 +211,7 @@ impl Phases {
             Err(missing) => self.check(NAME, || Err(anyhow!("{missing}"))),
             Ok(found) => match toolchain::clippy(&found, &programs, &paths::target()) {
                 Some(mut clippy) => self.check(NAME, || sh::run(&mut clippy)),
-                None => {
-                    let began = start(NAME);
-                    eprintln!("SKIP {NAME}: {} has no clippy", found.toolchain.name);
-                    let skipped = Tally {
-                        skipped: 1,
-                        ..Tally::default()
-                    };
-                    self.end(NAME, began, skipped);
-                }
+                None => self.skip(NAME, &format!("{} has no clippy", found.toolchain.name)),
             },
         }
     }

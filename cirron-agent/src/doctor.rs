@@ -37,7 +37,7 @@ pub fn doctor(pids: &[u32], load: &LoadOptions) -> Result<Exit, Failed> {
                 out.push_str("\nprograms:\n");
                 for row in kernel.verdicts() {
                     out.push_str(&format!(
-                        "{:11} {:30} {}\n",
+                        "{:15} {:20} {}\n",
                         row.verdict, row.name, row.detail
                     ));
                 }

@@ -4,11 +4,11 @@
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use aya::Ebpf;
-use aya::programs::RawTracePoint;
+use aya::programs::{ProgramError, ProgramFd, RawTracePoint};
 use aya_obj::generated::{bpf_attr, bpf_cmd};
 use cirron_common::conn::held;
 
-use super::{ProbeVerdict, chain};
+use super::verdict::{Failure, ProbeVerdict, Verdict};
 
 const NAME: &str = "socket_check";
 
@@ -30,16 +30,15 @@ pub(super) struct SocketCheck(Option<OwnedFd>);
 
 impl SocketCheck {
     pub(super) fn load(ebpf: &mut Ebpf) -> (SocketCheck, ProbeVerdict) {
-        let (program, verdict, detail) = match load(ebpf) {
-            Ok(program) => (Some(program), "loaded", String::new()),
-            Err(why) => (None, "broken", why),
-        };
-        let verdict = ProbeVerdict {
+        let loaded = ProbeVerdict {
             name: NAME,
-            verdict,
-            detail,
+            verdict: Verdict::Loaded,
+            detail: String::new(),
         };
-        (SocketCheck(program), verdict)
+        match load(ebpf) {
+            Ok(program) => (SocketCheck(Some(program)), loaded),
+            Err(failure) => (SocketCheck(None), failure.on(NAME)),
+        }
     }
 
     /// Of the connection with this inode number and generation.
@@ -57,15 +56,17 @@ impl SocketCheck {
     }
 }
 
-fn load(ebpf: &mut Ebpf) -> Result<OwnedFd, String> {
-    let program: &mut RawTracePoint = ebpf
-        .program_mut(NAME)
-        .ok_or("not in the eBPF object")?
-        .try_into()
-        .map_err(|e| format!("{e}"))?;
-    program.load().map_err(|e| chain(&e))?;
-    let fd = program.fd().map_err(|e| chain(&e))?.as_fd();
-    fd.try_clone_to_owned().map_err(|e| e.to_string())
+fn load(ebpf: &mut Ebpf) -> Result<OwnedFd, Failure> {
+    let program = ebpf.program_mut(NAME);
+    let program = program.ok_or_else(|| Failure::in_object("not in the eBPF object"))?;
+    let mut load = || -> Result<ProgramFd, ProgramError> {
+        let program: &mut RawTracePoint = program.try_into()?;
+        program.load()?;
+        program.fd()?.try_clone().map_err(ProgramError::from)
+    };
+    let program = load().map_err(|e| Failure::from_error(&e))?;
+    let fd = program.as_fd().try_clone_to_owned();
+    fd.map_err(|e| Failure::from_error(&e))
 }
 
 /// What the program returns. aya runs only programs that it owns, and it does not let go of one.

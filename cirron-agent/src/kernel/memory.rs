@@ -3,7 +3,6 @@
 //! From 5.11 on the maps count for the memory cgroup of the process, and for no `ulimit -l`. The ring is mapped into
 //! the process besides, twice in a row, which `ulimit -v` limits.
 
-use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,24 +17,11 @@ const REST_MIB: u64 = 96;
 /// MiB that the program and its threads map, mostly without using them.
 const MAPPED_MIB: u64 = 512;
 
-/// Whether an error comes from a lack of memory.
-pub(super) fn is_short(error: &(dyn Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let io = error.downcast_ref::<std::io::Error>();
-        if io.and_then(std::io::Error::raw_os_error) == Some(libc::ENOMEM) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
 /// The refusal, with what is needed and what limits it.
 pub(super) fn refused(what: String, ring_bytes: u32) -> LoadError {
-    LoadError::Refused {
+    LoadError::Memory {
         what,
-        fix: advice(
+        advice: advice(
             u64::from(ring_bytes) / MIB,
             cgroup_limit(Path::new("/sys/fs/cgroup")),
             address_limit(),
@@ -126,17 +112,6 @@ fn address_limit() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("outer")]
-    struct Outer(#[source] std::io::Error);
-
-    #[test]
-    fn a_lack_of_memory_is_found_below_other_errors() {
-        let with = |code| Outer(std::io::Error::from_raw_os_error(code));
-        assert!(is_short(&with(libc::ENOMEM)));
-        assert!(!is_short(&with(libc::EPERM)));
-    }
 
     #[test]
     fn the_advice_names_the_limit_that_there_is() {

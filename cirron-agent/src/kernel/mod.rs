@@ -4,6 +4,7 @@
 
 mod btf;
 mod check;
+mod error;
 mod log;
 mod memory;
 mod passed_over;
@@ -11,6 +12,9 @@ mod policy;
 mod probes;
 mod reader;
 mod uprobes;
+mod verdict;
+
+use std::error::Error;
 
 use aya::maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf};
 use aya::{Btf, Ebpf, EbpfLoader};
@@ -22,11 +26,12 @@ use cirron_common::tls::{SslKey, SslState};
 
 pub use check::Socket;
 use check::SocketCheck;
+pub use error::{LoadError, Refusal};
 use passed_over::PassedOver;
 pub use policy::Policy;
-pub use probes::ProbeVerdict;
 pub use reader::Reader;
 pub use uprobes::{Detached, Links, Point, UprobeProgram, Uprobes};
+pub use verdict::{Failure, ProbeVerdict, Verdict};
 
 /// The programs, built by `build.rs` from `cirron-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/cirron-ebpf.o"));
@@ -66,26 +71,6 @@ pub struct LoadOptions {
     pub links: Links,
 }
 
-/// Why nothing could be attached; its text says the missing fact and, on its own line, the fix.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// A program was refused, a structure was not found, a map could not be made.
-    #[error("{what}\n  {fix}")]
-    Refused {
-        /// The missing fact.
-        what: String,
-        /// What to do about it.
-        fix: String,
-    },
-}
-
-fn refused(what: String) -> LoadError {
-    LoadError::Refused {
-        what,
-        fix: "run `cirron-agent doctor` and see what is missing".to_owned(),
-    }
-}
-
 /// The loaded programs and their maps.
 pub struct Kernel {
     log: Option<EbpfLogger<log::ToTracing>>,
@@ -116,22 +101,22 @@ impl Kernel {
         let ring_bytes = options.ring_bytes.max(4096).next_power_of_two();
         let mut config = btf::offsets()?;
         config.wakeup_bytes = ring_bytes / WAKEUP_SHARE;
-        let btf = Btf::from_sys_fs().map_err(|e| refused(format!("kernel BTF: {e}")))?;
+        let btf = Btf::from_sys_fs().map_err(|e| LoadError::Types {
+            path: btf::VMLINUX,
+            why: e.to_string(),
+        })?;
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
             .override_global("CONFIG", &config, true)
             .override_global(log::LEVEL_GLOBAL, &log::level(), true)
             .map_max_entries(maps::RING, ring_bytes)
             .load(OBJECT)
-            .map_err(|e| {
-                let what = format!("cannot load the eBPF object: {}", chain(&e));
-                if memory::is_short(&e) {
-                    memory::refused(what, ring_bytes)
-                } else {
-                    refused(what)
-                }
-            })?;
-        let mut verdicts = probes::attach(&mut ebpf, &btf)?;
+            .map_err(|e| refused("cannot load the eBPF object", &e, ring_bytes))?;
+        let mut verdicts = probes::attach(probes::Attempt {
+            ebpf: &mut ebpf,
+            btf: &btf,
+            config: &config,
+        })?;
         let (check, verdict) = SocketCheck::load(&mut ebpf);
         verdicts.push(verdict);
         let loaded = uprobes::load(&mut ebpf, options.links);
@@ -219,36 +204,28 @@ impl Kernel {
     }
 }
 
-fn take<T: TryFrom<aya::maps::Map>>(ebpf: &mut Ebpf, name: &str) -> Result<T, LoadError> {
+fn take<T: TryFrom<aya::maps::Map>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, LoadError> {
     ebpf.take_map(name)
         .and_then(|map| T::try_from(map).ok())
-        .ok_or_else(|| refused(format!("the eBPF object has no usable map {name}")))
+        .ok_or(LoadError::Map(name))
 }
 
 /// It is mapped into our memory here.
 fn ring(ebpf: &mut Ebpf, bytes: u32) -> Result<RingBuf<MapData>, LoadError> {
     let map = ebpf
         .take_map(maps::RING)
-        .ok_or_else(|| refused(format!("the eBPF object has no map {}", maps::RING)))?;
-    RingBuf::try_from(map).map_err(|e| {
-        let what = format!("cannot map the ring: {}", chain(&e));
-        if memory::is_short(&e) {
-            memory::refused(what, bytes)
-        } else {
-            refused(what)
-        }
-    })
+        .ok_or(LoadError::Map(maps::RING))?;
+    RingBuf::try_from(map).map_err(|e| refused("cannot map the ring", &e, bytes))
 }
 
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+/// A lack of memory has advice of its own.
+fn refused(what: &'static str, error: &(dyn Error + 'static), ring_bytes: u32) -> LoadError {
+    let failure = Failure::from_error(error);
+    if failure.errno == Some(libc::ENOMEM) {
+        memory::refused(format!("{what}: {failure}"), ring_bytes)
+    } else {
+        LoadError::Object { what, failure }
     }
-    text
 }
 
 /// The records of a batch that [`Reader::read`] filled.
@@ -260,3 +237,6 @@ pub fn records(mut batch: &[u8]) -> impl Iterator<Item = &[u8]> {
         Some(record)
     })
 }
+
+#[cfg(test)]
+mod frames_tests;

@@ -1,189 +1,272 @@
-//! The probe table: what is attached where, whether we can do without it, and what became of it.
+//! The probe table: what stands where, whether we can do without it, and what became of it.
+//!
+//! A row is a group of places, of which one is taken: the first that the kernel takes. Which places a kernel has is tried, not
+//! told by its version. The exception is [`Place::NotPreempted`], whose need no attempt shows.
 
-use aya::programs::{BtfTracePoint, TracePoint};
+use std::fmt;
+
+use aya::programs::{BtfTracePoint, Program, ProgramError, TracePoint};
 use aya::util::KernelVersion;
 use aya::{Btf, Ebpf};
+use cirron_common::KernelConfig;
 
-use super::{LoadError, chain};
+use super::btf;
+use super::error::{LoadError, Refusal};
+use super::verdict::{Failure, ProbeVerdict, Verdict};
 
 /// One row of the probe table.
-struct Probe {
-    /// ELF name of the program.
+struct Group {
+    /// ELF name of the program that usually stands there.
     name: &'static str,
-    /// The tracepoint it is attached to.
-    tracepoint: &'static str,
-    /// Another place for it, on some kernels.
-    other: Option<Other>,
+    /// The places, best first.
+    one_of: &'static [Place],
     /// Nothing can be seen without it.
     required: bool,
+    /// Why this kernel gives it nothing to see; `None`: it does.
+    idle: fn(&KernelConfig) -> Option<&'static str>,
 }
 
-/// A place that is tried before or after the ordinary one.
+/// A place for a program.
 #[derive(Clone, Copy)]
-enum Other {
-    /// A kernel passes a program over while another thread is in it on the same processor. On 7.2 and 7.3
-    /// threads are preempted in one, and calls of others are lost, without a trace of whose
-    /// (`docs/kernels.md`). An event of perf's still runs its programs without preemption, and costs more.
+enum Place {
+    /// A BTF-typed tracepoint.
+    Typed(&'static str),
+    /// The same, where its first argument is a pointer to this structure: the name had other arguments before.
+    TypedWith(&'static str, &'static str),
+    /// An event of perf's for another program, on kernels that preempt programs on typed tracepoints: while a thread is
+    /// preempted in one, the kernel passes it over for others on that processor, and calls are lost without a
+    /// trace of whose (`docs/kernels.md`). An event of perf's still runs its programs without preemption, and costs more.
     NotPreempted {
         program: &'static str,
         category: &'static str,
         name: &'static str,
     },
-    /// The name that the tracepoint had from 6.0 to 6.3, with the same first argument. Before, its first
-    /// was another.
-    Earlier(&'static str),
 }
 
-/// From here on a program on a typed tracepoint may be preempted.
+/// From here on a program on a typed tracepoint may be preempted. Nothing that could be tried tells.
 const PREEMPTS_FROM: KernelVersion = KernelVersion::new(7, 0, 0);
-/// The first version with [`Other::Earlier`]'s arguments.
-const EARLIER_FROM: KernelVersion = KernelVersion::new(6, 0, 0);
 
-fn running(at_least: KernelVersion) -> bool {
-    KernelVersion::current().is_ok_and(|running| running >= at_least)
+fn always(_: &KernelConfig) -> Option<&'static str> {
+    None
 }
 
-const PROBES: &[Probe] = &[
-    Probe {
+const GROUPS: &[Group] = &[
+    Group {
         name: "socket_syscall_exit",
-        tracepoint: "sys_exit",
-        other: Some(Other::NotPreempted {
-            program: "socket_syscall_perf",
-            category: "raw_syscalls",
-            name: "sys_exit",
-        }),
+        one_of: &[
+            Place::NotPreempted {
+                program: "socket_syscall_perf",
+                category: "raw_syscalls",
+                name: "sys_exit",
+            },
+            Place::Typed("sys_exit"),
+        ],
         required: true,
+        idle: always,
     },
-    Probe {
+    Group {
         name: "tcp_state_change",
-        tracepoint: "inet_sock_set_state",
-        other: None,
+        one_of: &[Place::Typed("inet_sock_set_state")],
         required: false,
+        idle: always,
     },
     // Without it the times of arrivals are as exact as the kernel's tick.
-    Probe {
+    Group {
         name: "tcp_reading",
-        tracepoint: "tcp_rcv_space_adjust",
-        other: None,
+        one_of: &[Place::Typed("tcp_rcv_space_adjust")],
         required: false,
+        idle: |config| {
+            (config.tcp_known == 0).then_some("this kernel does not tell when bytes came")
+        },
     },
-    Probe {
+    Group {
         name: "process_fork",
-        tracepoint: "sched_process_fork",
-        other: None,
+        one_of: &[Place::Typed("sched_process_fork")],
         required: true,
+        idle: always,
     },
-    Probe {
+    Group {
         name: "process_exec",
-        tracepoint: "sched_process_exec",
-        other: None,
+        one_of: &[Place::Typed("sched_process_exec")],
         required: false,
+        idle: always,
     },
-    Probe {
+    Group {
         name: "process_exit",
-        tracepoint: "sched_process_exit",
-        other: None,
+        one_of: &[Place::Typed("sched_process_exit")],
         required: false,
+        idle: always,
     },
     // It counts what is not seen, and nothing is seen less without it.
-    Probe {
+    Group {
         name: "uring_submit",
-        tracepoint: "io_uring_submit_req",
-        other: Some(Other::Earlier("io_uring_submit_sqe")),
+        one_of: &[
+            Place::Typed("io_uring_submit_req"),
+            // Its name from 6.0 to 6.3.
+            Place::TypedWith("io_uring_submit_sqe", "io_kiocb"),
+        ],
         required: false,
+        idle: |config| (config.kiocb_opcode == u32::MAX).then_some("this kernel has no io_uring"),
     },
 ];
 
-/// What became of one row of the probe table, or of the uprobes.
-#[derive(Clone, Debug)]
-pub struct ProbeVerdict {
-    /// ELF name of the program; `uprobes` for all of those.
-    pub name: &'static str,
-    /// `attached`, `loaded` (attached where a target has a TLS library), `broken`.
-    pub verdict: &'static str,
-    /// Why, where it is not attached; how, where it will be.
-    pub detail: String,
+/// What the places are tried on.
+pub(super) struct Attempt<'a> {
+    pub(super) ebpf: &'a mut Ebpf,
+    pub(super) btf: &'a Btf,
+    pub(super) config: &'a KernelConfig,
 }
 
-/// Attaches every row. Fails with every required row that was refused, at once.
-pub(super) fn attach(ebpf: &mut Ebpf, btf: &Btf) -> Result<Vec<ProbeVerdict>, LoadError> {
+/// Attaches one of each group. Fails with every required one that was refused, at once.
+pub(super) fn attach(mut attempt: Attempt<'_>) -> Result<Vec<ProbeVerdict>, LoadError> {
     let mut verdicts = Vec::new();
     let mut refused = Vec::new();
-    for probe in PROBES {
-        let verdict = match attach_one(ebpf, btf, probe) {
-            Ok(detail) => ProbeVerdict {
-                name: probe.name,
-                verdict: "attached",
-                detail,
-            },
-            Err(detail) => {
-                if probe.required {
-                    refused.push(format!(
-                        "{} (tp_btf/{}): {detail}",
-                        probe.name, probe.tracepoint
-                    ));
+    for group in GROUPS {
+        verdicts.push(match attempt.group(group) {
+            Ok(verdict) => verdict,
+            Err(refusal) => {
+                if group.required {
+                    refused.push(refusal.clone());
                 }
-                ProbeVerdict {
-                    name: probe.name,
-                    verdict: "broken",
-                    detail,
-                }
+                refusal.failure.on(group.name)
             }
-        };
-        verdicts.push(verdict);
+        });
     }
     if refused.is_empty() {
-        return Ok(verdicts);
+        Ok(verdicts)
+    } else {
+        Err(LoadError::Probes(refused))
     }
-    Err(LoadError::Refused {
-        what: format!("the kernel refused: {}", refused.join("; ")),
-        fix: "run `cirron-agent doctor` as root and see what is missing".to_owned(),
-    })
 }
 
-/// Attaches it, and says how where that is not as usual.
-fn attach_one(ebpf: &mut Ebpf, btf: &Btf, probe: &Probe) -> Result<String, String> {
-    match probe.other {
-        Some(Other::NotPreempted {
-            program,
-            category,
-            name,
-        }) if running(PREEMPTS_FROM) => match attach_perf(ebpf, program, category, name) {
-            Ok(()) => Ok(format!("on {category}:{name}, not to be preempted")),
-            Err(why) => {
-                attach_typed(ebpf, btf, probe.name, probe.tracepoint)?;
-                Ok(format!("may be preempted, {category}:{name}: {why}"))
+impl Attempt<'_> {
+    /// Takes the first place that the kernel takes. Where none is, the refusal of the first that is there tells why.
+    fn group(&mut self, group: &Group) -> Result<ProbeVerdict, Refusal> {
+        let verdict = |verdict, detail| ProbeVerdict {
+            name: group.name,
+            verdict,
+            detail,
+        };
+        if let Some(why) = (group.idle)(self.config) {
+            return Ok(verdict(Verdict::NotApplicable, why.to_owned()));
+        }
+        let mut first: Option<Refusal> = None;
+        // What is not as usual with the place that is taken in the end.
+        let mut remark = String::new();
+        for place in group.one_of {
+            if !self.is_for_this_kernel(place) {
+                continue;
             }
-        },
-        Some(Other::Earlier(earlier)) if running(EARLIER_FROM) => {
-            attach_typed(ebpf, btf, probe.name, probe.tracepoint)
-                .or_else(|why| attach_typed(ebpf, btf, probe.name, earlier).map_err(|_| why))?;
-            Ok(String::new())
+            match self.put(group.name, place) {
+                Ok(()) => {
+                    if let Place::NotPreempted { category, name, .. } = place {
+                        remark = format!("on {category}:{name}, not to be preempted");
+                    }
+                    return Ok(verdict(Verdict::Attached, remark));
+                }
+                Err(failure) => {
+                    if let Place::NotPreempted { category, name, .. } = place {
+                        remark = format!("may be preempted, {category}:{name}: {failure}");
+                        continue;
+                    }
+                    first.get_or_insert(Refusal {
+                        name: group.name,
+                        place: place.to_string(),
+                        failure,
+                    });
+                }
+            }
         }
-        Some(_) | None => {
-            attach_typed(ebpf, btf, probe.name, probe.tracepoint).map(|()| String::new())
+        Err(first.unwrap_or_else(|| Refusal {
+            name: group.name,
+            place: "nowhere".to_owned(),
+            failure: Failure::in_object("no place for it"),
+        }))
+    }
+
+    /// Whether the place is worth an attempt.
+    fn is_for_this_kernel(&self, place: &Place) -> bool {
+        match place {
+            Place::Typed(_) => true,
+            Place::TypedWith(tracepoint, first) => btf::takes(tracepoint, first),
+            Place::NotPreempted { .. } => {
+                KernelVersion::current().is_ok_and(|running| running >= PREEMPTS_FROM)
+            }
+        }
+    }
+
+    fn put(&mut self, program: &str, place: &Place) -> Result<(), Failure> {
+        match place {
+            Place::Typed(tracepoint) | Place::TypedWith(tracepoint, _) => {
+                let btf = self.btf;
+                let program: &mut BtfTracePoint = self.program(program)?;
+                let done = program
+                    .load(tracepoint, btf)
+                    .and_then(|()| program.attach().map(drop));
+                done.map_err(|e| Failure::from_error(&e))
+            }
+            Place::NotPreempted {
+                program,
+                category,
+                name,
+            } => {
+                let program: &mut TracePoint = self.program(program)?;
+                let done = program
+                    .load()
+                    .and_then(|()| program.attach(category, name).map(drop));
+                done.map_err(|e| Failure::from_error(&e))
+            }
+        }
+    }
+
+    fn program<'e, P>(&'e mut self, name: &str) -> Result<&'e mut P, Failure>
+    where
+        &'e mut P: TryFrom<&'e mut Program, Error = ProgramError>,
+    {
+        let program = self.ebpf.program_mut(name);
+        let program = program.ok_or_else(|| Failure::in_object("not in the eBPF object"))?;
+        program.try_into().map_err(|e| Failure::from_error(&e))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Typed(name) | Place::TypedWith(name, _) => write!(f, "tp_btf/{name}"),
+            Place::NotPreempted { category, name, .. } => write!(f, "{category}:{name}"),
         }
     }
 }
 
-fn attach_typed(ebpf: &mut Ebpf, btf: &Btf, name: &str, tracepoint: &str) -> Result<(), String> {
-    let program: &mut BtfTracePoint = ebpf
-        .program_mut(name)
-        .ok_or("not in the eBPF object")?
-        .try_into()
-        .map_err(|e| format!("{e}"))?;
-    program.load(tracepoint, btf).map_err(|e| chain(&e))?;
-    program.attach().map_err(|e| chain(&e))?;
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn attach_perf(ebpf: &mut Ebpf, program: &str, category: &str, name: &str) -> Result<(), String> {
-    let program: &mut TracePoint = ebpf
-        .program_mut(program)
-        .ok_or("not in the eBPF object")?
-        .try_into()
-        .map_err(|e| format!("{e}"))?;
-    program.load().map_err(|e| chain(&e))?;
-    program.attach(category, name).map_err(|e| chain(&e))?;
-    Ok(())
+    #[test]
+    fn every_group_has_a_place_on_every_kernel_and_its_own_name() {
+        for group in GROUPS {
+            let is_everywhere = |place: &Place| matches!(place, Place::Typed(_));
+            assert!(group.one_of.iter().any(is_everywhere), "{}", group.name);
+            let same = GROUPS.iter().filter(|g| g.name == group.name);
+            assert_eq!(same.count(), 1);
+        }
+    }
+
+    #[test]
+    fn what_a_kernel_does_not_have_is_not_looked_for() {
+        let idle = |config: &KernelConfig| -> Vec<&str> {
+            let groups = GROUPS.iter().filter(|g| (g.idle)(config).is_some());
+            groups.map(|g| g.name).collect()
+        };
+        let mut config = KernelConfig {
+            tcp_known: 1,
+            ..KernelConfig::default()
+        };
+        assert!(idle(&config).is_empty());
+        config.tcp_known = 0;
+        config.kiocb_opcode = u32::MAX;
+        assert_eq!(idle(&config), ["tcp_reading", "uring_submit"]);
+        let required = GROUPS.iter().filter(|g| g.required);
+        assert!(required.into_iter().all(|g| (g.idle)(&config).is_none()));
+    }
 }

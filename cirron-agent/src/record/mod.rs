@@ -4,6 +4,7 @@
 //! head   "cirron-recording"  version u16  record ABI u16  byte order u8 (1 little)  0 0 0
 //! entry  kind u8  length u32  payload, until the file ends
 //! ```
+//! The frame and the records have versions of their own, each raised for itself and each checked for itself.
 //! Numbers of the frame are little-endian; records are verbatim, as the kernel side wrote them.
 //! The core is deterministic, so a replay gives the spans that the live run gave, byte for byte
 //! with the same ids. A recording holds whatever passed by, prompts included: mode 0600.
@@ -21,7 +22,7 @@ use crate::clock::Anchor;
 /// First bytes of a recording.
 pub const MAGIC: &[u8; 16] = b"cirron-recording";
 
-/// Raised when the frame or an entry changes its meaning.
+/// Raised when the frame or an entry changes its meaning; what a record means is told by its own version.
 pub const VERSION: u16 = 1;
 
 /// Bytes of the head.

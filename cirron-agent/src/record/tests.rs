@@ -199,3 +199,21 @@ fn a_pipe_whose_reader_stands_still_ends_the_recording_and_holds_nobody_up() {
     assert_eq!(stats.entries + stats.entries_lost, 801);
     assert!(stats.entries_lost > 400, "{stats:?}");
 }
+
+#[test]
+fn the_frame_and_the_records_have_versions_of_their_own() {
+    use cirron_common::{ABI_VERSION, OLDEST_ABI_VERSION};
+    let with = |at: usize, version: u16| {
+        let mut bytes = recorded();
+        bytes[at..at + 2].copy_from_slice(&version.to_le_bytes());
+        let reader = RecordingReader::new(&bytes[..]);
+        reader.map(drop).map_err(|e| e.to_string())
+    };
+    for abi in OLDEST_ABI_VERSION..=ABI_VERSION {
+        assert_eq!(with(18, abi), Ok(()));
+    }
+    let other = with(18, ABI_VERSION + 1).unwrap_err();
+    assert!(other.starts_with("its records have version 4"), "{other}");
+    let other = with(16, VERSION + 1).unwrap_err();
+    assert!(other.starts_with("the recording has version 2"), "{other}");
+}

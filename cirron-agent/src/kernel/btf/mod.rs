@@ -14,22 +14,23 @@ use types::Types;
 /// Where the running kernel shows its types.
 pub(super) const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
+/// Whether the first argument of the tracepoint is a pointer to `struct owner`.
+pub(super) fn takes(tracepoint: &str, owner: &str) -> bool {
+    let blob = std::fs::read(VMLINUX).unwrap_or_default();
+    Types::new(&blob).is_ok_and(|types| types.takes(tracepoint, owner))
+}
+
 /// Reads every offset of [`KernelConfig`]. The switches stay 0.
 pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
-    let refused = |why: String| LoadError::Refused {
-        what: format!("cannot read the kernel's types at {VMLINUX}: {why}"),
-        fix: "use a kernel built with CONFIG_DEBUG_INFO_BTF=y (every major distribution's is)"
-            .to_owned(),
-    };
-    let blob = std::fs::read(VMLINUX).map_err(|e| refused(e.to_string()))?;
-    let types = Types::new(&blob).map_err(|e| refused(e.to_string()))?;
+    let unread = |why: String| LoadError::Types { path: VMLINUX, why };
+    let blob = std::fs::read(VMLINUX).map_err(|e| unread(e.to_string()))?;
+    let types = Types::new(&blob).map_err(|e| unread(e.to_string()))?;
     let at = |owner: &str, member: &str| {
-        types
-            .offset(owner, member)
-            .ok_or_else(|| LoadError::Refused {
-                what: format!("this kernel's `struct {owner}` has no member `{member}`"),
-                fix: "please report the kernel version (uname -r)".to_owned(),
-            })
+        let offset = types.offset(owner, member);
+        offset.ok_or_else(|| LoadError::Member {
+            owner: owner.to_owned(),
+            member: member.to_owned(),
+        })
     };
     let common = at("sock", "__sk_common")?;
     let in_sock = |member: &str| at("sock_common", member).map(|o| common + o);

@@ -10,6 +10,7 @@
 /// Values of `BTF_INFO_KIND` with something behind the type's 12 bytes.
 mod kind {
     pub(super) const INT: u32 = 1;
+    pub(super) const POINTER: u32 = 2;
     pub(super) const ARRAY: u32 = 3;
     pub(super) const STRUCT: u32 = 4;
     pub(super) const UNION: u32 = 5;
@@ -28,6 +29,8 @@ mod kind {
 const MAGIC: u16 = 0xeb9f;
 /// Bytes of `struct btf_type`.
 const TYPE_LEN: usize = 12;
+/// Bytes of an argument in a function's type.
+const PARAMETER_LEN: usize = 8;
 /// Anonymous structures within anonymous structures; the kernel's go three deep.
 const MAX_DEPTH: u32 = 8;
 
@@ -113,7 +116,7 @@ impl<'a> Types<'a> {
             kind::STRUCT | kind::UNION | kind::DATASEC | kind::ENUM64 => 12 * t.members,
             kind::ENUM | kind::FUNC_PROTO => 8 * t.members,
             // Pointers, forward declarations, typedefs, qualifiers, functions, floats, type tags.
-            2 | 7..=12 | 16 | 18 => 0,
+            kind::POINTER | 7..=12 | 16 | 18 => 0,
             _ => return None,
         };
         Some(TYPE_LEN + behind)
@@ -183,6 +186,29 @@ impl<'a> Types<'a> {
         None
     }
 
+    /// Whether the first argument of the tracepoint `name` is a pointer to `struct owner`. The argument before it is the
+    /// tracepoint's own.
+    pub(super) fn takes(&self, name: &str, owner: &str) -> bool {
+        let typedef = format!("btf_trace_{name}");
+        self.starts
+            .iter()
+            .filter_map(|at| self.read(usize::try_from(*at).ok()?))
+            .filter(|t| t.kind == kind::TYPEDEF && self.is_named(t.name, &typedef))
+            .filter_map(|t| {
+                let proto = self.by_id(self.pointed_at(t.size_or_type)?)?;
+                let parameter = proto.at + TYPE_LEN + PARAMETER_LEN;
+                let is_there = proto.kind == kind::FUNC_PROTO && proto.members > 1;
+                let of = word(self.types, parameter + 4).filter(|_| is_there)?;
+                self.resolve(self.pointed_at(of)?)
+            })
+            .any(|t| t.kind == kind::STRUCT && self.is_named(t.name, owner))
+    }
+
+    fn pointed_at(&self, id: u32) -> Option<u32> {
+        let t = self.by_id(id)?;
+        (t.kind == kind::POINTER).then_some(t.size_or_type)
+    }
+
     /// The structure or union behind typedefs and qualifiers.
     fn resolve(&self, mut id: u32) -> Option<Type> {
         for _ in 0..MAX_DEPTH {
@@ -214,6 +240,7 @@ mod tests {
         };
         let (int, s) = (name("int"), name("s"));
         let [a, b, c, d, e, f] = ["a", "b", "c", "d", "e", "f"].map(&mut name);
+        let trace = name("btf_trace_t");
         let info = |kind: u32, members: u32| kind << 24 | members;
         let words = [
             // 1: int; 2: typedef s; 3: union; 4: struct; 5: struct s.
@@ -223,6 +250,12 @@ mod tests {
             vec![0, info(kind::STRUCT, 2), 8, b, 1, 0, 0, 3, 32],
             vec![s, info(kind::STRUCT, 4) | 1 << 31, 16],
             vec![a, 1, 0, 0, 4, 32, e, 1, 3 << 24 | 96, f, 1, 5 << 24 | 104],
+            // 6: const s; 7: its pointer; 8: void(void *, const struct s *, int); 9: its pointer; 10: a tracepoint.
+            vec![0, info(kind::CONST, 0), 5],
+            vec![0, info(kind::POINTER, 0), 6],
+            vec![0, info(kind::FUNC_PROTO, 3), 0, 0, 0, a, 7, b, 1],
+            vec![0, info(kind::POINTER, 0), 8],
+            vec![trace, info(kind::TYPEDEF, 0), 9],
         ]
         .concat();
         let types: Vec<u8> = words.iter().flat_map(|w| w.to_ne_bytes()).collect();
@@ -249,11 +282,20 @@ mod tests {
     }
 
     #[test]
+    fn a_tracepoint_is_known_by_its_first_argument() {
+        let blob = blob();
+        let types = Types::new(&blob).unwrap();
+        assert!(types.takes("t", "s"));
+        assert!(!types.takes("t", "int") && !types.takes("u", "s"));
+    }
+
+    #[test]
     fn damaged_bytes_are_refused_or_give_nothing_and_never_panic() {
         let blob = blob();
         for len in 0..blob.len() {
             if let Ok(types) = Types::new(&blob[..len]) {
                 types.offset("s", "d");
+                types.takes("t", "s");
             }
         }
         for at in 0..blob.len() {
@@ -262,6 +304,7 @@ mod tests {
                 damaged[at] = value;
                 if let Ok(types) = Types::new(&damaged) {
                     types.offset("s", "d");
+                    types.takes("t", "s");
                 }
             }
         }

@@ -21,7 +21,7 @@ use aya::Ebpf;
 
 use self::multi::Multi;
 use self::single::Single;
-use super::ProbeVerdict;
+use super::verdict::{Failure, ProbeVerdict, Verdict};
 
 /// The programs that stand inside functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,7 +130,7 @@ pub(super) fn load(ebpf: &mut Ebpf, links: Links) -> Loaded {
         Links::Fewest => match Multi::load(ebpf) {
             Ok(multi) => {
                 return Loaded {
-                    verdict: verdict("loaded", multi.detail()),
+                    verdict: loaded(multi.detail()),
                     attached: Some(Attached::Multi(multi)),
                 };
             }
@@ -141,28 +141,34 @@ pub(super) fn load(ebpf: &mut Ebpf, links: Links) -> Loaded {
     match Single::load(ebpf) {
         Ok(single) => Loaded {
             attached: Some(Attached::Single(single)),
-            verdict: verdict("loaded", format!("one link for each place: {why_single}")),
+            verdict: loaded(format!("one link for each place: {why_single}")),
         },
         Err(e) => Loaded {
             attached: None,
-            verdict: verdict("broken", why_refused(&e)),
+            verdict: refused(&e),
         },
     }
 }
 
-/// One line where the reason is known; else what the verifier says.
-fn why_refused(error: &anyhow::Error) -> String {
+/// In the table all of them are one.
+const NAME: &str = "uprobes";
+
+fn refused(error: &anyhow::Error) -> ProbeVerdict {
     if aya::features().bpf_cookie() {
-        format!("{error:#}")
-    } else {
-        "no TLS is read: this kernel has no cookies for probes (from Linux 5.15)".to_owned()
+        return Failure::from_error(error.as_ref()).on(NAME);
+    }
+    ProbeVerdict {
+        name: NAME,
+        verdict: Verdict::Unsupported,
+        detail: "no TLS is read: this kernel has no cookies for probes (from Linux 5.15)"
+            .to_owned(),
     }
 }
 
-fn verdict(verdict: &'static str, detail: String) -> ProbeVerdict {
+fn loaded(detail: String) -> ProbeVerdict {
     ProbeVerdict {
-        name: "uprobes",
-        verdict,
+        name: NAME,
+        verdict: Verdict::Loaded,
         detail,
     }
 }

@@ -25,10 +25,8 @@ const MAX_ROUNDS: usize = 4;
 /// The LLVM majors that the linker can be built on.
 fn linker_llvm() -> std::ops::RangeInclusive<u32> {
     let majors: Vec<u32> = pinned("llvm").iter().flat_map(|m| m.parse()).collect();
-    match majors[..] {
-        [oldest, newest] => oldest..=newest,
-        _ => 1..=0,
-    }
+    let (oldest, newest) = (majors.first(), majors.last());
+    oldest.copied().unwrap_or_default()..=newest.copied().unwrap_or_default()
 }
 
 /// Makes sure that `cirron-agent/build.rs` will find what it needs.

@@ -21,8 +21,9 @@ use crate::discovery::{Procfs, facts, short_name};
 use crate::driver;
 use crate::driver::attacher::Attacher;
 use crate::driver::core::{Core, Idle};
-use crate::driver::files::{Counts, Files};
+use crate::driver::counts::Counts;
 use crate::driver::helper::Helper;
+use crate::driver::leases::Leases;
 use crate::driver::pending::{Mapped, Pending};
 use crate::driver::searcher::{MAX_ASKED, Searcher};
 use crate::driver::summary::{Detach, Summary};
@@ -88,7 +89,7 @@ pub fn run(command: &[OsString], capture: &Capture) -> Result<Exit, Failed> {
     })?;
     // It may be over in a moment: what it will map is looked at before.
     if let Some(program) = command.first() {
-        session.attacher.look_ahead(program);
+        session.attacher.look_ahead(pid, program);
     }
     session.say_attached(
         &format!("pid {pid} ({name})"),
@@ -147,7 +148,7 @@ fn named(pid: u32) -> String {
 /// What the threads that look into libraries share with the others.
 #[derive(Default)]
 struct Libraries {
-    files: Files,
+    leases: Leases,
     counts: Arc<Counts>,
     pending: Pending,
 }
@@ -157,7 +158,7 @@ impl Libraries {
     fn search(&self) -> (Unread, Helper) {
         let (ask, asked) = std::sync::mpsc::sync_channel(MAX_ASKED);
         let (tell, found) = std::sync::mpsc::channel();
-        let searcher = Searcher::new(self.files.clone(), Arc::clone(&self.counts), tell);
+        let searcher = Searcher::new(self.leases.clone(), Arc::clone(&self.counts), tell);
         let helper = Helper::new("search", move || searcher.run(&asked));
         (Unread::new(ask, found, Arc::clone(&self.counts)), helper)
     }
@@ -239,14 +240,18 @@ impl<'a> Session<'a> {
             recorder,
         );
         let libraries = Libraries::default();
-        core.set_attacher(libraries.pending.clone(), Arc::clone(&libraries.counts));
+        core.set_attacher(
+            libraries.pending.clone(),
+            libraries.leases.clone(),
+            Arc::clone(&libraries.counts),
+        );
         Ok(Session {
             capture,
             supervisor,
             core,
             attacher: Attacher::new(
                 uprobes.clone(),
-                libraries.files.clone(),
+                libraries.leases.clone(),
                 Arc::clone(&libraries.counts),
                 choice(),
             ),

@@ -2,7 +2,8 @@
 //! keep the core waiting.
 //!
 //! A process is looked at when it becomes a target, when it calls exec and when it maps something
-//! executable. A file is attached to once, whoever maps it.
+//! executable. A file is attached to once, whoever maps it, and its probes are closed when nobody has for a while
+//! ([`super::leases`]).
 //!
 //! A late attach needs `CAP_BPF` and `CAP_PERFMON` for the probes; of processes of other users
 //! `CAP_SYS_PTRACE` for their mappings, `CAP_CHECKPOINT_RESTORE` for the mapped files themselves
@@ -17,26 +18,32 @@ use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use cirron_common::tls::cookie;
 
-use super::files::{Counts, Files, Seen};
-use super::pending::{Mapped, Pending};
+use super::counts::Counts;
+use super::leases::{Known, Leases, Seen};
+use super::pending::{Mapped, Pending, Todo};
 use crate::clock;
-use crate::kernel::{Point, UprobeProgram, Uprobes};
+use crate::kernel::{Attachment, Point, UprobeProgram, Uprobes};
 use crate::shown::{shown, shown_path};
 use crate::tls::blind;
 use crate::tls::functions::Abi;
+use crate::tls::identity::FileKey;
 use crate::tls::images::{FileId, Image, images};
 use crate::tls::open::{Right, Unopened, identity};
 use crate::tls::place::{Choice, Place};
 use crate::tls::plan::{Attach, Exit, Look, Plan, plan, summary};
 use crate::tls::quiet::Quiet;
+use crate::tls::source::Source;
 use crate::tls::upcoming;
 
 /// Time that a process is looked at before others have their turn; what is left of it comes later.
 const MAX_LOOK: Duration = Duration::from_secs(2);
+/// Time between two looks for files that nobody maps.
+const TICK: Duration = Duration::from_secs(1);
 /// Warnings because a right is missing. Behind it files are counted.
 const MAX_WARNINGS: usize = 16;
 /// Names in such a warning.
@@ -46,13 +53,15 @@ const MAX_NAMES: usize = 3;
 #[derive(Debug)]
 pub struct Attacher {
     uprobes: Uprobes,
-    files: Files,
+    leases: Leases,
     counts: Arc<Counts>,
     choice: Choice,
     /// Functions so far.
     attached: usize,
     /// What was warned of: a server's workers lack the same.
     warned: HashSet<String>,
+    /// Closes what is idle.
+    closer: Option<JoinHandle<()>>,
 }
 
 /// What looking at a process gave.
@@ -66,14 +75,15 @@ struct Looked {
 
 impl Attacher {
     /// Nothing is attached yet.
-    pub fn new(uprobes: Uprobes, files: Files, counts: Arc<Counts>, choice: Choice) -> Attacher {
+    pub fn new(uprobes: Uprobes, leases: Leases, counts: Arc<Counts>, choice: Choice) -> Attacher {
         Attacher {
             uprobes,
-            files,
+            leases,
             counts,
             choice,
             attached: 0,
             warned: HashSet::new(),
+            closer: None,
         }
     }
 
@@ -103,10 +113,12 @@ impl Attacher {
             }
         };
         let began = Instant::now();
+        let names: Vec<FileId> = images.iter().map(|image| image.id).collect();
         let mut missing = Vec::new();
         let mut looked = Looked::default();
+        self.leases.begin(pid);
         for image in images {
-            if self.files.get(image.id).is_some() {
+            if self.leases.hold(pid, image.id) == Known::Held {
                 continue;
             }
             if began.elapsed() > MAX_LOOK {
@@ -114,12 +126,15 @@ impl Attacher {
                 break;
             }
             match image.open() {
-                Ok(file) => self.attach(image.id, &image.name, &file),
+                Ok(file) => self.attach(pid, image.id, &image.name, &file),
                 Err(Unopened::Missing(right)) => missing.push((image, right)),
-                Err(Unopened::NoFile) => self.files.set(image.id, Seen::Nothing),
+                Err(Unopened::NoFile) => self.pass_over(pid, image.id),
                 Err(Unopened::Gone) => {}
             }
         }
+        // An empty list is that of a process that has ended.
+        let names = Some(names).filter(|names| !names.is_empty());
+        self.leases.end(pid, names.as_deref(), Instant::now());
         for _ in &missing {
             Counts::add(&self.counts.unopened);
         }
@@ -127,55 +142,108 @@ impl Attacher {
         looked
     }
 
-    /// Attaches to what a command will map: it is about to start.
-    pub fn look_ahead(&mut self, program: &OsStr) {
+    /// Attaches to what a command will map: it is about to start as process `pid`.
+    pub fn look_ahead(&mut self, pid: u32, program: &OsStr) {
         for path in upcoming::files(program) {
             let Ok(file) = File::open(&path) else {
                 continue;
             };
             let by_stat = || file.metadata().ok().map(|m| (m.dev(), m.ino()));
             if let Some(id) = identity(&file).or_else(by_stat) {
-                self.attach(id, &path, &file);
+                self.attach(pid, id, &path, &file);
             }
         }
     }
 
-    fn attach(&mut self, id: FileId, name: &Path, file: &File) {
-        if self.files.get(id).is_some() {
-            return;
+    /// Nothing can be read of it.
+    fn pass_over(&self, pid: u32, id: FileId) {
+        let key = FileKey::of_name(id);
+        if !self.leases.hold_opened(pid, id, &key) {
+            self.leases.add(pid, id, key, Seen::Nothing, Vec::new());
         }
+    }
+
+    fn attach(&mut self, pid: u32, id: FileId, name: &Path, file: &File) {
+        let quiet = Quiet::new(file);
         // A stranger's file: where our code fails over it, the others are looked at all the same.
-        let looked = catch_unwind(AssertUnwindSafe(|| plan(&Quiet::new(file), self.choice)));
-        let Ok(Look { plan, is_cut }) = looked else {
+        let looked = catch_unwind(AssertUnwindSafe(|| {
+            let key = FileKey::read(file, id, &Source::new(&quiet));
+            let is_known = self.leases.hold_opened(pid, id, &key);
+            (!is_known).then(|| (key, plan(&quiet, self.choice)))
+        }));
+        let Ok(looked) = looked else {
             Counts::add(&self.counts.panicked);
             tracing::warn!("{}: looking at it failed; report it", shown_path(name));
-            self.files.set(id, Seen::Nothing);
+            self.pass_over(pid, id);
+            return;
+        };
+        let Some((key, Look { plan, is_cut })) = looked else {
             return;
         };
         if is_cut {
             Counts::add(&self.counts.cut);
             tracing::warn!("{}: not all of it is looked at", shown_path(name));
         }
-        let seen = match plan {
-            Plan::Nothing => Seen::Unsearched,
-            Plan::Unfollowed => Seen::Blind(blind::UNFOLLOWED),
-            Plan::Watch(_) if !self.files.may_watch() => {
-                Counts::add(&self.counts.unwatched);
-                Seen::Blind(blind::TOO_MANY)
-            }
+        let (seen, attachments) = match plan {
+            Plan::Nothing => (Seen::Unsearched, Vec::new()),
+            Plan::Unfollowed => (Seen::Blind(blind::UNFOLLOWED), Vec::new()),
             Plan::Watch(functions) => {
-                self.attached += attach_image(&self.uprobes, name, file, &functions);
-                Seen::Watched
+                let (may, idle) = self.leases.may_watch();
+                self.uprobes.close(idle);
+                if may {
+                    let (watched, made) = attach_image(&self.uprobes, name, file, &functions);
+                    self.attached += watched;
+                    (Seen::Watched, made)
+                } else {
+                    Counts::add(&self.counts.unwatched);
+                    (Seen::Blind(blind::TOO_MANY), Vec::new())
+                }
             }
         };
-        self.files.set(id, seen);
+        if let Some(surplus) = self.leases.add(pid, id, key, seen, attachments) {
+            self.uprobes.close(surplus);
+            Counts::add(&self.counts.unwatched);
+        }
+    }
+
+    /// Closes what nobody has mapped for a while, in a thread of its own: it waits for the kernel.
+    fn close_idle(&mut self) {
+        if self.closer.as_ref().is_some_and(|c| !c.is_finished()) {
+            return;
+        }
+        let idle = self.leases.take_idle(Instant::now());
+        if idle.is_empty() {
+            return;
+        }
+        tracing::info!(
+            "probes of {} files are closed: nobody has them mapped",
+            idle.len()
+        );
+        let uprobes = self.uprobes.clone();
+        let close = move || uprobes.close(idle);
+        let closer = std::thread::Builder::new().name("cirron-detach".into());
+        // Where no thread can be started they stay until the end.
+        self.closer = closer.spawn(close).ok();
     }
 
     /// Looks at each process that is named, until the end.
     pub fn run(mut self, pending: &Pending) {
         // Also where this thread fails: who names a process then is told.
         let _close = Close(pending);
-        while let Some(mapped) = pending.pop() {
+        loop {
+            let tick = self.leases.has_idle().then_some(TICK);
+            let mapped = match pending.pop(tick) {
+                None => break,
+                Some(Todo::Look(mapped)) => mapped,
+                Some(Todo::LetGo(tgid)) => {
+                    self.leases.end(tgid, None, Instant::now());
+                    continue;
+                }
+                Some(Todo::Tick) => {
+                    self.close_idle();
+                    continue;
+                }
+            };
             let Mapped { tgid, at } = mapped;
             let (before, began) = (self.attached, Instant::now());
             let is_whole = self.look(tgid);
@@ -231,28 +299,35 @@ pub fn unopened(missing: &[(Image, Right)]) -> Option<String> {
     ))
 }
 
-/// Gives the number of functions that are watched now.
+/// Gives the number of functions that are watched now, and what was attached.
 ///
 /// All at once: where the kernel refuses one place it refuses all, and then each function is tried
 /// by itself.
-fn attach_image(uprobes: &Uprobes, name: &Path, file: &File, functions: &[Attach]) -> usize {
+fn attach_image(
+    uprobes: &Uprobes,
+    name: &Path,
+    file: &File,
+    functions: &[Attach],
+) -> (usize, Vec<Attachment>) {
     if !uprobes.is_loaded() {
         // It was said when they were refused.
-        return 0;
+        return (0, Vec::new());
     }
     let Ok(path) = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())) else {
-        return 0;
+        return (0, Vec::new());
     };
     tracing::info!("{}: {}", name.display(), summary(functions));
-    let put = |functions: &[Attach]| {
+    let mut made = Vec::new();
+    let mut put = |functions: &[Attach]| {
         let points: Vec<Point> = functions.iter().flat_map(points).collect();
-        uprobes.attach(&path, &points)
+        made.push(uprobes.attach(&path, &points)?);
+        anyhow::Ok(())
     };
     let mut watched: Vec<&Attach> = functions.iter().collect();
     if put(functions).is_err() {
         if !uprobes.is_loaded() {
             // We are at the end.
-            return 0;
+            return (0, Vec::new());
         }
         watched.retain(|function| {
             put(std::slice::from_ref(*function))
@@ -269,7 +344,7 @@ fn attach_image(uprobes: &Uprobes, name: &Path, file: &File, functions: &[Attach
     for function in &watched {
         tracing::info!("{}: {function}", name.display());
     }
-    watched.len()
+    (watched.len(), made)
 }
 
 /// The places of a function.

@@ -18,8 +18,9 @@ use cirron_core::record::{Body, Record};
 use cirron_core::time::MonoNs;
 
 use super::command::{Command, add_descendants};
+use super::counts::Counts;
 use super::ends::{Ends, Key, Watched, untold_end};
-use super::files::Counts;
+use super::leases::Leases;
 use super::live::Live;
 use super::own::{end_record, process_record};
 use super::pending::{Mapped, Pending};
@@ -96,7 +97,7 @@ pub struct Core {
     parents: HashMap<u32, u32>,
     recorder: Option<Recorder>,
     /// Told of processes that may have a library we have not seen.
-    attacher: Option<(Pending, Arc<Counts>)>,
+    attacher: Option<(Pending, Leases, Arc<Counts>)>,
     unread: Unread,
     anchor: Anchor,
     anchor_taken: Instant,
@@ -174,8 +175,8 @@ impl Core {
     }
 
     /// Who looks into the libraries of processes from now on.
-    pub fn set_attacher(&mut self, pending: Pending, counts: Arc<Counts>) {
-        self.attacher = Some((pending, counts));
+    pub fn set_attacher(&mut self, pending: Pending, leases: Leases, counts: Arc<Counts>) {
+        self.attacher = Some((pending, leases, counts));
     }
 
     /// Who searches processes for TLS libraries that cannot be read.
@@ -189,11 +190,19 @@ impl Core {
     }
 
     fn look_into(&self, tgid: u32, at: MonoNs) {
-        if let Some((pending, counts)) = &self.attacher
+        if let Some((pending, _, counts)) = &self.attacher
             && !pending.push(Mapped { tgid, at })
         {
             // Only a panic ends it; what it would have found is not seen.
             Counts::add(&counts.unlooked);
+        }
+    }
+
+    /// A child maps what its parent does.
+    fn take_over_leases(&self, parent: u32, child: u32, at: MonoNs) {
+        let leases = self.attacher.as_ref().map(|(_, leases, _)| leases);
+        if leases.is_some_and(|leases| !leases.fork(parent, child)) {
+            self.look_into(child, at);
         }
     }
 
@@ -278,6 +287,7 @@ impl Core {
                     && let Ok(child) = u32::try_from(child)
                 {
                     self.live.add(child, policy, &*self.processes);
+                    self.take_over_leases(tgid, child, ts);
                     self.parents.insert(child, tgid);
                 }
             }
@@ -370,6 +380,9 @@ impl Core {
         self.known.remove(&tgid);
         self.parents.remove(&tgid);
         self.live.remove(tgid);
+        if let Some((pending, _, _)) = &self.attacher {
+            pending.let_go(tgid);
+        }
         let unread = self.engine.has_unread_tls(tgid);
         let named = self.unread.forget(tgid, unread);
         say_blind(&named, &*self.processes);

@@ -12,9 +12,10 @@
 pub mod attacher;
 pub mod command;
 pub mod core;
+pub mod counts;
 pub mod ends;
-pub mod files;
 pub mod helper;
+pub mod leases;
 pub mod live;
 pub mod own;
 pub mod pending;

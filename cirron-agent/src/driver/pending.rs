@@ -1,10 +1,11 @@
-//! Processes that the attach thread is to look at.
+//! Processes that the attach thread is to look at, and those that have ended.
 //!
 //! The core names a process each time that it maps something: a target that does so in a loop would
 //! grow a queue without end and cost a processor. So a process stands here once, there is room for as
-//! many as there can be targets, and one that has cost much waits a while before its next turn.
+//! many as there can be targets, and one that has cost much waits a while before its next turn. What a process
+//! held is let go first, before whoever has its number now is looked at.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,17 @@ pub struct Mapped {
     pub at: MonoNs,
 }
 
+/// What the attach thread is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Todo {
+    /// Look at a process.
+    Look(Mapped),
+    /// A process has ended, or is no target any more.
+    LetGo(u32),
+    /// Time has passed, as asked for.
+    Tick,
+}
+
 /// What a process has cost.
 #[derive(Clone, Copy, Debug)]
 struct Cost {
@@ -47,6 +59,8 @@ impl Cost {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Mapped>,
+    /// No more than there were targets.
+    gone: BTreeSet<u32>,
     costs: HashMap<u32, Cost>,
     passed_over: u64,
     is_closed: bool,
@@ -104,19 +118,40 @@ impl Pending {
         true
     }
 
-    /// Waits for the next process; `None` at the end.
-    pub fn pop(&self) -> Option<Mapped> {
+    /// A process has ended, or is no target any more. It is not looked at.
+    pub fn let_go(&self, tgid: u32) {
+        let mut state = self.lock();
+        state.waiting.retain(|mapped| mapped.tgid != tgid);
+        if !state.is_closed {
+            state.gone.insert(tgid);
+        }
+        drop(state);
+        self.0.1.notify_one();
+    }
+
+    /// Waits for something to do, no longer than `tick`; `None` at the end.
+    pub fn pop(&self, tick: Option<Duration>) -> Option<Todo> {
+        let until = tick.map(|tick| Instant::now() + tick);
         let mut state = self.lock();
         loop {
             if state.is_closed {
                 return None;
             }
+            if let Some(tgid) = state.gone.pop_first() {
+                return Some(Todo::LetGo(tgid));
+            }
             let now = Instant::now();
-            state = match state.next(now) {
-                Ok(mapped) => return Some(mapped),
-                Err(None) => self.0.1.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Err(Some(due)) => {
-                    let wait = self.0.1.wait_timeout(state, due - now);
+            let due = match state.next(now) {
+                Ok(mapped) => return Some(Todo::Look(mapped)),
+                Err(due) => due,
+            };
+            if until.is_some_and(|until| until <= now) {
+                return Some(Todo::Tick);
+            }
+            state = match due.into_iter().chain(until).min() {
+                None => self.0.1.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(next) => {
+                    let wait = self.0.1.wait_timeout(state, next - now);
                     wait.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
@@ -169,8 +204,8 @@ mod tests {
         }
         pending.push(mapped(2));
         assert_eq!(pending.lock().waiting.len(), 2);
-        assert_eq!(pending.pop(), Some(mapped(1)));
-        assert_eq!(pending.pop(), Some(mapped(2)));
+        assert_eq!(pending.pop(None), Some(Todo::Look(mapped(1))));
+        assert_eq!(pending.pop(None), Some(Todo::Look(mapped(2))));
         assert_eq!(pending.passed_over(), 0);
     }
 
@@ -198,8 +233,8 @@ mod tests {
         );
         pending.push(mapped(1));
         pending.push(mapped(2));
-        assert_eq!(pending.pop(), Some(mapped(2)));
-        assert_eq!(pending.pop(), Some(mapped(1)));
+        assert_eq!(pending.pop(None), Some(Todo::Look(mapped(2))));
+        assert_eq!(pending.pop(None), Some(Todo::Look(mapped(1))));
         assert!(now.elapsed() >= due);
     }
 
@@ -225,12 +260,33 @@ mod tests {
     }
 
     #[test]
+    fn what_a_process_held_is_let_go_before_its_number_s_next_owner_is_looked_at() {
+        let pending = Pending::default();
+        pending.push(mapped(2));
+        pending.push(mapped(1));
+        pending.let_go(1);
+        pending.let_go(1);
+        pending.push(mapped(1));
+        let tick = Some(Duration::from_millis(1));
+        let all: Vec<Todo> = std::iter::from_fn(|| pending.pop(tick)).take(4).collect();
+        assert_eq!(
+            all,
+            [
+                Todo::LetGo(1),
+                Todo::Look(mapped(2)),
+                Todo::Look(mapped(1)),
+                Todo::Tick
+            ]
+        );
+    }
+
+    #[test]
     fn the_end_is_told_to_both_ends() {
         let pending = Pending::default();
         let other = pending.clone();
-        let waits = std::thread::spawn(move || other.pop());
+        let waits = std::thread::spawn(move || other.pop(None));
         pending.close();
-        assert_eq!(waits.join().unwrap_or(Some(mapped(0))), None);
+        assert_eq!(waits.join().unwrap_or(Some(Todo::Tick)), None);
         assert!(!pending.push(mapped(1)));
     }
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
-use super::files::{Counts, Files, Seen};
+use super::counts::Counts;
+use super::leases::{Leases, Seen};
 use crate::tls::blind;
 use crate::tls::images::{Image, images};
 use crate::tls::quiet::Quiet;
@@ -32,14 +33,14 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 /// The thread's state.
 #[derive(Debug)]
 pub struct Searcher {
-    files: Files,
+    files: Leases,
     counts: Arc<Counts>,
     found: Sender<(u32, Vec<String>)>,
 }
 
 impl Searcher {
     /// `found`: takes, by process, the libraries that cannot be read.
-    pub fn new(files: Files, counts: Arc<Counts>, found: Sender<(u32, Vec<String>)>) -> Searcher {
+    pub fn new(files: Leases, counts: Arc<Counts>, found: Sender<(u32, Vec<String>)>) -> Searcher {
         Searcher {
             files,
             counts,
@@ -161,6 +162,7 @@ impl<F: ReadAt> ReadAt for Paced<'_, F> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::tls::identity::FileKey;
 
     /// A file of any size, of zeros.
     struct Zeros;
@@ -204,7 +206,7 @@ mod tests {
     /// This program's own files: rustls is in none of them, and each is searched once.
     #[test]
     fn files_are_searched_once_and_what_is_found_is_told() {
-        let files = Files::default();
+        let files = Leases::default();
         let (tell, told) = std::sync::mpsc::channel();
         let searcher = Searcher::new(files.clone(), Arc::default(), tell);
         let pid = std::process::id();
@@ -216,7 +218,8 @@ mod tests {
             .find(|i| i.name.to_string_lossy().contains("libc.so"))
             .unwrap();
         for image in &ours {
-            files.set(image.id, Seen::Nothing);
+            let key = FileKey::of_name(image.id);
+            files.add(pid, image.id, key, Seen::Nothing, Vec::new());
         }
         files.set(libc.id, Seen::Unsearched);
         assert!(searcher.search(pid, &|_| {}));

@@ -9,7 +9,7 @@ use cirron_core::engine::EngineStats;
 use serde::Serialize;
 
 use super::Report;
-use super::files::Counts;
+use super::counts::Counts;
 use super::pending::Pending;
 use super::stop::Reason;
 use crate::kernel::Detached;

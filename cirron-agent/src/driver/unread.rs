@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
-use super::files::Counts;
+use super::counts::Counts;
 
 /// A connection may be found to be read after all: what its library moved is compared with what its
 /// socket carries.

@@ -30,7 +30,7 @@ pub use error::{LoadError, Refusal};
 use passed_over::PassedOver;
 pub use policy::Policy;
 pub use reader::Reader;
-pub use uprobes::{Detached, Links, Point, UprobeProgram, Uprobes};
+pub use uprobes::{Attachment, Detached, Links, Point, UprobeProgram, Uprobes};
 pub use verdict::{Failure, ProbeVerdict, Verdict};
 
 /// The programs, built by `build.rs` from `cirron-ebpf`.

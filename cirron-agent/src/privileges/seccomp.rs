@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
 /// Programs, other processes, the network, mounts, namespaces, modules, keys, clocks, identities.
-const DENIED: [libc::c_long; 92] = [
+const DENIED: [libc::c_long; 91] = [
     // Another program, another process.
     libc::SYS_execve,
     libc::SYS_execveat,
@@ -54,7 +54,6 @@ const DENIED: [libc::c_long; 92] = [
     libc::SYS_acct,
     libc::SYS_fanotify_init,
     libc::SYS_fanotify_mark,
-    libc::SYS_name_to_handle_at,
     libc::SYS_open_by_handle_at,
     libc::SYS_mknod,
     libc::SYS_mknodat,

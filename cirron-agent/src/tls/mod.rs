@@ -13,6 +13,7 @@ pub mod elf;
 pub mod extents;
 pub mod functions;
 pub mod golang;
+pub mod identity;
 pub mod images;
 pub mod names;
 pub mod open;

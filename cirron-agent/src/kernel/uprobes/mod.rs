@@ -5,14 +5,17 @@
 //! of many places (6.6), all places of a file for one program are one link ([`multi`]); elsewhere
 //! each place is one ([`single`]), which does the same and takes longer to close.
 //!
-//! The handle is shared: one thread attaches, another detaches at the end without waiting for it.
+//! What was attached to a file is closed when nobody needs it, or with everything at the end. The handle is shared:
+//! one thread attaches, another detaches at the end without waiting for it.
 
 mod bpf;
 mod multi;
 mod single;
 mod stack;
 
+use std::collections::HashMap;
 use std::ffi::CStr;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,7 +23,7 @@ use anyhow::{Context as _, bail};
 use aya::Ebpf;
 
 use self::multi::Multi;
-use self::single::Single;
+use self::single::{Single, SingleLink};
 use super::verdict::{Failure, ProbeVerdict, Verdict};
 
 /// The programs that stand inside functions.
@@ -89,6 +92,30 @@ pub struct Detached {
     pub took: Duration,
 }
 
+/// What was attached to one file. To be given back to [`Uprobes::close`]; dropped, it stays until the end.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Attachment(u64);
+
+#[cfg(test)]
+impl Attachment {
+    /// Of no programs.
+    pub fn for_test(id: u64) -> Attachment {
+        Attachment(id)
+    }
+}
+
+/// The links of one file.
+enum FileLinks {
+    Multi(Vec<OwnedFd>),
+    Single(Vec<SingleLink>),
+}
+
+/// What is there of an [`Attachment`].
+struct Held {
+    links: FileLinks,
+    probes: usize,
+}
+
 enum Attached {
     Multi(Multi),
     Single(Single),
@@ -100,7 +127,8 @@ struct State {
     ebpf: Ebpf,
     /// `None` where the kernel refuses the programs.
     attached: Option<Attached>,
-    probes: usize,
+    held: HashMap<u64, Held>,
+    next: u64,
 }
 
 /// Attaches and detaches. Owns all programs of the kernel side: dropping the last one detaches.
@@ -179,7 +207,8 @@ impl Uprobes {
             state: Arc::new(Mutex::new(Some(State {
                 ebpf,
                 attached: loaded.attached,
-                probes: 0,
+                held: HashMap::new(),
+                next: 0,
             }))),
         }
     }
@@ -197,20 +226,44 @@ impl Uprobes {
     ///
     /// # Errors
     /// Where the kernel refuses one of them, or the end has begun.
-    pub fn attach(&self, path: &CStr, points: &[Point]) -> anyhow::Result<()> {
+    pub fn attach(&self, path: &CStr, points: &[Point]) -> anyhow::Result<Attachment> {
         let mut points = points.to_vec();
         // Two symbols of one function, two functions that end in a third.
         points.sort_unstable();
         points.dedup();
         let mut state = self.lock();
         let state = state.as_mut().context("the agent is ending")?;
-        match &mut state.attached {
-            Some(Attached::Multi(multi)) => multi.attach(path, &points)?,
-            Some(Attached::Single(single)) => single.attach(&mut state.ebpf, path, &points)?,
+        let links = match &mut state.attached {
+            Some(Attached::Multi(multi)) => FileLinks::Multi(multi.attach(path, &points)?),
+            Some(Attached::Single(single)) => {
+                FileLinks::Single(single.attach(&mut state.ebpf, path, &points)?)
+            }
             None => bail!("the programs were refused"),
+        };
+        let (id, probes) = (state.next, points.len());
+        state.next += 1;
+        state.held.insert(id, Held { links, probes });
+        Ok(Attachment(id))
+    }
+
+    /// Takes the programs out of files that nobody needs any more. Waits for a grace period of the kernel's at
+    /// least; others may attach meanwhile. At the end there is nothing left to close.
+    pub fn close(&self, attachments: Vec<Attachment>) {
+        let mut closed = Vec::new();
+        let mut single = Vec::new();
+        if let Some(state) = self.lock().as_mut() {
+            for Attachment(id) in attachments {
+                match state.held.remove(&id).map(|held| held.links) {
+                    Some(FileLinks::Multi(links)) => closed.extend(links),
+                    Some(FileLinks::Single(links)) => {
+                        single.extend(Single::take(&mut state.ebpf, links));
+                    }
+                    None => {}
+                }
+            }
         }
-        state.probes += points.len();
-        Ok(())
+        drop(single);
+        multi::close(closed);
     }
 
     /// Detaches everything, the tracepoints too; nothing can be attached any more. `None` the
@@ -218,14 +271,24 @@ impl Uprobes {
     pub fn detach(&self) -> Option<Detached> {
         let state = self.lock().take()?;
         let began = Instant::now();
+        let probes = state.held.values().map(|held| held.probes).sum();
         let links = match state.attached {
-            Some(Attached::Multi(multi)) => multi.detach(),
-            Some(Attached::Single(_)) => state.probes,
+            Some(Attached::Multi(_)) => {
+                let links = state
+                    .held
+                    .into_values()
+                    .filter_map(|held| match held.links {
+                        FileLinks::Multi(links) => Some(links),
+                        FileLinks::Single(_) => None,
+                    });
+                multi::close(links.flatten().collect())
+            }
+            Some(Attached::Single(_)) => probes,
             None => 0,
         };
         drop(state.ebpf);
         Some(Detached {
-            probes: state.probes,
+            probes,
             links,
             took: began.elapsed(),
         })

@@ -21,10 +21,9 @@ use super::{Point, UprobeProgram, bpf, stack};
 /// Threads that close links. With more links each has several, and as many grace periods to wait.
 const MAX_CLOSERS: usize = 64;
 
-/// The programs and their links.
+/// The programs.
 pub(super) struct Multi {
     programs: Vec<(UprobeProgram, OwnedFd)>,
-    links: Vec<OwnedFd>,
     /// Why the kernel refused to keep the programs on the thread's stack ([`stack`]).
     refused: Option<io::Error>,
 }
@@ -66,11 +65,7 @@ impl Multi {
         if let Some((_, program)) = programs.first() {
             knows_links(program.as_fd())?;
         }
-        Ok(Multi {
-            programs,
-            links: Vec::new(),
-            refused,
-        })
+        Ok(Multi { programs, refused })
     }
 
     /// What was loaded, in words.
@@ -84,8 +79,8 @@ impl Multi {
         }
     }
 
-    /// All of `points`, which are in the order of their programs, or none.
-    pub(super) fn attach(&mut self, path: &CStr, points: &[Point]) -> anyhow::Result<()> {
+    /// Links for all of `points`, which are in the order of their programs, or none.
+    pub(super) fn attach(&self, path: &CStr, points: &[Point]) -> anyhow::Result<Vec<OwnedFd>> {
         let mut made = Vec::new();
         for (which, program) in &self.programs {
             let (offsets, cookies): (Vec<u64>, Vec<u64>) = points
@@ -100,28 +95,26 @@ impl Multi {
                 .with_context(|| format!("{} at {offsets:#x?}", which.name()))?;
             made.push(link);
         }
-        self.links.append(&mut made);
-        Ok(())
+        Ok(made)
     }
+}
 
-    /// Closes the links and gives their number.
-    ///
-    /// Each waits for a grace period; closed at the same time, they wait for the same one.
-    pub(super) fn detach(self) -> usize {
-        let count = self.links.len();
-        let share = count.div_ceil(MAX_CLOSERS).max(1);
-        let mut links = self.links;
-        thread::scope(|scope| {
-            while !links.is_empty() {
-                let part = links.split_off(links.len().saturating_sub(share));
-                // Where no thread can be started, they are closed here.
-                let _ = thread::Builder::new()
-                    .name("cirron-detach".into())
-                    .spawn_scoped(scope, move || drop(part));
-            }
-        });
-        count
-    }
+/// Closes links and gives their number.
+///
+/// Each waits for a grace period; closed at the same time, they wait for the same one.
+pub(super) fn close(mut links: Vec<OwnedFd>) -> usize {
+    let count = links.len();
+    let share = count.div_ceil(MAX_CLOSERS).max(1);
+    thread::scope(|scope| {
+        while !links.is_empty() {
+            let part = links.split_off(links.len().saturating_sub(share));
+            // Where no thread can be started, they are closed here.
+            let _ = thread::Builder::new()
+                .name("cirron-detach".into())
+                .spawn_scoped(scope, move || drop(part));
+        }
+    });
+    count
 }
 
 /// Puts the descriptors of `ebpf`'s maps into the instructions, and functions behind their callers.

@@ -13,12 +13,17 @@ use std::path::Path;
 use anyhow::Context as _;
 use aya::Ebpf;
 use aya::programs::UProbe;
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope};
+use aya::programs::uprobe::{
+    UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeLinkId, UProbeScope,
+};
 
 use super::{Point, UprobeProgram};
 
 /// The programs, loaded; they and their links stay in the [`Ebpf`].
 pub(super) struct Single(());
+
+/// A link of one place, which stays in the [`Ebpf`].
+pub(super) struct SingleLink(UprobeProgram, UProbeLinkId);
 
 fn program(ebpf: &mut Ebpf, program: UprobeProgram) -> anyhow::Result<&mut UProbe> {
     let name = program.name();
@@ -33,13 +38,13 @@ impl Single {
         Ok(Single(()))
     }
 
-    /// All of `points`, in their order, or none.
+    /// Links for all of `points`, in their order, or none.
     pub(super) fn attach(
         &mut self,
         ebpf: &mut Ebpf,
         path: &CStr,
         points: &[Point],
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Vec<SingleLink>> {
         let file = Path::new(OsStr::from_bytes(path.to_bytes()));
         let mut made = Vec::new();
         for point in points {
@@ -48,16 +53,21 @@ impl Single {
                 cookie: Some(point.cookie),
             };
             match program(ebpf, point.program)?.attach(at, file, UProbeScope::AllProcesses) {
-                Ok(link) => made.push((point.program, link)),
+                Ok(link) => made.push(SingleLink(point.program, link)),
                 Err(e) => {
-                    for (which, link) in made {
-                        // What cannot be detached now is at the end.
-                        let _ = program(ebpf, which)?.detach(link);
-                    }
+                    drop(Single::take(ebpf, made));
                     return Err(e).context(format!("at {:#x}", point.offset));
                 }
             }
         }
-        Ok(())
+        Ok(made)
+    }
+
+    /// Takes links out of `ebpf`: dropped, they are closed. What cannot be taken now is closed at the end.
+    pub(super) fn take(ebpf: &mut Ebpf, links: Vec<SingleLink>) -> Vec<UProbeLink> {
+        let links = links.into_iter();
+        links
+            .filter_map(|SingleLink(which, link)| program(ebpf, which).ok()?.take_link(link).ok())
+            .collect()
     }
 }

@@ -1,0 +1,54 @@
+//! Counts of what was not done with the files of targets. Shared by the threads that look at them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What was not done.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Files that could not be opened, once for each look.
+    pub unopened: AtomicU64,
+    /// Processes whose mappings could not be listed, once for each look.
+    pub unlisted: AtomicU64,
+    /// Files of which a part was left unread: a bound was met.
+    pub cut: AtomicU64,
+    /// Files with functions of the tables past the number that is watched.
+    pub unwatched: AtomicU64,
+    /// Files over which our code panicked.
+    pub panicked: AtomicU64,
+    /// Processes that were named when nobody looked at them any more.
+    pub unlooked: AtomicU64,
+    /// Processes whose libraries were not searched, or not to the end.
+    pub unsearched: AtomicU64,
+}
+
+impl Counts {
+    /// One more.
+    pub fn add(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// By name.
+    pub fn by_name(&self) -> BTreeMap<&'static str, u64> {
+        let Counts {
+            unopened,
+            unlisted,
+            cut,
+            unwatched,
+            panicked,
+            unlooked,
+            unsearched,
+        } = self;
+        [
+            ("files_unopened", unopened),
+            ("processes_unlisted", unlisted),
+            ("files_cut", cut),
+            ("files_unwatched", unwatched),
+            ("files_panicked", panicked),
+            ("processes_unlooked", unlooked),
+            ("processes_unsearched", unsearched),
+        ]
+        .map(|(name, count)| (name, count.load(Ordering::Relaxed)))
+        .into()
+    }
+}

@@ -267,9 +267,12 @@ impl Core {
         if decoded.is_some_and(|record| self.is_late(&record.head)) {
             return;
         }
-        if let Some(tgid) = decoded.and_then(|record| record.head.actor())
+        if let Some((tgid, ts)) = decoded.and_then(|r| Some((r.head.actor()?, r.head.ts)))
             && !self.known.contains(&tgid)
         {
+            if self.live.policy(tgid).is_none() {
+                self.look_into(tgid, ts);
+            }
             let facts = self.find_facts(tgid);
             self.give_facts(facts);
             // Where the record of its fork was lost. It is followed, so that its end is noticed.

@@ -19,6 +19,7 @@ mod held;
 mod http2;
 mod http2_more;
 mod kept;
+mod leases;
 mod load;
 mod memory;
 mod plain;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         terminal::TESTS,
         files::TESTS,
         kept::TESTS,
+        leases::TESTS,
         tls::TESTS,
         tls_libs::TESTS,
         tls_more::TESTS,

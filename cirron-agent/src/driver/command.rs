@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use cirron_core::engine::{OpenScope, ProcessFacts};
+use cirron_core::engine::ProcessFacts;
+use cirron_core::scope::Row;
 
 use super::core::CoreReport;
 use crate::discovery::Processes;
@@ -46,7 +47,7 @@ pub(super) enum Command {
     /// The counts so far.
     Statistics { reply: Reply<CoreReport> },
     /// Exchanges that go on.
-    OpenScopes { reply: Reply<Vec<OpenScope>> },
+    OpenScopes { reply: Reply<Vec<Row>> },
 }
 
 /// Why there is no answer.
@@ -148,7 +149,7 @@ impl Commands {
     ///
     /// # Errors
     /// Where nobody answers.
-    pub fn open_scopes(&self) -> Result<Vec<OpenScope>, Unanswered> {
+    pub fn open_scopes(&self) -> Result<Vec<Row>, Unanswered> {
         self.ask(|reply| Command::OpenScopes { reply })
     }
 

@@ -423,6 +423,8 @@ impl Core {
             match output {
                 Output::Session(span) | Output::Open(span) => self.finish(span, Vec::new()),
                 Output::Scope { span, marks } => self.finish(span, marks),
+                // Nobody watches yet.
+                Output::Watched(_) => {}
                 Output::Mute { conn, epoch } => {
                     if let Err(e) = self.control.mute(conn, epoch)
                         && !std::mem::replace(&mut self.mute_failed, true)

@@ -7,14 +7,13 @@ use cirron_common::record::{close, source};
 
 use super::budget::{CONN_OVERHEAD_BYTES, Share, Usefulness};
 use super::session::Sessions;
+use super::sink::Sink;
 use super::unsent::Told;
-use super::{EXIT_LINGER_NS, EngineStats, Key, LINGER_NS, OpenScope, Output, cause_of};
-use crate::exchange::{
-    CloseCause, ConnParser, ConnStart, ExchangeEvent, ExchangeId, ExchangeSink, Protocol, Role,
-};
-use crate::id::IdSource;
+use super::{EXIT_LINGER_NS, EngineStats, Key, LINGER_NS, Output, cause_of};
+use crate::exchange::{CloseCause, ConnParser, ConnStart, ExchangeId, Protocol, Role};
+use crate::id::Id;
 use crate::record::{Data, Head};
-use crate::scope::{ExchangeScope, ScopeContext};
+use crate::scope::{ExchangeScope, Store};
 use crate::stream::{Assembler, Direction, Holding, Piece};
 use crate::time::MonoNs;
 
@@ -23,7 +22,7 @@ type PieceSink<'a> = dyn FnMut(Piece<'_>) + 'a;
 
 /// What all connections write to.
 pub(super) struct Shared {
-    pub(super) ids: Box<dyn IdSource + Send>,
+    pub(super) store: Store,
     pub(super) outputs: VecDeque<Output>,
     pub(super) stats: EngineStats,
     pub(super) sessions: Sessions,
@@ -62,8 +61,8 @@ pub(super) struct Conn {
     /// What the kernel told of the last records.
     pub(super) told: Told,
     parser: ConnParser,
-    /// Boxed: a node of the tree has room for eleven.
-    scopes: BTreeMap<ExchangeId, Box<ExchangeScope>>,
+    /// The scopes of its open exchanges, which the store has.
+    scopes: BTreeMap<ExchangeId, Id>,
     /// Bytes that the scopes hold.
     scope_bytes: usize,
     /// What the budget has for it.
@@ -184,12 +183,10 @@ impl Conn {
     /// All connections hold too much, this one is the first to give up: its bodies are read no further or, where
     /// that was not it, nothing of it is.
     pub(super) fn give_up(&mut self, now: MonoNs, shared: &mut Shared) -> GaveUp {
-        let bodies = self
-            .scopes
-            .values_mut()
-            .filter_map(|s| s.give_up().then_some(()));
-        let bodies = bodies.count() as u64;
-        self.scope_bytes = self.scopes.values().map(|s| s.held_bytes()).sum();
+        let mut bodies = 0;
+        self.each_scope(shared, |scope| bodies += u64::from(scope.give_up()));
+        let store = &shared.store;
+        self.scope_bytes = self.scopes.values().map(|id| store.held_bytes(*id)).sum();
         let before = self.budgeted.map_or(0, |share| share.bytes);
         if bodies > 0 && self.held_bytes() < before / 2 {
             return GaveUp::Bodies(bodies);
@@ -314,16 +311,17 @@ impl Conn {
     }
 
     /// An exchange of that process is open.
-    pub(super) fn serves(&self, tgid: u32) -> bool {
-        self.scopes.values().any(|scope| scope.pid() == tgid)
+    pub(super) fn serves(&self, tgid: u32, store: &Store) -> bool {
+        let pid = |id: &Id| store.origin(*id).map(|origin| origin.start.pid);
+        self.scopes.values().any(|id| pid(id) == Some(tgid))
     }
 
-    /// Its exchanges that go on.
-    pub(super) fn open_scopes(&self) -> impl Iterator<Item = OpenScope> {
-        self.scopes.values().map(|scope| OpenScope {
-            tgid: scope.pid(),
-            start: scope.start(),
-        })
+    fn each_scope(&self, shared: &mut Shared, mut work: impl FnMut(&mut ExchangeScope)) {
+        for id in self.scopes.values() {
+            if let Some(scope) = shared.store.get_mut(*id) {
+                work(scope);
+            }
+        }
     }
 
     /// It is a socket, and no object of a TLS library.
@@ -388,9 +386,7 @@ impl Conn {
         if cause == CloseCause::Untold {
             shared.stats.ends_lost += u64::from(!self.evicted);
             shared.stats.evicted_connections += u64::from(self.evicted);
-            self.scopes
-                .values_mut()
-                .for_each(|scope| scope.end_was_lost());
+            self.each_scope(shared, ExchangeScope::end_was_lost);
             // When it was is not known: what is open ends where it was seen last.
             return self.close(MonoNs(0), cause, shared);
         }
@@ -467,27 +463,30 @@ impl Conn {
 
     /// The socket beneath is known now: its addresses, not its role, which the library gave.
     /// `evidence`: how it is known, `cirron.tls.link`.
-    pub(super) fn take_addresses(&mut self, info: &ConnInfo, evidence: &'static str) {
+    pub(super) fn take_addresses(
+        &mut self,
+        info: &ConnInfo,
+        evidence: &'static str,
+        shared: &mut Shared,
+    ) {
         self.tls_link = Some(evidence);
         self.info = ConnInfo {
             role: self.info.role,
             late: self.info.late,
             ..*info
         };
-        for scope in self.scopes.values_mut() {
-            scope.take_addresses(&self.info, self.tls_link);
-        }
+        self.each_scope(shared, |scope| {
+            scope.take_addresses(&self.info, self.tls_link)
+        });
     }
 
     /// The record of its opening comes behind its first bytes: another thread was faster. What it has read by now
     /// was read as joined late.
-    pub(super) fn take_opening(&mut self, info: ConnInfo) {
+    pub(super) fn take_opening(&mut self, info: ConnInfo, shared: &mut Shared) {
         // Where the socket of a TLS object is known, the addresses are its.
         if self.tls_link.is_none() {
             self.info = info;
-            for scope in self.scopes.values_mut() {
-                scope.take_addresses(&self.info, None);
-            }
+            self.each_scope(shared, |scope| scope.take_addresses(&self.info, None));
         }
     }
 }
@@ -498,113 +497,4 @@ struct Parts<'a> {
     outbound: &'a mut Assembler,
     parser: &'a mut ConnParser,
     sink: Sink<'a>,
-}
-
-/// From exchange events to scopes, and from scopes to outputs.
-struct Sink<'a> {
-    scopes: &'a mut BTreeMap<ExchangeId, Box<ExchangeScope>>,
-    scope_bytes: &'a mut usize,
-    shared: &'a mut Shared,
-    info: &'a ConnInfo,
-    unnamed: &'a mut bool,
-    given_up: bool,
-    tls: bool,
-    tls_link: Option<&'static str>,
-    tgid: u32,
-    tid: u32,
-    told: &'a Told,
-}
-
-impl ExchangeSink for Sink<'_> {
-    fn on_event(&mut self, id: ExchangeId, ts: MonoNs, event: ExchangeEvent<'_>) {
-        if let ExchangeEvent::Start { role, late } = event {
-            let context = ScopeContext {
-                pid: self.tgid,
-                tid: self.tid,
-                rank: self.shared.sessions.rank(self.tgid),
-                chunk_timing: self.shared.sessions.chunk_timing(self.tgid),
-                tls: self.tls,
-                tls_link: self.tls_link,
-                conn: *self.info,
-            };
-            let mut scope = Box::new(ExchangeScope::new(ts, role, late, context));
-            self.told.begin(ts, &mut scope);
-            if self.given_up {
-                // Its head was not complete.
-                scope.give_up();
-            }
-            *self.scope_bytes += scope.held_bytes();
-            self.scopes.insert(id, scope);
-            return;
-        }
-        if let Some(scope) = self.scopes.get_mut(&id) {
-            let before = scope.held_bytes();
-            scope.on_event(ts, &event);
-            self.told.touch(ts, &event, scope);
-            *self.scope_bytes = *self.scope_bytes + scope.held_bytes() - before;
-        }
-        self.write_responses(id);
-        if let ExchangeEvent::End(_) = event
-            && let Some(mut scope) = self.scopes.remove(&id)
-        {
-            *self.scope_bytes -= scope.held_bytes();
-            if scope.is_nameless() {
-                self.count_nameless(scope.pid());
-                return;
-            }
-            let Shared {
-                ids,
-                outputs,
-                stats,
-                sessions,
-            } = &mut *self.shared;
-            let parent = sessions.open(scope.pid(), scope.start(), ids.as_mut(), outputs);
-            let role = scope.role();
-            let (span, marks, facts) = scope.finish(ts, parent, ids.as_mut());
-            stats.exchanges += 1;
-            match role {
-                Role::Server => stats.requests += 1,
-                Role::Client => stats.client_calls += 1,
-            }
-            stats.take(facts);
-            outputs.push_back(Output::Scope { span, marks });
-        }
-    }
-}
-
-impl Sink<'_> {
-    /// A connection that was joined late may have thousands: they are counted, and no spans.
-    fn count_nameless(&mut self, tgid: u32) {
-        let first = !std::mem::replace(self.unnamed, true);
-        let Shared {
-            stats, sessions, ..
-        } = &mut *self.shared;
-        stats.unnamed_exchanges += 1;
-        stats.unnamed_connections += u64::from(first);
-        sessions.unnamed(tgid, first);
-    }
-
-    /// Responses within an exchange that are over.
-    fn write_responses(&mut self, id: ExchangeId) {
-        let Some(scope) = self.scopes.get_mut(&id) else {
-            return;
-        };
-        if !scope.has_ended_response() {
-            return;
-        }
-        let Shared {
-            ids,
-            outputs,
-            stats,
-            sessions,
-        } = &mut *self.shared;
-        let session = sessions.open(scope.pid(), scope.start(), ids.as_mut(), outputs);
-        let before = scope.held_bytes();
-        while let Some((open, (span, marks, facts))) = scope.next_response(session, ids.as_mut()) {
-            outputs.extend(open.map(Output::Open));
-            stats.take(facts);
-            outputs.push_back(Output::Scope { span, marks });
-        }
-        *self.scope_bytes = *self.scope_bytes + scope.held_bytes() - before;
-    }
 }

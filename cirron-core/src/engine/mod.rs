@@ -2,7 +2,7 @@
 
 //!
 //! ```text
-//!  record -> Record -> Conn (two assemblers, one parser) -> ExchangeScope -> Output
+//!  record -> Record -> Conn (two assemblers, one parser) -> Sink -> scope::Store -> Output
 //! ```
 //! Connections are keyed by socket inode and generation. A close is applied a moment of event time
 //! after it was seen, since a write's record comes with its return, and that may be after the end that
@@ -12,6 +12,7 @@ mod budget;
 mod conn;
 mod release;
 mod session;
+mod sink;
 mod stats;
 mod timers;
 mod unsent;
@@ -22,14 +23,13 @@ use cirron_common::ConnInfo;
 use cirron_common::record::{close, evidence, source};
 
 use crate::exchange::{CloseCause, Protocol};
-use crate::id::IdSource;
+use crate::id::{Id, IdSource};
 use crate::record::{Body, Head, Record};
-use crate::scope::{Mark, Span};
+use crate::scope::{Life, Mark, Row, Span, Store, Watched};
 use crate::time::{MS, MonoNs};
 
 use budget::Budget;
 use conn::{Conn, GaveUp, Shared, Slot};
-pub use release::OpenScope;
 use session::Sessions;
 pub use session::{CHUNK_TIMING, WANTED_ENV};
 pub use stats::EngineStats;
@@ -104,6 +104,8 @@ pub enum Output {
         /// Its marks.
         marks: Vec<Mark>,
     },
+    /// What becomes of a scope and costs no line of the spool. Only while somebody watches ([`Engine::watch`]).
+    Watched(Watched),
     /// The bytes of this connection are of no use: the kernel side may leave them alone.
     Mute {
         /// Socket inode.
@@ -146,7 +148,7 @@ impl Engine {
             timers: Timers::default(),
             budget: Budget::new(config.max_memory_bytes),
             shared: Shared {
-                ids,
+                store: Store::new(ids),
                 outputs: VecDeque::new(),
                 stats: EngineStats::default(),
                 sessions: Sessions::new(config.chunk_timing),
@@ -168,7 +170,7 @@ impl Engine {
         match body {
             Body::Open(info) => {
                 match self.conns.get_mut(&key) {
-                    Some(conn) => conn.take_opening(info),
+                    Some(conn) => conn.take_opening(info, &mut self.shared),
                     None => {
                         let conn = Conn::new(info, head.tgid, head.source);
                         self.begin(key, conn, &head);
@@ -260,12 +262,12 @@ impl Engine {
         let now = self.now;
         let Shared {
             sessions,
-            ids,
+            store,
             outputs,
             stats,
         } = &mut self.shared;
         stats.forgotten_processes += sessions.make_room(facts.tgid, now, outputs);
-        sessions.introduce(facts, now, ids.as_mut(), outputs);
+        sessions.introduce(facts, now, store, outputs);
         self.keep_within_budget();
     }
 
@@ -295,7 +297,7 @@ impl Engine {
         }
         for tgid in self.shared.sessions.due(now) {
             // A socket that outlives it: what is open there is of this session.
-            if self.conns.values().any(|c| c.serves(tgid)) {
+            if self.shared.store.serves(tgid) {
                 let due = now.plus(OUTLIVED_SESSION_NS);
                 self.shared.sessions.postpone(tgid, due);
             }
@@ -303,16 +305,26 @@ impl Engine {
         let Shared {
             sessions,
             outputs,
-            ids,
+            store,
             ..
         } = &mut self.shared;
-        sessions.handle_timeout(now, ids.as_mut(), outputs);
+        sessions.handle_timeout(now, store, outputs);
     }
 
     /// When `handle_timeout` wants to be called, at the latest.
     pub fn poll_timeout(&self) -> Option<MonoNs> {
         let sessions = self.shared.sessions.poll_timeout();
         self.timers.first().into_iter().chain(sessions).min()
+    }
+
+    /// Whether outputs are wanted that cost no line of the spool.
+    pub fn watch(&mut self, watched: bool) {
+        self.shared.store.watch(watched);
+    }
+
+    /// What is known of an open scope now. From here on `Changed` is told of it again.
+    pub fn row(&mut self, scope: Id) -> Option<Row> {
+        self.shared.store.row(scope)
     }
 
     /// The next output.
@@ -337,10 +349,10 @@ impl Engine {
         let Shared {
             sessions,
             outputs,
-            ids,
+            store,
             ..
         } = &mut self.shared;
-        sessions.close_all(now, ids.as_mut(), outputs);
+        sessions.close_all(now, store, outputs);
         self.budget.set_sessions(self.shared.sessions.held_bytes());
     }
 
@@ -444,7 +456,7 @@ impl Engine {
     /// The TLS object `key` uses `socket`, whose bytes are ciphertext.
     fn link(&mut self, key: Key, socket: Key, info: &ConnInfo, evidence: &'static str) {
         if let Some(conn) = self.conns.get_mut(&key) {
-            conn.take_addresses(info, evidence);
+            conn.take_addresses(info, evidence, &mut self.shared);
             let unlinked = conn.socket.is_none();
             let tgid = conn.tgid;
             self.shared.stats.tls_linked += u64::from(unlinked);
@@ -496,6 +508,41 @@ impl Engine {
 }
 
 impl Shared {
+    /// Hands on what became of scopes. The session of what is written is opened first.
+    fn take_lives(&mut self) {
+        while let Some(life) = self.store.next_life() {
+            let output = match life {
+                Life::Watched(life) => Output::Watched(life),
+                Life::Shown(mut span) => {
+                    self.enter_session(&mut span);
+                    Output::Open(span)
+                }
+                Life::Closed {
+                    mut span,
+                    marks,
+                    facts,
+                } => {
+                    self.enter_session(&mut span);
+                    self.stats.take(facts);
+                    Output::Scope { span, marks }
+                }
+            };
+            self.outputs.push_back(output);
+        }
+    }
+
+    /// What is part of no other scope is part of its process's session.
+    fn enter_session(&mut self, span: &mut Span) {
+        let Shared {
+            store,
+            outputs,
+            sessions,
+            ..
+        } = self;
+        let session = sessions.open(span.pid, span.start, store, outputs);
+        span.parent_id.get_or_insert(session);
+    }
+
     fn count_connection(&mut self, of: u8, tgid: u32) {
         self.stats.connections += 1;
         if of == source::TLS {
@@ -546,3 +593,5 @@ mod tests;
 mod unnamed_tests;
 #[cfg(test)]
 mod unsent_tests;
+#[cfg(test)]
+mod watch_tests;

@@ -4,16 +4,8 @@
 //! another target uses as well is to that one a connection which was joined late.
 
 use super::{Engine, Shared};
+use crate::scope::Row;
 use crate::time::MonoNs;
-
-/// An exchange that goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpenScope {
-    /// The process that it is of.
-    pub tgid: u32,
-    /// When it began.
-    pub start: MonoNs,
-}
 
 impl Engine {
     /// What `Body::Release` asks for.
@@ -21,7 +13,7 @@ impl Engine {
         let its = self
             .conns
             .iter()
-            .filter(|(_, conn)| conn.tgid == tgid || conn.serves(tgid));
+            .filter(|(_, conn)| conn.tgid == tgid || conn.serves(tgid, &self.shared.store));
         let mut keys: Vec<_> = its.map(|(key, _)| *key).collect();
         keys.sort_unstable();
         for key in keys {
@@ -33,17 +25,15 @@ impl Engine {
         let Shared {
             sessions,
             outputs,
-            ids,
+            store,
             ..
         } = &mut self.shared;
-        sessions.release(tgid, ts, ids.as_mut(), outputs);
+        sessions.release(tgid, ts, store, outputs);
         self.budget.set_sessions(self.shared.sessions.held_bytes());
     }
 
-    /// Exchanges that go on now, the oldest first.
-    pub fn open_scopes(&self) -> Vec<OpenScope> {
-        let mut open: Vec<OpenScope> = self.conns.values().flat_map(|c| c.open_scopes()).collect();
-        open.sort_unstable_by_key(|scope| (scope.start, scope.tgid));
-        open
+    /// Scopes that are open now, the oldest first.
+    pub fn open_scopes(&self) -> Vec<Row> {
+        self.shared.store.rows()
     }
 }

@@ -2,7 +2,7 @@
 
 use cirron_common::record::source;
 
-use super::{Engine, EngineConfig, OpenScope, Output, ProcessFacts};
+use super::{Engine, EngineConfig, Output, ProcessFacts};
 use crate::id::SequentialIds;
 use crate::scope::{AttrValue, Span};
 use crate::stream::Direction;
@@ -43,7 +43,7 @@ fn written(engine: &mut Engine) -> (Vec<Span>, Vec<Span>) {
         match output {
             Output::Session(span) => sessions.push(span),
             Output::Scope { span, .. } => scopes.push(span),
-            Output::Open(_) | Output::Mute { .. } => {}
+            Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => {}
         }
     }
     (sessions, scopes)
@@ -55,11 +55,11 @@ fn a_released_process_has_its_exchanges_and_its_session_closed_with_what_is_know
         let mut engine = engine();
         request(&mut engine, conn(7, of), 2);
         request(&mut engine, conn(8, of), 3);
-        let open = |ms| OpenScope {
-            tgid: TGID,
-            start: MonoNs(ms * MS),
-        };
-        assert_eq!(engine.open_scopes(), [open(2), open(3)]);
+        let open = |ms| (TGID, MonoNs(ms * MS));
+        let rows = engine.open_scopes();
+        let starts = rows.iter().map(|row| row.origin.start);
+        let starts: Vec<_> = starts.map(|start| (start.pid, start.at)).collect();
+        assert_eq!(starts, [open(2), open(3)]);
         engine.handle_record(&release(TGID, 50 * MS));
         assert_eq!(engine.open_scopes(), []);
         assert_eq!(engine.held_bytes(), 0);

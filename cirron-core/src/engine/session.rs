@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Output, ProcessFacts};
-use crate::id::{Id, IdSource};
+use crate::id::Id;
 use crate::limits::MAX_PROCESSES;
-use crate::scope::{Attrs, Span, names as n};
+use crate::scope::{Attrs, Span, Store, names as n};
 use crate::time::MonoNs;
 
 /// The SDK's environment variables and the attributes they become (`profiler._PLATFORM_ENV_KEYS`).
@@ -150,7 +150,7 @@ impl Sessions {
         &mut self,
         facts: ProcessFacts,
         now: MonoNs,
-        ids: &mut dyn IdSource,
+        store: &mut Store,
         outputs: &mut VecDeque<Output>,
     ) {
         let (tgid, explicit) = (facts.tgid, facts.explicit);
@@ -165,7 +165,7 @@ impl Sessions {
         let now_held = process.held_bytes();
         self.bytes = self.bytes + now_held - before;
         if explicit && now > MonoNs(0) {
-            self.open(tgid, now, ids, outputs);
+            self.open(tgid, now, store, outputs);
         }
     }
 
@@ -207,7 +207,7 @@ impl Sessions {
         &mut self,
         tgid: u32,
         at: MonoNs,
-        ids: &mut dyn IdSource,
+        store: &mut Store,
         outputs: &mut VecDeque<Output>,
     ) -> Id {
         let rank = self.rank(tgid);
@@ -232,7 +232,7 @@ impl Sessions {
             process.first_seen.min(at)
         };
         let root = Span {
-            id: ids.next_id(),
+            id: store.next_id(),
             name: n::SESSION.into(),
             parent_id: None,
             index: None,
@@ -302,11 +302,11 @@ impl Sessions {
     pub(super) fn handle_timeout(
         &mut self,
         now: MonoNs,
-        ids: &mut dyn IdSource,
+        store: &mut Store,
         outputs: &mut VecDeque<Output>,
     ) {
         let over = |p: &Process| p.exit.is_some_and(|(_, due)| due <= now);
-        self.open_unread(now, over, ids, outputs);
+        self.open_unread(now, over, store, outputs);
         let bytes = &mut self.bytes;
         self.processes.retain(|_, process| match process.exit {
             Some((ts, due)) if due <= now => {
@@ -331,14 +331,14 @@ impl Sessions {
         &mut self,
         tgid: u32,
         now: MonoNs,
-        ids: &mut dyn IdSource,
+        store: &mut Store,
         outputs: &mut VecDeque<Output>,
     ) {
         if !self.processes.contains_key(&tgid) {
             return;
         }
         let of_it = |p: &Process| p.facts.tgid == tgid;
-        self.open_unread(now, of_it, ids, outputs);
+        self.open_unread(now, of_it, store, outputs);
         self.close_now(tgid, now, outputs);
     }
 
@@ -363,7 +363,7 @@ impl Sessions {
         &mut self,
         now: MonoNs,
         which: impl Fn(&Process) -> bool,
-        ids: &mut dyn IdSource,
+        store: &mut Store,
         outputs: &mut VecDeque<Output>,
     ) {
         let unread = |p: &Process| {
@@ -376,17 +376,17 @@ impl Sessions {
             .map(|(tgid, _)| *tgid)
             .collect();
         for tgid in all {
-            self.open(tgid, now, ids, outputs);
+            self.open(tgid, now, store, outputs);
         }
     }
 
     pub(super) fn close_all(
         &mut self,
         now: MonoNs,
-        ids: &mut dyn IdSource,
+        store: &mut Store,
         outputs: &mut VecDeque<Output>,
     ) {
-        self.open_unread(now, |_| true, ids, outputs);
+        self.open_unread(now, |_| true, store, outputs);
         for process in self.processes.values_mut() {
             let end = process.exit.map_or(now, |(ts, _)| ts);
             close(process, end, outputs);

@@ -1,6 +1,6 @@
 //! Times that only the kernel knows: when a request came, and whether those of what was sent can be relied on.
 
-use super::exchange_scope::ExchangeScope;
+use super::exchange::ExchangeScope;
 use super::marks::Marks;
 use super::names as n;
 use super::payload::ResponseBody;
@@ -30,7 +30,12 @@ impl ExchangeScope {
 
     /// When the bytes behind `event` were sent is not known: whether one of the scope's times is theirs.
     pub fn is_unsure(&mut self, event: &ExchangeEvent<'_>) {
-        let is_stream = || self.response.as_ref().is_some_and(ResponseBody::is_stream);
+        let is_stream = || {
+            self.answer
+                .body
+                .as_ref()
+                .is_some_and(ResponseBody::is_stream)
+        };
         let touched = match event {
             ExchangeEvent::ResponseStart | ExchangeEvent::ResponseEnd(_) => {
                 self.role == Role::Server

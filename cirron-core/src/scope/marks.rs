@@ -3,6 +3,7 @@
 //! What a hole, a late attach or an early end made unknown is absent.
 
 use super::call::Call;
+use super::label::Label;
 use super::messages::Messages;
 use super::names as n;
 use super::span::{AttrValue, Attrs, Mark, MarkKind, MarkValue};
@@ -33,9 +34,9 @@ impl<'a> Marks<'a> {
         self.list
     }
 
-    fn push(
+    pub(super) fn push(
         &mut self,
-        name: &'static str,
+        name: Label,
         value: MarkValue,
         attrs: Attrs,
         ts: MonoNs,
@@ -45,7 +46,7 @@ impl<'a> Marks<'a> {
         self.list.push(Mark {
             id,
             span_id: self.span,
-            name: name.into(),
+            name,
             value,
             attrs,
             ts,
@@ -55,12 +56,12 @@ impl<'a> Marks<'a> {
 
     fn tokens(&mut self, name: &'static str, value: i64, attrs: Attrs) {
         let kind = MarkKind::Summary;
-        self.push(name, MarkValue::Int(value), attrs, self.ts, kind);
+        self.push(name.into(), MarkValue::Int(value), attrs, self.ts, kind);
     }
 
     pub(super) fn float(&mut self, name: &'static str, value: f64, attrs: Attrs, ts: MonoNs) {
         let kind = MarkKind::Summary;
-        self.push(name, MarkValue::Float(value), attrs, ts, kind);
+        self.push(name.into(), MarkValue::Float(value), attrs, ts, kind);
     }
 }
 
@@ -201,7 +202,7 @@ fn stream(call: &Call<'_>, output: Option<Output>, marks: &mut Marks<'_>) {
     for (index, (ts, gap_ns)) in (1_i64..).zip(&tokens.points) {
         let attrs = Attrs::from([(n::INDEX, AttrValue::from(index))]);
         let value = MarkValue::Float(*gap_ns as f64 / MS as f64);
-        marks.push(n::CHUNK, value, attrs, *ts, MarkKind::Point);
+        marks.push(n::CHUNK.into(), value, attrs, *ts, MarkKind::Point);
     }
 }
 

@@ -3,7 +3,8 @@
 mod arrival;
 mod asked;
 mod call;
-mod exchange_scope;
+pub mod evidence;
+mod exchange;
 mod grpc;
 mod joined;
 mod label;
@@ -16,15 +17,20 @@ mod payload;
 mod sniff;
 mod socket;
 pub mod span;
+mod store;
 mod tokens;
 mod told;
+mod turn;
 mod turns;
 mod write;
 
 pub use arrival::Arrival;
-pub use exchange_scope::{ExchangeScope, ScopeContext, ScopeFacts, Written};
+pub use exchange::{ExchangeScope, ScopeContext};
 pub use label::Label;
 pub use span::{AttrValue, Attrs, Mark, MarkKind, MarkValue, Span};
+pub use store::{
+    About, Closing, Content, Desk, Life, Origin, Row, ScopeFacts, Start, Store, Watched,
+};
 
 #[cfg(test)]
 mod tests;

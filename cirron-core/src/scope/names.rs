@@ -234,7 +234,7 @@ mod tests {
             include_str!("grpc.rs"),
             include_str!("messages.rs"),
             include_str!("socket.rs"),
-            include_str!("turns.rs"),
+            include_str!("turn.rs"),
             include_str!("../engine/session.rs"),
         ] {
             for call in ["insert(\"", "int(\"", "ms(\"", "name: \""] {

@@ -7,7 +7,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use cirron_common::conn::ConnInfo;
 
-use super::exchange_scope::ExchangeScope;
+use super::exchange::ExchangeScope;
 use super::names as n;
 use super::span::Attrs;
 use crate::exchange::Role;
@@ -74,6 +74,7 @@ fn kind(conn: &ConnInfo, addresses: [Option<IpAddr>; 2]) -> Option<&'static str>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::Id;
     use crate::scope::ScopeContext;
     use crate::scope::span::AttrValue;
     use crate::time::MonoNs;
@@ -97,15 +98,12 @@ mod tests {
             ..ConnInfo::default()
         };
         let context = ScopeContext {
-            pid: 1,
-            tid: 1,
-            rank: 0,
             chunk_timing: false,
             tls: false,
             tls_link: None,
             conn,
         };
-        let scope = ExchangeScope::new(MonoNs(0), role, false, context);
+        let scope = ExchangeScope::new(MonoNs(0), Id([0; 16]), role, false, context);
         let mut attrs = Attrs::new();
         network(&scope, &mut attrs);
         [n::NETWORK_TYPE, n::SERVER_ADDRESS, n::CLIENT_ADDRESS].map(|name| match attrs.get(name) {

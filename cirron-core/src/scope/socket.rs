@@ -3,7 +3,8 @@
 use super::messages::Messages;
 use super::names as n;
 use super::span::Attrs;
-use super::turns::{Ended, Turns};
+use super::store::Desk;
+use super::turns::Turns;
 use crate::exchange::Sender;
 use crate::llm::SESSIONS;
 use crate::proto::ws::{Event, Kind};
@@ -51,7 +52,13 @@ impl Socket {
     }
 
     /// The next event of one end. Gives the bytes that it says are lost.
-    pub(super) fn on_event(&mut self, ts: MonoNs, by: Sender, event: &Event<'_>) -> u64 {
+    pub(super) fn on_event(
+        &mut self,
+        ts: MonoNs,
+        by: Sender,
+        event: &Event<'_>,
+        desk: &mut Desk<'_>,
+    ) -> u64 {
         let side = match by {
             Sender::Client => &mut self.client,
             Sender::Server => &mut self.server,
@@ -76,7 +83,7 @@ impl Socket {
             } => {
                 side.messages.take(ts, wire_bytes);
                 if let Some(turns) = self.turns.as_mut().filter(|_| side.text) {
-                    turns.message(ts, by, !damaged);
+                    turns.message(ts, by, !damaged, desk);
                 }
             }
             Event::OtherGap(len) => return len,
@@ -85,9 +92,9 @@ impl Socket {
                 if let Some(turns) = &mut self.turns {
                     if std::mem::take(&mut side.text) {
                         turns.gap(by);
-                        turns.message(ts, by, false);
+                        turns.message(ts, by, false, desk);
                     }
-                    turns.lose(by);
+                    turns.lose(by, desk);
                 }
                 if let Event::Lost(len) = *event {
                     return len;
@@ -111,20 +118,10 @@ impl Socket {
     }
 
     /// It is over.
-    pub(super) fn finish(&mut self) {
+    pub(super) fn finish(&mut self, desk: &mut Desk<'_>) {
         if let Some(turns) = &mut self.turns {
-            turns.finish();
+            turns.finish(desk);
         }
-    }
-
-    /// Whether a response is over that was not taken.
-    pub(super) fn has_ended(&self) -> bool {
-        self.turns.as_ref().is_some_and(Turns::has_ended)
-    }
-
-    /// The next response that is over.
-    pub(super) fn next_ended(&mut self) -> Option<Ended> {
-        self.turns.as_mut()?.next_ended()
     }
 
     /// Messages of client and server.
@@ -144,14 +141,29 @@ impl Socket {
 
 #[cfg(test)]
 mod tests {
+    use super::super::evidence;
     use super::super::span::AttrValue;
+    use super::super::store::{Origin, Start, Store};
     use super::*;
+    use crate::id::{Id, SequentialIds};
 
     /// Who is said to have closed, and with which code; `closes` in the order in which they are seen.
     fn closed(closes: [(u64, Sender, u16); 2]) -> [Option<AttrValue>; 2] {
         let mut socket = Socket::new(Some("/echo"), false);
+        let mut store = Store::new(Box::new(SequentialIds::default()));
+        let start = Start {
+            parent: None,
+            at: MonoNs(0),
+            pid: 1,
+            tid: 1,
+            rank: 0,
+            evidence: evidence::BYTES,
+        };
+        let id = Id([0; 16]);
+        let mut desk = Desk::new(&mut store, Origin { id, start });
         for (ns, by, code) in closes {
-            socket.on_event(MonoNs(ns), by, &Event::Close { code: Some(code) });
+            let event = Event::Close { code: Some(code) };
+            socket.on_event(MonoNs(ns), by, &event, &mut desk);
         }
         let mut attrs = Attrs::default();
         socket.describe(&mut attrs);

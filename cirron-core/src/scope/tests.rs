@@ -15,14 +15,22 @@ mod streams;
 
 use cirron_common::conn::ConnInfo;
 
-use super::{AttrValue, ExchangeScope, Mark, MarkValue, ScopeContext, Written};
+use super::{
+    AttrValue, ExchangeScope, Life, Mark, MarkValue, ScopeContext, ScopeFacts, Span, Start, Store,
+};
 use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent as E, MessageEnd, Role};
 use crate::id::{Id, SequentialIds};
 use crate::proto::message::{Headers, RequestHead, ResponseHead, Version};
 use crate::time::{MS, MonoNs};
 
+/// A scope as it is written.
+type Written = (Span, Vec<Mark>, ScopeFacts);
+
 /// A scope under test; times are milliseconds.
-struct Call(ExchangeScope);
+struct Call {
+    store: Store,
+    scope: Id,
+}
 
 fn headers(fields: &[(&str, &str)]) -> Headers {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned().into());
@@ -33,9 +41,6 @@ fn context(chunk_timing: bool) -> ScopeContext {
     ScopeContext {
         tls: false,
         tls_link: None,
-        pid: 1,
-        tid: 2,
-        rank: 0,
         chunk_timing,
         conn: ConnInfo::default(),
     }
@@ -44,16 +49,32 @@ fn context(chunk_timing: bool) -> ScopeContext {
 impl Call {
     /// Begins at 0.
     fn new(late: bool) -> Call {
-        Call(ExchangeScope::new(
-            MonoNs(0),
-            Role::Server,
-            late,
-            context(true),
-        ))
+        Call::with(Role::Server, late, true)
+    }
+
+    fn with(role: Role, late: bool, chunk_timing: bool) -> Call {
+        let mut store = Store::new(Box::new(SequentialIds::default()));
+        let start = Start {
+            parent: None,
+            at: MonoNs(0),
+            pid: 1,
+            tid: 2,
+            rank: 0,
+            evidence: super::evidence::BYTES,
+        };
+        let (request_id, context) = (store.next_id(), context(chunk_timing));
+        let content = ExchangeScope::new(MonoNs(0), request_id, role, late, context);
+        let scope = store.open(start, Box::new(content));
+        Call { store, scope }
     }
 
     fn at(&mut self, ms: u64, event: E<'_>) {
-        self.0.on_event(MonoNs(ms * MS), &event);
+        let ts = MonoNs(ms * MS);
+        self.store
+            .with(self.scope, |x: &mut ExchangeScope, desk| {
+                x.on_event(ts, &event, desk)
+            })
+            .unwrap();
     }
 
     fn request(&mut self, path: &str, fields: &[(&str, &str)], body: &[u8]) {
@@ -138,9 +159,12 @@ impl Call {
         self.finish(ms)
     }
 
-    fn finish(self, ms: u64) -> Written {
-        let mut ids = SequentialIds::default();
-        self.0.finish(MonoNs(ms * MS), Id([0; 16]), &mut ids)
+    fn finish(mut self, ms: u64) -> Written {
+        self.store.close(self.scope, MonoNs(ms * MS));
+        match self.store.next_life() {
+            Some(Life::Closed { span, marks, facts }) => (span, marks, facts),
+            other => panic!("{other:?}"),
+        }
     }
 }
 

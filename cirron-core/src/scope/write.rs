@@ -1,107 +1,87 @@
 //! From a finished exchange to its span and marks, by the SDK's names.
 
 use super::call::Call;
-use super::exchange_scope::{ExchangeScope, ScopeFacts, Written};
+use super::exchange::ExchangeScope;
+use super::label::Label;
 use super::marks::{self, Marks};
 use super::messages::Messages;
 use super::names as n;
 use super::network::network;
 use super::payload::ResponseBody;
-use super::span::{Attrs, Span, text};
+use super::span::{Attrs, text};
+use super::store::{About, Closing, Content};
 use crate::exchange::Role;
-use crate::id::{Id, IdSource};
-use crate::llm::{Candidate, Evidence, RequestFacts};
+use crate::llm::RequestFacts;
 use crate::proto::message::Version;
-use crate::time::MonoNs;
 
 /// Methods that the semantic conventions know; any other is `_OTHER`.
 const METHODS: [&str; 9] = [
     "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE",
 ];
 
-pub(super) fn write(
-    scope: &ExchangeScope,
-    end: MonoNs,
-    parent: Id,
-    ids: &mut dyn IdSource,
-) -> Written {
-    let (id, request_id) = scope.ids.unwrap_or_else(|| (ids.next_id(), ids.next_id()));
-    let partial = scope.end.partial
-        || scope.given_up
-        || scope.late
-        || scope.lost_bytes > 0
-        || scope.end.aborted_by.is_some();
-    let mut attrs = Attrs::new();
-    attrs.insert(n::REQUEST_ID, request_id.to_string().into());
-    http(scope, &mut attrs);
-    network(scope, &mut attrs);
-    loss(scope, partial, &mut attrs);
-    let mut facts = ScopeFacts {
-        is_llm: false,
-        output_tokens: None,
-        partial,
-    };
-    let mut marks = Marks::new(ids, id, end);
-    scope.time_in_queue(&mut marks);
-    if is_llm(scope) {
-        facts.is_llm = operation(scope) != Some(INFERENCE);
-        gen_ai(scope, &mut attrs);
-        attrs.insert(n::FIGURES, figures(scope).into());
-        facts.output_tokens = scope
-            .call()
-            .and_then(|call| marks::write(&call, &mut marks));
+impl Content for ExchangeScope {
+    fn name(&self) -> Label {
+        match self.role {
+            Role::Server => n::REQUEST.into(),
+            Role::Client => n::HTTP_CLIENT.into(),
+        }
     }
-    if let Some(socket) = &scope.socket {
-        socket.describe(&mut attrs);
-        messages(socket.messages(), scope, &mut attrs, &mut marks);
-    }
-    if let Some(call) = scope.grpc.as_ref().filter(|call| call.is_sure()) {
-        let path = scope.request.as_ref().map(|r| r.path.as_str());
-        call.describe(path, scope.role, &mut attrs);
-        messages(call.messages(), scope, &mut attrs, &mut marks);
-    }
-    let list = marks.finish();
-    let span = Span {
-        id,
-        name: name(scope.role).into(),
-        parent_id: Some(parent),
-        index: None,
-        start: scope.start,
-        end: Some(end.max(scope.start)),
-        thread_id: scope.context.tid,
-        pid: scope.context.pid,
-        rank: scope.context.rank,
-        attrs,
-        mark_ids: list.iter().map(|m| m.id).collect(),
-    };
-    (span, list, facts)
-}
 
-/// An exchange that is under way and has children: what is known so far.
-pub(super) fn open(scope: &ExchangeScope, id: Id, request_id: Id, parent: Id) -> Span {
-    let mut attrs = Attrs::new();
-    attrs.insert(n::REQUEST_ID, request_id.to_string().into());
-    http(scope, &mut attrs);
-    network(scope, &mut attrs);
-    Span {
-        id,
-        name: name(scope.role).into(),
-        parent_id: Some(parent),
-        index: None,
-        start: scope.start,
-        end: None,
-        thread_id: scope.context.tid,
-        pid: scope.context.pid,
-        rank: scope.context.rank,
-        attrs,
-        mark_ids: Vec::new(),
+    fn describe(&self, attrs: &mut Attrs) {
+        attrs.insert(n::REQUEST_ID, self.request_id.to_string().into());
+        http(self, attrs);
+        network(self, attrs);
     }
-}
 
-fn name(role: Role) -> &'static str {
-    match role {
-        Role::Server => n::REQUEST,
-        Role::Client => n::HTTP_CLIENT,
+    fn about(&self) -> About {
+        let body = self.answer.body.as_ref();
+        let answered = body.and_then(|b| b.facts().model.clone());
+        let asked = || self.asked().and_then(|(_, facts)| facts.model.clone());
+        let stream = body.filter(|b| b.is_stream());
+        About {
+            endpoint: self.ask.path().map(str::to_owned),
+            model: answered.or_else(asked),
+            first_token: stream.and_then(|b| b.tokens.first.at()),
+            tokens: stream.map(|b| b.tokens.count),
+        }
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.held()
+    }
+
+    fn finish(mut self: Box<Self>, closing: &mut Closing<'_>) {
+        self.read_all();
+        let scope = &*self;
+        let partial = scope.end.partial
+            || scope.given_up
+            || scope.late
+            || scope.lost_bytes() > 0
+            || scope.end.aborted_by.is_some();
+        let Closing {
+            attrs,
+            marks,
+            facts,
+            ..
+        } = closing;
+        facts.partial = partial;
+        scope.describe(attrs);
+        loss(scope, partial, attrs);
+        scope.time_in_queue(marks);
+        if scope.is_llm() {
+            facts.is_llm = operation(scope) != Some(INFERENCE);
+            gen_ai(scope, attrs);
+            attrs.insert(n::FIGURES, figures(scope).into());
+            facts.output_tokens = scope.call().and_then(|call| marks::write(&call, marks));
+        }
+        if let Some(socket) = &scope.socket {
+            socket.describe(attrs);
+            messages(socket.messages(), scope, attrs, marks);
+        }
+        if let Some(call) = scope.grpc.as_ref().filter(|call| call.is_sure()) {
+            call.describe(scope.ask.path(), scope.role, attrs);
+            messages(call.messages(), scope, attrs, marks);
+        }
     }
 }
 
@@ -116,38 +96,6 @@ fn messages(of: [&Messages; 2], scope: &ExchangeScope, attrs: &mut Attrs, marks:
     marks::messages(server, scope.start, scope.late, marks);
 }
 
-/// Positive evidence: the path, and the shape of the request or of the response. Where the request
-/// was not seen, the response's shape alone.
-///
-/// A status or an error that says that there is no such thing here takes the evidence of the request away,
-/// unless the error is told as a server of models does.
-pub(super) fn is_llm(scope: &ExchangeScope) -> bool {
-    let facts = scope.response.as_ref().map(|r| r.facts());
-    let answered = facts.is_some_and(|facts| facts.shaped);
-    let absent_path = facts.is_some_and(|facts| facts.absent_path);
-    let told = facts.is_some_and(|facts| facts.error.is_some());
-    let absent = absent_path || matches!(scope.status, Some(404 | 405 | 501)) && !told;
-    let asked = |(candidate, facts): &(Candidate, RequestFacts)| {
-        let sure = match candidate.evidence {
-            Evidence::Sure => true,
-            Evidence::Weak => facts.model.is_some() && !is_answered_otherwise(scope),
-            Evidence::None => false,
-        };
-        facts.shaped && sure && !absent
-    };
-    match &scope.request {
-        Some(_) => scope.asked().is_some_and(|of| answered || asked(of)),
-        None => answered,
-    }
-}
-
-/// The answer is one that no dialect of its path gives.
-fn is_answered_otherwise(scope: &ExchangeScope) -> bool {
-    let is_success = matches!(scope.status, Some(200..300));
-    let body = scope.response.as_ref().filter(|_| is_success);
-    body.is_some_and(|body| body.is_of_another(scope.response_end.is_some()))
-}
-
 /// Operation of models that are no language models.
 const INFERENCE: &str = "inference";
 
@@ -155,7 +103,7 @@ const INFERENCE: &str = "inference";
 /// answer.
 fn operation(scope: &ExchangeScope) -> Option<&'static str> {
     let by_path = scope.asked().map(|(candidate, _)| candidate.operation);
-    let by_shape = scope.response.as_ref().and_then(|r| r.facts().operation);
+    let by_shape = scope.answer.body.as_ref().and_then(|r| r.facts().operation);
     if by_path.or(by_shape) != Some(INFERENCE) {
         return by_path.or(by_shape);
     }
@@ -188,7 +136,7 @@ fn http(scope: &ExchangeScope, attrs: &mut Attrs) {
             attrs.insert(n::TLS_LINK, evidence.into());
         }
     }
-    if let Some(request) = &scope.request {
+    if let Some(request) = &scope.ask.line {
         if METHODS.contains(&request.method.as_str()) {
             attrs.insert(n::METHOD, text(&request.method));
         } else {
@@ -200,27 +148,27 @@ fn http(scope: &ExchangeScope, attrs: &mut Attrs) {
         }
     }
     // What an upgrade between the two agreed on.
-    let agreed = scope.response_version;
+    let agreed = scope.answer.version;
     let agreed = agreed.filter(|v| *v == Version::Http2.as_str());
     let version = agreed
-        .or(scope.request.as_ref().map(|r| r.version))
-        .or(scope.response_version);
+        .or(scope.ask.line.as_ref().map(|r| r.version))
+        .or(scope.answer.version);
     if let Some(version) = version {
         attrs.insert(n::PROTOCOL_VERSION, version.into());
     }
     // None of a body that was cut before its first byte is no size, nor is what a tunnel or messages carry.
-    let [sent, answered] = scope.unmeasured;
-    let request = scope.request.as_ref().filter(|_| !sent);
+    let [sent, answered] = [scope.ask.unmeasured, scope.answer.unmeasured];
+    let request = scope.ask.line.as_ref().filter(|_| !sent);
     let tunnel = |method: &str| scope.end.upgraded && method == "CONNECT";
     let request = request.filter(|r| !tunnel(&r.method));
-    if request.is_some() && (scope.request_whole || scope.request_bytes > 0) {
-        attrs.insert(n::REQUEST_SIZE, scope.request_bytes.into());
+    if request.is_some() && (scope.ask.whole || scope.ask.bytes > 0) {
+        attrs.insert(n::REQUEST_SIZE, scope.ask.bytes.into());
     }
-    let whole = scope.response_end.is_some() || scope.response_bytes > 0;
-    if scope.status.is_some() && whole && !answered && !scope.end.upgraded {
-        attrs.insert(n::RESPONSE_SIZE, scope.response_bytes.into());
+    let whole = scope.answer.end.is_some() || scope.answer.bytes > 0;
+    if scope.answer.status.is_some() && whole && !answered && !scope.end.upgraded {
+        attrs.insert(n::RESPONSE_SIZE, scope.answer.bytes.into());
     }
-    if let Some(status) = scope.status {
+    if let Some(status) = scope.answer.status {
         attrs.insert(n::STATUS, i64::from(status).into());
         let failed_from = match scope.role {
             Role::Server => 500,
@@ -243,8 +191,8 @@ fn loss(scope: &ExchangeScope, partial: bool, attrs: &mut Attrs) {
     if scope.late {
         attrs.insert(n::LATE_ATTACH, true.into());
     }
-    if scope.lost_bytes > 0 {
-        attrs.insert(n::LOST_BYTES, scope.lost_bytes.into());
+    if scope.lost_bytes() > 0 {
+        attrs.insert(n::LOST_BYTES, scope.lost_bytes().into());
     }
     if scope.end_lost && partial {
         attrs.insert(n::END_LOST, true.into());
@@ -255,15 +203,15 @@ fn loss(scope: &ExchangeScope, partial: bool, attrs: &mut Attrs) {
     if scope.unsure {
         attrs.insert(n::TIMES, "held".into());
     }
-    let lost_events = scope.response.as_ref().map_or(0, |r| r.lost_events());
+    let lost_events = scope.answer.body.as_ref().map_or(0, |r| r.lost_events());
     if lost_events > 0 {
         attrs.insert(n::LOST_EVENTS, lost_events.into());
     }
     if scope.given_up {
         attrs.insert(n::GIVEN_UP, "memory".into());
     }
-    let undecoded = scope.response.as_ref().is_some_and(|r| !r.is_decoded());
-    if undecoded || !scope.request_decoded {
+    let undecoded = scope.answer.body.as_ref().is_some_and(|r| !r.is_decoded());
+    if undecoded || !scope.ask.decoded {
         attrs.insert(n::UNDECODED, true.into());
     }
 }
@@ -274,7 +222,7 @@ fn gen_ai(scope: &ExchangeScope, attrs: &mut Attrs) {
         attrs.insert(n::OPERATION, operation.into());
     }
     let dialect = candidate.map(|c| c.dialect);
-    if let Some(dialect) = dialect.or(scope.response.as_ref().map(ResponseBody::dialect)) {
+    if let Some(dialect) = dialect.or(scope.answer.body.as_ref().map(ResponseBody::dialect)) {
         attrs.insert(n::PROVIDER, dialect.name.into());
     }
     let nothing = RequestFacts::default();

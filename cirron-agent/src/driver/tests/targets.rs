@@ -133,7 +133,9 @@ fn exchanges_that_go_on_can_be_asked_for() {
     world.put(request);
     wait_until("the exchange", || {
         let open = running.commands().open_scopes().unwrap();
-        open.len() == 1 && open[0].tgid == 7
+        open.len() == 1
+            && open[0].origin.start.pid == 7
+            && open[0].about.endpoint.as_deref() == Some("/v1/chat/completions")
     });
     running.stop().request(Reason::Signal);
     running.join();

@@ -185,7 +185,7 @@ fn a_status_is_an_error_by_the_conventions_of_its_end() {
         ("99", "99", true),
     ] {
         for role in [Role::Server, Role::Client] {
-            let mut call = Call(ExchangeScope::new(MonoNs(0), role, false, context(false)));
+            let mut call = Call::with(role, false, false);
             call.request("/a.B/C", &GRPC, &framed(&Tensor::default()));
             // Trailers only: they are the head.
             call.head(

@@ -1,0 +1,132 @@
+//! From the events of one connection's exchanges to the scopes of the store.
+//!
+//! ```text
+//!  Start -> begin -> Store::open      any event -> hand_on -> Store::with      End -> end -> Store::close, or forget
+//! ```
+//! What a scope means is its content's matter, what is written the store's; here is known only which scope an
+//! exchange is, who runs it, and what it holds.
+
+use std::collections::BTreeMap;
+
+use cirron_common::conn::ConnInfo;
+
+use super::conn::Shared;
+use super::unsent::Told;
+use crate::exchange::{ExchangeEvent, ExchangeId, ExchangeSink, Role};
+use crate::id::Id;
+use crate::scope::{ExchangeScope, ScopeContext, Start, evidence};
+use crate::time::MonoNs;
+
+/// What a step of a connection's parser writes to.
+pub(super) struct Sink<'a> {
+    pub(super) scopes: &'a mut BTreeMap<ExchangeId, Id>,
+    pub(super) scope_bytes: &'a mut usize,
+    pub(super) shared: &'a mut Shared,
+    pub(super) info: &'a ConnInfo,
+    pub(super) unnamed: &'a mut bool,
+    pub(super) given_up: bool,
+    pub(super) tls: bool,
+    pub(super) tls_link: Option<&'static str>,
+    pub(super) tgid: u32,
+    pub(super) tid: u32,
+    pub(super) told: &'a Told,
+}
+
+impl ExchangeSink for Sink<'_> {
+    fn on_event(&mut self, id: ExchangeId, ts: MonoNs, event: ExchangeEvent<'_>) {
+        if let ExchangeEvent::Start { role, late } = event {
+            return self.begin(id, ts, role, late);
+        }
+        self.hand_on(id, ts, &event);
+        if let ExchangeEvent::End(_) = event {
+            self.end(id, ts);
+        }
+    }
+}
+
+impl Sink<'_> {
+    fn begin(&mut self, id: ExchangeId, ts: MonoNs, role: Role, late: bool) {
+        let Shared {
+            store, sessions, ..
+        } = &mut *self.shared;
+        let context = ScopeContext {
+            chunk_timing: sessions.chunk_timing(self.tgid),
+            tls: self.tls,
+            tls_link: self.tls_link,
+            conn: *self.info,
+        };
+        let start = Start {
+            parent: None,
+            at: ts,
+            pid: self.tgid,
+            tid: self.tid,
+            rank: sessions.rank(self.tgid),
+            evidence: match late {
+                true => evidence::JOINED,
+                false => evidence::BYTES,
+            },
+        };
+        let mut scope = ExchangeScope::new(ts, store.next_id(), role, late, context);
+        self.told.begin(ts, &mut scope);
+        if self.given_up {
+            // Its head was not complete.
+            scope.give_up();
+        }
+        let scope = store.open(start, Box::new(scope));
+        *self.scope_bytes += store.held_bytes(scope);
+        self.scopes.insert(id, scope);
+        self.shared.take_lives();
+    }
+
+    fn hand_on(&mut self, id: ExchangeId, ts: MonoNs, event: &ExchangeEvent<'_>) {
+        let Some(scope) = self.scopes.get(&id).copied() else {
+            return;
+        };
+        let (store, told) = (&mut self.shared.store, self.told);
+        let before = store.held_bytes(scope);
+        store.with(scope, |scope: &mut ExchangeScope, desk| {
+            scope.on_event(ts, event, desk);
+            told.touch(ts, event, scope);
+        });
+        *self.scope_bytes = *self.scope_bytes + store.held_bytes(scope) - before;
+        self.shared.take_lives();
+    }
+
+    fn end(&mut self, id: ExchangeId, ts: MonoNs) {
+        let Some(id) = self.scopes.remove(&id) else {
+            return;
+        };
+        let Shared { store, stats, .. } = &mut *self.shared;
+        *self.scope_bytes -= store.held_bytes(id);
+        let Some(pid) = store.origin(id).map(|origin| origin.start.pid) else {
+            return;
+        };
+        let Some(scope) = store.get_mut::<ExchangeScope>(id) else {
+            return;
+        };
+        let role = scope.role();
+        if scope.is_nameless() {
+            store.forget(id);
+            self.count_nameless(pid);
+        } else {
+            stats.exchanges += 1;
+            match role {
+                Role::Server => stats.requests += 1,
+                Role::Client => stats.client_calls += 1,
+            }
+            store.close(id, ts);
+        }
+        self.shared.take_lives();
+    }
+
+    /// A connection that was joined late may have thousands: they are counted, and no spans.
+    fn count_nameless(&mut self, tgid: u32) {
+        let first = !std::mem::replace(self.unnamed, true);
+        let Shared {
+            stats, sessions, ..
+        } = &mut *self.shared;
+        stats.unnamed_exchanges += 1;
+        stats.unnamed_connections += u64::from(first);
+        sessions.unnamed(tgid, first);
+    }
+}

@@ -1,0 +1,8 @@
+//! How it is known that a scope began, and when.
+
+/// Its first byte was seen.
+pub const BYTES: &str = "bytes";
+/// It was under way when the first of it was seen.
+pub const JOINED: &str = "joined";
+/// A message asked for it, or told of it.
+pub const MESSAGE: &str = "message";

@@ -1,0 +1,217 @@
+//! One exchange as the content of a scope: gathers what its events say.
+//!
+//! ```text
+//!  ExchangeEvent -> Ask (request), Answer (response), Socket (WebSocket), Grpc (call) -> figures -> write
+//! ```
+//! Each message has a file of its own (`ask`, `answer`); `figures` says what they mean together, and
+//! [`super::write`] makes attributes and marks of it. Its turns are scopes of their own ([`super::turns`]).
+
+mod answer;
+mod ask;
+mod figures;
+mod held;
+
+use cirron_common::conn::ConnInfo;
+
+use self::answer::Answer;
+use self::ask::Ask;
+use super::arrival::Arrival;
+use super::grpc::Grpc;
+use super::payload::ResponseBody;
+use super::socket::Socket;
+use super::store::Desk;
+use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent, MessageEnd, Role, Sender};
+use crate::id::Id;
+use crate::llm::{Candidate, RequestFacts};
+use crate::proto::ws;
+use crate::time::MonoNs;
+
+/// What the engine knows around an exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct ScopeContext {
+    /// Whether `chunk_ms` points are wanted.
+    pub chunk_timing: bool,
+    /// Its bytes come from inside a TLS library.
+    pub tls: bool,
+    /// How the socket beneath is known, where it is.
+    pub tls_link: Option<&'static str>,
+    /// Family, addresses and ports, where known.
+    pub conn: ConnInfo,
+}
+
+/// An exchange under way.
+#[derive(Debug)]
+pub struct ExchangeScope {
+    pub(super) start: MonoNs,
+    pub(super) request_id: Id,
+    /// When its request came, where that is known.
+    pub(super) arrival: Option<Arrival>,
+    /// One of its times is that of a write which the kernel held back, nobody knows for how long.
+    pub(super) unsure: bool,
+    pub(super) role: Role,
+    pub(super) late: bool,
+    pub(super) context: ScopeContext,
+    pub(super) ask: Ask,
+    pub(super) answer: Answer,
+    pub(super) end: ExchangeEnd,
+    /// What told the end of its connection was lost.
+    pub(super) end_lost: bool,
+    /// What is later than this was written to a client that may have left.
+    leaving: Option<MonoNs>,
+    /// What it turned into.
+    pub(super) socket: Option<Box<Socket>>,
+    /// The call that it carries, or may carry.
+    pub(super) grpc: Option<Box<Grpc>>,
+    /// The core held too much: its bodies are read no further.
+    pub(super) given_up: bool,
+}
+
+impl ExchangeScope {
+    /// A scope that began at `start`: the first byte of the request or, `late`, what we saw first.
+    pub fn new(
+        start: MonoNs,
+        request_id: Id,
+        role: Role,
+        late: bool,
+        context: ScopeContext,
+    ) -> ExchangeScope {
+        ExchangeScope {
+            start,
+            request_id,
+            arrival: None,
+            unsure: false,
+            role,
+            late,
+            context,
+            ask: Ask::new(),
+            answer: Answer::default(),
+            end: ExchangeEnd::default(),
+            end_lost: false,
+            leaving: None,
+            socket: None,
+            grpc: None,
+            given_up: false,
+        }
+    }
+
+    /// The connection's addresses became known; of a TLS object, with how.
+    pub fn take_addresses(&mut self, conn: &ConnInfo, tls_link: Option<&'static str>) {
+        self.context.tls_link = tls_link;
+        self.context.conn = *conn;
+    }
+
+    /// Its connection has ended, nobody knows how.
+    pub fn end_was_lost(&mut self) {
+        self.end_lost = true;
+    }
+
+    /// Which end the target is.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Bytes of it that were lost.
+    pub(super) fn lost_bytes(&self) -> u64 {
+        self.ask.lost_bytes + self.answer.lost_bytes
+    }
+
+    /// The next event. `desk`: of its scope.
+    pub fn on_event(&mut self, ts: MonoNs, event: &ExchangeEvent<'_>, desk: &mut Desk<'_>) {
+        match *event {
+            ExchangeEvent::Start { .. } | ExchangeEvent::Informational(_) => {}
+            ExchangeEvent::RequestHead(head) => self.request_head(head),
+            ExchangeEvent::RequestBody(bytes) => self.request_body(ts, bytes),
+            ExchangeEvent::RequestGap(len) => self.request_gap(ts, len),
+            ExchangeEvent::RequestEnd(end) => self.request_end(end),
+            ExchangeEvent::ResponseStart => self.answer.first_byte = Some(ts),
+            ExchangeEvent::ResponseHead(head) => self.response_head(ts, head),
+            ExchangeEvent::ResponseBody(bytes) => self.response_body(ts, bytes),
+            ExchangeEvent::ResponseGap(len) => self.response_gap(ts, len),
+            ExchangeEvent::ResponseTrailers(trailers) => self.response_trailers(ts, trailers),
+            ExchangeEvent::ResponseEnd(end) => self.response_end(ts, end),
+            ExchangeEvent::WebSocket { by, event } => self.message(ts, by, &event, desk),
+            ExchangeEvent::ClientLeaving { from } => self.client_leaves(from),
+            ExchangeEvent::ClientStayed => self.client_stayed(),
+            ExchangeEvent::End(end) => self.over(end, desk),
+        }
+    }
+
+    /// A part of a message of the WebSocket that it turned into.
+    fn message(&mut self, ts: MonoNs, by: Sender, event: &ws::Event<'_>, desk: &mut Desk<'_>) {
+        let keep_points = self.context.chunk_timing;
+        let path = self.ask.path();
+        let new = || Box::new(Socket::new(path, keep_points));
+        let socket = self.socket.get_or_insert_with(new);
+        let lost = socket.on_event(ts, by, event, desk);
+        match by {
+            Sender::Client => self.ask.lost_bytes += lost,
+            Sender::Server => self.answer.lost_bytes += lost,
+        }
+    }
+
+    fn end_grpc(&mut self, by: Sender, end: MessageEnd) {
+        if let Some(call) = &mut self.grpc {
+            call.finish(by, end == MessageEnd::Lost);
+        }
+    }
+
+    fn client_leaves(&mut self, from: MonoNs) {
+        self.leaving.get_or_insert(from);
+        if let Some(body) = &mut self.answer.body {
+            body.leave(from);
+        }
+    }
+
+    fn client_stayed(&mut self) {
+        self.leaving = None;
+        if let Some(body) = &mut self.answer.body {
+            body.settle(false);
+        }
+    }
+
+    fn over(&mut self, end: ExchangeEnd, desk: &mut Desk<'_>) {
+        self.end = end;
+        if end.aborted_by != Some(AbortedBy::Client) {
+            self.client_stayed();
+        } else if let Some(body) = &mut self.answer.body {
+            body.settle(true);
+        }
+        if (end.cut || !end.partial) && self.came_to_its_end() {
+            self.end.aborted_by = None;
+            self.end.partial = false;
+        }
+        if let Some(socket) = &mut self.socket {
+            socket.finish(desk);
+        }
+    }
+
+    /// It has ended, and nothing tells what it was: its beginning was not seen, or its request refers to
+    /// what was not, and neither messages, nor a status of gRPC, nor the answer's shape show it.
+    pub fn is_nameless(&mut self) -> bool {
+        let unseen = self.late || self.end.unread;
+        if !unseen || self.ask.line.is_some() || self.socket.is_some() {
+            return false;
+        }
+        self.read_all();
+        let is_rpc = self.grpc.as_ref().is_some_and(|call| call.is_sure());
+        !is_rpc && !self.is_llm()
+    }
+
+    /// What an early end left of a document is read too.
+    pub(super) fn read_all(&mut self) {
+        self.read_request();
+        if let Some(body) = &mut self.answer.body {
+            body.end();
+        }
+    }
+
+    /// The dialect and what the request says in it: that of the response's shape, else the first.
+    pub(super) fn asked(&self) -> Option<&(Candidate, RequestFacts)> {
+        let answered = self.answer.body.as_ref().map(ResponseBody::dialect);
+        let same = |(c, _): &&(Candidate, RequestFacts)| {
+            answered.is_some_and(|dialect| core::ptr::eq(dialect, c.dialect))
+        };
+        let candidates = &self.ask.candidates;
+        candidates.iter().find(same).or(candidates.first())
+    }
+}

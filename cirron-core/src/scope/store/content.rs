@@ -1,0 +1,183 @@
+//! What a producer of scopes gives the store, and what it is given to work with.
+
+use std::any::Any;
+use std::fmt::Debug;
+
+use super::Store;
+use crate::id::{Id, IdSource};
+use crate::scope::label::Label;
+use crate::scope::marks::Marks;
+use crate::scope::span::{Attrs, Mark, MarkKind, MarkValue, Span};
+use crate::time::MonoNs;
+
+/// Where and when a scope begins: known when it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The scope that it is part of; `None`: the session of its process, which is the engine's.
+    pub parent: Option<Id>,
+    /// When.
+    pub at: MonoNs,
+    /// The target's process.
+    pub pid: u32,
+    /// The thread that began it.
+    pub tid: u32,
+    /// The target's rank.
+    pub rank: i64,
+    /// How it is known that it began, and when: one of [`super::super::evidence`].
+    pub evidence: &'static str,
+}
+
+/// An open scope's id, and its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its own.
+    pub id: Id,
+    /// Its beginning.
+    pub start: Start,
+}
+
+impl Origin {
+    pub(super) fn span(
+        &self,
+        content: &dyn Content,
+        end: Option<MonoNs>,
+        attrs: Attrs,
+        mark_ids: Vec<Id>,
+    ) -> Span {
+        Span {
+            name: content.name(),
+            index: content.index(),
+            ..self.bare_span(end, attrs, mark_ids)
+        }
+    }
+
+    /// Without a name.
+    pub(super) fn bare_span(&self, end: Option<MonoNs>, attrs: Attrs, mark_ids: Vec<Id>) -> Span {
+        Span {
+            id: self.id,
+            name: Label::from(""),
+            parent_id: self.start.parent,
+            index: None,
+            start: self.start.at,
+            end,
+            thread_id: self.start.tid,
+            pid: self.start.pid,
+            rank: self.start.rank,
+            attrs,
+            mark_ids,
+        }
+    }
+}
+
+/// What the engine counts of a scope that is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScopeFacts {
+    /// It is an LLM call, and no inference of another kind of model.
+    pub is_llm: bool,
+    /// Reported or counted.
+    pub output_tokens: Option<u64>,
+    /// A hole, a late attach or an early end touched it.
+    pub partial: bool,
+}
+
+/// A producer's state of one open scope.
+pub trait Content: Any + Debug + Send {
+    /// The span's name.
+    fn name(&self) -> Label;
+
+    /// Which of a series it is.
+    fn index(&self) -> Option<i64> {
+        None
+    }
+
+    /// The attributes that are known before its end: those of a span that is written open.
+    fn describe(&self, attrs: &mut Attrs);
+
+    /// What a live view shows of it now.
+    fn about(&self) -> super::About;
+
+    /// Bytes that it holds, about.
+    fn held_bytes(&self) -> usize;
+
+    /// It is over: writes its attributes and marks.
+    fn finish(self: Box<Self>, closing: &mut Closing<'_>);
+}
+
+/// Where a scope that is over is written.
+pub struct Closing<'a> {
+    /// Its id and beginning.
+    pub origin: Origin,
+    /// When it ended.
+    pub end: MonoNs,
+    /// Its attributes.
+    pub attrs: Attrs,
+    /// What the engine counts of it.
+    pub facts: ScopeFacts,
+    pub(in crate::scope) marks: Marks<'a>,
+}
+
+impl<'a> Closing<'a> {
+    pub(super) fn new(origin: Origin, end: MonoNs, ids: &'a mut dyn IdSource) -> Closing<'a> {
+        Closing {
+            origin,
+            end,
+            attrs: Attrs::new(),
+            facts: ScopeFacts::default(),
+            marks: Marks::new(ids, origin.id, end),
+        }
+    }
+
+    /// A mark of the whole scope, known at its end.
+    pub fn mark(&mut self, name: impl Into<Label>, value: MarkValue, attrs: Attrs) {
+        let (ts, kind) = (self.end, MarkKind::Summary);
+        self.marks.push(name.into(), value, attrs, ts, kind);
+    }
+
+    pub(super) fn take(self) -> (Attrs, Vec<Mark>, ScopeFacts) {
+        (self.attrs, self.marks.finish(), self.facts)
+    }
+}
+
+/// Where a producer that works on a scope finds that scope's children.
+#[derive(Debug)]
+pub struct Desk<'a> {
+    store: &'a mut Store,
+    parent: Origin,
+}
+
+impl<'a> Desk<'a> {
+    pub(in crate::scope) fn new(store: &'a mut Store, parent: Origin) -> Desk<'a> {
+        Desk { store, parent }
+    }
+
+    /// A child begins, of the same process and thread.
+    pub fn open(&mut self, at: MonoNs, evidence: &'static str, content: Box<dyn Content>) -> Id {
+        let start = Start {
+            parent: Some(self.parent.id),
+            at,
+            evidence,
+            ..self.parent.start
+        };
+        self.store.open(start, content)
+    }
+
+    /// A child began earlier than was thought.
+    pub fn begin_at(&mut self, id: Id, start: MonoNs) {
+        self.store.begin_at(id, start);
+    }
+
+    /// The content of a child.
+    pub fn get_mut<C: Content>(&mut self, id: Id) -> Option<&mut C> {
+        self.store.get_mut(id)
+    }
+
+    /// Bytes that a child holds.
+    pub fn held_bytes(&self, id: Id) -> usize {
+        self.store.held_bytes(id)
+    }
+
+    /// A child is over. It is written when the work on its parent is done.
+    pub fn close(&mut self, id: Id, end: MonoNs) {
+        self.store.close(id, end);
+    }
+}

@@ -1,0 +1,299 @@
+//! Every scope that is open, by id.
+//!
+//! ```text
+//!  producer --open--> [Opened] --get_mut, with--> [Changed]* --close--> [Closed]   a span and its marks
+//!                         |                           |---forget--> [Forgotten]    nothing is written
+//!                         +--a child is written------> [Shown]                     the span, still open
+//! ```
+//! A producer (an exchange, a turn of a WebSocket, later a probe) says once where its scope begins ([`Origin`]) and
+//! leaves its state here ([`Content`]); the store writes the span, gives ids, and keeps the order: no child is
+//! written before its parents. `Closed` and `Shown` cost a line of the spool. The other lives are told only while
+//! somebody watches, `Changed` once until the scope's row was asked for. It promises nothing about the content,
+//! which stays its producer's, and does not bound itself: what scopes hold is in the engine's budget.
+
+mod content;
+mod hash;
+mod row;
+
+use std::any::Any;
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
+
+pub use content::{Closing, Content, Desk, Origin, ScopeFacts, Start};
+pub use row::{About, Row};
+
+use self::hash::IdHasher;
+use super::span::{Attrs, Mark, Span};
+use crate::id::{Id, IdSource};
+use crate::time::MonoNs;
+
+/// Bytes of one scope besides its content: its place in a table that has just grown.
+const ENTRY_BYTES: usize = 2 * size_of::<(Id, Entry)>();
+
+/// What becomes of scopes, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Life {
+    /// What costs no line of the spool. Only while somebody watches.
+    Watched(Watched),
+    /// It goes on, and a child of it is to be written: its span so far.
+    Shown(Span),
+    /// It is over.
+    Closed {
+        /// Its span.
+        span: Span,
+        /// Its marks.
+        marks: Vec<Mark>,
+        /// What is counted of it.
+        facts: ScopeFacts,
+    },
+}
+
+/// A life that is told only while somebody watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// It began.
+    Opened(Id),
+    /// There is more to say of it; told once until its row was asked for.
+    Changed(Id),
+    /// It is over, and is not written.
+    Forgotten(Id),
+}
+
+/// An open scope.
+#[derive(Debug)]
+struct Entry {
+    origin: Origin,
+    /// `None` while its producer works on it.
+    content: Option<Box<dyn Content>>,
+    /// Its span was written, still open.
+    shown: bool,
+    /// `Changed` was told, and its row was not asked for since.
+    told: bool,
+}
+
+/// All scopes that are open.
+pub struct Store {
+    ids: Box<dyn IdSource + Send>,
+    open: HashMap<Id, Entry, BuildHasherDefault<IdHasher>>,
+    /// Number of open scopes of each process that has any.
+    processes: HashMap<u32, usize>,
+    /// Ends that were told while a parent was worked on, with their times.
+    closing: VecDeque<(Id, MonoNs)>,
+    lives: VecDeque<Life>,
+    watched: bool,
+    /// Producers that work on a scope now, one within the other.
+    at_work: usize,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("open", &self.open.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Nothing is open. `ids` makes the ids of scopes, marks and requests.
+    pub fn new(ids: Box<dyn IdSource + Send>) -> Store {
+        Store {
+            ids,
+            open: HashMap::default(),
+            processes: HashMap::new(),
+            closing: VecDeque::new(),
+            lives: VecDeque::new(),
+            watched: false,
+            at_work: 0,
+        }
+    }
+
+    /// Whether lives are told that cost no line of the spool.
+    pub fn watch(&mut self, watched: bool) {
+        self.watched = watched;
+    }
+
+    /// An id that nothing else has.
+    pub fn next_id(&mut self) -> Id {
+        self.ids.next_id()
+    }
+
+    /// A scope begins.
+    pub fn open(&mut self, start: Start, content: Box<dyn Content>) -> Id {
+        let id = self.ids.next_id();
+        *self.processes.entry(start.pid).or_default() += 1;
+        let entry = Entry {
+            origin: Origin { id, start },
+            content: Some(content),
+            shown: false,
+            told: false,
+        };
+        self.open.insert(id, entry);
+        if self.watched {
+            self.lives.push_back(Life::Watched(Watched::Opened(id)));
+        }
+        id
+    }
+
+    /// The content of an open scope, to be changed; `None`: it is not open, or is another producer's.
+    pub fn get_mut<C: Content>(&mut self, id: Id) -> Option<&mut C> {
+        let entry = self.open.get_mut(&id)?;
+        if self.watched && !std::mem::replace(&mut entry.told, true) {
+            self.lives.push_back(Life::Watched(Watched::Changed(id)));
+        }
+        let content: &mut dyn Any = entry.content.as_deref_mut()?;
+        content.downcast_mut()
+    }
+
+    /// The same, where the work opens, changes or closes children of the scope: at the desk that it is given.
+    pub fn with<C: Content, T>(
+        &mut self,
+        id: Id,
+        work: impl FnOnce(&mut C, &mut Desk<'_>) -> T,
+    ) -> Option<T> {
+        let entry = self.open.get_mut(&id)?;
+        let parent = entry.origin;
+        let mut content = entry.content.take()?;
+        self.at_work += 1;
+        let any: &mut dyn Any = &mut *content;
+        let done = any
+            .downcast_mut()
+            .map(|content| work(content, &mut Desk::new(self, parent)));
+        self.at_work -= 1;
+        if let Some(entry) = self.open.get_mut(&id) {
+            entry.content = Some(content);
+            if self.watched && !std::mem::replace(&mut entry.told, true) {
+                self.lives.push_back(Life::Watched(Watched::Changed(id)));
+            }
+        }
+        self.write_closed();
+        done
+    }
+
+    /// It began earlier than was thought when it was opened.
+    pub fn begin_at(&mut self, id: Id, start: MonoNs) {
+        if let Some(entry) = self.open.get_mut(&id) {
+            entry.origin.start.at = start;
+        }
+    }
+
+    /// A scope is over. Its parents that are open are shown before it is written.
+    pub fn close(&mut self, id: Id, end: MonoNs) {
+        self.closing.push_back((id, end));
+        self.write_closed();
+    }
+
+    /// A scope is over, and is not to be written.
+    pub fn forget(&mut self, id: Id) {
+        if self.take(id).is_some() && self.watched {
+            self.lives.push_back(Life::Watched(Watched::Forgotten(id)));
+        }
+    }
+
+    /// The next life.
+    pub fn next_life(&mut self) -> Option<Life> {
+        self.lives.pop_front()
+    }
+
+    /// Where an open scope began.
+    pub fn origin(&self, id: Id) -> Option<&Origin> {
+        self.open.get(&id).map(|entry| &entry.origin)
+    }
+
+    /// What is known of an open scope now. From here on `Changed` is told again.
+    pub fn row(&mut self, id: Id) -> Option<Row> {
+        let entry = self.open.get_mut(&id)?;
+        entry.told = false;
+        Row::new(&entry.origin, entry.content.as_deref()?)
+    }
+
+    /// What is known of all that are open, in the order in which they began.
+    pub fn rows(&self) -> Vec<Row> {
+        let rows = self.open.values();
+        let rows = rows.filter_map(|e| Row::new(&e.origin, e.content.as_deref()?));
+        let mut rows: Vec<Row> = rows.collect();
+        rows.sort_by_key(|row| (row.origin.start.at, row.origin.id));
+        rows
+    }
+
+    /// Whether a scope of that process is open.
+    pub fn serves(&self, pid: u32) -> bool {
+        self.processes.contains_key(&pid)
+    }
+
+    /// Bytes that an open scope holds, about. Of its children its content may tell.
+    pub fn held_bytes(&self, id: Id) -> usize {
+        let content = self.open.get(&id).and_then(|e| e.content.as_deref());
+        content.map_or(0, |content| ENTRY_BYTES + content.held_bytes())
+    }
+
+    fn take(&mut self, id: Id) -> Option<Entry> {
+        let entry = self.open.remove(&id)?;
+        let pid = entry.origin.start.pid;
+        if let Some(count) = self.processes.get_mut(&pid) {
+            *count -= 1;
+            if *count == 0 {
+                self.processes.remove(&pid);
+            }
+        }
+        if self.open.is_empty() && self.open.capacity() > KEPT_CAPACITY {
+            self.open = HashMap::default();
+        }
+        Some(entry)
+    }
+
+    /// Writes what was closed, unless somebody works on what may be its parent.
+    fn write_closed(&mut self) {
+        if self.at_work > 0 {
+            return;
+        }
+        while let Some((id, end)) = self.closing.pop_front() {
+            if let Some(entry) = self.take(id) {
+                self.show(entry.origin.start.parent);
+                self.write(entry, end);
+            }
+        }
+    }
+
+    /// Writes the open parents that were not, the outermost first.
+    fn show(&mut self, parent: Option<Id>) {
+        let Some(id) = parent else { return };
+        let Some(entry) = self.open.get_mut(&id).filter(|entry| !entry.shown) else {
+            return;
+        };
+        entry.shown = true;
+        let grandparent = entry.origin.start.parent;
+        self.show(grandparent);
+        let Some(entry) = self.open.get(&id) else {
+            return;
+        };
+        if let Some(content) = &entry.content {
+            let mut attrs = Attrs::new();
+            content.describe(&mut attrs);
+            let span = entry.origin.span(&**content, None, attrs, Vec::new());
+            self.lives.push_back(Life::Shown(span));
+        }
+    }
+
+    fn write(&mut self, entry: Entry, end: MonoNs) {
+        let Some(content) = entry.content else { return };
+        let origin = entry.origin;
+        let (name, index) = (content.name(), content.index());
+        let mut closing = Closing::new(origin, end, self.ids.as_mut());
+        content.finish(&mut closing);
+        let (attrs, marks, facts) = closing.take();
+        let mark_ids = marks.iter().map(|m| m.id).collect();
+        let end = Some(end.max(origin.start.at));
+        let span = Span {
+            name,
+            index,
+            ..origin.bare_span(end, attrs, mark_ids)
+        };
+        self.lives.push_back(Life::Closed { span, marks, facts });
+    }
+}
+
+/// Places of a table that is kept when nothing is open any more: a server that is at rest for a moment fills it again.
+const KEPT_CAPACITY: usize = 1_024;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! An open scope as a live view shows it.
+
+use super::{Content, Origin};
+use crate::scope::label::Label;
+use crate::time::MonoNs;
+
+/// What is known of an open scope's matter. Unknown stays absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// What is called: the path of a request.
+    pub endpoint: Option<String>,
+    /// The model, as the answer names it or, before that, the request.
+    pub model: Option<String>,
+    /// When the first token came, of a stream.
+    pub first_token: Option<MonoNs>,
+    /// Events with content so far, of a stream.
+    pub tokens: Option<u64>,
+}
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its id, parent, process and beginning.
+    pub origin: Origin,
+    /// Its name.
+    pub name: Label,
+    /// Which of a series it is.
+    pub index: Option<i64>,
+    /// What it is about.
+    pub about: About,
+}
+
+impl Row {
+    pub(super) fn new(origin: &Origin, content: &dyn Content) -> Option<Row> {
+        Some(Row {
+            origin: *origin,
+            name: content.name(),
+            index: content.index(),
+            about: content.about(),
+        })
+    }
+
+    /// How long it has been open, ns.
+    pub fn age_ns(&self, now: MonoNs) -> u64 {
+        now.since(self.origin.start.at)
+    }
+
+    /// How long its first token took, ns, where that has come.
+    pub fn to_first_token_ns(&self) -> Option<u64> {
+        let first = self.about.first_token?;
+        Some(first.since(self.origin.start.at))
+    }
+}

@@ -163,6 +163,11 @@ impl Agent {
         self.guard.pid()
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: libc::c_int) {
+        self.guard.signal(signal);
+    }
+
     /// Its output directory.
     pub fn dir(&self) -> &Path {
         self.dir.path()

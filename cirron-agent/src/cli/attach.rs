@@ -12,6 +12,7 @@ use rustix::process::Pid;
 use super::command::Held;
 use super::exit::Exit;
 use super::hiargs::Capture;
+use super::status::Status;
 use super::summary_file::SummaryFile;
 use super::{Failed, say};
 use crate::clock;
@@ -19,6 +20,7 @@ use crate::discovery::facts::{base_name, wanted};
 use crate::discovery::owner::Owner;
 use crate::discovery::{Procfs, facts, short_name};
 use crate::driver;
+use crate::driver::Report;
 use crate::driver::attacher::Attacher;
 use crate::driver::core::{Core, Idle};
 use crate::driver::counts::Counts;
@@ -154,6 +156,13 @@ struct Libraries {
 }
 
 impl Libraries {
+    /// Of a report, with what was not done with the files of targets.
+    fn summary(&self, report: &Report, duration_s: f64, spool_dir: Option<&Path>) -> Summary {
+        let mut summary = Summary::of(report, duration_s, spool_dir);
+        summary.take_libraries(&self.counts, &self.pending);
+        summary
+    }
+
     /// The thread that searches for libraries that cannot be read, and who asks it.
     fn search(&self) -> (Unread, Helper) {
         let (ask, asked) = std::sync::mpsc::sync_channel(MAX_ASKED);
@@ -316,8 +325,22 @@ impl<'a> Session<'a> {
             rights,
             vec![attach, search],
         )?;
+        let libraries = Arc::new(libraries);
+        let status = {
+            let inquiry = running.inquiry();
+            let libraries = Arc::clone(&libraries);
+            let spool_dir = capture.outputs.spool_dir.clone();
+            let so_far = move || {
+                let report = inquiry.report()?;
+                let duration_s = began.elapsed().as_secs_f64();
+                Ok(libraries.summary(&report, duration_s, spool_dir.as_deref()))
+            };
+            Status::start(so_far, summary_file.clone(), rights)
+                .context("the status thread cannot be started")?
+        };
         rights.settle();
-        let Some(report) = supervisor.watch(running, capture.duration, command)? else {
+        let watched = supervisor.watch(running, capture.duration, command, || status.ask())?;
+        let Some(report) = watched else {
             // By us, all at the same time: at our exit the kernel closes one link after the other.
             uprobes.detach();
             return Err(anyhow!("the threads did not end; what they held is lost"));
@@ -325,8 +348,7 @@ impl<'a> Session<'a> {
         let spool_dir = capture.outputs.spool_dir.as_deref();
         let duration_s = began.elapsed().as_secs_f64();
         // Said first: on kernels before 6.6 detaching takes seconds.
-        let mut summary = Summary::of(&report, duration_s, spool_dir);
-        summary.take_libraries(&libraries.counts, &libraries.pending);
+        let mut summary = libraries.summary(&report, duration_s, spool_dir);
         say(&summary.line());
         summary.detach = uprobes.detach().map(Detach::of);
         if let Some(detach) = &summary.detach {

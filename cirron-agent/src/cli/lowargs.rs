@@ -120,6 +120,8 @@ pub struct CaptureArgs {
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
     /// Write all counters to FILE at the end, as JSON
+    ///
+    /// SIGUSR1 writes those so far, in place of what is there, and says them in a line.
     #[arg(long, value_name = "FILE")]
     pub summary_json: Option<PathBuf>,
 }

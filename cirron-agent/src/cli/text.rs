@@ -56,6 +56,10 @@ Environment:
 Sizes: 500MB, 1GB (1000 x 1000 x 1000), 2GiB (1024 x 1024 x 1024), or bytes. Times: 500ms, 10s, 5m,
 1h30m, or seconds.
 
+Signals:
+  SIGINT, SIGTERM, SIGHUP  end the capture and write the rest; a second one ends it at once
+  SIGUSR1                  the summary so far: a line on standard error, and --summary-json's file
+
 Exit codes:
   0   done; also after Ctrl-C, --duration, the last target's end, a closed pipe
   1   something failed while it ran

@@ -35,12 +35,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use self::command::Commands;
+use self::command::{Commands, Unanswered};
 use self::core::{Core, CoreReport};
 use self::helper::Helper;
 use self::source::RecordSource;
 use self::stop::{Reason, Stop};
-use crate::output::outputs::{Outputs, Pace, Sinks};
+use crate::output::outputs::{Outputs, Pace, SinkCounts, Sinks};
 use crate::output::sink::SinkReport;
 use crate::privileges::Rights;
 
@@ -112,7 +112,37 @@ pub fn start(
     })
 }
 
+/// Asks a capture that runs how things stand; a status command would ask the same.
+#[derive(Clone, Debug)]
+pub struct Inquiry {
+    commands: Commands,
+    sinks: SinkCounts,
+}
+
+impl Inquiry {
+    /// The report so far.
+    ///
+    /// # Errors
+    /// Where the core does not answer.
+    pub fn report(&self) -> Result<Report, Unanswered> {
+        Ok(Report {
+            reason: None,
+            core: self.commands.statistics()?,
+            sinks: self.sinks.reports(),
+            failure: None,
+        })
+    }
+}
+
 impl Running {
+    /// To ask how things stand.
+    pub fn inquiry(&self) -> Inquiry {
+        Inquiry {
+            commands: self.commands(),
+            sinks: self.sinks.counts(),
+        }
+    }
+
     /// To ask for its end.
     pub fn stop(&self) -> Arc<Stop> {
         Arc::clone(&self.stop)

@@ -22,7 +22,7 @@ use crate::record::writer::RecordingStats;
 pub struct Summary {
     /// The agent's version.
     pub version: &'static str,
-    /// Why it ended; null where the threads did not say.
+    /// Why it ended; null where it runs still, or where the threads did not say.
     pub reason: Option<Reason>,
     /// Seconds from the attach to the end.
     pub duration_s: f64,
@@ -217,7 +217,7 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::driver::core::CoreReport;
     use crate::spool::sink::SpoolStats;
@@ -232,7 +232,7 @@ pub(super) mod tests {
         SinkReport::new("spool", stats.told(0), 0, false)
     }
 
-    pub(in crate::driver) fn report() -> Report {
+    pub(crate) fn report() -> Report {
         let engine = EngineStats {
             exchanges: 3,
             requests: 2,

@@ -3,6 +3,8 @@
 //! The first signal asks for an orderly end, the second leaves the ring as it is. Where we
 //! started the command ourselves, signals are first of all the command's: it ends, and we after it.
 //!
+//! SIGUSR1 asks for the summary so far, and ends nothing.
+//!
 //! SIGHUP stays ignored where it was at the start (`nohup`). SIGINT and SIGTERM do not: a shell
 //! ignores SIGINT for whatever it starts in the background, and whoever then sends it means it.
 
@@ -27,6 +29,7 @@ pub struct Supervisor {
 
 struct Signals {
     interrupt: unix::Signal,
+    status: unix::Signal,
     terminate: unix::Signal,
     /// Absent where it was ignored at the start.
     hangup: Option<unix::Signal>,
@@ -41,6 +44,7 @@ impl Supervisor {
         let guard = runtime.enter();
         let signals = Signals {
             interrupt: signal(SignalKind::interrupt())?,
+            status: signal(SignalKind::user_defined1())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: (!inherited().is_ignored(libc::SIGHUP))
                 .then(|| signal(SignalKind::hangup()))
@@ -56,9 +60,10 @@ impl Supervisor {
         running: Running,
         duration: Option<Duration>,
         command: Option<Pid>,
+        ask_status: impl Fn(),
     ) -> anyhow::Result<Option<Report>> {
         let Supervisor { runtime, signals } = self;
-        let report = runtime.block_on(watch(running, signals, duration, command));
+        let report = runtime.block_on(watch(running, signals, duration, command, ask_status));
         // A thread that hangs must not keep us.
         runtime.shutdown_background();
         report
@@ -70,6 +75,7 @@ async fn watch(
     mut signals: Signals,
     duration: Option<Duration>,
     command: Option<Pid>,
+    ask_status: impl Fn(),
 ) -> anyhow::Result<Option<Report>> {
     let stop = running.stop();
     let (tell, mut done) = tokio::sync::oneshot::channel();
@@ -94,6 +100,10 @@ async fn watch(
             () = &mut over, if !is_over => {
                 is_over = true;
                 stop.request(Reason::Duration);
+                continue;
+            }
+            _ = signals.status.recv() => {
+                ask_status();
                 continue;
             }
             _ = signals.interrupt.recv() => ("SIGINT", Signal::INT),

@@ -53,6 +53,11 @@ struct Temporary {
 }
 
 impl Place {
+    /// Whether what is written takes the place of a file, whole.
+    pub fn is_replaced(&self) -> bool {
+        matches!(self.found, Found::Room)
+    }
+
     /// Looks at what is there.
     pub fn look(path: &Path, users: Users) -> io::Result<Place> {
         let Some(name) = path.file_name() else {

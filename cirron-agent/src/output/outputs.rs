@@ -192,7 +192,7 @@ impl Sinks {
 }
 
 /// Asks the sinks that run for their counts.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct SinkCounts {
     queues: Vec<Arc<Queue>>,
 }

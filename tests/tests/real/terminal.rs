@@ -21,6 +21,11 @@ use crate::plain::Plain;
 
 pub(crate) const TESTS: &[Test] = &[
     Test {
+        name: "sigusr1_tells_the_summary_so_far_and_ends_nothing",
+        need: Need::Bpf,
+        run: so_far,
+    },
+    Test {
         name: "a_log_that_cannot_be_written_costs_no_record",
         need: Need::Bpf,
         run: broken_log,
@@ -104,6 +109,34 @@ impl Blind {
 
 fn requests(dir: &Path) -> Result<usize> {
     Ok(Spool::read(dir)?.requests().len())
+}
+
+fn so_far() -> Result<String> {
+    let server = Plain::start(&[])?;
+    let agent = Agent::attach(&[server.pid()], &[])?;
+    let path = agent.dir().join("summary.json");
+    for calls in 1..=2 {
+        server.call(REQUESTS)?;
+        let want = (calls * REQUESTS) as u64;
+        until("the summary so far", Duration::from_secs(20), || {
+            agent.signal(libc::SIGUSR1);
+            // It is put in place whole: what is there can be read.
+            let text = std::fs::read(&path).ok()?;
+            let summary: Value = serde_json::from_slice(&text).unwrap();
+            let is_open = summary["reason"].is_null() && summary["detach"].is_null();
+            (is_open && summary["engine"]["requests"] == want).then_some(())
+        })?;
+    }
+    let report = agent.finish()?;
+    ensure!(
+        report.stderr.contains("so far, after "),
+        "{}",
+        report.stderr
+    );
+    ensure!(report.summary["reason"] == "signal", "{}", report.summary);
+    let requests = report.spool.requests().len();
+    ensure!(requests == 2 * REQUESTS, "{requests}");
+    Ok(String::new())
 }
 
 /// A pipe that is full, and its reader.

@@ -80,3 +80,29 @@ fn a_sink_that_sleeps_holds_up_neither_the_capture_nor_its_end_for_long() {
     assert_eq!(report.sinks[0].count("dropped"), 1, "its session");
     bed.order(Order::Take);
 }
+
+#[test]
+fn how_things_stand_is_told_while_it_runs_also_where_a_sink_sleeps() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::default();
+    let facts = world.process(7);
+    let (mut core, _) = core(&world, true);
+    core.attach(&[facts]).unwrap();
+    let (outputs, bed) = sink(dir.path(), &SLEEPER);
+    let running = begin_all(&world, core, outputs, Vec::new());
+    let inquiry = running.inquiry();
+    for records in 0..3 {
+        wait_until("the ring is read", || {
+            world.with(|s| s.ring.is_empty()) && inquiry.report().unwrap().core.records == records
+        });
+        let so_far = inquiry.report().unwrap();
+        assert!(so_far.reason.is_none() && so_far.core.counters.is_some());
+        assert_eq!(so_far.sinks[0].count("taken"), 0);
+        world.put(data(7));
+        wait_until("the ring is read", || world.with(|s| s.ring.is_empty()));
+    }
+    running.stop().request(Reason::Signal);
+    running.join();
+    bed.order(Order::Take);
+    assert!(inquiry.report().is_err(), "it has ended");
+}

@@ -1,0 +1,155 @@
+//! SIGUSR1: the summary so far, into the log, and into the file of `--summary-json` where it is one.
+//!
+//! A thread of its own asks the capture: where a slow spool makes the core wait, neither signals nor the end wait
+//! with it. Signals that come meanwhile are one. The summary is the type of the end's, with a reason of null.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use super::say;
+use super::summary_file::SummaryFile;
+use crate::driver::command::Unanswered;
+use crate::driver::summary::Summary;
+use crate::privileges::Rights;
+
+/// Asks for a summary.
+#[derive(Clone, Debug)]
+pub struct Status(SyncSender<()>);
+
+impl Status {
+    /// Starts the thread. `so_far` gives the summary.
+    pub fn start(
+        so_far: impl Fn() -> Result<Summary, Unanswered> + Send + 'static,
+        file: Option<SummaryFile>,
+        rights: Rights,
+    ) -> std::io::Result<Status> {
+        let (ask, asked) = sync_channel(1);
+        std::thread::Builder::new()
+            .name("cirron-status".into())
+            .spawn(move || {
+                rights.keep_nothing();
+                serve(&asked, so_far, file.as_ref());
+            })?;
+        Ok(Status(ask))
+    }
+
+    /// Asks, and waits for nothing.
+    pub fn ask(&self) {
+        // Full: it is asked for already.
+        let _ = self.0.try_send(());
+    }
+}
+
+fn serve(
+    asked: &Receiver<()>,
+    so_far: impl Fn() -> Result<Summary, Unanswered>,
+    file: Option<&SummaryFile>,
+) {
+    while asked.recv().is_ok() {
+        let summary = match so_far() {
+            Ok(summary) => summary,
+            Err(Unanswered::Ended) => return,
+            Err(e) => {
+                say(&format!("no summary so far: {e}"));
+                continue;
+            }
+        };
+        let (after, line) = (summary.duration_s, summary.line());
+        say(&format!("so far, after {after:.1} s: {line}"));
+        if let Some(file) = file
+            && let Err(e) = file.renew(&summary)
+        {
+            say(&format!("the summary so far cannot be written: {e}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::path::Path;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::driver::summary::tests::report;
+    use crate::files::Users;
+
+    fn summary(duration_s: f64) -> Summary {
+        Summary::of(&report(), duration_s, None)
+    }
+
+    fn written(path: &Path) -> Option<f64> {
+        let text = std::fs::read(path).ok()?;
+        // Never half of one: it is put in place whole.
+        let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        json["duration_s"].as_f64()
+    }
+
+    #[test]
+    fn each_signal_renews_the_file_and_the_last_summary_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let rights = Rights::unchanged();
+        let file = SummaryFile::prepare(&path, Users::with(None), rights).unwrap();
+        let count = AtomicU64::new(0);
+        let so_far = move || Ok(summary(count.fetch_add(1, Ordering::SeqCst) as f64));
+        let status = Status::start(so_far, Some(file.clone()), rights).unwrap();
+        assert!(!path.exists());
+        for n in 0..3 {
+            status.ask();
+            let since = Instant::now();
+            while written(&path) != Some(f64::from(n)) {
+                assert!(since.elapsed() < Duration::from_secs(10), "{n}");
+                std::thread::yield_now();
+            }
+        }
+        file.write(&summary(100.0)).unwrap();
+        // One that was under way at the end comes too late.
+        assert!(file.renew(&summary(3.0)).is_err());
+        assert_eq!(written(&path), Some(100.0));
+    }
+
+    #[test]
+    fn a_capture_that_does_not_answer_is_asked_again_and_one_that_has_ended_is_not() {
+        let (ask, asked) = sync_channel(4);
+        (0..4).for_each(|_| ask.send(()).unwrap());
+        let count = AtomicU64::new(0);
+        serve(
+            &asked,
+            || match count.fetch_add(1, Ordering::SeqCst) {
+                0 => Err(Unanswered::Late),
+                1 => Ok(summary(1.0)),
+                _ => Err(Unanswered::Ended),
+            },
+            None,
+        );
+        assert_eq!(count.into_inner(), 3);
+    }
+
+    #[test]
+    fn a_pipe_gets_the_last_summary_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let reader = {
+            let path = path.clone();
+            std::thread::spawn(move || std::fs::read(path).unwrap())
+        };
+        let open = || SummaryFile::prepare(&path, Users::with(None), Rights::unchanged());
+        let file = open().unwrap();
+        file.renew(&summary(1.0)).unwrap();
+        // Its reader may take a moment to come.
+        let since = Instant::now();
+        let mut file = file;
+        while file.write(&summary(2.0)).is_err() {
+            assert!(since.elapsed() < Duration::from_secs(10));
+            std::thread::yield_now();
+            file = open().unwrap();
+        }
+        let text = reader.join().unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(json["duration_s"], 2.0);
+    }
+}

@@ -1,6 +1,9 @@
 //! The corpus is replayed, with some mutations of each input.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use cirron_core::llm::ReadRequest as _;
+use cirron_core::llm::openai::RequestReader;
+use cirron_core::testing::fuzz;
 use cirron_fuzz::mutate::{Random, mutate};
 use cirron_fuzz::{TARGETS, corpus};
 
@@ -35,14 +38,41 @@ fn mutations_of_the_corpus_keep_the_rules() {
     }
 }
 
-/// A target that accepts everything would pass the tests above.
-#[test]
-fn a_broken_rule_is_noticed() {
-    let run: fn(&[u8]) = |input| assert!(!input.starts_with(b"x"), "a rule");
+/// How many inputs of a target's corpus, and mutations of them, break a rule.
+fn broken(target: &str, run: impl Fn(&[u8]) + std::panic::RefUnwindSafe) -> usize {
+    let target = TARGETS.iter().find(|t| t.name == target).unwrap();
+    let inputs = corpus(target).unwrap();
     let mut random = Random::new(3);
-    let found = (0..20_000).any(|_| {
-        let input = mutate(&mut random, b"abc", b"xyz");
-        std::panic::catch_unwind(|| run(&input)).is_err()
-    });
-    assert!(found);
+    let mut count = 0;
+    for (_, input) in &inputs {
+        for _ in 0..MUTATIONS {
+            let (_, other) = &inputs[random.below(inputs.len())];
+            let input = mutate(&mut random, input, other);
+            count += usize::from(std::panic::catch_unwind(|| run(&input)).is_err());
+        }
+    }
+    count
+}
+
+/// The reader of requests, with faults of the kind that a cut shows: the rule, the corpus and the mutator find
+/// each, or the tests above would pass whatever the parsers do.
+#[test]
+fn a_fault_in_a_real_parser_is_noticed() {
+    assert_eq!(broken("request", fuzz::request), 0);
+    let loses_a_quote = |input: &[u8]| {
+        fuzz::request_by(input, |reader, piece, is_first| match piece {
+            [b'"', rest @ ..] if !is_first => reader.push(rest),
+            _ => reader.push(piece),
+        });
+    };
+    assert!(broken("request", loses_a_quote) > 0);
+    let forgets_what_it_read = |input: &[u8]| {
+        fuzz::request_by(input, |reader, piece, is_first| {
+            if !is_first {
+                *reader = RequestReader::default();
+            }
+            reader.push(piece);
+        });
+    };
+    assert!(broken("request", forgets_what_it_read) > 0);
 }

@@ -18,8 +18,9 @@ pub const TTFT_BELOW_MS: f64 = 0.3;
 /// token. The rest is for moments in which neither server nor kernel had a CPU: a delay between the
 /// handler's entry and the bytes is not the agent's.
 pub const TTFT_SHARE: f64 = 0.9;
-/// Of fewer streams than this, one bad moment is a large share: only the worst is bounded.
-pub const TTFT_FEW: usize = 5;
+/// Of this many streams or fewer, one bad moment is a large share: of one or two none may be late, of three or more
+/// one.
+pub const TTFT_FEW: usize = 4;
 /// And those, too, must be near.
 pub const TTFT_WORST_MS: f64 = 25.0;
 
@@ -67,9 +68,13 @@ impl Figures {
             .count();
         #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
         let share = right as f64 / self.ttft_ms.len().max(1) as f64;
-        let few = self.ttft_ms.len() < TTFT_FEW;
-        let near = share >= TTFT_SHARE && median <= TTFT_TOLERANCE_MS;
-        if self.emulated || few || near {
+        let all = self.ttft_ms.len();
+        let near = if all <= TTFT_FEW {
+            all - right <= usize::from(all > 2)
+        } else {
+            share >= TTFT_SHARE && median <= TTFT_TOLERANCE_MS
+        };
+        if self.emulated || near {
             return Ok(());
         }
         Err(Late(format!(

@@ -534,20 +534,54 @@ fn a_helper_that_panics_ends_the_capture_with_a_cause_and_what_was_seen_is_kept(
     assert!(matches!(tape.inputs().last(), Some(Input::Shutdown(_))));
 }
 
+/// A byte of a connection at a position.
+fn piece(conn: u64, pos: u64) -> Vec<u8> {
+    let byte = Data {
+        pos,
+        len: 1,
+        direction: Direction::Inbound,
+        flags: 0,
+        told: 0,
+        slack_us: 0,
+        bytes: b"x",
+    };
+    edited(
+        &process_record(Body::Data(byte), 7, clock::now()),
+        |record| {
+            record.head.conn = 70 + conn;
+            record.head.source = source::SOCKET;
+        },
+    )
+}
+
 #[test]
 fn time_never_runs_ahead_of_what_was_read() {
+    const CONNECTIONS: u64 = 100;
     let world = World::default();
     let facts = world.process(7);
     let (mut core, tape) = core(&world, true);
     core.attach(&[facts]).unwrap();
     let running = begin(&world, core);
-    for _ in 0..200 {
-        world.put(data(7));
+    // Each connection has a hole, which is waited for: a timer for each.
+    for conn in 0..CONNECTIONS {
+        world.put(piece(conn, 0));
+        world.put(piece(conn, 1_000));
         std::thread::sleep(Duration::from_micros(500));
     }
+    let timers = || {
+        let inputs = tape.inputs();
+        let is_timer = |input: &&Input| matches!(input, Input::Timeout(_));
+        inputs.iter().filter(is_timer).count()
+    };
+    wait_until("the timers", || {
+        running.commands().statistics().unwrap().engine.holes == CONNECTIONS
+    });
     world.put(exit(7));
-    wait_until("the end", || running.stop().is_requested());
     running.join();
+    assert!(
+        timers() > 2,
+        "the first is the attach's, the last the end's"
+    );
     let mut time = MonoNs(0);
     for input in tape.inputs() {
         match input {

@@ -361,12 +361,23 @@ pub fn body(input: &[u8]) {
 /// # Panics
 /// When it does.
 pub fn request(input: &[u8]) {
+    request_by(input, |reader, piece, _| reader.push(piece));
+}
+
+/// The same rule for a reader that is fed by `push`, which is told whether a piece is the first: tests seed a
+/// fault here, to see that it is found.
+///
+/// # Panics
+/// When the rule is broken.
+pub fn request_by(input: &[u8], push: impl Fn(&mut RequestReader, &[u8], bool)) {
     let mut input = Input(input);
     let cut = input.number() as usize * input.0.len() / 256;
     let (first, second) = input.0.split_at(cut);
     let read = |pieces: &[&[u8]]| {
         let mut reader = RequestReader::default();
-        pieces.iter().for_each(|piece| reader.push(piece));
+        for (n, piece) in pieces.iter().enumerate() {
+            push(&mut reader, piece, n == 0);
+        }
         reader.finish()
     };
     assert_eq!(read(&[input.0]), read(&[first, second]), "cut at {cut}");

@@ -94,12 +94,18 @@ fn one_bad_moment_is_forgiven_and_a_habit_is_not() {
     // Their clients had them no earlier; of most streams that is no excuse.
     assert!(figures(4, 2.5, true).check().is_ok());
     assert!(figures(6, 2.5, true).check().is_err());
-    let few = Figures {
-        ttft_ms: vec![9.0],
-        bracketed: vec![false],
+    // Of few streams as well.
+    let few = |ttft_ms: &[f64], seen: bool| Figures {
+        ttft_ms: ttft_ms.to_vec(),
+        bracketed: vec![seen; ttft_ms.len()],
         ..Figures::default()
     };
-    assert!(few.check().is_ok());
+    assert!(few(&[], false).check().is_ok());
+    assert!(few(&[9.0], true).check().is_ok());
+    assert!(few(&[9.0], false).check().is_err());
+    assert!(few(&[0.5, 9.0], false).check().is_err());
+    assert!(few(&[0.5, 0.5, 9.0], false).check().is_ok());
+    assert!(few(&[0.5, 0.5, 9.0, 9.0], false).check().is_err());
 }
 
 #[test]

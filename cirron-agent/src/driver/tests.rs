@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests")]
 
 mod sinks;
+mod time;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -532,64 +533,6 @@ fn a_helper_that_panics_ends_the_capture_with_a_cause_and_what_was_seen_is_kept(
     assert_eq!(failure, "the attach thread panicked; report it");
     assert_eq!(report.core.records, 1);
     assert!(matches!(tape.inputs().last(), Some(Input::Shutdown(_))));
-}
-
-/// A byte of a connection at a position.
-fn piece(conn: u64, pos: u64) -> Vec<u8> {
-    let byte = Data {
-        pos,
-        len: 1,
-        direction: Direction::Inbound,
-        flags: 0,
-        told: 0,
-        slack_us: 0,
-        bytes: b"x",
-    };
-    edited(
-        &process_record(Body::Data(byte), 7, clock::now()),
-        |record| {
-            record.head.conn = 70 + conn;
-            record.head.source = source::SOCKET;
-        },
-    )
-}
-
-#[test]
-fn time_never_runs_ahead_of_what_was_read() {
-    const CONNECTIONS: u64 = 100;
-    let world = World::default();
-    let facts = world.process(7);
-    let (mut core, tape) = core(&world, true);
-    core.attach(&[facts]).unwrap();
-    let running = begin(&world, core);
-    // Each connection has a hole, which is waited for: a timer for each.
-    for conn in 0..CONNECTIONS {
-        world.put(piece(conn, 0));
-        world.put(piece(conn, 1_000));
-        std::thread::sleep(Duration::from_micros(500));
-    }
-    let timers = || {
-        let inputs = tape.inputs();
-        let is_timer = |input: &&Input| matches!(input, Input::Timeout(_));
-        inputs.iter().filter(is_timer).count()
-    };
-    wait_until("the timers", || {
-        running.commands().statistics().unwrap().engine.holes == CONNECTIONS
-    });
-    world.put(exit(7));
-    running.join();
-    assert!(
-        timers() > 2,
-        "the first is the attach's, the last the end's"
-    );
-    let mut time = MonoNs(0);
-    for input in tape.inputs() {
-        match input {
-            Input::Timeout(now) => time = time.max(now),
-            Input::Record(record) => assert!(Record::decode(&record).unwrap().head.ts >= time),
-            _ => {}
-        }
-    }
 }
 
 /// Ends that were given to the engine, in order.

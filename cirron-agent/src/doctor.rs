@@ -5,13 +5,13 @@ use crate::cli::{Failed, print};
 use crate::driver::attacher::{unlisted, unopened};
 use crate::kernel::{Kernel, LoadOptions};
 use crate::preflight::{self, Subject, report};
+use crate::probes::images::images;
+use crate::probes::open::Unopened;
+use crate::probes::place::Choice;
+use crate::probes::plan::{Plan, plan, summary};
+use crate::probes::quiet::Quiet;
+use crate::probes::tls::blind;
 use crate::shown::shown_path;
-use crate::tls::blind;
-use crate::tls::images::images;
-use crate::tls::open::Unopened;
-use crate::tls::place::Choice;
-use crate::tls::plan::{Plan, plan, summary};
-use crate::tls::quiet::Quiet;
 
 /// Prints the checks; where the machine lacks nothing, loads the programs (with no target, so
 /// nothing is captured) and prints what became of each. For each of `pids`, where probes in

@@ -17,9 +17,9 @@ pub mod kernel;
 pub mod output;
 pub mod preflight;
 pub mod privileges;
+pub mod probes;
 pub mod record;
 pub mod shown;
 pub mod spool;
 #[cfg(test)]
 mod testing;
-pub mod tls;

@@ -39,9 +39,9 @@ use crate::output::outputs::Outputs;
 use crate::output::sink::Opening;
 use crate::preflight::{self, report};
 use crate::privileges::Rights;
+use crate::probes::place::Choice;
 use crate::record::writer::Recorder;
 use crate::spool::stamp::LiveStamp;
-use crate::tls::place::Choice;
 
 /// Watches running processes.
 pub fn attach(pids: &[u32], capture: &Capture) -> Result<Exit, Failed> {

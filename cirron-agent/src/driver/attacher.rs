@@ -7,7 +7,7 @@
 //!
 //! A late attach needs `CAP_BPF` and `CAP_PERFMON` for the probes; of processes of other users
 //! `CAP_SYS_PTRACE` for their mappings, `CAP_CHECKPOINT_RESTORE` for the mapped files themselves
-//! (without it they are opened by their paths, [`crate::tls::open`]), and `CAP_DAC_READ_SEARCH` for
+//! (without it they are opened by their paths, [`crate::probes::open`]), and `CAP_DAC_READ_SEARCH` for
 //! those whose mode keeps others out.
 
 use std::collections::HashSet;
@@ -28,17 +28,17 @@ use super::leases::{Known, Leases, Seen};
 use super::pending::{Mapped, Pending, Todo};
 use crate::clock;
 use crate::kernel::{Attachment, Point, UprobeProgram, Uprobes};
+use crate::probes::identity::FileKey;
+use crate::probes::images::{FileId, Image, images};
+use crate::probes::open::{Right, Unopened, identity};
+use crate::probes::place::{Choice, Place};
+use crate::probes::plan::{Attach, Exit, Look, Plan, plan, summary};
+use crate::probes::quiet::Quiet;
+use crate::probes::source::Source;
+use crate::probes::tls::blind;
+use crate::probes::tls::functions::Abi;
+use crate::probes::upcoming;
 use crate::shown::{shown, shown_path};
-use crate::tls::blind;
-use crate::tls::functions::Abi;
-use crate::tls::identity::FileKey;
-use crate::tls::images::{FileId, Image, images};
-use crate::tls::open::{Right, Unopened, identity};
-use crate::tls::place::{Choice, Place};
-use crate::tls::plan::{Attach, Exit, Look, Plan, plan, summary};
-use crate::tls::quiet::Quiet;
-use crate::tls::source::Source;
-use crate::tls::upcoming;
 
 /// Time that a process is looked at before others have their turn; what is left of it comes later.
 const MAX_LOOK: Duration = Duration::from_secs(2);

@@ -8,7 +8,7 @@
 //! ```
 //! A file is one whatever its names: the list of mappings names it by device and inode number, which on overlayfs
 //! (from Linux 6.8 on) are those of the layer's mount, so that one file of an image is several. What is opened tells
-//! ([`crate::tls::identity`]).
+//! ([`crate::probes::identity`]).
 //!
 //! The attach thread alone makes and closes leases. A child's are taken over from its parent by the core thread.
 
@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::kernel::Attachment;
-use crate::tls::identity::FileKey;
-use crate::tls::images::FileId;
+use crate::probes::identity::FileKey;
+use crate::probes::images::FileId;
 
 /// Files that are remembered. Each target of a hundred has some of its own.
 const MAX_FILES: usize = 16 * 1024;

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use super::counts::Counts;
 use super::leases::{Leases, Seen};
-use crate::tls::blind;
-use crate::tls::images::{Image, images};
-use crate::tls::quiet::Quiet;
-use crate::tls::source::ReadAt;
+use crate::probes::images::{Image, images};
+use crate::probes::quiet::Quiet;
+use crate::probes::source::ReadAt;
+use crate::probes::tls::blind;
 
 /// Processes that wait to be searched; past it they are counted, and asked for again with their next
 /// connection.
@@ -162,7 +162,7 @@ impl<F: ReadAt> ReadAt for Paced<'_, F> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::tls::identity::FileKey;
+    use crate::probes::identity::FileKey;
 
     /// A file of any size, of zeros.
     struct Zeros;

@@ -1,18 +1,18 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-pub(in crate::tls) mod call;
+pub(in crate::probes) mod call;
 mod methods;
-pub(in crate::tls) mod real;
+pub(in crate::probes) mod real;
 
 use super::{Abi, Choice, Class, Place, Tails, entry, exits, leaves, returns};
 
-pub(in crate::tls) fn bytes(hex: &str) -> Vec<u8> {
+pub(in crate::probes) fn bytes(hex: &str) -> Vec<u8> {
     hex.split_whitespace()
         .map(|byte| u8::from_str_radix(byte, 16).unwrap())
         .collect()
 }
 
-pub(in crate::tls) fn ending_in(code: &[(i64, Vec<u8>)]) -> Tails {
+pub(in crate::probes) fn ending_in(code: &[(i64, Vec<u8>)]) -> Tails {
     Tails {
         code: code.to_vec(),
         ..Tails::default()

@@ -3,7 +3,7 @@
 //! OpenSSL 3.0 of Debian 12, Go and GnuTLS stand in the file above.
 
 use super::{bytes, emulated, ending_in, stepped};
-use crate::tls::place::{Abi, Choice, Place, Tails, entry, exits, leaves, passes_on};
+use crate::probes::place::{Abi, Choice, Place, Tails, entry, exits, leaves, passes_on};
 
 /// Debian 11's `libssl.so.1.1` (1.1.1w): as 3.0's, with less behind the guard.
 const OPENSSL_1_1_READ: &str = "48 83 ec 18 64 48 8b 04 25 28 00 00 00 48 89 44 24 08 31 c0 85 d2 78 26 48 89 e1 48 63 d2 e8 4d fe ff ff 85 c0 0f 4f 04 24 48 8b 4c 24 08 64 48 2b 0c 25 28 00 00 00 75 2d 48 83 c4 18 c3 41 b8 03 07 00 00 ba 0f 01 00 00 be df 00 00 00 bf 14 00 00 00 48 8d 0d d1 a7 03 00 e8 b1 63 fe ff b8 ff ff ff ff eb c3 e8 55 61 fe ff";
@@ -13,15 +13,16 @@ const OPENSSL_1_1_READ_EX: &str =
 const OPENSSL_1_1_HANDSHAKE: &str = "55 48 83 ec 30 64 48 8b 04 25 28 00 00 00 48 89 44 24 28 31 c0 48 83 7f 30 00 0f 84 b0 00 00 00 48 89 fd be ff ff ff ff e8 13 47 01 00 48 8b 45 08 31 f6 48 89 ef ff 50 60 48 89 ef e8 ff 42 fe ff 85 c0 74 2b f6 85 d9 05 00 00 01 75 52 48 8b 44 24 28 64 48 2b 04 25 28 00 00 00 0f 85 96 00 00 00 48 8b 45 30 48 83 c4 30 48 89 ef 5d ff e0 48 89 ef e8 88 36 fe ff 85 c0 75 c9 b8 01 00 00 00 48 8b 4c 24 28 64 48 2b 0c 25 28 00 00 00 75 67 48 83 c4 30 5d c3 66 0f 1f 84 00 00 00 00 00 e8 2b 2b fe ff 48 85 c0 75 a4 66 0f ef c0 48 89 e6 48 89 ef 48 89 2c 24 48 8d 15 81 b8 ff ff 0f 11 44 24 08 0f 11 44 24 18 e8 32 b9 ff ff eb b1 41 b8 83 0e 00 00 ba 90 00 00 00 be b4 00 00 00 bf 14 00 00 00 48 8d 0d 7f 84 03 00 e8 5f 40 fe ff b8 ff ff ff ff eb 89 e8 03 3e fe ff";
 
 /// OpenSSL 1.0.2e, inside a module of nassl 5.4.0: `jmp *0x30(%rax)`, as old LibreSSL's too.
-pub(in crate::tls) const OPENSSL_1_0_READ: &str = "48 83 7f 30 00 74 1b f6 47 44 02 75 0b 48 8b 47 08 ff 60 30 0f 1f 40 00 c7 47 28 01 00 00 00 31 c0 c3 48 83 ec 08 41 b8 f2 03 00 00 ba 14 01 00 00 be df 00 00 00 48 8d 0d a3 cf 0e 00 bf 14 00 00 00 e8 f9 5f 03 00 b8 ff ff ff ff 48 83 c4 08 c3";
+pub(in crate::probes) const OPENSSL_1_0_READ: &str = "48 83 7f 30 00 74 1b f6 47 44 02 75 0b 48 8b 47 08 ff 60 30 0f 1f 40 00 c7 47 28 01 00 00 00 31 c0 c3 48 83 ec 08 41 b8 f2 03 00 00 ba 14 01 00 00 be df 00 00 00 48 8d 0d a3 cf 0e 00 bf 14 00 00 00 e8 f9 5f 03 00 b8 ff ff ff ff 48 83 c4 08 c3";
 
 /// Debian unstable's `libssl.so.3` (3.6.5), which begins its functions with `endbr64`.
-pub(in crate::tls) const OPENSSL_3_6_READ: &str = "f3 0f 1e fa 48 83 ec 18 64 48 8b 04 25 28 00 00 00 48 89 44 24 08 31 c0 85 d2 78 2d 48 89 e1 89 d2 e8 3a fd ff ff 85 c0 0f 4f 04 24 48 8b 54 24 08 64 48 2b 14 25 28 00 00 00 75 44 48 83 c4 18 31 d2 31 c9 31 f6 31 ff c3 e8 32 2e fe ff 48 8d 15 b3 9a 0a 00 be 42 09 00 00 48 8d 3d c6 f6 09 00 e8 ea 34 fe ff 31 c0 31 d2 be 0f 01 00 00 bf 14 00 00 00 e8 37 33 fe ff b8 ff ff ff ff eb ac e8 5b 3e fe ff";
-pub(in crate::tls) const OPENSSL_3_6_READ_EX: &str = "f3 0f 1e fa 48 83 ec 08 e8 c3 fc ff ff 31 d2 85 c0 0f 48 c2 48 83 c4 08 31 d2 31 c9 31 f6 31 ff c3";
+pub(in crate::probes) const OPENSSL_3_6_READ: &str = "f3 0f 1e fa 48 83 ec 18 64 48 8b 04 25 28 00 00 00 48 89 44 24 08 31 c0 85 d2 78 2d 48 89 e1 89 d2 e8 3a fd ff ff 85 c0 0f 4f 04 24 48 8b 54 24 08 64 48 2b 14 25 28 00 00 00 75 44 48 83 c4 18 31 d2 31 c9 31 f6 31 ff c3 e8 32 2e fe ff 48 8d 15 b3 9a 0a 00 be 42 09 00 00 48 8d 3d c6 f6 09 00 e8 ea 34 fe ff 31 c0 31 d2 be 0f 01 00 00 bf 14 00 00 00 e8 37 33 fe ff b8 ff ff ff ff eb ac e8 5b 3e fe ff";
+pub(in crate::probes) const OPENSSL_3_6_READ_EX: &str = "f3 0f 1e fa 48 83 ec 08 e8 c3 fc ff ff 31 d2 85 c0 0f 48 c2 48 83 c4 08 31 d2 31 c9 31 f6 31 ff c3";
 /// `endbr64; mov %rcx,%r8; xor %ecx,%ecx; jmp SSL_write_ex2`.
-pub(in crate::tls) const OPENSSL_3_6_WRITE_EX: &str = "f3 0f 1e fa 49 89 c8 31 c9 e9 c2 ff ff ff";
+pub(in crate::probes) const OPENSSL_3_6_WRITE_EX: &str =
+    "f3 0f 1e fa 49 89 c8 31 c9 e9 c2 ff ff ff";
 /// It lies 0x30 bytes before the one above.
-pub(in crate::tls) const OPENSSL_3_6_WRITE_EX2: &str = "f3 0f 1e fa 48 83 ec 08 e8 03 f9 ff ff 31 d2 85 c0 0f 48 c2 48 83 c4 08 31 d2 31 c9 31 f6 31 ff 45 31 c0 c3";
+pub(in crate::probes) const OPENSSL_3_6_WRITE_EX2: &str = "f3 0f 1e fa 48 83 ec 08 e8 03 f9 ff ff 31 d2 85 c0 0f 48 c2 48 83 c4 08 31 d2 31 c9 31 f6 31 ff 45 31 c0 c3";
 
 /// Debian 12's `libssl.so.3` (3.0), and unstable's.
 const OPENSSL_3_0_SENDFILE: &str = "41 56 41 55 41 54 55 53 48 83 ec 10 64 48 8b 04 25 28 00 00 00 48 89 44 24 08 31 c0 48 83 7f 30 00 0f 84 ce 01 00 00 48 89 fb f6 47 44 01 0f 85 24 01 00 00 48 8b 7f 18 41 89 f4 49 89 d6 49 89 cd 31 d2 31 c9 be 49 00 00 00 e8 a1 9c fe ff 48 85 c0 0f 8e 5e 01 00 00 8b 83 a4 01 00 00 85 c0 74 12 48 8b 43 08 48 89 df ff 50 78 48 63 e8 48 85 ed 7e 4c c7 43 28 02 00 00 00 48 8b 7b 18 31 c9 31 d2 be 0b 00 00 00 e8 63 9c fe ff 85 c0 0f 8e 06 01 00 00 48 89 df e8 63 9e fe ff 48 89 e2 4c 89 e9 44 89 e6 89 c7 4c 89 34 24 e8 8f b5 fe ff 48 89 c5 48 85 c0 78 37 c7 43 28 01 00 00 00 48 8b 44 24 08 64 48 2b 04 25 28 00 00 00 0f 85 34 01 00 00 48 83 c4 10 48 89 e8 5b 5d 41 5c 41 5d 41 5e 31 d2 31 c9 31 f6 31 ff c3 0f 1f 40 00 e8 7b 98 fe ff 8b 00 83 f8 10 77 24 48 c7 c2 ef f7 fe ff 48 0f a3 c2 72 17 48 8b 7b 18 be 0a 00 00 00 e8 e9 99 fe ff eb a7 0f 1f 80 00 00 00 00 e8 2b 9b fe ff 48 8d 15 6c d0 04 00 be 38 08 00 00 48 8d 3d 49 c8 04 00 e8 13 a2 fe ff 31 d2 be 14 01 00 00 31 c0 bf 14 00 00 00 e8 30 a0 fe ff e9 6b ff ff ff 0f 1f 00 c7 47 28 01 00 00 00 e8 ec 9a fe ff 48 8d 15 2d d0 04 00 be 0d 08 00 00 48 8d 3d 0a c8 04 00 e8 d4 a1 fe ff 31 d2 be cf 00 00 00 31 c0 bf 14 00 00 00 e8 f1 9f fe ff 48 c7 c5 ff ff ff ff e9 25 ff ff ff 48 8b 7b 18 be 08 00 00 00 e8 17 b4 fe ff 85 c0 75 3b c7 43 28 01 00 00 00 eb d9 e8 95 9a fe ff 48 8d 15 d6 cf 04 00 be 12 08 00 00 48 8d 3d b3 c7 04 00 e8 7d a1 fe ff 31 d2 be 14 01 00 00 31 c0 bf 14 00 00 00 e8 9a 9f fe ff eb a7 e8 83 97 fe ff c7 00 0b 00 00 00 eb 9a e8 56 9a fe ff 48 8d 15 97 cf 04 00 be 07 08 00 00 eb bf e8 73 ac fe ff";

@@ -6,7 +6,7 @@
 use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Register};
 
 use super::{Choice, Class, Place, decode, first_emulated, is_emulated, register, writes};
-use crate::tls::functions::{Abi, Argument};
+use crate::probes::tls::functions::{Abi, Argument};
 
 /// Where the function calls another with its own arguments `needs`, before anything else: from its
 /// first byte.

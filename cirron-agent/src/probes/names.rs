@@ -11,9 +11,9 @@ use memchr::memmem::Finder;
 use object::LittleEndian;
 use object::elf::{self, Sym64};
 
-use super::elf::Elf;
-use super::functions::{MAX_NAME_BYTES, STEMS, wanted};
-use super::source::{Source, u32_in, u64_in};
+use crate::probes::elf::Elf;
+use crate::probes::source::{Source, u32_in, u64_in};
+use crate::probes::tls::functions::{MAX_NAME_BYTES, STEMS, wanted};
 
 /// Symbols of such names in a file. Of each there are one or two, and as many copies of each as a file
 /// has of the library.

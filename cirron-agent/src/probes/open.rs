@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::images::{FileId, Image, mapped_here};
+use crate::probes::images::{FileId, Image, mapped_here};
 
 /// A right that would help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -156,7 +156,7 @@ pub fn identity(file: &File) -> Option<FileId> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::tls::images::images;
+    use crate::probes::images::images;
 
     fn own(name: &str) -> Image {
         let found = images(std::process::id()).unwrap();

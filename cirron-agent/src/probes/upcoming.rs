@@ -12,9 +12,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::elf::Elf;
-use super::quiet::Quiet;
-use super::source::Source;
+use crate::probes::elf::Elf;
+use crate::probes::quiet::Quiet;
+use crate::probes::source::Source;
 
 /// Scripts whose interpreter is a script again; the kernel's own limit is 5.
 const MAX_INTERPRETERS: usize = 5;

@@ -1,16 +1,16 @@
 //! Functions of the table in an ELF file: where they lie, and their bytes.
 //!
 //! Addresses become file offsets by the program headers, as the kernel maps the file; sections may
-//! be stripped. A Go program is read by its own table, see [`super::golang`].
+//! be stripped. A Go program is read by its own table, see [`crate::probes::locate::pclntab`].
 
-use super::calls::{self, HiddenCall};
-use super::elf::Elf;
-use super::extents::Extents;
-use super::functions::{Function, named};
-use super::names::{self, Symbol};
-use super::place::Tails;
-use super::source::Source;
-use super::{golang, tails};
+use super::{pclntab, tails};
+use crate::probes::elf::Elf;
+use crate::probes::extents::Extents;
+use crate::probes::locate::call_site::{self, HiddenCall};
+use crate::probes::names::{self, Symbol};
+use crate::probes::place::Tails;
+use crate::probes::source::Source;
+use crate::probes::tls::functions::{Function, named};
 
 /// A function of the table in a file.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub fn read(source: &Source<'_>) -> Symbols {
     // The table of where functions end is large, and of use where a function of ours is only.
     let extents = (!symbols.is_empty()).then(|| elf.extents()).flatten();
     let mut functions = functions(&elf, &symbols, extents.as_ref());
-    let calls = extents.map_or_else(Vec::new, |e| calls::hidden(&elf, &functions, &e));
+    let calls = extents.map_or_else(Vec::new, |e| call_site::hidden(&elf, &functions, &e));
     functions.extend(go_functions(&elf));
     Symbols { functions, calls }
 }
@@ -89,7 +89,7 @@ fn go_functions(elf: &Elf<'_>) -> Vec<Found> {
         .iter()
         .find_map(|name| elf.section(name));
     let table = section
-        .and_then(|s| golang::read(elf.source, s.part()))
+        .and_then(|s| pclntab::read(elf.source, s.part()))
         .unwrap_or_default();
     if table.functions.is_empty() {
         return Vec::new();
@@ -103,11 +103,11 @@ fn go_functions(elf: &Elf<'_>) -> Vec<Found> {
         let at = part.start.checked_add(address.checked_sub(text.address)?)?;
         elf.source.piece(at, size.min(part.end.checked_sub(at)?))
     };
-    let Some(start) = golang::text_of(&table, text.address, code) else {
+    let Some(start) = pclntab::text_of(&table, text.address, code) else {
         tracing::info!("a Go program whose code does not begin where its table fits");
         return Vec::new();
     };
-    let of = |f: &golang::GoFunction| {
+    let of = |f: &pclntab::GoFunction| {
         let address = start.checked_add(f.start)?;
         let offset = elf.offset_of(address)?;
         let code = elf.function(offset, f.end.checked_sub(f.start)?)?;

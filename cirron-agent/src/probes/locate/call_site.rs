@@ -7,11 +7,11 @@
 
 use memchr::memchr_iter;
 
-use super::elf::{Elf, MAX_FUNCTION_BYTES};
-use super::extents::Extents;
-use super::functions::{Abi, Function, HIDDEN};
-use super::place;
-use super::symbols::Found;
+use crate::probes::elf::{Elf, MAX_FUNCTION_BYTES};
+use crate::probes::extents::Extents;
+use crate::probes::locate::symbol::Found;
+use crate::probes::place;
+use crate::probes::tls::functions::{Abi, Function, HIDDEN};
 
 /// How far from the function its callers are looked for. OpenSSL's own code has less than 1 MiB, and
 /// lies in one piece in an executable of 60.

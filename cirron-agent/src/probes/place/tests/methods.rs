@@ -2,11 +2,11 @@
 //! method of its object.
 
 use super::{bytes, emulated, ending_in, stepped};
-use crate::tls::functions::named;
-use crate::tls::place::{Abi, Choice, Tails, entry, exits, jumps_by_pointer, leaves};
+use crate::probes::place::{Abi, Choice, Tails, entry, exits, jumps_by_pointer, leaves};
+use crate::probes::tls::functions::named;
 
 /// At 0x37cd0 in the file, each whole.
-pub(in crate::tls) const LIBRESSL_READ: &str = "48 83 7f 30 00 74 1b f6 47 44 02 75 0b 48 8b 47 08 ff 60 30 0f 1f 40 00 c7 47 28 01 00 00 00 31 c0 c3 48 83 ec 08 41 b8 b3 03 00 00 ba 14 01 00 00 be df 00 00 00 48 8d 0d 6b 19 01 00 bf 14 00 00 00 e8 79 06 fe ff b8 ff ff ff ff 48 83 c4 08 c3";
+pub(in crate::probes) const LIBRESSL_READ: &str = "48 83 7f 30 00 74 1b f6 47 44 02 75 0b 48 8b 47 08 ff 60 30 0f 1f 40 00 c7 47 28 01 00 00 00 31 c0 c3 48 83 ec 08 41 b8 b3 03 00 00 ba 14 01 00 00 be df 00 00 00 48 8d 0d 6b 19 01 00 bf 14 00 00 00 e8 79 06 fe ff b8 ff ff ff ff 48 83 c4 08 c3";
 /// At 0x22490. It ends in `jmp SSL_read@plt`.
 const LIBRESSL_SSL23_READ: &str = "41 54 41 89 d4 55 48 89 f5 53 48 89 fb e8 8e 3d ff ff 48 89 df c7 00 00 00 00 00 e8 e0 3b ff ff 48 89 df f6 c4 30 74 28 8b 43 2c 85 c0 75 21 ff 53 30 85 c0 78 24 74 28 44 89 e2 48 89 ee 48 89 df 5b 5d 41 5c e9 d6 48 ff ff 66 0f 1f 44 00 00 e8 8b 5f ff ff b8 ff ff ff ff 5b 5d 41 5c c3 90 41 b8 5f 00 00 00 ba e5 00 00 00 be 78 00 00 00 bf 14 00 00 00 48 8d 0d d4 28 02 00 e8 7f 5e ff ff eb d2";
 /// At 0x2c2f0: `xor %ecx,%ecx; jmp ssl3_read_internal`.

@@ -1,11 +1,11 @@
 //! Files that were made to cost us, and large ones that were not.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use super::names::MAX_SYMBOLS;
-use super::place::Choice;
-use super::plan::{Look, Plan, plan};
-use super::source::tests::Counted;
-use super::source::{BLOCK_BYTES, ReadAt};
+use crate::probes::names::MAX_SYMBOLS;
+use crate::probes::place::Choice;
+use crate::probes::plan::{Look, Plan, plan};
+use crate::probes::source::tests::Counted;
+use crate::probes::source::{BLOCK_BYTES, ReadAt};
 
 /// A function that both `SSL_read` and `SSL_write` may be: `push %rbx; pop %rbx; ret`.
 const CODE: [u8; 3] = [0x53, 0x5b, 0xc3];

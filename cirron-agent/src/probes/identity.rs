@@ -13,9 +13,9 @@ use std::fs::File;
 use std::mem::offset_of;
 use std::os::fd::AsRawFd as _;
 
-use super::elf::Elf;
-use super::images::FileId;
-use super::source::Source;
+use crate::probes::elf::Elf;
+use crate::probes::images::FileId;
+use crate::probes::source::Source;
 
 /// Bytes of a handle (`MAX_HANDLE_SZ`).
 const MAX_HANDLE_BYTES: usize = 128;
@@ -145,7 +145,7 @@ fn build_id(source: &Source<'_>) -> Option<Vec<u8>> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::tls::quiet::Quiet;
+    use crate::probes::quiet::Quiet;
 
     fn key(file: &File, name: FileId) -> FileKey {
         FileKey::read(file, name, &Source::new(&Quiet::new(file)))

@@ -2,13 +2,13 @@
 
 use cirron_common::tls::op;
 
-use super::super::calls::HiddenCall;
-use super::super::functions::{HIDDEN, Moves, named};
-use super::super::place::tests::call::OPENSSL_3_0_FILTER_READ;
-use super::super::place::tests::{bytes, ending_in, real};
-use super::super::place::{Choice, Tails};
-use super::super::symbols::{Found, Symbols};
 use super::{Attach, Plan, summary};
+use crate::probes::locate::call_site::HiddenCall;
+use crate::probes::locate::symbol::{Found, Symbols};
+use crate::probes::place::tests::call::OPENSSL_3_0_FILTER_READ;
+use crate::probes::place::tests::{bytes, ending_in, real};
+use crate::probes::place::{Choice, Tails};
+use crate::probes::tls::functions::{HIDDEN, Moves, named};
 
 fn found(name: &str, offset: u64, code: &str) -> Found {
     Found {

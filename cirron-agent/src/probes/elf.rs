@@ -2,7 +2,7 @@
 //! end, what a slot of the procedure linkage table (PLT) leads to.
 //!
 //! The layouts are `object`'s, the reading is ours: every number in the file is its maker's choice, and
-//! is met by a bound before anything is held or read because of it ([`super::source`]).
+//! is met by a bound before anything is held or read because of it ([`crate::probes::source`]).
 
 use std::mem::{offset_of, size_of};
 use std::ops::{ControlFlow, Range};
@@ -11,8 +11,8 @@ use iced_x86::{Decoder, DecoderOptions, FlowControl};
 use object::LittleEndian;
 use object::elf::{self, FileHeader64, ProgramHeader64, Rela64, SectionHeader64, Sym64};
 
-use super::extents::Extents;
-use super::source::{Source, u32_in, u64_in};
+use crate::probes::extents::Extents;
+use crate::probes::source::{Source, u32_in, u64_in};
 
 /// Bytes of one function that are looked at. The largest of the table has 3 KiB.
 pub const MAX_FUNCTION_BYTES: u64 = 16 * 1024;

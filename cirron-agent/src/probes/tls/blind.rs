@@ -9,8 +9,8 @@ use std::path::Path;
 
 use memchr::memmem::Finder;
 
-use super::elf::Elf;
-use super::source::{ReadAt, Source};
+use crate::probes::elf::Elf;
+use crate::probes::source::{ReadAt, Source};
 
 /// Bytes of a file that are looked through, those that are only read first. Texts of a TLS library that
 /// is linked into an executable of 120 MiB lie in its first 40.
@@ -74,7 +74,7 @@ fn in_text(source: &Source<'_>, start: u64, size: u64) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::source::BLOCK_BYTES;
+    use crate::probes::source::BLOCK_BYTES;
 
     fn of(bytes: &[u8]) -> Option<&'static str> {
         in_text(&Source::new(&bytes), 0, u64::MAX)

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::calls::HiddenCall;
-use super::functions::{Abi, Function, Moves};
-use super::place::{self, Choice, Class, Place};
-use super::source::{ReadAt, Source};
-use super::symbols::{self, Found, Symbols};
+use crate::probes::locate::call_site::HiddenCall;
+use crate::probes::locate::symbol::{self, Found, Symbols};
+use crate::probes::place::{self, Choice, Class, Place};
+use crate::probes::source::{ReadAt, Source};
+use crate::probes::tls::functions::{Abi, Function, Moves};
 
 /// How a function's result is caught.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,14 +51,14 @@ pub enum Plan {
 pub struct Look {
     /// What to do with it.
     pub plan: Plan,
-    /// A bound was met ([`super::source`]): there may be more in it.
+    /// A bound was met ([`crate::probes::source`]): there may be more in it.
     pub is_cut: bool,
 }
 
 /// What to attach to in a file.
 pub fn plan(file: &dyn ReadAt, choice: Choice) -> Look {
     let source = Source::new(file);
-    let found = symbols::read(&source);
+    let found = symbol::read(&source);
     Look {
         plan: of(&found, choice),
         is_cut: source.is_cut(),

@@ -201,24 +201,24 @@ pub fn u64_in(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 #[cfg(test)]
-pub(in crate::tls) mod tests {
+pub(in crate::probes) mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     /// Bytes with a size of their own, zeros behind them, that count how often they are read.
-    pub(in crate::tls) struct Counted<'b> {
-        pub(in crate::tls) bytes: &'b [u8],
-        pub(in crate::tls) size: u64,
-        pub(in crate::tls) reads: Cell<usize>,
-        pub(in crate::tls) read: Cell<u64>,
+    pub(in crate::probes) struct Counted<'b> {
+        pub(in crate::probes) bytes: &'b [u8],
+        pub(in crate::probes) size: u64,
+        pub(in crate::probes) reads: Cell<usize>,
+        pub(in crate::probes) read: Cell<u64>,
     }
 
     impl<'b> Counted<'b> {
-        pub(in crate::tls) fn new(bytes: &'b [u8]) -> Counted<'b> {
+        pub(in crate::probes) fn new(bytes: &'b [u8]) -> Counted<'b> {
             Counted::sparse(bytes, bytes.len() as u64)
         }
 
-        pub(in crate::tls) fn sparse(bytes: &'b [u8], size: u64) -> Counted<'b> {
+        pub(in crate::probes) fn sparse(bytes: &'b [u8], size: u64) -> Counted<'b> {
             Counted {
                 bytes,
                 size,

@@ -13,8 +13,8 @@ use std::ops::{ControlFlow, Range};
 
 use memchr::memmem::Finder;
 
-use super::functions::{Function, GO_FUNCTIONS};
-use super::source::{Source, u32_in};
+use crate::probes::source::{Source, u32_in};
+use crate::probes::tls::functions::{Function, GO_FUNCTIONS};
 
 /// How all names of [`GO_FUNCTIONS`] begin.
 const STEM: &[u8] = b"crypto/tls.(*Conn).";

@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt as _;
 use rustix::fs::{Advice, fadvise};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
-use super::source::ReadAt;
+use crate::probes::source::ReadAt;
 
 /// Bytes that are fetched from the disk at once. Pages among them that were there already are given
 /// back with the others, so that it is not more.
@@ -90,7 +90,7 @@ impl ReadAt for Quiet<'_> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::tls::source::Source;
+    use crate::probes::source::Source;
     use std::io::Write as _;
     use std::ops::ControlFlow;
 

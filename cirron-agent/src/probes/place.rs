@@ -14,7 +14,7 @@ use iced_x86::{
     OpAccess, OpKind, Register,
 };
 
-use super::functions::{Abi, Argument};
+use crate::probes::tls::functions::{Abi, Argument};
 
 mod call;
 

@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 
-use super::elf::Elf;
-use super::extents::Extents;
-use super::functions::{Function, named};
-use super::names::Symbol;
-use super::place::{self, Tails};
+use crate::probes::elf::Elf;
+use crate::probes::extents::Extents;
+use crate::probes::names::Symbol;
+use crate::probes::place::{self, Tails};
+use crate::probes::tls::functions::{Function, named};
 
 /// Functions that one ends in. A handful in practice: its cold part, the one that does the work, and
 /// those that its object's methods hold.

@@ -1,0 +1,26 @@
+//! Functions in the files that a process has mapped, and where probes go in them.
+//!
+//! ```text
+//! images (maps), upcoming (a command's) -> open, identity -> locate (functions in a file) -> plan, place -> kernel::uprobes
+//! ```
+//! A locator ([`locate`]) finds functions in a file; a family ([`tls`]) says which are wanted and what they mean; the
+//! planner ([`plan()`](plan::plan)) places them. All that is read of a file goes through a [`source`], which bounds it.
+//!
+//! It reads files only; attaching is the kernel side's, understanding is the core's.
+
+pub mod elf;
+pub mod extents;
+pub mod identity;
+pub mod images;
+pub mod locate;
+pub mod names;
+pub mod open;
+pub mod place;
+pub mod plan;
+pub mod quiet;
+pub mod source;
+pub mod tls;
+pub mod upcoming;
+
+#[cfg(test)]
+mod hostile_tests;

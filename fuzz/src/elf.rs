@@ -3,10 +3,10 @@
 use std::cell::Cell;
 use std::path::Path;
 
-use cirron_agent::tls::blind;
-use cirron_agent::tls::place::Choice;
-use cirron_agent::tls::plan::plan;
-use cirron_agent::tls::source::{MAX_READ_BYTES, ReadAt};
+use cirron_agent::probes::place::Choice;
+use cirron_agent::probes::plan::plan;
+use cirron_agent::probes::source::{MAX_READ_BYTES, ReadAt};
+use cirron_agent::probes::tls::blind;
 
 /// Bytes with zeros behind them, as in a sparse file, that are counted when they are read.
 struct File<'b> {
@@ -51,7 +51,7 @@ pub fn elf(input: &[u8]) {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use cirron_agent::tls::plan::Plan;
+    use cirron_agent::probes::plan::Plan;
 
     /// The inputs of the corpus are what they are there for: libraries with functions of ours.
     #[test]

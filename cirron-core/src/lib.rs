@@ -5,10 +5,12 @@
 //! capture be replayed, the parsers be fuzzed, and a bug become a test.
 //!
 //! A module uses only what stands before it in this list:
-//! `time, id, limits < record < stream < proto < exchange < body < llm < scope < engine`.
+//! `time, id, limits, cut < record < stream < proto < exchange < body < llm < scope < engine`.
 #![forbid(unsafe_code)]
+#![deny(clippy::indexing_slicing)]
 
 pub mod body;
+mod cut;
 pub mod engine;
 pub mod exchange;
 pub mod id;

@@ -16,6 +16,7 @@
 //! `application/vnd.amazon.eventstream`.
 
 use super::events::{EventEnd, EventSink};
+use crate::cut::{behind, upto};
 use crate::limits::MAX_AWS_HEADER_BYTES;
 
 /// Bytes of a message's lengths and their checksum.
@@ -74,7 +75,7 @@ impl AwsEvents {
                 State::Headers { left, payload } => {
                     let part = first(bytes, left);
                     let room = MAX_AWS_HEADER_BYTES.saturating_sub(self.held.len());
-                    self.held.extend_from_slice(first_of(part, room));
+                    self.held.extend_from_slice(upto(part, room));
                     self.state = State::Headers {
                         left: left - length(part),
                         payload,
@@ -97,7 +98,7 @@ impl AwsEvents {
                     part.len()
                 }
             };
-            bytes = &bytes[taken..];
+            bytes = behind(bytes, taken);
             self.settle(sink);
         }
     }
@@ -118,7 +119,7 @@ impl AwsEvents {
     }
 
     fn prelude<S: EventSink + ?Sized>(&mut self, bytes: &[u8], sink: &mut S) -> usize {
-        let part = first_of(bytes, PRELUDE - self.held.len());
+        let part = upto(bytes, PRELUDE - self.held.len());
         self.held.extend_from_slice(part);
         if self.held.len() == PRELUDE {
             if let Some((headers, payload)) = lengths(&self.held) {
@@ -169,12 +170,8 @@ impl AwsEvents {
     }
 }
 
-fn first_of(bytes: &[u8], n: usize) -> &[u8] {
-    &bytes[..n.min(bytes.len())]
-}
-
 fn first(bytes: &[u8], n: u32) -> &[u8] {
-    first_of(bytes, usize::try_from(n).unwrap_or(usize::MAX))
+    upto(bytes, usize::try_from(n).unwrap_or(usize::MAX))
 }
 
 /// Of a part that is no longer than a `u32` said.

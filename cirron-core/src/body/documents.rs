@@ -25,6 +25,7 @@
 use memchr::{memchr, memchr2};
 
 use super::events::{EventEnd, EventSink};
+use crate::cut::{behind, upto};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
@@ -138,7 +139,7 @@ impl Documents {
                 State::Nested { depth } => self.nested(bytes, depth, sink),
                 State::Str { depth, escaped } => {
                     let (n, escaped, ended) = string(bytes, escaped);
-                    sink.data(&bytes[..n]);
+                    sink.data(upto(bytes, n));
                     self.state = if ended {
                         State::Nested { depth }
                     } else {
@@ -223,7 +224,7 @@ impl Documents {
                         depth,
                         escaped: false,
                     };
-                    sink.data(&bytes[..=i]);
+                    sink.data(upto(bytes, i + 1));
                     return i + 1;
                 }
                 b'{' | b'[' => depth += 1,
@@ -232,7 +233,7 @@ impl Documents {
                     if depth == 0 {
                         self.state = State::Between;
                         self.lines.documents = true;
-                        sink.data(&bytes[..=i]);
+                        sink.data(upto(bytes, i + 1));
                         sink.end(EventEnd::Whole { name: "" });
                         return i + 1;
                     }
@@ -241,7 +242,7 @@ impl Documents {
                 b'\n' if self.style == Style::Lines => {
                     self.state = State::Between;
                     if i > 0 {
-                        sink.data(&bytes[..i]);
+                        sink.data(upto(bytes, i));
                     }
                     sink.end(EventEnd::Damaged);
                     return i + 1;
@@ -291,7 +292,7 @@ impl Documents {
     fn lost_line<S: EventSink + ?Sized>(&mut self, bytes: &[u8], sink: &mut S) -> usize {
         let by_line = self.style == Style::Lines || self.lines.are();
         let end = memchr(b'\n', bytes).filter(|_| by_line);
-        let raw = &bytes[..end.unwrap_or(bytes.len())];
+        let raw = end.map_or(bytes, |end| upto(bytes, end));
         if !raw.is_empty() {
             sink.data(raw);
         }
@@ -311,7 +312,7 @@ fn string(bytes: &[u8], mut escaped: bool) -> (usize, bool, bool) {
             at += 1;
             continue;
         }
-        let Some(n) = memchr2(b'"', b'\\', &bytes[at..]) else {
+        let Some(n) = memchr2(b'"', b'\\', behind(bytes, at)) else {
             return (bytes.len(), false, false);
         };
         at += n + 1;

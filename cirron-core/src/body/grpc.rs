@@ -14,6 +14,7 @@
 //! end. Source: gRPC over HTTP/2, "Length-Prefixed-Message".
 
 use super::inflate::Inflate;
+use crate::cut::fill;
 
 const PREFIX: usize = 5;
 
@@ -112,7 +113,7 @@ impl GrpcMessages {
                 State::Lost => return,
                 State::Prefix { bytes: held, have } => {
                     let (taken, rest) = bytes.split_at(bytes.len().min(PREFIX - *have));
-                    held[*have..*have + taken.len()].copy_from_slice(taken);
+                    fill(held, *have, taken);
                     *have += taken.len();
                     bytes = rest;
                     if *have == PREFIX {

@@ -12,6 +12,7 @@
 
 use memchr::memmem;
 
+use crate::cut::upto;
 use crate::limits::{MAX_FORM_HEAD_BYTES, MAX_JSON_SCALAR_BYTES};
 
 /// Longest boundary (RFC 2046, section 5.1.1).
@@ -97,7 +98,7 @@ impl Form {
                 State::Head if matches!(self.held[..], [] | [b'-']) => return,
                 State::Head => match memmem::find(first(&self.held), b"\r\n\r\n") {
                     Some(end) => {
-                        self.part = head(&self.held[..end]);
+                        self.part = head(upto(&self.held, end));
                         self.state = State::Value;
                         // The line end may be that of a delimiter: the value is empty.
                         end + 2
@@ -115,7 +116,7 @@ impl Form {
                     let sure = found.unwrap_or(self.held.len().saturating_sub(keep));
                     if self.state == State::Value && !self.part.is_file {
                         let room = (MAX_JSON_SCALAR_BYTES + 2) - self.part.value.len();
-                        let value = &self.held[..sure.min(room)];
+                        let value = upto(&self.held, sure.min(room));
                         self.part.value.extend_from_slice(value);
                     }
                     let Some(at) = found else {
@@ -147,7 +148,7 @@ impl Form {
 
 /// Where the head of a part must end.
 fn first(held: &[u8]) -> &[u8] {
-    &held[..held.len().min(MAX_FORM_HEAD_BYTES)]
+    upto(held, MAX_FORM_HEAD_BYTES)
 }
 
 /// A part, by its head.

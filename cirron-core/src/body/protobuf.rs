@@ -13,6 +13,7 @@
 //! Behind a hole nothing is read: a field's beginning cannot be told there. Source: protobuf.dev,
 //! "Encoding".
 
+use crate::cut::upto;
 use crate::limits::{MAX_PROTOBUF_DEPTH, MAX_PROTOBUF_TEXT_BYTES};
 
 /// What to do with a field that has a length.
@@ -117,7 +118,7 @@ impl Scanner {
                     *left -= taken.len() as u64;
                     if *keep {
                         let room = MAX_PROTOBUF_TEXT_BYTES - self.text.len();
-                        self.text.extend_from_slice(&taken[..taken.len().min(room)]);
+                        self.text.extend_from_slice(upto(taken, room));
                     }
                     self.use_up(taken.len() as u64);
                     bytes = rest;

@@ -24,6 +24,7 @@
 use memchr::memchr2;
 
 use super::events::{EventEnd, EventSink};
+use crate::cut::upto;
 
 /// Bytes kept of a field's name: the longest known one is `event`, anything longer is unknown.
 const MAX_FIELD_NAME: usize = 6;
@@ -204,7 +205,7 @@ impl SseParser {
     }
 
     fn field(&self) -> Field {
-        match &self.name[..self.name_len] {
+        match upto(&self.name, self.name_len) {
             b"data" => Field::Data,
             b"event" => Field::Event,
             b"error" => Field::Error,
@@ -235,8 +236,7 @@ impl SseParser {
             Field::Data | Field::Error => sink.data(value),
             Field::Event => {
                 let room = MAX_EVENT_NAME_BYTES.saturating_sub(self.event.len());
-                let kept = value.len().min(room);
-                self.event.extend_from_slice(&value[..kept]);
+                self.event.extend_from_slice(upto(value, room));
             }
             Field::Other => {}
         }

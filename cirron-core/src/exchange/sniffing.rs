@@ -6,6 +6,7 @@
 
 use super::hold::HeldPiece;
 use super::{Protocol, Role};
+use crate::cut::behind;
 use crate::limits::{MAX_CANDIDATE_BYTES, MAX_DOUBTFUL_BYTES, MAX_HEAD_BYTES, MAX_SNIFF_BYTES};
 use crate::proto::h1::late;
 use crate::proto::h1::start_line::Plausible;
@@ -110,7 +111,7 @@ impl Sniffing {
                     let held = side.prefix.len() + side.doubtful;
                     self.passed_over += (held + len) as u64;
                     self.forget(dir);
-                    let bytes = &bytes[len..];
+                    let bytes = behind(bytes, len);
                     if bytes.is_empty() {
                         return Verdict::Undecided;
                     }

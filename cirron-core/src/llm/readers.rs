@@ -178,7 +178,7 @@ impl Readers {
         if let Some(at) = fits {
             self.first = self.others.swap_remove(at);
             self.others.clear();
-            return others[at];
+            return others.get(at).copied().unwrap_or(content);
         }
         others.into_iter().fold(content, Content::or)
     }

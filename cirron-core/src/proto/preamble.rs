@@ -3,6 +3,7 @@
 
 use super::h1::start_line::{self, Plausible, follow};
 use super::sniff::{Sniff, sniff};
+use crate::cut::{behind, upto};
 
 /// Begins a header of version 2.
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -50,12 +51,12 @@ fn v2(bytes: &[u8]) -> Header {
 }
 
 fn v1(bytes: &[u8]) -> Header {
-    let rest = &bytes[V1.len()..];
+    let rest = behind(bytes, V1.len());
     let kinds = V1_KINDS.map(|kind| follow(rest, kind));
     if kinds.iter().all(|kind| *kind == Plausible::No) {
         return Header::No;
     }
-    let line = &bytes[..V1_MAX.min(bytes.len())];
+    let line = upto(bytes, V1_MAX);
     match line.windows(2).position(|two| two == b"\r\n") {
         Some(end) => Header::Whole(end + 2),
         None if bytes.len() < V1_MAX => Header::NeedMore,
@@ -70,7 +71,7 @@ pub fn is_junk(bytes: &[u8]) -> bool {
 
 /// Where a line begins in these bytes that can only be a request's, with a method that is known.
 pub fn request_in(bytes: &[u8]) -> Option<usize> {
-    let is_line = |at: usize| start_line::known_request(&bytes[at..]) == Plausible::Yes;
+    let is_line = |at: usize| start_line::known_request(behind(bytes, at)) == Plausible::Yes;
     let behind = bytes.windows(2).enumerate();
     let behind = behind.filter_map(|(at, two)| (two == b"\r\n").then_some(at + 2));
     std::iter::once(0).chain(behind).find(|at| is_line(*at))

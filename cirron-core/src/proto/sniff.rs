@@ -6,6 +6,7 @@
 
 use super::h1::start_line::{self, Plausible, follow};
 use super::h2::PREFACE;
+use crate::cut::behind;
 
 /// The answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub fn sniff(bytes: &[u8], first: bool) -> Sniff {
         .iter()
         .take_while(|b| matches!(b, b'\r' | b'\n'))
         .count();
-    let line = &bytes[blank..];
+    let line = behind(bytes, blank);
     let request = if first {
         start_line::request(line)
     } else {

@@ -159,7 +159,10 @@ fn units(text: &str) -> impl Iterator<Item = Unit> {
         }
         let value = bytes.get(at..at + 2).and_then(|hex| {
             let digit = |b: u8| char::from(b).to_digit(16);
-            u8::try_from(digit(hex[0])? * 16 + digit(hex[1])?).ok()
+            let &[high, low] = hex else {
+                return None;
+            };
+            u8::try_from(digit(high)? * 16 + digit(low)?).ok()
         });
         // A character of several bytes is no separator.
         let value = value.filter(u8::is_ascii);

@@ -14,6 +14,7 @@ use crate::body::aws_events::{AwsEvents, PRELUDE, is_prelude};
 use crate::body::documents::Documents;
 use crate::body::events::EventSink;
 use crate::body::sse::SseParser;
+use crate::cut::behind;
 
 /// Beginnings of a line that tell, with what they tell.
 const SIGNS: [(&[u8], Stream); 6] = [
@@ -97,7 +98,7 @@ impl Guess {
             }
             let after_cr = std::mem::replace(&mut self.after_cr, b == b'\r');
             if let Some((sign, stream)) = self.sign(b) {
-                return Some((self.begin(sign, stream, sink), &bytes[i + 1..]));
+                return Some((self.begin(sign, stream, sink), behind(bytes, i + 1)));
             }
             if matches!(b, b'\n' | b'\r') {
                 if !(after_cr && b == b'\n') {

@@ -11,6 +11,7 @@
 
 use crate::body::aws_events::{PRELUDE, is_prelude};
 use crate::body::documents::Documents;
+use crate::cut::behind;
 
 /// How a body is cut into events or documents, by its `content-type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +124,7 @@ impl Sniff {
                 self.held.clear();
                 self.fresh = false;
             } else if let Some(found) = self.decide() {
-                return Some((found, std::mem::take(&mut self.held), &bytes[i + 1..]));
+                return Some((found, std::mem::take(&mut self.held), behind(bytes, i + 1)));
             }
         }
         None

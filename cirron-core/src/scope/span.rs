@@ -132,6 +132,7 @@ impl<K: Into<Label>> FromIterator<(K, AttrValue)> for Attrs {
 impl Index<&str> for Attrs {
     type Output = AttrValue;
 
+    #[expect(clippy::indexing_slicing, reason = "what the trait promises")]
     fn index(&self, name: &str) -> &AttrValue {
         &self.0[name]
     }

@@ -13,6 +13,7 @@
 //! ```
 
 use super::Piece;
+use crate::cut::upto;
 use crate::limits::{HELD_OVERHEAD_BYTES, MAX_REORDER_BYTES, REORDER_WINDOW_NS};
 use crate::time::MonoNs;
 
@@ -103,9 +104,7 @@ impl Assembler {
             self.stats.stale_bytes = self.stats.stale_bytes.saturating_add(orig_len);
             return;
         }
-        let bytes = &bytes[..bytes
-            .len()
-            .min(usize::try_from(orig_len).unwrap_or(usize::MAX))];
+        let bytes = upto(bytes, usize::try_from(orig_len).unwrap_or(usize::MAX));
         let next = *self.next.get_or_insert(pos);
         if pos > next {
             self.hold(Held {

@@ -1,6 +1,7 @@
 //! The path to a JSON value: object keys and array indices, in one reused allocation.
 
 use super::Container;
+use crate::cut::upto;
 use crate::limits::MAX_JSON_SCALAR_BYTES;
 
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +37,10 @@ impl Path {
     pub fn key(&self, i: usize) -> Option<&[u8]> {
         match *self.steps.get(i)? {
             Step::Key { start, cut: false } => {
-                let end = self.steps[i + 1..]
+                let end = self
+                    .steps
                     .iter()
+                    .skip(i + 1)
                     .find_map(|s| match *s {
                         Step::Key { start, .. } => Some(start),
                         Step::Index(_) => None,
@@ -123,7 +126,7 @@ impl Path {
             *c = cut;
             self.keys.truncate(*start);
             self.keys
-                .extend_from_slice(&key[..key.len().min(MAX_JSON_SCALAR_BYTES)]);
+                .extend_from_slice(upto(key, MAX_JSON_SCALAR_BYTES));
         }
     }
 

@@ -9,6 +9,8 @@
 //!    ^__________|____________|____________|  anything else
 //! ```
 
+use crate::cut::behind;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Seek,
@@ -37,9 +39,9 @@ impl Resync {
         let mut i = 0;
         while i < bytes.len() {
             if self.state == State::Seek {
-                i += memchr::memchr(b'"', &bytes[i..])?;
+                i += memchr::memchr(b'"', behind(bytes, i))?;
             }
-            let b = bytes[i];
+            let b = *bytes.get(i)?;
             i += 1;
             self.state = match self.state {
                 State::Seek => State::Name {

@@ -17,6 +17,7 @@ use memchr::memchr2;
 use super::resync::Resync;
 use super::text::{Step, Text, is_number};
 use super::{Container, JsonSink, Path, Scalar, Walk};
+use crate::cut::{behind, upto};
 use crate::limits::MAX_JSON_DEPTH;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,15 +138,15 @@ impl Scanner {
                 State::Bad => return,
                 State::Str { key } => {
                     if self.text.is_plain() {
-                        let rest = &bytes[i..];
+                        let rest = behind(bytes, i);
                         let n = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-                        self.text.plain(&rest[..n]);
+                        self.text.plain(upto(rest, n));
                         i += n;
-                        if i == bytes.len() {
-                            return;
-                        }
                     }
-                    let step = self.text.special(bytes[i]);
+                    let Some(&b) = bytes.get(i) else {
+                        return;
+                    };
+                    let step = self.text.special(b);
                     i += 1;
                     match step {
                         Step::More => {}
@@ -166,7 +167,7 @@ impl Scanner {
                         };
                         continue;
                     }
-                    let rest = &bytes[i..];
+                    let rest = behind(bytes, i);
                     let n = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
                     i += n + 1;
                     match rest.get(n) {
@@ -181,11 +182,11 @@ impl Scanner {
                     }
                 }
                 State::Num => {
-                    let rest = &bytes[i..];
+                    let rest = behind(bytes, i);
                     let is_num =
                         |b: &u8| matches!(b, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
                     let n = rest.iter().take_while(|b| is_num(b)).count();
-                    self.text.plain(&rest[..n]);
+                    self.text.plain(upto(rest, n));
                     i += n;
                     if n < rest.len() {
                         self.end_number(sink);
@@ -207,11 +208,13 @@ impl Scanner {
                         self.after_value();
                     }
                 }
-                State::Lost => match self.resync.push(&bytes[i..], self.keys) {
+                State::Lost => match self.resync.push(behind(bytes, i), self.keys) {
                     None => return,
                     Some((n, used)) => {
                         i += used;
-                        self.path.assume(self.keys[n]);
+                        if let Some(key) = self.keys.get(n) {
+                            self.path.assume(key);
+                        }
                         self.open(Container::Object, sink);
                     }
                 },

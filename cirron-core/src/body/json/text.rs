@@ -1,5 +1,6 @@
 //! The text of one JSON string or number, built piece by piece: a bounded prefix and a length.
 
+use crate::cut::{behind, upto};
 use crate::limits::MAX_JSON_SCALAR_BYTES;
 
 /// Where in an escape sequence the text is.
@@ -53,7 +54,7 @@ impl Text {
     pub(super) fn get(&self) -> (&str, u64, bool) {
         let prefix = match std::str::from_utf8(&self.prefix) {
             Ok(s) => s,
-            Err(e) => std::str::from_utf8(&self.prefix[..e.valid_up_to()]).unwrap_or_default(),
+            Err(e) => std::str::from_utf8(upto(&self.prefix, e.valid_up_to())).unwrap_or_default(),
         };
         (prefix, self.len, prefix.len() as u64 != self.len)
     }
@@ -79,8 +80,7 @@ impl Text {
         self.len += bytes.len() as u64;
         let room = MAX_JSON_SCALAR_BYTES - self.prefix.len();
         if room > 0 {
-            self.prefix
-                .extend_from_slice(&bytes[..bytes.len().min(room)]);
+            self.prefix.extend_from_slice(upto(bytes, room));
         }
     }
 
@@ -169,11 +169,11 @@ impl Text {
 pub(super) fn is_number(text: &[u8]) -> bool {
     fn digits(text: &[u8]) -> (usize, &[u8]) {
         let n = text.iter().take_while(|b| b.is_ascii_digit()).count();
-        (n, &text[n..])
+        (n, behind(text, n))
     }
     let text = text.strip_prefix(b"-").unwrap_or(text);
     let (n, rest) = digits(text);
-    if n == 0 || (n > 1 && text[0] == b'0') {
+    if n == 0 || (n > 1 && text.starts_with(b"0")) {
         return false;
     }
     let rest = match rest.strip_prefix(b".") {

@@ -224,9 +224,7 @@ impl Http1 {
             },
             sink,
         );
-        self.queue.push_back(x);
-        let last = self.queue.len() - 1;
-        &mut self.queue[last]
+        self.queue.push_back_mut(x)
     }
 
     fn give_up_oldest(&mut self, ts: MonoNs, ends: &Ends, sink: &mut dyn ExchangeSink) {

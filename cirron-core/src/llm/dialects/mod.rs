@@ -11,6 +11,7 @@ include!(concat!(env!("OUT_DIR"), "/dialects.rs"));
 /// Every dialect that is known, by precedence.
 pub static DIALECTS: &[Dialect] = &by_precedence::<{ count() }>();
 
+#[expect(clippy::indexing_slicing, reason = "runs in the compiler")]
 const fn count() -> usize {
     let (mut count, mut file) = (0, 0);
     while file < ROWS.len() {
@@ -20,6 +21,7 @@ const fn count() -> usize {
     count
 }
 
+#[expect(clippy::indexing_slicing, reason = "runs in the compiler")]
 const fn by_precedence<const N: usize>() -> [Dialect; N] {
     let mut sorted = [ROWS[0][0].dialect; N];
     let mut at = 0;
@@ -34,6 +36,7 @@ const fn by_precedence<const N: usize>() -> [Dialect; N] {
 }
 
 /// The row of the lowest precedence from `least` on.
+#[expect(clippy::indexing_slicing, reason = "runs in the compiler")]
 const fn first_from(least: u32) -> Row {
     let mut found: Option<Row> = None;
     let mut file = 0;

@@ -75,12 +75,10 @@ impl Seen {
 
 /// Whether `place` stands somewhere below `path`.
 fn leads(path: &Path, place: Place) -> bool {
-    place.len() > path.depth()
-        && place[..path.depth()]
-            .iter()
-            .enumerate()
-            .all(|(i, seg)| match *seg {
-                Seg::K(key) => path.key(i) == Some(key.as_bytes()),
-                Seg::Any => path.index(i).is_some(),
-            })
+    let is_above = |(i, seg): (usize, &Seg)| match *seg {
+        Seg::K(key) => path.key(i) == Some(key.as_bytes()),
+        Seg::Any => path.index(i).is_some(),
+    };
+    let depth = path.depth();
+    place.len() > depth && place.iter().take(depth).enumerate().all(is_above)
 }

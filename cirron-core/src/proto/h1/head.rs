@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use bytes::Bytes;
 use httparse::{Header, ParserConfig, Status};
 
+use crate::cut::{behind, upto};
 use crate::limits::MAX_HEADERS;
 use crate::proto::message::{Headers, RequestHead, ResponseHead, Version};
 use crate::proto::target::path_of;
@@ -43,7 +44,7 @@ pub fn parse_request(bytes: &[u8]) -> HeadStatus<RequestHead> {
         path,
         has_query,
         version: version_of(version),
-        headers: headers_of(req.headers, &bytes[..len]),
+        headers: headers_of(req.headers, upto(bytes, len)),
         wire_len: len as u64,
     };
     HeadStatus::Complete(head, len)
@@ -66,7 +67,7 @@ pub fn parse_response(bytes: &[u8]) -> HeadStatus<ResponseHead> {
     let head = ResponseHead {
         status,
         version: version_of(version),
-        headers: headers_of(res.headers, &bytes[..len]),
+        headers: headers_of(res.headers, upto(bytes, len)),
         wire_len: len as u64,
     };
     HeadStatus::Complete(head, len)
@@ -81,7 +82,7 @@ pub(super) fn parse_trailers(bytes: &[u8]) -> HeadStatus<Headers> {
     let mut space = [httparse::EMPTY_HEADER; MAX_HEADERS];
     match httparse::parse_headers(bytes, &mut space) {
         Ok(Status::Complete((len, fields))) => {
-            HeadStatus::Complete(headers_of(fields, &bytes[..len]), len)
+            HeadStatus::Complete(headers_of(fields, upto(bytes, len)), len)
         }
         Ok(Status::Partial) => HeadStatus::Partial,
         Err(_) => HeadStatus::Invalid,
@@ -103,7 +104,7 @@ fn headers_of(fields: &[Header<'_>], head: &[u8]) -> Headers {
     // From the first field on: the start line, and with it the query string, is not kept.
     let offset = |p: *const u8| p as usize - head.as_ptr() as usize;
     let base = offset(first.name.as_ptr());
-    let shared = Bytes::copy_from_slice(&head[base..]);
+    let shared = Bytes::copy_from_slice(behind(head, base));
     let field = |h: &Header<'_>| {
         // httparse gives an empty value a place of its own choice.
         let value = if h.value.is_empty() {

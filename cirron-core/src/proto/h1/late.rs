@@ -5,6 +5,7 @@
 //! took. A chunk is believed when its line, its data and the CRLF behind them agree.
 
 use super::start_line::{Plausible, follow};
+use crate::cut::{behind, upto};
 use crate::limits::MAX_CANDIDATE_BYTES;
 
 /// Digits of a chunk size: 4 GiB is more than any server sends at once.
@@ -16,7 +17,7 @@ pub(super) fn chunk(bytes: &[u8], terminator: bool) -> Plausible {
     if digits > MAX_SIZE_DIGITS {
         return Plausible::No;
     }
-    let size = bytes[..digits].iter().fold(0_usize, |n, b| {
+    let size = upto(bytes, digits).iter().fold(0_usize, |n, b| {
         (n << 4) | (*b as char).to_digit(16).unwrap_or(0) as usize
     });
     let line = match bytes.get(digits) {
@@ -30,11 +31,11 @@ pub(super) fn chunk(bytes: &[u8], terminator: bool) -> Plausible {
         },
         Some(_) => return Plausible::No,
     };
-    match follow(&bytes[line..], b"\r\n") {
+    match follow(behind(bytes, line), b"\r\n") {
         Plausible::Yes => {}
         other @ (Plausible::No | Plausible::NeedMore) => return other,
     }
-    let data = &bytes[line + 2..];
+    let data = behind(bytes, line + 2);
     if size == 0 {
         return if terminator {
             follow(data, b"\r\n")
@@ -61,7 +62,7 @@ pub(super) fn event_stream(bytes: &[u8]) -> bool {
 /// piece: it ends with a line end, which a body that is one document has not.
 fn documents(chunk: &[u8], data: &[u8]) -> bool {
     let digits = chunk.iter().take_while(|b| b.is_ascii_hexdigit()).count();
-    let size = core::str::from_utf8(&chunk[..digits]).unwrap_or_default();
+    let size = core::str::from_utf8(upto(chunk, digits)).unwrap_or_default();
     let size = usize::from_str_radix(size, 16).unwrap_or(usize::MAX);
     let begins = [&b"{\""[..], b"{\n", b"{\r", b"[{", b",{", b",\n", b",\r"];
     let whole = data.get(..size).is_some_and(|data| data.ends_with(b"\n"));
@@ -77,7 +78,7 @@ pub(crate) fn response_body(bytes: &[u8], hinted: bool) -> Plausible {
     }
     match chunk(bytes, false) {
         Plausible::Yes if !hinted => {
-            let data = memchr::memchr(b'\n', bytes).map_or(bytes, |at| &bytes[at + 1..]);
+            let data = memchr::memchr(b'\n', bytes).map_or(bytes, |at| behind(bytes, at + 1));
             if event_stream(data) || documents(bytes, data) {
                 Plausible::Yes
             } else {

@@ -8,6 +8,7 @@ use super::framing::{self, Framing};
 use super::head::{HeadStatus, parse_request, parse_response, parse_trailers};
 use super::start_line::{self, Plausible};
 use super::{AnswerTo, Cursor, Event, Grammar, late};
+use crate::cut::{behind, upto};
 use crate::limits::MAX_HEAD_BYTES;
 use crate::proto::message::MessageEnd;
 use crate::time::MonoNs;
@@ -413,9 +414,9 @@ impl Parser {
             parse(cur.bytes)
         } else {
             let room = MAX_HEAD_BYTES.saturating_sub(old).min(cur.bytes.len());
-            self.buf.extend_from_slice(&cur.bytes[..room]);
+            self.buf.extend_from_slice(upto(cur.bytes, room));
             // A head ends with a line: without one there is nothing new to find.
-            match memchr(b'\n', &self.buf[old..]) {
+            match memchr(b'\n', behind(&self.buf, old)) {
                 Some(_) => parse(&self.buf),
                 None => HeadStatus::Partial,
             }

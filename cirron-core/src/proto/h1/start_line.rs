@@ -4,6 +4,7 @@
 //! and when joining late. The first of a connection may have any method (RFC 9110, section 9.1): what else it
 //! takes to be a request line tells enough. Elsewhere only known ones are. Framed heads do not pass here.
 
+use crate::cut::{behind, upto};
 use crate::limits::MAX_HEAD_BYTES;
 
 /// An answer about bytes of which more may come.
@@ -84,7 +85,7 @@ pub fn request(bytes: &[u8]) -> Plausible {
         Some(b' ') if method > 0 => {}
         Some(_) => return Plausible::No,
     }
-    let rest = &bytes[method + 1..];
+    let rest = behind(bytes, method + 1);
     let target = rest
         .iter()
         .take_while(|b| **b > b' ' && **b != 0x7f)
@@ -101,11 +102,11 @@ pub fn request(bytes: &[u8]) -> Plausible {
         Some(b' ') => {}
         Some(_) => return Plausible::No,
     }
-    match follow(&rest[target + 1..], b"HTTP/1.") {
+    match follow(behind(rest, target + 1), b"HTTP/1.") {
         Plausible::Yes => {}
         other @ (Plausible::No | Plausible::NeedMore) => return other,
     }
-    match &rest[target + 8..] {
+    match behind(rest, target + 8) {
         [] => Plausible::NeedMore,
         [d, tail @ ..] if d.is_ascii_digit() => line_end(tail),
         [..] => Plausible::No,
@@ -125,7 +126,7 @@ pub fn response(bytes: &[u8]) -> Plausible {
         3 | 4 => b.is_ascii_digit(),
         _ => matches!(b, b' ' | b'\r' | b'\n'),
     };
-    let rest = &bytes[7..];
+    let rest = behind(bytes, 7);
     if !rest
         .iter()
         .take(6)
@@ -144,7 +145,7 @@ pub fn response(bytes: &[u8]) -> Plausible {
 /// Whether `bytes` begin with `wanted`.
 pub(crate) fn follow(bytes: &[u8], wanted: &[u8]) -> Plausible {
     let n = bytes.len().min(wanted.len());
-    match bytes[..n] == wanted[..n] {
+    match upto(bytes, n) == upto(wanted, n) {
         false => Plausible::No,
         true if n < wanted.len() => Plausible::NeedMore,
         true => Plausible::Yes,

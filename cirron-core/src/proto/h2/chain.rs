@@ -10,6 +10,7 @@
 //! another begins that ends at the same place is left out.
 
 use super::frame::{FRAME_HEADER_LEN, FrameHeader};
+use crate::cut::behind;
 use crate::limits::MAX_CHAIN_FRAME_BYTES;
 
 /// Headers in a row that need nothing else to be believed.
@@ -42,12 +43,14 @@ impl Rows {
             from: vec![Row::default(); piece.len() + 1],
             last_to: vec![None; piece.len() + 1],
         };
-        rows.from[piece.len()].fits = true;
+        if let Some(last) = rows.from.last_mut() {
+            last.fits = true;
+        }
         for at in (0..piece.len()).rev() {
-            let Some(header) = FrameHeader::parse(&piece[at..]) else {
+            let Some(header) = FrameHeader::parse(behind(piece, at)) else {
                 continue;
             };
-            rows.from[at] = if header.is_plausible(MAX_CHAIN_FRAME_BYTES) {
+            let row = if header.is_plausible(MAX_CHAIN_FRAME_BYTES) {
                 rows.with(at, at + FRAME_HEADER_LEN + header.len)
             } else {
                 Row {
@@ -55,6 +58,9 @@ impl Rows {
                     ..Row::default()
                 }
             };
+            if let Some(here) = rows.from.get_mut(at) {
+                *here = row;
+            }
         }
         rows
     }
@@ -67,7 +73,9 @@ impl Rows {
                 ..Row::default()
             };
         };
-        self.last_to[end].get_or_insert(at);
+        if let Some(last) = self.last_to.get_mut(end) {
+            last.get_or_insert(at);
+        }
         Row {
             headers: rest.headers + 1,
             first_end: Some(end),
@@ -77,7 +85,8 @@ impl Rows {
 
     /// Whether another frame begins inside the first one of the row from `at`, and ends where that does.
     fn is_rivalled(&self, at: usize) -> bool {
-        let last = self.from[at].first_end.and_then(|end| self.last_to[end]);
+        let end = self.from.get(at).and_then(|row| row.first_end);
+        let last = end.and_then(|end| *self.last_to.get(end)?);
         last.is_some_and(|last| last > at)
     }
 }
@@ -86,7 +95,7 @@ impl Rows {
 pub(crate) fn find(piece: &[u8]) -> Option<usize> {
     let rows = Rows::of(piece);
     let believed = |at: &usize| {
-        let row = rows.from[*at];
+        let row = rows.from.get(*at).copied().unwrap_or_default();
         let enough = match (*at, row.fits) {
             (0, true) => 1,
             (_, true) => 2,

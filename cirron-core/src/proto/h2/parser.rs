@@ -5,6 +5,7 @@ use super::frame::{FRAME_HEADER_LEN, FrameHeader, flag, kind};
 use super::heads::HeaderList;
 use super::hpack::Decoder;
 use super::{Cursor, Event, Heads};
+use crate::cut::{behind, fill, upto};
 use crate::limits::{MAX_HEADER_BLOCK_BYTES, MAX_MISREAD_CHAINS};
 use crate::time::MonoNs;
 
@@ -154,7 +155,7 @@ impl Parser {
         match &mut self.state {
             State::Preface(seen) => {
                 let bytes = cur.take(PREFACE.len() - *seen);
-                if !PREFACE[*seen..].starts_with(bytes) {
+                if !behind(PREFACE, *seen).starts_with(bytes) {
                     return self.lose(bytes.len() as u64, true);
                 }
                 *seen += bytes.len();
@@ -180,16 +181,19 @@ impl Parser {
                     *start = cur.ts;
                 }
                 let taken = cur.take(FRAME_HEADER_LEN - *have);
-                bytes[*have..*have + taken.len()].copy_from_slice(taken);
+                fill(bytes, *have, taken);
                 *have += taken.len();
                 let start = *start;
-                match FrameHeader::parse(&bytes[..*have]) {
+                match FrameHeader::parse(upto(bytes, *have)) {
                     Some(header) => self.begin_frame(header, start),
                     None => Step::Again,
                 }
             }
             State::PadLength(header) => {
-                let (header, padding) = (*header, usize::from(cur.take(1)[0]));
+                let header = *header;
+                let Some(padding) = cur.take(1).first().map(|b| usize::from(*b)) else {
+                    return Step::Starved;
+                };
                 match header.len.checked_sub(1 + padding) {
                     Some(left) => {
                         self.state = State::Data {

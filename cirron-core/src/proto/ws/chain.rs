@@ -9,6 +9,7 @@
 //! a payload that itself holds frames, and is cut right before them.
 
 use super::frame::{FrameHeader, Opcode, is_close_code, unmask};
+use crate::cut::{behind, upto};
 use crate::limits::{MAX_WS_CHAIN_FRAME_BYTES, MAX_WS_CONTROL_BYTES};
 
 /// Headers in a row that need nothing else to be believed.
@@ -66,9 +67,9 @@ pub(super) fn look(all: &[u8], mut known: Known) -> Row {
         if !header.opcode.is_control() {
             open = Some(!header.fin);
         }
-        let payload = &bytes[header.header_len..];
+        let payload = behind(bytes, header.header_len);
         let len = usize::try_from(header.len).unwrap_or(usize::MAX);
-        let here = &payload[..len.min(payload.len())];
+        let here = upto(payload, len);
         let Some(tells) = tells(&header, here) else {
             return Row::Nothing;
         };
@@ -77,7 +78,7 @@ pub(super) fn look(all: &[u8], mut known: Known) -> Row {
         if here.len() < len {
             break Some(header.len - here.len() as u64);
         }
-        bytes = &payload[len..];
+        bytes = behind(payload, len);
         if headers == 1 && !tells {
             at = all.len() - bytes.len();
         }

@@ -1,5 +1,6 @@
 //! WebSocket frame headers (RFC 6455, section 5.2): what they say, and whether they are allowed.
 
+use crate::cut::behind;
 use crate::limits::MAX_WS_CONTROL_BYTES;
 
 /// Bytes of the longest frame header: two, the 64-bit length, the mask.
@@ -93,7 +94,8 @@ impl FrameHeader {
             return Ok(None);
         };
         let masked = second & 0x80 != 0;
-        let (extended, mask) = header[2..].split_at(header_len - 2 - if masked { 4 } else { 0 });
+        let (extended, mask) =
+            behind(header, 2).split_at(header_len - 2 - if masked { 4 } else { 0 });
         let number = extended.iter().fold(0, |n, b| n << 8 | u64::from(*b));
         let (len, minimal) = match extended.len() {
             0 => (u64::from(short), true),

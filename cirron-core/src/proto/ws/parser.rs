@@ -6,6 +6,7 @@ use super::chain::{self, Known, Row};
 use super::deflate::{Inflater, TAIL};
 use super::frame::{FrameHeader, MAX_FRAME_HEADER_LEN, Opcode, header_len, is_close_code, unmask};
 use super::{Cursor, Event, Kind, Params};
+use crate::cut::{behind, fill, upto};
 use crate::limits::{MAX_WS_MISREADS, WS_CHUNK_BYTES};
 
 /// What the handshake agreed on.
@@ -172,7 +173,7 @@ impl Parser {
         loop {
             match self.step(cur) {
                 Step::Event(event) => return Some(event),
-                Step::Out(len) => return Some(Event::Data(&self.out[..len])),
+                Step::Out(len) => return Some(Event::Data(upto(&self.out, len))),
                 Step::Again => {}
                 Step::Starved => return None,
             }
@@ -206,11 +207,11 @@ impl Parser {
     fn take<'i>(&mut self, cur: &mut Cursor<'i>) -> Step<'i> {
         match &mut self.state {
             State::Header { bytes, have } => {
-                let taken = cur.take(header_len(&bytes[..*have]) - *have);
-                bytes[*have..*have + taken.len()].copy_from_slice(taken);
+                let taken = cur.take(header_len(upto(bytes, *have)) - *have);
+                fill(bytes, *have, taken);
                 *have += taken.len();
                 let have = *have;
-                match FrameHeader::parse(&bytes[..have]) {
+                match FrameHeader::parse(upto(bytes, have)) {
                     Ok(Some(header)) => self.begin_frame(header),
                     Ok(None) => Step::Again,
                     Err(_) => self.lose(have as u64, true),
@@ -327,7 +328,7 @@ impl Parser {
         self.out.resize(WS_CHUNK_BYTES, 0);
         let done = match &mut self.compression {
             Compression::Deflate(inflater) => {
-                inflater.inflate(&self.plain[self.inflated..], &mut self.out)
+                inflater.inflate(behind(&self.plain, self.inflated), &mut self.out)
             }
             Compression::None | Compression::Unknown => Ok((self.plain.len() - self.inflated, 0)),
         };
@@ -496,7 +497,7 @@ impl Parser {
             (Row::Frames { at }, _) => Some(at),
             (Row::Perhaps { .. } | Row::Nothing, None | Some(0)) => None,
             (Row::Perhaps { .. } | Row::Nothing, Some(from)) => {
-                match chain::look(&cur.bytes[from..], known) {
+                match chain::look(behind(cur.bytes, from), known) {
                     Row::Frames { at } => Some(from + at),
                     Row::Perhaps { .. } | Row::Nothing => None,
                 }
@@ -522,9 +523,10 @@ impl Frame {
             return;
         }
         let mask = self.header.mask.unwrap_or_default();
-        for (i, b) in (at..2).zip(bytes) {
-            let i = i as usize;
-            self.code[i] = Some(b ^ mask[i]);
+        let places = self.code.iter_mut().zip(mask);
+        let places = places.skip(usize::try_from(at).unwrap_or(usize::MAX));
+        for ((code, mask), b) in places.zip(bytes) {
+            *code = Some(b ^ mask);
         }
     }
 }

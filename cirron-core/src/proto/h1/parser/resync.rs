@@ -7,6 +7,7 @@
 use memchr::memchr;
 
 use super::{Parser, State};
+use crate::cut::{behind, upto};
 use crate::limits::MAX_CANDIDATE_BYTES;
 use crate::proto::h1::chunk::Chunks;
 use crate::proto::h1::start_line::{self, Plausible};
@@ -63,7 +64,7 @@ impl Parser {
         if !self.buf.is_empty() {
             let old = self.buf.len();
             let room = MAX_CANDIDATE_BYTES.saturating_sub(old).min(cur.bytes.len());
-            self.buf.extend_from_slice(&cur.bytes[..room]);
+            self.buf.extend_from_slice(upto(cur.bytes, room));
             let found = self.judge(r, &self.buf, r.line_only);
             // What is certain where this piece begins beats what may still become something.
             let better = cur.fresh
@@ -100,7 +101,7 @@ impl Parser {
         };
         let mut line_only = !cur.fresh;
         while at < cur.bytes.len() {
-            let found = self.judge(r, &cur.bytes[at..], line_only);
+            let found = self.judge(r, behind(cur.bytes, at), line_only);
             match found {
                 Found::Start | Found::Chunks | Found::Text | Found::NeedMore => {
                     // What is before it is skipped first; if that is told, the rest comes next,
@@ -159,9 +160,9 @@ impl Parser {
 /// Where the first line behind `at` begins, or the end of `bytes`.
 fn next_line(bytes: &[u8], at: usize) -> usize {
     let mut from = at;
-    while let Some(lf) = memchr(b'\n', &bytes[from..]) {
+    while let Some(lf) = memchr(b'\n', behind(bytes, from)) {
         from += lf + 1;
-        if bytes[..from].ends_with(b"\r\n") {
+        if upto(bytes, from).ends_with(b"\r\n") {
             return from;
         }
     }

@@ -42,6 +42,7 @@ struct Table {
 
 static TABLE: Table = table();
 
+#[expect(clippy::indexing_slicing, reason = "runs in the compiler")]
 const fn table() -> Table {
     let none = Row {
         limit: 0,
@@ -85,11 +86,12 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
             have += 8;
         }
         let top = window >> 32;
-        let found = (MIN_BITS..=MAX_BITS.min(have)).find(|bits| top < TABLE.rows[*bits].limit);
-        let Some(bits) = found else { break };
-        let row = TABLE.rows[bits];
+        let rows = TABLE.rows.iter().enumerate();
+        let mut rows = rows.take(MAX_BITS.min(have) + 1).skip(MIN_BITS);
+        let found = rows.find(|(_, row)| top < row.limit);
+        let Some((bits, row)) = found else { break };
         let code = (top >> (32 - bits)) as u32;
-        let symbol = TABLE.symbols[row.index + (code - row.first) as usize];
+        let symbol = *TABLE.symbols.get(row.index + (code - row.first) as usize)?;
         if symbol == EOS {
             return None;
         }

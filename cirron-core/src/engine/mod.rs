@@ -90,6 +90,10 @@ impl ProcessFacts {
 /// A connection: inode number or object address, and generation.
 type Key = (u64, u64);
 
+/// A map that every record asks. Its hash is fast, and its seed another one in each process: which inode numbers
+/// fall together is nothing that a client of a target can choose.
+type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
 /// An output of the engine, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
@@ -118,11 +122,11 @@ pub enum Output {
 /// The core, whole.
 pub struct Engine {
     /// Boxed: a table that grows is there twice for a moment.
-    conns: HashMap<Key, Box<Conn>>,
+    conns: Map<Key, Box<Conn>>,
     /// From a socket to the TLS object that uses it.
-    links: HashMap<Key, Key>,
+    links: Map<Key, Key>,
     /// The newest generation of each connection that is known.
-    newest: HashMap<Slot, Key>,
+    newest: Map<Slot, Key>,
     /// Connections that asked for a time-out.
     timers: Timers,
     budget: Budget,
@@ -142,9 +146,9 @@ impl Engine {
     /// An engine that has seen nothing. `ids` makes the ids of spans, marks and requests.
     pub fn new(config: EngineConfig, ids: Box<dyn IdSource + Send>) -> Engine {
         Engine {
-            conns: HashMap::new(),
-            links: HashMap::new(),
-            newest: HashMap::new(),
+            conns: Map::default(),
+            links: Map::default(),
+            newest: Map::default(),
             timers: Timers::default(),
             budget: Budget::new(config.max_memory_bytes),
             shared: Shared {

@@ -1,15 +1,15 @@
 //! Time-outs of connections, by connection and by time: setting one, and finding those that are due,
 //! takes no look at the others. A second of short connections leaves thousands that wait for their end.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use super::Key;
+use super::{Key, Map};
 use crate::time::MonoNs;
 
 /// One time-out at most for each connection.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    at: HashMap<Key, MonoNs>,
+    at: Map<Key, MonoNs>,
     by_time: BTreeSet<(MonoNs, Key)>,
 }
 

@@ -94,7 +94,7 @@ impl Guess {
             if self.ends_prelude(b) {
                 let mut parser = AwsEvents::default();
                 parser.push(&self.window, sink);
-                return Some((Joined::Aws(parser), &bytes[i + 1..]));
+                return Some((Joined::Aws(parser), behind(bytes, i + 1)));
             }
             let after_cr = std::mem::replace(&mut self.after_cr, b == b'\r');
             if let Some((sign, stream)) = self.sign(b) {

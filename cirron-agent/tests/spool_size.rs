@@ -12,7 +12,7 @@ use cirron_agent::spool::DEFAULT_MAX_BYTES;
 use cirron_agent::spool::batch::Batch;
 use cirron_agent::spool::json::WallTimes;
 use cirron_core::id::{Id, SequentialIds};
-use cirron_core::scope::{AttrValue, MarkKind};
+use cirron_core::scope::{AttrValue, Mark, MarkKind};
 
 const BEGIN: &str = "<!-- spool size: begin -->\n";
 const END: &str = "<!-- spool size: end -->\n";
@@ -49,17 +49,25 @@ fn bytes(scope: &Finished) -> u64 {
     written(&[scope, scope]) - written(&[scope])
 }
 
-/// Without the points, which are written only where they are asked for.
-fn plain(mut scope: Finished) -> Finished {
-    let points: Vec<Id> = scope
-        .marks
-        .iter()
-        .filter(|mark| mark.kind == MarkKind::Point)
-        .map(|mark| mark.id)
-        .collect();
-    scope.marks.retain(|mark| !points.contains(&mark.id));
-    scope.span.mark_ids.retain(|id| !points.contains(id));
+/// Without the marks that `leaves` says.
+fn without(mut scope: Finished, leaves: impl Fn(&Mark) -> bool) -> Finished {
+    let out = scope.marks.iter().filter(|mark| leaves(mark));
+    let out: Vec<Id> = out.map(|mark| mark.id).collect();
+    scope.marks.retain(|mark| !out.contains(&mark.id));
+    scope.span.mark_ids.retain(|id| !out.contains(id));
     scope
+}
+
+/// Without the points, which are written only where they are asked for.
+fn plain(scope: Finished) -> Finished {
+    without(scope, |mark| mark.kind == MarkKind::Point)
+}
+
+/// As a dialect that is not OpenAI's has it: without the marks that are OpenAI's names of others.
+fn of_another_dialect(scope: Finished) -> Finished {
+    without(scope, |mark| {
+        matches!(&*mark.name, "prompt_tokens" | "completion_tokens")
+    })
 }
 
 fn is(scope: &Finished, name: &str, value: &str) -> bool {
@@ -106,7 +114,11 @@ fn a_call_takes_no_more_of_the_spool_than_the_document_says() {
         "| | bytes | 1 GB lasts at 10 calls/s | at 100 | at 300 |\n| --- | --- | --- | --- | --- |\n",
     );
     for (what, scope) in [
-        ("a streamed call of a model, with usage", stream),
+        ("a streamed call of a model, with usage", stream.clone()),
+        (
+            "the same of a dialect that is not OpenAI's",
+            of_another_dialect(stream),
+        ),
         ("a call answered by one JSON document", plain(answer)),
         ("a request that is no call of a model", plain(other)),
     ] {

@@ -67,6 +67,9 @@ pub struct ResponseFacts {
     pub id: Option<String>,
     /// What was reported last.
     pub usage: Usage,
+    /// It was reported as OpenAI's chat completions do, `usage` with `prompt_tokens` and `completion_tokens`,
+    /// or by a reader of their dialects.
+    pub openai_usage: bool,
     /// Reports of the answer's tokens so far. One that content came behind is no report of all.
     pub reports: u64,
     /// The last of them broke off: it may have had more to say.

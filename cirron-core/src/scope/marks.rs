@@ -9,6 +9,7 @@ use super::names as n;
 use super::span::{AttrValue, Attrs, Mark, MarkKind, MarkValue};
 use super::tokens::{First, TokenTimes};
 use crate::id::{Id, IdSource};
+use crate::llm::openai;
 use crate::time::{MS, MonoNs};
 
 /// Marks under construction.
@@ -125,6 +126,8 @@ pub(super) fn messages(server: &Messages, start: MonoNs, late: bool, marks: &mut
 /// What the server reported.
 fn usage(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<Output> {
     let usage = call.told.usage;
+    // Of another shape they would only repeat the aliases that all share.
+    let names_are_openais = call.facts.openai_usage || openai::is_name(call.source);
     let attrs = |normalized: bool, at_least: bool| {
         let mut attrs = Attrs::from([(n::SOURCE, AttrValue::from(call.source))]);
         if normalized {
@@ -138,12 +141,16 @@ fn usage(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<Output> {
     };
     if let Some(input) = usage.input {
         let at_least = call.end.is_none();
-        marks.tokens(n::PROMPT_TOKENS, input, attrs(false, at_least));
+        if names_are_openais {
+            marks.tokens(n::PROMPT_TOKENS, input, attrs(false, at_least));
+        }
         marks.tokens(n::INPUT_TOKENS, input, attrs(true, at_least));
     }
     let at_least = call.told.at_least;
     if let Some(output) = usage.output {
-        marks.tokens(n::COMPLETION_TOKENS, output, attrs(false, at_least));
+        if names_are_openais {
+            marks.tokens(n::COMPLETION_TOKENS, output, attrs(false, at_least));
+        }
         marks.tokens(n::OUTPUT_TOKENS, output, attrs(true, at_least));
     }
     let sum = || usage.input?.checked_add(usage.output?);

@@ -128,8 +128,8 @@ names! {
 names! {
     /// Marks of LLM calls.
     MARKS:
-    PROMPT_TOKENS = "prompt_tokens", "int, tokens; `source`", "usage reports them, more than 0", "SDK";
-    COMPLETION_TOKENS = "completion_tokens", "int, tokens; `source`", "usage reports them", "SDK";
+    PROMPT_TOKENS = "prompt_tokens", "int, tokens; `source`", "of OpenAI's dialects (`openai`, `azure.ai.openai`, `mistral_ai`), and of usage in their shape: as `input_tokens`", "SDK";
+    COMPLETION_TOKENS = "completion_tokens", "int, tokens; `source`", "of the same, where `output_tokens` has a `source`", "SDK";
     INPUT_TOKENS = "input_tokens", "int, tokens; `source`, `normalized`", "usage reports them, more than 0", "SDK";
     OUTPUT_TOKENS = "output_tokens", "int, tokens; `source`, `normalized`", "usage reports them, with or behind the last content; else, of a stream, the content events (those behind the last report, where it was made on the way, and what it says), with `estimated` (and `partial` where some may be missing). A 0 beside content is no report", "SDK";
     OUTPUT_TO_NOBODY = "output_tokens_after_client_left", "int, tokens; `estimated`", "content events of a stream that were written when the client had left (its RST_STREAM, or a FIN that turned out to be a close): they are in no other figure, nor is what usage says of them", "cirron";

@@ -12,6 +12,12 @@ use crate::llm::facts::{Content, MAX_CHOICES, ResponseFacts, Usage, say};
 use crate::llm::repeats::{Repeats, Text};
 use crate::llm::results::Results;
 
+/// Where OpenAI's chat completions report their tokens.
+const OPENAI_USAGE: [Place; 2] = [
+    &[Seg::K("usage"), Seg::K("prompt_tokens")],
+    &[Seg::K("usage"), Seg::K("completion_tokens")],
+];
+
 #[derive(Debug)]
 pub(super) struct Reader {
     scanner: Scanner,
@@ -510,6 +516,7 @@ impl JsonSink for Reading {
         self.document.seen.take(table.shapes, path, Some(value));
         for (place, say) in table.rows {
             if path.is(place) {
+                self.facts.openai_usage |= OPENAI_USAGE.contains(place);
                 self.say(*say, path, place, value);
             } else if *say == Say::Error && path.starts_with(place) {
                 let key = path.key(place.len());

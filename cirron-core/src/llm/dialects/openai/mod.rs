@@ -62,6 +62,11 @@ pub const MISTRAL: Dialect = Dialect {
     ..DIALECT
 };
 
+/// Whether `name` is that of one of these dialects.
+pub fn is_name(name: &str) -> bool {
+    ROWS.iter().any(|row| row.dialect.name == name)
+}
+
 /// Operations by the end of the path, with `gen_ai.operation.name`.
 const PATHS: [(&str, &str); 10] = [
     ("/chat/completions", "chat"),

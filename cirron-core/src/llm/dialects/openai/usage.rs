@@ -140,6 +140,7 @@ impl Reported {
         if !event.usage.is_some() && !aside.is_some() && event.of_choices.is_empty() {
             return;
         }
+        facts.openai_usage = true;
         self.usage.take(&event.usage);
         self.aside.take(&aside);
         for (index, usage) in &event.of_choices {

@@ -71,6 +71,7 @@ fn response_by_tree(body: &Value) -> ResponseFacts {
             .and_then(Value::as_array);
         facts.tool_calls += calls.map_or(0, |c| c.len() as u64);
     }
+    facts.openai_usage = body.get("usage").is_some_and(|usage| usage_by_tree(usage).is_some());
     if let Some(error) = body.get("error").filter(|error| says_something(error)) {
         let named = text(error, "type").filter(|t| !t.trim().is_empty());
         let code = || {

@@ -128,16 +128,8 @@ impl Usage {
         ]
     }
 
-    fn each_told(&self) -> [Option<i64>; 7] {
-        [
-            self.input,
-            self.output,
-            self.total,
-            self.cached,
-            self.reasoning,
-            self.audio_input,
-            self.audio_output,
-        ]
+    fn each_told(mut self) -> [Option<i64>; 7] {
+        self.each().map(|slot| *slot)
     }
 }
 

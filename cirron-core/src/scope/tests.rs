@@ -37,7 +37,8 @@ fn headers(fields: &[(&str, &str)]) -> Headers {
     fields.iter().map(own).collect::<Vec<_>>().into()
 }
 
-fn context(chunk_timing: bool) -> ScopeContext {
+/// Of a plain connection of one process.
+pub(super) fn context(chunk_timing: bool) -> ScopeContext {
     ScopeContext {
         tls: false,
         tls_link: None,

@@ -37,8 +37,7 @@ fn headers(fields: &[(&str, &str)]) -> Headers {
     fields.iter().map(own).collect::<Vec<_>>().into()
 }
 
-/// Of a plain connection of one process.
-pub(super) fn context(chunk_timing: bool) -> ScopeContext {
+fn context(chunk_timing: bool) -> ScopeContext {
     ScopeContext {
         tls: false,
         tls_link: None,

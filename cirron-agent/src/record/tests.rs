@@ -217,3 +217,26 @@ fn the_frame_and_the_records_have_versions_of_their_own() {
     let other = with(16, VERSION + 1).unwrap_err();
     assert!(other.starts_with("the recording has version 2"), "{other}");
 }
+
+/// Goroutines in a recording of the corpus.
+fn goroutines(name: &str) -> std::collections::BTreeSet<u64> {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus");
+    let file = std::fs::File::open(corpus.join(name)).unwrap();
+    let mut reader = RecordingReader::new(file).unwrap();
+    let mut found = std::collections::BTreeSet::new();
+    while let Some(input) = reader.next_input().unwrap() {
+        if let Input::Record(record) = input {
+            let record = cirron_core::record::Record::decode(&record).unwrap();
+            found.insert(record.head.context);
+        }
+    }
+    found.remove(&0);
+    found
+}
+
+#[test]
+fn records_from_inside_go_s_tls_have_their_goroutine_and_others_have_none() {
+    // One reads, another writes.
+    assert!(goroutines("go-grpc-tls-client.recording").len() >= 2);
+    assert!(goroutines("curl-tls.recording").is_empty());
+}

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::probes::locate::call_site::HiddenCall;
-use crate::probes::locate::symbol::{self, Found, Symbols};
+use crate::probes::locate::symbol::Found;
+use crate::probes::locate::{self, LOCATORS, Located, Locator};
 use crate::probes::place::{self, Choice, Class, Place};
 use crate::probes::source::{ReadAt, Source};
 use crate::probes::tls::functions::{Abi, Function, Moves};
@@ -57,16 +58,21 @@ pub struct Look {
 
 /// What to attach to in a file.
 pub fn plan(file: &dyn ReadAt, choice: Choice) -> Look {
+    plan_with(file, choice, LOCATORS)
+}
+
+/// The same of what `locators` find.
+pub(super) fn plan_with(file: &dyn ReadAt, choice: Choice, locators: &[&dyn Locator]) -> Look {
     let source = Source::new(file);
-    let found = symbol::read(&source);
+    let found = locate::locate(&source, locators);
     Look {
         plan: of(&found, choice),
         is_cut: source.is_cut(),
     }
 }
 
-fn of(symbols: &Symbols, choice: Choice) -> Plan {
-    let found = &symbols.functions;
+fn of(located: &Located, choice: Choice) -> Plan {
+    let found = &located.functions;
     let mut functions: Vec<Attach> = found
         .iter()
         .filter(|f| choice == Choice::Plain || !is_passed_on(f, found))
@@ -79,7 +85,7 @@ fn of(symbols: &Symbols, choice: Choice) -> Plan {
     if !has(Moves::In) || !has(Moves::Out) {
         return Plan::Unfollowed;
     }
-    let calls = symbols.calls.iter();
+    let calls = located.calls.iter();
     functions.extend(calls.filter_map(|c| attach_around(c, choice)));
     match functions.is_empty() {
         true => Plan::Nothing,

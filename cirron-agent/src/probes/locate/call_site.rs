@@ -7,6 +7,7 @@
 
 use memchr::memchr_iter;
 
+use super::{Binary, Located, Locator};
 use crate::probes::elf::{Elf, MAX_FUNCTION_BYTES};
 use crate::probes::extents::Extents;
 use crate::probes::locate::symbol::Found;
@@ -35,9 +36,25 @@ pub struct HiddenCall {
     pub at: i64,
 }
 
+/// By the calls of what is behind the functions that were found.
+#[derive(Clone, Copy, Debug)]
+pub struct CallSites;
+
+impl Locator for CallSites {
+    fn locate(&self, binary: &Binary<'_>, located: &mut Located) {
+        if targets(&located.functions).is_empty() {
+            return;
+        }
+        if let Some(extents) = binary.extents() {
+            let found = hidden(&binary.elf, &located.functions, extents);
+            located.calls.extend(found);
+        }
+    }
+}
+
 /// Calls of the hidden functions by code that is not of `functions`. Of a file without their doors
 /// nothing is read.
-pub fn hidden(elf: &Elf<'_>, functions: &[Found], extents: &Extents) -> Vec<HiddenCall> {
+fn hidden(elf: &Elf<'_>, functions: &[Found], extents: &Extents) -> Vec<HiddenCall> {
     let mut found = Vec::new();
     for (function, target) in targets(functions) {
         let Some((address, code)) = near(elf, target) else {

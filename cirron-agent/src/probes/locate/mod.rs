@@ -1,6 +1,76 @@
-//! Ways to find functions in a file.
+//! Locators: ways to find functions in a file.
+//!
+//! ```text
+//! LOCATORS, in order --locate--> Located: functions, and calls of functions that have no name --> plan
+//! ```
+//! Each adds to what those before it found; none knows another. One more is a file here and a row of [`LOCATORS`].
+//! A locator names where a function begins; whether a probe may stand there the planner decides by its code.
 
 pub mod call_site;
 pub mod pclntab;
 pub mod symbol;
 pub mod tails;
+
+use std::cell::OnceCell;
+
+use call_site::HiddenCall;
+use symbol::Found;
+
+use crate::probes::elf::Elf;
+use crate::probes::extents::Extents;
+use crate::probes::source::Source;
+
+/// A file as locators read it.
+#[derive(Debug)]
+pub struct Binary<'s> {
+    /// Its headers.
+    pub elf: Elf<'s>,
+    extents: OnceCell<Option<Extents>>,
+}
+
+impl<'s> Binary<'s> {
+    /// `None` where it is no 64-bit ELF.
+    pub fn read(source: &'s Source<'s>) -> Option<Binary<'s>> {
+        Some(Binary {
+            elf: Elf::read(source)?,
+            extents: OnceCell::new(),
+        })
+    }
+
+    /// Where functions begin and end: a large table, read when it is asked for.
+    pub fn extents(&self) -> Option<&Extents> {
+        self.extents.get_or_init(|| self.elf.extents()).as_ref()
+    }
+}
+
+/// What is in a file.
+#[derive(Clone, Debug, Default)]
+pub struct Located {
+    /// Functions of the families' tables.
+    pub functions: Vec<Found>,
+    /// Calls that go around them.
+    pub calls: Vec<HiddenCall>,
+}
+
+/// A way to find functions.
+pub trait Locator: Sync {
+    /// Adds what it finds to what the locators before it found.
+    fn locate(&self, binary: &Binary<'_>, located: &mut Located);
+}
+
+/// All of them. Call sites are those of functions that symbols name.
+pub const LOCATORS: &[&dyn Locator] = &[&symbol::Symbols, &call_site::CallSites, &pclntab::Pclntab];
+
+/// What `locators` find in a file; nothing where it is no 64-bit ELF.
+pub fn locate(source: &Source<'_>, locators: &[&dyn Locator]) -> Located {
+    let mut located = Located::default();
+    if let Some(binary) = Binary::read(source) {
+        for locator in locators {
+            locator.locate(&binary, &mut located);
+        }
+    }
+    located
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,10 @@ use std::ops::{ControlFlow, Range};
 
 use memchr::memmem::Finder;
 
+use super::symbol::Found;
+use super::{Binary, Located, Locator};
+use crate::probes::elf::Elf;
+use crate::probes::place::Tails;
 use crate::probes::source::{Source, u32_in};
 use crate::probes::tls::functions::{Function, GO_FUNCTIONS};
 
@@ -215,6 +219,55 @@ pub fn text_of(
         .is_none()
         .then(|| lowest.checked_add(first))
         .flatten()
+}
+
+/// By the table that a Go program carries.
+#[derive(Clone, Copy, Debug)]
+pub struct Pclntab;
+
+impl Locator for Pclntab {
+    fn locate(&self, binary: &Binary<'_>, located: &mut Located) {
+        located.functions.extend(functions(&binary.elf));
+    }
+}
+
+/// Those of a Go program; none where it is none.
+fn functions(elf: &Elf<'_>) -> Vec<Found> {
+    let section = [".gopclntab", ".data.rel.ro.gopclntab"]
+        .iter()
+        .find_map(|name| elf.section(name));
+    let table = section
+        .and_then(|s| read(elf.source, s.part()))
+        .unwrap_or_default();
+    if table.functions.is_empty() {
+        return Vec::new();
+    }
+    let Some(text) = elf.section(".text") else {
+        return Vec::new();
+    };
+    let part = text.part();
+    // Of a section's address its bytes, as far as they go.
+    let code = |address: u64, size: u64| {
+        let at = part.start.checked_add(address.checked_sub(text.address)?)?;
+        elf.source.piece(at, size.min(part.end.checked_sub(at)?))
+    };
+    let Some(start) = text_of(&table, text.address, code) else {
+        tracing::info!("a Go program whose code does not begin where its table fits");
+        return Vec::new();
+    };
+    let of = |f: &GoFunction| {
+        let address = start.checked_add(f.start)?;
+        let offset = elf.offset_of(address)?;
+        let code = elf.function(offset, f.end.checked_sub(f.start)?)?;
+        Some(Found {
+            function: f.function,
+            address,
+            offset,
+            code,
+            tails: Tails::default(),
+        })
+    };
+    table.functions.iter().filter_map(of).collect()
 }
 
 #[cfg(test)]

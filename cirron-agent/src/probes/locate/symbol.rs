@@ -3,13 +3,11 @@
 //! Addresses become file offsets by the program headers, as the kernel maps the file; sections may
 //! be stripped. A Go program is read by its own table, see [`crate::probes::locate::pclntab`].
 
-use super::{pclntab, tails};
+use super::{Binary, Located, Locator, tails};
 use crate::probes::elf::Elf;
 use crate::probes::extents::Extents;
-use crate::probes::locate::call_site::{self, HiddenCall};
 use crate::probes::names::{self, Symbol};
 use crate::probes::place::Tails;
-use crate::probes::source::Source;
 use crate::probes::tls::functions::{Function, named};
 
 /// A function of the table in a file.
@@ -27,27 +25,18 @@ pub struct Found {
     pub tails: Tails,
 }
 
-/// What is in a file.
-#[derive(Clone, Debug, Default)]
-pub struct Symbols {
-    /// Functions of the tables.
-    pub functions: Vec<Found>,
-    /// Calls that go around them.
-    pub calls: Vec<HiddenCall>,
-}
+/// By the symbols of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Symbols;
 
-/// What the file has of the tables; nothing where it is no 64-bit ELF.
-pub fn read(source: &Source<'_>) -> Symbols {
-    let Some(elf) = Elf::read(source) else {
-        return Symbols::default();
-    };
-    let symbols = names::functions(&elf);
-    // The table of where functions end is large, and of use where a function of ours is only.
-    let extents = (!symbols.is_empty()).then(|| elf.extents()).flatten();
-    let mut functions = functions(&elf, &symbols, extents.as_ref());
-    let calls = extents.map_or_else(Vec::new, |e| call_site::hidden(&elf, &functions, &e));
-    functions.extend(go_functions(&elf));
-    Symbols { functions, calls }
+impl Locator for Symbols {
+    fn locate(&self, binary: &Binary<'_>, located: &mut Located) {
+        let symbols = names::functions(&binary.elf);
+        // The table of where functions end is large, and of use where a function of ours is only.
+        let extents = (!symbols.is_empty()).then(|| binary.extents()).flatten();
+        let found = functions(&binary.elf, &symbols, extents);
+        located.functions.extend(found);
+    }
 }
 
 /// The functions of the table that the file defines, each place once.
@@ -81,43 +70,4 @@ fn functions(elf: &Elf<'_>, symbols: &[Symbol], extents: Option<&Extents>) -> Ve
         });
     }
     found
-}
-
-/// Those of a Go program; none where it is none.
-fn go_functions(elf: &Elf<'_>) -> Vec<Found> {
-    let section = [".gopclntab", ".data.rel.ro.gopclntab"]
-        .iter()
-        .find_map(|name| elf.section(name));
-    let table = section
-        .and_then(|s| pclntab::read(elf.source, s.part()))
-        .unwrap_or_default();
-    if table.functions.is_empty() {
-        return Vec::new();
-    }
-    let Some(text) = elf.section(".text") else {
-        return Vec::new();
-    };
-    let part = text.part();
-    // Of a section's address its bytes, as far as they go.
-    let code = |address: u64, size: u64| {
-        let at = part.start.checked_add(address.checked_sub(text.address)?)?;
-        elf.source.piece(at, size.min(part.end.checked_sub(at)?))
-    };
-    let Some(start) = pclntab::text_of(&table, text.address, code) else {
-        tracing::info!("a Go program whose code does not begin where its table fits");
-        return Vec::new();
-    };
-    let of = |f: &pclntab::GoFunction| {
-        let address = start.checked_add(f.start)?;
-        let offset = elf.offset_of(address)?;
-        let code = elf.function(offset, f.end.checked_sub(f.start)?)?;
-        Some(Found {
-            function: f.function,
-            address,
-            offset,
-            code,
-            tails: Tails::default(),
-        })
-    };
-    table.functions.iter().filter_map(of).collect()
 }

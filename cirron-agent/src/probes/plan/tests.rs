@@ -3,8 +3,9 @@
 use cirron_common::tls::op;
 
 use super::{Attach, Plan, summary};
+use crate::probes::locate::Located;
 use crate::probes::locate::call_site::HiddenCall;
-use crate::probes::locate::symbol::{Found, Symbols};
+use crate::probes::locate::symbol::Found;
 use crate::probes::place::tests::call::OPENSSL_3_0_FILTER_READ;
 use crate::probes::place::tests::{bytes, ending_in, real};
 use crate::probes::place::{Choice, Tails};
@@ -21,7 +22,7 @@ fn found(name: &str, offset: u64, code: &str) -> Found {
 }
 
 fn of(functions: &[Found], choice: Choice) -> Plan {
-    let symbols = Symbols {
+    let symbols = Located {
         functions: functions.to_vec(),
         calls: Vec::new(),
     };
@@ -104,7 +105,7 @@ fn a_call_of_what_is_behind_the_exported_functions_is_watched() {
         at,
     };
     // The second is none: it was the operand of another instruction.
-    let symbols = Symbols {
+    let symbols = Located {
         functions: newest(),
         calls: vec![call(0x49), call(0x4a)],
     };

@@ -1,0 +1,59 @@
+//! A locator that no room beside it knows of.
+
+use cirron_common::tls::op;
+
+use super::*;
+use crate::probes::hostile_tests::Library;
+use crate::probes::place::{Choice, Tails};
+use crate::probes::plan::{Plan, plan_with};
+use crate::probes::tls::functions::{Abi, Function};
+
+/// What it looks for: a function behind eight bytes that mark it.
+const MARK: &[u8] = b"\x0f\x1f\x84\x00MARK";
+const CODE: [u8; 3] = [0x53, 0x5b, 0xc3];
+
+static MARKED: Function = Function {
+    name: "marked",
+    op: op::FREE,
+    abi: Abi::SystemV,
+    needs: &[0],
+    has_exit: false,
+};
+
+struct Marks;
+
+impl Locator for Marks {
+    fn locate(&self, binary: &Binary<'_>, located: &mut Located) {
+        let Some(text) = binary.elf.section(".text") else {
+            return;
+        };
+        let bytes = binary.elf.source.piece(text.offset, 48);
+        let bytes = bytes.unwrap_or_default();
+        let Some(at) = memchr::memmem::find(&bytes, MARK) else {
+            return;
+        };
+        let at = (at + MARK.len()) as u64;
+        located.functions.push(Found {
+            function: &MARKED,
+            address: text.address + at,
+            offset: text.offset + at,
+            code: CODE.to_vec(),
+            tails: Tails::default(),
+        });
+    }
+}
+
+#[test]
+fn one_more_locator_is_one_more_row() {
+    let mut bytes = Library::new(&[]).bytes;
+    let marked = [MARK, &CODE].concat();
+    bytes[0x1003..0x1003 + marked.len()].copy_from_slice(&marked);
+    let places =
+        |locators: &[&dyn Locator]| match plan_with(&&bytes[..], Choice::Cheapest, locators).plan {
+            Plan::Watch(functions) => functions.iter().map(|f| f.function.name).collect(),
+            Plan::Nothing | Plan::Unfollowed => Vec::new(),
+        };
+    assert_eq!(places(LOCATORS), [""; 0]);
+    let all = [LOCATORS, &[&Marks]].concat();
+    assert_eq!(places(&all), ["marked"]);
+}

@@ -92,17 +92,21 @@ impl Usage {
         usage
     }
 
-    /// Some leave the reasoning out of the answer's tokens. The reported sum shows it.
+    /// Some leave the reasoning out of the answer's tokens. The reported sum shows it; without a
+    /// sum, more reasoning than answer does.
     fn with_reasoning(mut self) -> Usage {
-        let (Some(input), Some(output)) = (self.input, self.output) else {
+        let (Some(output), Some(reasoning)) = (self.output, self.reasoning) else {
             return self;
         };
-        let (Some(total), Some(reasoning)) = (self.total, self.reasoning) else {
-            return self;
+        let with = output.saturating_add(reasoning);
+        let left_out = match (self.input, self.total) {
+            (Some(input), Some(total)) => {
+                total != input.saturating_add(output) && total == input.saturating_add(with)
+            }
+            _ => self.total.is_none() && output > 0 && reasoning > output,
         };
-        let without = input.saturating_add(output);
-        if total != without && total == without.saturating_add(reasoning) {
-            self.output = Some(output.saturating_add(reasoning));
+        if left_out {
+            self.output = Some(with);
         }
         self
     }

@@ -139,7 +139,8 @@ struct Unit {
     end: usize,
 }
 
-/// The text's bytes, decoded as often as they were encoded: `%3F` and `%253F` are both `?`.
+/// The text's bytes, decoded as often as they were encoded: `%3F`, `%253F` and `%u003F` (which some
+/// servers decode) are each `?`.
 fn units(text: &str) -> impl Iterator<Item = Unit> {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -156,6 +157,10 @@ fn units(text: &str) -> impl Iterator<Item = Unit> {
         }
         while bytes.get(at..at + 2) == Some(b"25") {
             at += 2;
+        }
+        let wide = bytes.get(at..at + 3);
+        if wide.is_some_and(|mark| mark.eq_ignore_ascii_case(b"u00")) {
+            at += 3;
         }
         let value = bytes.get(at..at + 2).and_then(|hex| {
             let digit = |b: u8| char::from(b).to_digit(16);

@@ -19,6 +19,9 @@ fn ordinary_targets_stay_as_they_are() {
         "/caf%C3%A9/\u{e9}",
         "/100%/x%2",
         "/a%25b",
+        "/a%u00",
+        "/a%u00e9/b",
+        "/a%u00zz",
     ] {
         assert_eq!(shown("POST", path), path);
     }
@@ -40,13 +43,16 @@ fn only_a_real_question_mark_is_a_query() {
 }
 
 /// Each of these has `s3cret` in a place that is not the path.
-const SECRETIVE: [(&str, &str, &str); 44] = [
+const SECRETIVE: [(&str, &str, &str); 47] = [
     ("GET", "/v1/models?key=s3cret", "/v1/models"),
     ("GET", "/v1/models#s3cret", "/v1/models"),
     ("GET", "/v1/models%3Fkey=s3cret", "/v1/models"),
     ("GET", "/v1/models%3fkey%3ds3cret", "/v1/models"),
     ("GET", "/v1/models%253Fkey=s3cret", "/v1/models"),
     ("GET", "/v1/models%25253Fkey=s3cret", "/v1/models"),
+    ("GET", "/v1/models%u003Fkey=s3cret", "/v1/models"),
+    ("GET", "/v1/models%25U003fkey=s3cret", "/v1/models"),
+    ("GET", "/v1/models%u003btoken=s3cret", "/v1/models"),
     ("GET", "/v1/models%23s3cret", "/v1/models"),
     ("GET", "/v1/models%2523s3cret", "/v1/models"),
     ("GET", "/v1/models;token=s3cret", "/v1/models"),

@@ -35,6 +35,7 @@ pub fn settle() {
     let inherited = INHERITED.get_or_init(|| inherited);
     // SAFETY: ignoring a valid signal involves no handler.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    heed(&[libc::SIGINT, libc::SIGTERM]);
     if let Some(limit) = &inherited.core_limit {
         let none = libc::rlimit {
             rlim_cur: 0,
@@ -44,6 +45,16 @@ pub fn settle() {
         unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
     }
     forbid_dumps();
+}
+
+/// A signal that ends us is heeded from the first moment, not only once the supervisor catches it: a
+/// shell ignores SIGINT for what it starts in the background, and one that came while we attach
+/// would be lost.
+fn heed(signals: &[i32]) {
+    for number in signals.iter().filter(|number| is_ignored(**number)) {
+        // SAFETY: the default action involves no handler, and the signal is valid.
+        unsafe { libc::signal(*number, libc::SIG_DFL) };
+    }
 }
 
 /// The kernel writes no dump of this process, to a file or to a collector; nor may processes of the
@@ -120,5 +131,14 @@ mod tests {
         inherited.ignored[0] = true;
         assert!(inherited.is_ignored(libc::SIGHUP) && !inherited.is_ignored(libc::SIGTERM));
         assert!(!inherited.is_ignored(libc::SIGUSR2));
+    }
+
+    #[test]
+    fn a_signal_that_ends_us_is_ignored_no_more() {
+        // SAFETY: ignoring a valid signal involves no handler; no other test asks for this one.
+        unsafe { libc::signal(libc::SIGWINCH, libc::SIG_IGN) };
+        assert!(is_ignored(libc::SIGWINCH));
+        heed(&[libc::SIGWINCH]);
+        assert!(!is_ignored(libc::SIGWINCH));
     }
 }

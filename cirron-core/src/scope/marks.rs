@@ -227,14 +227,18 @@ fn first_times(start: MonoNs, tokens: &TokenTimes, marks: &mut Marks<'_>) {
     to(n::TIME_TO_FIRST_TOOL, tokens.first_tool);
 }
 
+/// A stream shorter than this has no rate, ns. Two writes of one thread are further apart; nearer stamps are those of
+/// bytes that the kernel let go together (`stream::holding` tells such bytes apart by one nanosecond).
+const MIN_RATED_NS: u64 = 1_000;
+
 /// Of a stream that was seen from its first token to its end.
 fn rates(first: MonoNs, last: Option<MonoNs>, end: MonoNs, output: Output, marks: &mut Marks<'_>) {
     let stream_ns = end.since(first);
-    if stream_ns > 0 {
+    if stream_ns >= MIN_RATED_NS {
         let rate = output.tokens as f64 / (stream_ns as f64 / 1e9);
         marks.float(n::TOKENS_PER_SECOND, rate, output.attrs(), end);
     }
-    if let Some(last) = last.filter(|last| *last > first && output.tokens > 1) {
+    if let Some(last) = last.filter(|last| last.since(first) >= MIN_RATED_NS && output.tokens > 1) {
         let per_token = last.ms_since(first) / (output.tokens - 1) as f64;
         marks.float(n::TIME_PER_OUTPUT_TOKEN, per_token, output.attrs(), last);
     }

@@ -69,7 +69,11 @@ impl Call {
     }
 
     fn at(&mut self, ms: u64, event: E<'_>) {
-        let ts = MonoNs(ms * MS);
+        self.at_ns(ms * MS, event);
+    }
+
+    fn at_ns(&mut self, ns: u64, event: E<'_>) {
+        let ts = MonoNs(ns);
         self.store
             .with(self.scope, |x: &mut ExchangeScope, desk| {
                 x.on_event(ts, &event, desk)

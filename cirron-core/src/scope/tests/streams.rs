@@ -38,6 +38,21 @@ fn reasoning_answer_and_tool_calls_have_times_of_their_own() {
 }
 
 #[test]
+fn bytes_that_the_kernel_let_go_together_have_no_rate() {
+    for (apart_ns, rated) in [(1, false), (999, false), (1_000, true)] {
+        let mut call = Call::stream();
+        let event = format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{ANSWER}}}]}}\n\n");
+        call.at_ns(20 * MS - apart_ns, E::ResponseBody(event.as_bytes()));
+        call.at_ns(20 * MS, E::ResponseBody(event.as_bytes()));
+        let written = call.end(20);
+        for name in ["tokens_per_second", "time_per_output_token_ms"] {
+            let rate = number(&written, name);
+            assert_eq!(rate.is_some(), rated, "{name} {rate:?} of {apart_ns} ns");
+        }
+    }
+}
+
+#[test]
 fn without_reasoning_there_is_one_time_to_the_first_token() {
     let mut call = Call::stream();
     call.delta(10, ANSWER);

@@ -101,11 +101,12 @@ fn one_bad_moment_is_forgiven_and_a_habit_is_not() {
         ..Figures::default()
     };
     assert!(few(&[], false).check().is_ok());
-    assert!(few(&[9.0], true).check().is_ok());
-    assert!(few(&[9.0], false).check().is_err());
-    assert!(few(&[0.5, 9.0], false).check().is_err());
-    assert!(few(&[0.5, 0.5, 9.0], false).check().is_ok());
-    assert!(few(&[0.5, 0.5, 9.0, 9.0], false).check().is_err());
+    assert!(few(&[19.0], true).check().is_ok());
+    assert!(few(&[19.0], false).check().is_err());
+    assert!(few(&[4.0], false).check().is_ok());
+    assert!(few(&[0.5, 19.0], false).check().is_err());
+    assert!(few(&[0.5, 0.5, 19.0], false).check().is_ok());
+    assert!(few(&[0.5, 0.5, 19.0, 19.0], false).check().is_err());
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn text(output: &Output) -> String {
 fn doctor() -> Result<String> {
     let output = Command::new(agent::binary()).arg("doctor").output()?;
     ensure!(output.status.success(), "{}", text(&output));
-    for probe in ["socket_syscall_exit", "loaded      uprobes"] {
+    for probe in ["socket_syscall_exit", "loaded          uprobes"] {
         ensure!(
             text(&output).contains(probe),
             "{probe} is not there: {}",

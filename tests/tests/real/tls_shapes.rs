@@ -305,7 +305,7 @@ fn sealed() -> Result<String> {
 }
 
 /// Share of requests whose socket must be known.
-const KNOWN_PERCENT: usize = 50;
+const KNOWN_PERCENT: usize = 90;
 
 /// Clients that get answers of the same length at the same time: no socket is another's, and at least this share is
 /// known.

@@ -87,7 +87,10 @@ impl OneByOne {
     /// What the choices report together, if it is theirs; `None` if it is that of all.
     pub(super) fn sum(&self) -> Option<Usage> {
         let (first, others) = self.told.split_first()?;
-        let at_ends = self.told.iter().all(|told| told.at_end && told.reports == 1);
+        let at_ends = self
+            .told
+            .iter()
+            .all(|told| told.at_end && told.reports == 1);
         if self.of_all || self.more || others.is_empty() || !(self.shown || at_ends) {
             return None;
         }

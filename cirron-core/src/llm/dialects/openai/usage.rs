@@ -42,11 +42,9 @@ pub(super) fn member(usage: &mut Usage, path: &Path, at: usize, value: Scalar<'_
         (1, b"prompt_tokens" | b"input_tokens" | b"promptTokens" | b"inputTokens", _) => {
             &mut usage.input
         }
-        (
-            1,
-            b"completion_tokens" | b"output_tokens" | b"completionTokens" | b"outputTokens",
-            _,
-        ) => &mut usage.output,
+        (1, b"completion_tokens" | b"output_tokens" | b"completionTokens" | b"outputTokens", _) => {
+            &mut usage.output
+        }
         (1, b"total_tokens" | b"totalTokens", _) => &mut usage.total,
         (1, b"reasoning_tokens" | b"reasoningTokens", _) => &mut usage.reasoning,
         (
@@ -56,9 +54,7 @@ pub(super) fn member(usage: &mut Usage, path: &Path, at: usize, value: Scalar<'_
             | b"cache_read_input_tokens"
             | b"cachedInputTokens",
             _,
-        ) => {
-            &mut usage.cached
-        }
+        ) => &mut usage.cached,
         (2, group, Some(name)) => match (of_prompt(group), of_answer(group), name) {
             (true, _, b"cached_tokens") => &mut usage.cached,
             (true, _, b"audio_tokens") => &mut usage.audio_input,

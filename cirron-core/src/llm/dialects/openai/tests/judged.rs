@@ -23,9 +23,7 @@ fn request_by_tree(body: &Value) -> RequestFacts {
         stream: Some(body.get("stream").and_then(Value::as_bool).unwrap_or(false)),
         choices: body.get("n").and_then(Value::as_i64),
         prompts: body.get("prompt").is_some_and(Value::is_array),
-        usage: Some(
-            body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true)),
-        ),
+        usage: Some(body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true))),
     }
 }
 
@@ -71,7 +69,9 @@ fn response_by_tree(body: &Value) -> ResponseFacts {
             .and_then(Value::as_array);
         facts.tool_calls += calls.map_or(0, |c| c.len() as u64);
     }
-    facts.openai_usage = body.get("usage").is_some_and(|usage| usage_by_tree(usage).is_some());
+    facts.openai_usage = body
+        .get("usage")
+        .is_some_and(|usage| usage_by_tree(usage).is_some());
     if let Some(error) = body.get("error").filter(|error| says_something(error)) {
         let named = text(error, "type").filter(|t| !t.trim().is_empty());
         let code = || {

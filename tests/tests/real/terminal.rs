@@ -215,12 +215,12 @@ fn stuck_readers() -> Result<String> {
     Ok(format!("ended in {took:?}"))
 }
 
-/// Ignores a signal in a child before its exec.
-fn ignoring(command: &mut Command, number: i32) {
+/// Sets what a signal does in a child, before its exec.
+fn disposed(command: &mut Command, number: i32, action: libc::sighandler_t) {
     // SAFETY: `signal` is async-signal-safe.
     unsafe {
         command.pre_exec(move || {
-            libc::signal(number, libc::SIG_IGN);
+            libc::signal(number, action);
             Ok(())
         });
     }
@@ -229,7 +229,7 @@ fn ignoring(command: &mut Command, number: i32) {
 fn nohup() -> Result<String> {
     let server = Plain::start(&[])?;
     let mut agent = Blind::attach(server.pid(), &[], |command| {
-        ignoring(command, libc::SIGHUP);
+        disposed(command, libc::SIGHUP, libc::SIG_IGN);
     })?;
     agent.guard.signal(libc::SIGHUP);
     server.call(REQUESTS)?;
@@ -239,12 +239,14 @@ fn nohup() -> Result<String> {
 
     // A shell ignores SIGINT for what it starts in the background; whoever sends it means it.
     let agent = Blind::attach(server.pid(), &[], |command| {
-        ignoring(command, libc::SIGINT);
+        disposed(command, libc::SIGINT, libc::SIG_IGN);
     })?;
     agent.finish()?;
 
-    // And without nohup it ends.
-    let mut agent = Blind::attach(server.pid(), &[], |_| {})?;
+    // And without nohup it ends. (The suite itself may run under one.)
+    let mut agent = Blind::attach(server.pid(), &[], |command| {
+        disposed(command, libc::SIGHUP, libc::SIG_DFL);
+    })?;
     agent.guard.signal(libc::SIGHUP);
     let status = agent.guard.wait(END)?;
     ensure!(status.success(), "{status}");

@@ -141,7 +141,6 @@ impl Socket {
 
 #[cfg(test)]
 mod tests {
-    use super::super::evidence;
     use super::super::span::AttrValue;
     use super::super::store::{Origin, Start, Store};
     use super::*;
@@ -151,14 +150,7 @@ mod tests {
     fn closed(closes: [(u64, Sender, u16); 2]) -> [Option<AttrValue>; 2] {
         let mut socket = Socket::new(Some("/echo"), false);
         let mut store = Store::new(Box::new(SequentialIds::default()));
-        let start = Start {
-            parent: None,
-            at: MonoNs(0),
-            pid: 1,
-            tid: 1,
-            rank: 0,
-            evidence: evidence::BYTES,
-        };
+        let start = Start::at_zero();
         let id = Id([0; 16]);
         let mut desk = Desk::new(&mut store, Origin { id, start });
         for (ns, by, code) in closes {

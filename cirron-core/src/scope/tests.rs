@@ -55,12 +55,8 @@ impl Call {
     fn with(role: Role, late: bool, chunk_timing: bool) -> Call {
         let mut store = Store::new(Box::new(SequentialIds::default()));
         let start = Start {
-            parent: None,
-            at: MonoNs(0),
-            pid: 1,
             tid: 2,
-            rank: 0,
-            evidence: super::evidence::BYTES,
+            ..Start::at_zero()
         };
         let (request_id, context) = (store.next_id(), context(chunk_timing));
         let content = ExchangeScope::new(MonoNs(0), request_id, role, late, context);

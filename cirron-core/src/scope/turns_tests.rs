@@ -20,14 +20,7 @@ impl Bench {
     }
 
     fn says(&mut self, ts: u64, by: Sender, json: &str) {
-        let start = Start {
-            parent: None,
-            at: MonoNs(0),
-            pid: 1,
-            tid: 1,
-            rank: 0,
-            evidence: evidence::BYTES,
-        };
+        let start = Start::at_zero();
         let id = Id([0; 16]);
         let mut desk = Desk::new(&mut self.store, Origin { id, start });
         self.turns.push(by, json.as_bytes());

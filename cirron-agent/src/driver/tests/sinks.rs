@@ -21,15 +21,20 @@ fn sink(dir: &std::path::Path, kind: &'static SinkKind) -> (Outputs, Arc<Bed>) {
     (Outputs::open(&opening).unwrap(), Bed::of_plan(&plan))
 }
 
+/// A capture of process 7 whose only sink is of this kind. The directory is no more than the bed's name.
+fn begin_to(world: &World, kind: &'static SinkKind) -> (Running, Tape, Arc<Bed>) {
+    let dir = tempfile::tempdir().unwrap();
+    let facts = world.process(7);
+    let (mut core, tape) = core(world, true);
+    core.attach(&[facts]).unwrap();
+    let (outputs, bed) = sink(dir.path(), kind);
+    (begin_all(world, core, outputs, Vec::new()), tape, bed)
+}
+
 #[test]
 fn a_sink_that_the_agent_is_there_for_ends_it_by_its_panic_with_a_cause() {
-    let dir = tempfile::tempdir().unwrap();
     let world = World::default();
-    let facts = world.process(7);
-    let (mut core, tape) = core(&world, true);
-    core.attach(&[facts]).unwrap();
-    let (outputs, bed) = sink(dir.path(), &NEEDED);
-    let running = begin_all(&world, core, outputs, Vec::new());
+    let (running, tape, bed) = begin_to(&world, &NEEDED);
     world.put(data(7));
     wait_until("the record", || world.with(|s| s.ring.is_empty()));
     assert!(!running.stop().is_requested());
@@ -45,13 +50,8 @@ fn a_sink_that_the_agent_is_there_for_ends_it_by_its_panic_with_a_cause() {
 
 #[test]
 fn a_needed_sink_that_panics_over_the_last_scopes_is_a_failure_too() {
-    let dir = tempfile::tempdir().unwrap();
     let world = World::default();
-    let facts = world.process(7);
-    let (mut core, _) = core(&world, true);
-    core.attach(&[facts]).unwrap();
-    let (outputs, bed) = sink(dir.path(), &NEEDED);
-    let running = begin_all(&world, core, outputs, Vec::new());
+    let (running, _, bed) = begin_to(&world, &NEEDED);
     running.stop().request(Reason::Signal);
     wait_until("the core's end", || world.with(|s| s.detached));
     bed.order(Order::Panic);
@@ -63,13 +63,8 @@ fn a_needed_sink_that_panics_over_the_last_scopes_is_a_failure_too() {
 
 #[test]
 fn a_sink_that_sleeps_holds_up_neither_the_capture_nor_its_end_for_long() {
-    let dir = tempfile::tempdir().unwrap();
     let world = World::default();
-    let facts = world.process(7);
-    let (mut core, _) = core(&world, true);
-    core.attach(&[facts]).unwrap();
-    let (outputs, bed) = sink(dir.path(), &SLEEPER);
-    let running = begin_all(&world, core, outputs, Vec::new());
+    let (running, _, bed) = begin_to(&world, &SLEEPER);
     for _ in 0..1000 {
         world.put(data(7));
     }
@@ -83,13 +78,8 @@ fn a_sink_that_sleeps_holds_up_neither_the_capture_nor_its_end_for_long() {
 
 #[test]
 fn how_things_stand_is_told_while_it_runs_also_where_a_sink_sleeps() {
-    let dir = tempfile::tempdir().unwrap();
     let world = World::default();
-    let facts = world.process(7);
-    let (mut core, _) = core(&world, true);
-    core.attach(&[facts]).unwrap();
-    let (outputs, bed) = sink(dir.path(), &SLEEPER);
-    let running = begin_all(&world, core, outputs, Vec::new());
+    let (running, _, bed) = begin_to(&world, &SLEEPER);
     let inquiry = running.inquiry();
     for records in 0..3 {
         wait_until("the ring is read", || {

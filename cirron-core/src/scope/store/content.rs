@@ -27,6 +27,21 @@ pub struct Start {
     pub evidence: &'static str,
 }
 
+#[cfg(test)]
+impl Start {
+    /// The beginning of a test's scope: at 0, of process 1, in no other scope.
+    pub(in crate::scope) fn at_zero() -> Start {
+        Start {
+            parent: None,
+            at: MonoNs(0),
+            pid: 1,
+            tid: 1,
+            rank: 0,
+            evidence: crate::scope::evidence::BYTES,
+        }
+    }
+}
+
 /// An open scope's id, and its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {

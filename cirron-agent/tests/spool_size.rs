@@ -37,7 +37,7 @@ fn bytes(scope: &Finished) -> u64 {
     let written = |scopes: &[&Finished]| {
         let mut batch = Batch::default();
         for scope in scopes {
-            let times = WallTimes::of(&scope.span, &scope.anchor);
+            let times = WallTimes::new(&scope.span, &scope.anchor);
             batch
                 .push(&scope.span, times, &scope.marks, &scope.anchor)
                 .unwrap();

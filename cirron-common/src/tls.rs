@@ -46,7 +46,7 @@ pub mod cookie {
 
     /// `depth`: bytes that the stack pointer stands at the place below where it stood at the
     /// function's first instruction.
-    pub const fn of(op: u64, depth: u32) -> u64 {
+    pub const fn pack(op: u64, depth: u32) -> u64 {
         (depth as u64) << OP_BITS | op
     }
 

@@ -32,7 +32,7 @@ pub fn call_of(pid_tgid: u64, goroutine: u64) -> Option<Inside> {
         tgid: pid_tgid >> 32,
     };
     // SAFETY: what is needed is copied at once.
-    unsafe { GO_CALLS.get(&key) }.map(Inside::of)
+    unsafe { GO_CALLS.get(&key) }.map(Inside::from_call)
 }
 
 #[inline(always)]

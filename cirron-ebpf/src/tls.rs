@@ -79,7 +79,7 @@ pub struct Inside {
 
 impl Inside {
     #[inline(always)]
-    pub fn of(call: &SslCall) -> Inside {
+    pub fn from_call(call: &SslCall) -> Inside {
         Inside {
             object: call.object,
             op: call.op,
@@ -361,7 +361,7 @@ pub fn call_of(pid_tgid: u64, sp: u64) -> Option<Inside> {
     // SAFETY: what is needed is copied at once.
     let call = unsafe { SSL_CALLS.get(&pid_tgid) }?;
     if sp < call.stack {
-        Some(Inside::of(call))
+        Some(Inside::from_call(call))
     } else {
         None
     }
@@ -415,11 +415,11 @@ fn seal(event: &TlsEvent, len: u64) -> Option<()> {
 /// the object; 0: none is certain.
 #[inline(never)]
 pub fn sent(pid_tgid: u64, ino: u64, len: u64) -> u64 {
-    certain(pid_tgid, ino, len).unwrap_or(0)
+    match_lengths(pid_tgid, ino, len).unwrap_or(0)
 }
 
 #[inline(always)]
-fn certain(pid_tgid: u64, ino: u64, len: u64) -> Option<u64> {
+fn match_lengths(pid_tgid: u64, ino: u64, len: u64) -> Option<u64> {
     // SAFETY: copied at once.
     let sealed = *unsafe { SEALED.get(&pid_tgid) }?;
     let _ = SEALED.remove(&pid_tgid);

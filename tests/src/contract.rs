@@ -260,8 +260,8 @@ fn span(value: &Value, created: i64, joins: &mut Joins) -> Result<()> {
                 .get("request_id")
                 .context("request without request_id")?,
         )?;
-        let of = joins.requests.insert(request, id.clone());
-        ensure!(of.is_none_or(|other| other == id), "request_id twice");
+        let other = joins.requests.insert(request, id.clone());
+        ensure!(other.is_none_or(|other| other == id), "request_id twice");
     }
     for mark in span["mark_ids"].as_array().context("mark_ids")? {
         ensure!(

@@ -59,12 +59,12 @@ struct Run {
     attached: bool,
     agent_exit: i32,
     alive: bool,
-    calls: Vec<Call>,
+    calls: Vec<CurlCall>,
 }
 
 /// One request, as curl saw it.
 #[derive(Debug, Deserialize)]
-struct Call {
+struct CurlCall {
     method: String,
     path: String,
     model: Option<String>,
@@ -216,7 +216,7 @@ fn kernel_log(out: &Path) -> Result<String> {
         "WARNING:",
         "Oops",
         "general protection fault",
-        "Call Trace",
+        "CurlCall Trace",
         "soft lockup",
     ];
     let log = text(&out.join("dmesg.txt"))?;
@@ -305,7 +305,7 @@ fn known(spool: &Spool, truth: &[Truth]) -> String {
 }
 
 /// Status, sizes and addresses are those that curl saw, request by request.
-fn clients(requests: &[&Span], calls: &[Call], tls: bool) -> Result<()> {
+fn clients(requests: &[&Span], calls: &[CurlCall], tls: bool) -> Result<()> {
     let key = |path: &str, model: Option<&str>, sizes: (i64, i64, i64)| {
         format!("{path} {model:?} {sizes:?}")
     };

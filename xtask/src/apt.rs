@@ -75,7 +75,7 @@ impl Apt {
         let config = state.join("apt.conf");
         fs::write(&config, configuration(&state)?)?;
         let apt = Apt { state, config };
-        sh::quiet(apt.command("apt-get").args(["-qq", "update"]))
+        sh::run_quietly(apt.command("apt-get").args(["-qq", "update"]))
             .with_context(|| format!("the package lists of {suite}"))?;
         Ok(apt)
     }

@@ -47,11 +47,11 @@ pub(crate) fn build_agent() -> Result<()> {
 /// Says what runs and runs it; anything but success is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     eprintln!("$ {}", shown(command));
-    quiet(command)
+    run_quietly(command)
 }
 
 /// Runs it; anything but success is an error.
-pub(crate) fn quiet(command: &mut Command) -> Result<()> {
+pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
     let status = command
         .status()
         .with_context(|| format!("cannot run {}", shown(command)))?;
@@ -149,5 +149,5 @@ pub(crate) fn as_root(command: &Command) -> Result<Command> {
 pub(crate) fn signal(name: &str, pid: u32) -> Result<()> {
     let mut kill = Command::new("sh");
     kill.args(["-c", &format!("kill -{name} {pid}")]);
-    quiet(&mut as_root(&kill)?)
+    run_quietly(&mut as_root(&kill)?)
 }

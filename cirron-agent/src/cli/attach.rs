@@ -46,7 +46,7 @@ use crate::spool::stamp::LiveStamp;
 /// Watches running processes.
 pub fn attach(pids: &[u32], capture: &Capture) -> Result<Exit, Failed> {
     check(pids)?;
-    let mut session = Session::open(capture, rights(capture, false))?;
+    let mut session = OpenCapture::open(capture, rights(capture, false))?;
     let explicit: Vec<ProcessFacts> = pids
         .iter()
         .map(|pid| facts(*pid).ok_or_else(|| gone(*pid)))
@@ -69,7 +69,7 @@ pub fn attach(pids: &[u32], capture: &Capture) -> Result<Exit, Failed> {
 /// Starts a command and watches it.
 pub fn run(command: &[OsString], capture: &Capture) -> Result<Exit, Failed> {
     check(&[])?;
-    let mut session = Session::open(capture, rights(capture, true))?;
+    let mut session = OpenCapture::open(capture, rights(capture, true))?;
     let name = command
         .first()
         .map(|program| program.to_string_lossy())
@@ -158,7 +158,7 @@ struct Libraries {
 impl Libraries {
     /// Of a report, with what was not done with the files of targets.
     fn summary(&self, report: &Report, duration_s: f64, spool_dir: Option<&Path>) -> Summary {
-        let mut summary = Summary::of(report, duration_s, spool_dir);
+        let mut summary = Summary::from_report(report, duration_s, spool_dir);
         summary.take_libraries(&self.counts, &self.pending);
         summary
     }
@@ -184,7 +184,7 @@ fn rights(capture: &Capture, command: bool) -> Rights {
 }
 
 /// Everything that is needed to capture, opened.
-struct Session<'a> {
+struct OpenCapture<'a> {
     capture: &'a Capture,
     supervisor: Supervisor,
     core: Core,
@@ -197,10 +197,10 @@ struct Session<'a> {
     summary_file: Option<SummaryFile>,
 }
 
-impl<'a> Session<'a> {
+impl<'a> OpenCapture<'a> {
     /// The programs first, which capture nothing without a target: where they are refused, no file
     /// is made and none is emptied.
-    fn open(capture: &'a Capture, rights: Rights) -> Result<Session<'a>, Failed> {
+    fn open(capture: &'a Capture, rights: Rights) -> Result<OpenCapture<'a>, Failed> {
         let users = Users::of_this_process();
         let at = |path| Place::look(path, users).with_context(|| cannot("recording", path, "made"));
         let record_at = capture.record.as_deref().map(at).transpose()?;
@@ -254,7 +254,7 @@ impl<'a> Session<'a> {
             libraries.leases.clone(),
             Arc::clone(&libraries.counts),
         );
-        Ok(Session {
+        Ok(OpenCapture {
             capture,
             supervisor,
             core,
@@ -299,7 +299,7 @@ impl<'a> Session<'a> {
     }
 
     fn capture(self, command: Option<Pid>) -> anyhow::Result<()> {
-        let Session {
+        let OpenCapture {
             capture,
             supervisor,
             mut core,
@@ -350,7 +350,7 @@ impl<'a> Session<'a> {
         // Said first: on kernels before 6.6 detaching takes seconds.
         let mut summary = libraries.summary(&report, duration_s, spool_dir);
         say(&summary.line());
-        summary.detach = uprobes.detach().map(Detach::of);
+        summary.detach = uprobes.detach().map(Detach::new);
         if let Some(detach) = &summary.detach {
             tracing::info!("{detach}");
         }

@@ -173,7 +173,7 @@ mod tests {
         let script = format!("echo $$ > {}; exit 7", file.display());
         let held = Held::fork(&command(&["sh", "-c", &script])).unwrap();
         let pid = held.pid();
-        assert!(Identity::of(pid).is_some());
+        assert!(Identity::read(pid).is_some());
         std::thread::sleep(std::time::Duration::from_millis(50));
         assert!(!file.exists());
         let exit = held.release().unwrap().exit("sh").unwrap();
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn a_child_that_is_never_released_ends() {
         let held = Held::fork(&command(&["sleep", "100"])).unwrap();
-        let identity = Identity::of(held.pid()).unwrap();
+        let identity = Identity::read(held.pid()).unwrap();
         let Held { pid: _, go, ended } = held;
         drop(go);
         assert_eq!(

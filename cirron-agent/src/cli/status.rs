@@ -76,7 +76,7 @@ mod tests {
     use crate::files::Users;
 
     fn summary(duration_s: f64) -> Summary {
-        Summary::of(&report(), duration_s, None)
+        Summary::from_report(&report(), duration_s, None)
     }
 
     fn written(path: &Path) -> Option<f64> {

@@ -13,7 +13,7 @@ pub struct Identity {
 
 impl Identity {
     /// Of the process that has this number now; `None` where there is none, or only a zombie.
-    pub fn of(tgid: u32) -> Option<Identity> {
+    pub fn read(tgid: u32) -> Option<Identity> {
         let process = open(tgid)?;
         let stat = process.stat().ok()?;
         runs(&process, &stat).then_some(Identity {
@@ -24,7 +24,7 @@ impl Identity {
 
     /// Whether that very process still runs.
     pub fn is_alive(&self) -> bool {
-        Identity::of(self.tgid) == Some(*self)
+        Identity::read(self.tgid) == Some(*self)
     }
 }
 
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn a_zombie_is_no_longer_alive() {
         let mut child = Command::new("sleep").arg("100").spawn().unwrap();
-        let identity = Identity::of(child.id()).unwrap();
+        let identity = Identity::read(child.id()).unwrap();
         assert!(identity.is_alive());
         child.kill().unwrap();
         for _ in 0..200 {
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_reused_number_is_another_process() {
-        let mut identity = Identity::of(std::process::id()).unwrap();
+        let mut identity = Identity::read(std::process::id()).unwrap();
         identity.start_ticks -= 1;
         assert!(!identity.is_alive());
     }

@@ -38,7 +38,7 @@ pub struct Procfs;
 
 impl Processes for Procfs {
     fn identify(&self, tgid: u32) -> Option<Identity> {
-        Identity::of(tgid)
+        Identity::read(tgid)
     }
     fn is_alive(&self, identity: &Identity) -> bool {
         identity.is_alive()

@@ -362,7 +362,7 @@ fn points(attach: &Attach) -> Vec<Point> {
     let point = |program, place: &Place| Point {
         program,
         offset: offset.wrapping_add_signed(place.offset),
-        cookie: cookie::of(function.op, place.depth),
+        cookie: cookie::pack(function.op, place.depth),
     };
     let mut points = match exit {
         Exit::None => Vec::new(),

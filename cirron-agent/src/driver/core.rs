@@ -30,7 +30,7 @@ use super::stop::{Reason, Stop};
 use super::unread::Unread;
 use crate::clock::{self, Anchor, RESYNC_INTERVAL};
 use crate::discovery::Processes;
-use crate::kernel::{Policy, Socket, records};
+use crate::kernel::{Policy, SocketState, records};
 use crate::output::Finished;
 use crate::output::outputs::ToSinks;
 use crate::record::writer::{Recorder, RecordingStats};
@@ -221,7 +221,7 @@ impl Core {
             if stop.is_requested() && !quiet {
                 quiet = true;
                 self.let_targets_go();
-                stop.quiet();
+                stop.note_quiet();
             }
             match from_reader.recv_timeout(WAIT) {
                 Ok(batch) => {
@@ -305,7 +305,7 @@ impl Core {
                 self.keep_what_is_shared(tgid, ts);
                 self.forget(tgid);
             }
-            Body::Close { why } => self.ends.seen(head.key(), why, ts),
+            Body::Close { why } => self.ends.note_close(head.key(), why, ts),
             Body::Data(_) | Body::Open(_) | Body::Link(_) | Body::Sent { .. } | Body::Release => {}
         }
     }
@@ -314,14 +314,14 @@ impl Core {
     /// process has let go of its own.
     fn keep_what_is_shared(&mut self, tgid: u32, ts: MonoNs) {
         let sockets: Vec<Key> = self.engine.sockets_of(tgid).collect();
-        self.ends.dying(tgid, ts, sockets);
+        self.ends.note_exit(tgid, ts, sockets);
         self.ends.hurry(clock::now());
     }
 
     fn hold_what_is_shared(&mut self) {
         let has_let_go = |tgid| self.processes.identify(tgid).is_none();
         for (key, ts) in self.ends.let_go(clock::now(), has_let_go) {
-            if let Socket::Held(_) = self.control.socket(key.0, key.1) {
+            if let SocketState::Held(_) = self.control.socket(key.0, key.1) {
                 self.feed(&end_record(key, close::HELD, ts));
                 self.ends.hold(key, ts);
             }
@@ -331,7 +331,7 @@ impl Core {
     /// Exec closes descriptors without a call.
     fn end_what_exec_closed(&mut self, tgid: u32, ts: MonoNs) {
         let mut closed: Vec<Key> = self.engine.sockets_of(tgid).collect();
-        closed.retain(|key| self.control.socket(key.0, key.1) == Socket::Released);
+        closed.retain(|key| self.control.socket(key.0, key.1) == SocketState::Released);
         for key in closed {
             self.feed(&end_record(key, close::FD_CLOSED, ts));
         }
@@ -543,7 +543,7 @@ fn watched(engine: &Engine) -> impl Iterator<Item = Watched> {
     engine.open_sockets().map(Watched::Socket).chain(objects)
 }
 
-fn ask(control: &dyn Control, watched: Watched) -> Socket {
+fn ask(control: &dyn Control, watched: Watched) -> SocketState {
     match watched {
         Watched::Socket((inode, epoch)) => control.socket(inode, epoch),
         Watched::Object((address, epoch), tgid) => control.object(address, epoch, tgid),

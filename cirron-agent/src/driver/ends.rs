@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use cirron_common::record::close;
 use cirron_core::time::{MS, MonoNs};
 
-use crate::kernel::Socket;
+use crate::kernel::SocketState;
 
 /// A connection: inode number and generation.
 pub type Key = (u64, u64);
@@ -61,11 +61,11 @@ impl Watched {
 
 /// What the kernel says of a connection means for it, where nobody told its end. `None`: it is there, as far
 /// as is known.
-pub fn untold_end(socket: Socket) -> Option<u64> {
+pub fn untold_end(socket: SocketState) -> Option<u64> {
     match socket {
-        Socket::Released => Some(close::LOST),
-        Socket::Forgotten => Some(close::EVICTED),
-        Socket::Held(_) | Socket::Unknown => None,
+        SocketState::Released => Some(close::LOST),
+        SocketState::Forgotten => Some(close::EVICTED),
+        SocketState::Held(_) | SocketState::Unknown => None,
     }
 }
 
@@ -94,7 +94,7 @@ pub struct Ends {
 
 impl Ends {
     /// Takes the record of an end. `why`: one of `cirron_common::record::close`.
-    pub fn seen(&mut self, key: Key, why: u64, ts: MonoNs) {
+    pub fn note_close(&mut self, key: Key, why: u64, ts: MonoNs) {
         match why {
             close::HELD => self.hold(key, ts),
             close::FD_CLOSED => self.forget(key),
@@ -111,7 +111,7 @@ impl Ends {
     }
 
     /// The process has ended at `ts`, and used these sockets.
-    pub fn dying(&mut self, tgid: u32, ts: MonoNs, sockets: Vec<Key>) {
+    pub fn note_exit(&mut self, tgid: u32, ts: MonoNs, sockets: Vec<Key>) {
         if !sockets.is_empty() {
             self.dying.push((tgid, ts, sockets));
         }
@@ -145,7 +145,7 @@ impl Ends {
         &mut self,
         now: MonoNs,
         all: impl FnOnce() -> I,
-        ask: impl Fn(Watched) -> Socket,
+        ask: impl Fn(Watched) -> SocketState,
     ) {
         while let Some((due, key)) = self.by_due.first().copied()
             && due <= now
@@ -153,16 +153,16 @@ impl Ends {
             let since = self.held.get(&key).map_or(now, |held| held.since);
             self.forget(key);
             match ask(Watched::Socket(key)) {
-                Socket::Held(_) => {
+                SocketState::Held(_) => {
                     let wait = (now.since(since) / LATER_SHARE).clamp(SOON_NS, SELDOM_NS);
                     self.ask_again(key, since, now.plus(wait));
                 }
-                Socket::Released => {
+                SocketState::Released => {
                     let (at, why) = (now, close::FD_CLOSED);
                     self.released.push((key, Release { at, why }));
                 }
                 // The look at all closes what is forgotten.
-                Socket::Unknown | Socket::Forgotten => {}
+                SocketState::Unknown | SocketState::Forgotten => {}
             }
         }
         if self.all_due == MonoNs(0) {
@@ -230,7 +230,7 @@ mod tests {
             ends.poll(at(ms), none, |watched| {
                 assert_eq!(watched, Watched::Socket(key));
                 times.borrow_mut().push(ms);
-                Socket::Held(1)
+                SocketState::Held(1)
             });
         }
         times.into_inner()
@@ -239,13 +239,13 @@ mod tests {
     #[test]
     fn a_held_socket_is_asked_for_soon_then_seldom_and_its_release_is_told_when_all_is_read() {
         let mut ends = Ends::default();
-        ends.seen(A, close::HELD, at(1_000));
+        ends.note_close(A, close::HELD, at(1_000));
         let times = asked(&mut ends, A, 100_000);
         assert_eq!(times[..3], [1_020, 1_040, 1_060]);
         let waits: Vec<u64> = times.windows(2).map(|w| w[1] - w[0]).collect();
         assert_eq!(waits.last(), Some(&5_000));
         assert!(waits.is_sorted() && times.len() < 70, "{times:?}");
-        ends.poll(at(110_000), none, |_| Socket::Released);
+        ends.poll(at(110_000), none, |_| SocketState::Released);
         assert_eq!(ends.take_released(at(110_000)), []);
         assert_eq!(ends.take_released(at(110_001)), [(A, told(at(110_000)))]);
         assert_eq!(ends.take_released(at(120_000)), []);
@@ -255,8 +255,8 @@ mod tests {
     #[test]
     fn the_kernel_side_s_own_end_is_enough() {
         let mut ends = Ends::default();
-        ends.seen(A, close::HELD, at(1_000));
-        ends.seen(A, close::FD_CLOSED, at(1_010));
+        ends.note_close(A, close::HELD, at(1_000));
+        ends.note_close(A, close::FD_CLOSED, at(1_010));
         assert!(asked(&mut ends, A, 3_000).is_empty());
         assert!(ends.held.is_empty() && ends.by_due.is_empty());
     }
@@ -267,7 +267,7 @@ mod tests {
         ends.hold(A, at(0));
         assert!(asked(&mut ends, A, 20_000).last() < Some(&19_999));
         ends.hurry(at(20_000));
-        ends.poll(at(20_000), none, |_| Socket::Released);
+        ends.poll(at(20_000), none, |_| SocketState::Released);
         assert_eq!(
             ends.take_released(MonoNs(u64::MAX)),
             [(A, told(at(20_000)))]
@@ -277,15 +277,15 @@ mod tests {
     #[test]
     fn a_process_that_ends_is_waited_for_until_it_has_let_go_and_not_for_ever() {
         let mut ends = Ends::default();
-        ends.dying(1, at(1_000), vec![A, B]);
-        ends.dying(2, at(1_000), Vec::new());
+        ends.note_exit(1, at(1_000), vec![A, B]);
+        ends.note_exit(2, at(1_000), Vec::new());
         assert_eq!(ends.let_go(at(1_001), |_| false), []);
         assert_eq!(
             ends.let_go(at(1_020), |tgid| tgid == 1),
             [(A, at(1_000)), (B, at(1_000))]
         );
         assert_eq!(ends.let_go(at(1_021), |_| true), []);
-        ends.dying(1, at(1_000), vec![A]);
+        ends.note_exit(1, at(1_000), vec![A]);
         assert_eq!(ends.let_go(at(1_401), |_| true), []);
         assert!(ends.dying.is_empty());
     }
@@ -298,9 +298,9 @@ mod tests {
         let ask = |watched: Watched| {
             asked.set(asked.get() + 1);
             if watched.key().0 == 3 {
-                Socket::Released
+                SocketState::Released
             } else {
-                Socket::Held(1)
+                SocketState::Held(1)
             }
         };
         let mut counts = Vec::new();
@@ -319,13 +319,18 @@ mod tests {
         let mut ends = Ends::default();
         let object = Watched::Object(B, 9);
         let all = || [Watched::Socket(A), object].into_iter();
-        let ask = |a: Socket, b: Socket| move |watched| if watched == object { b } else { a };
-        ends.poll(at(1), all, ask(Socket::Unknown, Socket::Unknown));
+        let ask =
+            |a: SocketState, b: SocketState| move |watched| if watched == object { b } else { a };
+        ends.poll(at(1), all, ask(SocketState::Unknown, SocketState::Unknown));
         for ms in (6_000..60_000).step_by(6_000) {
-            ends.poll(at(ms), all, ask(Socket::Held(1), Socket::Unknown));
+            ends.poll(at(ms), all, ask(SocketState::Held(1), SocketState::Unknown));
         }
         assert_eq!(ends.take_released(MonoNs(u64::MAX)), []);
-        ends.poll(at(66_000), all, ask(Socket::Forgotten, Socket::Released));
+        ends.poll(
+            at(66_000),
+            all,
+            ask(SocketState::Forgotten, SocketState::Released),
+        );
         let mut found = ends.take_released(MonoNs(u64::MAX));
         found.sort_by_key(|(key, _)| *key);
         let release = |why| Release {
@@ -338,7 +343,11 @@ mod tests {
         );
         // Somebody holds it: its end will be told, whatever the kernel side has forgotten.
         ends.hold(A, at(67_000));
-        ends.poll(at(72_000), all, ask(Socket::Held(1), Socket::Held(1)));
+        ends.poll(
+            at(72_000),
+            all,
+            ask(SocketState::Held(1), SocketState::Held(1)),
+        );
         assert_eq!(ends.take_released(MonoNs(u64::MAX)), []);
     }
 
@@ -350,9 +359,9 @@ mod tests {
         }
         assert_eq!(ends.held.len(), MAX_HELD);
         let watched = |key| move || [Watched::Socket(key)].into_iter();
-        ends.poll(at(5), watched(B), |_| Socket::Unknown);
+        ends.poll(at(5), watched(B), |_| SocketState::Unknown);
         ends.poll(at(5_006), watched((MAX_HELD as u64, 1)), |_| {
-            Socket::Released
+            SocketState::Released
         });
         assert!(
             ends.take_released(MonoNs(u64::MAX))

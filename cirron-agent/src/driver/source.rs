@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cirron_common::counters::COUNTERS;
 
-use crate::kernel::{Kernel, Policy, Reader, Socket};
+use crate::kernel::{Kernel, Policy, Reader, SocketState};
 
 /// Sums of the kernel side's counters, by number.
 pub type Counters = [u64; COUNTERS as usize];
@@ -19,9 +19,9 @@ pub trait Control: Send {
     /// No more bytes of this connection.
     fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()>;
     /// Whether anybody holds the connection's socket.
-    fn socket(&self, conn: u64, epoch: u64) -> Socket;
+    fn socket(&self, conn: u64, epoch: u64) -> SocketState;
     /// Whether the object of a TLS library is still there that process `tgid` has at this address.
-    fn object(&self, address: u64, epoch: u64, tgid: u32) -> Socket;
+    fn object(&self, address: u64, epoch: u64, tgid: u32) -> SocketState;
     /// Hands on what the kernel side wants to say to people.
     fn flush_log(&mut self) {}
     /// What was captured, and what was lost and why.
@@ -49,10 +49,10 @@ impl Control for Kernel {
     fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()> {
         Kernel::mute(self, conn, epoch)
     }
-    fn socket(&self, conn: u64, epoch: u64) -> Socket {
+    fn socket(&self, conn: u64, epoch: u64) -> SocketState {
         Kernel::socket(self, conn, epoch)
     }
-    fn object(&self, address: u64, epoch: u64, tgid: u32) -> Socket {
+    fn object(&self, address: u64, epoch: u64, tgid: u32) -> SocketState {
         Kernel::object(self, address, epoch, tgid)
     }
     fn flush_log(&mut self) {

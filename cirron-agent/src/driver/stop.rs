@@ -1,7 +1,7 @@
 //! How the threads agree to stop.
 //!
 //! ```text
-//! Running --request()--> Requested --quiet()--> Quiet        force() from any
+//! Running --request()--> Requested --note_quiet()--> Quiet        force() from any
 //!         anybody                   core: the targets        --> Forced
 //!                                   are let go; the reader
 //!                                   empties the ring, ends
@@ -70,7 +70,7 @@ impl Stop {
     }
 
     /// The targets are let go: what is in the ring is all there will be.
-    pub fn quiet(&self) {
+    pub fn note_quiet(&self) {
         self.state.fetch_max(QUIET, Ordering::SeqCst);
     }
 
@@ -114,11 +114,11 @@ mod tests {
             stop.request(reason);
         }
         assert_eq!(stop.reason(), Some(Reason::Signal));
-        stop.quiet();
+        stop.note_quiet();
         stop.request(Reason::Duration);
         assert!(stop.is_quiet() && !stop.is_forced());
         stop.force();
-        stop.quiet();
+        stop.note_quiet();
         assert!(stop.is_forced());
     }
 }

@@ -66,7 +66,7 @@ pub struct Detach {
 
 impl Detach {
     /// As the kernel side says it.
-    pub fn of(detached: Detached) -> Detach {
+    pub fn new(detached: Detached) -> Detach {
         Detach {
             uprobes: detached.probes,
             links: detached.links,
@@ -84,7 +84,7 @@ impl fmt::Display for Detach {
 
 impl Summary {
     /// Of a report.
-    pub fn of(report: &Report, duration_s: f64, spool_path: Option<&Path>) -> Summary {
+    pub fn from_report(report: &Report, duration_s: f64, spool_path: Option<&Path>) -> Summary {
         let kernel = report.core.counters.map(|counters| {
             Counter::ALL
                 .iter()
@@ -259,7 +259,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_detaching_is_told_in_words_and_numbers() {
-        let detach = Detach::of(Detached {
+        let detach = Detach::new(Detached {
             probes: 66,
             links: 6,
             took: std::time::Duration::from_micros(71_250),
@@ -268,7 +268,7 @@ pub(crate) mod tests {
             detach.to_string(),
             "detached 66 probes (6 links) in 71.2 ms"
         );
-        let mut summary = Summary::of(&report(), 1.0, None);
+        let mut summary = Summary::from_report(&report(), 1.0, None);
         let json = |summary: &Summary| serde_json::to_value(summary).unwrap_or_default();
         assert_eq!(json(&summary)["detach"], serde_json::Value::Null);
         summary.detach = Some(detach);
@@ -288,7 +288,7 @@ pub(crate) mod tests {
     fn counters_that_could_not_be_read_are_not_zero() {
         let mut report = report();
         report.core.counters = None;
-        let summary = Summary::of(&report, 1.0, None);
+        let summary = Summary::from_report(&report, 1.0, None);
         assert!(summary.line().contains("unknown"));
         let json = serde_json::to_value(&summary).unwrap_or_default();
         assert_eq!(json["kernel"], serde_json::Value::Null);

@@ -25,7 +25,7 @@ use super::stop::Reason;
 use super::*;
 use crate::clock;
 use crate::discovery::{Identity, Processes};
-use crate::kernel::{Policy, Socket};
+use crate::kernel::{Policy, SocketState};
 use crate::record::Input;
 use crate::record::reader::RecordingReader;
 use crate::record::writer::Recorder;
@@ -42,7 +42,7 @@ pub(super) struct State {
     late_children: BTreeMap<u32, u32>,
     /// Ancestors of the agent.
     waiting: BTreeSet<u32>,
-    pub(super) sockets: BTreeMap<u64, Socket>,
+    pub(super) sockets: BTreeMap<u64, SocketState>,
     fail_reads: bool,
     detached: bool,
     /// Records put when the targets are let go: what was still on its way.
@@ -93,10 +93,15 @@ impl Control for World {
     fn mute(&mut self, _conn: u64, _epoch: u64) -> anyhow::Result<()> {
         Ok(())
     }
-    fn socket(&self, conn: u64, _epoch: u64) -> Socket {
-        self.with(|s| s.sockets.get(&conn).copied().unwrap_or(Socket::Unknown))
+    fn socket(&self, conn: u64, _epoch: u64) -> SocketState {
+        self.with(|s| {
+            s.sockets
+                .get(&conn)
+                .copied()
+                .unwrap_or(SocketState::Unknown)
+        })
     }
-    fn object(&self, address: u64, epoch: u64, _tgid: u32) -> Socket {
+    fn object(&self, address: u64, epoch: u64, _tgid: u32) -> SocketState {
         self.socket(address, epoch)
     }
     fn counters(&self) -> anyhow::Result<Counters> {
@@ -123,10 +128,10 @@ impl Control for Attached {
     fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()> {
         self.0.mute(conn, epoch)
     }
-    fn socket(&self, conn: u64, epoch: u64) -> Socket {
+    fn socket(&self, conn: u64, epoch: u64) -> SocketState {
         self.0.socket(conn, epoch)
     }
-    fn object(&self, address: u64, epoch: u64, tgid: u32) -> Socket {
+    fn object(&self, address: u64, epoch: u64, tgid: u32) -> SocketState {
         self.0.object(address, epoch, tgid)
     }
     fn counters(&self) -> anyhow::Result<Counters> {
@@ -309,9 +314,9 @@ pub(super) fn order(tape: &Tape) -> Vec<String> {
 #[test]
 fn a_connection_that_is_not_there_at_the_end_has_ended_before() {
     for (socket, ends) in [
-        (Socket::Released, 1),
-        (Socket::Held(1), 0),
-        (Socket::Unknown, 0),
+        (SocketState::Released, 1),
+        (SocketState::Held(1), 0),
+        (SocketState::Unknown, 0),
     ] {
         let world = World::default();
         let facts = world.process(7);
@@ -549,11 +554,11 @@ fn ends(tape: &Tape) -> Vec<u64> {
 }
 
 /// Process 7 uses a socket and calls exec, or ends and lets go of it; process 8 lives a little longer.
-fn one_socket(before: Socket, last: Body<'_>, after: Socket) -> Vec<u64> {
+fn one_socket(before: SocketState, last: Body<'_>, after: SocketState) -> Vec<u64> {
     let world = World::default();
     let facts = world.process(7);
     world.process(8);
-    world.with(|s| s.sockets.insert(0, Socket::Held(2)));
+    world.with(|s| s.sockets.insert(0, SocketState::Held(2)));
     let (mut core, tape) = core(&world, true);
     core.attach(&[facts]).unwrap();
     let running = begin(&world, core);
@@ -581,10 +586,10 @@ fn one_socket(before: Socket, last: Body<'_>, after: Socket) -> Vec<u64> {
 fn a_socket_that_another_holds_outlives_its_process_and_is_asked_for_until_it_is_released() {
     use cirron_common::record::close::{FD_CLOSED, HELD};
     let (exit, exec) = (Body::Exit, Body::Exec);
-    let shared = one_socket(Socket::Held(1), exit, Socket::Released);
+    let shared = one_socket(SocketState::Held(1), exit, SocketState::Released);
     assert_eq!(shared, [HELD, FD_CLOSED]);
-    assert!(one_socket(Socket::Released, exit, Socket::Released).is_empty());
-    assert!(one_socket(Socket::Unknown, exit, Socket::Unknown).is_empty());
-    let closed = one_socket(Socket::Released, exec, Socket::Released);
+    assert!(one_socket(SocketState::Released, exit, SocketState::Released).is_empty());
+    assert!(one_socket(SocketState::Unknown, exit, SocketState::Unknown).is_empty());
+    let closed = one_socket(SocketState::Released, exec, SocketState::Released);
     assert_eq!(closed, [FD_CLOSED]);
 }

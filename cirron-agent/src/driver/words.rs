@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_line_says_what_was_lost_and_only_then_what_else_went_wrong() {
-        let line = Summary::of(&report(), 1.0, Some(Path::new("x/spool"))).line();
+        let line = Summary::from_report(&report(), 1.0, Some(Path::new("x/spool"))).line();
         assert_eq!(
             line,
             "3 exchanges (2 requests served, 1 call made), 0 LLM calls, 0 output tokens; \
@@ -246,7 +246,7 @@ mod tests {
             entries: 3,
             entries_lost: 1,
         });
-        let mut summary = Summary::of(&report, 1.0, None);
+        let mut summary = Summary::from_report(&report, 1.0, None);
         summary.log_lines_dropped = 2;
         let line = summary.line();
         assert!(
@@ -264,7 +264,8 @@ mod tests {
         report.core.counters = Some([0; cirron_common::counters::COUNTERS as usize]);
         report.core.engine.opaque_connections = 12;
         report.sinks = vec![spool("batches_written", 1)];
-        let line = |report: &Report| Summary::of(report, 1.0, Some(Path::new("x/spool"))).line();
+        let line =
+            |report: &Report| Summary::from_report(report, 1.0, Some(Path::new("x/spool"))).line();
         assert_eq!(
             line(&report),
             "3 exchanges (2 requests served, 1 call made), 0 LLM calls, 0 output tokens; \

@@ -14,7 +14,7 @@ const NAME: &str = "socket_check";
 
 /// What the kernel side says of a connection's socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Socket {
+pub enum SocketState {
     /// It cannot be said.
     Unknown,
     /// The kernel side does not follow this connection, or not any more.
@@ -42,16 +42,16 @@ impl SocketCheck {
     }
 
     /// Of the connection with this inode number and generation.
-    pub(super) fn ask(&self, conn: u64, epoch: u64) -> Socket {
+    pub(super) fn ask(&self, conn: u64, epoch: u64) -> SocketState {
         match self
             .0
             .as_ref()
             .and_then(|program| run(program, [conn, epoch]))
         {
-            None => Socket::Unknown,
-            Some(held::UNKNOWN) => Socket::Forgotten,
-            Some(held::RELEASED) => Socket::Released,
-            Some(more) => Socket::Held(more - held::RELEASED),
+            None => SocketState::Unknown,
+            Some(held::UNKNOWN) => SocketState::Forgotten,
+            Some(held::RELEASED) => SocketState::Released,
+            Some(more) => SocketState::Held(more - held::RELEASED),
         }
     }
 }

@@ -24,8 +24,8 @@ use cirron_common::counters::COUNTERS;
 use cirron_common::maps;
 use cirron_common::tls::{SslKey, SslState};
 
-pub use check::Socket;
 use check::SocketCheck;
+pub use check::SocketState;
 pub use error::{LoadError, Refusal};
 use passed_over::PassedOver;
 pub use policy::Policy;
@@ -127,7 +127,7 @@ impl Kernel {
             muted: take(&mut ebpf, maps::MUTED)?,
             objects: take(&mut ebpf, maps::SSLS)?,
             counters: take(&mut ebpf, maps::COUNTERS)?,
-            passed_over: PassedOver::of(&ebpf),
+            passed_over: PassedOver::open(&ebpf),
             check,
             reader: Some(Reader::new(ring(&mut ebpf, ring_bytes)?)),
             uprobes: Some(Uprobes::new(ebpf, loaded)),
@@ -165,21 +165,21 @@ impl Kernel {
     }
 
     /// Whether anybody holds the connection's socket.
-    pub fn socket(&self, conn: u64, epoch: u64) -> Socket {
+    pub fn socket(&self, conn: u64, epoch: u64) -> SocketState {
         self.check.ask(conn, epoch)
     }
 
     /// Whether the object of a TLS library is there that this process has at this address. One that was freed is not,
     /// whether or not that could be told.
-    pub fn object(&self, address: u64, epoch: u64, tgid: u32) -> Socket {
+    pub fn object(&self, address: u64, epoch: u64, tgid: u32) -> SocketState {
         let key = SslKey {
             object: address,
             tgid: tgid.into(),
         };
         match self.objects.get(&key, 0) {
-            Ok(state) if state.epoch == epoch && state.closed_ns == 0 => Socket::Held(1),
-            Ok(_) | Err(MapError::KeyNotFound) => Socket::Released,
-            Err(_) => Socket::Unknown,
+            Ok(state) if state.epoch == epoch && state.closed_ns == 0 => SocketState::Held(1),
+            Ok(_) | Err(MapError::KeyNotFound) => SocketState::Released,
+            Err(_) => SocketState::Unknown,
         }
     }
 

@@ -13,7 +13,7 @@ pub(super) struct PassedOver(Vec<OwnedFd>);
 
 impl PassedOver {
     /// Of the programs that are loaded.
-    pub(super) fn of(ebpf: &Ebpf) -> PassedOver {
+    pub(super) fn open(ebpf: &Ebpf) -> PassedOver {
         let fd = |program: &Program| program.fd().ok()?.as_fd().try_clone_to_owned().ok();
         PassedOver(ebpf.programs().filter_map(|(_, p)| fd(p)).collect())
     }

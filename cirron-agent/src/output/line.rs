@@ -82,7 +82,7 @@ mod tests {
     fn line(end: Option<u64>, marks: &[Mark]) -> String {
         let s = span(2, Some(1), 0, end);
         let mut out = String::new();
-        write_line(&mut out, &s, WallTimes::of(&s, &anchor()), marks);
+        write_line(&mut out, &s, WallTimes::new(&s, &anchor()), marks);
         out
     }
 
@@ -108,7 +108,7 @@ mod tests {
         let mut s = span(2, Some(1), 0, None);
         s.index = Some(3);
         let mut out = String::new();
-        write_line(&mut out, &s, WallTimes::of(&s, &anchor()), &[]);
+        write_line(&mut out, &s, WallTimes::new(&s, &anchor()), &[]);
         assert_eq!(out, "request[3] — open");
     }
 }

@@ -117,7 +117,7 @@ impl ToSinks {
     }
 
     fn times(&mut self, scope: &Finished) -> WallTimes {
-        let mut times = WallTimes::of(&scope.span, &scope.anchor);
+        let mut times = WallTimes::new(&scope.span, &scope.anchor);
         let id = scope.span.id;
         match times.end_ns {
             None => times.start_ns = *self.starts.entry(id).or_insert(times.start_ns),

@@ -194,7 +194,7 @@ fn a_new_sink_is_a_module_and_a_row_and_is_named_counted_and_said_by_itself() {
         failure: None,
     };
     Bed::of_plan(&plan).order(Order::Take);
-    let summary = crate::driver::summary::Summary::of(&report, 1.0, None);
+    let summary = crate::driver::summary::Summary::from_report(&report, 1.0, None);
     assert!(
         summary.line().contains("1 scope of a sleeper"),
         "{}",

@@ -55,7 +55,7 @@ impl Extents {
     }
 
     /// The function that `address` lies in: its beginning, and that of the next one.
-    pub fn of(&self, address: u64) -> Option<(u64, u64)> {
+    pub fn function_at(&self, address: u64) -> Option<(u64, u64)> {
         let table = self.table();
         let next = table.partition_point(|e| self.start(e) <= address);
         let start = self.start(table.get(next.checked_sub(1)?)?);
@@ -84,11 +84,15 @@ mod tests {
     fn a_function_reaches_to_the_next_one() {
         let bytes = section(&[-0x100, -0x80, 0x40]);
         let extents = Extents::new(bytes, 0x1000).unwrap();
-        assert_eq!(extents.of(0xf00), Some((0xf00, 0xf80)));
-        assert_eq!(extents.of(0xf7f), Some((0xf00, 0xf80)));
-        assert_eq!(extents.of(0xf80), Some((0xf80, 0x1040)));
-        assert_eq!(extents.of(0xeff), None);
-        assert_eq!(extents.of(0x1040), None, "the last one's end is not known");
+        assert_eq!(extents.function_at(0xf00), Some((0xf00, 0xf80)));
+        assert_eq!(extents.function_at(0xf7f), Some((0xf00, 0xf80)));
+        assert_eq!(extents.function_at(0xf80), Some((0xf80, 0x1040)));
+        assert_eq!(extents.function_at(0xeff), None);
+        assert_eq!(
+            extents.function_at(0x1040),
+            None,
+            "the last one's end is not known"
+        );
     }
 
     #[test]

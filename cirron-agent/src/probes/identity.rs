@@ -173,7 +173,7 @@ mod tests {
         let file = [0xd0, 0x49, 0x99, 0, 0xf5, 0x8e, 0xdc, 0xe5];
         let head = [0, 0, 0, 0, 0xfb, 0x1d, 0, 1];
         let overlay = [&head[..], &[0; 16], &file].concat();
-        let of = |kind, bytes: &[u8], device, build_id: &[u8]| {
+        let file_id = |kind, bytes: &[u8], device, build_id: &[u8]| {
             let (home, handle) = below(kind, bytes, device).unwrap();
             FileKey {
                 home,
@@ -182,18 +182,24 @@ mod tests {
             }
         };
         let id = [7; 20];
-        let (one, other) = (of(0xf8, &overlay, 0x27, &id), of(0xf8, &overlay, 0x29, &id));
-        let plain = of(1, &file, 0xfe00, &id);
+        let (one, other) = (
+            file_id(0xf8, &overlay, 0x27, &id),
+            file_id(0xf8, &overlay, 0x29, &id),
+        );
+        let plain = file_id(1, &file, 0xfe00, &id);
         assert!(one.is_same(&other) && one.is_same(&plain) && plain.is_same(&other));
-        assert!(!one.is_same(&of(0xf8, &overlay, 0x27, &[8; 20])));
-        assert!(!plain.is_same(&of(1, &file, 0xfe01, &id)), "another device");
+        assert!(!one.is_same(&file_id(0xf8, &overlay, 0x27, &[8; 20])));
+        assert!(
+            !plain.is_same(&file_id(1, &file, 0xfe01, &id)),
+            "another device"
+        );
         let mut later = file;
         later[4] += 1;
         assert!(
-            !plain.is_same(&of(1, &later, 0xfe00, &id)),
+            !plain.is_same(&file_id(1, &later, 0xfe00, &id)),
             "the number's next file"
         );
-        let bare = |kind, bytes: &[u8]| of(kind, bytes, 0xfe00, &[]);
+        let bare = |kind, bytes: &[u8]| file_id(kind, bytes, 0xfe00, &[]);
         assert!(
             !bare(1, &file).is_same(&bare(0xf8, &overlay)),
             "no build id says so"

@@ -66,12 +66,12 @@ pub(super) fn plan_with(file: &dyn ReadAt, choice: Choice, locators: &[&dyn Loca
     let source = Source::new(file);
     let found = locate::locate(&source, locators);
     Look {
-        plan: of(&found, choice),
+        plan: decide(&found, choice),
         is_cut: source.is_cut(),
     }
 }
 
-fn of(located: &Located, choice: Choice) -> Plan {
+fn decide(located: &Located, choice: Choice) -> Plan {
     let found = &located.functions;
     let mut functions: Vec<Attach> = found
         .iter()
@@ -79,8 +79,10 @@ fn of(located: &Located, choice: Choice) -> Plan {
         .filter_map(|f| attach(f, choice))
         .collect();
     let has = |moves: Moves| {
-        let watched = functions.iter().any(|a| a.function.moves() == Some(moves));
-        watched || !found.iter().any(|f| f.function.moves() == Some(moves))
+        let watched = functions
+            .iter()
+            .any(|a| a.function.direction() == Some(moves));
+        watched || !found.iter().any(|f| f.function.direction() == Some(moves))
     };
     if !has(Moves::In) || !has(Moves::Out) {
         return Plan::Unfollowed;
@@ -159,13 +161,13 @@ impl Attach {
 /// How many places of a file are watched, and what they cost, to show.
 pub fn summary(functions: &[Attach]) -> String {
     let places: Vec<&Place> = functions.iter().flat_map(Attach::places).collect();
-    let of = |class| places.iter().filter(|p| p.class == class).count();
+    let count = |class| places.iter().filter(|p| p.class == class).count();
     format!(
         "{} places in {} functions, {} emulated, {} single-stepped",
         places.len(),
         functions.len(),
-        of(Class::Emulated),
-        of(Class::Stepped)
+        count(Class::Emulated),
+        count(Class::Stepped)
     )
 }
 

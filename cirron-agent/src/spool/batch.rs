@@ -128,7 +128,12 @@ mod tests {
             let s = span(id, Some(1), 0, Some(1));
             let m = mark(id + 10, id, "output_tokens", MarkValue::Int(1));
             batch
-                .push(&s, WallTimes::of(&s, &anchor()), &[m.clone(), m], &anchor())
+                .push(
+                    &s,
+                    WallTimes::new(&s, &anchor()),
+                    &[m.clone(), m],
+                    &anchor(),
+                )
                 .unwrap();
         }
         let mut out = Vec::new();
@@ -166,7 +171,7 @@ mod tests {
         for _ in 0..MAX_BATCH_SPANS {
             assert!(!batch.is_full());
             batch
-                .push(&s, WallTimes::of(&s, &anchor()), &[], &anchor())
+                .push(&s, WallTimes::new(&s, &anchor()), &[], &anchor())
                 .unwrap();
         }
         assert!(batch.is_full());

@@ -11,7 +11,7 @@ fn batch() -> Batch {
     let mut batch = Batch::default();
     let s = span(2, Some(1), 0, Some(1));
     batch
-        .push(&s, WallTimes::of(&s, &anchor()), &[], &anchor())
+        .push(&s, WallTimes::new(&s, &anchor()), &[], &anchor())
         .unwrap();
     batch
 }

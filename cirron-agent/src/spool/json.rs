@@ -21,7 +21,7 @@ pub struct WallTimes {
 
 impl WallTimes {
     /// Those of `span`, with one anchor for both; the end is never before the start.
-    pub fn of(span: &Span, anchor: &Anchor) -> WallTimes {
+    pub fn new(span: &Span, anchor: &Anchor) -> WallTimes {
         let start_ns = anchor.wall(span.start);
         WallTimes {
             start_ns,

@@ -16,7 +16,7 @@ fn a_span_has_the_sdk_s_keys_in_the_sdk_s_order() {
     let mut s = span(2, Some(1), 100, Some(350));
     s.attrs.insert("url.path", "/v1/\"x\"\n\u{1b}é".into());
     s.mark_ids.push(Id([0xab; 16]));
-    let got = text(|out| write_span(out, &s, WallTimes::of(&s, &anchor())).unwrap());
+    let got = text(|out| write_span(out, &s, WallTimes::new(&s, &anchor())).unwrap());
     assert_eq!(
         got,
         concat!(
@@ -33,7 +33,7 @@ fn a_span_has_the_sdk_s_keys_in_the_sdk_s_order() {
 #[test]
 fn an_open_span_has_a_null_end_and_a_root_a_null_parent() {
     let s = span(1, None, 100, None);
-    let got = text(|out| write_span(out, &s, WallTimes::of(&s, &anchor())).unwrap());
+    let got = text(|out| write_span(out, &s, WallTimes::new(&s, &anchor())).unwrap());
     assert!(
         got.contains(r#""parent_id":null"#) && got.contains(r#""end_ns":null"#),
         "{got}"
@@ -74,7 +74,7 @@ fn marks_are_typed_and_keep_the_point_of_a_float() {
 fn a_scope_of_a_series_has_its_index() {
     let mut s = span(2, Some(1), 100, None);
     s.index = Some(3);
-    let got = text(|out| write_span(out, &s, WallTimes::of(&s, &anchor())).unwrap());
+    let got = text(|out| write_span(out, &s, WallTimes::new(&s, &anchor())).unwrap());
     assert!(got.contains(r#"1","index":3,"start_ns""#), "{got}");
 }
 
@@ -99,7 +99,7 @@ fn floats_that_are_not_finite_never_reach_the_file_as_bare_tokens() {
 #[test]
 fn a_span_never_ends_before_it_starts() {
     let s = span(1, None, 100, Some(50));
-    let times = WallTimes::of(
+    let times = WallTimes::new(
         &s,
         &Anchor {
             mono: MonoNs(0),

@@ -75,7 +75,7 @@ pub fn finished(span: Span, marks: Vec<Mark>) -> Finished {
 
 /// The same with its times by its own anchor, as sinks get it.
 pub fn timed(scope: Finished) -> Timed {
-    let times = WallTimes::of(&scope.span, &scope.anchor);
+    let times = WallTimes::new(&scope.span, &scope.anchor);
     Timed { scope, times }
 }
 

@@ -12,15 +12,15 @@ use crate::time::{MS, MonoNs};
 
 /// What a connection does at a time, in ms; bytes are those of the server, which the target is.
 #[derive(Clone, Debug)]
-enum Step {
+enum ConnAct {
     In(Vec<u8>),
     Out(Vec<u8>),
     End(u64),
 }
-use Step::{End, In, Out};
+use ConnAct::{End, In, Out};
 
 /// The only exchange of a connection.
-fn written(of: u8, steps: &[(u64, Step)]) -> (Span, Vec<Mark>) {
+fn written(of: u8, steps: &[(u64, ConnAct)]) -> (Span, Vec<Mark>) {
     const CONN: ConnRecords = ConnRecords {
         conn: 7,
         epoch: 100,
@@ -84,13 +84,13 @@ const TOKEN: &str = r#"{"object":"chat.completion.chunk","model":"m","choices":[
 const USAGE: &str = r#"{"object":"chat.completion.chunk","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}"#;
 
 /// One event in a chunk.
-fn chunk(json: &str) -> Step {
+fn chunk(json: &str) -> ConnAct {
     let event = format!("data: {json}\n\n");
     Out(format!("{:x}\r\n{event}\r\n", event.len()).into_bytes())
 }
 
 /// Up to `[DONE]` at 40 or, not `whole`, to the second token at 30.
-fn http1(whole: bool) -> Vec<(u64, Step)> {
+fn http1(whole: bool) -> Vec<(u64, ConnAct)> {
     let head =
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
     let ask = format!(
@@ -110,7 +110,7 @@ fn http1(whole: bool) -> Vec<(u64, Step)> {
     steps
 }
 
-fn last_chunk() -> Step {
+fn last_chunk() -> ConnAct {
     Out(b"0\r\n\r\n".to_vec())
 }
 
@@ -148,7 +148,7 @@ fn http2_head(kind: &str) -> Vec<u8> {
 }
 
 /// As [`http1`].
-fn http2(whole: bool) -> Vec<(u64, Step)> {
+fn http2(whole: bool) -> Vec<(u64, ConnAct)> {
     let data = |json: &str| Out(frame(0, 0, 1, format!("data: {json}\n\n").as_bytes()));
     let ask = http2_ask(
         "/v1/chat/completions",
@@ -169,12 +169,12 @@ fn http2(whole: bool) -> Vec<(u64, Step)> {
     steps
 }
 
-fn reset(code: u8) -> Step {
+fn reset(code: u8) -> ConnAct {
     In(frame(3, 0, 1, &[0, 0, 0, code]))
 }
 
 /// Ways to leave, from 41 on.
-fn leavings(is_http2: bool) -> Vec<Vec<(u64, Step)>> {
+fn leavings(is_http2: bool) -> Vec<Vec<(u64, ConnAct)>> {
     let mut all = vec![
         vec![(41, End(close::PEER_FIN)), (43, End(close::LOCAL_CLOSE))],
         vec![(41, End(close::READ_EOF)), (60, End(close::LOCAL_CLOSE))],
@@ -285,7 +285,7 @@ fn what_is_written_behind_the_leaving_is_no_end_that_its_client_had() {
 }
 
 /// A call of gRPC whose request stays open, up to the server's last message.
-fn grpc() -> Vec<(u64, Step)> {
+fn grpc() -> Vec<(u64, ConnAct)> {
     let kind = "application/grpc";
     let message = [0, 0, 0, 0, 1, 9];
     vec![

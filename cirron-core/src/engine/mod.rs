@@ -169,7 +169,7 @@ impl Engine {
         };
         let ts = head.ts;
         self.now = self.now.max(ts);
-        self.shared.sessions.seen(head.tgid, ts);
+        self.shared.sessions.note_activity(head.tgid, ts);
         let key = head.key();
         match body {
             Body::Open(info) => {
@@ -195,12 +195,12 @@ impl Engine {
             }
             Body::Close { why } => self.close(key, why, ts),
             Body::Sent { upto, at, all } => {
-                self.sent(key, upto, at, ts);
+                self.apply_sent(key, upto, at, ts);
                 // Of ciphertext and plaintext only the end of all is the same.
                 if let Some(object) = self.links.get(&key).copied()
                     && all
                 {
-                    self.sent(object, u64::MAX, at, ts);
+                    self.apply_sent(object, u64::MAX, at, ts);
                 }
             }
             Body::Link(link) => {
@@ -375,7 +375,7 @@ impl Engine {
         self.budget.total()
     }
 
-    fn sent(&mut self, key: Key, upto: u64, at: Option<MonoNs>, ts: MonoNs) {
+    fn apply_sent(&mut self, key: Key, upto: u64, at: Option<MonoNs>, ts: MonoNs) {
         if let Some(conn) = self.conns.get_mut(&key) {
             conn.handle_sent(upto, at, ts, &mut self.shared);
             self.after(key);

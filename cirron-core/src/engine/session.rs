@@ -98,7 +98,7 @@ impl Sessions {
     }
 
     /// A record of `tgid` passed at `ts`.
-    pub(super) fn seen(&mut self, tgid: u32, ts: MonoNs) {
+    pub(super) fn note_activity(&mut self, tgid: u32, ts: MonoNs) {
         if let Some(process) = self.processes.get_mut(&tgid)
             && process.first_seen == MonoNs(0)
         {
@@ -139,7 +139,7 @@ impl Sessions {
     }
 
     /// An exchange ended that nothing named; with `first`, the first of its connection.
-    pub(super) fn unnamed(&mut self, tgid: u32, first: bool) {
+    pub(super) fn count_unnamed(&mut self, tgid: u32, first: bool) {
         if let Some(process) = self.processes.get_mut(&tgid) {
             process.unnamed[0] += i64::from(first);
             process.unnamed[1] += 1;

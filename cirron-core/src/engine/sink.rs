@@ -127,6 +127,6 @@ impl Sink<'_> {
         } = &mut *self.shared;
         stats.unnamed_exchanges += 1;
         stats.unnamed_connections += u64::from(first);
-        sessions.unnamed(tgid, first);
+        sessions.count_unnamed(tgid, first);
     }
 }

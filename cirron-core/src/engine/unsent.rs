@@ -52,7 +52,7 @@ impl Told {
     /// An exchange began with bytes that passed at `ts`.
     pub(super) fn begin(&self, ts: MonoNs, scope: &mut ExchangeScope) {
         if let Some((_, arrival)) = self.arrivals.iter().find(|(at, _)| *at == ts) {
-            scope.arrived(*arrival);
+            scope.note_arrival(*arrival);
         }
         if self.unsure.contains(&ts) {
             scope.began_unsure();
@@ -87,7 +87,7 @@ impl Conn {
         }
         let Some(sent) = sent else {
             // The record that said so was lost: what was held has gone, or this could not have.
-            let gone = self.holding.sent(data.pos, None, ts);
+            let gone = self.holding.release_sent(data.pos, None, ts);
             self.send(gone, shared);
             return false;
         };
@@ -111,7 +111,7 @@ impl Conn {
         now: MonoNs,
         shared: &mut Shared,
     ) {
-        let gone = self.holding.sent(upto, at, now);
+        let gone = self.holding.release_sent(upto, at, now);
         self.send(gone, shared);
     }
 

@@ -65,7 +65,7 @@ impl Ends {
     }
 
     /// The peer's FIN was no end: it reads on.
-    pub(super) fn was_half_closed(&mut self) {
+    pub(super) fn note_half_close(&mut self) {
         if self.first == Some(Side::Peer) {
             *self = Ends {
                 half_closed: true,

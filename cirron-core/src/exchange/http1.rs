@@ -176,7 +176,7 @@ impl Http1 {
     /// It reads on: what ends the exchange later is not that FIN.
     fn see_who_stayed(&mut self, ts: MonoNs, ends: &mut Ends, sink: &mut dyn ExchangeSink) {
         if self.queue.iter().any(|x| x.leaving == Leaving::Stayed) {
-            ends.was_half_closed();
+            ends.note_half_close();
             self.queue.iter_mut().for_each(|x| x.stay(ts, sink));
         }
     }

@@ -17,7 +17,7 @@ mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::sockets::Socket;
+use self::sockets::StreamSocket;
 use super::close::{CloseCause, Ends, ends_direction};
 use super::hold::Hold;
 use super::leaving::Leaving;
@@ -48,7 +48,7 @@ pub(super) struct Http2 {
     /// Exchanges that have not ended, by stream.
     streams: BTreeMap<u32, Exchange>,
     /// Those that are WebSockets, or may become one.
-    sockets: BTreeMap<u32, Socket>,
+    sockets: BTreeMap<u32, StreamSocket>,
     /// Bytes held for those that may.
     early_bytes: usize,
     /// Streams that ended, the latest of them.
@@ -68,7 +68,7 @@ pub(super) struct Http2 {
 }
 
 /// What a step of the connection works with.
-struct Step<'a> {
+struct StepContext<'a> {
     ts: MonoNs,
     ends: &'a Ends,
     sink: &'a mut dyn ExchangeSink,
@@ -170,7 +170,7 @@ impl Http2 {
     }
 
     pub(super) fn handle_timeout(&mut self, now: MonoNs, ends: &Ends, sink: &mut dyn ExchangeSink) {
-        let mut step = Step {
+        let mut step = StepContext {
             ts: now,
             ends,
             sink,
@@ -200,10 +200,10 @@ impl Http2 {
             };
             ends.note(cause, self.is_mid_response());
             self.leave(ts, cause, sink);
-            self.end_direction(dir, &mut Step { ts, ends, sink });
+            self.end_direction(dir, &mut StepContext { ts, ends, sink });
             return;
         }
-        let mut step = Step {
+        let mut step = StepContext {
             ts: piece.ts(),
             ends,
             sink,
@@ -235,7 +235,7 @@ impl Http2 {
         if cause == CloseCause::PeerReset {
             self.streams.values_mut().for_each(|x| x.reset(ts, sink));
         }
-        let mut step = Step { ts, ends, sink };
+        let mut step = StepContext { ts, ends, sink };
         let dirs = [Direction::Inbound, Direction::Outbound];
         for dir in dirs {
             if ends_direction(cause, dir) {
@@ -260,14 +260,14 @@ impl Http2 {
     fn see_who_stayed(&mut self, ts: MonoNs, ends: &mut Ends, sink: &mut dyn ExchangeSink) {
         // Before it nobody can have stayed: a hundred streams need not be looked at for each piece.
         if self.fin_came && self.streams.values().any(|x| x.leaving == Leaving::Stayed) {
-            ends.was_half_closed();
+            ends.note_half_close();
             self.streams.values_mut().for_each(|x| x.stay(ts, sink));
         }
     }
 
     /// The client gave up a stream. What the server has written to it by the time that it knows is
     /// waited for.
-    fn cancel(&mut self, stream: u32, step: &mut Step<'_>) {
+    fn cancel(&mut self, stream: u32, step: &mut StepContext<'_>) {
         let Some(x) = self.streams.get_mut(&stream) else {
             return;
         };
@@ -295,7 +295,7 @@ impl Http2 {
     }
 
     /// No more can come in this direction.
-    fn end_direction(&mut self, dir: Direction, step: &mut Step<'_>) {
+    fn end_direction(&mut self, dir: Direction, step: &mut StepContext<'_>) {
         if !self.carries_responses(dir) {
             return;
         }
@@ -311,11 +311,11 @@ impl Http2 {
     }
 
     /// Who ended the connection.
-    fn closed_by(&self, step: &Step<'_>) -> Option<AbortedBy> {
+    fn closed_by(&self, step: &StepContext<'_>) -> Option<AbortedBy> {
         self.role.and_then(|role| step.ends.aborted_by(role))
     }
 
-    fn end_all(&mut self, end: MessageEnd, step: &mut Step<'_>) {
+    fn end_all(&mut self, end: MessageEnd, step: &mut StepContext<'_>) {
         let by = self.closed_by(step);
         for stream in self.streams.keys().copied().collect::<Vec<_>>() {
             self.end(stream, end, by, step);
@@ -323,7 +323,13 @@ impl Http2 {
     }
 
     /// Ends an exchange, whatever it lacks.
-    fn end(&mut self, stream: u32, end: MessageEnd, by: Option<AbortedBy>, step: &mut Step<'_>) {
+    fn end(
+        &mut self,
+        stream: u32,
+        end: MessageEnd,
+        by: Option<AbortedBy>,
+        step: &mut StepContext<'_>,
+    ) {
         let end = self.close_socket(stream, end, step);
         let Some(mut x) = self.streams.remove(&stream) else {
             return;
@@ -353,7 +359,7 @@ impl Http2 {
     }
 
     /// Ends an exchange of which nothing is missing any more.
-    fn settle(&mut self, stream: u32, step: &mut Step<'_>) {
+    fn settle(&mut self, stream: u32, step: &mut StepContext<'_>) {
         let Some(x) = self.streams.get_mut(&stream) else {
             return;
         };
@@ -370,7 +376,7 @@ impl Http2 {
     }
 
     /// Exchanges whose end a hole may have taken, or whose client left, and that were silent since.
-    fn end_silent(&mut self, now: MonoNs, step: &mut Step<'_>) {
+    fn end_silent(&mut self, now: MonoNs, step: &mut StepContext<'_>) {
         let due = self.streams.iter();
         let due = due.filter_map(|(s, x)| Some((*s, silent_until(x)?)));
         let (over, open): (Vec<_>, Vec<_>) = due.partition(|(_, at)| *at <= now);
@@ -380,7 +386,7 @@ impl Http2 {
                 continue;
             };
             // It was silent since then.
-            let mut step = Step {
+            let mut step = StepContext {
                 ts: x.last,
                 ends: step.ends,
                 sink: &mut *step.sink,
@@ -395,7 +401,7 @@ impl Http2 {
     }
 
     /// Runs a parser until the cursor is used up, or a response comes that must wait.
-    fn run(&mut self, dir: Direction, cur: &mut Cursor<'_>, step: &mut Step<'_>) {
+    fn run(&mut self, dir: Direction, cur: &mut Cursor<'_>, step: &mut StepContext<'_>) {
         while self.waiting.is_none() || !self.carries_responses(dir) {
             let Some(event) = self.parser(dir).next(cur) else {
                 return;
@@ -406,7 +412,7 @@ impl Http2 {
     }
 
     /// The request was never seen: what waits goes on without.
-    fn release(&mut self, step: &mut Step<'_>) {
+    fn release(&mut self, step: &mut StepContext<'_>) {
         let Some((ts, heads)) = self.waiting.take() else {
             return;
         };
@@ -418,7 +424,7 @@ impl Http2 {
     }
 
     /// Goes on with what was held, until a response must wait again.
-    fn drain(&mut self, step: &mut Step<'_>) {
+    fn drain(&mut self, step: &mut StepContext<'_>) {
         let Some(role) = self.role else { return };
         while self.waiting.is_none()
             && let Some(held) = self.held.pop_front()

@@ -31,7 +31,7 @@ pub(super) enum Asks {
 
 impl Asks {
     /// By the header fields of a request, or those of the `101` that grants it.
-    pub(super) fn of(headers: &Headers) -> Asks {
+    pub(super) fn read(headers: &Headers) -> Asks {
         let asked = headers.joined("upgrade");
         let known = asked.split(',').map(str::trim).find_map(|protocol| {
             let is = |name: &str| protocol.eq_ignore_ascii_case(name);
@@ -58,7 +58,7 @@ impl Upgrade {
     /// By the head of a response on HTTP/1, and what it answers.
     pub(super) fn by(head: &ResponseHead, to: AnswerTo) -> Upgrade {
         match (head.status, to) {
-            (101, _) => match Asks::of(&head.headers) {
+            (101, _) => match Asks::read(&head.headers) {
                 Asks::WebSocket => Upgrade::WebSocket(websocket::deflate(&head.headers)),
                 Asks::Http2 => Upgrade::Http2,
                 Asks::Nothing => Upgrade::Tunnel,

@@ -59,20 +59,20 @@ impl Piece {
     }
 
     /// Its id is this; an empty one is none.
-    pub fn is_called(&mut self, id: &str) {
+    pub fn note_id(&mut self, id: &str) {
         if !matches!(id.trim(), "" | "null") {
             self.id = Some(hash(id.as_bytes()));
         }
     }
 
     /// It has this name.
-    pub fn is_named(&mut self, name: &str) {
+    pub fn note_name(&mut self, name: &str) {
         self.named = true;
         self.name = Some(hash(name.as_bytes()));
     }
 
     /// Its arguments are `text`, or begin with it and were `cut`.
-    pub fn has_arguments(&mut self, text: &str, cut: bool) {
+    pub fn note_arguments(&mut self, text: &str, cut: bool) {
         self.arguments = Arguments::reading(text, cut);
         let begin = text.trim_start();
         self.within = !begin.is_empty() && !begin.starts_with('{');
@@ -242,7 +242,7 @@ mod tests {
             named: true,
             ..Piece::default()
         };
-        piece.is_called(id);
+        piece.note_id(id);
         piece
     }
 
@@ -279,9 +279,9 @@ mod tests {
     #[test]
     fn arguments_that_begin_in_the_middle_go_on_although_the_id_is_another() {
         let mut within = piece(Some(0), "b");
-        within.has_arguments("\"x\":1}", false);
+        within.note_arguments("\"x\":1}", false);
         let mut begins = piece(Some(0), "a");
-        begins.has_arguments(" {\"a", false);
+        begins.note_arguments(" {\"a", false);
         assert_eq!(calls(&[begins, within]), 1);
     }
 
@@ -302,9 +302,9 @@ mod tests {
         for (name, arguments) in pieces {
             let mut piece = Piece::default();
             if !name.is_empty() {
-                piece.is_named(name);
+                piece.note_name(name);
             }
-            piece.has_arguments(arguments, false);
+            piece.note_arguments(arguments, false);
             let mut document = Pieces::default();
             document.push(piece);
             count += calls.take_all(document);
@@ -339,8 +339,8 @@ mod tests {
         let mut document = Pieces::default();
         for _ in 0..2 {
             let mut piece = Piece::default();
-            piece.is_named("f");
-            piece.has_arguments("", false);
+            piece.note_name("f");
+            piece.note_arguments("", false);
             document.push(piece);
         }
         assert_eq!(calls.take_all(document), 2);

@@ -99,11 +99,11 @@ impl ResponseFacts {
     /// A document that reports `usage`; `cut`: it broke off in the middle of that.
     pub fn report(&mut self, usage: &Usage, cut: bool) {
         self.usage.take(usage);
-        self.reported(usage.output, cut);
+        self.note_report(usage.output, cut);
     }
 
     /// A document that reported `output` tokens, which `usage` has by now.
-    pub fn reported(&mut self, output: Option<i64>, cut: bool) {
+    pub fn note_report(&mut self, output: Option<i64>, cut: bool) {
         // A 0 behind a count is told by who did not count to the end.
         let counts = |n| n > 0 || self.usage.output == Some(0);
         if output.is_some_and(counts) {
@@ -119,7 +119,7 @@ impl ResponseFacts {
     }
 
     /// The finish reason of a choice; a later one replaces it.
-    pub fn finished(&mut self, choice: i64, reason: &str) {
+    pub fn note_finish(&mut self, choice: i64, reason: &str) {
         // DashScope says so of a choice that goes on, others write their own language's word for it.
         if matches!(reason.trim(), "" | "null" | "None") {
             return;

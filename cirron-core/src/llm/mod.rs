@@ -23,7 +23,7 @@ pub use dialects::DIALECTS;
 pub use dialects::openai;
 pub use facts::{Content, RequestFacts, ResponseFacts, Usage};
 pub use readers::{Candidate, Readers, Requests};
-pub use session::{ReadSession, Said, Session};
+pub use session::{ReadSession, Said, SessionDialect};
 
 /// A method of gRPC that is known. A document of its dialect is a message.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub struct Rpc {
 pub static RPCS: &[Rpc] = &[kserve_grpc::UNARY, kserve_grpc::STREAM];
 
 /// Every dialect of sessions that is known.
-pub static SESSIONS: &[Session] = &[openai::realtime::SESSION];
+pub static SESSIONS: &[SessionDialect] = &[openai::realtime::SESSION];
 
 /// The dialects that know `path`, with the model that it names for each.
 pub fn of_path(path: &str) -> Vec<(Candidate, Option<String>)> {

@@ -188,12 +188,12 @@ mod tests {
         };
         assert_eq!(shared(usage, 1, None), usage);
         assert_eq!(shared(usage, 4, Some(1)), usage);
-        let of = |results, choices| {
+        let total = |results, choices| {
             let usage = shared(usage, results, choices);
             (usage.input, usage.output, usage.cached)
         };
-        assert_eq!(of(4, Some(2)), (Some(6), Some(9), None));
-        assert_eq!(of(3, Some(2)), (None, Some(9), None));
-        assert_eq!(of(4, None), (None, Some(9), None));
+        assert_eq!(total(4, Some(2)), (Some(6), Some(9), None));
+        assert_eq!(total(3, Some(2)), (None, Some(9), None));
+        assert_eq!(total(4, None), (None, Some(9), None));
     }
 }

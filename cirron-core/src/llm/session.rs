@@ -52,7 +52,7 @@ pub trait ReadSession: Debug + Send {
 
 /// One dialect of sessions.
 #[derive(Debug)]
-pub struct Session {
+pub struct SessionDialect {
     /// `gen_ai.provider.name`, and the `source` of marks.
     pub name: &'static str,
     /// Whether sessions of it may be on this path.

@@ -48,7 +48,7 @@ impl Usage {
     }
 
     /// Of one of several answers to the same prompt, in one response: the answers add up.
-    pub fn beside(&mut self, other: &Usage) {
+    pub fn add_other(&mut self, other: &Usage) {
         self.output = sum(self.output, other.output);
         self.reasoning = sum(self.reasoning, other.reasoning);
         self.audio_output = sum(self.audio_output, other.audio_output);

@@ -19,7 +19,7 @@ pub struct Arrival {
 
 impl ExchangeScope {
     /// The request's first bytes had come by then.
-    pub fn arrived(&mut self, arrival: Arrival) {
+    pub fn note_arrival(&mut self, arrival: Arrival) {
         self.arrival = Some(arrival);
     }
 

@@ -13,7 +13,7 @@ use crate::time::MonoNs;
 
 /// A call whose answer was read.
 #[derive(Debug)]
-pub(super) struct Call<'a> {
+pub(super) struct ModelCall<'a> {
     /// The first byte of what asked for it.
     pub(super) start: MonoNs,
     /// That was not seen.
@@ -36,7 +36,7 @@ pub(super) struct Call<'a> {
     pub(super) failed: bool,
 }
 
-impl Call<'_> {
+impl ModelCall<'_> {
     /// How good its figures are: `cirron.figures`.
     pub(super) fn figures(&self) -> &'static str {
         if self.late {

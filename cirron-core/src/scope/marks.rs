@@ -2,7 +2,7 @@
 //!
 //! What a hole, a late attach or an early end made unknown is absent.
 
-use super::call::Call;
+use super::call::ModelCall;
 use super::label::Label;
 use super::messages::Messages;
 use super::names as n;
@@ -66,14 +66,14 @@ impl<'a> Marks<'a> {
     }
 }
 
-/// Output tokens, and how they are known.
+/// OutputTokens tokens, and how they are known.
 #[derive(Clone, Copy)]
-struct Output {
+struct OutputTokens {
     tokens: u64,
     estimated: bool,
 }
 
-impl Output {
+impl OutputTokens {
     /// Attributes of a figure that is made from them.
     fn attrs(self) -> Attrs {
         let mut attrs = Attrs::new();
@@ -85,7 +85,7 @@ impl Output {
 }
 
 /// Writes the marks; gives the output tokens, reported or counted.
-pub(super) fn write(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<u64> {
+pub(super) fn write(call: &ModelCall<'_>, marks: &mut Marks<'_>) -> Option<u64> {
     let mut output = usage(call, marks);
     if let Some(first_byte) = call.first_byte.filter(|_| !call.late) {
         let took = first_byte.ms_since(call.start);
@@ -124,7 +124,7 @@ pub(super) fn messages(server: &Messages, start: MonoNs, late: bool, marks: &mut
 }
 
 /// What the server reported.
-fn usage(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<Output> {
+fn usage(call: &ModelCall<'_>, marks: &mut Marks<'_>) -> Option<OutputTokens> {
     let usage = call.told.usage;
     // Of another shape they would only repeat the aliases that all share.
     let names_are_openais = call.facts.openai_usage || openai::is_name(call.source);
@@ -158,7 +158,7 @@ fn usage(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<Output> {
         marks.tokens(n::TOTAL_TOKENS, total, attrs(true, at_least));
     }
     let tokens = u64::try_from(usage.output?).ok()?;
-    Some(Output {
+    Some(OutputTokens {
         tokens,
         estimated: false,
     })
@@ -166,7 +166,7 @@ fn usage(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<Output> {
 
 /// Where nothing is reported of all of it: an event with content is taken for a token, which it need
 /// not be.
-fn counted(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<Output> {
+fn counted(call: &ModelCall<'_>, marks: &mut Marks<'_>) -> Option<OutputTokens> {
     let tokens = call.told.estimate?;
     let mut attrs = Attrs::from([(n::NORMALIZED, true.into()), (n::ESTIMATED, true.into())]);
     if !call.unbroken {
@@ -174,7 +174,7 @@ fn counted(call: &Call<'_>, marks: &mut Marks<'_>) -> Option<Output> {
     }
     let value = i64::try_from(tokens).unwrap_or(i64::MAX);
     marks.tokens(n::OUTPUT_TOKENS, value, attrs);
-    Some(Output {
+    Some(OutputTokens {
         tokens,
         estimated: true,
     })
@@ -188,7 +188,7 @@ fn to_nobody(events: u64, marks: &mut Marks<'_>) {
     }
 }
 
-fn stream(call: &Call<'_>, output: Option<Output>, marks: &mut Marks<'_>) {
+fn stream(call: &ModelCall<'_>, output: Option<OutputTokens>, marks: &mut Marks<'_>) {
     let tokens = call.tokens;
     if !call.late {
         first_times(call.start, tokens, marks);
@@ -232,7 +232,13 @@ fn first_times(start: MonoNs, tokens: &TokenTimes, marks: &mut Marks<'_>) {
 const MIN_RATED_NS: u64 = 1_000;
 
 /// Of a stream that was seen from its first token to its end.
-fn rates(first: MonoNs, last: Option<MonoNs>, end: MonoNs, output: Output, marks: &mut Marks<'_>) {
+fn rates(
+    first: MonoNs,
+    last: Option<MonoNs>,
+    end: MonoNs,
+    output: OutputTokens,
+    marks: &mut Marks<'_>,
+) {
     let stream_ns = end.since(first);
     if stream_ns >= MIN_RATED_NS {
         let rate = output.tokens as f64 / (stream_ns as f64 / 1e9);

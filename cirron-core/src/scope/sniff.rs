@@ -262,10 +262,13 @@ mod tests {
 
     #[test]
     fn a_type_is_what_stands_before_its_parameters() {
-        let of = |kind| Framing::declared(kind);
-        assert_eq!(of("text/event-stream; charset=utf-8"), Some(Framing::Sse));
-        assert_eq!(of("application/x-ndjson"), Some(Framing::Lines));
-        assert_eq!(of("application/problem+json"), Some(Framing::Values));
-        assert_eq!(of("text/plain"), None);
+        let declared = |kind| Framing::declared(kind);
+        assert_eq!(
+            declared("text/event-stream; charset=utf-8"),
+            Some(Framing::Sse)
+        );
+        assert_eq!(declared("application/x-ndjson"), Some(Framing::Lines));
+        assert_eq!(declared("application/problem+json"), Some(Framing::Values));
+        assert_eq!(declared("text/plain"), None);
     }
 }

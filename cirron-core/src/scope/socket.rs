@@ -12,7 +12,7 @@ use crate::time::MonoNs;
 
 /// A WebSocket.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(super) struct WebSocketScope {
     client: Side,
     server: Side,
     /// The first Close.
@@ -36,14 +36,14 @@ struct Side {
     text: bool,
 }
 
-impl Socket {
+impl WebSocketScope {
     /// `path`: of the handshake, where it was seen.
-    pub(super) fn new(path: Option<&str>, keep_points: bool) -> Socket {
+    pub(super) fn new(path: Option<&str>, keep_points: bool) -> WebSocketScope {
         let mut of_path = SESSIONS
             .iter()
             .filter(|s| path.is_none_or(|p| (s.is_path)(p)));
         let session = of_path.next();
-        Socket {
+        WebSocketScope {
             client: Side::default(),
             server: Side::default(),
             close: None,
@@ -114,7 +114,7 @@ impl Socket {
 
     /// Bytes that it holds, about.
     pub(super) fn held_bytes(&self) -> usize {
-        size_of::<Socket>() + self.turns.as_ref().map_or(0, Turns::held_bytes)
+        size_of::<WebSocketScope>() + self.turns.as_ref().map_or(0, Turns::held_bytes)
     }
 
     /// It is over.
@@ -148,7 +148,7 @@ mod tests {
 
     /// Who is said to have closed, and with which code; `closes` in the order in which they are seen.
     fn closed(closes: [(u64, Sender, u16); 2]) -> [Option<AttrValue>; 2] {
-        let mut socket = Socket::new(Some("/echo"), false);
+        let mut socket = WebSocketScope::new(Some("/echo"), false);
         let mut store = Store::new(Box::new(SequentialIds::default()));
         let start = Start::at_zero();
         let id = Id([0; 16]);

@@ -27,7 +27,7 @@ use crate::time::{MS, MonoNs};
 type Written = (Span, Vec<Mark>, ScopeFacts);
 
 /// A scope under test; times are milliseconds.
-struct Call {
+struct ScopeRig {
     store: Store,
     scope: Id,
 }
@@ -46,13 +46,13 @@ fn context(chunk_timing: bool) -> ScopeContext {
     }
 }
 
-impl Call {
+impl ScopeRig {
     /// Begins at 0.
-    fn new(late: bool) -> Call {
-        Call::with(Role::Server, late, true)
+    fn new(late: bool) -> ScopeRig {
+        ScopeRig::with(Role::Server, late, true)
     }
 
-    fn with(role: Role, late: bool, chunk_timing: bool) -> Call {
+    fn with(role: Role, late: bool, chunk_timing: bool) -> ScopeRig {
         let mut store = Store::new(Box::new(SequentialIds::default()));
         let start = Start {
             tid: 2,
@@ -61,7 +61,7 @@ impl Call {
         let (request_id, context) = (store.next_id(), context(chunk_timing));
         let content = ExchangeScope::new(MonoNs(0), request_id, role, late, context);
         let scope = store.open(start, Box::new(content));
-        Call { store, scope }
+        ScopeRig { store, scope }
     }
 
     fn at(&mut self, ms: u64, event: E<'_>) {
@@ -103,8 +103,8 @@ impl Call {
     }
 
     /// A stream that was asked for with `path`, whose head came at 1.
-    fn stream_of(path: &str) -> Call {
-        let mut call = Call::new(false);
+    fn stream_of(path: &str) -> ScopeRig {
+        let mut call = ScopeRig::new(false);
         call.request(
             path,
             &[],
@@ -118,8 +118,8 @@ impl Call {
         call
     }
 
-    fn stream() -> Call {
-        Call::stream_of("/v1/chat/completions")
+    fn stream() -> ScopeRig {
+        ScopeRig::stream_of("/v1/chat/completions")
     }
 
     fn body(&mut self, ms: u64, bytes: &[u8]) {

@@ -5,7 +5,7 @@
 //! ```
 //! [`super::turns`] opens, feeds and closes it.
 
-use super::call::Call;
+use super::call::ModelCall;
 use super::label::Label;
 use super::names as n;
 use super::span::Attrs;
@@ -118,7 +118,7 @@ impl Content for Turn {
         let nothing = Usage::default();
         let (ended, unbroken) = (turn.ended.is_some(), !turn.broken);
         let told = told.believed(&turn.tokens, true, ended, unbroken, &nothing);
-        let call = Call {
+        let call = ModelCall {
             failed: false,
             start: turn.start(),
             late,

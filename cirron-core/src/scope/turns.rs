@@ -16,7 +16,7 @@ use super::turn::{Begin, Turn};
 use crate::exchange::Sender;
 use crate::id::Id;
 use crate::limits::{MAX_ASKED_TURNS, MAX_OPEN_TURNS};
-use crate::llm::{ReadSession, ResponseFacts, Said, Session};
+use crate::llm::{ReadSession, ResponseFacts, Said, SessionDialect};
 use crate::time::MonoNs;
 
 /// Bytes of a session's reader, about: as a dialect's.
@@ -32,7 +32,7 @@ struct Open {
 /// Responses of one session.
 #[derive(Debug)]
 pub(super) struct Turns {
-    session: &'static Session,
+    session: &'static SessionDialect,
     reader: Box<dyn ReadSession>,
     keep_points: bool,
     open: Vec<Open>,
@@ -54,7 +54,7 @@ impl Turns {
     }
 
     /// `late`: its beginning was not seen.
-    pub(super) fn new(session: &'static Session, late: bool, keep_points: bool) -> Turns {
+    pub(super) fn new(session: &'static SessionDialect, late: bool, keep_points: bool) -> Turns {
         Turns {
             session,
             reader: (session.reader)(),

@@ -1,6 +1,6 @@
 //! From a finished exchange to its span and marks, by the SDK's names.
 
-use super::call::Call;
+use super::call::ModelCall;
 use super::exchange::ExchangeScope;
 use super::label::Label;
 use super::marks::{self, Marks};
@@ -107,7 +107,7 @@ fn operation(scope: &ExchangeScope) -> Option<&'static str> {
     if by_path.or(by_shape) != Some(INFERENCE) {
         return by_path.or(by_shape);
     }
-    let streams_text = |call: &Call<'_>| call.is_stream && call.tokens.count > 0;
+    let streams_text = |call: &ModelCall<'_>| call.is_stream && call.tokens.count > 0;
     match by_shape {
         Some(other) if other != INFERENCE => Some(other),
         _ if scope.call().as_ref().is_some_and(streams_text) => Some("text_completion"),

@@ -100,7 +100,7 @@ impl Holding {
     }
 
     /// The kernel has sent what lies before `upto`: the last of it at `at` or, where that is not known, by `now`.
-    pub fn sent(&mut self, upto: u64, at: Option<MonoNs>, now: MonoNs) -> Vec<Written> {
+    pub fn release_sent(&mut self, upto: u64, at: Option<MonoNs>, now: MonoNs) -> Vec<Written> {
         let mut out = Vec::new();
         let unsure = at.is_none() && now.since(self.looked) > UNSURE_NS;
         // Not just then, when what follows passes: times tell which bytes are unsure.

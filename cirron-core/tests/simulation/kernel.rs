@@ -42,7 +42,7 @@ pub(crate) enum What {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Record {
+pub(crate) struct PendingRecord {
     pub(crate) comes: u64,
     pub(crate) ts: u64,
     pub(crate) actor: Actor,
@@ -50,7 +50,7 @@ pub(crate) struct Record {
     pub(crate) what: What,
 }
 
-impl Record {
+impl PendingRecord {
     pub(crate) fn key(&self) -> Key {
         (self.actor.place, self.epoch)
     }
@@ -79,7 +79,7 @@ pub(crate) struct Kernel {
     states: HashMap<(u64, u32), State>,
     by_use: BTreeMap<u64, (u64, u32)>,
     uses: u64,
-    ring: BinaryHeap<Reverse<Record>>,
+    ring: BinaryHeap<Reverse<PendingRecord>>,
     pub(crate) dropped: u64,
     pub(crate) evicted: u64,
 }
@@ -127,7 +127,7 @@ impl Kernel {
         } else {
             0
         };
-        self.ring.push(Reverse(Record {
+        self.ring.push(Reverse(PendingRecord {
             comes: ts + later,
             ts,
             actor,
@@ -138,7 +138,7 @@ impl Kernel {
     }
 
     /// The process moves bytes. False: something was lost.
-    pub(crate) fn moves(
+    pub(crate) fn transfer(
         &mut self,
         ts: u64,
         actor: Actor,
@@ -236,7 +236,7 @@ impl Kernel {
     }
 
     /// The next record that comes at or before `time`.
-    pub(crate) fn take(&mut self, time: u64) -> Option<Record> {
+    pub(crate) fn take(&mut self, time: u64) -> Option<PendingRecord> {
         let is_due = self.ring.peek().is_some_and(|Reverse(r)| r.comes <= time);
         is_due
             .then(|| self.ring.pop())

@@ -13,7 +13,7 @@ use cirron_core::testing::records::{ConnRecords, exit};
 use cirron_core::time::MonoNs;
 
 use super::expected::{Ended, Expected, Key};
-use super::kernel::{Actor, Answer, Record, What};
+use super::kernel::{Actor, Answer, PendingRecord, What};
 
 pub(crate) struct Shell {
     pub(crate) engine: Engine,
@@ -58,7 +58,7 @@ impl Shell {
         });
     }
 
-    pub(crate) fn take(&mut self, record: &Record) {
+    pub(crate) fn take(&mut self, record: &PendingRecord) {
         let (key, tgid, ts) = (record.key(), record.actor.tgid, record.ts);
         let is_socket = record.actor.is_socket;
         let records = ConnRecords {

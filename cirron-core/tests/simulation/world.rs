@@ -108,7 +108,7 @@ impl Report {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum Act {
     Ask,
     /// The whole answer at once.
     Whole,
@@ -143,7 +143,7 @@ struct World {
     /// Where something is: who holds it.
     places: BTreeMap<(u64, bool), u64>,
     steps: BinaryHeap<Reverse<(u64, u64)>>,
-    next_steps: BTreeMap<u64, Step>,
+    next_steps: BTreeMap<u64, Act>,
     workers: Vec<u32>,
     next_tgid: u32,
     /// Processes whose exit nobody told, and when that is noticed.
@@ -267,19 +267,21 @@ impl World {
             stays: is_faulty && self.random.one_in_a_million(10_000),
         };
         self.connections.insert(id, connection);
-        self.plan(id, Step::Ask, 1, 5);
+        self.plan(id, Act::Ask, 1, 5);
     }
 
-    fn plan(&mut self, id: u64, step: Step, low_ms: u64, high_ms: u64) {
+    fn plan(&mut self, id: u64, step: Act, low_ms: u64, high_ms: u64) {
         let wait = self.random.between(low_ms * MS, high_ms * MS);
         self.steps.push(Reverse((self.now + wait, id)));
         self.next_steps.insert(id, step);
     }
 
-    fn moves(&mut self, id: u64, inbound: bool, bytes: &[u8]) {
+    fn transfer(&mut self, id: u64, inbound: bool, bytes: &[u8]) {
         let ts = self.tick();
         if let Some(c) = self.connections.get_mut(&id) {
-            let is_whole = self.kernel.moves(ts, c.actor, c.has_moved, inbound, bytes);
+            let is_whole = self
+                .kernel
+                .transfer(ts, c.actor, c.has_moved, inbound, bytes);
             c.is_clean &= is_whole;
             c.has_moved = true;
         }
@@ -292,32 +294,32 @@ impl World {
         };
         let (exchange, events) = (c.exchange, c.events);
         match step {
-            Step::Ask => self.ask(id, exchange),
-            Step::Whole => {
-                self.moves(id, false, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            Act::Ask => self.ask(id, exchange),
+            Act::Whole => {
+                self.transfer(id, false, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
                 self.answered(id);
             }
-            Step::Head => {
+            Act::Head => {
                 let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
-                self.moves(id, false, head.as_bytes());
+                self.transfer(id, false, head.as_bytes());
                 // Some models think for longer than the kernel side remembers.
                 let slow = self.random.one_in_a_million(5_000);
                 let (low, high) = if slow { (2_000, 15_000) } else { (0, 200) };
-                self.plan(id, Step::Answer { event: 0 }, low, high);
+                self.plan(id, Act::Answer { event: 0 }, low, high);
             }
-            Step::Answer { event } if event < events => {
+            Act::Answer { event } if event < events => {
                 let data = format!(
                     "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{event}\"}}}}]}}\n\n"
                 );
                 let chunk = format!("{:x}\r\n{data}\r\n", data.len());
-                self.moves(id, false, chunk.as_bytes());
-                self.plan(id, Step::Answer { event: event + 1 }, 0, 60);
+                self.transfer(id, false, chunk.as_bytes());
+                self.plan(id, Act::Answer { event: event + 1 }, 0, 60);
             }
-            Step::Answer { .. } => {
-                self.moves(id, false, b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n");
+            Act::Answer { .. } => {
+                self.transfer(id, false, b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n");
                 self.answered(id);
             }
-            Step::End => self.end(id),
+            Act::End => self.end(id),
         }
     }
 
@@ -335,18 +337,18 @@ impl World {
             request.len()
         };
         let (first, rest) = request.as_bytes().split_at(cut);
-        self.moves(id, true, first);
+        self.transfer(id, true, first);
         if !rest.is_empty() {
-            self.moves(id, true, rest);
+            self.transfer(id, true, rest);
         }
         let events = self.random.between(1, 6);
         if let Some(c) = self.connections.get_mut(&id) {
             c.events = events;
         }
         if self.random.one_in_a_million(500_000) {
-            self.plan(id, Step::Whole, 0, 50);
+            self.plan(id, Act::Whole, 0, 50);
         } else {
-            self.plan(id, Step::Head, 0, 50);
+            self.plan(id, Act::Head, 0, 50);
         }
     }
 
@@ -357,9 +359,9 @@ impl World {
         c.exchange += 1;
         let (is_last, stays) = (c.exchange == c.exchanges, c.stays);
         if !is_last {
-            self.plan(id, Step::Ask, 3, 900);
+            self.plan(id, Act::Ask, 3, 900);
         } else if !stays {
-            self.plan(id, Step::End, 3, 900);
+            self.plan(id, Act::End, 3, 900);
         }
     }
 

@@ -271,9 +271,9 @@ fn overlay(more: &[&str]) -> Result<String> {
     let [inner] = inner[..] else {
         anyhow::bail!("{inner:?}")
     };
-    let of = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/user"));
+    let namespace_of = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/user"));
     ensure!(
-        (of(&inner.to_string())? == of("self")?) == more.is_empty(),
+        (namespace_of(&inner.to_string())? == namespace_of("self")?) == more.is_empty(),
         "not in the user namespace that was asked for"
     );
     ensure!(

@@ -89,16 +89,16 @@ fn a_policy_is_the_kernel_s_and_children_inherit_it() {
     core.attach(&[facts]).unwrap();
     let running = begin(&world, core);
     let commands = running.commands();
-    let of = |tgid| world.with(|s| s.targets.get(&tgid).copied());
-    assert_eq!(of(7), Some(Policy::default()));
+    let policy_of = |tgid| world.with(|s| s.targets.get(&tgid).copied());
+    assert_eq!(policy_of(7), Some(Policy::default()));
     let no_tls = Policy {
         tls: false,
         ..Policy::default()
     };
     assert!(commands.set_policy(7, no_tls).unwrap());
-    assert_eq!(of(7), Some(no_tls));
+    assert_eq!(policy_of(7), Some(no_tls));
     assert!(!commands.set_policy(99, no_tls).unwrap());
-    assert_eq!(of(99), None);
+    assert_eq!(policy_of(99), None);
     world.process(8);
     world.put(fork(7, 8));
     wait_until("the child", || commands.targets().unwrap() == [7, 8]);

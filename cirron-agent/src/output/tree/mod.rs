@@ -20,7 +20,7 @@ use std::io::{self, Write};
 
 use self::cells::{COLUMNS, cells};
 use self::index::{At, Index, MAX_SPANS};
-use self::plan::{MAX_LINES, Plan, Step, Tree, plan};
+use self::plan::{DrawStep, MAX_LINES, Plan, Tree, plan};
 use self::rows::{MAX_ROW_BYTES, Row, Rows};
 use self::table::Table;
 use super::figures::{columns, date_time};
@@ -79,8 +79,8 @@ fn draw_indexed(
     let tree = Tree::new(index);
     let plan = plan(index, &tree, drawing.limit, drawing.verbose);
     let planned = plan.steps.iter().filter_map(|step| match step {
-        Step::Span(_, at) => Some(*at),
-        Step::Group(..) | Step::Earlier(..) | Step::Below(..) => None,
+        DrawStep::Span(_, at) => Some(*at),
+        DrawStep::Group(..) | DrawStep::Earlier(..) | DrawStep::Below(..) => None,
     });
     let mut rows = Rows::new(index, planned, drawing.verbose, max_row_bytes);
     batches.read_newest_first(&mut rows, Rows::begin);
@@ -112,7 +112,7 @@ impl Page<'_> {
         let mut tables: Vec<Table> = Vec::new();
         for step in &plan.steps {
             match step {
-                Step::Group(depth, group) => {
+                DrawStep::Group(depth, group) => {
                     let table = self.table(*depth, group);
                     if let Some(titles) = table.titles() {
                         writeln!(out, "{}{titles}", indent(*depth))?;
@@ -121,7 +121,7 @@ impl Page<'_> {
                     tables.resize(*depth, Table::default());
                     tables.push(table);
                 }
-                Step::Span(depth, at) => {
+                DrawStep::Span(depth, at) => {
                     let Some(row) = self.rows.get(*at) else {
                         continue;
                     };
@@ -139,8 +139,10 @@ impl Page<'_> {
                         self.write_facts(*depth, row, out)?;
                     }
                 }
-                Step::Earlier(depth, n) => writeln!(out, "{}... {n} earlier", indent(*depth))?,
-                Step::Below(depth, n) => writeln!(out, "{}... {n} spans below", indent(*depth))?,
+                DrawStep::Earlier(depth, n) => writeln!(out, "{}... {n} earlier", indent(*depth))?,
+                DrawStep::Below(depth, n) => {
+                    writeln!(out, "{}... {n} spans below", indent(*depth))?
+                }
             }
         }
         if plan.steps.is_empty() {

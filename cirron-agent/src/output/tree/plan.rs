@@ -10,7 +10,7 @@ pub(super) const MAX_DEPTH: usize = 16;
 
 /// A step of drawing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum DrawStep {
     /// Spans with the same parent, at this depth, of which the first is the next.
     Group(usize, Vec<At>),
     /// A span at this depth.
@@ -25,7 +25,7 @@ pub(super) enum Step {
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     /// In order.
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<DrawStep>,
     /// Sessions in which nothing happened.
     pub(super) idle: usize,
     /// Spans that hang on one another in a circle.
@@ -151,11 +151,11 @@ pub(super) fn plan(index: &Index, tree: &Tree, limit: usize, idle: bool) -> Plan
     let roots = if idle || busy.is_empty() { all } else { &busy };
     plan.idle = all.len() - roots.len();
     // A stack of its own: what a file says is a chain may be longer than ours.
-    let mut stack: Vec<Step> = Vec::new();
+    let mut stack: Vec<DrawStep> = Vec::new();
     let mut spans = 0;
     push(&mut stack, roots, 0, limit);
     while let Some(step) = stack.pop() {
-        if let Step::Span(depth, at) = step {
+        if let DrawStep::Span(depth, at) = step {
             if spans == MAX_LINES {
                 plan.past += 1 + tree.below(at);
                 continue;
@@ -166,7 +166,7 @@ pub(super) fn plan(index: &Index, tree: &Tree, limit: usize, idle: bool) -> Plan
             if depth + 1 < MAX_DEPTH {
                 push(&mut stack, children, depth + 1, limit);
             } else if !children.is_empty() {
-                plan.steps.push(Step::Below(depth + 1, tree.below(at)));
+                plan.steps.push(DrawStep::Below(depth + 1, tree.below(at)));
             }
         } else if spans < MAX_LINES {
             plan.steps.push(step);
@@ -175,14 +175,14 @@ pub(super) fn plan(index: &Index, tree: &Tree, limit: usize, idle: bool) -> Plan
     plan
 }
 
-fn push(stack: &mut Vec<Step>, list: &[At], depth: usize, limit: usize) {
+fn push(stack: &mut Vec<DrawStep>, list: &[At], depth: usize, limit: usize) {
     let earlier = list.len().saturating_sub(limit);
     let drawn = list.get(earlier..).unwrap_or_default();
-    stack.extend(drawn.iter().rev().map(|at| Step::Span(depth, *at)));
+    stack.extend(drawn.iter().rev().map(|at| DrawStep::Span(depth, *at)));
     if !drawn.is_empty() {
-        stack.push(Step::Group(depth, drawn.to_vec()));
+        stack.push(DrawStep::Group(depth, drawn.to_vec()));
     }
     if earlier > 0 {
-        stack.push(Step::Earlier(depth, earlier));
+        stack.push(DrawStep::Earlier(depth, earlier));
     }
 }

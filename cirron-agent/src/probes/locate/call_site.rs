@@ -60,7 +60,7 @@ fn hidden(elf: &Elf<'_>, functions: &[Found], extents: &Extents) -> Vec<HiddenCa
         let Some((address, code)) = near(elf, target) else {
             continue;
         };
-        for call in of(&code, address, target) {
+        for call in calls_to(&code, address, target) {
             let Some((start, code)) = caller(extents, &code, address, call) else {
                 continue;
             };
@@ -116,7 +116,7 @@ fn targets(functions: &[Found]) -> Vec<(&'static Function, u64)> {
 }
 
 /// Addresses of calls of `target` in `text`, which lies at `address`; some may be other bytes.
-fn of(text: &[u8], address: u64, target: u64) -> Vec<u64> {
+fn calls_to(text: &[u8], address: u64, target: u64) -> Vec<u64> {
     let from = |at: u64| usize::try_from(at.saturating_sub(address)).unwrap_or(usize::MAX);
     let (start, end) = (
         from(target.saturating_sub(NEAR_BYTES)),
@@ -141,7 +141,7 @@ fn caller<'a>(
     text_address: u64,
     address: u64,
 ) -> Option<(u64, &'a [u8])> {
-    let (start, end) = extents.of(address)?;
+    let (start, end) = extents.function_at(address)?;
     if end - start > MAX_FUNCTION_BYTES {
         return None;
     }
@@ -168,11 +168,11 @@ mod tests {
             let from = usize::try_from(at - address).unwrap_or_default();
             text[from..from + 5].copy_from_slice(&call(at, to));
         }
-        assert_eq!(of(&text, address, target), [0x1000, 0x10fb]);
+        assert_eq!(calls_to(&text, address, target), [0x1000, 0x10fb]);
         // The last one's operand is cut off.
-        assert_eq!(of(&text[..0xff], address, target), [0x1000]);
-        assert!(of(&text, address, 0).is_empty());
-        assert!(of(&[], address, target).is_empty());
+        assert_eq!(calls_to(&text[..0xff], address, target), [0x1000]);
+        assert!(calls_to(&text, address, 0).is_empty());
+        assert!(calls_to(&[], address, target).is_empty());
     }
 
     #[test]
@@ -180,9 +180,9 @@ mod tests {
         let target = 0x1000 + NEAR_BYTES + 0x10;
         let mut text = call(0x1000, target).to_vec();
         text.resize(0x40, 0x90);
-        assert!(of(&text, 0x1000, target).is_empty());
-        assert_eq!(of(&text, 0x1000, target - 0x10), Vec::<u64>::new());
+        assert!(calls_to(&text, 0x1000, target).is_empty());
+        assert_eq!(calls_to(&text, 0x1000, target - 0x10), Vec::<u64>::new());
         let near = call(0x1000, target - 0x10);
-        assert_eq!(of(&near, 0x1000, target - 0x10), [0x1000]);
+        assert_eq!(calls_to(&near, 0x1000, target - 0x10), [0x1000]);
     }
 }

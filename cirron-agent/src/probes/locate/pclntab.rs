@@ -255,7 +255,7 @@ fn functions(elf: &Elf<'_>) -> Vec<Found> {
         tracing::info!("a Go program whose code does not begin where its table fits");
         return Vec::new();
     };
-    let of = |f: &GoFunction| {
+    let attach = |f: &GoFunction| {
         let address = start.checked_add(f.start)?;
         let offset = elf.offset_of(address)?;
         let code = elf.function(offset, f.end.checked_sub(f.start)?)?;
@@ -267,7 +267,7 @@ fn functions(elf: &Elf<'_>) -> Vec<Found> {
             tails: Tails::default(),
         })
     };
-    table.functions.iter().filter_map(of).collect()
+    table.functions.iter().filter_map(attach).collect()
 }
 
 #[cfg(test)]
@@ -277,7 +277,7 @@ mod tests {
 
     const READ: &str = "crypto/tls.(*Conn).Read";
 
-    fn of(bytes: &[u8]) -> Option<GoTable> {
+    fn read_table(bytes: &[u8]) -> Option<GoTable> {
         read(&Source::new(&bytes), 0..bytes.len() as u64)
     }
 
@@ -339,7 +339,7 @@ mod tests {
                 (96, ""),
             ],
         );
-        let read = of(&bytes).unwrap();
+        let read = read_table(&bytes).unwrap();
         assert_eq!(read.text, Some(0x40_1000));
         let [only] = read.functions[..] else {
             panic!("{read:?}")
@@ -350,18 +350,18 @@ mod tests {
     #[test]
     fn tables_of_another_age_and_cut_ones_are_left_alone() {
         let functions = [(0, READ), (32, "")];
-        assert_eq!(of(&table(0xffff_fffa, 0, &functions)), None);
+        assert_eq!(read_table(&table(0xffff_fffa, 0, &functions)), None);
         let whole = table(0xffff_fff0, 0, &functions);
-        assert!(of(&whole).is_some());
+        assert!(read_table(&whole).is_some());
         for cut in 0..whole.len() {
-            let cut = of(&whole[..cut]);
+            let cut = read_table(&whole[..cut]);
             assert!(cut.is_none_or(|t| t.functions.len() <= 1));
         }
     }
 
     #[test]
     fn the_start_of_the_code_is_found_where_one_place_fits() {
-        let found = of(&table(0xffff_fff1, 0, &[(0x20, READ), (0x60, "")])).unwrap();
+        let found = read_table(&table(0xffff_fff1, 0, &[(0x20, READ), (0x60, "")])).unwrap();
         let mut code = vec![0x90_u8; 0x400];
         let at = |code: &[u8]| {
             text_of(&found, 0x1000, |a, size| {

@@ -57,7 +57,7 @@ fn functions(elf: &Elf<'_>, symbols: &[Symbol], extents: Option<&Extents>) -> Ve
         };
         let tails = match extents {
             Some(extents) if function.has_exit => {
-                tails::of(elf, symbols, extents, function, symbol.address, &code)
+                tails::follow(elf, symbols, extents, function, symbol.address, &code)
             }
             Some(_) | None => Tails::default(),
         };

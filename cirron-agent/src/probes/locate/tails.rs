@@ -16,7 +16,7 @@ const MAX_TAILS: usize = 16;
 const MAX_JUMPS: usize = 1024;
 
 /// What `code` of `function` at `address` jumps to outside of itself, and what that jumps to.
-pub fn of(
+pub fn follow(
     elf: &Elf<'_>,
     symbols: &[Symbol],
     extents: &Extents,
@@ -50,7 +50,7 @@ pub fn of(
             tails.watched.push(to);
             continue;
         }
-        let Some((start, end)) = extents.of(target) else {
+        let Some((start, end)) = extents.function_at(target) else {
             continue;
         };
         let at = start.wrapping_sub(address).cast_signed();

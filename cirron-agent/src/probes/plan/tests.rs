@@ -21,12 +21,12 @@ fn found(name: &str, offset: u64, code: &str) -> Found {
     }
 }
 
-fn of(functions: &[Found], choice: Choice) -> Plan {
+fn decided(functions: &[Found], choice: Choice) -> Plan {
     let symbols = Located {
         functions: functions.to_vec(),
         calls: Vec::new(),
     };
-    super::of(&symbols, choice)
+    super::decide(&symbols, choice)
 }
 
 fn watched(plan: Plan) -> Vec<Attach> {
@@ -53,19 +53,19 @@ fn newest() -> Vec<Found> {
 
 #[test]
 fn a_function_that_is_a_jump_to_another_is_left_to_that_one() {
-    let functions = watched(of(&newest(), Choice::Cheapest));
+    let functions = watched(decided(&newest(), Choice::Cheapest));
     assert_eq!(names(&functions), ["SSL_read_ex", "SSL_write_ex2"]);
     assert_eq!(
         summary(&functions),
         "4 places in 2 functions, 2 emulated, 2 single-stepped"
     );
     // Others watch every symbol.
-    assert_eq!(watched(of(&newest(), Choice::Plain)).len(), 3);
+    assert_eq!(watched(decided(&newest(), Choice::Plain)).len(), 3);
     // Alone, it is watched where it ends.
     let alone = newest()
         .into_iter()
         .filter(|f| f.function.op != op::WRITE_EX2);
-    let functions = watched(of(&alone.collect::<Vec<_>>(), Choice::Cheapest));
+    let functions = watched(decided(&alone.collect::<Vec<_>>(), Choice::Cheapest));
     assert_eq!(names(&functions), ["SSL_read_ex", "SSL_write_ex"]);
 }
 
@@ -75,22 +75,22 @@ fn half_a_conversation_is_not_watched_but_named() {
     let others = || vec![found("SSL_free", 0x2000, "53 5b c3")];
     let all = |more: Vec<Found>| [others(), more].concat();
     assert!(matches!(
-        of(&all(vec![read()]), Choice::Cheapest),
+        decided(&all(vec![read()]), Choice::Cheapest),
         Plan::Unfollowed
     ));
     let write = found("SSL_write_ex2", 0x3000, real::OPENSSL_3_6_WRITE_EX2);
     assert!(matches!(
-        of(&all(vec![read(), write.clone()]), Choice::Cheapest),
+        decided(&all(vec![read(), write.clone()]), Choice::Cheapest),
         Plan::Unfollowed
     ));
     // Another function that reads is enough: which one is called is not known.
     let ex = found("SSL_read_ex", 0x4000, real::OPENSSL_3_6_READ_EX);
-    let functions = watched(of(&all(vec![read(), write, ex]), Choice::Cheapest));
+    let functions = watched(decided(&all(vec![read(), write, ex]), Choice::Cheapest));
     assert_eq!(
         names(&functions),
         ["SSL_free", "SSL_write_ex2", "SSL_read_ex"]
     );
-    assert!(matches!(of(&[], Choice::Cheapest), Plan::Nothing));
+    assert!(matches!(decided(&[], Choice::Cheapest), Plan::Nothing));
 }
 
 /// OpenSSL's filter goes around the exported functions: it is watched where it calls what is behind
@@ -109,7 +109,7 @@ fn a_call_of_what_is_behind_the_exported_functions_is_watched() {
         functions: newest(),
         calls: vec![call(0x49), call(0x4a)],
     };
-    let functions = watched(super::of(&symbols, Choice::Cheapest));
+    let functions = watched(super::decide(&symbols, Choice::Cheapest));
     assert_eq!(
         names(&functions),
         ["SSL_read_ex", "SSL_write_ex2", "ssl_read_internal"]
@@ -143,7 +143,7 @@ fn libressl_has_openssl_s_symbols_and_ends_its_reads_in_a_function_of_its_own() 
         ("SSL_clear", None),
         ("SSL_free", None),
     ] {
-        assert_eq!(named(name).unwrap().moves(), moves, "{name}");
+        assert_eq!(named(name).unwrap().direction(), moves, "{name}");
     }
     // test %edx,%edx; js; jmp to +0x40; mov $-1,%eax; ret
     let mut read = found(
@@ -152,19 +152,19 @@ fn libressl_has_openssl_s_symbols_and_ends_its_reads_in_a_function_of_its_own() 
         "85 d2 78 05 e9 37 00 00 00 b8 ff ff ff ff c3",
     );
     assert!(matches!(
-        of(std::slice::from_ref(&read), Choice::Cheapest),
+        decided(std::slice::from_ref(&read), Choice::Cheapest),
         Plan::Unfollowed
     ));
     // push %rbx; pop %rbx; ret
     read.tails = ending_in(&[(0x40, bytes("53 5b c3"))]);
-    assert_eq!(watched(of(&[read], Choice::Cheapest)).len(), 1);
+    assert_eq!(watched(decided(&[read], Choice::Cheapest)).len(), 1);
 }
 
 #[test]
 fn sendfile_moves_bytes_out_by_its_returned_length() {
     let function = named("SSL_sendfile").unwrap();
     assert_eq!(function.op, op::SENDFILE);
-    assert_eq!(function.moves(), Some(Moves::Out));
+    assert_eq!(function.direction(), Some(Moves::Out));
     assert!(function.has_exit);
     assert_eq!(function.needs, [0]);
 }

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use crate::probes::source::BLOCK_BYTES;
 
-    fn of(bytes: &[u8]) -> Option<&'static str> {
+    fn library_in(bytes: &[u8]) -> Option<&'static str> {
         in_text(&Source::new(&bytes), 0, u64::MAX)
     }
 
@@ -86,7 +86,7 @@ mod tests {
             for (text, library) in TEXTS {
                 assert!(text.len() <= MAX_TEXT_BYTES);
                 let bytes = [&vec![b'x'; at], text, b"yz"].concat();
-                assert_eq!(of(&bytes), Some(library), "{at}");
+                assert_eq!(library_in(&bytes), Some(library), "{at}");
             }
         }
     }
@@ -105,7 +105,10 @@ mod tests {
 
     #[test]
     fn others_are_nothing() {
-        assert_eq!(of(b""), None);
-        assert_eq!(of(b"a program that says rustls and ssl_lib.c"), None);
+        assert_eq!(library_in(b""), None);
+        assert_eq!(
+            library_in(b"a program that says rustls and ssl_lib.c"),
+            None
+        );
     }
 }

@@ -40,7 +40,7 @@ pub enum Moves {
 
 impl Function {
     /// Which way it moves plaintext; `None` where it moves none.
-    pub fn moves(&self) -> Option<Moves> {
+    pub fn direction(&self) -> Option<Moves> {
         match self.op {
             op::READ | op::READ_EX | op::READ_LONG => Some(Moves::In),
             op::WRITE | op::WRITE_EX | op::WRITE_EX2 | op::WRITE_LONG | op::SENDFILE => {
@@ -64,7 +64,7 @@ impl Function {
     }
 }
 
-const fn moves(name: &'static str, op: u64, needs: &'static [Argument]) -> Function {
+const fn data_function(name: &'static str, op: u64, needs: &'static [Argument]) -> Function {
     Function {
         name,
         op,
@@ -74,7 +74,7 @@ const fn moves(name: &'static str, op: u64, needs: &'static [Argument]) -> Funct
     }
 }
 
-const fn tells(name: &'static str, op: u64) -> Function {
+const fn event_function(name: &'static str, op: u64) -> Function {
     Function {
         name,
         op,
@@ -86,31 +86,36 @@ const fn tells(name: &'static str, op: u64) -> Function {
 
 /// OpenSSL 1.1 and 3, BoringSSL, LibreSSL, GnuTLS. A library has those of its family.
 pub const FUNCTIONS: &[Function] = &[
-    moves("SSL_read", op::READ, &[0, 1]),
-    moves("SSL_write", op::WRITE, &[0, 1]),
-    moves("SSL_read_ex", op::READ_EX, &[0, 1, 3]),
-    moves("SSL_write_ex", op::WRITE_EX, &[0, 1, 3]),
-    moves("SSL_write_ex2", op::WRITE_EX2, &[0, 1, 4]),
-    moves("SSL_read_early_data", op::READ_EX, &[0, 1, 3]),
-    moves("SSL_write_early_data", op::WRITE_EX, &[0, 1, 3]),
-    moves("SSL_sendfile", op::SENDFILE, &[0]),
-    moves("SSL_do_handshake", op::HANDSHAKE, &[0]),
-    tells("SSL_set_accept_state", op::BEGIN_SERVER),
-    tells("SSL_set_connect_state", op::BEGIN_CLIENT),
-    tells("SSL_accept", op::BEGIN_SERVER),
-    tells("SSL_connect", op::BEGIN_CLIENT),
-    tells("SSL_shutdown", op::SHUTDOWN),
-    tells("SSL_clear", op::CLEAR),
-    tells("SSL_free", op::FREE),
-    moves("gnutls_record_recv", op::READ_LONG, &[0, 1]),
-    moves("gnutls_record_send", op::WRITE_LONG, &[0, 1]),
-    moves("gnutls_record_send2", op::WRITE_LONG, &[0, 1]),
-    moves("gnutls_handshake", op::HANDSHAKE, &[0]),
-    tells("gnutls_bye", op::SHUTDOWN),
-    tells("gnutls_deinit", op::FREE),
+    data_function("SSL_read", op::READ, &[0, 1]),
+    data_function("SSL_write", op::WRITE, &[0, 1]),
+    data_function("SSL_read_ex", op::READ_EX, &[0, 1, 3]),
+    data_function("SSL_write_ex", op::WRITE_EX, &[0, 1, 3]),
+    data_function("SSL_write_ex2", op::WRITE_EX2, &[0, 1, 4]),
+    data_function("SSL_read_early_data", op::READ_EX, &[0, 1, 3]),
+    data_function("SSL_write_early_data", op::WRITE_EX, &[0, 1, 3]),
+    data_function("SSL_sendfile", op::SENDFILE, &[0]),
+    data_function("SSL_do_handshake", op::HANDSHAKE, &[0]),
+    event_function("SSL_set_accept_state", op::BEGIN_SERVER),
+    event_function("SSL_set_connect_state", op::BEGIN_CLIENT),
+    event_function("SSL_accept", op::BEGIN_SERVER),
+    event_function("SSL_connect", op::BEGIN_CLIENT),
+    event_function("SSL_shutdown", op::SHUTDOWN),
+    event_function("SSL_clear", op::CLEAR),
+    event_function("SSL_free", op::FREE),
+    data_function("gnutls_record_recv", op::READ_LONG, &[0, 1]),
+    data_function("gnutls_record_send", op::WRITE_LONG, &[0, 1]),
+    data_function("gnutls_record_send2", op::WRITE_LONG, &[0, 1]),
+    data_function("gnutls_handshake", op::HANDSHAKE, &[0]),
+    event_function("gnutls_bye", op::SHUTDOWN),
+    event_function("gnutls_deinit", op::FREE),
 ];
 
-const fn go(name: &'static str, op: u64, needs: &'static [Argument], has_exit: bool) -> Function {
+const fn go_function(
+    name: &'static str,
+    op: u64,
+    needs: &'static [Argument],
+    has_exit: bool,
+) -> Function {
     Function {
         name,
         op,
@@ -122,17 +127,17 @@ const fn go(name: &'static str, op: u64, needs: &'static [Argument], has_exit: b
 
 /// Go's `crypto/tls`. The handshake functions run once for each connection.
 pub const GO_FUNCTIONS: &[Function] = &[
-    go("crypto/tls.(*Conn).Read", op::READ_LONG, &[0, 1], true),
-    go("crypto/tls.(*Conn).Write", op::WRITE_LONG, &[0, 1], true),
-    go("crypto/tls.(*Conn).Close", op::CLOSE, &[0], false),
-    go("crypto/tls.(*Conn).CloseWrite", op::SHUTDOWN, &[0], false),
-    go(
+    go_function("crypto/tls.(*Conn).Read", op::READ_LONG, &[0, 1], true),
+    go_function("crypto/tls.(*Conn).Write", op::WRITE_LONG, &[0, 1], true),
+    go_function("crypto/tls.(*Conn).Close", op::CLOSE, &[0], false),
+    go_function("crypto/tls.(*Conn).CloseWrite", op::SHUTDOWN, &[0], false),
+    go_function(
         "crypto/tls.(*Conn).serverHandshake",
         op::BEGIN_SERVER,
         &[0],
         false,
     ),
-    go(
+    go_function(
         "crypto/tls.(*Conn).clientHandshake",
         op::BEGIN_CLIENT,
         &[0],
@@ -154,15 +159,15 @@ pub struct Hidden {
 pub const HIDDEN: &[Hidden] = &[
     Hidden {
         door: "SSL_read_ex",
-        function: moves("ssl_read_internal", op::READ_EX, &[0, 1, 3]),
+        function: data_function("ssl_read_internal", op::READ_EX, &[0, 1, 3]),
     },
     Hidden {
         door: "SSL_write_ex2",
-        function: moves("ssl_write_internal", op::WRITE_EX2, &[0, 1, 4]),
+        function: data_function("ssl_write_internal", op::WRITE_EX2, &[0, 1, 4]),
     },
     Hidden {
         door: "SSL_write_ex",
-        function: moves("ssl_write_internal", op::WRITE_EX, &[0, 1, 3]),
+        function: data_function("ssl_write_internal", op::WRITE_EX, &[0, 1, 3]),
     },
 ];
 

@@ -5,7 +5,7 @@ use crate::cut::upto;
 use crate::limits::MAX_JSON_SCALAR_BYTES;
 
 #[derive(Clone, Copy, Debug)]
-enum Step {
+enum PathPart {
     Key { start: usize, cut: bool },
     Index(u64),
 }
@@ -22,7 +22,7 @@ pub enum Seg {
 /// Where a value stands.
 #[derive(Debug, Default)]
 pub struct Path {
-    steps: Vec<Step>,
+    steps: Vec<PathPart>,
     keys: Vec<u8>,
     after_hole: bool,
 }
@@ -36,27 +36,27 @@ impl Path {
     /// The key at segment `i`, if that is a key of known text.
     pub fn key(&self, i: usize) -> Option<&[u8]> {
         match *self.steps.get(i)? {
-            Step::Key { start, cut: false } => {
+            PathPart::Key { start, cut: false } => {
                 let end = self
                     .steps
                     .iter()
                     .skip(i + 1)
                     .find_map(|s| match *s {
-                        Step::Key { start, .. } => Some(start),
-                        Step::Index(_) => None,
+                        PathPart::Key { start, .. } => Some(start),
+                        PathPart::Index(_) => None,
                     })
                     .unwrap_or(self.keys.len());
                 self.keys.get(start..end)
             }
-            Step::Key { cut: true, .. } | Step::Index(_) => None,
+            PathPart::Key { cut: true, .. } | PathPart::Index(_) => None,
         }
     }
 
     /// The index at segment `i`, if that is an array index.
     pub fn index(&self, i: usize) -> Option<u64> {
         match *self.steps.get(i)? {
-            Step::Index(n) => Some(n),
-            Step::Key { .. } => None,
+            PathPart::Index(n) => Some(n),
+            PathPart::Key { .. } => None,
         }
     }
 
@@ -95,34 +95,34 @@ impl Path {
 
     pub(super) fn push(&mut self, container: Container) {
         self.steps.push(match container {
-            Container::Object => Step::Key {
+            Container::Object => PathPart::Key {
                 start: self.keys.len(),
                 cut: false,
             },
-            Container::Array => Step::Index(0),
+            Container::Array => PathPart::Index(0),
         });
     }
 
     pub(super) fn pop(&mut self) -> Option<Container> {
         match self.steps.pop()? {
-            Step::Key { start, .. } => {
+            PathPart::Key { start, .. } => {
                 self.keys.truncate(start);
                 Some(Container::Object)
             }
-            Step::Index(_) => Some(Container::Array),
+            PathPart::Index(_) => Some(Container::Array),
         }
     }
 
     /// The container that the scanner is in.
     pub(super) fn container(&self) -> Option<Container> {
         self.steps.last().map(|s| match s {
-            Step::Key { .. } => Container::Object,
-            Step::Index(_) => Container::Array,
+            PathPart::Key { .. } => Container::Object,
+            PathPart::Index(_) => Container::Array,
         })
     }
 
     pub(super) fn set_key(&mut self, key: &[u8], cut: bool) {
-        if let Some(Step::Key { start, cut: c }) = self.steps.last_mut() {
+        if let Some(PathPart::Key { start, cut: c }) = self.steps.last_mut() {
             *c = cut;
             self.keys.truncate(*start);
             self.keys
@@ -131,7 +131,7 @@ impl Path {
     }
 
     pub(super) fn next_index(&mut self) {
-        if let Some(Step::Index(n)) = self.steps.last_mut() {
+        if let Some(PathPart::Index(n)) = self.steps.last_mut() {
             *n += 1;
         }
     }
@@ -141,8 +141,8 @@ impl std::fmt::Display for Path {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (i, step) in self.steps.iter().enumerate() {
             match step {
-                Step::Index(n) => write!(f, "/{n}")?,
-                Step::Key { .. } => {
+                PathPart::Index(n) => write!(f, "/{n}")?,
+                PathPart::Key { .. } => {
                     let key = self.key(i).unwrap_or(b"?");
                     write!(f, "/{}", String::from_utf8_lossy(key))?;
                 }

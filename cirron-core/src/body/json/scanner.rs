@@ -15,7 +15,7 @@
 use memchr::memchr2;
 
 use super::resync::Resync;
-use super::text::{Step, Text, is_number};
+use super::text::{StringStep, Text, is_number};
 use super::{Container, JsonSink, Path, Scalar, Walk};
 use crate::cut::{behind, upto};
 use crate::limits::MAX_JSON_DEPTH;
@@ -149,9 +149,9 @@ impl Scanner {
                     let step = self.text.special(b);
                     i += 1;
                     match step {
-                        Step::More => {}
-                        Step::Bad => self.bad(),
-                        Step::End => self.end_string(key, sink),
+                        StringStep::More => {}
+                        StringStep::Bad => self.bad(),
+                        StringStep::End => self.end_string(key, sink),
                     }
                 }
                 State::Skip { depth } => {

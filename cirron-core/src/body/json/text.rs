@@ -18,7 +18,7 @@ enum Escape {
 
 /// What a byte did to a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum StringStep {
     More,
     End,
     Bad,
@@ -100,12 +100,12 @@ impl Text {
     }
 
     /// A quote, a backslash, or a byte of an escape sequence.
-    pub(super) fn special(&mut self, b: u8) -> Step {
+    pub(super) fn special(&mut self, b: u8) -> StringStep {
         match self.escape {
             Escape::No => {
                 if b == b'"' {
                     self.lone_surrogate();
-                    return Step::End;
+                    return StringStep::End;
                 }
                 self.escape = Escape::Begun;
             }
@@ -119,16 +119,16 @@ impl Text {
                     b't' => b'\t',
                     b'u' => {
                         self.escape = Escape::Hex { n: 0, value: 0 };
-                        return Step::More;
+                        return StringStep::More;
                     }
-                    _ => return Step::Bad,
+                    _ => return StringStep::Bad,
                 };
                 self.escape = Escape::No;
                 self.plain(&[c]);
             }
             Escape::Hex { n, value } => {
                 let Some(digit) = (b as char).to_digit(16) else {
-                    return Step::Bad;
+                    return StringStep::Bad;
                 };
                 // A hex digit is below 16.
                 let value = (value << 4) | digit as u16;
@@ -140,7 +140,7 @@ impl Text {
                 }
             }
         }
-        Step::More
+        StringStep::More
     }
 
     /// One UTF-16 unit.

@@ -171,7 +171,7 @@ impl Http1 {
         let x = self.begin(start, ts, false, ends, sink);
         x.to = AnswerTo::method(&head.method);
         x.expects_continue = expects_continue;
-        x.asks = Asks::of(&head.headers);
+        x.asks = Asks::read(&head.headers);
         x.emit(ts, ExchangeEvent::RequestHead(head), sink);
     }
 

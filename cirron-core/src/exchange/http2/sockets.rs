@@ -8,7 +8,7 @@
 //! call returns). An end of one side that has said Close leaves the other its word; any other end
 //! of a side ends the WebSocket, as the connection's end does on HTTP/1.
 
-use super::{Http2, Step};
+use super::{Http2, StepContext};
 use crate::exchange::hold::Hold;
 use crate::exchange::open::Upgrade;
 use crate::exchange::websocket::{self, Frames};
@@ -20,7 +20,7 @@ use crate::time::MonoNs;
 
 /// A stream that is a WebSocket, or may become one.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(super) enum StreamSocket {
     /// With what the client sent since, and since when some of that is missing.
     Asked {
         hold: Hold,
@@ -29,12 +29,14 @@ pub(super) enum Socket {
     Open(Box<Frames>),
 }
 
-impl Socket {
+impl StreamSocket {
     /// Not yet granted: when the first hole is told, which stands before all that is kept.
     fn hole(&self) -> Option<MonoNs> {
         match self {
-            Socket::Asked { hold, hole } => hole.map(|ts| hold.since().map_or(ts, |t| t.min(ts))),
-            Socket::Open(_) => None,
+            StreamSocket::Asked { hold, hole } => {
+                hole.map(|ts| hold.since().map_or(ts, |t| t.min(ts)))
+            }
+            StreamSocket::Open(_) => None,
         }
     }
 }
@@ -53,9 +55,9 @@ const MEASURED_SOCKETS: usize = 32;
 impl Http2 {
     /// Bytes that the WebSockets hold, about.
     pub(super) fn held_by_sockets(&self) -> usize {
-        let held = |socket: &Socket| match socket {
-            Socket::Asked { .. } => size_of::<Socket>(),
-            Socket::Open(frames) => frames.held_bytes(),
+        let held = |socket: &StreamSocket| match socket {
+            StreamSocket::Asked { .. } => size_of::<StreamSocket>(),
+            StreamSocket::Open(frames) => frames.held_bytes(),
         };
         let measured = self.sockets.len().min(MEASURED_SOCKETS);
         let some: usize = self.sockets.values().take(measured).map(held).sum();
@@ -65,7 +67,8 @@ impl Http2 {
     /// A request asked for a WebSocket.
     pub(super) fn ask_socket(&mut self, stream: u32) {
         let (hold, hole) = (Hold::default(), None);
-        self.sockets.insert(stream, Socket::Asked { hold, hole });
+        self.sockets
+            .insert(stream, StreamSocket::Asked { hold, hole });
     }
 
     /// A response's head came, or was lost (`None`).
@@ -73,9 +76,9 @@ impl Http2 {
         &mut self,
         stream: u32,
         head: Option<&ResponseHead>,
-        step: &mut Step<'_>,
+        step: &mut StepContext<'_>,
     ) {
-        let Some(Socket::Asked { .. }) = self.sockets.get(&stream) else {
+        let Some(StreamSocket::Asked { .. }) = self.sockets.get(&stream) else {
             return;
         };
         let granted = head.filter(|head| (200..300).contains(&head.status));
@@ -88,11 +91,11 @@ impl Http2 {
         let deflate = websocket::deflate(&head.headers);
         x.upgrades = Upgrade::WebSocket(deflate);
         let mut frames = Box::new(Frames::new(deflate));
-        if let Some(ts) = self.sockets.get(&stream).and_then(Socket::hole) {
+        if let Some(ts) = self.sockets.get(&stream).and_then(StreamSocket::hole) {
             frames.lose(x, Sender::Client, ts, step.sink);
         }
-        let open = Socket::Open(frames);
-        if let Some(Socket::Asked { mut hold, .. }) = self.sockets.insert(stream, open) {
+        let open = StreamSocket::Open(frames);
+        if let Some(StreamSocket::Asked { mut hold, .. }) = self.sockets.insert(stream, open) {
             self.early_bytes -= hold.bytes();
             while let Some(held) = hold.pop_front() {
                 match held.piece() {
@@ -106,10 +109,10 @@ impl Http2 {
     }
 
     /// It stays HTTP: what was kept are bytes of a body.
-    pub(super) fn refuse_socket(&mut self, stream: u32, step: &mut Step<'_>) {
-        let hole = self.sockets.get(&stream).and_then(Socket::hole);
+    pub(super) fn refuse_socket(&mut self, stream: u32, step: &mut StepContext<'_>) {
+        let hole = self.sockets.get(&stream).and_then(StreamSocket::hole);
         match self.sockets.remove(&stream) {
-            Some(Socket::Asked { mut hold, .. }) => {
+            Some(StreamSocket::Asked { mut hold, .. }) => {
                 self.early_bytes -= hold.bytes();
                 let Some(x) = self.streams.get_mut(&stream) else {
                     return;
@@ -133,7 +136,7 @@ impl Http2 {
                     }
                 }
             }
-            Some(open @ Socket::Open(_)) => {
+            Some(open @ StreamSocket::Open(_)) => {
                 self.sockets.insert(stream, open);
             }
             None => {}
@@ -146,16 +149,16 @@ impl Http2 {
         stream: u32,
         is_response: bool,
         piece: Piece<'_>,
-        step: &mut Step<'_>,
+        step: &mut StepContext<'_>,
     ) -> bool {
         let over = match self.sockets.get_mut(&stream) {
             None => return false,
-            Some(Socket::Asked { .. }) if is_response => {
+            Some(StreamSocket::Asked { .. }) if is_response => {
                 // Its head was lost.
                 self.refuse_socket(stream, step);
                 return false;
             }
-            Some(Socket::Asked { hold, .. }) => {
+            Some(StreamSocket::Asked { hold, .. }) => {
                 let before = hold.bytes();
                 hold.push_back(piece);
                 self.early_bytes += hold.bytes() - before;
@@ -164,7 +167,7 @@ impl Http2 {
                 }
                 return true;
             }
-            Some(Socket::Open(frames)) => {
+            Some(StreamSocket::Open(frames)) => {
                 if let Some(x) = self.streams.get_mut(&stream) {
                     frames.take(x, sender(is_response), piece, step.sink);
                 }
@@ -183,21 +186,21 @@ impl Http2 {
         &mut self,
         stream: u32,
         is_response: bool,
-        step: &mut Step<'_>,
+        step: &mut StepContext<'_>,
     ) -> bool {
         let by = sender(is_response);
         match self.sockets.get(&stream) {
             None => return false,
-            Some(Socket::Asked { .. }) if !is_response => {
+            Some(StreamSocket::Asked { .. }) if !is_response => {
                 let end = Piece::Eof { ts: step.ts };
                 return self.socket_piece(stream, false, end, step);
             }
-            Some(Socket::Asked { .. }) => {
+            Some(StreamSocket::Asked { .. }) => {
                 self.refuse_socket(stream, step);
                 return false;
             }
-            Some(Socket::Open(frames)) if frames.has_closed(by) => return true,
-            Some(Socket::Open(_)) => {}
+            Some(StreamSocket::Open(frames)) if frames.has_closed(by) => return true,
+            Some(StreamSocket::Open(_)) => {}
         }
         let by = match by {
             Sender::Client => AbortedBy::Client,
@@ -212,20 +215,20 @@ impl Http2 {
         &mut self,
         stream: u32,
         is_response: bool,
-        step: &mut Step<'_>,
+        step: &mut StepContext<'_>,
     ) -> bool {
         match self.sockets.get_mut(&stream) {
-            Some(Socket::Open(frames)) => {
+            Some(StreamSocket::Open(frames)) => {
                 if let Some(x) = self.streams.get_mut(&stream) {
                     frames.lose(x, sender(is_response), step.ts, step.sink);
                 }
                 true
             }
-            Some(Socket::Asked { hole, .. }) if !is_response => {
+            Some(StreamSocket::Asked { hole, .. }) if !is_response => {
                 hole.get_or_insert(step.ts);
                 true
             }
-            Some(Socket::Asked { .. }) | None => false,
+            Some(StreamSocket::Asked { .. }) | None => false,
         }
     }
 
@@ -234,12 +237,12 @@ impl Http2 {
         &mut self,
         stream: u32,
         end: MessageEnd,
-        step: &mut Step<'_>,
+        step: &mut StepContext<'_>,
     ) -> MessageEnd {
         self.refuse_socket(stream, step);
         match self.sockets.remove(&stream) {
-            Some(Socket::Open(frames)) => frames.end(end),
-            Some(Socket::Asked { .. }) | None => end,
+            Some(StreamSocket::Open(frames)) => frames.end(end),
+            Some(StreamSocket::Asked { .. }) | None => end,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the parsers say of each stream, given to its exchange.
 
-use super::{Http2, Step};
+use super::{Http2, StepContext};
 use crate::exchange::open::{Exchange, Response};
 use crate::exchange::sniffing::response_direction;
 use crate::exchange::{AbortedBy, ExchangeEvent, ExchangeId, Role};
@@ -11,7 +11,12 @@ use crate::stream::{Direction, Piece};
 use crate::time::MonoNs;
 
 impl Http2 {
-    pub(super) fn on_event(&mut self, dir: Direction, event: Event<'_>, step: &mut Step<'_>) {
+    pub(super) fn on_event(
+        &mut self,
+        dir: Direction,
+        event: Event<'_>,
+        step: &mut StepContext<'_>,
+    ) {
         if let Event::Headers(heads) = &event
             && self.role.is_none()
         {
@@ -65,7 +70,7 @@ impl Http2 {
     }
 
     /// Frames are missing in one direction.
-    fn lose(&mut self, len: u64, is_response: bool, step: &mut Step<'_>) {
+    fn lose(&mut self, len: u64, is_response: bool, step: &mut StepContext<'_>) {
         if !is_response {
             self.unseen_up_to = u32::MAX;
         }
@@ -104,7 +109,7 @@ impl Http2 {
 
     // Requests.
 
-    fn request_heads(&mut self, heads: Heads, step: &mut Step<'_>) {
+    fn request_heads(&mut self, heads: Heads, step: &mut StepContext<'_>) {
         let Heads {
             stream,
             start,
@@ -149,7 +154,7 @@ impl Http2 {
 
     // Responses.
 
-    fn on_response_heads(&mut self, heads: Box<Heads>, step: &mut Step<'_>) {
+    fn on_response_heads(&mut self, heads: Box<Heads>, step: &mut StepContext<'_>) {
         let unseen = !self.streams.contains_key(&heads.stream);
         if unseen && heads.stream > self.newest.max(self.unseen_up_to) {
             self.waiting = Some((step.ts, heads));
@@ -158,7 +163,7 @@ impl Http2 {
         }
     }
 
-    pub(super) fn response_heads(&mut self, heads: Heads, step: &mut Step<'_>) {
+    pub(super) fn response_heads(&mut self, heads: Heads, step: &mut StepContext<'_>) {
         let Heads {
             stream,
             start,
@@ -208,7 +213,13 @@ impl Http2 {
     // Both.
 
     /// A new exchange. False: this stream makes none.
-    fn begin(&mut self, stream: u32, start: MonoNs, late: bool, step: &mut Step<'_>) -> bool {
+    fn begin(
+        &mut self,
+        stream: u32,
+        start: MonoNs,
+        late: bool,
+        step: &mut StepContext<'_>,
+    ) -> bool {
         let Some(role) = self.role else { return false };
         // Even ones are a server's, which nobody asked for.
         let unseen = stream <= self.unseen_up_to;
@@ -240,7 +251,7 @@ impl Http2 {
     }
 
     /// A stream that was under way when we joined.
-    fn open_late(&mut self, stream: u32, is_response: bool, step: &mut Step<'_>) {
+    fn open_late(&mut self, stream: u32, is_response: bool, step: &mut StepContext<'_>) {
         if self.streams.contains_key(&stream) || !self.begin(stream, step.ts, true, step) {
             return;
         }
@@ -251,7 +262,13 @@ impl Http2 {
         }
     }
 
-    fn body(&mut self, stream: u32, is_response: bool, piece: Piece<'_>, step: &mut Step<'_>) {
+    fn body(
+        &mut self,
+        stream: u32,
+        is_response: bool,
+        piece: Piece<'_>,
+        step: &mut StepContext<'_>,
+    ) {
         self.open_late(stream, is_response, step);
         if self.socket_piece(stream, is_response, piece, step) {
             return;
@@ -282,7 +299,7 @@ impl Http2 {
         }
     }
 
-    fn end_message(&mut self, stream: u32, is_response: bool, step: &mut Step<'_>) {
+    fn end_message(&mut self, stream: u32, is_response: bool, step: &mut StepContext<'_>) {
         if self.end_socket(stream, is_response, step) {
             return;
         }
@@ -313,7 +330,7 @@ impl Http2 {
         len: u64,
         end: bool,
         is_response: bool,
-        step: &mut Step<'_>,
+        step: &mut StepContext<'_>,
     ) {
         if !self.streams.contains_key(&stream) {
             // Its request, too, may have been lost: a held response is not waited for here.

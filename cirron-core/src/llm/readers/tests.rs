@@ -37,16 +37,16 @@ static TWO: [Dialect; 2] = [
 
 #[test]
 fn a_path_tells_the_dialect() {
-    let of = |path| {
+    let readers_at = |path| {
         let found = of_path(&TWO, path);
         found
             .iter()
             .map(|(c, _)| (c.dialect.name, c.operation))
             .collect::<Vec<_>>()
     };
-    assert_eq!(of("/other"), [("other", "chat")]);
-    assert_eq!(of("/x/v1/embeddings"), [("openai", "embeddings")]);
-    assert!(of("/v1/models").is_empty());
+    assert_eq!(readers_at("/other"), [("other", "chat")]);
+    assert_eq!(readers_at("/x/v1/embeddings"), [("openai", "embeddings")]);
+    assert!(readers_at("/v1/models").is_empty());
 }
 
 #[test]

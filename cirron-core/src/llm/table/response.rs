@@ -218,7 +218,7 @@ impl Reading {
         let facts = &mut self.facts;
         for (choice, reason) in &document.finish {
             let choice = choice.or(document.result).unwrap_or(0);
-            facts.finished(i64::try_from(choice).unwrap_or(0), reason);
+            facts.note_finish(i64::try_from(choice).unwrap_or(0), reason);
         }
         let absent_path = document.error.is_absent_path();
         if document.seen.is_shaped(self.table.shapes) && !absent_path {
@@ -298,7 +298,7 @@ impl Reading {
                     document.piece(path).named = true;
                 }
             }
-            (Say::ToolId, Scalar::Str { prefix, .. }) => document.piece(path).is_called(prefix),
+            (Say::ToolId, Scalar::Str { prefix, .. }) => document.piece(path).note_id(prefix),
             (Say::ToolIndex, value) => document.piece(path).index = value.as_u64(),
             (Say::ToolGoesOn, value) => {
                 document.piece(path).goes_on = value == Scalar::Bool(true);

@@ -113,6 +113,6 @@ fn reasoning_that_the_sum_shows_to_be_left_out_is_put_in() {
 #[test]
 fn answers_to_one_prompt_add_up() {
     let mut all = usage([12, 5, 17, 3, 2]);
-    all.beside(&usage([12, 7, 19, 3, -1]));
+    all.add_other(&usage([12, 7, 19, 3, -1]));
     assert_eq!(all, usage([12, 12, -1, 3, 2]));
 }

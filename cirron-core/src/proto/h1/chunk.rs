@@ -28,7 +28,7 @@ enum State {
 
 /// One step of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum ChunkStep {
     /// The input is used up.
     NeedMore,
     /// So many bytes of content follow in the input.
@@ -56,7 +56,7 @@ impl Chunks {
 
     /// Takes framing from `input`; says how many bytes of it, and what follows. Content that is
     /// announced counts as taken by the caller.
-    pub(super) fn step(&mut self, input: &[u8]) -> (usize, Step) {
+    pub(super) fn step(&mut self, input: &[u8]) -> (usize, ChunkStep) {
         for (i, &b) in input.iter().enumerate() {
             self.state = match self.state {
                 State::Data if self.left > 0 => {
@@ -64,47 +64,47 @@ impl Chunks {
                         .unwrap_or(usize::MAX)
                         .min(input.len() - i);
                     self.left -= n as u64;
-                    return (i, Step::Data(n));
+                    return (i, ChunkStep::Data(n));
                 }
                 State::Data => match b {
                     b'\r' => State::DataLf,
                     b'\n' => State::Size { digits: 0 },
-                    _ => return (i, Step::Bad),
+                    _ => return (i, ChunkStep::Bad),
                 },
                 State::DataLf => match b {
                     b'\n' => State::Size { digits: 0 },
-                    _ => return (i, Step::Bad),
+                    _ => return (i, ChunkStep::Bad),
                 },
                 State::Size { digits } => match ((b as char).to_digit(16), b, digits) {
-                    (Some(_), _, 16..) => return (i, Step::Bad),
+                    (Some(_), _, 16..) => return (i, ChunkStep::Bad),
                     (Some(d), _, 0..16) => {
                         self.left = (self.left << 4) | u64::from(d);
                         State::Size { digits: digits + 1 }
                     }
-                    (None, _, 0) => return (i, Step::Bad),
+                    (None, _, 0) => return (i, ChunkStep::Bad),
                     (None, b'\r', _) => State::SizeLf,
                     (None, b'\n', _) => self.line_done(),
                     // Some servers pad the size with blanks.
                     (None, b';' | b' ' | b'\t', _) => State::Ext { len: 0 },
-                    (None, _, _) => return (i, Step::Bad),
+                    (None, _, _) => return (i, ChunkStep::Bad),
                 },
                 State::Ext { len } => match b {
                     b'\r' => State::SizeLf,
                     b'\n' => self.line_done(),
-                    _ if len >= MAX_CHUNK_EXT_BYTES => return (i, Step::Bad),
+                    _ if len >= MAX_CHUNK_EXT_BYTES => return (i, ChunkStep::Bad),
                     _ => State::Ext { len: len + 1 },
                 },
                 State::SizeLf => match b {
                     b'\n' => self.line_done(),
-                    _ => return (i, Step::Bad),
+                    _ => return (i, ChunkStep::Bad),
                 },
-                State::Done => return (i, Step::Done),
+                State::Done => return (i, ChunkStep::Done),
             };
             if self.state == State::Done {
-                return (i + 1, Step::Done);
+                return (i + 1, ChunkStep::Done);
             }
         }
-        (input.len(), Step::NeedMore)
+        (input.len(), ChunkStep::NeedMore)
     }
 
     fn line_done(&mut self) -> State {

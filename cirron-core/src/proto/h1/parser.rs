@@ -3,7 +3,7 @@
 
 use memchr::memchr;
 
-use super::chunk::{Chunks, Step};
+use super::chunk::{ChunkStep, Chunks};
 use super::framing::{self, Framing};
 use super::head::{HeadStatus, parse_request, parse_response, parse_trailers};
 use super::start_line::{self, Plausible};
@@ -460,9 +460,9 @@ impl Parser {
         self.state = State::Chunked(chunks);
         cur.take(used);
         match step {
-            Step::NeedMore | Step::Done => None,
-            Step::Data(n) => Some(Event::Body(cur.take(n))),
-            Step::Bad => {
+            ChunkStep::NeedMore | ChunkStep::Done => None,
+            ChunkStep::Data(n) => Some(Event::Body(cur.take(n))),
+            ChunkStep::Bad => {
                 self.lose_chunks();
                 None
             }
@@ -480,16 +480,16 @@ impl Parser {
         self.state = State::Chunked(chunks);
         self.replay.drain(..used);
         match step {
-            Step::Done => None,
-            Step::NeedMore => {
+            ChunkStep::Done => None,
+            ChunkStep::NeedMore => {
                 self.replay = Vec::new();
                 None
             }
-            Step::Data(n) => {
+            ChunkStep::Data(n) => {
                 let rest = self.replay.split_off(n);
                 Some(Event::HeldBody(std::mem::replace(&mut self.replay, rest)))
             }
-            Step::Bad => {
+            ChunkStep::Bad => {
                 self.lose_chunks();
                 None
             }

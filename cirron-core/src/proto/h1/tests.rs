@@ -420,10 +420,10 @@ proptest! {
         let ours = chunks.step(&wire);
         match httparse::parse_chunk_size(line.as_bytes()) {
             Ok(httparse::Status::Complete((n, 0))) => {
-                prop_assert_eq!(ours, (n, super::chunk::Step::Done));
+                prop_assert_eq!(ours, (n, super::chunk::ChunkStep::Done));
             }
             Ok(httparse::Status::Complete((n, size))) => {
-                prop_assert_eq!(ours, (n, super::chunk::Step::Data(1)));
+                prop_assert_eq!(ours, (n, super::chunk::ChunkStep::Data(1)));
                 prop_assert_eq!(chunks.bridge(u64::MAX).0, size - 1);
             }
             Ok(httparse::Status::Partial) => prop_assert!(false),

@@ -38,7 +38,7 @@ struct Rows {
 
 impl Rows {
     /// From the end on, so that each row is known where another comes to it.
-    fn of(piece: &[u8]) -> Rows {
+    fn read(piece: &[u8]) -> Rows {
         let mut rows = Rows {
             from: vec![Row::default(); piece.len() + 1],
             last_to: vec![None; piece.len() + 1],
@@ -93,7 +93,7 @@ impl Rows {
 
 /// The place in a piece where frames begin; `None` while it cannot be told.
 pub(crate) fn find(piece: &[u8]) -> Option<usize> {
-    let rows = Rows::of(piece);
+    let rows = Rows::read(piece);
     let believed = |at: &usize| {
         let row = rows.from.get(*at).copied().unwrap_or_default();
         let enough = match (*at, row.fits) {

@@ -72,7 +72,7 @@ struct Block {
 }
 
 /// What a step came to.
-enum Step<'i> {
+enum FrameStep<'i> {
     Event(Event<'i>),
     Again,
     /// The piece is used up.
@@ -129,15 +129,15 @@ impl Parser {
                 self.take(cur)
             };
             match step {
-                Step::Event(event) => return Some(event),
-                Step::Again => {}
-                Step::Starved => return None,
+                FrameStep::Event(event) => return Some(event),
+                FrameStep::Again => {}
+                FrameStep::Starved => return None,
             }
         }
     }
 
     /// What is due without another byte.
-    fn settle<'i>(&mut self) -> Step<'i> {
+    fn settle<'i>(&mut self) -> FrameStep<'i> {
         let over = match &self.state {
             State::Data { left, padding, .. } => left + padding == 0,
             State::Block { left, .. } | State::Skip(left) => *left == 0,
@@ -147,11 +147,11 @@ impl Parser {
         if over {
             self.end_frame()
         } else {
-            Step::Starved
+            FrameStep::Starved
         }
     }
 
-    fn take<'i>(&mut self, cur: &mut Cursor<'i>) -> Step<'i> {
+    fn take<'i>(&mut self, cur: &mut Cursor<'i>) -> FrameStep<'i> {
         match &mut self.state {
             State::Preface(seen) => {
                 let bytes = cur.take(PREFACE.len() - *seen);
@@ -162,7 +162,7 @@ impl Parser {
                 if *seen == PREFACE.len() {
                     self.state = HEADER;
                 }
-                Step::Again
+                FrameStep::Again
             }
             State::Resync => {
                 let found = if cur.fresh {
@@ -174,7 +174,7 @@ impl Parser {
                 if found.is_some() {
                     self.state = HEADER;
                 }
-                Step::Again
+                FrameStep::Again
             }
             State::Header { bytes, have, start } => {
                 if *have == 0 {
@@ -186,13 +186,13 @@ impl Parser {
                 let start = *start;
                 match FrameHeader::parse(upto(bytes, *have)) {
                     Some(header) => self.begin_frame(header, start),
-                    None => Step::Again,
+                    None => FrameStep::Again,
                 }
             }
             State::PadLength(header) => {
                 let header = *header;
                 let Some(padding) = cur.take(1).first().map(|b| usize::from(*b)) else {
-                    return Step::Starved;
+                    return FrameStep::Starved;
                 };
                 match header.len.checked_sub(1 + padding) {
                     Some(left) => {
@@ -202,7 +202,7 @@ impl Parser {
                             padding,
                             end: header.has(flag::END_STREAM),
                         };
-                        Step::Again
+                        FrameStep::Again
                     }
                     None => self.lose(1, true),
                 }
@@ -211,12 +211,12 @@ impl Parser {
                 left: 0, padding, ..
             } if *padding > 0 => {
                 *padding -= cur.take(*padding).len();
-                Step::Again
+                FrameStep::Again
             }
             State::Data { stream, left, .. } if *left > 0 => {
                 let bytes = cur.take(*left);
                 *left -= bytes.len();
-                Step::Event(Event::Data {
+                FrameStep::Event(Event::Data {
                     stream: *stream,
                     bytes,
                 })
@@ -227,7 +227,7 @@ impl Parser {
                 if let Some(block) = &mut self.block {
                     block.keep(bytes);
                 }
-                Step::Again
+                FrameStep::Again
             }
             State::Small {
                 header,
@@ -239,11 +239,11 @@ impl Parser {
                 let kept = bytes.iter_mut().skip(*have);
                 kept.zip(taken).for_each(|(to, b)| *to = *b);
                 *have += taken.len();
-                Step::Again
+                FrameStep::Again
             }
             State::Skip(left) if *left > 0 => {
                 *left -= cur.take(*left).len();
-                Step::Again
+                FrameStep::Again
             }
             State::Data { .. } | State::Block { .. } | State::Small { .. } | State::Skip(_) => {
                 self.end_frame()
@@ -252,7 +252,7 @@ impl Parser {
     }
 
     /// A hole: bridged where a frame says how long it is.
-    fn hole<'i>(&mut self, cur: &mut Cursor<'i>) -> Step<'i> {
+    fn hole<'i>(&mut self, cur: &mut Cursor<'i>) -> FrameStep<'i> {
         let mut bridge = |left: usize| {
             let n = cur.gap.min(left as u64);
             cur.gap -= n;
@@ -261,7 +261,7 @@ impl Parser {
         match &mut self.state {
             State::Resync => {
                 cur.gap = 0;
-                Step::Again
+                FrameStep::Again
             }
             State::Preface(_) | State::Header { .. } => {
                 let gap = std::mem::take(&mut cur.gap);
@@ -277,7 +277,7 @@ impl Parser {
                     padding: header.len - lost,
                     end: header.has(flag::END_STREAM),
                 };
-                Step::Event(Event::DataGap {
+                FrameStep::Event(Event::DataGap {
                     stream: header.stream,
                     len: header.len as u64,
                 })
@@ -285,7 +285,7 @@ impl Parser {
             State::Data { stream, left, .. } if *left > 0 => {
                 let len = bridge(*left);
                 *left -= usize::try_from(len).unwrap_or(*left);
-                Step::Event(Event::DataGap {
+                FrameStep::Event(Event::DataGap {
                     stream: *stream,
                     len,
                 })
@@ -293,7 +293,7 @@ impl Parser {
             State::Data { padding: left, .. } | State::Skip(left) if *left > 0 => {
                 let len = bridge(*left);
                 *left -= usize::try_from(len).unwrap_or(*left);
-                Step::Again
+                FrameStep::Again
             }
             State::Block { left, .. } if *left > 0 => {
                 let len = bridge(*left);
@@ -302,7 +302,7 @@ impl Parser {
                     block.lost += len;
                     block.bad = true;
                 }
-                Step::Again
+                FrameStep::Again
             }
             State::Small {
                 header,
@@ -312,7 +312,7 @@ impl Parser {
             } if *have < header.len => {
                 *whole = false;
                 *have += usize::try_from(bridge(header.len - *have)).unwrap_or(0);
-                Step::Again
+                FrameStep::Again
             }
             State::Data { .. } | State::Block { .. } | State::Small { .. } | State::Skip(_) => {
                 self.end_frame()
@@ -321,15 +321,15 @@ impl Parser {
     }
 
     /// Where the next frame begins is not known. `misread`: what was seen is no HTTP/2.
-    fn lose<'i>(&mut self, len: u64, misread: bool) -> Step<'i> {
+    fn lose<'i>(&mut self, len: u64, misread: bool) -> FrameStep<'i> {
         self.misread += u32::from(misread);
         self.block = None;
         self.decoder.desync();
         self.state = State::Resync;
-        Step::Event(Event::Lost(len))
+        FrameStep::Event(Event::Lost(len))
     }
 
-    fn begin_frame<'i>(&mut self, header: FrameHeader, start: MonoNs) -> Step<'i> {
+    fn begin_frame<'i>(&mut self, header: FrameHeader, start: MonoNs) -> FrameStep<'i> {
         let open = self.block.as_ref().map(|b| b.stream);
         let continues = header.kind == kind::CONTINUATION;
         // Nothing may come between the frames of one block (RFC 9113, section 6.10).
@@ -388,14 +388,14 @@ impl Parser {
             },
             _ => State::Skip(header.len),
         };
-        Step::Again
+        FrameStep::Again
     }
 
-    fn end_frame<'i>(&mut self) -> Step<'i> {
+    fn end_frame<'i>(&mut self) -> FrameStep<'i> {
         match std::mem::replace(&mut self.state, HEADER) {
             State::Data {
                 stream, end: true, ..
-            } => Step::Event(Event::End { stream }),
+            } => FrameStep::Event(Event::End { stream }),
             State::Block { header, .. } => self.end_block(header),
             State::Small {
                 header,
@@ -405,14 +405,14 @@ impl Parser {
             } => {
                 let number = u32::from_be_bytes([a, b, c, d]);
                 match (header.kind, whole) {
-                    (kind::RST_STREAM, _) => Step::Event(Event::Reset {
+                    (kind::RST_STREAM, _) => FrameStep::Event(Event::Reset {
                         stream: header.stream,
                         code: whole.then_some(number),
                     }),
-                    (_, true) => Step::Event(Event::GoAway {
+                    (_, true) => FrameStep::Event(Event::GoAway {
                         last: number & 0x7fff_ffff,
                     }),
-                    (_, false) => Step::Again,
+                    (_, false) => FrameStep::Again,
                 }
             }
             State::Data { .. }
@@ -420,19 +420,19 @@ impl Parser {
             | State::Preface(_)
             | State::Resync
             | State::Header { .. }
-            | State::PadLength(_) => Step::Again,
+            | State::PadLength(_) => FrameStep::Again,
         }
     }
 
     /// A frame of a header block is complete.
-    fn end_block<'i>(&mut self, header: FrameHeader) -> Step<'i> {
+    fn end_block<'i>(&mut self, header: FrameHeader) -> FrameStep<'i> {
         let Some(mut block) = self.block.take() else {
-            return Step::Again;
+            return FrameStep::Again;
         };
         block.take_frame(&header);
         if !header.has(flag::END_HEADERS) {
             self.block = Some(block);
-            return Step::Again;
+            return FrameStep::Again;
         }
         let fields = if block.bad {
             self.decoder.desync();
@@ -441,12 +441,12 @@ impl Parser {
             self.decoder.decode(&block.bytes).ok()
         };
         if block.pushed {
-            return Step::Again;
+            return FrameStep::Again;
         }
         let Block {
             stream, start, end, ..
         } = block;
-        Step::Event(match fields {
+        FrameStep::Event(match fields {
             Some(fields) => Event::Headers(Box::new(Heads {
                 stream,
                 start,

@@ -18,7 +18,7 @@ pub(super) enum Opcode {
 }
 
 impl Opcode {
-    fn of(number: u8) -> Option<Opcode> {
+    fn from_number(number: u8) -> Option<Opcode> {
         Some(match number {
             0x0 => Opcode::Continuation,
             0x1 => Opcode::Text,
@@ -80,7 +80,7 @@ impl FrameHeader {
         let [first, second, ..] = *bytes else {
             return Ok(None);
         };
-        let opcode = Opcode::of(first & 0x0f).ok_or(Invalid)?;
+        let opcode = Opcode::from_number(first & 0x0f).ok_or(Invalid)?;
         let (fin, rsv1, short) = (first & 0x80 != 0, first & 0x40 != 0, second & 0x7f);
         let of_control = !opcode.is_control() || (fin && short <= MAX_WS_CONTROL_BYTES);
         // A reason stands behind a code, never alone.

@@ -64,7 +64,7 @@ struct Message {
 }
 
 /// What a step came to.
-enum Step<'i> {
+enum WebSocketStep<'i> {
     Event(Event<'i>),
     /// So many bytes of `out` are data.
     Out(usize),
@@ -172,15 +172,15 @@ impl Parser {
     pub fn next<'e, 'i: 'e>(&'e mut self, cur: &mut Cursor<'i>) -> Option<Event<'e>> {
         loop {
             match self.step(cur) {
-                Step::Event(event) => return Some(event),
-                Step::Out(len) => return Some(Event::Data(upto(&self.out, len))),
-                Step::Again => {}
-                Step::Starved => return None,
+                WebSocketStep::Event(event) => return Some(event),
+                WebSocketStep::Out(len) => return Some(Event::Data(upto(&self.out, len))),
+                WebSocketStep::Again => {}
+                WebSocketStep::Starved => return None,
             }
         }
     }
 
-    fn step<'i>(&mut self, cur: &mut Cursor<'i>) -> Step<'i> {
+    fn step<'i>(&mut self, cur: &mut Cursor<'i>) -> WebSocketStep<'i> {
         if self.holds || self.inflated < self.plain.len() {
             return self.inflate();
         }
@@ -198,13 +198,13 @@ impl Parser {
         } else if cur.bytes.is_empty() {
             // An end tells of no frame.
             cur.eof = None;
-            Step::Starved
+            WebSocketStep::Starved
         } else {
             self.take(cur)
         }
     }
 
-    fn take<'i>(&mut self, cur: &mut Cursor<'i>) -> Step<'i> {
+    fn take<'i>(&mut self, cur: &mut Cursor<'i>) -> WebSocketStep<'i> {
         match &mut self.state {
             State::Header { bytes, have } => {
                 let taken = cur.take(header_len(upto(bytes, *have)) - *have);
@@ -213,7 +213,7 @@ impl Parser {
                 let have = *have;
                 match FrameHeader::parse(upto(bytes, have)) {
                     Ok(Some(header)) => self.begin_frame(header),
-                    Ok(None) => Step::Again,
+                    Ok(None) => WebSocketStep::Again,
                     Err(_) => self.lose(have as u64, true),
                 }
             }
@@ -221,12 +221,12 @@ impl Parser {
             State::Resync(_) => self.resync(cur),
             State::Drain | State::Closed | State::Opaque => {
                 cur.take(usize::MAX);
-                Step::Again
+                WebSocketStep::Again
             }
         }
     }
 
-    fn begin_frame<'i>(&mut self, header: FrameHeader) -> Step<'i> {
+    fn begin_frame<'i>(&mut self, header: FrameHeader) -> WebSocketStep<'i> {
         let kind = match header.opcode {
             Opcode::Text => Some(Kind::Text),
             Opcode::Binary => Some(Kind::Binary),
@@ -257,7 +257,7 @@ impl Parser {
             }
         }
         let Some(kind) = kind else {
-            return Step::Again;
+            return WebSocketStep::Again;
         };
         let compressed = header.rsv1;
         let readable = !compressed
@@ -271,12 +271,12 @@ impl Parser {
             fragments: 1,
             damaged: !readable,
         });
-        Step::Event(Event::MessageStart { kind, compressed })
+        WebSocketStep::Event(Event::MessageStart { kind, compressed })
     }
 
-    fn payload<'i>(&mut self, cur: &mut Cursor<'i>) -> Step<'i> {
+    fn payload<'i>(&mut self, cur: &mut Cursor<'i>) -> WebSocketStep<'i> {
         let State::Payload(frame) = &mut self.state else {
-            return Step::Again;
+            return WebSocketStep::Again;
         };
         let at = frame.header.len - frame.left;
         let left = usize::try_from(frame.left).unwrap_or(usize::MAX);
@@ -285,11 +285,11 @@ impl Parser {
             let bytes = cur.take(left);
             frame.keep_code(bytes, at);
             frame.left -= bytes.len() as u64;
-            return Step::Again;
+            return WebSocketStep::Again;
         }
         let Open::Message(message) = &mut self.open else {
             frame.left -= cur.take(left).len() as u64;
-            return Step::Again;
+            return WebSocketStep::Again;
         };
         let skipped = message.compressed && message.damaged;
         let copied = !skipped && (message.compressed || mask.is_some());
@@ -301,10 +301,10 @@ impl Parser {
         frame.left -= bytes.len() as u64;
         message.wire_bytes += bytes.len() as u64;
         if skipped {
-            return Step::Again;
+            return WebSocketStep::Again;
         }
         if !copied {
-            return Step::Event(Event::Data(bytes));
+            return WebSocketStep::Event(Event::Data(bytes));
         }
         let to = if message.compressed {
             &mut self.plain
@@ -318,13 +318,13 @@ impl Parser {
         }
         if message.compressed {
             self.inflated = 0;
-            return Step::Again;
+            return WebSocketStep::Again;
         }
-        Step::Out(bytes.len())
+        WebSocketStep::Out(bytes.len())
     }
 
     /// Some of the message's text, from what waits.
-    fn inflate<'i>(&mut self) -> Step<'i> {
+    fn inflate<'i>(&mut self) -> WebSocketStep<'i> {
         self.out.resize(WS_CHUNK_BYTES, 0);
         let done = match &mut self.compression {
             Compression::Deflate(inflater) => {
@@ -337,14 +337,14 @@ impl Parser {
                 self.inflated += read;
                 self.holds = written == self.out.len();
                 if written > 0 {
-                    Step::Out(written)
+                    WebSocketStep::Out(written)
                 } else {
-                    Step::Again
+                    WebSocketStep::Again
                 }
             }
             Err(_) => {
                 self.damage();
-                Step::Again
+                WebSocketStep::Again
             }
         }
     }
@@ -369,13 +369,13 @@ impl Parser {
         }
     }
 
-    fn end_frame<'i>(&mut self) -> Step<'i> {
+    fn end_frame<'i>(&mut self) -> WebSocketStep<'i> {
         let State::Payload(frame) = std::mem::replace(&mut self.state, HEADER) else {
-            return Step::Again;
+            return WebSocketStep::Again;
         };
         match frame.header.opcode {
-            Opcode::Ping => Step::Event(Event::Ping),
-            Opcode::Pong => Step::Event(Event::Pong),
+            Opcode::Ping => WebSocketStep::Event(Event::Ping),
+            Opcode::Pong => WebSocketStep::Event(Event::Pong),
             Opcode::Close => {
                 let code = match frame.code {
                     [Some(a), Some(b)] => Some(u16::from_be_bytes([a, b])),
@@ -385,10 +385,10 @@ impl Parser {
                     return self.lose(frame.header.header_len as u64 + frame.header.len, true);
                 }
                 self.state = State::Closed;
-                Step::Event(Event::Close { code })
+                WebSocketStep::Event(Event::Close { code })
             }
             Opcode::Continuation | Opcode::Text | Opcode::Binary if !frame.header.fin => {
-                Step::Again
+                WebSocketStep::Again
             }
             Opcode::Continuation | Opcode::Text | Opcode::Binary => {
                 self.state = State::Drain;
@@ -400,25 +400,25 @@ impl Parser {
                         self.inflated = 0;
                     }
                 }
-                Step::Again
+                WebSocketStep::Again
             }
         }
     }
 
-    fn end_message<'i>(&mut self) -> Step<'i> {
+    fn end_message<'i>(&mut self) -> WebSocketStep<'i> {
         self.state = HEADER;
         match std::mem::replace(&mut self.open, Open::No) {
-            Open::Message(message) => Step::Event(Event::MessageEnd {
+            Open::Message(message) => WebSocketStep::Event(Event::MessageEnd {
                 wire_bytes: message.wire_bytes,
                 fragments: message.fragments,
                 damaged: message.damaged,
             }),
-            Open::No | Open::Unknown | Open::Tail => Step::Again,
+            Open::No | Open::Unknown | Open::Tail => WebSocketStep::Again,
         }
     }
 
     /// A hole: bridged where a frame says how long it is.
-    fn hole<'i>(&mut self, cur: &mut Cursor<'i>) -> Step<'i> {
+    fn hole<'i>(&mut self, cur: &mut Cursor<'i>) -> WebSocketStep<'i> {
         match &mut self.state {
             State::Header { .. } => {
                 let len = std::mem::take(&mut cur.gap);
@@ -431,28 +431,28 @@ impl Parser {
                 let control = frame.header.opcode.is_control();
                 let Some(Open::Message(message)) = Some(&mut self.open).filter(|_| !control) else {
                     return if len > 0 {
-                        Step::Event(Event::OtherGap(len))
+                        WebSocketStep::Event(Event::OtherGap(len))
                     } else {
-                        Step::Again
+                        WebSocketStep::Again
                     };
                 };
                 message.wire_bytes += len;
                 self.damage();
-                Step::Event(Event::DataGap(len))
+                WebSocketStep::Event(Event::DataGap(len))
             }
             State::Resync(_) => {
                 self.state = State::Resync(None);
-                Step::Event(Event::Lost(std::mem::take(&mut cur.gap)))
+                WebSocketStep::Event(Event::Lost(std::mem::take(&mut cur.gap)))
             }
             State::Drain | State::Closed | State::Opaque => {
                 cur.gap = 0;
-                Step::Again
+                WebSocketStep::Again
             }
         }
     }
 
     /// Where the next frame begins is not known. `misread`: what was seen is no frame.
-    fn lose<'i>(&mut self, len: u64, misread: bool) -> Step<'i> {
+    fn lose<'i>(&mut self, len: u64, misread: bool) -> WebSocketStep<'i> {
         self.misread += u32::from(misread);
         let opaque = misread && (self.in_step || self.misread > MAX_WS_MISREADS);
         self.in_step = false;
@@ -464,16 +464,16 @@ impl Parser {
             State::Resync(None)
         };
         if misread {
-            Step::Event(Event::Passed(len))
+            WebSocketStep::Event(Event::Passed(len))
         } else {
-            Step::Event(Event::Lost(len))
+            WebSocketStep::Event(Event::Lost(len))
         }
     }
 
     /// Looks for frames where a piece begins, or where a frame that may be one ends.
-    fn resync<'i>(&mut self, cur: &mut Cursor<'i>) -> Step<'i> {
+    fn resync<'i>(&mut self, cur: &mut Cursor<'i>) -> WebSocketStep<'i> {
         let State::Resync(candidate) = self.state else {
-            return Step::Again;
+            return WebSocketStep::Again;
         };
         let known = Known {
             deflate: !matches!(self.compression, Compression::None),
@@ -510,8 +510,8 @@ impl Parser {
             (None, None, Row::Frames { .. } | Row::Nothing) => State::Resync(None),
         };
         match cur.take(found.unwrap_or(usize::MAX)).len() {
-            0 => Step::Again,
-            len => Step::Event(Event::Passed(len as u64)),
+            0 => WebSocketStep::Again,
+            len => WebSocketStep::Event(Event::Passed(len as u64)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::ExchangeScope;
 use crate::exchange::AbortedBy;
 use crate::llm::{Candidate, Evidence, Figure, RequestFacts, Usage, count, results};
-use crate::scope::call::Call;
+use crate::scope::call::ModelCall;
 use crate::scope::payload::ResponseBody;
 use crate::time::MonoNs;
 
@@ -141,7 +141,7 @@ impl ExchangeScope {
     }
 
     /// The call of a model that it is, if it is one and its answer's body is read.
-    pub(in crate::scope) fn call(&self) -> Option<Call<'_>> {
+    pub(in crate::scope) fn call(&self) -> Option<ModelCall<'_>> {
         let body = self.answer.body.as_ref()?;
         let is_stream = (body.is_stream() || self.is_rpc_stream()) && !self.is_one_for_one();
         let (end, unbroken) = (self.said_all(), body.is_unbroken());
@@ -149,7 +149,7 @@ impl ExchangeScope {
         let told = &body.told;
         let mut told = told.believed(&body.tokens, is_stream, end.is_some(), unbroken, &aside);
         told.usage = results::shared(told.usage, body.facts().results, self.choices());
-        Some(Call {
+        Some(ModelCall {
             start: self.start,
             late: self.late,
             first_byte: self.answer.first_byte,

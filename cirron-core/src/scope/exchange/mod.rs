@@ -1,7 +1,7 @@
 //! One exchange as the content of a scope: gathers what its events say.
 //!
 //! ```text
-//!  ExchangeEvent -> Ask (request), Answer (response), Socket (WebSocket), Grpc (call) -> figures -> write
+//!  ExchangeEvent -> Ask (request), Answer (response), WebSocketScope (WebSocket), Grpc (call) -> figures -> write
 //! ```
 //! Each message has a file of its own (`ask`, `answer`); `figures` says what they mean together, and
 //! [`super::write`] makes attributes and marks of it. Its turns are scopes of their own ([`super::turns`]).
@@ -18,7 +18,7 @@ use self::ask::Ask;
 use super::arrival::Arrival;
 use super::grpc::Grpc;
 use super::payload::ResponseBody;
-use super::socket::Socket;
+use super::socket::WebSocketScope;
 use super::store::Desk;
 use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent, MessageEnd, Role, Sender};
 use crate::id::Id;
@@ -59,7 +59,7 @@ pub struct ExchangeScope {
     /// What is later than this was written to a client that may have left.
     leaving: Option<MonoNs>,
     /// What it turned into.
-    pub(super) socket: Option<Box<Socket>>,
+    pub(super) socket: Option<Box<WebSocketScope>>,
     /// The call that it carries, or may carry.
     pub(super) grpc: Option<Box<Grpc>>,
     /// The core held too much: its bodies are read no further.
@@ -131,7 +131,7 @@ impl ExchangeScope {
             ExchangeEvent::ResponseEnd(end) => self.response_end(ts, end),
             ExchangeEvent::WebSocket { by, event } => self.message(ts, by, &event, desk),
             ExchangeEvent::ClientLeaving { from } => self.client_leaves(from),
-            ExchangeEvent::ClientStayed => self.client_stayed(),
+            ExchangeEvent::ClientStayed => self.note_client_stayed(),
             ExchangeEvent::End(end) => self.over(end, desk),
         }
     }
@@ -140,7 +140,7 @@ impl ExchangeScope {
     fn message(&mut self, ts: MonoNs, by: Sender, event: &ws::Event<'_>, desk: &mut Desk<'_>) {
         let keep_points = self.context.chunk_timing;
         let path = self.ask.path();
-        let new = || Box::new(Socket::new(path, keep_points));
+        let new = || Box::new(WebSocketScope::new(path, keep_points));
         let socket = self.socket.get_or_insert_with(new);
         let lost = socket.on_event(ts, by, event, desk);
         match by {
@@ -162,7 +162,7 @@ impl ExchangeScope {
         }
     }
 
-    fn client_stayed(&mut self) {
+    fn note_client_stayed(&mut self) {
         self.leaving = None;
         if let Some(body) = &mut self.answer.body {
             body.settle(false);
@@ -172,7 +172,7 @@ impl ExchangeScope {
     fn over(&mut self, end: ExchangeEnd, desk: &mut Desk<'_>) {
         self.end = end;
         if end.aborted_by != Some(AbortedBy::Client) {
-            self.client_stayed();
+            self.note_client_stayed();
         } else if let Some(body) = &mut self.answer.body {
             body.settle(true);
         }

@@ -8,12 +8,12 @@ use crate::scope::label::Label;
 use crate::scope::{AttrValue, MarkValue, evidence};
 
 #[derive(Debug)]
-struct Step {
+struct FunctionCall {
     function: &'static str,
     tokens: u64,
 }
 
-impl Content for Step {
+impl Content for FunctionCall {
     fn name(&self) -> Label {
         Label::foreign(self.function)
     }
@@ -84,7 +84,10 @@ fn start(parent: Option<Id>, at: u64) -> Start {
 fn step(store: &mut Store, parent: Option<Id>, at: u64) -> Id {
     let function = "step\n";
     let tokens = 5;
-    store.open(start(parent, at), Box::new(Step { function, tokens }))
+    store.open(
+        start(parent, at),
+        Box::new(FunctionCall { function, tokens }),
+    )
 }
 
 fn lives(store: &mut Store) -> Vec<Life> {
@@ -139,14 +142,14 @@ fn a_child_that_ends_while_its_parent_is_worked_on_is_written_behind_that() {
     let mut store = store();
     let parent = step(&mut store, None, 10);
     store
-        .with(parent, |step: &mut Step, desk| {
-            let content = Step {
+        .with(parent, |step: &mut FunctionCall, desk| {
+            let content = FunctionCall {
                 function: "child",
                 tokens: 0,
             };
             let child = desk.open(MonoNs(11), evidence::MESSAGE, Box::new(content));
             desk.begin_at(child, MonoNs(9));
-            desk.get_mut::<Step>(child).unwrap().tokens = 1;
+            desk.get_mut::<FunctionCall>(child).unwrap().tokens = 1;
             desk.close(child, MonoNs(12));
             step.tokens = 77;
         })
@@ -164,8 +167,8 @@ fn a_child_that_ends_while_its_parent_is_worked_on_is_written_behind_that() {
 fn one_producer_cannot_take_another_s_scope() {
     let mut store = store();
     let other = store.open(start(None, 1), Box::new(Other));
-    assert!(store.get_mut::<Step>(other).is_none());
-    assert_eq!(store.with(other, |_: &mut Step, _| ()), None);
+    assert!(store.get_mut::<FunctionCall>(other).is_none());
+    assert_eq!(store.with(other, |_: &mut FunctionCall, _| ()), None);
     assert!(store.get_mut::<Other>(other).is_some());
     store.close(other, MonoNs(0));
     let [Life::Closed { span, .. }] = &lives(&mut store)[..] else {
@@ -180,7 +183,7 @@ fn who_watches_is_told_of_every_life_and_of_a_change_once_until_it_looks() {
     store.watch(true);
     let id = step(&mut store, None, 10);
     for _ in 0..3 {
-        store.get_mut::<Step>(id).unwrap().tokens += 1;
+        store.get_mut::<FunctionCall>(id).unwrap().tokens += 1;
     }
     assert_eq!(
         lives(&mut store),
@@ -193,7 +196,7 @@ fn who_watches_is_told_of_every_life_and_of_a_change_once_until_it_looks() {
     assert_eq!((row.about.tokens, row.name.as_str()), (Some(8), "step?"));
     assert_eq!(row.age_ns(MonoNs(25)), 15);
     assert_eq!(row.to_first_token_ns(), Some(5));
-    store.with(id, |_: &mut Step, _| ()).unwrap();
+    store.with(id, |_: &mut FunctionCall, _| ()).unwrap();
     store.forget(id);
     assert_eq!(
         lives(&mut store),

@@ -16,7 +16,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 /// The answer in these parts, with these header fields.
 fn answer(fields: &[(&str, &str)], parts: &[Fed<'_>]) -> Written {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request("/proxy/v1/chat/completions", &[], REQUEST);
     call.head(1, 200, fields);
     for part in parts {
@@ -71,7 +71,7 @@ fn a_coding_that_cannot_be_undone_is_said_and_nothing_is_read() {
 fn a_stream_that_can_be_decoded_only_in_part_has_no_rates() {
     let event = r#"data: {"choices":[{"index":0,"delta":{"content":"a"}}]}"#;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request("/v1/chat/completions", &[], REQUEST);
     let fields = [
         ("content-type", "text/event-stream"),
@@ -97,7 +97,7 @@ fn a_stream_that_can_be_decoded_only_in_part_has_no_rates() {
 
 #[test]
 fn a_request_that_cannot_be_decoded_says_so_and_asks_for_nothing() {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     let coded = [("content-encoding", "snappy")];
     call.request("/v1/chat/completions", &coded, REQUEST);
     call.head(1, 200, PLAIN);
@@ -139,12 +139,12 @@ fn a_document_behind_a_hole_has_the_usage_that_follows_it() {
 
 #[test]
 fn other_paths_and_other_shapes_are_exchanges_without_marks() {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request("/v1/models", &[], REQUEST);
     call.head(1, 200, PLAIN);
     call.body(2, JSON);
     let other_path = call.end(3);
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request("/v1/completions", &[], br#"{"search":"x"}"#);
     call.head(1, 200, PLAIN);
     call.body(2, br#"{"found":[]}"#);
@@ -165,7 +165,7 @@ fn other_paths_and_other_shapes_are_exchanges_without_marks() {
 #[test]
 fn texts_that_are_too_long_are_cut_at_a_character() {
     let path = format!("/{}", "é".repeat(crate::limits::MAX_ATTR_BYTES));
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request(&path, &[], b"");
     let written = call.end(1);
     let cut = text(&written, "url.path").unwrap();
@@ -178,7 +178,7 @@ fn inputs_on_a_path_of_anybody_are_no_call_until_the_answer_says_so() {
         ("{\"ok\":true}", false),
         ("[{\"generated_text\":\"a\"}]", true),
     ] {
-        let mut call = Call::new(false);
+        let mut call = ScopeRig::new(false);
         call.request("/", &[], b"{\"inputs\":\"a\"}");
         call.head(1, 200, PLAIN);
         call.body(2, answer.as_bytes());
@@ -188,7 +188,7 @@ fn inputs_on_a_path_of_anybody_are_no_call_until_the_answer_says_so() {
 
 #[test]
 fn an_answer_on_http_2_to_a_request_on_http_1_was_agreed_on() {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request("/v1/models", &[], b"");
     let head = ResponseHead {
         status: 200,
@@ -208,7 +208,7 @@ fn a_size_that_is_not_known_is_absent() {
             .map(|name| written.0.attrs.get(name).cloned())
     };
     // Cut before the first byte of the body; its head alone was seen.
-    let mut cut = Call::new(false);
+    let mut cut = ScopeRig::new(false);
     cut.request("/a", &[], b"");
     cut.head(1, 200, &[]);
     assert_eq!(
@@ -216,7 +216,7 @@ fn a_size_that_is_not_known_is_absent() {
         [Some(0_i64.into()), None]
     );
     // An empty body that came to its end has none.
-    let mut empty = Call::new(false);
+    let mut empty = ScopeRig::new(false);
     empty.request("/a", &[], b"");
     empty.head(1, 204, &[]);
     assert_eq!(
@@ -224,14 +224,14 @@ fn a_size_that_is_not_known_is_absent() {
         [Some(0_i64.into()), Some(0_i64.into())]
     );
     // Nobody knows how many bytes were lost.
-    let mut holed = Call::new(false);
+    let mut holed = ScopeRig::new(false);
     holed.request("/a", &[], b"abc");
     holed.head(1, 200, &[]);
     holed.body(2, b"ab");
     holed.at(3, E::ResponseGap(0));
     assert_eq!(sizes(&holed.end(4)), [Some(3_i64.into()), None]);
     // What a WebSocket or a tunnel carries is no body.
-    let mut upgraded = Call::new(false);
+    let mut upgraded = ScopeRig::new(false);
     upgraded.request("/ws", &[], b"");
     upgraded.head(1, 101, &[]);
     upgraded.at(2, E::ResponseEnd(MessageEnd::Complete));

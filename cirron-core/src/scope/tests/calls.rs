@@ -4,7 +4,7 @@ use super::*;
 
 /// A stream of these events, the first at 10 and each 10 later than the one before.
 fn stream(path: &str, kind: &str, events: &[&str]) -> Written {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     let request =
         br#"{"model":"m","stream":true,"messages":[],"message":"x","contents":[],"max_tokens":9}"#;
     call.request(path, &[], request);
@@ -293,7 +293,7 @@ fn an_answer_so_far_that_did_not_grow_is_no_content() {
         event("one two", 0, stop),
         event("one", 1, stop),
     ];
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request("/generate", &[], br#"{"text":"x","stream":true}"#);
     call.head(1, 200, &[("content-type", EVENTS)]);
     for (i, event) in events.iter().enumerate() {

@@ -56,7 +56,7 @@ fn left(request: &str, before: &[&str], behind: &[&str]) -> Written {
 }
 
 fn left_by(by: AbortedBy, request: &str, before: &[&str], behind: &[&str]) -> Written {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request("/v1/chat/completions", &[], request.as_bytes());
     call.head(1, 200, &[("content-type", "text/event-stream")]);
     before.iter().for_each(|event| call.event(5, event));
@@ -139,7 +139,7 @@ fn content_behind_a_reason_to_end_takes_it_back() {
 #[test]
 fn what_is_written_to_nobody_behind_all_content_takes_nothing_back() {
     for (left_at, aborted) in [(50, false), (15, true)] {
-        let mut call = Call::stream();
+        let mut call = ScopeRig::stream();
         for ms in [10, 20] {
             call.delta(ms, r#"{"content":"a"}"#);
         }
@@ -147,7 +147,7 @@ fn what_is_written_to_nobody_behind_all_content_takes_nothing_back() {
         let from = MonoNs(left_at * MS);
         let written = if aborted {
             // It left before the second token was written.
-            let mut early = Call::stream();
+            let mut early = ScopeRig::stream();
             early.delta(10, r#"{"content":"a"}"#);
             early.at(left_at, E::ClientLeaving { from });
             early.delta(20, r#"{"content":"a"}"#);
@@ -204,7 +204,7 @@ fn a_client_that_left_before_the_last_event_left_early() {
 
 #[test]
 fn an_error_is_a_last_event() {
-    let mut call = Call::stream();
+    let mut call = ScopeRig::stream();
     call.delta(20, r#"{"content":"a"}"#);
     call.event(30, r#"{"error":{"type":"overloaded_error","message":"x"}}"#);
     let written = call.abort(40, AbortedBy::Client);
@@ -215,7 +215,7 @@ fn an_error_is_a_last_event() {
 
 #[test]
 fn what_was_lost_is_partial_also_at_the_last_event() {
-    let mut call = Call::stream();
+    let mut call = ScopeRig::stream();
     call.delta(20, r#"{"content":"a"}"#);
     call.at(25, E::ResponseGap(7));
     call.event(30, "[DONE]");

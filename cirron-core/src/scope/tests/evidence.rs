@@ -3,7 +3,7 @@
 use super::*;
 
 fn answered(path: &str, request: &str, status: u16, kind: &str, body: &str) -> Written {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request(path, &[], request.as_bytes());
     call.head(1, status, &[("content-type", kind)]);
     call.body(2, body.as_bytes());
@@ -252,10 +252,10 @@ fn what_other_services_take_and_answer_is_no_call() {
         // What is not known does not speak against it: an error, no answer, one that cannot be read.
         let written = answered(path, request, 500, JSON, r#"{"error":"x"}"#);
         assert!(written.2.is_llm, "{path}");
-        let mut call = Call::new(false);
+        let mut call = ScopeRig::new(false);
         call.request(path, &[], request.as_bytes());
         assert!(call.abort(3, AbortedBy::Client).2.is_llm, "{path}");
-        let mut call = Call::new(false);
+        let mut call = ScopeRig::new(false);
         call.request(path, &[], request.as_bytes());
         call.head(1, 200, &[("content-type", JSON)]);
         call.at(2, E::ResponseGap(9));
@@ -263,7 +263,7 @@ fn what_other_services_take_and_answer_is_no_call() {
     }
     // Nor is a request that names no model one, until its answer shows it.
     let asked = r#"{"input":"x"}"#;
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request("/v1/responses", &[], asked.as_bytes());
     assert!(!call.abort(3, AbortedBy::Client).2.is_llm);
     let answer = r#"{"object":"response","status":"completed"}"#;

@@ -26,7 +26,7 @@ const TYPES: [&str; 8] = [
 ];
 
 fn written(kind: &str, path: &str, request: &[u8], parts: &[Fed<'_>]) -> Written {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request(path, &[], request);
     let typed = [("content-type", kind)];
     let fields = if kind.is_empty() { &[][..] } else { &typed[..] };

@@ -116,8 +116,8 @@ impl Golden {
     }
 
     /// The same, not ended.
-    pub(super) fn begun(&self, parts: &[Fed<'_>], at: impl Fn(usize) -> u64) -> Call {
-        let mut call = Call::new(false);
+    pub(super) fn begun(&self, parts: &[Fed<'_>], at: impl Fn(usize) -> u64) -> ScopeRig {
+        let mut call = ScopeRig::new(false);
         let borrowed = |fields: &[(String, String)]| -> Vec<(String, String)> { fields.to_vec() };
         let fields = borrowed(&self.request.0);
         let fields: Vec<(&str, &str)> = fields

@@ -71,7 +71,7 @@ const GRPC: [(&str, &str); 1] = [("content-type", "application/grpc")];
 
 /// A call whose response's messages come 10 ms apart, from 10 on.
 fn call(method: &str, request: &[u8], responses: &[Vec<u8>], trailers: &[(&str, &str)]) -> Written {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request(
         &format!("/inference.GRPCInferenceService/{method}"),
         &GRPC,
@@ -156,7 +156,7 @@ fn texts_that_answer_one_request_each_are_no_tokens() {
 
 #[test]
 fn a_service_that_nobody_knows_is_counted_and_no_call_of_a_model() {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     let body = [framed(&infer("BYTES", b"x")), framed(&infer("BYTES", b"y"))].concat();
     call.request("/routeguide.RouteGuide/RecordRoute", &GRPC, &body);
     call.head(5, 200, &GRPC);
@@ -185,7 +185,7 @@ fn a_status_is_an_error_by_the_conventions_of_its_end() {
         ("99", "99", true),
     ] {
         for role in [Role::Server, Role::Client] {
-            let mut call = Call::with(role, false, false);
+            let mut call = ScopeRig::with(role, false, false);
             call.request("/a.B/C", &GRPC, &framed(&Tensor::default()));
             // Trailers only: they are the head.
             call.head(
@@ -211,7 +211,7 @@ fn a_status_is_an_error_by_the_conventions_of_its_end() {
 
 /// A connection joined late: every field of the heads refers to what nobody saw.
 fn joined(request: &[u8], response: &[Vec<u8>], trailers: &Headers) -> Written {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.at(0, E::RequestBody(request));
     call.at(0, E::RequestEnd(MessageEnd::Complete));
     let head = ResponseHead {
@@ -260,7 +260,7 @@ fn without_header_fields_messages_or_the_status_show_what_it_is() {
 }
 
 fn parts_of_a_stream(parts: &[Fed<'_>], request: bool) -> Written {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     let whole = framed(&infer("BYTES", b"hello"));
     let head = RequestHead {
         method: "POST".to_owned(),
@@ -336,7 +336,7 @@ fn no_cut_and_no_hole_gives_a_wrong_count() {
 
 #[test]
 fn a_call_joined_in_the_middle_of_its_response_counts_nothing_and_says_so() {
-    let mut call = Call::new(true);
+    let mut call = ScopeRig::new(true);
     call.body(5, b"\0\0\0\0\x05hello");
     call.at(80, E::ResponseTrailers(&headers(&OK)));
     let got = call.end(80);

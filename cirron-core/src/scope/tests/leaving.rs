@@ -8,8 +8,8 @@ const USAGE: &str =
 const NOBODY: &str = "output_tokens_after_client_left";
 
 /// Three tokens, then the client goes, then `more`, and a usage report.
-fn left_behind(more: &[u64]) -> Call {
-    let mut call = Call::stream();
+fn left_behind(more: &[u64]) -> ScopeRig {
+    let mut call = ScopeRig::stream();
     for ms in [10, 20, 40] {
         call.delta(ms, ANSWER);
     }
@@ -75,7 +75,7 @@ fn a_report_about_what_was_read_holds_though_it_came_later() {
 
 #[test]
 fn who_left_before_the_first_token_has_no_time_to_it() {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     let body = br#"{"model":"m","stream":true,"messages":[]}"#;
     call.request("/v1/chat/completions", &[], body);
     call.at(
@@ -96,7 +96,7 @@ fn who_left_before_the_first_token_has_no_time_to_it() {
 
 #[test]
 fn what_was_reported_until_then_stays() {
-    let mut call = Call::stream();
+    let mut call = ScopeRig::stream();
     let report = |n: u32| {
         format!(
             r#"{{"object":"chat.completion.chunk","choices":[{{"index":0,"delta":{ANSWER}}}],"usage":{{"prompt_tokens":5,"completion_tokens":{n},"total_tokens":{}}}}}"#,

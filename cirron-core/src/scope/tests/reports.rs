@@ -22,7 +22,7 @@ const JSON: &str = "application/json";
 
 /// A stream of these events, 10 ms apart, the first at 10.
 fn stream(path: &str, kind: &str, events: &[String], end: End) -> Written {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     let body = br#"{"model":"m","stream":true,"max_tokens":9,"messages":[],"prompt":"x","text":"x","inputs":"x","contents":[]}"#;
     call.request(path, &[], body);
     call.head(1, 200, &[("content-type", kind)]);
@@ -42,7 +42,7 @@ fn stream(path: &str, kind: &str, events: &[String], end: End) -> Written {
 
 /// One answer, with more fields in its head.
 fn whole_with(path: &str, request: &str, fields: &[(&str, &str)], answer: &str) -> Written {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request(path, &[], request.as_bytes());
     let mut head = vec![("content-type", JSON)];
     head.extend(fields);

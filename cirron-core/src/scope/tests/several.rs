@@ -4,7 +4,7 @@ use super::*;
 use crate::testing::split::{Fed, assert_gap_safe, assert_split_invariant};
 
 fn written(path: &str, request: &[u8], kind: &str, parts: &[Fed<'_>]) -> Written {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request(path, &[], request);
     call.head(1, 200, &[("content-type", kind)]);
     for part in parts {
@@ -163,11 +163,16 @@ fn what_each_result_reports_adds_up() {
 #[test]
 fn no_hole_gives_a_wrong_sum() {
     for (path, request, kind, body, (_, output, _)) in CASES {
-        let of = |parts: &[Fed<'_>]| written(path, request.as_bytes(), kind, parts);
+        let written_of = |parts: &[Fed<'_>]| written(path, request.as_bytes(), kind, parts);
         let prefixes: Vec<Option<f64>> = (0..=body.len())
-            .map(|at| number(&of(&[Fed::Data(&body.as_bytes()[..at])]), "output_tokens"))
+            .map(|at| {
+                number(
+                    &written_of(&[Fed::Data(&body.as_bytes()[..at])]),
+                    "output_tokens",
+                )
+            })
             .collect();
-        assert_gap_safe(body.as_bytes(), of, |holed, hole| {
+        assert_gap_safe(body.as_bytes(), written_of, |holed, hole| {
             if hole.start == 0 {
                 // That it is an array cannot be known.
                 return;
@@ -184,7 +189,7 @@ fn no_hole_gives_a_wrong_sum() {
 #[test]
 fn where_the_request_was_not_read_its_samples_are_not_known() {
     let (path, request, _, body, _) = CASES[2];
-    let mut call = Call::new(true);
+    let mut call = ScopeRig::new(true);
     call.request(path, &[], request.as_bytes());
     call.head(1, 200, &[("content-type", JSON)]);
     call.body(2, body.as_bytes());
@@ -203,7 +208,7 @@ fn an_array_that_is_one_answer_is_one() {
 
 /// Events of one choice each, with usage at the top: (choice, content, ends, output tokens).
 fn told_by_choices(events: &[(u32, bool, bool, Option<u32>)], all: Option<u32>) -> Written {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     let request = br#"{"model":"m","messages":[],"stream":true,"n":2}"#;
     call.request("/v1/chat/completions", &[], request);
     call.head(1, 200, &[("content-type", "text/event-stream")]);
@@ -299,7 +304,7 @@ fn arrays_in_arrays_have_a_result_each() {
             5.0,
         ),
     ] {
-        let mut call = Call::new(false);
+        let mut call = ScopeRig::new(false);
         call.request("/", &[], br#"{"inputs":["x","y"]}"#);
         call.head(1, 200, &[("content-type", "application/json")]);
         call.body(10, body.as_bytes());

@@ -11,7 +11,7 @@ const USAGE: &str =
 
 #[test]
 fn reasoning_answer_and_tool_calls_have_times_of_their_own() {
-    let mut call = Call::stream();
+    let mut call = ScopeRig::stream();
     call.delta(5, r#"{"role":"assistant","content":""}"#);
     call.delta(10, REASONING);
     call.delta(20, REASONING);
@@ -40,7 +40,7 @@ fn reasoning_answer_and_tool_calls_have_times_of_their_own() {
 #[test]
 fn bytes_that_the_kernel_let_go_together_have_no_rate() {
     for (apart_ns, rated) in [(1, false), (999, false), (1_000, true)] {
-        let mut call = Call::stream();
+        let mut call = ScopeRig::stream();
         let event = format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{ANSWER}}}]}}\n\n");
         call.at_ns(20 * MS - apart_ns, E::ResponseBody(event.as_bytes()));
         call.at_ns(20 * MS, E::ResponseBody(event.as_bytes()));
@@ -54,7 +54,7 @@ fn bytes_that_the_kernel_let_go_together_have_no_rate() {
 
 #[test]
 fn without_reasoning_there_is_one_time_to_the_first_token() {
-    let mut call = Call::stream();
+    let mut call = ScopeRig::stream();
     call.delta(10, ANSWER);
     let written = call.end(20);
     assert_eq!(number(&written, "time_to_first_token_ms"), Some(10.0));
@@ -70,7 +70,7 @@ fn without_reasoning_there_is_one_time_to_the_first_token() {
 
 #[test]
 fn a_hole_between_reasoning_and_answer_leaves_the_answers_time_unknown() {
-    let mut call = Call::stream();
+    let mut call = ScopeRig::stream();
     call.delta(10, REASONING);
     call.at(15, E::ResponseGap(100));
     call.body(16, b"rest\n\n");
@@ -99,7 +99,7 @@ fn a_hole_between_reasoning_and_answer_leaves_the_answers_time_unknown() {
 
 #[test]
 fn a_hole_before_the_first_token_leaves_all_its_times_unknown() {
-    let mut call = Call::stream();
+    let mut call = ScopeRig::stream();
     call.at(5, E::ResponseGap(1));
     call.body(6, b"\n\n");
     call.delta(10, REASONING);
@@ -116,7 +116,7 @@ fn a_hole_before_the_first_token_leaves_all_its_times_unknown() {
 
 #[test]
 fn a_count_of_events_says_that_it_is_an_estimate_and_so_does_what_is_made_from_it() {
-    let mut call = Call::stream();
+    let mut call = ScopeRig::stream();
     call.delta(10, ANSWER);
     call.delta(20, ANSWER);
     call.event(
@@ -140,7 +140,7 @@ fn a_count_of_events_says_that_it_is_an_estimate_and_so_does_what_is_made_from_i
 
 #[test]
 fn a_stream_that_ends_early_keeps_what_was_known_and_is_partial() {
-    let mut call = Call::stream();
+    let mut call = ScopeRig::stream();
     call.event(10, r#"{"id":"c1","model":"m2","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"a"}}],"usage":{"prompt_tokens":5,"completion_tokens":1}}"#);
     call.delta(20, ANSWER);
     call.body(
@@ -168,7 +168,7 @@ fn a_stream_that_ends_early_keeps_what_was_known_and_is_partial() {
 
 #[test]
 fn an_error_in_the_middle_of_a_stream_fails_the_span_and_is_not_a_token() {
-    let mut call = Call::stream();
+    let mut call = ScopeRig::stream();
     call.delta(10, ANSWER);
     call.event(
         20,
@@ -183,7 +183,7 @@ fn an_error_in_the_middle_of_a_stream_fails_the_span_and_is_not_a_token() {
 
 #[test]
 fn several_choices_are_one_stream_with_a_finish_reason_each() {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request(
         "/v1/completions",
         &[],
@@ -211,7 +211,7 @@ fn several_choices_are_one_stream_with_a_finish_reason_each() {
 
 #[test]
 fn the_responses_api_is_timed_by_its_deltas_and_counted_by_its_end() {
-    let mut call = Call::stream_of("/v1/responses");
+    let mut call = ScopeRig::stream_of("/v1/responses");
     call.event(2, r#"{"response":{"id":"r1","object":"response","status":"in_progress","model":"m","usage":null},"type":"response.created"}"#);
     call.event(
         10,
@@ -239,7 +239,7 @@ fn the_responses_api_is_timed_by_its_deltas_and_counted_by_its_end() {
 
 #[test]
 fn usage_behind_a_hole_in_the_same_event_is_found() {
-    let mut call = Call::stream_of("/v1/responses");
+    let mut call = ScopeRig::stream_of("/v1/responses");
     call.event(10, r#"{"delta":"a","type":"response.output_text.delta"}"#);
     call.body(20, br#"data: {"type":"response.completed","response":{"output":[{"text":"a \"usage\":{\"output_tokens\":1}"#);
     call.at(21, E::ResponseGap(65_536));
@@ -255,7 +255,7 @@ fn usage_behind_a_hole_in_the_same_event_is_found() {
 
 #[test]
 fn joined_late_it_has_counts_and_no_times_that_need_the_start() {
-    let mut call = Call::new(true);
+    let mut call = ScopeRig::new(true);
     call.body(5, b"t\":\"x\"}}]}\n\n");
     call.delta(10, ANSWER);
     call.event(20, USAGE);
@@ -271,7 +271,7 @@ fn joined_late_it_has_counts_and_no_times_that_need_the_start() {
 
 #[test]
 fn a_server_that_answers_before_it_has_read_all_is_timed_by_its_answer() {
-    let mut call = Call::stream();
+    let mut call = ScopeRig::stream();
     call.delta(10, ANSWER);
     call.at(20, E::ResponseEnd(MessageEnd::Complete));
     let written = call.finish(500);
@@ -284,23 +284,23 @@ fn each_call_says_how_good_its_figures_are() {
     let figures = |written: &Written| text(written, "cirron.figures").map(str::to_owned);
     let usage = r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
 
-    let mut call = Call::stream();
+    let mut call = ScopeRig::stream();
     call.delta(20, r#"{"content":"a"}"#);
     call.delta(30, r#"{"content":"b"}"#);
     assert_eq!(figures(&call.end(40)).as_deref(), Some("estimated"));
 
-    let mut call = Call::stream();
+    let mut call = ScopeRig::stream();
     call.delta(20, r#"{"content":"a"}"#);
     call.event(30, usage);
     assert_eq!(figures(&call.end(40)).as_deref(), Some("complete"));
 
-    let mut call = Call::stream();
+    let mut call = ScopeRig::stream();
     call.delta(20, r#"{"content":"a"}"#);
     call.at(25, E::ResponseGap(3));
     call.event(30, usage);
     assert_eq!(figures(&call.end(40)).as_deref(), Some("partial"));
 
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request(
         "/v1/chat/completions",
         &[],
@@ -310,7 +310,7 @@ fn each_call_says_how_good_its_figures_are() {
     call.body(2, b"<html>");
     assert_eq!(figures(&call.end(3)).as_deref(), Some("header_only"));
 
-    let mut call = Call::new(true);
+    let mut call = ScopeRig::new(true);
     call.body(
         2,
         b"data: {\"object\":\"chat.completion.chunk\",\"choices\":[]}\n\n",
@@ -321,7 +321,7 @@ fn each_call_says_how_good_its_figures_are() {
 #[test]
 fn a_stream_that_was_held_back_is_said_to_be_a_burst() {
     let burst = |times: &[u64]| {
-        let mut call = Call::stream();
+        let mut call = ScopeRig::stream();
         for at in times {
             call.delta(*at, r#"{"content":"a"}"#);
         }
@@ -344,7 +344,7 @@ fn a_client_that_leaves_at_done_has_had_all() {
         ("[DONE", "partial"),
         ("[DONE]]", "partial"),
     ] {
-        let mut call = Call::stream();
+        let mut call = ScopeRig::stream();
         call.delta(20, r#"{"content":"a"}"#);
         call.event(
             30,
@@ -375,7 +375,7 @@ const OLLAMA: [&str; 4] = [
 
 /// An exchange of which only the end of the response's body is seen: in these parts.
 fn late(parts: &[Fed<'_>]) -> Written {
-    let mut call = Call::new(true);
+    let mut call = ScopeRig::new(true);
     for part in parts {
         match part {
             Fed::Data(bytes) => call.body(5, bytes),

@@ -11,7 +11,7 @@ const ANSWER: Content = Content {
 
 /// An answer as it comes.
 #[derive(Clone, Copy, Debug)]
-enum Step {
+enum AnswerPart {
     /// An event with content.
     Content,
     /// One without, that reports so many tokens.
@@ -21,9 +21,9 @@ enum Step {
     Hole,
     Error,
 }
-use Step::{Both, Content as C, Error, Hole, Report as R};
+use AnswerPart::{Both, Content as C, Error, Hole, Report as R};
 
-fn believed(steps: &[Step], ended: bool) -> Believed {
+fn believed(steps: &[AnswerPart], ended: bool) -> Believed {
     let (mut told, mut tokens) = (Told::default(), TokenTimes::default());
     let mut facts = ResponseFacts::default();
     let mut unbroken = true;

@@ -29,7 +29,7 @@ fn what_is_held_goes_with_the_time_at_which_it_was_sent() {
     let mut holding = Holding::default();
     assert!(holding.hold(written(0, 1, b"abc"), 0).is_empty());
     assert!(holding.hold(written(3, 80, b"def"), 0).is_empty());
-    let out = holding.sent(6, Some(at(146)), at(150));
+    let out = holding.release_sent(6, Some(at(146)), at(150));
     let want: [(u64, u64, &[u8], bool); 2] = [(0, 146, b"abc", false), (3, 146, b"def", false)];
     assert_eq!(told(&out), want);
     assert!(holding.is_empty() && holding.held_bytes() == 0);
@@ -42,7 +42,7 @@ fn a_write_of_which_a_part_was_sent_is_cut_there_and_a_hole_in_it_too() {
         let mut whole = written(10, 1, b"abcde");
         whole.orig_len = 8;
         let mut out = holding.hold(whole, 10 + cut);
-        out.extend(holding.sent(18, Some(at(9)), at(9)));
+        out.extend(holding.release_sent(18, Some(at(9)), at(9)));
         let bytes: Vec<u8> = out.iter().flat_map(|w| w.bytes.clone()).collect();
         assert_eq!(bytes, b"abcde", "cut at {cut}");
         let mut next = 10;
@@ -61,7 +61,7 @@ fn each_step_of_the_kernel_lets_go_as_much_as_it_sent() {
     let mut holding = Holding::default();
     holding.hold(written(0, 1, b"abcdef"), 0);
     let steps: Vec<_> = (1..=6)
-        .flat_map(|n| holding.sent(n, Some(at(n * 10)), at(n * 10)))
+        .flat_map(|n| holding.release_sent(n, Some(at(n * 10)), at(n * 10)))
         .collect();
     let got: Vec<_> = steps.iter().map(|w| (w.pos, w.ts.0 / MS)).collect();
     assert_eq!(got, [(0, 10), (1, 20), (2, 30), (3, 40), (4, 50), (5, 60)]);
@@ -73,7 +73,7 @@ fn a_time_that_is_not_known_is_unsure_unless_it_is_known_closely_enough() {
     let sent = |after: u64| {
         let mut holding = Holding::default();
         holding.hold(written(0, 1, b"a"), 0);
-        let out = holding.sent(1, None, at(1 + after));
+        let out = holding.release_sent(1, None, at(1 + after));
         (out[0].ts, out[0].unsure)
     };
     assert_eq!(sent(5), (at(6), false));
@@ -84,7 +84,7 @@ fn a_time_that_is_not_known_is_unsure_unless_it_is_known_closely_enough() {
 fn nothing_is_stamped_before_it_was_written() {
     let mut holding = Holding::default();
     holding.hold(written(0, 5, b"a"), 0);
-    assert_eq!(holding.sent(1, Some(at(4)), at(9))[0].ts, at(5));
+    assert_eq!(holding.release_sent(1, Some(at(4)), at(9))[0].ts, at(5));
 }
 
 #[test]

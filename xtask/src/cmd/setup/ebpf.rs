@@ -72,7 +72,7 @@ fn install_nightly() -> bool {
         "will install them with a nightly, by rustup:\n    {}",
         sh::shown(&install)
     ));
-    match sh::quiet(&mut install) {
+    match sh::run_quietly(&mut install) {
         Ok(()) => true,
         Err(error) => {
             say(&format!("{error:#}; trying the distribution's packages"));
@@ -154,7 +154,7 @@ fn build_linker(prefix: &Path, major: u32) -> Result<()> {
         "will build bpf-linker on LLVM {major} into cargo's bin directory (about a minute):\n    {}",
         sh::shown(&install)
     ));
-    sh::quiet(&mut install)
+    sh::run_quietly(&mut install)
 }
 
 /// Where an LLVM not older than `major` is, with its development files.

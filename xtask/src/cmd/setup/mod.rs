@@ -46,5 +46,5 @@ pub(crate) fn install_as_root(why: &str, command: &std::process::Command) -> Res
         "will run, as root, {why}:\n    {}",
         sh::shown(command)
     ));
-    sh::quiet(&mut sh::as_root(command)?)
+    sh::run_quietly(&mut sh::as_root(command)?)
 }

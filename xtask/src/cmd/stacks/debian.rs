@@ -28,6 +28,6 @@ pub(crate) fn unpack(suite: &str, packages: &[&str], root: &Path) -> Result<()> 
     apt.unpack_with_needs(&[packages, &BASE].concat(), &fresh)?;
     let mut ldconfig = Command::new("chroot");
     ldconfig.arg(&fresh).arg("/sbin/ldconfig");
-    sh::quiet(&mut sh::as_root(&ldconfig)?)?;
+    sh::run_quietly(&mut sh::as_root(&ldconfig)?)?;
     fs::rename(&fresh, root).context("putting the root directory in place")
 }

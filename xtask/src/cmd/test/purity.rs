@@ -213,7 +213,7 @@ fn is_word(c: char) -> bool {
 mod tests {
     use super::*;
 
-    fn of(text: &str) -> Vec<String> {
+    fn faults_in(text: &str) -> Vec<String> {
         faults(Path::new("stream/mod.rs"), text)
     }
 
@@ -232,7 +232,7 @@ mod tests {
             "use crate::proto::Sniff;",
             "use crate::{time::MonoNs, engine::Engine};",
         ] {
-            assert_eq!(of(text).len(), 1, "{text}: {:?}", of(text));
+            assert_eq!(faults_in(text).len(), 1, "{text}: {:?}", faults_in(text));
         }
     }
 
@@ -248,7 +248,7 @@ mod tests {
             "use crate::time::MonoNs;",
             "fn f() {}\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}\n",
         ] {
-            assert_eq!(of(text), Vec::<String>::new(), "{text}");
+            assert_eq!(faults_in(text), Vec::<String>::new(), "{text}");
         }
     }
 }

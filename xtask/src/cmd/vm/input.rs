@@ -50,7 +50,7 @@ pub(super) fn build(folder: &Path) -> Result<Input> {
         .arg(&tar);
     pack.arg("-C").arg(&stage).arg(".");
     pack.arg("-C").arg(&tests);
-    sh::quiet(pack.args(["servers/python", "servers/tls"]))?;
+    sh::run_quietly(pack.args(["servers/python", "servers/tls"]))?;
     fs::remove_dir_all(&stage)?;
     Ok(Input {
         tar,

@@ -228,7 +228,7 @@ fn unpack_module(file: &Path, folder: &Path, at: usize) -> Result<()> {
     if program != "cat" {
         unpack.args(["-q", "-d", "-c"]);
     }
-    sh::quiet(unpack.arg(file).stdin(Stdio::null()).stdout(to))
+    sh::run_quietly(unpack.arg(file).stdin(Stdio::null()).stdout(to))
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             limit: Duration::from_secs(options.limit),
         };
         match boot.run() {
-            Ok(out) => results.judged(&kernel.release, &input.judge, &out)?,
+            Ok(out) => results.judge(&kernel.release, &input.judge, &out)?,
             Err(error) => results.line(
                 "FAILED",
                 &format!("{} boot", kernel.release),
@@ -112,7 +112,7 @@ impl Results {
     }
 
     /// The judge's lines, `VERDICT<tab>NAME<tab>TEXT`, as ours.
-    fn judged(&mut self, release: &str, judge: &Path, out: &Path) -> Result<()> {
+    fn judge(&mut self, release: &str, judge: &Path, out: &Path) -> Result<()> {
         let text = sh::output(Command::new(judge).arg(out))?;
         for line in text.lines() {
             let mut parts = line.splitn(3, '\t');

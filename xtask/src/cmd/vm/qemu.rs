@@ -133,7 +133,7 @@ impl Boot<'_> {
         let make = "chmod 755 init bin/busybox && find . | cpio --quiet -o -H newc";
         let mut cpio = Command::new("sh");
         cpio.args(["-e", "-c", make]).current_dir(&tree);
-        sh::quiet(cpio.stdout(File::create(&archive)?))?;
+        sh::run_quietly(cpio.stdout(File::create(&archive)?))?;
         fs::remove_dir_all(&tree)?;
         Ok(archive)
     }

@@ -118,7 +118,7 @@ fn finish(tree: &Path) -> Result<()> {
     let mut chroot = Command::new("chroot");
     chroot.arg(tree).args(["/bin/bash", "-c", compile]);
     chroot.env("PATH", "/usr/sbin:/usr/bin");
-    sh::quiet(&mut sh::as_root(&chroot)?).context("setting up the root file system")
+    sh::run_quietly(&mut sh::as_root(&chroot)?).context("setting up the root file system")
 }
 
 fn pack(tree: &Path, image: &Path) -> Result<()> {
@@ -134,13 +134,13 @@ fn pack(tree: &Path, image: &Path) -> Result<()> {
         .arg(image);
     make.arg(format!("{}M", used + used / 4 + SPARE_MIB));
     make.env("PATH", super::tools::path());
-    sh::quiet(&mut sh::as_root(&make)?)
+    sh::run_quietly(&mut sh::as_root(&make)?)
 }
 
 /// Some of it may be root's.
 fn remove(path: &Path) -> Result<()> {
     if path.exists() {
-        sh::quiet(&mut sh::as_root(Command::new("rm").arg("-rf").arg(path))?)?;
+        sh::run_quietly(&mut sh::as_root(Command::new("rm").arg("-rf").arg(path))?)?;
     }
     Ok(())
 }

@@ -261,7 +261,7 @@ impl Reading {
             facts.operation = Some("chat");
         }
         if let Some(stop) = event.stop {
-            facts.finished(0, &stop);
+            facts.note_finish(0, &stop);
         }
         if event.kind == "error" || event.fails || event.member.is_told() {
             facts.fails(event.error);
@@ -310,7 +310,7 @@ impl Reading {
                 event.content.tool = true;
                 event.piece.named = true;
             }
-            (b"id", Scalar::Str { prefix, .. }) => event.piece.is_called(prefix),
+            (b"id", Scalar::Str { prefix, .. }) => event.piece.note_id(prefix),
             (_, _) => {}
         }
     }

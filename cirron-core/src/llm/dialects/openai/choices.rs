@@ -48,8 +48,8 @@ impl Part {
             return;
         };
         match key {
-            b"name" if !text.is_empty() => self.piece.is_named(text),
-            b"arguments" | b"input" => self.piece.has_arguments(text, cut),
+            b"name" if !text.is_empty() => self.piece.note_name(text),
+            b"arguments" | b"input" => self.piece.note_arguments(text, cut),
             _ => return,
         }
         self.content.tool |= !text.is_empty();
@@ -98,7 +98,7 @@ impl Choice {
             }
             (6, b"tool_calls") => match (key(5), value) {
                 (b"index", value) => part.piece.index = value.as_u64(),
-                (b"id", Scalar::Str { prefix, .. }) => part.piece.is_called(prefix),
+                (b"id", Scalar::Str { prefix, .. }) => part.piece.note_id(prefix),
                 (_, _) => {}
             },
             (7, b"tool_calls") => part.call(key(6), value),
@@ -141,7 +141,7 @@ impl Choices {
             finish,
             ..
         } = choice;
-        let known = self.known(index);
+        let known = self.of_index(index);
         let is_delta = delta.content().is_some();
         let deltas = known.as_ref().is_some_and(|known| known.deltas);
         let part = if is_delta || deltas {
@@ -164,7 +164,7 @@ impl Choices {
     }
 
     /// Past the bound nothing is known of a choice, and all that it says is new.
-    fn known(&mut self, index: i64) -> Option<&mut OfChoice> {
+    fn of_index(&mut self, index: i64) -> Option<&mut OfChoice> {
         let at = match self.of.binary_search_by_key(&index, |(i, _)| *i) {
             Ok(at) => at,
             Err(at) if self.of.len() < MAX_CHOICES => {

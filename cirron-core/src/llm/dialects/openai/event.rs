@@ -132,7 +132,7 @@ impl Event {
             Some("completed" | "incomplete" | "failed" | "cancelled")
         );
         if let Some(status) = self.status.filter(|_| ended) {
-            facts.finished(0, self.incomplete.as_deref().unwrap_or(&status));
+            facts.note_finish(0, self.incomplete.as_deref().unwrap_or(&status));
         }
         // Errors of vLLM's own, and those of the responses API's stream, stand at the top.
         let at_top = match (self.object.as_str(), kind) {

@@ -95,7 +95,7 @@ impl OneByOne {
             return None;
         }
         let mut sum = first.usage;
-        others.iter().for_each(|told| sum.beside(&told.usage));
+        others.iter().for_each(|told| sum.add_other(&told.usage));
         Some(sum)
     }
 }

@@ -8,10 +8,10 @@ use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Walk
 use crate::exchange::Sender;
 use crate::llm::count::{count, fill};
 use crate::llm::facts::{Content, ResponseFacts, Usage, say};
-use crate::llm::session::{ReadSession, Said, Session};
+use crate::llm::session::{ReadSession, Said, SessionDialect};
 
 /// The row of it.
-pub const SESSION: Session = Session {
+pub const SESSION: SessionDialect = SessionDialect {
     name: "openai",
     is_path: |path| {
         let path = path.strip_suffix('/').unwrap_or(path);
@@ -108,7 +108,7 @@ impl Reader {
                 };
                 facts.report(&event.usage, false);
                 if let Some(status) = event.status {
-                    facts.finished(0, event.reason.as_deref().unwrap_or(&status));
+                    facts.note_finish(0, event.reason.as_deref().unwrap_or(&status));
                     if status == "failed" {
                         facts.error = Some(event.error.unwrap_or_else(|| "error".to_owned()));
                     }

@@ -65,7 +65,7 @@ impl JsonSink for Sink<'_> {
         match (key, path.depth() - base) {
             (b"choices", _) => self.event.choice.scalar(path, base, value),
             (b"timings" | b"perf_metrics", 2) => {
-                usage::aside(&mut self.event.aside, path.key(base + 1), value);
+                usage::read_aside(&mut self.event.aside, path.key(base + 1), value);
             }
             (b"error", depth) => self.error(path.key(base + 1), depth, value),
             (b"data", 3) => match path.key(2) {
@@ -81,7 +81,7 @@ impl JsonSink for Sink<'_> {
                 }
             }
             (_, 1) => {
-                usage::aside(&mut self.event.aside, Some(key), value);
+                usage::read_aside(&mut self.event.aside, Some(key), value);
                 self.member(base, key, value);
             }
             (_, _) => {}
@@ -110,7 +110,7 @@ impl Sink<'_> {
         // Of one that broke off before it said which it is.
         let known = choice.index.or(place).is_some();
         if let Some(reason) = choice.finish.as_ref().filter(|_| known) {
-            self.facts.finished(index, reason);
+            self.facts.note_finish(index, reason);
         }
         let (content, calls) = self.choices.take(index, choice);
         self.event.content = self.event.content.or(content);
@@ -122,7 +122,7 @@ impl Sink<'_> {
         let item = &mut self.event.item;
         match (key, value) {
             (Some(b"type"), value) => item.named = is_call(value),
-            (Some(b"id"), Scalar::Str { prefix, .. }) => item.is_called(prefix),
+            (Some(b"id"), Scalar::Str { prefix, .. }) => item.note_id(prefix),
             (_, _) => {}
         }
     }

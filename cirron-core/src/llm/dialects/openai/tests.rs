@@ -87,19 +87,19 @@ fn a_role_an_empty_delta_and_a_usage_report_are_not_content() {
 
 #[test]
 fn answer_reasoning_and_tools_are_kept_apart() {
-    let of = |delta: Value| {
+    let content = |delta: Value| {
         event(
             &mut ResponseReader::default(),
             &json!({"choices":[{"index":0,"delta":delta}]}),
         )
     };
-    assert_eq!(of(json!({"content":"a"})), ANSWER);
-    assert_eq!(of(json!({"refusal":"no"})), ANSWER);
-    assert!(of(json!({"reasoning_content":"a"})).reasoning);
-    assert!(of(json!({"reasoning":"a"})).reasoning);
-    assert!(of(json!({"tool_calls":[{"index":0,"function":{"arguments":"{"}}]})).tool);
-    assert!(of(json!({"function_call":{"name":"f"}})).tool);
-    assert!(!of(json!({"tool_calls":[{"index":0,"function":{"arguments":""}}]})).is_some());
+    assert_eq!(content(json!({"content":"a"})), ANSWER);
+    assert_eq!(content(json!({"refusal":"no"})), ANSWER);
+    assert!(content(json!({"reasoning_content":"a"})).reasoning);
+    assert!(content(json!({"reasoning":"a"})).reasoning);
+    assert!(content(json!({"tool_calls":[{"index":0,"function":{"arguments":"{"}}]})).tool);
+    assert!(content(json!({"function_call":{"name":"f"}})).tool);
+    assert!(!content(json!({"tool_calls":[{"index":0,"function":{"arguments":""}}]})).is_some());
 }
 
 #[test]
@@ -168,19 +168,22 @@ fn a_response_that_was_cut_short_says_why() {
 
 #[test]
 fn errors_give_their_class_and_never_their_text() {
-    let of = |json: Value| facts(&[json]).error;
+    let error_in = |json: Value| facts(&[json]).error;
     let typed = json!({"error":{"message":"secret","type":"invalid_request_error","code":null}});
-    assert_eq!(of(typed).as_deref(), Some("invalid_request_error"));
+    assert_eq!(error_in(typed).as_deref(), Some("invalid_request_error"));
     let coded = json!({"error":{"message":"secret","code":503}});
-    assert_eq!(of(coded).as_deref(), Some("503"));
-    assert_eq!(of(json!({"error":"secret"})).as_deref(), Some("error"));
+    assert_eq!(error_in(coded).as_deref(), Some("503"));
+    assert_eq!(
+        error_in(json!({"error":"secret"})).as_deref(),
+        Some("error")
+    );
     let vllm = json!({"object":"error","message":"secret","type":"BadRequestError","code":400});
-    assert_eq!(of(vllm).as_deref(), Some("BadRequestError"));
+    assert_eq!(error_in(vllm).as_deref(), Some("BadRequestError"));
     let stream = json!({"type":"error","code":"server_error","message":"secret"});
-    assert_eq!(of(stream).as_deref(), Some("server_error"));
+    assert_eq!(error_in(stream).as_deref(), Some("server_error"));
     let failed = json!({"type":"response.failed","response":{"status":"failed","error":{"code":"rate_limit","message":"secret"}}});
-    assert_eq!(of(failed).as_deref(), Some("rate_limit"));
-    assert_eq!(of(json!({"error":null,"code":7})), None);
+    assert_eq!(error_in(failed).as_deref(), Some("rate_limit"));
+    assert_eq!(error_in(json!({"error":null,"code":7})), None);
 }
 
 #[test]

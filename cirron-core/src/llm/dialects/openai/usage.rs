@@ -104,7 +104,7 @@ impl Aside {
 }
 
 /// A member of the document, or of `timings` or `perf_metrics` in it.
-pub(super) fn aside(aside: &mut Aside, key: Option<&[u8]>, value: Scalar<'_>) {
+pub(super) fn read_aside(aside: &mut Aside, key: Option<&[u8]>, value: Scalar<'_>) {
     let usage = &mut aside.usage;
     let slot = match key {
         Some(b"prompt_n") => &mut aside.computed,
@@ -151,7 +151,7 @@ impl Reported {
         let of_choices = event.of_choices.iter().map(|(_, usage)| usage.output);
         let outputs = of_choices.chain([event.usage.output, aside.output]);
         facts.usage = self.all();
-        facts.reported(outputs.flatten().max(), event.in_usage);
+        facts.note_report(outputs.flatten().max(), event.in_usage);
     }
 
     /// Usage of the whole comes before that of its choices, and both before what stands aside.
@@ -160,7 +160,7 @@ impl Reported {
         for (i, (_, usage)) in self.of_choices.iter().enumerate() {
             match i {
                 0 => of_choices = *usage,
-                _ => of_choices.beside(usage),
+                _ => of_choices.add_other(usage),
             }
         }
         let all = self.one_by_one.sum().unwrap_or(self.usage);

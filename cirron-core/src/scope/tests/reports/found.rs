@@ -360,7 +360,7 @@ fn counts_of_pieces_add_up_as_far_as_they_were_seen() {
     let written = stream(path, SSE, &[event(2), event(3)], End::Whole);
     assert_eq!(tokens(&written), [7.0, 5.0, 12.0].map(Some));
     // Behind a hole the sum is not known.
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request(path, &[], br#"{"text_input":"x"}"#);
     call.head(1, 200, &[("content-type", SSE)]);
     call.event(10, &event(2));

@@ -109,9 +109,9 @@ fn a_count_told_before_the_content_loses_to_the_events() {
         events.insert(0, case.before.to_owned());
         for end in [End::Whole, End::Left] {
             let written = stream(case.path, case.kind, &events, end);
-            let of = format!("{} {end:?}", case.name);
-            assert_counted(&written, 3.0, &of);
-            assert_eq!(number(&written, "input_tokens"), Some(25.0), "{of}");
+            let label = format!("{} {end:?}", case.name);
+            assert_counted(&written, 3.0, &label);
+            assert_eq!(number(&written, "input_tokens"), Some(25.0), "{label}");
         }
     }
 }
@@ -210,7 +210,7 @@ fn behind_a_count_on_the_way_the_events_go_on_counting() {
 
 #[test]
 fn what_the_head_of_a_stream_counts_is_not_what_comes() {
-    let mut call = Call::new(false);
+    let mut call = ScopeRig::new(false);
     call.request("/generate_stream", &[], br#"{"inputs":"x"}"#);
     let fields = [
         ("content-type", SSE),
@@ -234,7 +234,7 @@ fn what_the_head_of_a_stream_counts_is_not_what_comes() {
 fn a_report_without_a_blank_line_behind_it_is_the_last_all_the_same() {
     let last =
         r#"{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":9,"total_tokens":14}}"#;
-    let mut call = Call::stream();
+    let mut call = ScopeRig::stream();
     call.delta(10, r#"{"content":"a"}"#);
     call.body(20, format!("data: {last}\n").as_bytes());
     let written = call.end(30);
@@ -242,7 +242,7 @@ fn a_report_without_a_blank_line_behind_it_is_the_last_all_the_same() {
     assert!(!is_marked(&written, "output_tokens", "partial"));
     assert_eq!(text(&written, "cirron.figures"), Some("complete"));
     // A hole behind it may have taken more.
-    let mut call = Call::stream();
+    let mut call = ScopeRig::stream();
     call.delta(10, r#"{"content":"a"}"#);
     call.body(20, format!("data: {last}\n").as_bytes());
     call.at(25, E::ResponseGap(1));
@@ -251,7 +251,7 @@ fn a_report_without_a_blank_line_behind_it_is_the_last_all_the_same() {
     assert!(is_marked(&written, "output_tokens", "partial"));
     // So may one inside of its usage, and then it may have said more of that.
     let written = {
-        let mut call = Call::new(false);
+        let mut call = ScopeRig::new(false);
         call.request("/v1/chat/completions", &[], br#"{"messages":[]}"#);
         call.head(1, 200, &[("content-type", JSON)]);
         let (before, after) = (

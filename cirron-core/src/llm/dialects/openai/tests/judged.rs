@@ -62,7 +62,7 @@ fn response_by_tree(body: &Value) -> ResponseFacts {
     for (place, choice) in (0_i64..).zip(choices.into_iter().flatten()) {
         let index = choice.get("index").and_then(Value::as_i64);
         if let Some(reason) = text(choice, "finish_reason") {
-            facts.finished(index.unwrap_or(place), &reason);
+            facts.note_finish(index.unwrap_or(place), &reason);
         }
         let calls = choice
             .pointer("/message/tool_calls")

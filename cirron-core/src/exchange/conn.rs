@@ -12,7 +12,7 @@
 //! Opaque connections give no events. The direction that carries requests decides the role, and
 //! overrides what accept or connect said.
 
-use super::close::{CloseCause, Ends};
+use super::ending::{self, CloseCause, Ends, OpenExchanges as _};
 use super::http1::{Http1, Next};
 use super::http2::Http2;
 use super::sniffing::{Sniffing, Verdict};
@@ -84,11 +84,7 @@ impl ConnParser {
             State::Opaque(_) => {}
             State::Http1(http) => {
                 if let Some(before) = http.give_up_misread(dir, piece, &self.ends, sink) {
-                    let requests = match http.role() {
-                        Role::Server => Direction::Outbound,
-                        Role::Client => Direction::Inbound,
-                    };
-                    **http = Http1::new(requests, true, before);
+                    **http = Http1::new(http.responses_go(), true, before);
                 }
                 http.handle(dir, piece, &mut self.ends, sink);
                 let is_end = matches!(piece, Piece::Eof { .. });
@@ -157,17 +153,18 @@ impl ConnParser {
 
     /// The connection, or a direction of it, ended. Pieces of before must have been handed in.
     pub fn handle_close(&mut self, ts: MonoNs, cause: CloseCause, sink: &mut dyn ExchangeSink) {
+        let ends = &mut self.ends;
         match &mut self.state {
             State::Opaque(_) => {}
-            State::Sniffing(_) => self.ends.note(cause, false),
-            State::Http2(http) => http.handle_close(ts, cause, &mut self.ends, sink),
+            State::Sniffing(_) => ends.note(cause, false),
+            State::Http2(http) => ending::close(&mut **http, ts, cause, ends, sink),
             State::Http1(http) => {
-                http.handle_close(ts, cause, &mut self.ends, sink);
+                ending::close(&mut **http, ts, cause, ends, sink);
                 if self.leave_when_upgraded(sink) {
                     self.handle_close(ts, cause, sink);
                 }
             }
-            State::WebSocket(socket) => socket.handle_close(ts, cause, &mut self.ends, sink),
+            State::WebSocket(socket) => ending::close(&mut **socket, ts, cause, ends, sink),
         }
     }
 
@@ -229,9 +226,9 @@ impl ConnParser {
     /// Which end the target is, as far as known.
     pub fn role(&self) -> Option<Role> {
         match &self.state {
-            State::Http1(http) => Some(http.role()),
+            State::Http1(http) => http.role(),
             State::Http2(http) => http.role(),
-            State::WebSocket(socket) => Some(socket.role()),
+            State::WebSocket(socket) => socket.role(),
             State::Sniffing(_) | State::Opaque(_) => self.start.role,
         }
     }

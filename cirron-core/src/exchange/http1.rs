@@ -18,16 +18,14 @@ pub(super) use switch::Next;
 
 use std::collections::VecDeque;
 
-use super::close::{CloseCause, Ends, ends_direction};
+use super::ending::{self, Ending, Ends, OpenExchanges, Unfinished};
 use super::hold::Hold;
-use super::leaving::Leaving;
 use super::open::{Exchange, Response};
 use super::sniffing::response_direction;
 use super::{ExchangeSink, Role};
 use crate::limits::HELD_RESPONSE_WINDOW_NS;
 use crate::proto::h1::start_line::{self, Plausible};
 use crate::proto::h1::{Cursor, Grammar, Parser};
-use crate::proto::message::MessageEnd;
 use crate::stream::{Direction, Piece};
 use crate::time::MonoNs;
 
@@ -92,8 +90,9 @@ impl Http1 {
         }
     }
 
-    pub(super) fn role(&self) -> Role {
-        self.role
+    /// The direction of the responses.
+    pub(super) fn responses_go(&self) -> Direction {
+        response_direction(self.role)
     }
 
     pub(super) fn is_upgraded(&self) -> bool {
@@ -126,7 +125,7 @@ impl Http1 {
         if !self.provisional {
             return None;
         }
-        let other = if dir == response_direction(self.role) {
+        let other = if dir == self.responses_go() {
             start_line::known_request(bytes)
         } else {
             start_line::response(bytes)
@@ -135,7 +134,7 @@ impl Http1 {
             return None;
         }
         while !self.queue.is_empty() {
-            self.end_front(ts, MessageEnd::Lost, ends, sink);
+            self.end_front(ts, Unfinished::NotHttp, ends, sink);
         }
         Some(self.next_id)
     }
@@ -166,21 +165,6 @@ impl Http1 {
         }
     }
 
-    /// The client's FIN came: it has left, or will not ask any more.
-    fn leave(&mut self, ts: MonoNs, cause: CloseCause, sink: &mut dyn ExchangeSink) {
-        if cause == CloseCause::PeerFin && self.role == Role::Server {
-            self.queue.iter_mut().for_each(|x| x.leave(ts, false, sink));
-        }
-    }
-
-    /// It reads on: what ends the exchange later is not that FIN.
-    fn see_who_stayed(&mut self, ts: MonoNs, ends: &mut Ends, sink: &mut dyn ExchangeSink) {
-        if self.queue.iter().any(|x| x.leaving == Leaving::Stayed) {
-            ends.note_half_close();
-            self.queue.iter_mut().for_each(|x| x.stay(ts, sink));
-        }
-    }
-
     pub(super) fn handle(
         &mut self,
         dir: Direction,
@@ -193,16 +177,10 @@ impl Http1 {
             return;
         }
         if let Piece::Eof { ts } = piece {
-            let cause = match dir {
-                Direction::Inbound => CloseCause::PeerFin,
-                Direction::Outbound => CloseCause::LocalShutWrite,
-            };
-            ends.note(cause, self.is_mid_response());
-            self.leave(ts, cause, sink);
-            self.end_direction(dir, ts, cause, ends, sink);
-        } else if dir == response_direction(self.role) {
+            ending::end_of_file(self, dir, ts, ends, sink);
+        } else if dir == self.responses_go() {
             self.handle_response(piece, ends, sink);
-            self.see_who_stayed(piece.ts(), ends, sink);
+            ending::see_who_stayed(self, piece.ts(), ends, sink);
             if !self.early.is_empty() && !self.awaits_switch() {
                 self.drain_early(ends, sink);
             }
@@ -211,89 +189,16 @@ impl Http1 {
         }
     }
 
-    pub(super) fn handle_close(
-        &mut self,
-        ts: MonoNs,
-        cause: CloseCause,
-        ends: &mut Ends,
-        sink: &mut dyn ExchangeSink,
-    ) {
-        ends.note(cause, self.is_mid_response());
-        self.leave(ts, cause, sink);
-        if cause == CloseCause::PeerReset {
-            self.queue.iter_mut().for_each(|x| x.reset(ts, sink));
-        }
-        let responses = response_direction(self.role);
-        for dir in [responses.opposite(), responses] {
-            if ends_direction(cause, dir) {
-                self.end_direction(dir, ts, cause, ends, sink);
-            }
-        }
-        if ends_direction(cause, responses) && ends_direction(cause, responses.opposite()) {
-            while !self.queue.is_empty() {
-                self.end_front(ts, MessageEnd::Aborted, ends, sink);
-            }
-        }
-    }
-
-    fn is_mid_response(&self) -> bool {
-        self.queue
-            .front()
-            .is_some_and(|x| x.response == Response::Open)
-    }
-
-    fn end_direction(
-        &mut self,
-        dir: Direction,
-        ts: MonoNs,
-        cause: CloseCause,
-        ends: &Ends,
-        sink: &mut dyn ExchangeSink,
-    ) {
-        let at_eof = ends.close_delimited(self.role, cause);
-        let mut eof = Cursor::new(Piece::Eof { ts }, at_eof);
-        if dir == response_direction(self.role) {
-            while !self.upgraded && !self.held.is_empty() {
-                self.release_held(ends, sink);
-            }
-            self.run_responses(&mut eof, ends, sink);
-            // No response can come any more.
-            while !self.upgraded && self.queue.iter().any(|x| !x.is_answered()) {
-                self.end_front(ts, MessageEnd::Aborted, ends, sink);
-            }
-        } else {
-            while !self.upgraded && !self.early.is_empty() {
-                self.stop_waiting(ends, sink);
-            }
-            self.waited = true;
-            self.run_requests(&mut eof, ends, sink);
-        }
-    }
-
     /// Ends the oldest exchange, whatever it lacks.
-    fn end_front(
-        &mut self,
-        ts: MonoNs,
-        response_end: MessageEnd,
-        ends: &Ends,
-        sink: &mut dyn ExchangeSink,
-    ) {
-        let Some(mut x) = self.queue.pop_front() else {
-            return;
-        };
-        // It waited only for whether its client was there.
-        let ts = if x.is_over() { x.last } else { ts.max(x.last) };
-        x.end_request(ts, MessageEnd::Aborted, sink);
-        if x.response == Response::Open {
-            x.end_response(ts, response_end, sink);
+    fn end_front(&mut self, ts: MonoNs, why: Unfinished, ends: &Ends, sink: &mut dyn ExchangeSink) {
+        if let Some(x) = self.queue.pop_front() {
+            x.finish(ts, why, ends.aborted_by(self.role), sink);
         }
-        x.end(ts, ends.aborted_by(self.role), sink);
     }
 
     /// Says the end of exchanges that are over.
     fn settle(&mut self, ts: MonoNs, ends: &Ends, sink: &mut dyn ExchangeSink) {
-        let settled = |x: &Exchange| x.is_over() && x.verdict_due().is_none();
-        while self.queue.front().is_some_and(settled) {
+        while self.queue.front().is_some_and(Exchange::is_settled) {
             if let Some(x) = self.queue.pop_front() {
                 x.end(ts, ends.aborted_by(self.role), sink);
             }
@@ -301,8 +206,56 @@ impl Http1 {
         if self.upgraded {
             // What was sent behind an upgrade is no HTTP.
             while !self.queue.is_empty() {
-                self.end_front(ts, MessageEnd::Lost, ends, sink);
+                self.end_front(ts, Unfinished::NotHttp, ends, sink);
             }
+        }
+    }
+}
+
+impl OpenExchanges for Http1 {
+    fn role(&self) -> Option<Role> {
+        Some(self.role)
+    }
+
+    fn is_mid_response(&self) -> bool {
+        let front = self.queue.front();
+        front.is_some_and(|x| x.response == Response::Open)
+    }
+
+    fn each_leavable(&mut self, work: &mut dyn FnMut(&mut Exchange)) {
+        self.queue.iter_mut().for_each(work);
+    }
+
+    fn end_direction(&mut self, dir: Direction, ending: &mut Ending<'_>) {
+        let Ending {
+            ts,
+            cause,
+            ends,
+            ref mut sink,
+        } = *ending;
+        let at_eof = ends.close_delimited(self.role, cause);
+        let mut eof = Cursor::new(Piece::Eof { ts }, at_eof);
+        if dir == self.responses_go() {
+            while !self.upgraded && !self.held.is_empty() {
+                self.release_held(ends, *sink);
+            }
+            self.run_responses(&mut eof, ends, *sink);
+            // No response can come any more.
+            while !self.upgraded && self.queue.iter().any(|x| !x.is_answered()) {
+                self.end_front(ts, Unfinished::CutOff, ends, *sink);
+            }
+        } else {
+            while !self.upgraded && !self.early.is_empty() {
+                self.stop_waiting(ends, *sink);
+            }
+            self.waited = true;
+            self.run_requests(&mut eof, ends, *sink);
+        }
+    }
+
+    fn end_all(&mut self, ending: &mut Ending<'_>) {
+        while !self.queue.is_empty() {
+            self.end_front(ending.ts, Unfinished::CutOff, ending.ends, ending.sink);
         }
     }
 }

@@ -18,9 +18,8 @@ mod streams;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::sockets::StreamSocket;
-use super::close::{CloseCause, Ends, ends_direction};
+use super::ending::{self, Ending, Ends, OpenExchanges, Unfinished};
 use super::hold::Hold;
-use super::leaving::Leaving;
 use super::open::{Exchange, Response};
 use super::sniffing::response_direction;
 use super::{AbortedBy, ExchangeSink, Role};
@@ -63,8 +62,6 @@ pub(super) struct Http2 {
     held: Hold,
     /// When an exchange whose end a hole may have taken, or whose client may have left, is looked at.
     linger: Option<MonoNs>,
-    /// The client's FIN.
-    fin_came: bool,
 }
 
 /// What a step of the connection works with.
@@ -72,6 +69,16 @@ struct StepContext<'a> {
     ts: MonoNs,
     ends: &'a Ends,
     sink: &'a mut dyn ExchangeSink,
+}
+
+impl<'a> From<&'a mut Ending<'_>> for StepContext<'a> {
+    fn from(ending: &'a mut Ending<'_>) -> StepContext<'a> {
+        StepContext {
+            ts: ending.ts,
+            ends: ending.ends,
+            sink: ending.sink,
+        }
+    }
 }
 
 /// When an exchange is over, if nothing more comes: of those that need no end to be.
@@ -102,7 +109,6 @@ impl Http2 {
             waiting: None,
             held: Hold::default(),
             linger: None,
-            fin_came: false,
         }
     }
 
@@ -137,10 +143,6 @@ impl Http2 {
             Direction::Inbound => &mut self.inbound,
             Direction::Outbound => &mut self.outbound,
         }
-    }
-
-    pub(super) fn role(&self) -> Option<Role> {
-        self.role
     }
 
     /// Bytes that it holds, about.
@@ -194,14 +196,7 @@ impl Http2 {
     ) {
         self.handle_timeout(piece.ts(), ends, sink);
         if let Piece::Eof { ts } = piece {
-            let cause = match dir {
-                Direction::Inbound => CloseCause::PeerFin,
-                Direction::Outbound => CloseCause::LocalShutWrite,
-            };
-            ends.note(cause, self.is_mid_response());
-            self.leave(ts, cause, sink);
-            self.end_direction(dir, &mut StepContext { ts, ends, sink });
-            return;
+            return ending::end_of_file(self, dir, ts, ends, sink);
         }
         let mut step = StepContext {
             ts: piece.ts(),
@@ -220,49 +215,7 @@ impl Http2 {
         if let Some(rest) = cur.rest() {
             self.held.push_back(rest);
         }
-        self.see_who_stayed(piece.ts(), ends, sink);
-    }
-
-    pub(super) fn handle_close(
-        &mut self,
-        ts: MonoNs,
-        cause: CloseCause,
-        ends: &mut Ends,
-        sink: &mut dyn ExchangeSink,
-    ) {
-        ends.note(cause, self.is_mid_response());
-        self.leave(ts, cause, sink);
-        if cause == CloseCause::PeerReset {
-            self.streams.values_mut().for_each(|x| x.reset(ts, sink));
-        }
-        let mut step = StepContext { ts, ends, sink };
-        let dirs = [Direction::Inbound, Direction::Outbound];
-        for dir in dirs {
-            if ends_direction(cause, dir) {
-                self.end_direction(dir, &mut step);
-            }
-        }
-        if dirs.iter().all(|dir| ends_direction(cause, *dir)) {
-            self.end_all(MessageEnd::Aborted, &mut step);
-        }
-    }
-
-    /// The client's FIN came.
-    fn leave(&mut self, ts: MonoNs, cause: CloseCause, sink: &mut dyn ExchangeSink) {
-        if cause == CloseCause::PeerFin && self.role == Some(Role::Server) {
-            self.fin_came = true;
-            let open = self.streams.values_mut();
-            open.for_each(|x| x.leave(ts, false, sink));
-        }
-    }
-
-    /// It reads on: what ends the exchanges later is not that FIN.
-    fn see_who_stayed(&mut self, ts: MonoNs, ends: &mut Ends, sink: &mut dyn ExchangeSink) {
-        // Before it nobody can have stayed: a hundred streams need not be looked at for each piece.
-        if self.fin_came && self.streams.values().any(|x| x.leaving == Leaving::Stayed) {
-            ends.note_half_close();
-            self.streams.values_mut().for_each(|x| x.stay(ts, sink));
-        }
+        ending::see_who_stayed(self, piece.ts(), ends, sink);
     }
 
     /// The client gave up a stream. What the server has written to it by the time that it knows is
@@ -290,35 +243,12 @@ impl Http2 {
             .is_some_and(|role| response_direction(role) == dir)
     }
 
-    fn is_mid_response(&self) -> bool {
-        self.streams.values().any(|x| x.response == Response::Open)
-    }
-
-    /// No more can come in this direction.
-    fn end_direction(&mut self, dir: Direction, step: &mut StepContext<'_>) {
-        if !self.carries_responses(dir) {
-            return;
-        }
-        while self.waiting.is_some() {
-            self.release(step);
-        }
-        let open = |(_, x): &(&u32, &Exchange)| !x.is_answered();
-        let lacking: Vec<u32> = self.streams.iter().filter(open).map(|(s, _)| *s).collect();
-        let by = self.closed_by(step);
-        for stream in lacking {
+    /// The connection's end cut these off.
+    fn end_each(&mut self, which: impl Fn(&Exchange) -> bool, step: &mut StepContext<'_>) {
+        let by = ending::closed_by(self, step.ends);
+        let these = self.streams.iter().filter(|(_, x)| which(x));
+        for stream in these.map(|(s, _)| *s).collect::<Vec<_>>() {
             self.end(stream, MessageEnd::Aborted, by, step);
-        }
-    }
-
-    /// Who ended the connection.
-    fn closed_by(&self, step: &StepContext<'_>) -> Option<AbortedBy> {
-        self.role.and_then(|role| step.ends.aborted_by(role))
-    }
-
-    fn end_all(&mut self, end: MessageEnd, step: &mut StepContext<'_>) {
-        let by = self.closed_by(step);
-        for stream in self.streams.keys().copied().collect::<Vec<_>>() {
-            self.end(stream, end, by, step);
         }
     }
 
@@ -331,20 +261,15 @@ impl Http2 {
         step: &mut StepContext<'_>,
     ) {
         let end = self.close_socket(stream, end, step);
-        let Some(mut x) = self.streams.remove(&stream) else {
+        let Some(x) = self.streams.remove(&stream) else {
             return;
         };
-        let (ts, end) = match (x.has_left(), x.is_over()) {
-            (true, _) => (x.last, MessageEnd::Aborted),
-            // It waited only for whether its client was there.
-            (false, true) => (x.last, end),
-            (false, false) => (step.ts.max(x.last), end),
+        // One that its client gave up was over then, whatever was written since.
+        let (ts, why) = match x.has_left() {
+            true => (x.last, Unfinished::CutOff),
+            false => (step.ts, Unfinished::from(end)),
         };
-        x.end_request(ts, end, step.sink);
-        if x.response == Response::Open || end == MessageEnd::Lost && !x.is_answered() {
-            x.end_response(ts, end, step.sink);
-        }
-        x.end(ts, by, step.sink);
+        x.finish(ts, why, by, step.sink);
         if self.streams.is_empty() {
             self.linger = None;
         }
@@ -369,8 +294,8 @@ impl Http2 {
         }
         if x.verdict_due().is_some() {
             self.look_at(stream);
-        } else if x.is_over() {
-            let by = self.closed_by(step);
+        } else if x.is_settled() {
+            let by = ending::closed_by(self, step.ends);
             self.end(stream, MessageEnd::Complete, by, step);
         }
     }
@@ -435,5 +360,35 @@ impl Http2 {
                 self.held.push_front(rest.into());
             }
         }
+    }
+}
+
+impl OpenExchanges for Http2 {
+    fn role(&self) -> Option<Role> {
+        self.role
+    }
+
+    fn is_mid_response(&self) -> bool {
+        self.streams.values().any(|x| x.response == Response::Open)
+    }
+
+    fn each_leavable(&mut self, work: &mut dyn FnMut(&mut Exchange)) {
+        self.streams.values_mut().for_each(work);
+    }
+
+    /// A stream's request may go on without its connection's: it has ended, or its response says how.
+    fn end_direction(&mut self, dir: Direction, ending: &mut Ending<'_>) {
+        if !self.carries_responses(dir) {
+            return;
+        }
+        let mut step = StepContext::from(ending);
+        while self.waiting.is_some() {
+            self.release(&mut step);
+        }
+        self.end_each(|x| !x.is_answered(), &mut step);
+    }
+
+    fn end_all(&mut self, ending: &mut Ending<'_>) {
+        self.end_each(|_| true, &mut StepContext::from(ending));
     }
 }

@@ -14,18 +14,17 @@
 //!
 //! [`ConnParser`] makes these events from the pieces of both directions of one connection.
 
-mod close;
 mod conn;
+mod ending;
 mod hold;
 mod http1;
 mod http2;
-mod leaving;
 mod open;
 mod sniffing;
 mod websocket;
 
-pub use close::CloseCause;
 pub use conn::{ConnParser, ConnStart, Protocol};
+pub use ending::CloseCause;
 
 pub use crate::proto::message::MessageEnd;
 use crate::proto::message::{Headers, RequestHead, ResponseHead};

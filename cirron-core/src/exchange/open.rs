@@ -1,11 +1,11 @@
 //! One exchange that has not ended: what is known of its two messages.
 //!
 //! Keeps the rules that [`super`] promises whatever the parsers say: each message ends once, no
-//! event is earlier than `Start`, and `End` tells what was lost.
+//! event is earlier than `Start`. How it ends is told by [`super::ending`].
 
-use super::leaving::Leaving;
+use super::ending::Leaving;
 use super::websocket;
-use super::{AbortedBy, ExchangeEnd, ExchangeEvent, ExchangeId, ExchangeSink, Sender};
+use super::{ExchangeEvent, ExchangeId, ExchangeSink, Sender};
 use crate::proto::h1::AnswerTo;
 use crate::proto::message::{Headers, MessageEnd, ResponseHead};
 use crate::proto::ws::Deflate;
@@ -184,48 +184,10 @@ impl Exchange {
         self.response = Response::Done(end);
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.request.is_some() && self.is_answered()
-    }
-
     pub(super) fn is_answered(&self) -> bool {
         match self.response {
             Response::Done(_) => true,
             Response::Waiting | Response::Open => false,
         }
-    }
-
-    /// The last event. `by`: who ended it, if it did not end by itself.
-    pub(super) fn end(mut self, ts: MonoNs, by: Option<AbortedBy>, sink: &mut dyn ExchangeSink) {
-        let complete = Some(MessageEnd::Complete);
-        let whole =
-            self.request == complete && self.response == Response::Done(MessageEnd::Complete);
-        let aborted = match self.response {
-            Response::Done(MessageEnd::Complete) => self.was_written_to_nobody(),
-            Response::Done(MessageEnd::Lost) => false,
-            Response::Done(MessageEnd::Aborted) | Response::Waiting | Response::Open => true,
-        };
-        let by = if self.has_left() {
-            Some(AbortedBy::Client)
-        } else {
-            by
-        };
-        let lost = Some(MessageEnd::Lost);
-        let loses = self.partial
-            || self.request == lost
-            || self.response == Response::Done(MessageEnd::Lost);
-        let end = ExchangeEnd {
-            aborted_by: by.filter(|_| aborted),
-            upgraded: match self.upgrades {
-                // It is HTTP still.
-                Upgrade::No | Upgrade::Http2 => false,
-                Upgrade::Tunnel | Upgrade::WebSocket(_) => true,
-            },
-            partial: self.partial || !whole,
-            cut: !loses && !whole,
-            unread: self.unread,
-        };
-        let ts = ts.max(self.last);
-        self.emit(ts, ExchangeEvent::End(end), sink);
     }
 }

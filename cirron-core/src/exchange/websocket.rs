@@ -7,7 +7,7 @@
 //! ```
 //! One Close is enough for an end in order: many peers drop the connection behind the first.
 
-use super::close::{CloseCause, Ends, ends_direction};
+use super::ending::{self, Ending, Ends, OpenExchanges, Unfinished};
 use super::open::Exchange;
 use super::{AbortedBy, ExchangeEvent, ExchangeSink, Role, Sender};
 use crate::proto::message::{Headers, MessageEnd};
@@ -143,10 +143,6 @@ impl WebSocket {
         size_of::<WebSocket>() + self.frames.held_bytes()
     }
 
-    pub(super) fn role(&self) -> Role {
-        self.role
-    }
-
     /// Its exchange has ended.
     pub(super) fn is_over(&self) -> bool {
         self.exchange.is_none()
@@ -165,12 +161,7 @@ impl WebSocket {
         sink: &mut dyn ExchangeSink,
     ) {
         if let Piece::Eof { ts } = piece {
-            let cause = match dir {
-                Direction::Inbound => CloseCause::PeerFin,
-                Direction::Outbound => CloseCause::LocalShutWrite,
-            };
-            ends.note(cause, true);
-            return self.finish(ts, ends.aborted_by(self.role), sink);
+            return ending::end_of_file(self, dir, ts, ends, sink);
         }
         let by = match (dir, self.role) {
             (Direction::Inbound, Role::Server) | (Direction::Outbound, Role::Client) => {
@@ -189,29 +180,36 @@ impl WebSocket {
         }
     }
 
-    pub(super) fn handle_close(
-        &mut self,
-        ts: MonoNs,
-        cause: CloseCause,
-        ends: &mut Ends,
-        sink: &mut dyn ExchangeSink,
-    ) {
-        ends.note(cause, true);
-        let dirs = [Direction::Inbound, Direction::Outbound];
-        if dirs.iter().all(|dir| ends_direction(cause, *dir)) {
-            self.finish(ts, ends.aborted_by(self.role), sink);
+    /// The exchange ends; `by`: who ended it, if nobody said Close.
+    fn finish(&mut self, ts: MonoNs, by: Option<AbortedBy>, sink: &mut dyn ExchangeSink) {
+        if let Some(x) = self.exchange.take() {
+            let end = self.frames.end(MessageEnd::Aborted);
+            x.finish(ts, Unfinished::from(end), by, sink);
+        }
+    }
+}
+
+impl OpenExchanges for WebSocket {
+    fn role(&self) -> Option<Role> {
+        Some(self.role)
+    }
+
+    fn is_mid_response(&self) -> bool {
+        true
+    }
+
+    /// Who leaves says Close: a FIN alone is no question here.
+    fn each_leavable(&mut self, _work: &mut dyn FnMut(&mut Exchange)) {}
+
+    fn end_direction(&mut self, dir: Direction, ending: &mut Ending<'_>) {
+        // The peer may answer a Close that was the last that was sent.
+        if dir == Direction::Inbound {
+            self.end_all(ending);
         }
     }
 
-    /// The exchange ends; `by`: who ended it, if nobody said Close.
-    fn finish(&mut self, ts: MonoNs, by: Option<AbortedBy>, sink: &mut dyn ExchangeSink) {
-        let Some(mut x) = self.exchange.take() else {
-            return;
-        };
-        let end = self.frames.end(MessageEnd::Aborted);
-        let ts = ts.max(x.last);
-        x.end_request(ts, end, sink);
-        x.end_response(ts, end, sink);
-        x.end(ts, by, sink);
+    fn end_all(&mut self, ending: &mut Ending<'_>) {
+        let by = ending::closed_by(self, ending.ends);
+        self.finish(ending.ts, by, ending.sink);
     }
 }

@@ -4,7 +4,7 @@
 //! the answer says whose it is.
 
 use super::Http1;
-use crate::exchange::close::Ends;
+use crate::exchange::ending::{Ends, Unfinished};
 use crate::exchange::open::{Asks, Exchange, Response};
 use crate::exchange::{ExchangeEvent, ExchangeId, ExchangeSink};
 use crate::limits::MAX_PIPELINED;
@@ -233,12 +233,6 @@ impl Http1 {
             Some(Response::Waiting) => self.given_up += 1,
             Some(Response::Done(_)) | None => {}
         }
-        let Some(mut x) = self.queue.pop_front() else {
-            return;
-        };
-        let ts = ts.max(x.last);
-        x.end_request(ts, MessageEnd::Lost, sink);
-        x.end_response(ts, MessageEnd::Lost, sink);
-        x.end(ts, ends.aborted_by(self.role), sink);
+        self.end_front(ts, Unfinished::Lost, ends, sink);
     }
 }

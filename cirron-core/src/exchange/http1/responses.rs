@@ -1,7 +1,7 @@
 //! What the responses' parser says, given to the exchanges that wait for it.
 
 use super::Http1;
-use crate::exchange::close::Ends;
+use crate::exchange::ending::Ends;
 use crate::exchange::open::{Asks, Exchange, Response, Upgrade};
 use crate::exchange::{ExchangeEvent, ExchangeSink, Role};
 use crate::limits::MAX_HELD_RESPONSE_BYTES;

@@ -9,7 +9,7 @@
 //! stream 1. Where a hole took the `101`, the client's preface shows that there was one.
 
 use super::Http1;
-use crate::exchange::close::Ends;
+use crate::exchange::ending::Ends;
 use crate::exchange::hold::HeldPiece;
 use crate::exchange::http2::Http2;
 use crate::exchange::open::{Asks, Exchange, Response, Upgrade};

@@ -8,16 +8,16 @@
 //!    +--RST_STREAM of the client----------------------------------------------> Sure
 //! ```
 //! Nothing is decided here about an exchange whose server gives up behind the FIN: that is
-//! [`super::close::Ends`]' matter, as for every early end.
+//! [`super::Ends`]' matter, as for every early end.
 
-use super::open::Exchange;
-use super::{ExchangeEvent, ExchangeSink};
+use super::super::open::Exchange;
+use super::super::{ExchangeEvent, ExchangeSink};
 use crate::limits::{LEFT_RESET_WINDOW_NS, LEFT_WRITE_SLACK_NS};
 use crate::time::MonoNs;
 
 /// What is known. See the module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Leaving {
+pub(in crate::exchange) enum Leaving {
     /// Nothing speaks for it.
     #[default]
     No,
@@ -60,7 +60,7 @@ impl Leaving {
 
 impl Exchange {
     /// Looks at an event of it before it is said.
-    pub(super) fn look(
+    pub(in crate::exchange) fn look(
         &mut self,
         ts: MonoNs,
         event: &ExchangeEvent<'_>,
@@ -76,7 +76,12 @@ impl Exchange {
     }
 
     /// The client's FIN came, or with `sure` its RST_STREAM.
-    pub(super) fn leave(&mut self, ts: MonoNs, sure: bool, sink: &mut dyn ExchangeSink) {
+    pub(in crate::exchange) fn leave(
+        &mut self,
+        ts: MonoNs,
+        sure: bool,
+        sink: &mut dyn ExchangeSink,
+    ) {
         let known = match self.leaving {
             Leaving::No => false,
             Leaving::May { .. } | Leaving::Stayed => !sure,
@@ -95,7 +100,7 @@ impl Exchange {
     }
 
     /// The client's RST came.
-    pub(super) fn reset(&mut self, ts: MonoNs, sink: &mut dyn ExchangeSink) {
+    pub(in crate::exchange) fn reset(&mut self, ts: MonoNs, sink: &mut dyn ExchangeSink) {
         let Leaving::May {
             from,
             wrote: Some(wrote),
@@ -111,7 +116,7 @@ impl Exchange {
     }
 
     /// It is known by now that the client had only shut its sending side.
-    pub(super) fn stay(&mut self, ts: MonoNs, sink: &mut dyn ExchangeSink) {
+    pub(in crate::exchange) fn stay(&mut self, ts: MonoNs, sink: &mut dyn ExchangeSink) {
         if let Leaving::May { .. } = self.leaving {
             self.leaving = Leaving::Stayed;
             sink.on_event(self.id, ts.max(self.last), ExchangeEvent::ClientStayed);
@@ -119,7 +124,7 @@ impl Exchange {
     }
 
     /// It is over, but for whether the client was there: known then at the latest.
-    pub(super) fn verdict_due(&self) -> Option<MonoNs> {
+    pub(in crate::exchange) fn verdict_due(&self) -> Option<MonoNs> {
         match self.leaving {
             Leaving::May {
                 wrote: Some(wrote), ..
@@ -129,12 +134,12 @@ impl Exchange {
     }
 
     /// The client has left, without doubt.
-    pub(super) fn has_left(&self) -> bool {
+    pub(in crate::exchange) fn has_left(&self) -> bool {
         matches!(self.leaving, Leaving::Sure { .. })
     }
 
     /// ... and body bytes were written all the same.
-    pub(super) fn was_written_to_nobody(&self) -> bool {
+    pub(in crate::exchange) fn was_written_to_nobody(&self) -> bool {
         matches!(self.leaving, Leaving::Sure { wrote: true, .. })
     }
 }

@@ -1,6 +1,6 @@
 //! Ends of connections: what ended, and who ended it first.
 
-use super::{AbortedBy, Role};
+use super::super::{AbortedBy, Role};
 use crate::proto::message::MessageEnd;
 use crate::stream::Direction;
 
@@ -37,17 +37,27 @@ enum Side {
 
 /// What is known of the end so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Ends {
+pub(in crate::exchange) struct Ends {
     first: Option<Side>,
     /// The first end came in the middle of a response.
     mid_response: bool,
-    /// The peer's FIN was no end.
-    half_closed: bool,
+    fin: Fin,
+}
+
+/// What the peer's FIN was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Fin {
+    #[default]
+    None,
+    /// An end, as far as is known.
+    Came,
+    /// No end: the peer reads on.
+    HalfClose,
 }
 
 impl Ends {
     /// Notes an end; only the first decides who.
-    pub(super) fn note(&mut self, cause: CloseCause, mid_response: bool) {
+    pub(in crate::exchange) fn note(&mut self, cause: CloseCause, mid_response: bool) {
         let side = match cause {
             CloseCause::PeerFin | CloseCause::PeerReset => Side::Peer,
             CloseCause::LocalShutWrite | CloseCause::LocalClose | CloseCause::ProcessExit => {
@@ -57,7 +67,11 @@ impl Ends {
             CloseCause::AgentStop => Side::Agent,
             CloseCause::Untold => Side::Unknown,
         };
-        let is_end = cause != CloseCause::PeerFin || !self.half_closed;
+        let is_fin = cause == CloseCause::PeerFin;
+        let is_end = !is_fin || self.fin != Fin::HalfClose;
+        if is_fin && is_end {
+            self.fin = Fin::Came;
+        }
         if self.first.is_none() && is_end {
             self.first = Some(side);
             self.mid_response = mid_response;
@@ -68,14 +82,19 @@ impl Ends {
     pub(super) fn note_half_close(&mut self) {
         if self.first == Some(Side::Peer) {
             *self = Ends {
-                half_closed: true,
+                fin: Fin::HalfClose,
                 ..Ends::default()
             };
         }
     }
 
+    /// The peer has sent its FIN.
+    pub(super) fn fin_came(&self) -> bool {
+        self.fin != Fin::None
+    }
+
     /// Who ended what was open.
-    pub(super) fn aborted_by(&self, role: Role) -> Option<AbortedBy> {
+    pub(in crate::exchange) fn aborted_by(&self, role: Role) -> Option<AbortedBy> {
         match (self.first?, role) {
             (Side::Peer, Role::Server) | (Side::Local, Role::Client) => Some(AbortedBy::Client),
             (Side::Local, Role::Server) | (Side::Peer, Role::Client) => Some(AbortedBy::Server),
@@ -86,7 +105,7 @@ impl Ends {
 
     /// How a close-delimited response ends: complete when the end that sends it closed in order
     /// and the other had not left in the middle.
-    pub(super) fn close_delimited(&self, role: Role, cause: CloseCause) -> MessageEnd {
+    pub(in crate::exchange) fn close_delimited(&self, role: Role, cause: CloseCause) -> MessageEnd {
         let complete = match (cause, role) {
             (
                 CloseCause::PeerReset
@@ -120,16 +139,18 @@ impl Ends {
     }
 }
 
-/// The directions that end with it, requests' before responses' being the caller's matter.
-pub(super) fn ends_direction(cause: CloseCause, dir: Direction) -> bool {
-    match cause {
-        CloseCause::PeerFin => false,
-        CloseCause::LocalShutWrite => dir == Direction::Outbound,
-        CloseCause::PeerReset
-        | CloseCause::LocalClose
-        | CloseCause::NetError
-        | CloseCause::ProcessExit
-        | CloseCause::AgentStop
-        | CloseCause::Untold => true,
+impl CloseCause {
+    /// Whether this direction is over with it.
+    pub(super) fn ends(self, dir: Direction) -> bool {
+        match self {
+            CloseCause::PeerFin => false,
+            CloseCause::LocalShutWrite => dir == Direction::Outbound,
+            CloseCause::PeerReset
+            | CloseCause::LocalClose
+            | CloseCause::NetError
+            | CloseCause::ProcessExit
+            | CloseCause::AgentStop
+            | CloseCause::Untold => true,
+        }
     }
 }

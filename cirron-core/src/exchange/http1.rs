@@ -9,7 +9,20 @@
 //! its system call returns: a response may be seen before its request. It is held, for
 //! [`HELD_RESPONSE_WINDOW_NS`] and [`crate::limits::MAX_HELD_RESPONSE_BYTES`], and then taken for one whose
 //! request was never seen. A request whose head a hole took keeps its place in the queue.
+//!
+//! Three states besides (`phase`), each by itself:
+//! ```text
+//!   Phase  what is spoken          Http --answer waited for too long--> Impatient --next request--> Http
+//!                                  Http, Impatient --101, its request goes on--> Switching --that ends--> Over
+//!                                  Http, Impatient --101, CONNECT, a preface---------------------------> Over
+//!   Owner  of the next response    Request --held for too long--> Orphan --response's end--> Request
+//!                                  Request, Orphan --unasked, or of one given up--> Nobody --its end--> Request
+//!   Seen   of the requests         Whole --a hole--> Part <--the first request-- Nothing (joined late)
+//! ```
+//! `Over` is final. How it is known which way the requests go (`Way`) is `Guessed` until a head has told it;
+//! while it is, a start line of the other kind shows that it was misread.
 
+mod phase;
 mod requests;
 mod responses;
 mod switch;
@@ -18,6 +31,7 @@ pub(super) use switch::Next;
 
 use std::collections::VecDeque;
 
+use self::phase::{Owner, Phase, Seen, Way};
 use super::ending::{self, Ending, Ends, OpenExchanges, Unfinished};
 use super::hold::Hold;
 use super::open::{Exchange, Response};
@@ -41,25 +55,13 @@ pub(super) struct Http1 {
     next_id: u64,
     /// Exchanges that were given up before their response: so many responses belong to nobody.
     given_up: u64,
-    /// The response in hand belongs to nobody.
-    ignoring: bool,
-    /// Responses need no longer wait for a request.
-    orphans: bool,
-    /// Joined late, or a hole among the requests: a response may lack its request.
-    untidy: bool,
-    /// A request, or a part of one, was seen.
-    requests_seen: bool,
-    /// No head was seen yet: which way the requests go was told from the body of a response.
-    provisional: bool,
-    upgraded: bool,
-    /// A `101` was seen before the end of its request: what the server sends waits for that.
-    switching: bool,
+    /// Whose the response in hand is, or the next one.
+    owner: Owner,
+    seen: Seen,
+    way: Way,
+    phase: Phase,
     /// What a client sent behind a request for another protocol before the answer was seen.
     early: Hold,
-    /// That is not waited for any more.
-    waited: bool,
-    /// What the upgrade leads to, if it is read.
-    switched: Option<switch::Switched>,
 }
 
 impl Http1 {
@@ -77,16 +79,11 @@ impl Http1 {
             held: Hold::default(),
             next_id,
             given_up: 0,
-            ignoring: false,
-            orphans: false,
-            untidy: late,
-            requests_seen: !late,
-            provisional: true,
-            upgraded: false,
-            switching: false,
+            owner: Owner::Request,
+            seen: if late { Seen::Nothing } else { Seen::Whole },
+            way: Way::Guessed,
+            phase: Phase::Http,
             early: Hold::default(),
-            waited: false,
-            switched: None,
         }
     }
 
@@ -96,7 +93,7 @@ impl Http1 {
     }
 
     pub(super) fn is_upgraded(&self) -> bool {
-        self.upgraded
+        self.phase.is_over()
     }
 
     /// Bytes that it holds, about.
@@ -122,7 +119,7 @@ impl Http1 {
         let Piece::Data { ts, bytes } = piece else {
             return None;
         };
-        if !self.provisional {
+        if self.way == Way::Told {
             return None;
         }
         let other = if dir == self.responses_go() {
@@ -145,10 +142,10 @@ impl Http1 {
     }
 
     fn held_due(&self) -> Option<MonoNs> {
-        let since = self
-            .held
-            .since()
-            .filter(|_| !self.upgraded && !self.switching);
+        let since = match self.phase {
+            Phase::Http | Phase::Impatient => self.held.since(),
+            Phase::Switching | Phase::Over(_) => None,
+        };
         since.map(|ts| ts.plus(HELD_RESPONSE_WINDOW_NS))
     }
 
@@ -173,7 +170,7 @@ impl Http1 {
         sink: &mut dyn ExchangeSink,
     ) {
         self.handle_timeout(piece.ts(), ends, sink);
-        if self.upgraded {
+        if self.phase.is_over() {
             return;
         }
         if let Piece::Eof { ts } = piece {
@@ -203,7 +200,7 @@ impl Http1 {
                 x.end(ts, ends.aborted_by(self.role), sink);
             }
         }
-        if self.upgraded {
+        if self.phase.is_over() {
             // What was sent behind an upgrade is no HTTP.
             while !self.queue.is_empty() {
                 self.end_front(ts, Unfinished::NotHttp, ends, sink);
@@ -236,19 +233,19 @@ impl OpenExchanges for Http1 {
         let at_eof = ends.close_delimited(self.role, cause);
         let mut eof = Cursor::new(Piece::Eof { ts }, at_eof);
         if dir == self.responses_go() {
-            while !self.upgraded && !self.held.is_empty() {
+            while !self.phase.is_over() && !self.held.is_empty() {
                 self.release_held(ends, *sink);
             }
             self.run_responses(&mut eof, ends, *sink);
             // No response can come any more.
-            while !self.upgraded && self.queue.iter().any(|x| !x.is_answered()) {
+            while !self.phase.is_over() && self.queue.iter().any(|x| !x.is_answered()) {
                 self.end_front(ts, Unfinished::CutOff, ends, *sink);
             }
         } else {
-            while !self.upgraded && !self.early.is_empty() {
+            while !self.phase.is_over() && !self.early.is_empty() {
                 self.stop_waiting(ends, *sink);
             }
-            self.waited = true;
+            self.phase.stop_waiting();
             self.run_requests(&mut eof, ends, *sink);
         }
     }

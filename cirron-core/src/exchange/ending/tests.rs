@@ -145,13 +145,14 @@ fn what_an_exchange_lacks_ends_as_its_reason_says() {
     struct Names(Vec<String>);
     impl ExchangeSink for Names {
         fn on_event(&mut self, _id: ExchangeId, ts: MonoNs, event: ExchangeEvent<'_>) {
-            self.0.push(match event {
-                ExchangeEvent::RequestEnd(end) => format!("request {end:?}"),
-                ExchangeEvent::ResponseEnd(end) => format!("response {end:?}"),
-                ExchangeEvent::End(end) => {
-                    format!("{} {:?} cut {}", ts.0, end.aborted_by, end.cut)
-                }
-                other => format!("{other:?}"),
+            self.0.push(if let ExchangeEvent::RequestEnd(end) = event {
+                format!("request {end:?}")
+            } else if let ExchangeEvent::ResponseEnd(end) = event {
+                format!("response {end:?}")
+            } else if let ExchangeEvent::End(end) = event {
+                format!("{} {:?} cut {}", ts.0, end.aborted_by, end.cut)
+            } else {
+                "what is no end".to_owned()
             });
         }
     }

@@ -4,6 +4,7 @@
 //! the answer says whose it is.
 
 use super::Http1;
+use super::phase::{Owner, Phase, Seen, Way};
 use crate::exchange::ending::{Ends, Unfinished};
 use crate::exchange::open::{Asks, Exchange, Response};
 use crate::exchange::{ExchangeEvent, ExchangeId, ExchangeSink};
@@ -42,7 +43,7 @@ impl Http1 {
         if let Piece::Data { ts, bytes } = piece {
             self.abandon_refused_body(ts, bytes, ends, sink);
         } else {
-            self.untidy = true;
+            self.seen.hole();
         }
         let mut cur = Cursor::new(piece, MessageEnd::Aborted);
         self.run_requests(&mut cur, ends, sink);
@@ -79,7 +80,7 @@ impl Http1 {
         ends: &Ends,
         sink: &mut dyn ExchangeSink,
     ) {
-        while !self.upgraded
+        while !self.phase.is_over()
             && !self.awaits_switch()
             && let Some(event) = self.requests.next(cur, AnswerTo::Other)
         {
@@ -97,13 +98,13 @@ impl Http1 {
         match event {
             Event::Request { start, head } => self.begin_request(start, ts, &head, ends, sink),
             Event::HeadLost { start, len } => {
-                if self.requests_seen || start.is_some() {
+                if self.seen != Seen::Nothing || start.is_some() {
                     self.begin_lost_request(start.unwrap_or(ts), ts, len, ends, sink);
                 }
             }
             Event::Hole(len) => {
                 // While looking for a start line: another request, if none waits for its answer.
-                if self.requests_seen && !self.is_awaited() {
+                if self.seen != Seen::Nothing && !self.is_awaited() {
                     self.begin_lost_request(ts, ts, len, ends, sink);
                     self.end_open_request(ts, MessageEnd::Lost, ends, sink);
                 }
@@ -148,7 +149,7 @@ impl Http1 {
     ) {
         if let Some(x) = self.open_request() {
             x.end_request(ts, end, sink);
-            if self.switching {
+            if let Phase::Switching = self.phase {
                 self.switch(ts, end, ends, sink);
             } else {
                 self.settle(ts, ends, sink);
@@ -164,8 +165,8 @@ impl Http1 {
         ends: &Ends,
         sink: &mut dyn ExchangeSink,
     ) {
-        self.provisional = false;
-        self.waited = false;
+        self.way = Way::Told;
+        self.phase.begin_request();
         let expects = head.headers.get("expect");
         let expects_continue = expects.is_some_and(|v| v.eq_ignore_ascii_case(b"100-continue"));
         let x = self.begin(start, ts, false, ends, sink);
@@ -200,7 +201,9 @@ impl Http1 {
         ends: &Ends,
         sink: &mut dyn ExchangeSink,
     ) -> &mut Exchange {
-        self.requests_seen |= !late;
+        if !late {
+            self.seen.request();
+        }
         // The next request shows that a response whose framing was lost is over.
         if self.responses.give_up_lost() {
             let ts = self.unanswered().map_or(ts, |x| ts.max(x.last));
@@ -229,7 +232,7 @@ impl Http1 {
 
     fn give_up_oldest(&mut self, ts: MonoNs, ends: &Ends, sink: &mut dyn ExchangeSink) {
         match self.queue.front().map(|x| x.response) {
-            Some(Response::Open) => self.ignoring = true,
+            Some(Response::Open) => self.owner = Owner::Nobody,
             Some(Response::Waiting) => self.given_up += 1,
             Some(Response::Done(_)) | None => {}
         }

@@ -1,6 +1,7 @@
 //! What the responses' parser says, given to the exchanges that wait for it.
 
 use super::Http1;
+use super::phase::{Owner, Phase, Seen, Way};
 use crate::exchange::ending::Ends;
 use crate::exchange::open::{Asks, Exchange, Response, Upgrade};
 use crate::exchange::{ExchangeEvent, ExchangeSink, Role};
@@ -39,7 +40,7 @@ impl Http1 {
                 self.drain_held(ends, sink);
             }
         }
-        while !self.upgraded && self.held.bytes() > MAX_HELD_RESPONSE_BYTES {
+        while !self.phase.is_over() && self.held.bytes() > MAX_HELD_RESPONSE_BYTES {
             self.release_held(ends, sink);
         }
     }
@@ -58,12 +59,12 @@ impl Http1 {
 
     /// The request was never seen: what waits longest goes on without.
     pub(super) fn release_held(&mut self, ends: &Ends, sink: &mut dyn ExchangeSink) {
-        if self.switching {
+        if let Phase::Switching = self.phase {
             // The end of its request was lost, or is far away.
             let ts = self.unanswered().map_or(MonoNs(0), |x| x.last);
             self.switch(ts, MessageEnd::Lost, ends, sink);
         }
-        self.orphans = true;
+        self.owner = Owner::Orphan;
         self.drain_held(ends, sink);
     }
 
@@ -77,12 +78,13 @@ impl Http1 {
     ) {
         loop {
             // A server has read the request before it answers: joined late, it came before us.
-            let must_wait = (self.requests_seen || self.role == Role::Client)
+            let must_wait = (self.seen != Seen::Nothing || self.role == Role::Client)
                 && self.responses.awaits_head()
-                && !self.orphans
+                && self.owner != Owner::Orphan
                 && matches!(cur.rest(), Some(Piece::Data { .. } | Piece::Gap { .. }))
                 && !self.is_awaited();
-            if must_wait || self.upgraded || self.switching {
+            let is_read = matches!(self.phase, Phase::Http | Phase::Impatient);
+            if must_wait || !is_read {
                 return;
             }
             let to = self.unanswered().map_or(AnswerTo::Other, |x| x.to);
@@ -145,8 +147,7 @@ impl Http1 {
                 if refused_tunnel {
                     self.requests.leave_tunnel();
                 }
-                self.ignoring = false;
-                self.orphans = false;
+                self.owner = Owner::Request;
                 if upgrades == Upgrade::No {
                     self.settle(ts, ends, sink);
                 } else {
@@ -159,7 +160,7 @@ impl Http1 {
 
     /// Does something to the exchange whose response is in hand.
     fn with_response(&mut self, f: impl FnOnce(&mut Exchange)) {
-        if !self.ignoring
+        if self.owner != Owner::Nobody
             && let Some(x) = self.unanswered()
         {
             f(x);
@@ -174,16 +175,18 @@ impl Http1 {
         ends: &Ends,
         sink: &mut dyn ExchangeSink,
     ) {
-        self.provisional &= head.is_none();
+        if head.is_some() {
+            self.way = Way::Told;
+        }
         if self.given_up > 0 {
             self.given_up -= 1;
-            self.ignoring = true;
+            self.owner = Owner::Nobody;
             return;
         }
         if self.unanswered().is_none() {
             // `408 Request Timeout` may come unasked on an idle connection, before its close.
-            if !self.untidy && head.is_some_and(|h| h.status == 408) {
-                self.ignoring = true;
+            if self.seen == Seen::Whole && head.is_some_and(|h| h.status == 408) {
+                self.owner = Owner::Nobody;
                 return;
             }
             self.begin(start, ts, true, ends, sink);
@@ -212,14 +215,14 @@ impl Http1 {
     ) {
         if self.given_up > 0 {
             self.given_up -= 1;
-            self.ignoring = true;
+            self.owner = Owner::Nobody;
         }
-        if self.ignoring {
+        if self.owner == Owner::Nobody {
             return;
         }
         let Some(x) = self.unanswered() else {
             // Nobody asked: no exchange is made of a hole alone.
-            self.ignoring = true;
+            self.owner = Owner::Nobody;
             return;
         };
         x.partial = true;

@@ -9,11 +9,11 @@
 //! stream 1. Where a hole took the `101`, the client's preface shows that there was one.
 
 use super::Http1;
+use super::phase::Phase;
 use crate::exchange::ending::Ends;
 use crate::exchange::hold::HeldPiece;
 use crate::exchange::http2::Http2;
 use crate::exchange::open::{Asks, Exchange, Response, Upgrade};
-use crate::exchange::sniffing::response_direction;
 use crate::exchange::websocket::WebSocket;
 use crate::exchange::{ExchangeEvent, ExchangeSink};
 use crate::limits::MAX_HELD_RESPONSE_BYTES;
@@ -45,7 +45,10 @@ pub(in crate::exchange) enum Next {
 impl Http1 {
     /// Once upgraded: what goes on here, if it is read, and what was not read yet.
     pub(in crate::exchange) fn take_next(&mut self) -> Option<(Next, Vec<(Direction, HeldPiece)>)> {
-        let next = match self.switched.take()? {
+        let Phase::Over(switched) = &mut self.phase else {
+            return None;
+        };
+        let next = match switched.take()? {
             Switched::WebSocket(exchange, deflate) => {
                 Next::WebSocket(Box::new(WebSocket::new(self.role, exchange, deflate)))
             }
@@ -54,7 +57,7 @@ impl Http1 {
                 Next::Http2(Box::new(http))
             }
         };
-        let responses = response_direction(self.role);
+        let responses = self.responses_go();
         let mut rest = Vec::new();
         for (dir, hold) in [
             (responses, &mut self.held),
@@ -69,9 +72,12 @@ impl Http1 {
 
     /// What the client sends next is HTTP/1 or not, as the answer to its last request will say.
     pub(super) fn awaits_switch(&self) -> bool {
+        let Phase::Http = self.phase else {
+            return false;
+        };
         let asks = |x: &Exchange| x.asks != Asks::Nothing && x.request.is_some();
         let last = self.queue.back();
-        !self.waited && last.is_some_and(|x| asks(x) && x.response == Response::Waiting)
+        last.is_some_and(|x| asks(x) && x.response == Response::Waiting)
     }
 
     /// Keeps what may be no HTTP/1, for as long as there is room.
@@ -89,13 +95,13 @@ impl Http1 {
 
     /// No answer says what the client sent: it is taken for requests.
     pub(super) fn stop_waiting(&mut self, ends: &Ends, sink: &mut dyn ExchangeSink) {
-        self.waited = true;
+        self.phase.stop_waiting();
         self.drain_early(ends, sink);
     }
 
     /// What was kept is HTTP/1 after all, up to the next request that asks.
     pub(super) fn drain_early(&mut self, ends: &Ends, sink: &mut dyn ExchangeSink) {
-        while !self.upgraded
+        while !self.phase.is_over()
             && !self.awaits_switch()
             && let Some(held) = self.early.pop_front()
         {
@@ -111,7 +117,7 @@ impl Http1 {
             return;
         };
         if x.upgrades == Upgrade::Http2 && x.request.is_none() && self.requests.is_in_body() {
-            self.switching = true;
+            self.phase = Phase::Switching;
         } else {
             self.switch(ts, MessageEnd::Aborted, ends, sink);
         }
@@ -125,22 +131,23 @@ impl Http1 {
         ends: &Ends,
         sink: &mut dyn ExchangeSink,
     ) {
-        (self.upgraded, self.switching) = (true, false);
+        let mut goes_on = None;
         let at = self.queue.iter().position(|x| x.upgrades != Upgrade::No);
         if let Some(x) = at.and_then(|at| self.queue.get_mut(at)) {
             // What is still sent is no HTTP/1, whatever the request announced.
             x.end_request(ts.max(x.last), request_end, sink);
-            self.switched = match x.upgrades {
+            let upgrades = x.upgrades;
+            let mut take = || at.and_then(|at| self.queue.remove(at));
+            goes_on = match upgrades {
                 Upgrade::No | Upgrade::Tunnel => None,
-                Upgrade::WebSocket(deflate) => at
-                    .and_then(|at| self.queue.remove(at))
-                    .map(|x| Switched::WebSocket(x, deflate)),
+                Upgrade::WebSocket(deflate) => take().map(|x| Switched::WebSocket(x, deflate)),
                 Upgrade::Http2 => Some(Switched::Http2 {
-                    stream_1: at.and_then(|at| self.queue.remove(at)),
+                    stream_1: take(),
                     unseen: false,
                 }),
             };
         }
+        self.phase = Phase::Over(goes_on);
         self.settle(ts, ends, sink);
     }
 
@@ -161,7 +168,6 @@ impl Http1 {
         ends: &Ends,
         sink: &mut dyn ExchangeSink,
     ) {
-        (self.upgraded, self.switching) = (true, false);
         // One that has begun to be answered here was refused: it is no stream 1.
         let asked = |x: &Exchange| x.asks == Asks::Http2 && !x.is_answered() && !x.is_begun;
         let mut stream_1 = match self.queue.back() {
@@ -176,10 +182,10 @@ impl Http1 {
                 x.response = Response::Waiting;
             }
         }
-        self.switched = Some(Switched::Http2 {
+        self.phase = Phase::Over(Some(Switched::Http2 {
             stream_1,
             unseen: true,
-        });
+        }));
         self.early.push_front(piece.into());
         self.settle(piece.ts(), ends, sink);
     }

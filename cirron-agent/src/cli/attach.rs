@@ -51,14 +51,17 @@ pub fn attach(pids: &[u32], capture: &Capture) -> Result<Exit, Failed> {
         .iter()
         .map(|pid| facts(*pid).ok_or_else(|| gone(*pid)))
         .collect::<Result<_, _>>()?;
-    let children = session.core.attach(&explicit).map_err(|e| match pids {
-        // Of several that may be any; the kernel side says which.
-        [pid] if facts(*pid).is_none() => gone(*pid),
-        _ => Failed {
-            exit: Exit::CannotAttach,
-            error: e,
-        },
-    })?;
+    let children = session
+        .core
+        .attach(&explicit, &Procfs)
+        .map_err(|e| match pids {
+            // Of several that may be any; the kernel side says which.
+            [pid] if facts(*pid).is_none() => gone(*pid),
+            _ => Failed {
+                exit: Exit::CannotAttach,
+                error: e,
+            },
+        })?;
     session.look_into_libraries();
     let names: Vec<String> = pids.iter().map(|pid| named(*pid)).collect();
     session.say_attached(&names.join(", "), children, "Ctrl-C stops");
@@ -85,10 +88,13 @@ pub fn run(command: &[OsString], capture: &Capture) -> Result<Exit, Failed> {
         exe: base_name(&name),
         blind: Vec::new(),
     };
-    session.core.attach(&[facts]).map_err(|error| Failed {
-        exit: Exit::CannotAttach,
-        error,
-    })?;
+    session
+        .core
+        .attach(&[facts], &Procfs)
+        .map_err(|error| Failed {
+            exit: Exit::CannotAttach,
+            error,
+        })?;
     // It may be over in a moment: what it will map is looked at before.
     if let Some(program) = command.first() {
         session.attacher.look_ahead(pid, program);
@@ -239,21 +245,17 @@ impl<'a> OpenCapture<'a> {
             })
             .transpose()?;
         let supervisor = Supervisor::new()?;
+        let libraries = Libraries::default();
         let mut core = Core::new(
             capture.engine.clone(),
             Box::new(Uuid4Ids),
             Box::new(kernel),
-            Box::new(Procfs),
+            Arc::clone(&libraries.counts),
             capture.policy,
             Idle::Ends,
             recorder,
         );
-        let libraries = Libraries::default();
-        core.set_attacher(
-            libraries.pending.clone(),
-            libraries.leases.clone(),
-            Arc::clone(&libraries.counts),
-        );
+        core.set_attacher(libraries.pending.clone(), libraries.leases.clone());
         Ok(OpenCapture {
             capture,
             supervisor,
@@ -320,6 +322,7 @@ impl<'a> OpenCapture<'a> {
         let running = driver::start(
             core,
             Box::new(reader),
+            Box::new(Procfs),
             outputs,
             capture.outputs.flush_interval,
             rights,

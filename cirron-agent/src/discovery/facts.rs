@@ -9,7 +9,7 @@ use std::io::Read;
 
 use cirron_core::engine::{CHUNK_TIMING, ProcessFacts, WANTED_ENV};
 
-use super::identity;
+use super::{asked, identity};
 use crate::shown::shown_bytes;
 
 /// Bytes of an environment that are looked at. `execve` allows 6 MiB at most (3/4 of the 8 MiB
@@ -75,6 +75,7 @@ fn needed(name: &str, value: &str) -> Option<String> {
 
 /// What `ps` calls it (`/proc/PID/comm`), to be shown: a script's own name where it has one.
 pub fn short_name(tgid: u32) -> Option<String> {
+    asked();
     let comm = std::fs::read(format!("/proc/{tgid}/comm")).ok()?;
     Some(shown_bytes(comm.strip_suffix(b"\n").unwrap_or(&comm)))
 }

@@ -2,6 +2,8 @@
 
 use procfs::process::{Process, Stat};
 
+use super::asked;
+
 /// A pid and when its process started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
@@ -30,6 +32,7 @@ impl Identity {
 
 /// Its procfs directory.
 pub(crate) fn open(tgid: u32) -> Option<Process> {
+    asked();
     Process::new(i32::try_from(tgid).ok()?).ok()
 }
 

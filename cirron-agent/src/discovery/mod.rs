@@ -2,13 +2,18 @@
 //!
 //! Everything here may be outdated when it is returned: a process can end, and its number be
 //! given to another. An [`Identity`] (pid and start time) tells the two apart.
+//!
+//! It may block, and is never read by the core thread (`guard`).
 
 pub mod facts;
+mod guard;
 pub mod identity;
 pub mod owner;
 pub mod tree;
 
 pub use facts::{facts, short_name};
+pub(crate) use guard::asked;
+pub use guard::never_here;
 pub use identity::Identity;
 
 use cirron_core::engine::ProcessFacts;
@@ -21,8 +26,6 @@ pub trait Processes: Send {
     fn is_alive(&self, identity: &Identity) -> bool;
     /// Its facts, without `explicit`; `None` where it has gone.
     fn facts(&self, tgid: u32) -> Option<ProcessFacts>;
-    /// Its name, for messages.
-    fn name(&self, tgid: u32) -> Option<String>;
     /// Its descendants, see [`tree::descendants`], without this agent.
     fn descendants(&self, tgid: u32) -> Vec<u32>;
     /// Whether it is an ancestor of this agent: a `sudo` or a shell that waits for us, and that we
@@ -45,9 +48,6 @@ impl Processes for Procfs {
     }
     fn facts(&self, tgid: u32) -> Option<ProcessFacts> {
         facts(tgid)
-    }
-    fn name(&self, tgid: u32) -> Option<String> {
-        short_name(tgid)
     }
     fn descendants(&self, tgid: u32) -> Vec<u32> {
         let mut found = tree::descendants(tgid, &tree::parents());

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::asked;
+
 /// Parent of each process, by number, as one pass over `/proc` saw them.
 pub fn parents() -> BTreeMap<u32, u32> {
+    asked();
     let Ok(all) = procfs::process::all_processes() else {
         return BTreeMap::new();
     };

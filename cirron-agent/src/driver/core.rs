@@ -1,46 +1,50 @@
 //! The core thread: the engine, and everything that must happen in the order of its inputs.
 //!
-//! It gives the engine facts of a process before its first record, keeps the set of live targets,
-//! records what the engine is given, and hands on what comes out. It owns the kernel side's
-//! control, so no lock is needed anywhere.
+//! It keeps the set of live targets (`targets`), gives the engine facts of processes (`facts`) and the ends of
+//! connections that nobody told (`closing`), records what the engine is given, and hands on what comes out. It owns
+//! the kernel side's control, so no lock is needed for that.
 //!
-//! Between two batches it takes commands ([`super::command`]): targets come and go while it runs.
+//! It opens nothing: procfs is read by the census's clerk ([`super::census`]), files by the threads that look into
+//! them. Between two batches it takes commands ([`super::command`]): targets come and go while it runs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use cirron_common::record::close;
-use cirron_core::engine::{Engine, EngineConfig, EngineStats, Output, ProcessFacts};
+use cirron_core::engine::{Engine, EngineConfig, EngineStats, Output};
 use cirron_core::id::IdSource;
 use cirron_core::record::{Body, Record};
 use cirron_core::time::MonoNs;
 
-use super::command::{Command, add_descendants};
+use super::census::{Census, Clerk};
+use super::command::Command;
 use super::counts::Counts;
-use super::ends::{Ends, Key, Watched, untold_end};
+use super::ends::Ends;
 use super::leases::Leases;
 use super::live::Live;
 use super::own::{end_record, process_record};
-use super::pending::{Mapped, Pending};
+use super::pending::Pending;
 use super::reader::Batch;
 use super::source::{Control, Counters};
 use super::stop::{Reason, Stop};
 use super::unread::Unread;
 use crate::clock::{self, Anchor, RESYNC_INTERVAL};
 use crate::discovery::Processes;
-use crate::kernel::{Policy, SocketState, records};
+use crate::kernel::{Policy, records};
 use crate::output::Finished;
 use crate::output::outputs::ToSinks;
 use crate::record::writer::{Recorder, RecordingStats};
 
+mod closing;
+mod facts;
 mod targets;
 
+use facts::Known;
 use targets::Parting;
 
-/// How often procfs is asked whether the targets live.
-const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the log of the kernel side is handed on, and blind libraries are named.
+const NEWS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long the core sleeps where the reader says nothing; the reader speaks every 25 ms.
 const WAIT: Duration = Duration::from_millis(100);
@@ -60,7 +64,7 @@ pub struct CoreReport {
     pub peak_held_bytes: u64,
     /// Records that the ring gave.
     pub records: u64,
-    /// Exits that were seen in procfs only.
+    /// Exits that the census alone told of.
     pub exits_missed: u64,
     /// The recording's counts, where one was asked for.
     pub recording: Option<RecordingStats>,
@@ -79,7 +83,8 @@ pub enum Idle {
 pub struct Core {
     engine: Engine,
     control: Box<dyn Control>,
-    processes: Box<dyn Processes>,
+    census: Census,
+    counts: Arc<Counts>,
     /// Of targets that are named at the start, and of their descendants.
     policy: Policy,
     idle: Idle,
@@ -91,17 +96,17 @@ pub struct Core {
     /// Every record stamped before it has been handled.
     watermark: MonoNs,
     ends: Ends,
-    /// Processes whose facts the engine has.
-    known: HashSet<u32>,
+    /// Processes that the engine was told of.
+    known: HashMap<u32, Known>,
     /// Parents of forked targets whose facts the engine does not have yet.
     parents: HashMap<u32, u32>,
     recorder: Option<Recorder>,
     /// Told of processes that may have a library we have not seen.
-    attacher: Option<(Pending, Leases, Arc<Counts>)>,
+    attacher: Option<(Pending, Leases)>,
     unread: Unread,
     anchor: Anchor,
     anchor_taken: Instant,
-    polled: Instant,
+    news_told: Instant,
     finished: Vec<Finished>,
     mute_failed: bool,
     report: CoreReport,
@@ -113,7 +118,7 @@ impl Core {
         config: EngineConfig,
         ids: Box<dyn IdSource + Send>,
         control: Box<dyn Control>,
-        processes: Box<dyn Processes>,
+        counts: Arc<Counts>,
         policy: Policy,
         idle: Idle,
         mut recorder: Option<Recorder>,
@@ -126,7 +131,8 @@ impl Core {
         Core {
             engine: Engine::new(config, ids),
             control,
-            processes,
+            census: Census::new(Arc::clone(&counts)),
+            counts,
             policy,
             idle,
             live: Live::default(),
@@ -134,49 +140,23 @@ impl Core {
             let_go: Vec::new(),
             watermark: MonoNs(0),
             ends: Ends::default(),
-            known: HashSet::new(),
+            known: HashMap::new(),
             parents: HashMap::new(),
             recorder,
             attacher: None,
             unread: Unread::default(),
             anchor,
             anchor_taken: Instant::now(),
-            polled: Instant::now(),
+            news_told: Instant::now(),
             finished: Vec::new(),
             mute_failed: false,
             report: CoreReport::default(),
         }
     }
 
-    /// Makes processes targets, and their descendants where children are followed. Returns how
-    /// many descendants there are.
-    pub fn attach(&mut self, explicit: &[ProcessFacts]) -> anyhow::Result<usize> {
-        // Sessions of named targets begin now, traffic or not.
-        self.tell_time(clock::now());
-        for facts in explicit {
-            self.control.set_target(facts.tgid, self.policy)?;
-            self.live.add(facts.tgid, self.policy, &*self.processes);
-            self.give_facts(ProcessFacts {
-                explicit: true,
-                ..facts.clone()
-            });
-        }
-        if !self.policy.children {
-            return Ok(0);
-        }
-        let roots: Vec<u32> = explicit.iter().map(|facts| facts.tgid).collect();
-        let (known, processes) = (self.targets(), &*self.processes);
-        let (control, live) = (&mut self.control, &mut self.live);
-        add_descendants(&roots, known, processes, |tgid| {
-            control.set_target(tgid, self.policy)?;
-            live.add_found(tgid, self.policy, processes);
-            Ok(())
-        })
-    }
-
     /// Who looks into the libraries of processes from now on.
-    pub fn set_attacher(&mut self, pending: Pending, leases: Leases, counts: Arc<Counts>) {
-        self.attacher = Some((pending, leases, counts));
+    pub fn set_attacher(&mut self, pending: Pending, leases: Leases) {
+        self.attacher = Some((pending, leases));
     }
 
     /// Who searches processes for TLS libraries that cannot be read.
@@ -184,26 +164,9 @@ impl Core {
         self.unread = unread;
     }
 
-    /// The targets at this moment.
-    pub fn targets(&self) -> Vec<u32> {
-        self.live.tgids().collect()
-    }
-
-    fn look_into(&self, tgid: u32, at: MonoNs) {
-        if let Some((pending, _, counts)) = &self.attacher
-            && !pending.push(Mapped { tgid, at })
-        {
-            // Only a panic ends it; what it would have found is not seen.
-            Counts::add(&counts.unlooked);
-        }
-    }
-
-    /// A child maps what its parent does.
-    fn take_over_leases(&self, parent: u32, child: u32, at: MonoNs) {
-        let leases = self.attacher.as_ref().map(|(_, leases, _)| leases);
-        if leases.is_some_and(|leases| !leases.fork(parent, child)) {
-            self.look_into(child, at);
-        }
+    /// Who reads procfs for it.
+    pub(super) fn clerk(&self, processes: Box<dyn Processes>) -> Clerk {
+        self.census.clerk(processes)
     }
 
     /// Runs until the reader has ended, then ends the engine.
@@ -268,15 +231,14 @@ impl Core {
             return;
         }
         if let Some((tgid, ts)) = decoded.and_then(|r| Some((r.head.actor()?, r.head.ts)))
-            && !self.known.contains(&tgid)
+            && !self.known.contains_key(&tgid)
         {
             if self.live.policy(tgid).is_none() {
+                // The record of its fork was lost. It is followed, so that its end is noticed.
                 self.look_into(tgid, ts);
+                self.follow(tgid, self.policy, true);
             }
-            let facts = self.find_facts(tgid);
-            self.give_facts(facts);
-            // Where the record of its fork was lost. It is followed, so that its end is noticed.
-            self.live.add_found(tgid, self.policy, &*self.processes);
+            self.learn(tgid);
         }
         self.feed(record);
         let Some(Record { head, body }) = decoded else {
@@ -289,14 +251,14 @@ impl Core {
                 if let Some(policy) = policy
                     && let Ok(child) = u32::try_from(child)
                 {
-                    self.live.add(child, policy, &*self.processes);
+                    self.follow(child, policy, false);
                     self.take_over_leases(tgid, child, ts);
                     self.parents.insert(child, tgid);
                 }
             }
             // Its program is another one now, and its environment may be.
             Body::Exec => {
-                self.refresh_facts(tgid);
+                self.learn_anew(tgid);
                 self.look_into(tgid, ts);
                 self.end_what_exec_closed(tgid, ts);
             }
@@ -310,85 +272,11 @@ impl Core {
         }
     }
 
-    /// A process has ended: its sockets have not that somebody else holds. Who that is, is known when the
-    /// process has let go of its own.
-    fn keep_what_is_shared(&mut self, tgid: u32, ts: MonoNs) {
-        let sockets: Vec<Key> = self.engine.sockets_of(tgid).collect();
-        self.ends.note_exit(tgid, ts, sockets);
-        self.ends.hurry(clock::now());
-    }
-
-    fn hold_what_is_shared(&mut self) {
-        let has_let_go = |tgid| self.processes.identify(tgid).is_none();
-        for (key, ts) in self.ends.let_go(clock::now(), has_let_go) {
-            if let SocketState::Held(_) = self.control.socket(key.0, key.1) {
-                self.feed(&end_record(key, close::HELD, ts));
-                self.ends.hold(key, ts);
-            }
-        }
-    }
-
-    /// Exec closes descriptors without a call.
-    fn end_what_exec_closed(&mut self, tgid: u32, ts: MonoNs) {
-        let mut closed: Vec<Key> = self.engine.sockets_of(tgid).collect();
-        closed.retain(|key| self.control.socket(key.0, key.1) == SocketState::Released);
-        for key in closed {
-            self.feed(&end_record(key, close::FD_CLOSED, ts));
-        }
-        self.ends.hurry(clock::now());
-    }
-
     fn feed(&mut self, record: &[u8]) {
         if let Some(recorder) = &mut self.recorder {
             recorder.record(record);
         }
         self.engine.handle_record(record);
-    }
-
-    /// From procfs; where the process has gone already, its parent's environment, which it had
-    /// unless it called exec.
-    fn find_facts(&self, tgid: u32) -> ProcessFacts {
-        let parent = self.parents.get(&tgid);
-        let mut facts = self
-            .processes
-            .facts(tgid)
-            .or_else(|| self.processes.facts(*parent?))
-            .unwrap_or_default();
-        facts.tgid = tgid;
-        facts.blind = self.unread.libraries(tgid);
-        facts
-    }
-
-    fn give_facts(&mut self, facts: ProcessFacts) {
-        self.known.insert(facts.tgid);
-        if let Some(recorder) = &mut self.recorder {
-            recorder.process(&facts);
-        }
-        self.engine.handle_process(facts);
-    }
-
-    fn refresh_facts(&mut self, tgid: u32) {
-        if let Some(facts) = self.processes.facts(tgid) {
-            let blind = self.unread.libraries(tgid);
-            self.give_facts(ProcessFacts {
-                tgid,
-                blind,
-                ..facts
-            });
-        }
-    }
-
-    fn forget(&mut self, tgid: u32) {
-        // The number may be given to another process, with other facts.
-        self.known.remove(&tgid);
-        self.parents.remove(&tgid);
-        self.live.remove(tgid);
-        if let Some((pending, _, _)) = &self.attacher {
-            pending.let_go(tgid);
-        }
-        let unread = self.engine.has_unread_tls(tgid);
-        let named = self.unread.forget(tgid, unread);
-        say_blind(&named, &*self.processes);
     }
 
     /// Every record stamped before `watermark` has been handled.
@@ -451,33 +339,14 @@ impl Core {
         });
     }
 
-    /// Has processes searched whose TLS is not read, and takes what was found.
-    fn take_unread(&mut self) {
-        for tgid in self.engine.take_unread_tls() {
-            self.unread.search(tgid, Instant::now());
-        }
-        for tgid in self.unread.take() {
-            // Others are given their facts when they say something.
-            if self.known.contains(&tgid) {
-                let facts = self.find_facts(tgid);
-                self.give_facts(facts);
-            }
-        }
-    }
-
     fn keep_house(&mut self) {
+        self.take_answers();
         self.take_unread();
-        self.hold_what_is_shared();
-        let all = || watched(&self.engine);
-        let ask = |watched| ask(&*self.control, watched);
-        self.ends.poll(clock::now(), all, ask);
-        if self.polled.elapsed() >= POLL_INTERVAL {
-            self.polled = Instant::now();
-            self.live.poll(clock::now(), &*self.processes);
+        self.look_for_ends();
+        if self.news_told.elapsed() >= NEWS_INTERVAL {
+            self.news_told = Instant::now();
             self.control.flush_log();
-            let (engine, now) = (&self.engine, Instant::now());
-            let named = self.unread.to_say(now, |tgid| engine.has_unread_tls(tgid));
-            say_blind(&named, &*self.processes);
+            self.say_blind();
         }
         if self.anchor_taken.elapsed() >= RESYNC_INTERVAL {
             self.anchor_taken = Instant::now();
@@ -488,38 +357,12 @@ impl Core {
         }
     }
 
-    /// What is not there any more at the end has ended before.
-    fn end_what_was_lost(&mut self, now: MonoNs) {
-        let ends = watched(&self.engine).filter_map(|watched| {
-            let why = untold_end(ask(&*self.control, watched))?;
-            Some((watched.key(), why))
-        });
-        let mut ends: Vec<(Key, u64)> = ends.collect();
-        ends.sort_unstable();
-        for (key, why) in ends {
-            self.feed(&end_record(key, why, now));
-        }
-    }
-
-    fn let_targets_go(&mut self) {
-        for tgid in self.targets() {
-            self.remove_from_kernel(tgid);
-        }
-    }
-
-    fn remove_from_kernel(&mut self, tgid: u32) {
-        if let Err(e) = self.control.remove_target(tgid) {
-            tracing::debug!("process {tgid} was no target any more: {e:#}");
-        }
-    }
-
     fn end(mut self, to_sinks: &mut ToSinks) -> CoreReport {
         self.control.flush_log();
+        self.take_answers();
         self.take_unread();
         for tgid in self.unread.processes() {
-            let unread = self.engine.has_unread_tls(tgid);
-            let named = self.unread.forget(tgid, unread);
-            say_blind(&named, &*self.processes);
+            self.forget_unread(tgid);
         }
         let counters = self.statistics().counters;
         let now = clock::now();
@@ -533,30 +376,5 @@ impl Core {
             counters,
             ..self.statistics()
         }
-    }
-}
-
-/// Everything whose end is not known.
-fn watched(engine: &Engine) -> impl Iterator<Item = Watched> {
-    let objects = engine.open_objects();
-    let objects = objects.map(|(key, tgid)| Watched::Object(key, tgid));
-    engine.open_sockets().map(Watched::Socket).chain(objects)
-}
-
-fn ask(control: &dyn Control, watched: Watched) -> SocketState {
-    match watched {
-        Watched::Socket((inode, epoch)) => control.socket(inode, epoch),
-        Watched::Object((address, epoch), tgid) => control.object(address, epoch, tgid),
-    }
-}
-
-/// Names libraries that cannot be read.
-fn say_blind(named: &[(u32, String)], processes: &dyn Processes) {
-    for (tgid, library) in named {
-        let name = processes.name(*tgid);
-        let name = name.map_or_else(String::new, |name| format!(" ({name})"));
-        crate::cli::say(&format!(
-            "warning: pid {tgid}{name}: TLS cannot be read where it uses {library}"
-        ));
     }
 }

@@ -1,4 +1,4 @@
-//! Counts of what was not done with the files of targets. Shared by the threads that look at them.
+//! Counts of what was not done with targets and their files. Shared by the threads that look at them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +20,10 @@ pub struct Counts {
     pub unlooked: AtomicU64,
     /// Processes whose libraries were not searched, or not to the end.
     pub unsearched: AtomicU64,
+    /// Questions about processes for which there was no room.
+    pub unasked: AtomicU64,
+    /// Processes that had ended when their facts came.
+    pub late: AtomicU64,
 }
 
 impl Counts {
@@ -38,6 +42,8 @@ impl Counts {
             panicked,
             unlooked,
             unsearched,
+            unasked,
+            late,
         } = self;
         [
             ("files_unopened", unopened),
@@ -47,6 +53,8 @@ impl Counts {
             ("files_panicked", panicked),
             ("processes_unlooked", unlooked),
             ("processes_unsearched", unsearched),
+            ("processes_unasked", unasked),
+            ("facts_late", late),
         ]
         .map(|(name, count)| (name, count.load(Ordering::Relaxed)))
         .into()

@@ -10,6 +10,7 @@
 //! is held, and stays.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use cirron_common::record::close;
 use cirron_core::time::{MS, MonoNs};
@@ -26,8 +27,8 @@ const LATER_SHARE: u64 = 8;
 /// It is asked for no less often than this.
 const SELDOM_NS: u64 = 5_000 * MS;
 /// Time that a process which ends may take to let go of its descriptors, after which its sockets are taken for
-/// its own; the core waits a little longer before it ends them.
-const LETTING_GO_NS: u64 = 400 * MS;
+/// its own; the engine waits a little longer before it ends them.
+pub const LETTING_GO: Duration = Duration::from_millis(400);
 /// Time between two looks at all sockets.
 const ALL_EVERY_NS: u64 = 5_000 * MS;
 /// Sockets of those that are asked for at once: a millisecond or two.
@@ -117,18 +118,12 @@ impl Ends {
         }
     }
 
-    /// Sockets of those that have let go of theirs, and when each ended: who holds one is somebody else.
-    pub fn let_go(&mut self, now: MonoNs, has_let_go: impl Fn(u32) -> bool) -> Vec<(Key, MonoNs)> {
-        let mut theirs = Vec::new();
-        self.dying.retain(|(tgid, ts, sockets)| {
-            let is_over = now.since(*ts) > LETTING_GO_NS;
-            let has_let_go = !is_over && has_let_go(*tgid);
-            if has_let_go {
-                theirs.extend(sockets.iter().map(|key| (*key, *ts)));
-            }
-            !is_over && !has_let_go
-        });
-        theirs
+    /// A process has let go of its descriptors: the sockets that it used, and when it ended. Who holds one is
+    /// somebody else.
+    pub fn let_go(&mut self, tgid: u32) -> Vec<(Key, MonoNs)> {
+        let its = self.dying.extract_if(.., |(dying, _, _)| *dying == tgid);
+        its.flat_map(|(_, ts, sockets)| sockets.into_iter().map(move |key| (key, ts)))
+            .collect()
     }
 
     /// A process has ended or called exec: what is held may be released now.
@@ -147,6 +142,8 @@ impl Ends {
         all: impl FnOnce() -> I,
         ask: impl Fn(Watched) -> SocketState,
     ) {
+        let waits = |ts: MonoNs| u128::from(now.since(ts)) <= LETTING_GO.as_nanos();
+        self.dying.retain(|(_, ts, _)| waits(*ts));
         while let Some((due, key)) = self.by_due.first().copied()
             && due <= now
         {
@@ -277,16 +274,16 @@ mod tests {
     #[test]
     fn a_process_that_ends_is_waited_for_until_it_has_let_go_and_not_for_ever() {
         let mut ends = Ends::default();
+        let ask = |_| SocketState::Unknown;
         ends.note_exit(1, at(1_000), vec![A, B]);
         ends.note_exit(2, at(1_000), Vec::new());
-        assert_eq!(ends.let_go(at(1_001), |_| false), []);
-        assert_eq!(
-            ends.let_go(at(1_020), |tgid| tgid == 1),
-            [(A, at(1_000)), (B, at(1_000))]
-        );
-        assert_eq!(ends.let_go(at(1_021), |_| true), []);
+        ends.poll(at(1_400), none, ask);
+        assert_eq!(ends.let_go(2), []);
+        assert_eq!(ends.let_go(1), [(A, at(1_000)), (B, at(1_000))]);
+        assert_eq!(ends.let_go(1), []);
         ends.note_exit(1, at(1_000), vec![A]);
-        assert_eq!(ends.let_go(at(1_401), |_| true), []);
+        ends.poll(at(1_401), none, ask);
+        assert_eq!(ends.let_go(1), []);
         assert!(ends.dying.is_empty());
     }
 

@@ -1,4 +1,4 @@
-//! Threads beside the way of the data: the one that attaches, the one that searches, the one that asks procfs.
+//! Threads beside the way of the data: the one that attaches, the one that searches, the census's clerk.
 //!
 //! The capture is not whole without any of them, so the panic of one ends it, with its name as the cause. What
 //! such a thread fails at otherwise is its own business: it counts it and goes on.

@@ -1,20 +1,20 @@
 //! Which targets still live.
 //!
-//! Exit events say so at once; events can be lost, so procfs is asked from time to time as well. A
-//! target that procfs no longer knows is only declared gone when everything it did has been read.
+//! Exit events say so at once; events can be lost, so the census ([`super::census`]) asks from time to time as well.
+//! A target that it no longer finds is only declared gone when everything it did has been read.
 
 use std::collections::BTreeMap;
 
 use cirron_core::time::MonoNs;
 
-use crate::discovery::{Identity, Processes};
+use super::census::Visit;
 use crate::kernel::Policy;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    identity: Option<Identity>,
+    visit: Visit,
     policy: Policy,
-    /// When procfs was first found not to know it.
+    /// When it was found to be gone.
     missing_since: Option<MonoNs>,
     /// It waits for us to end: whether it lives says nothing.
     waits_for_us: bool,
@@ -27,22 +27,15 @@ pub struct Live {
 }
 
 impl Live {
-    /// A target; nothing changes where it is known.
-    pub fn add(&mut self, tgid: u32, policy: Policy, processes: &dyn Processes) {
-        self.targets.entry(tgid).or_insert_with(|| Entry {
-            identity: processes.identify(tgid),
+    /// A target that is not known yet.
+    pub fn add(&mut self, tgid: u32, policy: Policy, visit: Visit) {
+        let entry = Entry {
+            visit,
             policy,
             missing_since: None,
             waits_for_us: false,
-        });
-    }
-
-    /// A target that nobody named, and that may be waiting for us.
-    pub fn add_found(&mut self, tgid: u32, policy: Policy, processes: &dyn Processes) {
-        self.add(tgid, policy, processes);
-        if let Some(entry) = self.targets.get_mut(&tgid) {
-            entry.waits_for_us = processes.waits_for_us(tgid);
-        }
+        };
+        self.targets.insert(tgid, entry);
     }
 
     /// What of a target is captured; `None` where it is none.
@@ -72,20 +65,23 @@ impl Live {
         self.targets.keys().copied()
     }
 
-    /// Asks procfs; `now` is the time of asking.
-    pub fn poll(&mut self, now: MonoNs, processes: &dyn Processes) {
-        for (tgid, entry) in &mut self.targets {
-            let alive = match &entry.identity {
-                Some(identity) => processes.is_alive(identity),
-                // It could not be identified when it was added: a short-lived child.
-                None => processes.identify(*tgid).is_some(),
-            };
-            if alive {
-                entry.missing_since = None;
-            } else {
-                entry.missing_since.get_or_insert(now);
-            }
+    /// It waits for us.
+    pub fn waits_for_us(&mut self, tgid: u32, visit: Visit) {
+        if let Some(entry) = self.of_visit(tgid, visit) {
+            entry.waits_for_us = true;
         }
+    }
+
+    /// It was found to be gone when it was asked for at `at`.
+    pub fn missing(&mut self, tgid: u32, visit: Visit, at: MonoNs) {
+        if let Some(entry) = self.of_visit(tgid, visit) {
+            entry.missing_since = Some(at);
+        }
+    }
+
+    fn of_visit(&mut self, tgid: u32, visit: Visit) -> Option<&mut Entry> {
+        let entry = self.targets.get_mut(&tgid)?;
+        (entry.visit == visit).then_some(entry)
     }
 
     /// Removes and returns those that were missing before `watermark`, up to which every event

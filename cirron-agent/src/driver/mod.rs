@@ -3,13 +3,15 @@
 //! ```text
 //! ring -> reader --Batch--> core --lists--> a thread for each sink: spool, stdout
 //!           ^----buffers----'| ^---Commands--- anybody
-//!                            '--> Control: targets, mute
+//!                          | '--> Control: targets, mute
+//!                          '-- questions --> census's clerk: procfs
 //! ```
 //! Channels are bounded. When the spool is slow the core waits, then the reader, then the ring
 //! fills and the kernel side counts what it drops: nothing is lost without a number. Other sinks are
 //! waited for by their own threads, and by nobody else (`crate::output`).
 
 pub mod attacher;
+pub mod census;
 pub mod command;
 pub mod core;
 pub mod counts;
@@ -40,6 +42,7 @@ use self::core::{Core, CoreReport};
 use self::helper::Helper;
 use self::source::RecordSource;
 use self::stop::{Reason, Stop};
+use crate::discovery::{self, Processes};
 use crate::output::outputs::{Outputs, Pace, SinkCounts, Sinks};
 use crate::output::sink::SinkReport;
 use crate::privileges::Rights;
@@ -70,10 +73,12 @@ pub struct Report {
     pub failure: Option<anyhow::Error>,
 }
 
-/// Starts the threads, each of which keeps the rights that it needs. `helpers`: those beside the way of the data.
+/// Starts the threads, each of which keeps the rights that it needs. `helpers`: those beside the way of the data that
+/// look into files.
 pub fn start(
     core: Core,
     source: Box<dyn RecordSource>,
+    processes: Box<dyn Processes>,
     outputs: Outputs,
     flush_interval: Duration,
     rights: Rights,
@@ -83,7 +88,9 @@ pub fn start(
     let (to_core, from_reader) = sync_channel(BATCHES_IN_FLIGHT);
     let (recycle, recycled) = channel();
     let (commands, commanded) = command::channel();
-    for helper in helpers {
+    let clerk = core.clerk(processes);
+    let clerk = Helper::new("census", move || clerk.run());
+    for helper in helpers.into_iter().chain([clerk]) {
         helper.start(&stop, rights)?;
     }
     let (to_sinks, sinks) = outputs.start(Pace::Live(flush_interval), rights)?;
@@ -92,6 +99,7 @@ pub fn start(
         .name("cirron-core".into())
         .spawn(move || {
             rights.keep_for_capture();
+            discovery::never_here();
             core.run(&from_reader, &recycle, &commanded, to_sinks, &shared)
         })
         .context("the core thread cannot be started")?;
@@ -188,5 +196,3 @@ impl Running {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod vanished_tests;

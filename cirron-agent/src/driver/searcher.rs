@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use super::counts::Counts;
 use super::leases::{Leases, Seen};
+use super::unread::Found;
+use crate::discovery::short_name;
 use crate::probes::images::{Image, images};
 use crate::probes::quiet::Quiet;
 use crate::probes::source::ReadAt;
@@ -35,12 +37,12 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 pub struct Searcher {
     files: Leases,
     counts: Arc<Counts>,
-    found: Sender<(u32, Vec<String>)>,
+    found: Sender<Found>,
 }
 
 impl Searcher {
-    /// `found`: takes, by process, the libraries that cannot be read.
-    pub fn new(files: Leases, counts: Arc<Counts>, found: Sender<(u32, Vec<String>)>) -> Searcher {
+    /// `found`: takes the libraries that cannot be read.
+    pub fn new(files: Leases, counts: Arc<Counts>, found: Sender<Found>) -> Searcher {
         Searcher {
             files,
             counts,
@@ -93,7 +95,12 @@ impl Searcher {
             if blind.len() > told {
                 told = blind.len();
                 // Whoever asked for it may have ended.
-                let _ = self.found.send((pid, blind.clone()));
+                let found = Found {
+                    tgid: pid,
+                    name: short_name(pid),
+                    libraries: blind.clone(),
+                };
+                let _ = self.found.send(found);
             }
         }
         if budget.left.get() == 0 {
@@ -226,8 +233,9 @@ mod tests {
         assert_eq!(files.get(libc.id), Some(Seen::Nothing));
         files.set(libc.id, Seen::Blind("rustls"));
         assert!(searcher.search(pid, &|_| {}));
-        let (of, blind) = told.try_recv().unwrap();
-        assert_eq!(of, pid);
+        let found = told.try_recv().unwrap();
+        assert_eq!((found.tgid, found.name), (pid, short_name(pid)));
+        let blind = found.libraries;
         assert!(blind[0].starts_with("rustls in libc.so"), "{blind:?}");
         assert_eq!(told.try_recv().ok(), None);
     }

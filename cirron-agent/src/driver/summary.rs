@@ -285,6 +285,17 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn every_count_of_what_was_not_done_stands_in_the_document() {
+        let document = include_str!("../../../docs/summary.md");
+        let mut summary = Summary::from_report(&report(), 1.0, None);
+        summary.take_libraries(&Counts::default(), &Pending::default());
+        assert!(summary.libraries.len() > 8);
+        for name in summary.libraries.keys() {
+            assert!(document.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
     fn counters_that_could_not_be_read_are_not_zero() {
         let mut report = report();
         report.core.counters = None;

@@ -1,222 +1,35 @@
 //! The threads together, over a kernel side and a process table of our own.
 #![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests")]
 
+mod facts;
 mod sinks;
+mod targets;
 mod time;
+mod vanished;
+pub(in crate::driver) mod world;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cirron_common::Counter;
 use cirron_common::record::{close, source};
-use cirron_core::engine::{EngineConfig, ProcessFacts};
+use cirron_core::engine::EngineConfig;
 use cirron_core::id::SequentialIds;
 use cirron_core::record::{Body, Data, Direction, Record};
 use cirron_core::testing::records::edited;
 use cirron_core::time::MonoNs;
 
-mod targets;
-
 use super::core::{Core, Idle};
 use super::own::process_record;
-use super::source::{Control, Counters, RecordSource};
 use super::stop::Reason;
 use super::*;
 use crate::clock;
-use crate::discovery::{Identity, Processes};
 use crate::kernel::{Policy, SocketState};
 use crate::record::Input;
-use crate::record::reader::RecordingReader;
 use crate::record::writer::Recorder;
-use crate::testing::Kept;
+use world::{Attached, Tape, World};
 
-/// What the fakes share with the test.
-#[derive(Default)]
-pub(super) struct State {
-    pub(super) ring: VecDeque<Vec<u8>>,
-    targets: BTreeMap<u32, Policy>,
-    pub(super) processes: BTreeMap<u32, ProcessFacts>,
-    children: BTreeMap<u32, Vec<u32>>,
-    /// Appears among the children of its key only once that is a target.
-    late_children: BTreeMap<u32, u32>,
-    /// Ancestors of the agent.
-    waiting: BTreeSet<u32>,
-    pub(super) sockets: BTreeMap<u64, SocketState>,
-    fail_reads: bool,
-    detached: bool,
-    /// Records put when the targets are let go: what was still on its way.
-    parting: Vec<Vec<u8>>,
-}
-
-#[derive(Clone, Default)]
-pub(super) struct World(Arc<Mutex<State>>);
-
-impl World {
-    pub(super) fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
-        f(&mut self.0.lock().unwrap())
-    }
-    pub(super) fn process(&self, tgid: u32) -> ProcessFacts {
-        let facts = ProcessFacts {
-            tgid,
-            explicit: false,
-            env: [("RANK".to_owned(), tgid.to_string())].into(),
-            exe: Some("server".into()),
-            blind: Vec::new(),
-        };
-        self.with(|s| s.processes.insert(tgid, facts.clone()));
-        facts
-    }
-    pub(super) fn put(&self, record: Vec<u8>) {
-        self.with(|s| s.ring.push_back(record));
-    }
-}
-
-impl Control for World {
-    fn set_target(&mut self, tgid: u32, policy: Policy) -> anyhow::Result<()> {
-        self.with(|s| {
-            s.targets.insert(tgid, policy);
-            if let Some(child) = s.late_children.remove(&tgid) {
-                s.children.entry(tgid).or_default().push(child);
-            }
-        });
-        Ok(())
-    }
-    fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
-        self.with(|s| {
-            s.targets.remove(&tgid);
-            let parting = std::mem::take(&mut s.parting);
-            s.ring.extend(parting);
-        });
-        Ok(())
-    }
-    fn mute(&mut self, _conn: u64, _epoch: u64) -> anyhow::Result<()> {
-        Ok(())
-    }
-    fn socket(&self, conn: u64, _epoch: u64) -> SocketState {
-        self.with(|s| {
-            s.sockets
-                .get(&conn)
-                .copied()
-                .unwrap_or(SocketState::Unknown)
-        })
-    }
-    fn object(&self, address: u64, epoch: u64, _tgid: u32) -> SocketState {
-        self.socket(address, epoch)
-    }
-    fn counters(&self) -> anyhow::Result<Counters> {
-        assert!(
-            self.with(|s| s.ring.is_empty()),
-            "counted before the ring was empty"
-        );
-        let mut counters = [0; cirron_common::counters::COUNTERS as usize];
-        counters[Counter::RingFull as usize] = 3;
-        Ok(counters)
-    }
-}
-
-/// Dropped with the core: detaches.
-struct Attached(World);
-
-impl Control for Attached {
-    fn set_target(&mut self, tgid: u32, policy: Policy) -> anyhow::Result<()> {
-        self.0.set_target(tgid, policy)
-    }
-    fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
-        self.0.remove_target(tgid)
-    }
-    fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()> {
-        self.0.mute(conn, epoch)
-    }
-    fn socket(&self, conn: u64, epoch: u64) -> SocketState {
-        self.0.socket(conn, epoch)
-    }
-    fn object(&self, address: u64, epoch: u64, tgid: u32) -> SocketState {
-        self.0.object(address, epoch, tgid)
-    }
-    fn counters(&self) -> anyhow::Result<Counters> {
-        self.0.counters()
-    }
-}
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        self.0.with(|s| s.detached = true);
-    }
-}
-
-impl RecordSource for World {
-    fn read(
-        &mut self,
-        timeout: Duration,
-        batch: &mut Vec<u8>,
-        max_bytes: usize,
-    ) -> anyhow::Result<usize> {
-        if self.with(|s| s.ring.is_empty()) {
-            std::thread::sleep(timeout.min(Duration::from_millis(2)));
-        }
-        self.with(|s| {
-            anyhow::ensure!(!s.fail_reads, "broken ring");
-            let mut count = 0;
-            while batch.len() < max_bytes
-                && let Some(record) = s.ring.pop_front()
-            {
-                batch.extend((record.len() as u32).to_ne_bytes());
-                batch.extend(&record);
-                batch.resize(batch.len().next_multiple_of(8), 0);
-                count += 1;
-            }
-            Ok(count)
-        })
-    }
-}
-
-impl Processes for World {
-    fn identify(&self, tgid: u32) -> Option<Identity> {
-        self.with(|s| {
-            s.processes.contains_key(&tgid).then_some(Identity {
-                tgid,
-                start_ticks: 1,
-            })
-        })
-    }
-    fn is_alive(&self, identity: &Identity) -> bool {
-        self.with(|s| s.processes.contains_key(&identity.tgid))
-    }
-    fn facts(&self, tgid: u32) -> Option<ProcessFacts> {
-        self.with(|s| s.processes.get(&tgid).cloned())
-    }
-    fn name(&self, _tgid: u32) -> Option<String> {
-        None
-    }
-    fn descendants(&self, tgid: u32) -> Vec<u32> {
-        let mut found = Vec::new();
-        let mut next = vec![tgid];
-        while let Some(parent) = next.pop() {
-            let children = self.with(|s| s.children.get(&parent).cloned().unwrap_or_default());
-            found.extend(&children);
-            next.extend(children);
-        }
-        found
-    }
-    fn waits_for_us(&self, tgid: u32) -> bool {
-        self.with(|s| s.waiting.contains(&tgid))
-    }
-}
-
-/// A recording that can be read while it is written.
-#[derive(Clone, Default)]
-pub(super) struct Tape(Kept);
-
-impl Tape {
-    pub(super) fn inputs(&self) -> Vec<Input> {
-        let bytes = self.0.bytes();
-        let mut reader = RecordingReader::new(&bytes[..]).unwrap();
-        std::iter::from_fn(|| reader.next_input().unwrap()).collect()
-    }
-}
-
-pub(super) fn core(world: &World, children: bool) -> (Core, Tape) {
+fn core(world: &World, children: bool) -> (Core, Tape) {
     core_that(Idle::Ends, world, children)
 }
 
@@ -226,7 +39,7 @@ fn core_that(idle: Idle, world: &World, children: bool) -> (Core, Tape) {
         EngineConfig::default(),
         Box::new(SequentialIds::default()),
         Box::new(Attached(world.clone())),
-        Box::new(world.clone()),
+        world.with(|s| Arc::clone(&s.counts)),
         Policy {
             children,
             ..Policy::default()
@@ -237,7 +50,15 @@ fn core_that(idle: Idle, world: &World, children: bool) -> (Core, Tape) {
     (core, tape)
 }
 
-pub(super) fn begin(world: &World, core: Core) -> Running {
+/// A capture of process 7 and its children.
+fn of_process_7(world: &World) -> (Running, Tape) {
+    let facts = world.process(7);
+    let (mut core, tape) = core(world, true);
+    core.attach(&[facts], world).unwrap();
+    (begin(world, core), tape)
+}
+
+fn begin(world: &World, core: Core) -> Running {
     begin_with(world, core, Vec::new())
 }
 
@@ -248,6 +69,7 @@ fn begin_with(world: &World, core: Core, helpers: Vec<Helper>) -> Running {
 fn begin_all(world: &World, core: Core, outputs: Outputs, helpers: Vec<Helper>) -> Running {
     start(
         core,
+        Box::new(world.clone()),
         Box::new(world.clone()),
         outputs,
         Duration::from_millis(10),
@@ -263,7 +85,7 @@ fn fork(parent: u32, child: u32) -> Vec<u8> {
 }
 
 /// Nothing was read, on a connection that nothing else is known of.
-pub(super) fn data(tgid: u32) -> Vec<u8> {
+fn data(tgid: u32) -> Vec<u8> {
     let nothing = Data {
         pos: 0,
         len: 0,
@@ -284,11 +106,11 @@ fn data_on(tgid: u32, conn: u64) -> Vec<u8> {
     })
 }
 
-pub(super) fn exit(tgid: u32) -> Vec<u8> {
+fn exit(tgid: u32) -> Vec<u8> {
     process_record(Body::Exit, tgid, clock::now())
 }
 
-pub(super) fn wait_until(what: &str, condition: impl Fn() -> bool) {
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let since = Instant::now();
     while !condition() {
         assert!(
@@ -300,7 +122,7 @@ pub(super) fn wait_until(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// Facts given to the engine, and records, in order: `F7` and `R7`.
-pub(super) fn order(tape: &Tape) -> Vec<String> {
+fn order(tape: &Tape) -> Vec<String> {
     tape.inputs()
         .iter()
         .filter_map(|input| match input {
@@ -322,7 +144,7 @@ fn a_connection_that_is_not_there_at_the_end_has_ended_before() {
         let facts = world.process(7);
         world.with(|s| s.sockets.insert(70, socket));
         let (mut core, tape) = core(&world, true);
-        core.attach(&[facts]).unwrap();
+        core.attach(&[facts], &world).unwrap();
         let running = begin(&world, core);
         world.put(data_on(7, 70));
         wait_until("the record", || world.with(|s| s.ring.is_empty()));
@@ -345,7 +167,7 @@ fn it_ends_by_itself_when_its_last_target_does() {
     let world = World::default();
     let facts = world.process(7);
     let (mut core, tape) = core(&world, true);
-    assert_eq!(core.attach(&[facts]).unwrap(), 0);
+    assert_eq!(core.attach(&[facts], &world).unwrap(), 0);
     let running = begin(&world, core);
     world.put(fork(7, 8));
     world.put(exit(7));
@@ -372,7 +194,7 @@ fn who_waits_for_us_is_watched_and_not_waited_for() {
         s.waiting.extend([7, 9]);
     });
     let (mut core, _) = core(&world, true);
-    assert_eq!(core.attach(&[facts]).unwrap(), 1);
+    assert_eq!(core.attach(&[facts], &world).unwrap(), 1);
     assert!(world.with(|s| s.targets.contains_key(&9)));
     let running = begin(&world, core);
     std::thread::sleep(Duration::from_millis(50));
@@ -387,7 +209,7 @@ fn without_children_a_fork_keeps_nothing_alive() {
     let facts = world.process(7);
     world.with(|s| s.children.insert(7, vec![9]));
     let (mut core, _) = core(&world, false);
-    assert_eq!(core.attach(&[facts]).unwrap(), 0);
+    assert_eq!(core.attach(&[facts], &world).unwrap(), 0);
     let running = begin(&world, core);
     world.put(fork(7, 8));
     world.put(exit(7));
@@ -404,7 +226,7 @@ fn children_are_found_until_there_are_no_new_ones() {
         s.late_children.insert(9, 10);
     });
     let (mut core, _) = core(&world, true);
-    assert_eq!(core.attach(&[facts]).unwrap(), 3);
+    assert_eq!(core.attach(&[facts], &world).unwrap(), 3);
     assert_eq!(
         world.with(|s| s.targets.keys().copied().collect::<Vec<_>>()),
         [7, 8, 9, 10]
@@ -414,11 +236,8 @@ fn children_are_found_until_there_are_no_new_ones() {
 #[test]
 fn the_engine_has_a_process_s_facts_before_its_first_record_and_again_after_exec_or_reuse() {
     let world = World::default();
-    let facts = world.process(7);
     world.process(8);
-    let (mut core, tape) = core(&world, true);
-    core.attach(&[facts]).unwrap();
-    let running = begin(&world, core);
+    let (running, tape) = of_process_7(&world);
     world.put(fork(7, 8));
     world.put(data(8));
     world.put(process_record(Body::Exec, 8, clock::now()));
@@ -438,10 +257,7 @@ fn the_engine_has_a_process_s_facts_before_its_first_record_and_again_after_exec
 #[test]
 fn a_child_that_is_gone_before_it_is_looked_at_has_its_parent_s_environment() {
     let world = World::default();
-    let facts = world.process(7);
-    let (mut core, tape) = core(&world, true);
-    core.attach(&[facts]).unwrap();
-    let running = begin(&world, core);
+    let (running, tape) = of_process_7(&world);
     world.put(fork(7, 8));
     world.put(data(8));
     world.put(exit(8));
@@ -460,10 +276,7 @@ fn a_child_that_is_gone_before_it_is_looked_at_has_its_parent_s_environment() {
 #[test]
 fn an_exit_whose_event_was_lost_is_noticed_all_the_same() {
     let world = World::default();
-    let facts = world.process(7);
-    let (mut core, tape) = core(&world, true);
-    core.attach(&[facts]).unwrap();
-    let running = begin(&world, core);
+    let (running, tape) = of_process_7(&world);
     world.with(|s| s.processes.clear());
     let report = running.join();
     assert_eq!(report.reason, Some(Reason::TargetsGone));
@@ -483,7 +296,7 @@ fn asked_to_stop_it_reads_what_was_still_on_its_way() {
     let parting = (0..50_000).map(|_| data(7)).collect();
     world.with(|s| s.parting = parting);
     let (mut core, _) = core(&world, true);
-    core.attach(&[facts]).unwrap();
+    core.attach(&[facts], &world).unwrap();
     let running = begin(&world, core);
     running.stop().request(Reason::Signal);
     let report = running.join();
@@ -494,10 +307,7 @@ fn asked_to_stop_it_reads_what_was_still_on_its_way() {
 #[test]
 fn forced_it_ends_at_once_and_still_ends_the_engine() {
     let world = World::default();
-    let facts = world.process(7);
-    let (mut core, tape) = core(&world, true);
-    core.attach(&[facts]).unwrap();
-    let running = begin(&world, core);
+    let (running, tape) = of_process_7(&world);
     running.stop().request(Reason::Signal);
     running.stop().force();
     running.join();
@@ -510,7 +320,7 @@ fn a_ring_that_cannot_be_read_ends_the_capture_and_is_a_failure() {
     let facts = world.process(7);
     world.with(|s| s.fail_reads = true);
     let (mut core, _) = core(&world, true);
-    core.attach(&[facts]).unwrap();
+    core.attach(&[facts], &world).unwrap();
     let report = begin(&world, core).join();
     assert_eq!(report.reason, Some(Reason::Failure));
     assert!(format!("{:#}", report.failure.unwrap()).contains("broken ring"));
@@ -521,7 +331,7 @@ fn a_helper_that_panics_ends_the_capture_with_a_cause_and_what_was_seen_is_kept(
     let world = World::default();
     let facts = world.process(7);
     let (mut core, tape) = core(&world, true);
-    core.attach(&[facts]).unwrap();
+    core.attach(&[facts], &world).unwrap();
     world.put(data(7));
     let (tell, told) = std::sync::mpsc::channel();
     let attach = Helper::new("attach", move || {
@@ -556,12 +366,9 @@ fn ends(tape: &Tape) -> Vec<u64> {
 /// Process 7 uses a socket and calls exec, or ends and lets go of it; process 8 lives a little longer.
 fn one_socket(before: SocketState, last: Body<'_>, after: SocketState) -> Vec<u64> {
     let world = World::default();
-    let facts = world.process(7);
     world.process(8);
     world.with(|s| s.sockets.insert(0, SocketState::Held(2)));
-    let (mut core, tape) = core(&world, true);
-    core.attach(&[facts]).unwrap();
-    let running = begin(&world, core);
+    let (running, tape) = of_process_7(&world);
     world.put(fork(7, 8));
     world.put(data(7));
     if last == Body::Exec {

@@ -5,6 +5,7 @@
 //! the connection is still unread a moment later.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
@@ -21,25 +22,65 @@ const MAX_SAID: usize = 64;
 /// Libraries of a process that are kept for its session.
 const MAX_LIBRARIES: usize = 16;
 
+/// What a search has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The process.
+    pub tgid: u32,
+    /// Its name, to be said.
+    pub name: Option<String>,
+    /// Libraries in it that cannot be read.
+    pub libraries: Vec<String>,
+}
+
+/// A library to be named, with a process that has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    tgid: u32,
+    name: Option<String>,
+    library: String,
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Named {
+            tgid,
+            name,
+            library,
+        } = self;
+        write!(f, "pid {tgid}")?;
+        if let Some(name) = name {
+            write!(f, " ({name})")?;
+        }
+        write!(f, ": TLS cannot be read where it uses {library}")
+    }
+}
+
+impl Found {
+    fn named(&self) -> impl Iterator<Item = Named> {
+        self.libraries.iter().map(|library| Named {
+            tgid: self.tgid,
+            name: self.name.clone(),
+            library: library.clone(),
+        })
+    }
+}
+
 /// What is known of them.
 #[derive(Default)]
 pub struct Unread {
     ask: Option<SyncSender<u32>>,
-    found: Option<Receiver<(u32, Vec<String>)>>,
+    found: Option<Receiver<Found>>,
     counts: Arc<Counts>,
     /// When a process was searched first, and last.
     asked: HashMap<u32, (Instant, Instant)>,
-    libraries: BTreeMap<u32, Vec<String>>,
+    processes: BTreeMap<u32, Found>,
     said: HashSet<String>,
 }
 
 impl Unread {
-    /// `ask`: takes processes to search. `found`: gives, by process, the libraries in it.
-    pub fn new(
-        ask: SyncSender<u32>,
-        found: Receiver<(u32, Vec<String>)>,
-        counts: Arc<Counts>,
-    ) -> Unread {
+    /// `ask`: takes processes to search. `found`: gives what is in them.
+    pub fn new(ask: SyncSender<u32>, found: Receiver<Found>, counts: Arc<Counts>) -> Unread {
         Unread {
             ask: Some(ask),
             found: Some(found),
@@ -67,12 +108,12 @@ impl Unread {
     pub fn take(&mut self) -> Vec<u32> {
         let found = self.found.as_ref().map(Receiver::try_iter);
         let mut of = Vec::new();
-        for (tgid, mut libraries) in found.into_iter().flatten() {
+        for mut found in found.into_iter().flatten() {
             // It may have ended meanwhile.
-            if self.asked.contains_key(&tgid) {
-                libraries.truncate(MAX_LIBRARIES);
-                self.libraries.insert(tgid, libraries);
-                of.push(tgid);
+            if self.asked.contains_key(&found.tgid) {
+                found.libraries.truncate(MAX_LIBRARIES);
+                of.push(found.tgid);
+                self.processes.insert(found.tgid, found);
             }
         }
         of
@@ -80,45 +121,39 @@ impl Unread {
 
     /// Libraries of a process that cannot be read.
     pub fn libraries(&self, tgid: u32) -> Vec<String> {
-        self.libraries.get(&tgid).cloned().unwrap_or_default()
+        let found = self.processes.get(&tgid);
+        found.map_or_else(Vec::new, |found| found.libraries.clone())
     }
 
-    /// Libraries to be named now, each with a process that has it. `is_unread`: the process has
-    /// connections that nobody reads.
-    pub fn to_say(&mut self, now: Instant, is_unread: impl Fn(u32) -> bool) -> Vec<(u32, String)> {
+    /// Libraries to be named now. `is_unread`: the process has connections that nobody reads.
+    pub fn to_say(&mut self, now: Instant, is_unread: impl Fn(u32) -> bool) -> Vec<Named> {
         let mut all = Vec::new();
-        for (tgid, libraries) in &self.libraries {
+        for (tgid, found) in &self.processes {
             let first = self.asked.get(tgid).map(|(first, _)| *first);
             let settled = first.is_some_and(|at| now.saturating_duration_since(at) >= SETTLED);
             if settled && is_unread(*tgid) {
-                all.extend(libraries.iter().map(|library| (*tgid, library.clone())));
+                all.extend(found.named());
             }
         }
         self.new_ones(all)
     }
 
     /// The same of a process that has ended; it is forgotten.
-    pub fn forget(&mut self, tgid: u32, is_unread: bool) -> Vec<(u32, String)> {
+    pub fn forget(&mut self, tgid: u32, is_unread: bool) -> Vec<Named> {
         self.asked.remove(&tgid);
-        let libraries = self.libraries.remove(&tgid).filter(|_| is_unread);
-        let all = libraries.into_iter().flatten();
-        let all = all.map(|library| (tgid, library)).collect();
+        let found = self.processes.remove(&tgid).filter(|_| is_unread);
+        let all = found.iter().flat_map(Found::named).collect();
         self.new_ones(all)
     }
 
     /// Processes whose libraries are known.
     pub fn processes(&self) -> Vec<u32> {
-        self.libraries.keys().copied().collect()
+        self.processes.keys().copied().collect()
     }
 
-    fn new_ones(&mut self, all: Vec<(u32, String)>) -> Vec<(u32, String)> {
-        let mut new = Vec::new();
-        for (tgid, library) in all {
-            if self.said.len() < MAX_SAID && self.said.insert(library.clone()) {
-                new.push((tgid, library));
-            }
-        }
-        new
+    fn new_ones(&mut self, mut all: Vec<Named>) -> Vec<Named> {
+        all.retain(|named| self.said.len() < MAX_SAID && self.said.insert(named.library.clone()));
+        all
     }
 }
 
@@ -130,7 +165,23 @@ mod tests {
 
     const LIBRARY: &str = "BoringSSL in cygrpc.so";
 
-    type Tell = Sender<(u32, Vec<String>)>;
+    type Tell = Sender<Found>;
+
+    fn found(tgid: u32) -> Found {
+        Found {
+            tgid,
+            name: Some("server".into()),
+            libraries: vec![LIBRARY.to_owned()],
+        }
+    }
+
+    fn named(tgid: u32) -> [Named; 1] {
+        [Named {
+            tgid,
+            name: Some("server".into()),
+            library: LIBRARY.to_owned(),
+        }]
+    }
 
     fn unread() -> (Unread, Receiver<u32>, Tell) {
         let (ask, asked) = sync_channel(2);
@@ -144,14 +195,15 @@ mod tests {
         let start = Instant::now();
         for tgid in [1, 2] {
             unread.search(tgid, start);
-            tell.send((tgid, vec![LIBRARY.to_owned()])).unwrap();
+            tell.send(found(tgid)).unwrap();
         }
         assert_eq!(unread.take(), [1, 2]);
         assert_eq!(unread.to_say(start, |_| true), [], "it may be read yet");
         let later = start + SETTLED;
+        assert_eq!(unread.to_say(later, |tgid| tgid == 2), named(2));
         assert_eq!(
-            unread.to_say(later, |tgid| tgid == 2),
-            [(2, LIBRARY.to_owned())]
+            named(2)[0].to_string(),
+            format!("pid 2 (server): TLS cannot be read where it uses {LIBRARY}")
         );
         assert_eq!(unread.to_say(later, |_| true), []);
         assert_eq!(unread.forget(1, true), []);
@@ -164,7 +216,7 @@ mod tests {
         let (mut unread, _asked, tell) = unread();
         let start = Instant::now();
         unread.search(1, start);
-        tell.send((1, vec![LIBRARY.to_owned()])).unwrap();
+        tell.send(found(1)).unwrap();
         unread.take();
         assert_eq!(unread.to_say(start + SETTLED * 5, |_| false), []);
         assert_eq!(unread.forget(1, false), []);
@@ -174,10 +226,10 @@ mod tests {
     fn one_that_ends_soon_is_named_at_its_end() {
         let (mut unread, _asked, tell) = unread();
         unread.search(1, Instant::now());
-        tell.send((1, vec![LIBRARY.to_owned()])).unwrap();
+        tell.send(found(1)).unwrap();
         unread.take();
-        assert_eq!(unread.forget(1, true), [(1, LIBRARY.to_owned())]);
-        tell.send((1, vec![LIBRARY.to_owned()])).unwrap();
+        assert_eq!(unread.forget(1, true), named(1));
+        tell.send(found(1)).unwrap();
         assert_eq!(unread.take(), [] as [u32; 0], "it has gone");
     }
 

@@ -112,6 +112,11 @@ impl Summary {
                 "processes not looked into for TLS",
             ),
             (
+                self.libraries("processes_unasked") + self.libraries("facts_late"),
+                "process whose facts could not be read in time",
+                "processes whose facts could not be read in time",
+            ),
+            (
                 self.libraries("files_panicked"),
                 "file that could not be looked into (report it)",
                 "files that could not be looked into (report it)",

@@ -39,6 +39,7 @@ pub struct Image {
 /// # Errors
 /// Where it may not be looked at.
 pub fn images(pid: u32) -> io::Result<Vec<Image>> {
+    crate::discovery::asked();
     let maps = match File::open(format!("/proc/{pid}/maps")) {
         Ok(maps) => maps,
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return Err(e),

@@ -54,6 +54,7 @@ impl Image {
     /// Where no way leads to it.
     pub fn open(&self) -> Result<File, Unopened> {
         let (start, end) = self.range;
+        crate::discovery::asked();
         let mapped = format!("/proc/{}/map_files/{start:x}-{end:x}", self.pid);
         match regular(Path::new(&mapped)) {
             Ok(file) => Ok(file),

@@ -221,6 +221,7 @@ impl Engine {
             Body::Fork { child: _ } | Body::Mmap => {}
             // The objects of its libraries went with its memory, and nothing frees them.
             Body::Exec => {
+                self.shared.sessions.execs(head.tgid);
                 let its = |c: &Conn| c.tgid == head.tgid && c.is_open_object();
                 self.end_with_process(its, ts);
             }
@@ -261,7 +262,8 @@ impl Engine {
         its.map(|(key, _)| *key)
     }
 
-    /// Facts of a process; before the first record that names it.
+    /// Facts of a process; before the first record that names it. Where they are given again, they hold from then on;
+    /// its session has them too, unless it was opened for a program that called exec since.
     pub fn handle_process(&mut self, facts: ProcessFacts) {
         let now = self.now;
         let Shared {
@@ -273,6 +275,11 @@ impl Engine {
         stats.forgotten_processes += sessions.make_room(facts.tgid, now, outputs);
         sessions.introduce(facts, now, store, outputs);
         self.keep_within_budget();
+    }
+
+    /// Facts that were given of the process which has this number now.
+    pub fn facts(&self, tgid: u32) -> Option<&ProcessFacts> {
+        self.shared.sessions.facts(tgid)
     }
 
     /// Whether a process has TLS connections that are not read, as far as is known now.

@@ -39,6 +39,8 @@ struct Process {
     facts: ProcessFacts,
     first_seen: MonoNs,
     root: Option<Span>,
+    /// Its session was opened for the program that it was before its last exec, and keeps that one's facts.
+    root_is_older: bool,
     /// Sockets that carry TLS, and TLS objects whose socket is not known: it is one of those.
     tls_sockets: i64,
     tls_objects: i64,
@@ -75,6 +77,43 @@ impl Process {
     fn has_unread(&self) -> bool {
         self.tls_sockets > self.tls_objects
     }
+
+    /// Facts that came behind the opening of the session which they are of: it is written once more with them.
+    fn correct(&mut self, outputs: &mut VecDeque<Output>) {
+        let Some(root) = self.root.as_mut().filter(|_| !self.root_is_older) else {
+            return;
+        };
+        let (attrs, rank) = (attrs(root.pid, &self.facts), rank(&self.facts));
+        if root.attrs != attrs {
+            (root.attrs, root.rank) = (attrs, rank);
+            outputs.push_back(Output::Session(root.clone()));
+        }
+    }
+}
+
+/// Attributes of an open session.
+fn attrs(tgid: u32, facts: &ProcessFacts) -> Attrs {
+    let mut attrs = Attrs::new();
+    attrs.insert(n::PID, i64::from(tgid).into());
+    attrs.insert(n::RANK, rank(facts).into());
+    for (variable, attr) in ENV_ATTRS {
+        if let Some(value) = facts.env.get(variable).filter(|v| !v.is_empty()) {
+            attrs.insert(attr, value.clone().into());
+        }
+    }
+    if let Some(exe) = &facts.exe {
+        attrs.insert(n::EXECUTABLE, exe.clone().into());
+    }
+    attrs
+}
+
+/// `RANK`, else `LOCAL_RANK`, else 0, as the SDK's `_rank_from_env`.
+fn rank(facts: &ProcessFacts) -> i64 {
+    let value = |name: &str| facts.env.get(name).filter(|v| !v.is_empty());
+    value("RANK")
+        .or_else(|| value("LOCAL_RANK"))
+        .and_then(|v| v.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 /// All processes seen.
@@ -161,6 +200,7 @@ impl Sessions {
             process.next = Some(facts);
         } else {
             process.facts = facts;
+            process.correct(outputs);
         }
         let now_held = process.held_bytes();
         self.bytes = self.bytes + now_held - before;
@@ -210,21 +250,9 @@ impl Sessions {
         store: &mut Store,
         outputs: &mut VecDeque<Output>,
     ) -> Id {
-        let rank = self.rank(tgid);
         let process = self.entry(tgid);
         if let Some(root) = &process.root {
             return root.id;
-        }
-        let mut attrs = Attrs::new();
-        attrs.insert(n::PID, i64::from(tgid).into());
-        attrs.insert(n::RANK, rank.into());
-        for (variable, attr) in ENV_ATTRS {
-            if let Some(value) = process.facts.env.get(variable).filter(|v| !v.is_empty()) {
-                attrs.insert(attr, value.clone().into());
-            }
-        }
-        if let Some(exe) = &process.facts.exe {
-            attrs.insert(n::EXECUTABLE, exe.clone().into());
         }
         let start = if process.first_seen == MonoNs(0) {
             at
@@ -240,27 +268,37 @@ impl Sessions {
             end: None,
             thread_id: tgid,
             pid: tgid,
-            rank,
-            attrs,
+            rank: rank(&process.facts),
+            attrs: attrs(tgid, &process.facts),
             mark_ids: Vec::new(),
         };
         let id = root.id;
         outputs.push_back(Output::Session(root.clone()));
         process.root = Some(root);
+        process.root_is_older = false;
         self.bytes += SESSION_BYTES;
         id
     }
 
-    /// `RANK`, else `LOCAL_RANK`, else 0, as the SDK's `_rank_from_env`.
+    /// Of a process that is not known 0.
     pub(super) fn rank(&self, tgid: u32) -> i64 {
-        let Some(process) = self.processes.get(&tgid) else {
-            return 0;
-        };
-        let value = |name: &str| process.facts.env.get(name).filter(|v| !v.is_empty());
-        value("RANK")
-            .or_else(|| value("LOCAL_RANK"))
-            .and_then(|v| v.trim().parse().ok())
-            .unwrap_or(0)
+        self.processes.get(&tgid).map_or(0, |p| rank(&p.facts))
+    }
+
+    /// Facts of the process that has this number now, where they were given.
+    pub(super) fn facts(&self, tgid: u32) -> Option<&ProcessFacts> {
+        let process = self.processes.get(&tgid)?;
+        match process.exit {
+            None => Some(&process.facts),
+            Some(_) => process.next.as_ref(),
+        }
+    }
+
+    /// It is another program from now on.
+    pub(super) fn execs(&mut self, tgid: u32) {
+        if let Some(process) = self.processes.get_mut(&tgid) {
+            process.root_is_older = process.root.is_some();
+        }
     }
 
     /// Whether `chunk_ms` points are wanted: by our flag, or by the target's own `CONFIG`.
@@ -421,3 +459,6 @@ fn close(process: &mut Process, end: MonoNs, outputs: &mut VecDeque<Output>) {
         outputs.push_back(Output::Session(root));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,10 +12,13 @@ use cirron_core::engine::ProcessFacts;
 use cirron_core::record::{Body, Head};
 use cirron_core::time::{MS, MonoNs};
 
-use super::super::command::{Command, Reply};
+use super::super::command::{Command, Reply, add_descendants};
+use super::super::counts::Counts;
 use super::super::own::process_record;
+use super::super::pending::Mapped;
 use super::{Core, CoreReport};
 use crate::clock;
+use crate::discovery::Processes;
 use crate::kernel::Policy;
 
 /// Time in which a thread that was in a program when its process was let go may still write a record.
@@ -30,6 +33,64 @@ pub(super) struct Parting {
 }
 
 impl Core {
+    /// Before the core thread runs: makes processes targets, and their descendants where children are followed.
+    /// Returns how many descendants there are.
+    pub fn attach(
+        &mut self,
+        explicit: &[ProcessFacts],
+        processes: &dyn Processes,
+    ) -> anyhow::Result<usize> {
+        // Sessions of named targets begin now, traffic or not.
+        self.tell_time(clock::now());
+        for facts in explicit {
+            self.control.set_target(facts.tgid, self.policy)?;
+            self.follow(facts.tgid, self.policy, false);
+            self.give_facts(ProcessFacts {
+                explicit: true,
+                ..facts.clone()
+            });
+        }
+        if !self.policy.children {
+            return Ok(0);
+        }
+        let roots: Vec<u32> = explicit.iter().map(|facts| facts.tgid).collect();
+        add_descendants(&roots, self.targets(), processes, |tgid| {
+            self.control.set_target(tgid, self.policy)?;
+            self.follow(tgid, self.policy, true);
+            Ok(())
+        })
+    }
+
+    /// The targets at this moment.
+    pub fn targets(&self) -> Vec<u32> {
+        self.live.tgids().collect()
+    }
+
+    /// It is known as a target from now on. `is_found`: nobody named it, and it may be waiting for us.
+    pub(super) fn follow(&mut self, tgid: u32, policy: Policy, is_found: bool) {
+        if self.live.policy(tgid).is_none() {
+            let visit = self.census.follow(tgid, is_found);
+            self.live.add(tgid, policy, visit);
+        }
+    }
+
+    pub(super) fn look_into(&self, tgid: u32, at: MonoNs) {
+        if let Some((pending, _)) = &self.attacher
+            && !pending.push(Mapped { tgid, at })
+        {
+            // Only a panic ends it; what it would have found is not seen.
+            Counts::add(&self.counts.unlooked);
+        }
+    }
+
+    /// A child maps what its parent does.
+    pub(super) fn take_over_leases(&self, parent: u32, child: u32, at: MonoNs) {
+        let leases = self.attacher.as_ref().map(|(_, leases)| leases);
+        if leases.is_some_and(|leases| !leases.fork(parent, child)) {
+            self.look_into(child, at);
+        }
+    }
+
     /// Makes a process a target, and has its libraries looked at.
     fn add(&mut self, facts: ProcessFacts, policy: Policy) -> anyhow::Result<()> {
         let tgid = facts.tgid;
@@ -38,7 +99,7 @@ impl Core {
         if facts.explicit {
             self.tell_time(self.watermark);
         }
-        self.live.add(tgid, policy, &*self.processes);
+        self.follow(tgid, policy, false);
         self.give_facts(facts);
         self.look_into(tgid, clock::now());
         Ok(())
@@ -112,6 +173,18 @@ impl Core {
             self.forget(tgid);
             self.let_go.push((tgid, since));
             let _ = reply.try_send(true);
+        }
+    }
+
+    pub(super) fn let_targets_go(&mut self) {
+        for tgid in self.targets() {
+            self.remove_from_kernel(tgid);
+        }
+    }
+
+    pub(super) fn remove_from_kernel(&mut self, tgid: u32) {
+        if let Err(e) = self.control.remove_target(tgid) {
+            tracing::debug!("process {tgid} was no target any more: {e:#}");
         }
     }
 

@@ -26,7 +26,7 @@ fn begin_to(world: &World, kind: &'static SinkKind) -> (Running, Tape, Arc<Bed>)
     let dir = tempfile::tempdir().unwrap();
     let facts = world.process(7);
     let (mut core, tape) = core(world, true);
-    core.attach(&[facts]).unwrap();
+    core.attach(&[facts], world).unwrap();
     let (outputs, bed) = sink(dir.path(), kind);
     (begin_all(world, core, outputs, Vec::new()), tape, bed)
 }

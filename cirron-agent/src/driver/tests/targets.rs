@@ -24,7 +24,7 @@ fn kinds(tape: &Tape, tgid: u32) -> Vec<&'static str> {
 fn a_target_is_added_and_released_and_the_agent_waits_for_others() {
     let world = World::default();
     let (mut core, tape) = core_that(Idle::Waits, &world, true);
-    assert_eq!(core.attach(&[]).unwrap(), 0);
+    assert_eq!(core.attach(&[], &world).unwrap(), 0);
     let running = begin(&world, core);
     let commands = running.commands();
     let facts = world.process(7);
@@ -73,10 +73,7 @@ fn a_target_is_added_and_released_and_the_agent_waits_for_others() {
 #[test]
 fn where_it_was_told_whom_to_watch_it_ends_when_the_last_one_is_released() {
     let world = World::default();
-    let facts = world.process(7);
-    let (mut core, _) = core(&world, true);
-    core.attach(&[facts]).unwrap();
-    let running = begin(&world, core);
+    let (running, _) = of_process_7(&world);
     assert!(running.commands().release(7).unwrap());
     assert_eq!(running.join().reason, Some(Reason::TargetsGone));
 }
@@ -84,10 +81,7 @@ fn where_it_was_told_whom_to_watch_it_ends_when_the_last_one_is_released() {
 #[test]
 fn a_policy_is_the_kernel_s_and_children_inherit_it() {
     let world = World::default();
-    let facts = world.process(7);
-    let (mut core, _) = core(&world, true);
-    core.attach(&[facts]).unwrap();
-    let running = begin(&world, core);
+    let (running, _) = of_process_7(&world);
     let commands = running.commands();
     let policy_of = |tgid| world.with(|s| s.targets.get(&tgid).copied());
     assert_eq!(policy_of(7), Some(Policy::default()));
@@ -118,10 +112,7 @@ fn a_policy_is_the_kernel_s_and_children_inherit_it() {
 #[test]
 fn exchanges_that_go_on_can_be_asked_for() {
     let world = World::default();
-    let facts = world.process(7);
-    let (mut core, _) = core(&world, true);
-    core.attach(&[facts]).unwrap();
-    let running = begin(&world, core);
+    let (running, _) = of_process_7(&world);
     assert_eq!(running.commands().open_scopes().unwrap(), []);
     let head = b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}";
     let request = edited(&data_on(7, 70), |record| {

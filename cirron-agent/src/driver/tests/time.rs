@@ -26,10 +26,7 @@ fn piece(conn: u64, pos: u64) -> Vec<u8> {
 fn time_never_runs_ahead_of_what_was_read() {
     const CONNECTIONS: u64 = 100;
     let world = World::default();
-    let facts = world.process(7);
-    let (mut core, tape) = core(&world, true);
-    core.attach(&[facts]).unwrap();
-    let running = begin(&world, core);
+    let (running, tape) = of_process_7(&world);
     // Each connection has a hole, which is waited for: a timer for each.
     for conn in 0..CONNECTIONS {
         world.put(piece(conn, 0));

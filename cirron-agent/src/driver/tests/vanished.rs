@@ -1,14 +1,6 @@
 //! Processes that are gone while something is still told of them, and those whose beginning or end nobody told.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
-use cirron_common::record::{close, source};
-use cirron_core::record::Body;
-use cirron_core::testing::records::edited;
-
-use super::own::process_record;
-use super::stop::Reason;
-use super::tests::{World, begin, core, data, exit, order, wait_until};
-use crate::clock;
+use super::*;
 
 /// A record that the kernel's TCP states gave for process `tgid`, which used the socket last.
 fn tcp_state(tgid: u32) -> Vec<u8> {
@@ -28,7 +20,7 @@ fn ends_of_sockets_behind_the_end_of_their_process_leave_its_facts_as_they_are()
     let facts = world.process(7);
     world.process(8);
     let (mut core, tape) = core(&world, true);
-    core.attach(&[facts, world.process(8)]).unwrap();
+    core.attach(&[facts, world.process(8)], &world).unwrap();
     let running = begin(&world, core);
     world.with(|s| s.processes.remove(&7));
     world.put(exit(7));
@@ -44,7 +36,7 @@ fn who_gets_the_number_next_has_facts_of_its_own() {
     let world = World::default();
     let facts = world.process(7);
     let (mut core, tape) = core(&world, true);
-    core.attach(&[facts, world.process(8)]).unwrap();
+    core.attach(&[facts, world.process(8)], &world).unwrap();
     let running = begin(&world, core);
     world.put(exit(7));
     world.put(tcp_state(7));
@@ -61,11 +53,8 @@ fn who_gets_the_number_next_has_facts_of_its_own() {
 #[test]
 fn a_child_of_which_neither_fork_nor_exit_were_told_is_followed_to_its_end() {
     let world = World::default();
-    let facts = world.process(7);
     world.process(8);
-    let (mut core, tape) = core(&world, true);
-    core.attach(&[facts]).unwrap();
-    let running = begin(&world, core);
+    let (running, tape) = of_process_7(&world);
     world.put(data(8));
     world.put(exit(7));
     wait_until("the records", || world.with(|s| s.ring.is_empty()));

@@ -1,0 +1,257 @@
+//! What procfs says of the targets, asked on a thread of its own: reading a process's environment takes the lock of
+//! its address space, which that process may hold for as long as it likes.
+//!
+//! ```text
+//! core --facts(), waited for a moment--> questions --> clerk --> answers --take()--> core
+//!      --follow(), forget(), dying()---> changes ----->  ^ |
+//!                                                        '-'  each second: who lives still?
+//! ```
+//! Questions come before everything else, so that a process which is over in a moment has its facts. Where an answer
+//! is late the core goes on without it, waits for no other until it has come, and takes it then. What follows a
+//! process is told by its visit: a number is given away again.
+//!
+//! What the answers mean is the core's matter ([`super::core`]); what is read is [`crate::discovery`]'s.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use cirron_core::engine::ProcessFacts;
+use cirron_core::time::MonoNs;
+
+use super::counts::Counts;
+
+mod clerk;
+
+pub use clerk::Clerk;
+
+/// Time that the core waits for an answer: it takes a tenth of a millisecond, and a few turns of others where the
+/// processors are busy. The ring has room for what comes meanwhile.
+pub const PATIENCE: Duration = Duration::from_millis(20);
+/// Questions, changes and ends of processes that wait, of each: the kernel side holds as many targets.
+const MAX_WAITING: usize = 8192;
+
+/// One stay of a process among the targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Visit(u64);
+
+/// A question for facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Which: a process may be asked for more than once.
+    number: u64,
+    tgid: u32,
+    /// Its parent, whose facts are taken where it is gone already.
+    parent: Option<u32>,
+}
+
+/// What there is to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Facts that came late; `None`: the process was gone.
+    Facts {
+        /// The process.
+        tgid: u32,
+        /// Of the question.
+        number: u64,
+        /// What was read.
+        facts: Option<ProcessFacts>,
+    },
+    /// A process that nobody named waits for the agent's end.
+    WaitsForUs {
+        /// The process.
+        tgid: u32,
+        /// Its stay.
+        visit: Visit,
+    },
+    /// A process has ended.
+    Gone {
+        /// The process.
+        tgid: u32,
+        /// Its stay.
+        visit: Visit,
+        /// When it was asked for.
+        at: MonoNs,
+    },
+    /// A process that has ended has let go of its descriptors.
+    HasLetGo {
+        /// The process.
+        tgid: u32,
+    },
+}
+
+/// What became of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The facts; `None`: the process is gone.
+    Told(Option<ProcessFacts>),
+    /// The answer comes later, with this number.
+    Later(u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// `is_found`: nobody named it.
+    Follow {
+        visit: Visit,
+        is_found: bool,
+    },
+    Forget,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next_number: u64,
+    questions: VecDeque<Question>,
+    changes: BTreeMap<u32, Change>,
+    dying: BTreeSet<u32>,
+    answers: Vec<Answer>,
+    /// Questions that were not answered in time.
+    late: BTreeSet<u64>,
+    is_closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        until: Instant,
+    ) -> Option<MutexGuard<'a, State>> {
+        let left = until.checked_duration_since(Instant::now())?;
+        let waited = self.changed.wait_timeout(state, left);
+        Some(waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+}
+
+/// The core's end. The clerk ends with it.
+#[derive(Debug)]
+pub struct Census {
+    shared: Arc<Shared>,
+    counts: Arc<Counts>,
+}
+
+impl Census {
+    /// Nobody answers before the [`Clerk`] runs.
+    pub fn new(counts: Arc<Counts>) -> Census {
+        let shared = Arc::default();
+        Census { shared, counts }
+    }
+
+    /// Whoever answers.
+    pub fn clerk(&self, processes: Box<dyn crate::discovery::Processes>) -> Clerk {
+        Clerk::new(Arc::clone(&self.shared), processes)
+    }
+
+    /// Asks for the facts of a process. Where it is gone those of `parent` are given, whose environment it had unless
+    /// it called exec.
+    pub fn facts(&self, tgid: u32, parent: Option<u32>) -> Asked {
+        let mut state = self.shared.lock();
+        if state.questions.len() >= MAX_WAITING {
+            Counts::add(&self.counts.unasked);
+            return Asked::Told(None);
+        }
+        let number = state.next_number;
+        state.next_number += 1;
+        state.questions.push_back(Question {
+            number,
+            tgid,
+            parent,
+        });
+        self.shared.changed.notify_all();
+        let until = Instant::now() + PATIENCE;
+        while state.late.is_empty() {
+            if let Some(facts) = take_facts(&mut state.answers, number) {
+                return Asked::Told(facts);
+            }
+            match self.shared.wait(state, until) {
+                Some(woken) => state = woken,
+                None => {
+                    state = self.shared.lock();
+                    break;
+                }
+            }
+        }
+        // It may have come with the last of the time.
+        if let Some(facts) = take_facts(&mut state.answers, number) {
+            return Asked::Told(facts);
+        }
+        state.late.insert(number);
+        Asked::Later(number)
+    }
+
+    /// Whether a process lives is asked for from now on. `is_found`: nobody named it, and it may wait for us.
+    pub fn follow(&self, tgid: u32, is_found: bool) -> Visit {
+        let mut state = self.shared.lock();
+        let visit = Visit(state.next_number);
+        state.next_number += 1;
+        self.change(&mut state, tgid, Change::Follow { visit, is_found });
+        visit
+    }
+
+    /// That is over.
+    pub fn forget(&self, tgid: u32) {
+        let mut state = self.shared.lock();
+        self.change(&mut state, tgid, Change::Forget);
+    }
+
+    /// A process has ended: it is asked until it has let go of its descriptors, and not for ever.
+    pub fn dying(&self, tgid: u32) {
+        let mut state = self.shared.lock();
+        if state.dying.len() < MAX_WAITING {
+            state.dying.insert(tgid);
+        } else {
+            Counts::add(&self.counts.unasked);
+        }
+        self.shared.changed.notify_all();
+    }
+
+    /// What was said since.
+    pub fn take(&self) -> Vec<Answer> {
+        let mut state = self.shared.lock();
+        let answers = std::mem::take(&mut state.answers);
+        for answer in &answers {
+            if let Answer::Facts { number, .. } = answer {
+                state.late.remove(number);
+            }
+        }
+        answers
+    }
+
+    fn change(&self, state: &mut State, tgid: u32, change: Change) {
+        if state.changes.len() < MAX_WAITING || state.changes.contains_key(&tgid) {
+            state.changes.insert(tgid, change);
+        } else {
+            Counts::add(&self.counts.unasked);
+        }
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for Census {
+    fn drop(&mut self) {
+        self.shared.lock().is_closed = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+fn take_facts(answers: &mut Vec<Answer>, wanted: u64) -> Option<Option<ProcessFacts>> {
+    let is_it = |a: &Answer| matches!(a, Answer::Facts { number, .. } if *number == wanted);
+    let at = answers.iter().position(is_it)?;
+    match answers.remove(at) {
+        Answer::Facts { facts, .. } => Some(facts),
+        Answer::WaitsForUs { .. } | Answer::Gone { .. } | Answer::HasLetGo { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

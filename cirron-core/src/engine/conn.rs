@@ -1,15 +1,15 @@
 //! One connection of the engine: two assemblers, a parser, and the scopes that are open on it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use cirron_common::conn::{ConnInfo, role};
 use cirron_common::record::{close, source};
 
 use super::budget::{CONN_OVERHEAD_BYTES, Share, Usefulness};
-use super::session::Sessions;
+use super::shared::Shared;
 use super::sink::Sink;
 use super::unsent::Told;
-use super::{EXIT_LINGER_NS, EngineStats, Key, LINGER_NS, Output, cause_of};
+use super::{EXIT_LINGER_NS, Key, LINGER_NS};
 use crate::exchange::{CloseCause, ConnParser, ConnStart, ExchangeId, Protocol, Role};
 use crate::id::Id;
 use crate::record::{Data, Head};
@@ -19,14 +19,6 @@ use crate::time::MonoNs;
 
 /// Takes what comes out of an assembler.
 type PieceSink<'a> = dyn FnMut(Piece<'_>) + 'a;
-
-/// What all connections write to.
-pub(super) struct Shared {
-    pub(super) store: Store,
-    pub(super) outputs: VecDeque<Output>,
-    pub(super) stats: EngineStats,
-    pub(super) sessions: Sessions,
-}
 
 /// Where one connection stands at a time: a socket's inode number, or the address of an object and the
 /// process that it is of.
@@ -488,6 +480,17 @@ impl Conn {
             self.info = info;
             self.each_scope(shared, |scope| scope.take_addresses(&self.info, None));
         }
+    }
+}
+
+/// What the end that a record names means for the connection. `None`: no end.
+fn cause_of(why: u64) -> Option<CloseCause> {
+    match why {
+        close::LOCAL_CLOSE | close::FD_CLOSED => Some(CloseCause::LocalClose),
+        close::PEER_RESET => Some(CloseCause::PeerReset),
+        close::NET_ERROR => Some(CloseCause::NetError),
+        close::LOST | close::EVICTED => Some(CloseCause::Untold),
+        _ => None,
     }
 }
 

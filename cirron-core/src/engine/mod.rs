@@ -1,5 +1,4 @@
 //! The engine: the whole core behind one `handle_*` / `poll_*` face.
-
 //!
 //! ```text
 //!  record -> Record -> Conn (two assemblers, one parser) -> Sink -> scope::Store -> Output
@@ -10,28 +9,32 @@
 
 mod budget;
 mod conn;
+mod link;
+mod process;
 mod release;
 mod session;
+mod shared;
 mod sink;
 mod stats;
 mod timers;
 mod unsent;
+mod upkeep;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
-use cirron_common::ConnInfo;
-use cirron_common::record::{close, evidence, source};
+use cirron_common::record::evidence;
 
-use crate::exchange::{CloseCause, Protocol};
 use crate::id::{Id, IdSource};
-use crate::record::{Body, Head, Record};
-use crate::scope::{Life, Mark, Row, Span, Store, Watched};
+use crate::record::{Body, Record};
+use crate::scope::{Mark, Row, Span, Store, Watched};
 use crate::time::{MS, MonoNs};
 
 use budget::Budget;
-use conn::{Conn, GaveUp, Shared, Slot};
+use conn::{Conn, Slot};
+pub use process::ProcessFacts;
 use session::Sessions;
 pub use session::{CHUNK_TIMING, WANTED_ENV};
+use shared::Shared;
 pub use stats::EngineStats;
 use timers::Timers;
 
@@ -56,35 +59,6 @@ pub struct EngineConfig {
     pub chunk_timing: bool,
     /// Bytes that may be held in sum; `None`: [`crate::limits::DEFAULT_MAX_MEMORY_BYTES`].
     pub max_memory_bytes: Option<usize>,
-}
-
-/// What the shell knows of a process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProcessFacts {
-    /// Process id, as the kernel side gives it.
-    pub tgid: u32,
-    /// Named by the user: its session opens at once, not with its first exchange.
-    pub explicit: bool,
-    /// Variables of its environment that concern us: those of [`WANTED_ENV`].
-    pub env: BTreeMap<String, String>,
-    /// Base name of its executable, where readable.
-    pub exe: Option<String>,
-    /// TLS libraries in it that cannot be read.
-    pub blind: Vec<String>,
-}
-
-impl ProcessFacts {
-    /// Bytes of its texts, about.
-    fn held_bytes(&self) -> usize {
-        let env = self
-            .env
-            .iter()
-            .map(|(name, value)| name.len() + value.len());
-        let blind = self.blind.iter().map(String::len);
-        env.chain(blind)
-            .chain(self.exe.as_ref().map(String::len))
-            .sum()
-    }
 }
 
 /// A connection: inode number or object address, and generation.
@@ -228,68 +202,9 @@ impl Engine {
         }
     }
 
-    /// Ends connections whose process has ended, or has become another program.
-    fn end_with_process(&mut self, which: impl Fn(&Conn) -> bool, ts: MonoNs) {
-        let its = |(_, conn): &(&Key, &mut Box<Conn>)| which(conn);
-        let mut keys = Vec::new();
-        for (key, conn) in self.conns.iter_mut().filter(its) {
-            conn.end_with_process(ts);
-            keys.push(*key);
-        }
-        keys.into_iter().for_each(|key| self.after(key));
-    }
-
     /// Connections that are known.
     pub fn open_connections(&self) -> usize {
         self.conns.len()
-    }
-
-    /// Objects of TLS libraries whose end is not known, each with its process.
-    pub fn open_objects(&self) -> impl Iterator<Item = ((u64, u64), u32)> {
-        let open = self.conns.iter().filter(|(_, c)| c.is_open_object());
-        open.map(|(key, c)| (*key, c.tgid))
-    }
-
-    /// Sockets whose end is not known.
-    pub fn open_sockets(&self) -> impl Iterator<Item = (u64, u64)> {
-        let open = self.conns.iter().filter(|(_, c)| c.is_open_socket());
-        open.map(|(key, _)| *key)
-    }
-
-    /// Sockets that a process used last, and whose end is not known, but for that process's.
-    pub fn sockets_of(&self, tgid: u32) -> impl Iterator<Item = (u64, u64)> {
-        let its = self.conns.iter().filter(move |(_, c)| c.ends_with(tgid));
-        its.map(|(key, _)| *key)
-    }
-
-    /// Facts of a process; before the first record that names it. Where they are given again, they hold from then on;
-    /// its session has them too, unless it was opened for a program that called exec since.
-    pub fn handle_process(&mut self, facts: ProcessFacts) {
-        let now = self.now;
-        let Shared {
-            sessions,
-            store,
-            outputs,
-            stats,
-        } = &mut self.shared;
-        stats.forgotten_processes += sessions.make_room(facts.tgid, now, outputs);
-        sessions.introduce(facts, now, store, outputs);
-        self.keep_within_budget();
-    }
-
-    /// Facts that were given of the process which has this number now.
-    pub fn facts(&self, tgid: u32) -> Option<&ProcessFacts> {
-        self.shared.sessions.facts(tgid)
-    }
-
-    /// Whether a process has TLS connections that are not read, as far as is known now.
-    pub fn has_unread_tls(&self, tgid: u32) -> bool {
-        self.shared.sessions.has_unread(tgid)
-    }
-
-    /// Processes that have one more such connection since the last time.
-    pub fn take_unread_tls(&mut self) -> Vec<u32> {
-        self.shared.sessions.take_unread()
     }
 
     /// Time has come to `now`.
@@ -380,209 +295,6 @@ impl Engine {
     /// Bytes that connections and their scopes hold, about.
     pub fn held_bytes(&self) -> usize {
         self.budget.total()
-    }
-
-    fn apply_sent(&mut self, key: Key, upto: u64, at: Option<MonoNs>, ts: MonoNs) {
-        if let Some(conn) = self.conns.get_mut(&key) {
-            conn.handle_sent(upto, at, ts, &mut self.shared);
-            self.after(key);
-        }
-    }
-
-    /// A connection is seen for the first time. What stood in its place before has ended.
-    fn begin(&mut self, key: Key, mut conn: Conn, head: &Head) {
-        self.shared.count_connection(head.source, head.tgid);
-        // Processes have objects at the same addresses.
-        let process = if conn.is_socket() { 0 } else { head.tgid };
-        conn.slot = (key.0, process);
-        let before = self.newest.insert(conn.slot, key);
-        self.conns.insert(key, Box::new(conn));
-        if let Some(before) = before.filter(|before| *before != key) {
-            self.close(before, close::LOST, head.ts);
-        }
-    }
-
-    /// An end was told of the socket or object `key`.
-    fn close(&mut self, key: Key, why: u64, ts: MonoNs) {
-        self.close_one(key, why, ts);
-        // What the socket's end tells, the TLS object's may never: who closed, and how.
-        if let Some(object) = self.links.get(&key).copied() {
-            self.close_one(object, why, ts);
-        }
-    }
-
-    fn close_one(&mut self, key: Key, why: u64, ts: MonoNs) {
-        if let Some(conn) = self.conns.get_mut(&key) {
-            conn.handle_close_record(why, ts, &mut self.shared);
-            self.after(key);
-        }
-    }
-
-    /// A connection is over, or is not to be known any more.
-    fn forget(&mut self, key: Key) {
-        if let Some(conn) = self.conns.remove(&key) {
-            self.shared.count_end(&conn);
-            self.budget.set(key, conn.budgeted, None);
-            if self.newest.get(&conn.slot) == Some(&key) {
-                self.newest.remove(&conn.slot);
-            }
-            if let Some(socket) = conn.socket {
-                self.links.remove(&socket);
-            }
-        }
-        self.timers.set(key, None);
-    }
-
-    /// The least useful give up, until all hold no more than they may.
-    fn keep_within_budget(&mut self) {
-        self.budget.set_sessions(self.shared.sessions.held_bytes());
-        while let Some(key) = self.budget.too_much() {
-            let Some(conn) = self.conns.get_mut(&key) else {
-                return;
-            };
-            match conn.give_up(self.now, &mut self.shared) {
-                GaveUp::Bodies(bodies) => self.shared.stats.given_up_bodies += bodies,
-                GaveUp::Connection => {
-                    self.shared.stats.given_up_connections += 1;
-                    self.shared.mute(key);
-                }
-                GaveUp::Nothing => {
-                    self.shared.stats.forgotten_connections += 1;
-                    self.forget(key);
-                    continue;
-                }
-            }
-            self.account(key);
-        }
-    }
-
-    fn account(&mut self, key: Key) {
-        if let Some(conn) = self.conns.get_mut(&key) {
-            let share = Some(conn.share());
-            self.budget.set(key, conn.budgeted, share);
-            conn.budgeted = share;
-        }
-    }
-
-    /// The TLS object `key` uses `socket`, whose bytes are ciphertext.
-    fn link(&mut self, key: Key, socket: Key, info: &ConnInfo, evidence: &'static str) {
-        if let Some(conn) = self.conns.get_mut(&key) {
-            conn.take_addresses(info, evidence, &mut self.shared);
-            let unlinked = conn.socket.is_none();
-            let tgid = conn.tgid;
-            self.shared.stats.tls_linked += u64::from(unlinked);
-            if let Some(old) = conn.socket.replace(socket) {
-                self.links.remove(&old);
-            }
-            let first = self.links.insert(socket, key).is_none();
-            // Its handshake went by before: it was taken for one that nobody reads.
-            let seen = self.conns.get(&socket).is_some_and(|c| c.is_muted_tls());
-            self.shared.stats.tls_sockets -= u64::from(first && seen);
-            let sessions = &mut self.shared.sessions;
-            sessions.tls(tgid, -i64::from(first && seen), -i64::from(unlinked));
-        }
-    }
-
-    /// Keeps the time-outs true after a connection was touched, and mutes what is of no use.
-    fn after(&mut self, key: (u64, u64)) {
-        let Some(conn) = self.conns.get_mut(&key) else {
-            return;
-        };
-        self.timers.set(key, conn.poll_timeout());
-        self.account(key);
-        self.mute(key);
-        self.keep_within_budget();
-    }
-
-    /// The kernel side need not copy the bytes of a connection that is not read.
-    fn mute(&mut self, key: Key) {
-        let Some(conn) = self.conns.get_mut(&key) else {
-            return;
-        };
-        if let Some(protocol) = conn.turned_opaque() {
-            match protocol {
-                Protocol::Tls => {
-                    self.shared.stats.tls_sockets += 1;
-                    self.shared.sessions.tls(conn.tgid, 1, 0);
-                }
-                Protocol::Unknown
-                | Protocol::Http1
-                | Protocol::Http2
-                | Protocol::WebSocket
-                | Protocol::Opaque => {
-                    self.shared.stats.opaque_connections += 1;
-                }
-            }
-            self.shared.mute(key);
-        }
-    }
-}
-
-impl Shared {
-    /// Hands on what became of scopes. The session of what is written is opened first.
-    fn take_lives(&mut self) {
-        while let Some(life) = self.store.next_life() {
-            let output = match life {
-                Life::Watched(life) => Output::Watched(life),
-                Life::Shown(mut span) => {
-                    self.enter_session(&mut span);
-                    Output::Open(span)
-                }
-                Life::Closed {
-                    mut span,
-                    marks,
-                    facts,
-                } => {
-                    self.enter_session(&mut span);
-                    self.stats.take(facts);
-                    Output::Scope { span, marks }
-                }
-            };
-            self.outputs.push_back(output);
-        }
-    }
-
-    /// What is part of no other scope is part of its process's session.
-    fn enter_session(&mut self, span: &mut Span) {
-        let Shared {
-            store,
-            outputs,
-            sessions,
-            ..
-        } = self;
-        let session = sessions.open(span.pid, span.start, store, outputs);
-        span.parent_id.get_or_insert(session);
-    }
-
-    fn count_connection(&mut self, of: u8, tgid: u32) {
-        self.stats.connections += 1;
-        if of == source::TLS {
-            self.stats.tls_objects += 1;
-            self.sessions.tls(tgid, 0, 1);
-        }
-    }
-
-    fn mute(&mut self, (conn, epoch): Key) {
-        self.outputs.push_back(Output::Mute { conn, epoch });
-    }
-
-    fn count_end(&mut self, conn: &Conn) {
-        self.stats.passed_over_bytes += conn.passed_over();
-        if conn.is_silent_tls() {
-            self.stats.tls_silent += 1;
-            self.sessions.silent_tls(conn.tgid);
-        }
-    }
-}
-
-/// What the end that a record names means for the connection. `None`: no end.
-fn cause_of(why: u64) -> Option<CloseCause> {
-    match why {
-        close::LOCAL_CLOSE | close::FD_CLOSED => Some(CloseCause::LocalClose),
-        close::PEER_RESET => Some(CloseCause::PeerReset),
-        close::NET_ERROR => Some(CloseCause::NetError),
-        close::LOST | close::EVICTED => Some(CloseCause::Untold),
-        _ => None,
     }
 }
 

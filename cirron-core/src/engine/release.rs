@@ -3,7 +3,8 @@
 //! Its connections close with what is known of them, as at the agent's end, and its session closes. A socket that
 //! another target uses as well is to that one a connection which was joined late.
 
-use super::{Engine, Shared};
+use super::Engine;
+use super::shared::Shared;
 use crate::scope::Row;
 use crate::time::MonoNs;
 

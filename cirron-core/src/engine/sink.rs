@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use cirron_common::conn::ConnInfo;
 
-use super::conn::Shared;
+use super::shared::Shared;
 use super::unsent::Told;
 use crate::exchange::{ExchangeEvent, ExchangeId, ExchangeSink, Role};
 use crate::id::Id;

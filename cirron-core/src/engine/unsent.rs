@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use cirron_common::record::flag;
 
-use super::conn::{Conn, Shared};
+use super::conn::Conn;
+use super::shared::Shared;
 use crate::exchange::ExchangeEvent;
 use crate::limits::MAX_TOLD;
 use crate::record::Data;

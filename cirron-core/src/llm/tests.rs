@@ -197,13 +197,13 @@ fn sources(below: &std::path::Path, found: &mut Vec<(std::path::PathBuf, String)
 
 /// That it is read as its goldens say is shown with all the others', in `scope::tests::goldens`.
 #[test]
-fn a_new_dialect_is_one_file_and_its_goldens() {
+fn a_new_dialect_is_one_file_its_goldens_and_its_place_in_the_list() {
     let package = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut all = Vec::new();
     for part in ["src", "goldens"] {
         sources(&package.join(part), &mut all);
     }
-    for file in ["build.rs", "Cargo.toml", "clippy.toml"] {
+    for file in ["Cargo.toml", "clippy.toml"] {
         let path = package.join(file);
         let text = std::fs::read_to_string(&path).unwrap();
         all.push((path, text));
@@ -224,14 +224,30 @@ fn a_new_dialect_is_one_file_and_its_goldens() {
         [(DIALECTS[DIALECTS.len() - 1].name, "chat", None, None)]
     );
 
-    // Nothing else knows it.
+    // Nothing else knows it but the list.
     let goldens = mine.join("goldens").join(name);
     let knows = |(path, text): &&(std::path::PathBuf, String)| {
         path != file && !path.starts_with(&goldens) && text.contains(name)
     };
     let others: Vec<_> = all.iter().filter(knows).map(|(path, _)| path).collect();
-    assert!(others.is_empty(), "{others:?}");
+    assert_eq!(others, [&package.join("src/llm/dialects/mod.rs")]);
     assert!(all.iter().any(|(path, _)| path.starts_with(&goldens)));
+}
+
+#[test]
+fn every_dialect_that_is_there_is_in_the_list() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/llm/dialects");
+    let list = std::fs::read_to_string(directory.join("mod.rs")).unwrap();
+    let mut files = 0;
+    for entry in std::fs::read_dir(&directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if name != "mod" {
+            files += 1;
+            assert!(list.contains(&format!("    {name}::ROWS,\n")), "{name}");
+        }
+    }
+    assert!(files > 15);
 }
 
 #[test]

@@ -1,12 +1,58 @@
-//! Every dialect: a file or a folder here each, found by `build.rs`, and nowhere named.
+//! Every dialect: a file or a folder here each, listed below as a module and by its rows, and nowhere else named.
 //!
 //! What a new one has to have: `pub const ROWS`, each row with a precedence that no other has, and a
 //! folder of that dialect's name in `goldens`. Precedence decides where two dialects know a path, and
 //! the shapes of request and response do not tell them apart: the lower number has it.
 
+pub mod anthropic;
+pub mod bedrock;
+pub mod cohere;
+pub mod dashscope;
+pub mod gemini;
+pub mod invoke;
+pub mod kobold;
+pub mod kserve;
+pub mod llamacpp;
+pub mod lmstudio;
+pub mod mlflow;
+#[cfg(test)]
+#[path = "../tests/dialects/newcomer.rs"]
+pub mod newcomer;
+pub mod ollama;
+pub mod openai;
+pub mod sglang;
+pub mod tei;
+pub mod tensorflow;
+pub mod tgi;
+pub mod torchserve;
+pub mod vllm;
+
 use super::dialect::{Dialect, Row};
 
-include!(concat!(env!("OUT_DIR"), "/dialects.rs"));
+/// The rows of each; their order here says nothing.
+const ROWS: &[&[Row]] = &[
+    anthropic::ROWS,
+    bedrock::ROWS,
+    cohere::ROWS,
+    dashscope::ROWS,
+    gemini::ROWS,
+    invoke::ROWS,
+    kobold::ROWS,
+    kserve::ROWS,
+    llamacpp::ROWS,
+    lmstudio::ROWS,
+    mlflow::ROWS,
+    ollama::ROWS,
+    openai::ROWS,
+    sglang::ROWS,
+    tei::ROWS,
+    tensorflow::ROWS,
+    tgi::ROWS,
+    torchserve::ROWS,
+    vllm::ROWS,
+    #[cfg(test)]
+    newcomer::ROWS,
+];
 
 /// Every dialect that is known, by precedence.
 pub static DIALECTS: &[Dialect] = &by_precedence::<{ count() }>();

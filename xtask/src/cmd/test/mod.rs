@@ -33,17 +33,6 @@ pub(crate) struct Options {
     filter: Option<String>,
 }
 
-/// The core's build script finds them, and `cargo fmt` does not see what that includes.
-fn fmt_of_dialects() -> Result<()> {
-    let llm = paths::root().join("cirron-core/src/llm");
-    let mut files = Vec::new();
-    for directory in ["dialects", "tests/dialects"] {
-        purity::rust_files(&llm.join(directory), &mut files)?;
-    }
-    let mut rustfmt = Command::new("rustfmt");
-    sh::run(rustfmt.args(["--edition", "2024", "--check"]).args(files))
-}
-
 /// Runs the phases. The exit code is a failure when anything failed.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     setup::ebpf_toolchain()?;
@@ -58,7 +47,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         phases.check("fmt", || {
             sh::run(&mut sh::cargo(["fmt", "--all", "--", "--check"]))
         });
-        phases.check("fmt of the dialects", fmt_of_dialects);
         phases.check("fmt of the eBPF programs", || {
             let manifest = [
                 "fmt",

@@ -1,0 +1,78 @@
+//! What all connections write to: the scopes, the outputs, the counts and the sessions.
+//!
+//! What becomes of scopes is handed on from here, in order, each with its session written before it. It does not
+//! know connections, but for what is counted of them.
+
+use std::collections::VecDeque;
+
+use cirron_common::record::source;
+
+use super::conn::Conn;
+use super::session::Sessions;
+use super::{EngineStats, Key, Output};
+use crate::scope::{Life, Span, Store};
+
+/// What all connections write to.
+pub(super) struct Shared {
+    pub(super) store: Store,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) stats: EngineStats,
+    pub(super) sessions: Sessions,
+}
+
+impl Shared {
+    /// Hands on what became of scopes. The session of what is written is opened first.
+    pub(super) fn take_lives(&mut self) {
+        while let Some(life) = self.store.next_life() {
+            let output = match life {
+                Life::Watched(life) => Output::Watched(life),
+                Life::Shown(mut span) => {
+                    self.enter_session(&mut span);
+                    Output::Open(span)
+                }
+                Life::Closed {
+                    mut span,
+                    marks,
+                    facts,
+                } => {
+                    self.enter_session(&mut span);
+                    self.stats.take(facts);
+                    Output::Scope { span, marks }
+                }
+            };
+            self.outputs.push_back(output);
+        }
+    }
+
+    /// What is part of no other scope is part of its process's session.
+    pub(super) fn enter_session(&mut self, span: &mut Span) {
+        let Shared {
+            store,
+            outputs,
+            sessions,
+            ..
+        } = self;
+        let session = sessions.open(span.pid, span.start, store, outputs);
+        span.parent_id.get_or_insert(session);
+    }
+
+    pub(super) fn count_connection(&mut self, of: u8, tgid: u32) {
+        self.stats.connections += 1;
+        if of == source::TLS {
+            self.stats.tls_objects += 1;
+            self.sessions.tls(tgid, 0, 1);
+        }
+    }
+
+    pub(super) fn mute(&mut self, (conn, epoch): Key) {
+        self.outputs.push_back(Output::Mute { conn, epoch });
+    }
+
+    pub(super) fn count_end(&mut self, conn: &Conn) {
+        self.stats.passed_over_bytes += conn.passed_over();
+        if conn.is_silent_tls() {
+            self.stats.tls_silent += 1;
+            self.sessions.silent_tls(conn.tgid);
+        }
+    }
+}

@@ -17,7 +17,8 @@
 //! ```
 //! Behind a hole, a line end begins the next line, since JSON has none inside a string and these
 //! documents none outside. So it is of values that were seen to have a line each. An array has no
-//! such place: the rest is passed on as one damaged event.
+//! such place: the rest is passed on as one damaged event. Where the first byte of all is missing, the
+//! last one tells: what does not end as an object does may be the rest of an array.
 //!
 //! Source: RFC 8259; NDJSON 1.0; RFC 7464 (its record separator is read past, and so is the NUL of
 //! vLLM's old demonstration server).
@@ -89,6 +90,8 @@ pub struct Documents {
     /// How they stand on lines, as far as it was seen.
     lines: Lines,
     lost: u64,
+    /// Of values whose first byte is missing, the last byte that is not blank.
+    headless: Option<u8>,
 }
 
 impl Documents {
@@ -104,6 +107,7 @@ impl Documents {
             elements: 0,
             lines: Lines::default(),
             lost: 0,
+            headless: None,
         }
     }
 
@@ -159,6 +163,9 @@ impl Documents {
         if self.state != State::Lost {
             self.lost += 1;
         }
+        if self.headless.is_some() || self.fresh && self.style == Style::Values {
+            self.headless = Some(0);
+        }
         self.state = State::Lost;
         sink.hole();
     }
@@ -167,7 +174,13 @@ impl Documents {
     pub fn finish<S: EventSink + ?Sized>(&mut self, sink: &mut S) {
         match self.state {
             State::Between | State::Word { .. } => {}
-            State::Nested { .. } | State::Str { .. } | State::Lost => sink.end(EventEnd::Damaged),
+            State::Nested { .. } | State::Str { .. } | State::Lost => {
+                if self.headless.is_some_and(|last| last != b'}') {
+                    sink.element(0);
+                    sink.hole();
+                }
+                sink.end(EventEnd::Damaged);
+            }
         }
         self.state = State::Between;
     }
@@ -295,6 +308,10 @@ impl Documents {
         let raw = end.map_or(bytes, |end| upto(bytes, end));
         if !raw.is_empty() {
             sink.data(raw);
+        }
+        if let Some(last) = &mut self.headless {
+            let seen = raw.iter().rfind(|b| !b.is_ascii_whitespace());
+            *last = seen.copied().unwrap_or(*last);
         }
         if end.is_some() {
             self.state = State::Between;

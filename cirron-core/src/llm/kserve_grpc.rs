@@ -2,20 +2,25 @@
 //!
 //! Bodies are protocol buffers, one message after the other. Model, version and id stand in texts at
 //! the top; a tensor's `datatype` is what makes a message one of these, also where no path was seen.
-//! A streamed response with a tensor of text (`BYTES`) is content, where there are more of them than
-//! requests: one for each is no stream of tokens. Of any other tensor nobody can tell whether it is one.
-//! Tensors are passed over.
+//! A streamed response with a tensor of text (`BYTES`, and text in it) is content, where there are more of
+//! them than requests: one for each is no stream of tokens. Of any other tensor nobody can tell whether it is
+//! one. Tensors that count tokens are added up ([`tensors`]); all others are passed over.
 //!
 //! Source: KServe's `open_inference_grpc.proto`, Triton's `grpc_service.proto`:
 //! ```text
 //!   ModelInferRequest    1 model_name, 2 model_version, 3 id, 5 inputs { 2 datatype }
-//!   ModelInferResponse   1 model_name, 2 model_version, 3 id, 5 outputs { 1 name, 2 datatype }
+//!   ModelInferResponse   1 model_name, 2 model_version, 3 id,
+//!                        5 outputs { 1 name, 2 datatype, 5 contents }, 6 raw_output_contents
 //!   ModelStreamInferResponse    1 error_message, 2 infer_response: ModelInferResponse
 //! ```
 
+mod tensors;
+
+use tensors::Tensors;
+
 use super::Rpc;
 use super::dialect::{Dialect, ReadRequest, ReadResponse, Route};
-use super::facts::{Content, RequestFacts, ResponseFacts, say};
+use super::facts::{Content, RequestFacts, ResponseFacts, Usage, say};
 use crate::body::protobuf::{ProtobufSink, Scanner, Want};
 
 /// The row of calls with one answer.
@@ -60,43 +65,20 @@ const TEXT: &[u8] = b"BYTES";
 /// Names of the tensor that a language model answers with: Triton's, MLServer's.
 pub const TEXT_OUTPUTS: &[&str] = &["text_output", "generated_text"];
 
-/// What a request, or a response of a model, has in common: fields 1 to 3, and tensors in 5.
+/// What a request, or a response of a model, has in common: fields 1 to 3.
 #[derive(Debug, Default)]
-struct Infer {
+struct Names {
     model: Option<String>,
     version: Option<String>,
     id: Option<String>,
-    /// Of a known datatype.
-    has_tensor: bool,
-    has_text: bool,
-    /// Of the name that language models give their answer.
-    generates: bool,
 }
 
-impl Infer {
-    fn field(path: &[u32]) -> Want {
-        match path {
-            [1..=3] | [5, 1 | 2] => Want::Text,
-            [5] => Want::Into,
-            _ => Want::Skip,
-        }
-    }
-
+impl Names {
     fn text(&mut self, path: &[u32], text: &[u8]) {
         let slot = match path {
             [1] => &mut self.model,
             [2] => &mut self.version,
             [3] => &mut self.id,
-            [5, 1] => {
-                let name = std::str::from_utf8(text).unwrap_or_default();
-                self.generates |= TEXT_OUTPUTS.contains(&name);
-                return;
-            }
-            [5, 2] => {
-                self.has_tensor |= DATATYPES.contains(&text);
-                self.has_text |= text == TEXT;
-                return;
-            }
             _ => return,
         };
         let text = String::from_utf8_lossy(text);
@@ -104,22 +86,26 @@ impl Infer {
             say(slot, &text);
         }
     }
+}
 
-    fn is_shaped(&self) -> bool {
-        self.model.is_some() && self.has_tensor
-    }
+/// A request's content, with the tensors in 5.
+#[derive(Debug, Default)]
+struct Asks {
+    names: Names,
+    /// Of a known datatype.
+    has_tensor: bool,
 }
 
 /// A request, or the first of a stream.
 #[derive(Debug, Default)]
 struct Request {
     scanner: Scanner,
-    infer: Infer,
+    asks: Asks,
 }
 
 impl ReadRequest for Request {
     fn push(&mut self, bytes: &[u8]) {
-        self.scanner.push(bytes, &mut self.infer);
+        self.scanner.push(bytes, &mut self.asks);
     }
 
     fn gap(&mut self) {
@@ -128,23 +114,30 @@ impl ReadRequest for Request {
 
     fn finish(&mut self) -> RequestFacts {
         self.scanner.finish();
-        let infer = std::mem::take(&mut self.infer);
+        let Asks { names, has_tensor } = std::mem::take(&mut self.asks);
         RequestFacts {
-            shaped: infer.is_shaped(),
-            model: infer.model,
-            model_version: infer.version,
+            shaped: names.model.is_some() && has_tensor,
+            model: names.model,
+            model_version: names.version,
             ..RequestFacts::default()
         }
     }
 }
 
-impl ProtobufSink for Infer {
+impl ProtobufSink for Asks {
     fn field(&mut self, path: &[u32]) -> Want {
-        Infer::field(path)
+        match path {
+            [1..=3] | [5, 2] => Want::Text,
+            [5] => Want::Into,
+            _ => Want::Skip,
+        }
     }
 
     fn text(&mut self, path: &[u32], text: &[u8], _whole: bool) {
-        Infer::text(self, path, text);
+        match path {
+            [5, _] => self.has_tensor |= DATATYPES.contains(&text),
+            _ => self.names.text(path, text),
+        }
     }
 
     fn number(&mut self, _: &[u32], _: u64) {}
@@ -156,6 +149,8 @@ struct Response {
     scanner: Scanner,
     message: Message,
     facts: ResponseFacts,
+    /// Tokens that the responses count, each its own; `None` behind a hole, which may have taken some.
+    counted: Option<i64>,
 }
 
 /// One response.
@@ -163,7 +158,8 @@ struct Response {
 struct Message {
     /// The response of the model is a message in field 2.
     streamed: bool,
-    infer: Infer,
+    names: Names,
+    tensors: Tensors,
     failed: bool,
 }
 
@@ -182,21 +178,29 @@ impl ProtobufSink for Message {
     fn field(&mut self, path: &[u32]) -> Want {
         match self.within(path) {
             Some([]) => Want::Into,
-            Some(path) => Infer::field(path),
+            Some([1..=3] | [6]) => Want::Text,
+            Some([5, path @ ..]) => self.tensors.field(path),
+            Some(_) => Want::Skip,
             None if path == [1] => Want::Text,
             None => Want::Skip,
         }
     }
 
-    fn text(&mut self, path: &[u32], text: &[u8], _whole: bool) {
+    fn text(&mut self, path: &[u32], text: &[u8], whole: bool) {
         match self.within(path) {
-            Some(path) => self.infer.text(path, text),
+            Some([5, path @ ..]) => self.tensors.text(path, text),
+            Some([6]) => self.tensors.raw(text, whole),
+            Some(path) => self.names.text(path, text),
             // Its text is not kept: it may say anything.
             None => self.failed |= !text.is_empty(),
         }
     }
 
-    fn number(&mut self, _: &[u32], _: u64) {}
+    fn number(&mut self, path: &[u32], value: u64) {
+        if let Some([5, path @ ..]) = self.within(path) {
+            self.tensors.number(path, value);
+        }
+    }
 }
 
 impl Response {
@@ -205,10 +209,12 @@ impl Response {
             scanner: Scanner::default(),
             message: Message {
                 streamed,
-                infer: Infer::default(),
+                names: Names::default(),
+                tensors: Tensors::default(),
                 failed: false,
             },
             facts: ResponseFacts::default(),
+            counted: Some(0),
         }
     }
 }
@@ -220,28 +226,38 @@ impl ReadResponse for Response {
 
     fn gap(&mut self) {
         self.scanner.gap();
+        self.counted = None;
     }
 
     fn finish(&mut self, _: &str) -> Content {
         let whole = self.scanner.finish();
-        let infer = std::mem::take(&mut self.message.infer);
+        let names = std::mem::take(&mut self.message.names);
+        let tensors = std::mem::take(&mut self.message.tensors);
         let failed = std::mem::take(&mut self.message.failed);
-        if infer.is_shaped() {
+        if names.model.is_some() && tensors.is_known() {
             self.facts.shaped = true;
-            let generates = infer.generates && infer.has_text;
-            let operation = if generates {
-                "text_completion"
-            } else {
-                "inference"
+            let operation = match tensors.generates() {
+                true => "text_completion",
+                false => "inference",
             };
             self.facts.operation = Some(operation);
         } else if !(whole && failed) {
             return Content::default();
         }
+        let [input, output] = tensors.counts();
+        if let Some(output) = output {
+            self.counted = self.counted.and_then(|sum| sum.checked_add(output));
+        }
+        let usage = Usage {
+            input,
+            output: output.and(self.counted),
+            ..Usage::default()
+        };
+        self.facts.report(&usage, !whole);
         for (slot, told) in [
-            (&mut self.facts.model, infer.model),
-            (&mut self.facts.model_version, infer.version),
-            (&mut self.facts.id, infer.id),
+            (&mut self.facts.model, names.model),
+            (&mut self.facts.model_version, names.version),
+            (&mut self.facts.id, names.id),
         ] {
             if told.is_some() {
                 *slot = told;
@@ -251,7 +267,7 @@ impl ReadResponse for Response {
             self.facts.error = Some("error".to_owned());
         }
         Content {
-            answer: infer.has_text,
+            answer: tensors.has_text(),
             ..Content::default()
         }
     }

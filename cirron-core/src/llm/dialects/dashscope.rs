@@ -61,6 +61,7 @@ const OUTPUT: Seg = K("output");
 const CHOICES: Seg = K("choices");
 const MESSAGE: Seg = K("message");
 const CALLS: Seg = K("tool_calls");
+const MODELS: Seg = K("models");
 
 /// Reasons to end.
 const FINISHED: &[&str] = &["stop", "length", "tool_calls", "content_filter"];
@@ -121,6 +122,16 @@ static RESPONSE: ResponseTable = ResponseTable {
             ],
             Say::ReasoningTokens,
         ),
+        // An application reports for each model that it called.
+        (
+            &[K("usage"), MODELS, Any, K("input_tokens")],
+            Say::InputMore,
+        ),
+        (
+            &[K("usage"), MODELS, Any, K("output_tokens")],
+            Say::OutputMore,
+        ),
+        (&[K("usage"), MODELS, Any, K("model_id")], Say::ModelOfAll),
         // Empty where there is none.
         (&[K("code")], Say::ErrorClass),
     ],

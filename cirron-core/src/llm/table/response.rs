@@ -50,6 +50,9 @@ struct Document {
     element: Option<u64>,
     /// Why choices ended; that of the result where no choice is said.
     finish: Vec<(Option<u64>, String)>,
+    /// `ModelOfAll`, and whether there is another.
+    model: Option<String>,
+    models_differ: bool,
     content: Content,
     usage: Usage,
     /// `InputElse`, `OutputElse`.
@@ -232,6 +235,9 @@ impl Reading {
             self.pieces = self.pieces.and_then(|sum| sum.checked_add(piece));
             document.usage.output = self.pieces;
         }
+        if let Some(model) = document.model.take().filter(|_| !document.models_differ) {
+            facts.model = Some(model);
+        }
         let cut = document.broken;
         facts.report(&document.told(self.table), cut);
         facts.tool_calls += self.calls.take_all(pieces);
@@ -268,6 +274,11 @@ impl Reading {
         } = self;
         match (say_, value) {
             (Say::Model, Scalar::Str { prefix, .. }) => say(&mut facts.model, prefix),
+            (Say::ModelOfAll, Scalar::Str { prefix, .. }) => {
+                let before = document.model.as_deref();
+                document.models_differ |= before.is_some_and(|model| model != prefix);
+                say(&mut document.model, prefix);
+            }
             (Say::ModelVersion, Scalar::Str { prefix, .. }) => {
                 say(&mut facts.model_version, prefix);
             }
@@ -350,6 +361,7 @@ impl Reading {
             }
             (
                 Say::Model
+                | Say::ModelOfAll
                 | Say::ModelVersion
                 | Say::Id
                 | Say::ToolCall
@@ -389,6 +401,7 @@ impl Document {
     /// It was not seen to its end: sums of what was seen so far are none.
     fn cut(mut self, table: &ResponseTable) -> Document {
         self.elements = None;
+        self.model = None;
         self.broken = !self.usage_ended;
         let sums = |part| !self.usage_ended && table.has(part);
         if sums(Say::InputMore) {

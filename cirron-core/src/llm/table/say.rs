@@ -7,6 +7,8 @@ use super::{Place, Shapes};
 pub enum Say {
     /// The model that answered.
     Model,
+    /// One of the models that had a part in it: that of all, where they are one.
+    ModelOfAll,
     /// Its version.
     ModelVersion,
     /// The response's id.

@@ -5,7 +5,8 @@ use super::*;
 use crate::testing::split::Fed;
 
 /// Goldens whose streams have no last event, and say of no choice why it ended.
-const ENDLESS: [&str; 3] = [
+const ENDLESS: [&str; 4] = [
+    "koboldcpp/token-stream",
     "triton/generate-stream",
     "vllm/generate-stream",
     "vllm/stream-nul",

@@ -85,6 +85,9 @@ fn call(method: &str, request: &[u8], responses: &[Vec<u8>], trailers: &[(&str, 
     call.end(90)
 }
 
+/// A raw tensor of one text.
+const WORD: &[u8] = b"\x04\0\0\0word";
+
 const OK: [(&str, &str); 1] = [("grpc-status", "0")];
 
 #[test]
@@ -119,7 +122,7 @@ fn a_call_with_one_answer_says_model_version_and_status() {
 #[test]
 fn a_stream_of_texts_has_times_of_its_tokens_and_one_of_numbers_has_not() {
     let request = framed(&infer("BYTES", b"hello"));
-    let texts: Vec<Vec<u8>> = (0..4).map(|_| streamed("BYTES", b"word")).collect();
+    let texts: Vec<Vec<u8>> = (0..4).map(|_| streamed("BYTES", WORD)).collect();
     let got = call("ModelStreamInfer", &request, &texts, &OK);
     assert_eq!(number(&got, "time_to_first_token_ms"), Some(10.0));
     assert_eq!(number(&got, "output_tokens"), Some(4.0));
@@ -132,10 +135,75 @@ fn a_stream_of_texts_has_times_of_its_tokens_and_one_of_numbers_has_not() {
 }
 
 #[test]
+fn a_stream_of_pictures_is_none_of_tokens_though_there_are_more_than_requests() {
+    let request = framed(&infer("BYTES", WORD));
+    let picture = b"\x08\0\0\0\x89PNG\r\n\x1a\n";
+    let pictures: Vec<Vec<u8>> = (0..4).map(|_| streamed("BYTES", picture)).collect();
+    let got = call("ModelStreamInfer", &request, &pictures, &OK);
+    assert!(!got.2.is_llm);
+    assert_eq!(text(&got, "gen_ai.operation.name"), Some("inference"));
+    for name in ["output_tokens", "time_to_first_token_ms"] {
+        assert_eq!(number(&got, name), None, "{name}");
+    }
+}
+
+/// What Triton's vLLM backend answers with where it is asked to count.
+fn counting(word: &[u8], tokens: u32) -> Vec<u8> {
+    let mut response = infer_of("text_output", "BYTES", word);
+    for (name, count) in [("num_input_tokens", 7), ("num_output_tokens", tokens)] {
+        let tensor = infer_of(name, "UINT32", &[]).tensors;
+        response.tensors.extend(tensor);
+        response.raw.push(count.to_le_bytes().to_vec());
+    }
+    framed(&Streamed {
+        error: String::new(),
+        response: Some(response),
+    })
+}
+
+#[test]
+fn tensors_that_count_tokens_are_what_the_server_reports() {
+    let request = framed(&infer("BYTES", WORD));
+    // The last has no text, and is no content.
+    let texts = [counting(WORD, 1), counting(WORD, 2), counting(&[0; 4], 1)];
+    let got = call("ModelStreamInfer", &request, &texts, &OK);
+    assert_eq!(number(&got, "input_tokens"), Some(7.0));
+    assert_eq!(number(&got, "output_tokens"), Some(4.0));
+    assert_eq!(number(&got, "max_inter_token_ms"), Some(10.0));
+    assert_eq!(text(&got, "cirron.figures"), Some("complete"));
+    assert!(got.2.is_llm);
+    let body = texts.concat();
+    let whole = assert_split_invariant(&body, counted_in);
+    assert_eq!(number(&whole, "output_tokens"), Some(4.0));
+    assert_gap_safe(&body, counted_in, |holed, hole| {
+        let told = mark(holed, "output_tokens");
+        let sure = told.filter(|m| !m.attrs.contains_key("estimated"));
+        let sure = sure.filter(|m| !m.attrs.contains_key("partial"));
+        let right = sure.is_none() || number(holed, "output_tokens") == Some(4.0);
+        assert!(right, "{hole:?} {holed:?}");
+    });
+}
+
+fn counted_in(parts: &[Fed<'_>]) -> Written {
+    let mut call = ScopeRig::new(false);
+    let path = "/inference.GRPCInferenceService/ModelStreamInfer";
+    call.request(path, &GRPC, &framed(&infer("BYTES", WORD)));
+    call.head(5, 200, &GRPC);
+    for part in parts {
+        match part {
+            Fed::Data(bytes) => call.body(10, bytes),
+            Fed::Gap(len) => call.at(10, E::ResponseGap(*len)),
+        }
+    }
+    call.at(90, E::ResponseTrailers(&headers(&OK)));
+    call.end(90)
+}
+
+#[test]
 fn texts_that_answer_one_request_each_are_no_tokens() {
     let request = framed(&infer("BYTES", b"cat.jpg"));
     let requests: Vec<u8> = (0..4).flat_map(|_| request.clone()).collect();
-    let labels: Vec<Vec<u8>> = (0..4).map(|_| streamed("BYTES", b"cat")).collect();
+    let labels: Vec<Vec<u8>> = (0..4).map(|_| streamed("BYTES", WORD)).collect();
     let got = call("ModelStreamInfer", &requests, &labels, &OK);
     assert!(!got.2.is_llm);
     assert_eq!(text(&got, "gen_ai.operation.name"), Some("inference"));
@@ -239,7 +307,7 @@ fn without_header_fields_messages_or_the_status_show_what_it_is() {
         unknown: 1,
     };
     let request = framed(&infer("BYTES", b"hello"));
-    let texts = [streamed("BYTES", b"a"), streamed("BYTES", b"b")];
+    let texts = [streamed("BYTES", WORD), streamed("BYTES", b"b")];
     let got = joined(&request, &texts, &unknown);
     assert_eq!(text(&got, "rpc.system.name"), Some("grpc"));
     assert_eq!(text(&got, "rpc.method"), None);
@@ -303,9 +371,9 @@ fn no_cut_and_no_hole_gives_a_wrong_count() {
     ]
     .concat();
     let response = [
-        streamed("BYTES", b"one"),
-        streamed("BYTES", b"two"),
-        streamed("BYTES", b"three"),
+        streamed("BYTES", WORD),
+        streamed("BYTES", WORD),
+        streamed("BYTES", WORD),
     ]
     .concat();
     for (bytes, is_request, count) in [(&request, true, 2), (&response, false, 3)] {

@@ -91,6 +91,11 @@ fn refused(what: String, fix: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, format!("{what}\n  {fix}"))
 }
 
+/// An error with what to do about it, for one line of the log.
+pub fn in_one_line(e: &io::Error) -> String {
+    e.to_string().replace("\n  ", "; ")
+}
+
 /// Makes a file that is not there yet, for its owner alone.
 pub fn create_in(dir: &File, name: &OsStr, users: Users) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -142,7 +142,7 @@ impl Opened {
     /// Gives a new file its name, in place of what had it.
     pub fn settle(&mut self) -> io::Result<()> {
         if let Some(Temporary { dir, name, to }) = &self.temporary {
-            rename_in(dir, name, to)?;
+            rename_in(dir, name, to).map_err(|e| not_replaced(e, to))?;
             self.temporary = None;
         }
         Ok(())
@@ -155,6 +155,17 @@ impl Drop for Opened {
             remove_in(dir, name);
         }
     }
+}
+
+/// Why no file could take the place of `name`.
+fn not_replaced(e: io::Error, name: &OsStr) -> io::Error {
+    if e.kind() != io::ErrorKind::ResourceBusy {
+        return e;
+    }
+    refused(
+        format!("{} is a mount point by itself", name.display()),
+        "name another file beside it, or mount its directory",
+    )
 }
 
 fn is_stream(kind: FileType) -> bool {

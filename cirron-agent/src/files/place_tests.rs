@@ -121,3 +121,16 @@ fn descriptors_have_names() {
     io::Read::read_to_string(&mut reader, &mut text).unwrap();
     assert_eq!(text, "text");
 }
+
+#[test]
+fn a_file_that_is_a_mount_point_is_refused_with_what_to_do() {
+    // What renaming onto one gives, as a container's engine mounts files.
+    let busy = io::Error::from(Errno::BUSY);
+    let told = super::super::in_one_line(&not_replaced(busy, OsStr::new("out.rec")));
+    assert_eq!(
+        told,
+        "out.rec is a mount point by itself; name another file beside it, or mount its directory"
+    );
+    let other = not_replaced(Errno::NOSPC.into(), OsStr::new("f"));
+    assert_eq!(other.kind(), io::ErrorKind::StorageFull);
+}

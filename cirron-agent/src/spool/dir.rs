@@ -20,7 +20,7 @@ use super::batch::Batch;
 use super::entries::{Scan, is_there, remove};
 use crate::discovery::owner::Owner;
 use crate::files::walk::{Missing, open_dir, refuse_open_to_all};
-use crate::files::{Users, create_in, is_same, rename_in};
+use crate::files::{Users, create_in, in_one_line, is_same, rename_in};
 
 /// Writes between two scans, the SDK's `SPOOL_RESCAN_EVERY_WRITES`.
 pub const RESCAN_EVERY_WRITES: u32 = 256;
@@ -105,9 +105,10 @@ impl SpoolDir {
             Err(e) => {
                 if !std::mem::replace(&mut self.said_led_away, true) {
                     tracing::warn!(
-                        "{} does not lead to the spool any more: {e}; \
+                        "{} does not lead to the spool any more: {}; \
                          batches go on into the directory that was there",
-                        self.path.display()
+                        self.path.display(),
+                        in_one_line(&e)
                     );
                 }
                 return Ok(false);

@@ -89,6 +89,9 @@ fn tls(pid: u32) -> String {
         if let Some(library) = blind {
             out.push_str(&format!("{name}: {library}, which cannot be read\n"));
         }
+        for refused in &look.refused {
+            tracing::info!("{name}: {refused}");
+        }
         if look.is_cut {
             out.push_str(&format!("{name}: too large, not all of it is looked at\n"));
         }

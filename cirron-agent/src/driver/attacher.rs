@@ -32,7 +32,7 @@ use crate::probes::identity::FileKey;
 use crate::probes::images::{FileId, Image, images};
 use crate::probes::open::{Right, Unopened, identity};
 use crate::probes::place::{Choice, Place};
-use crate::probes::plan::{Attach, Exit, Look, Plan, plan, summary};
+use crate::probes::plan::{Attach, Exit, Plan, plan, summary};
 use crate::probes::quiet::Quiet;
 use crate::probes::source::Source;
 use crate::probes::tls::blind;
@@ -177,14 +177,17 @@ impl Attacher {
             self.pass_over(pid, id);
             return;
         };
-        let Some((key, Look { plan, is_cut })) = looked else {
+        let Some((key, look)) = looked else {
             return;
         };
-        if is_cut {
+        for refused in &look.refused {
+            tracing::info!("{}: {refused}", name.display());
+        }
+        if look.is_cut {
             Counts::add(&self.counts.cut);
             tracing::warn!("{}: not all of it is looked at", shown_path(name));
         }
-        let (seen, attachments) = match plan {
+        let (seen, attachments) = match look.plan {
             Plan::Nothing => (Seen::Unsearched, Vec::new()),
             Plan::Unfollowed => (Seen::Blind(blind::UNFOLLOWED), Vec::new()),
             Plan::Watch(functions) => {

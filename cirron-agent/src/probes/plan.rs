@@ -5,7 +5,7 @@ use std::fmt;
 use crate::probes::locate::call_site::HiddenCall;
 use crate::probes::locate::symbol::Found;
 use crate::probes::locate::{self, LOCATORS, Located, Locator};
-use crate::probes::place::{self, Choice, Class, Place};
+use crate::probes::place::{self, Choice, Class, Place, Refusal};
 use crate::probes::source::{ReadAt, Source};
 use crate::probes::tls::functions::{Abi, Function, Moves};
 
@@ -47,11 +47,24 @@ pub enum Plan {
     Unfollowed,
 }
 
+/// A function, or a call of one, that is not watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its row of the table.
+    pub function: &'static Function,
+    /// Offset in the file: of its first byte, or of the call.
+    pub offset: u64,
+    /// Why.
+    pub why: Refusal,
+}
+
 /// What was found in a file.
 #[derive(Clone, Debug)]
 pub struct Look {
     /// What to do with it.
     pub plan: Plan,
+    /// What is not watched of it, and why.
+    pub refused: Vec<Refused>,
     /// A bound was met ([`crate::probes::source`]): there may be more in it.
     pub is_cut: bool,
 }
@@ -65,19 +78,31 @@ pub fn plan(file: &dyn ReadAt, choice: Choice) -> Look {
 pub(super) fn plan_with(file: &dyn ReadAt, choice: Choice, locators: &[&dyn Locator]) -> Look {
     let source = Source::new(file);
     let found = locate::locate(&source, locators);
+    let (plan, refused) = decide(&found, choice);
     Look {
-        plan: decide(&found, choice),
+        plan,
+        refused,
         is_cut: source.is_cut(),
     }
 }
 
-fn decide(located: &Located, choice: Choice) -> Plan {
+fn decide(located: &Located, choice: Choice) -> (Plan, Vec<Refused>) {
     let found = &located.functions;
-    let mut functions: Vec<Attach> = found
-        .iter()
-        .filter(|f| choice == Choice::Plain || !is_passed_on(f, found))
-        .filter_map(|f| attach(f, choice))
-        .collect();
+    let mut refused = Vec::new();
+    let mut functions: Vec<Attach> = Vec::new();
+    for f in found {
+        if choice == Choice::Cheapest && is_passed_on(f, found) {
+            continue;
+        }
+        match attach(f, choice) {
+            Ok(attach) => functions.push(attach),
+            Err(why) => refused.push(Refused {
+                function: f.function,
+                offset: f.offset,
+                why,
+            }),
+        }
+    }
     let has = |moves: Moves| {
         let watched = functions
             .iter()
@@ -85,14 +110,23 @@ fn decide(located: &Located, choice: Choice) -> Plan {
         watched || !found.iter().any(|f| f.function.direction() == Some(moves))
     };
     if !has(Moves::In) || !has(Moves::Out) {
-        return Plan::Unfollowed;
+        return (Plan::Unfollowed, refused);
     }
-    let calls = located.calls.iter();
-    functions.extend(calls.filter_map(|c| attach_around(c, choice)));
-    match functions.is_empty() {
+    for call in &located.calls {
+        match attach_around(call, choice) {
+            Ok(attach) => functions.push(attach),
+            Err(why) => refused.push(Refused {
+                function: call.function,
+                offset: call.offset.wrapping_add_signed(call.at),
+                why,
+            }),
+        }
+    }
+    let plan = match functions.is_empty() {
         true => Plan::Nothing,
         false => Plan::Watch(functions),
-    }
+    };
+    (plan, refused)
 }
 
 /// It is a jump to another function that is watched, and no more: `SSL_write_ex` to `SSL_write_ex2`
@@ -106,30 +140,23 @@ fn is_passed_on(found: &Found, all: &[Found]) -> bool {
         .any(|other| other.offset == at && other.function.has_exit)
 }
 
-/// `None` where the result is needed and the function leaves in a way that we do not follow.
-fn attach(found: &Found, choice: Choice) -> Option<Attach> {
+/// Refused where an instruction is not known to begin at each place, and where the result is needed and the function
+/// leaves in a way that we do not follow.
+fn attach(found: &Found, choice: Choice) -> Result<Attach, Refusal> {
     let Found {
         function,
         offset,
         code,
-        tails,
+        ways,
         ..
     } = found;
-    let entry = place::entry(code, function.abi, function.needs, choice);
-    let exit = if function.has_exit {
-        let places = match function.abi {
-            Abi::SystemV => place::exits(code, tails, choice),
-            Abi::Go => place::returns(code),
-        };
-        let Some(places) = places else {
-            tracing::info!("{}: no exit that can be watched", function.name);
-            return None;
-        };
-        Exit::Places(places)
-    } else {
-        Exit::None
+    let entry = place::entry(code, ways, function.abi, function.needs, choice)?;
+    let exit = match (function.has_exit, function.abi) {
+        (false, _) => Exit::None,
+        (true, Abi::SystemV) => Exit::Places(place::exits(code, ways, choice)?),
+        (true, Abi::Go) => Exit::Places(place::returns(code, ways)?),
     };
-    Some(Attach {
+    Ok(Attach {
         function,
         offset: *offset,
         entry,
@@ -138,9 +165,9 @@ fn attach(found: &Found, choice: Choice) -> Option<Attach> {
 }
 
 /// Watches a function where it is called.
-fn attach_around(call: &HiddenCall, choice: Choice) -> Option<Attach> {
-    let (entry, exit) = place::around_call(&call.code, call.at, choice)?;
-    Some(Attach {
+fn attach_around(call: &HiddenCall, choice: Choice) -> Result<Attach, Refusal> {
+    let (entry, exit) = place::around_call(&call.code, &call.switches, call.at, choice)?;
+    Ok(Attach {
         function: call.function,
         offset: call.offset,
         entry,
@@ -169,6 +196,17 @@ pub fn summary(functions: &[Attach]) -> String {
         count(Class::Emulated),
         count(Class::Stepped)
     )
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Refused {
+            function,
+            offset,
+            why,
+        } = self;
+        write!(f, "{} at {offset:#x} is not watched: {why}", function.name)
+    }
 }
 
 impl fmt::Display for Attach {

@@ -2,16 +2,16 @@
 //!
 //! Used for what OpenSSL's own filter (`BIO_f_ssl`) does: it goes around the exported functions. The
 //! function behind them ends in a jump through a pointer, so that it is watched where it is called.
-//! It looks for the bytes of a call, and takes it where the caller, decoded from its beginning, has an
+//! It looks for the bytes of a call, and takes it where following the caller from its beginning comes to an
 //! instruction there. A call through a pointer is not found.
 
 use memchr::memchr_iter;
 
-use super::{Binary, Located, Locator};
+use super::{Binary, Located, Locator, switches};
 use crate::probes::elf::{Elf, MAX_FUNCTION_BYTES};
 use crate::probes::extents::Extents;
 use crate::probes::locate::symbol::Found;
-use crate::probes::place;
+use crate::probes::place::{self, Switch};
 use crate::probes::tls::functions::{Abi, Function, HIDDEN};
 
 /// How far from the function its callers are looked for. OpenSSL's own code has less than 1 MiB, and
@@ -32,6 +32,8 @@ pub struct HiddenCall {
     pub offset: u64,
     /// The caller's bytes.
     pub code: Vec<u8>,
+    /// Its `switch`es.
+    pub switches: Vec<Switch>,
     /// Where in them the call is.
     pub at: i64,
 }
@@ -77,6 +79,7 @@ fn hidden(elf: &Elf<'_>, functions: &[Found], extents: &Extents) -> Vec<HiddenCa
             found.push(HiddenCall {
                 function,
                 offset,
+                switches: switches::read(elf, start, 0, code),
                 code: code.to_vec(),
                 at: call.wrapping_sub(start).cast_signed(),
             });

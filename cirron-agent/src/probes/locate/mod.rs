@@ -8,6 +8,7 @@
 
 pub mod call_site;
 pub mod pclntab;
+pub mod switches;
 pub mod symbol;
 pub mod tails;
 

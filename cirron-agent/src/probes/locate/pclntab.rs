@@ -16,7 +16,7 @@ use memchr::memmem::Finder;
 use super::symbol::Found;
 use super::{Binary, Located, Locator};
 use crate::probes::elf::Elf;
-use crate::probes::place::Tails;
+use crate::probes::place::Ways;
 use crate::probes::source::{Source, u32_in};
 use crate::probes::tls::functions::{Function, GO_FUNCTIONS};
 
@@ -55,6 +55,8 @@ pub struct GoFunction {
     pub start: u64,
     /// Where the next function begins.
     pub end: u64,
+    /// Where the runtime goes on in it when a call that it deferred has recovered from a panic.
+    pub recovered: Option<u64>,
 }
 
 /// What a table says.
@@ -150,15 +152,17 @@ fn function(
     if places.is_empty() {
         return None;
     }
-    // `_func`: entry offset, name offset.
+    // `_func`: entry offset, name offset, size of arguments, offset of the call of `deferreturn` or 0.
     let info = functions.checked_add(u32_in(row, 4)?.into())?;
     let name = source.u32(info.checked_add(ENTRY_BYTES)?)?;
     let at = places.binary_search_by_key(&name, |(at, _)| *at).ok()?;
     let (_, function) = places.get(at)?;
+    let recovered = source.u32(info.checked_add(3 * ENTRY_BYTES)?)?;
     Some(GoFunction {
         function,
         start: u32_in(row, 0)?.into(),
         end: u32_in(row, 8)?.into(),
+        recovered: (recovered != 0).then_some(recovered.into()),
     })
 }
 
@@ -264,7 +268,10 @@ fn functions(elf: &Elf<'_>) -> Vec<Found> {
             address,
             offset,
             code,
-            tails: Tails::default(),
+            ways: Ways {
+                entries: f.recovered.into_iter().map(u64::cast_signed).collect(),
+                ..Ways::default()
+            },
         })
     };
     table.functions.iter().filter_map(attach).collect()
@@ -289,6 +296,9 @@ mod tests {
         }
     }
 
+    /// Of each function of a table.
+    const RECOVERED: u32 = 7;
+
     /// A table of `functions`: where each begins and its name; the last one ends the code.
     fn table(magic: u32, text: u64, functions: &[(u32, &str)]) -> Vec<u8> {
         let mut names = vec![0];
@@ -303,6 +313,8 @@ mod tests {
                 rows.extend_from_slice(&info.to_le_bytes());
                 infos.extend_from_slice(&entry.to_le_bytes());
                 infos.extend_from_slice(&u32::try_from(names.len()).unwrap().to_le_bytes());
+                infos.extend_from_slice(&[0; 4]);
+                infos.extend_from_slice(&RECOVERED.to_le_bytes());
                 names.extend_from_slice(name.as_bytes());
                 names.push(0);
             }
@@ -345,6 +357,7 @@ mod tests {
             panic!("{read:?}")
         };
         assert_eq!((only.function.name, only.start, only.end), (READ, 32, 64));
+        assert_eq!(only.recovered, Some(u64::from(RECOVERED)));
     }
 
     #[test]

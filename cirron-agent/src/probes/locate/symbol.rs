@@ -3,11 +3,11 @@
 //! Addresses become file offsets by the program headers, as the kernel maps the file; sections may
 //! be stripped. A Go program is read by its own table, see [`crate::probes::locate::pclntab`].
 
-use super::{Binary, Located, Locator, tails};
+use super::{Binary, Located, Locator, switches, tails};
 use crate::probes::elf::Elf;
 use crate::probes::extents::Extents;
 use crate::probes::names::{self, Symbol};
-use crate::probes::place::Tails;
+use crate::probes::place::Ways;
 use crate::probes::tls::functions::{Function, named};
 
 /// A function of the table in a file.
@@ -21,8 +21,8 @@ pub struct Found {
     pub offset: u64,
     /// Its bytes.
     pub code: Vec<u8>,
-    /// Where it ends that is not in itself.
-    pub tails: Tails,
+    /// Ways in and out of it that its bytes do not tell.
+    pub ways: Ways,
 }
 
 /// By the symbols of a file.
@@ -55,18 +55,28 @@ fn functions(elf: &Elf<'_>, symbols: &[Symbol], extents: Option<&Extents>) -> Ve
         let Some(code) = elf.function(offset, symbol.size) else {
             continue;
         };
-        let tails = match extents {
-            Some(extents) if function.has_exit => {
-                tails::follow(elf, symbols, extents, function, symbol.address, &code)
-            }
-            Some(_) | None => Tails::default(),
+        let switches = switches::read(elf, symbol.address, 0, &code);
+        let ways = match extents {
+            Some(extents) if function.has_exit => tails::follow(
+                elf,
+                symbols,
+                extents,
+                function,
+                symbol.address,
+                &code,
+                switches,
+            ),
+            Some(_) | None => Ways {
+                switches,
+                ..Ways::default()
+            },
         };
         found.push(Found {
             function,
             address: symbol.address,
             offset,
             code,
-            tails,
+            ways,
         });
     }
     found

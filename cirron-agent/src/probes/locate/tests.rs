@@ -1,10 +1,13 @@
-//! A locator that no room beside it knows of.
+//! A locator that no room beside it knows of; tables that are read from a file.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use cirron_common::tls::op;
 
 use super::*;
 use crate::probes::hostile_tests::Library;
-use crate::probes::place::{Choice, Tails};
+use crate::probes::place::tests::bytes;
+use crate::probes::place::tests::reached::{SWITCH, switch};
+use crate::probes::place::{Choice, Ways};
 use crate::probes::plan::{Plan, plan_with};
 use crate::probes::tls::functions::{Abi, Function};
 
@@ -38,7 +41,7 @@ impl Locator for Marks {
             address: text.address + at,
             offset: text.offset + at,
             code: CODE.to_vec(),
-            tails: Tails::default(),
+            ways: Ways::default(),
         });
     }
 }
@@ -56,4 +59,32 @@ fn one_more_locator_is_one_more_row() {
     assert_eq!(places(LOCATORS), [""; 0]);
     let all = [LOCATORS, &[&Marks]].concat();
     assert_eq!(places(&all), ["marked"]);
+}
+
+#[test]
+fn a_switch_s_table_is_read_from_the_file() {
+    let code = bytes(SWITCH);
+    let mut file = Library::new(&[]).bytes;
+    file[0x1000..0x1000 + code.len()].copy_from_slice(&code);
+    let read = |file: &[u8], code: &[u8]| {
+        let source = Source::new(&file);
+        let elf = Elf::read(&source).unwrap();
+        switches::read(&elf, 0x1000, 0, code)
+    };
+    assert_eq!(read(&file, &code), [switch()]);
+    // In a part of a function that lies elsewhere it is the same, from the function.
+    let whole = &file[..];
+    let source = Source::new(&whole);
+    let elf = Elf::read(&source).unwrap();
+    let [there] = &switches::read(&elf, 0x1100, -0x100, &code)[..] else {
+        panic!("one")
+    };
+    assert_eq!(
+        (there.jump, &there.targets[..]),
+        (21 - 0x100, &[31 - 0x100, 32 - 0x100][..])
+    );
+    // The file ends before the table.
+    let mut far = code.clone();
+    far[8..12].copy_from_slice(&0x7000_0000_u32.to_le_bytes());
+    assert_eq!(read(&file, &far), []);
 }

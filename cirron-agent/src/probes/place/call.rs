@@ -3,21 +3,21 @@
 //!
 //! Pure: bytes in, offsets out. x86-64.
 
-use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Register};
+use iced_x86::{FlowControl, InstructionInfoFactory, Register};
 
-use super::{Choice, Class, Place, decode, first_emulated, is_emulated, register, writes};
+use super::reached::{Reached, next};
+use super::{
+    Choice, Class, Place, Refusal, Switch, first_emulated, is_emulated, register, straight, writes,
+};
 use crate::probes::tls::functions::{Abi, Argument};
 
 /// Where the function calls another with its own arguments `needs`, before anything else: from its
 /// first byte.
 pub fn hands_to(code: &[u8], abi: Abi, needs: &[Argument]) -> Option<i64> {
     let mut info = InstructionInfoFactory::new();
-    for i in decode(0, code) {
+    for i in straight(code) {
         if i.flow_control() == FlowControl::Call {
             return Some(i.near_branch_target().cast_signed());
-        }
-        if i.flow_control() != FlowControl::Next {
-            return None;
         }
         let mut needed = needs.iter().filter_map(|n| register(abi, *n));
         if needed.any(|r| writes(&i, &mut info, r)) {
@@ -28,25 +28,36 @@ pub fn hands_to(code: &[u8], abi: Abi, needs: &[Argument]) -> Option<i64> {
 }
 
 /// Around the call at `at` of a function: on the call itself, which the kernel emulates, and at the
-/// first good place behind it. `None` where no call begins there.
-pub fn around_call(code: &[u8], at: i64, choice: Choice) -> Option<(Place, Place)> {
-    let all = decode(0, code);
-    let n = all.iter().position(|i| i.ip().cast_signed() == at)?;
-    if all[n].flow_control() != FlowControl::Call {
-        return None;
+/// first good place behind it.
+pub fn around_call(
+    code: &[u8],
+    switches: &[Switch],
+    at: i64,
+    choice: Choice,
+) -> Result<(Place, Place), Refusal> {
+    let reached = Reached::from(vec![(0, code)], vec![0], switches)?;
+    let call = reached.get(at).ok_or(Refusal::Unreached)?;
+    if call.flow_control() != FlowControl::Call {
+        return Err(Refusal::NoCall);
     }
-    let class_of = |i: &Instruction| match is_emulated(i, &all[0], code) {
-        true => Class::Emulated,
-        false => Class::Stepped,
-    };
-    let place = |i: &Instruction| Place {
-        offset: i.ip().cast_signed(),
-        class: class_of(i),
-        depth: 0,
+    let place = |at: i64| {
+        let i = reached.get(at).ok_or(Refusal::Unreached)?;
+        let class = match is_emulated(reached.bytes(i)) {
+            true => Class::Emulated,
+            false => Class::Stepped,
+        };
+        let is_safe = reached.begins_instruction(at);
+        let place = Place {
+            offset: at,
+            class,
+            depth: 0,
+        };
+        is_safe.then_some(place).ok_or(Refusal::Inside)
     };
     let behind = match choice {
-        Choice::Cheapest => first_emulated(&all, n + 1, &[Register::RAX], code),
+        Choice::Cheapest => first_emulated(&reached, next(call), &[Register::RAX]),
         Choice::Plain => None,
     };
-    Some((place(&all[n]), behind.unwrap_or(place(all.get(n + 1)?))))
+    let behind = behind.filter(|place| reached.begins_instruction(place.offset));
+    Ok((place(at)?, behind.map_or_else(|| place(next(call)), Ok)?))
 }

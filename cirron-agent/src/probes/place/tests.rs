@@ -2,9 +2,20 @@
 
 pub(in crate::probes) mod call;
 mod methods;
+pub(in crate::probes) mod reached;
 pub(in crate::probes) mod real;
 
-use super::{Abi, Choice, Class, Place, Tails, entry, exits, leaves, returns};
+use super::{Abi, Argument, Choice, Class, Place, Refusal, Ways, exits, returns};
+
+/// The entry of a function whose own bytes tell all.
+pub(super) fn entry(code: &[u8], abi: Abi, needs: &[Argument], choice: Choice) -> Place {
+    super::entry(code, &Ways::default(), abi, needs, choice).unwrap()
+}
+
+/// Where code without a `switch` leads.
+fn leaves(at: i64, code: &[u8]) -> Vec<i64> {
+    super::leaves(at, code, &[])
+}
 
 pub(in crate::probes) fn bytes(hex: &str) -> Vec<u8> {
     hex.split_whitespace()
@@ -12,10 +23,10 @@ pub(in crate::probes) fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-pub(in crate::probes) fn ending_in(code: &[(i64, Vec<u8>)]) -> Tails {
-    Tails {
+pub(in crate::probes) fn ending_in(code: &[(i64, Vec<u8>)]) -> Ways {
+    Ways {
         code: code.to_vec(),
-        ..Tails::default()
+        ..Ways::default()
     }
 }
 
@@ -53,7 +64,7 @@ fn openssl_s_read_is_entered_at_its_first_jump_and_left_at_its_stack_guard() {
         emulated(0x16, 0x18)
     );
     assert_eq!(
-        exits(&code, &Tails::default(), Choice::Cheapest).unwrap(),
+        exits(&code, &Ways::default(), Choice::Cheapest).unwrap(),
         [emulated(0x38, 0x18)]
     );
 }
@@ -66,7 +77,7 @@ fn openssl_s_read_ex_is_entered_at_its_call_and_left_at_its_return() {
         emulated(4, 8)
     );
     assert_eq!(
-        exits(&code, &Tails::default(), Choice::Cheapest).unwrap(),
+        exits(&code, &Ways::default(), Choice::Cheapest).unwrap(),
         [stepped(0x1c)]
     );
 }
@@ -78,11 +89,16 @@ fn a_push_at_the_start_is_taken_and_a_tail_call_is_no_exit() {
         entry(&code, Abi::SystemV, &[0], Choice::Cheapest),
         emulated(0, 0)
     );
-    assert_eq!(exits(&code, &Tails::default(), Choice::Cheapest), None);
+    assert_eq!(
+        exits(&code, &Ways::default(), Choice::Cheapest),
+        Err(Refusal::Leaves)
+    );
 }
 
-/// Go 1.27's `crypto/tls.(*Conn).Read`, its beginning: the check of the stack's end comes first.
-const GO_READ: &str = "49 3b 66 10 0f 86 51 03 00 00 55 48 89 e5 48 83 ec 58 c3";
+/// Go 1.27's `crypto/tls.(*Conn).Read`, its beginning and its end: the check of the stack's end comes first, and what gets
+/// more stack stands last.
+const GO_READ: &str =
+    "49 3b 66 10 0f 86 09 00 00 00 55 48 89 e5 48 83 ec 58 c3 e8 00 10 00 00 eb e6";
 
 #[test]
 fn a_go_function_is_entered_at_its_stack_check_and_left_at_each_return() {
@@ -91,7 +107,7 @@ fn a_go_function_is_entered_at_its_stack_check_and_left_at_each_return() {
         entry(&code, Abi::Go, &[0, 1], Choice::Cheapest),
         emulated(4, 0)
     );
-    assert_eq!(returns(&code).unwrap(), [stepped(0x12)]);
+    assert_eq!(returns(&code, &Ways::default()).unwrap(), [stepped(0x12)]);
 }
 
 /// Debian 12's libgnutls (3.7): a `je` at +0xe, a `ret` at +0x2c, a jump into another function.
@@ -105,7 +121,10 @@ fn a_function_that_ends_in_another_is_left_there_too() {
         emulated(0xe, 8)
     );
     assert_eq!(leaves(0, &code), [-0x1190]);
-    assert_eq!(exits(&code, &Tails::default(), Choice::Cheapest), None);
+    assert_eq!(
+        exits(&code, &Ways::default(), Choice::Cheapest),
+        Err(Refusal::Leaves)
+    );
     // push %rbx; pop %rbx; ret: nothing but the return tells whose it is.
     let tail = (-0x1190, bytes("53 5b c3"));
     assert_eq!(
@@ -115,21 +134,15 @@ fn a_function_that_ends_in_another_is_left_there_too() {
 }
 
 #[test]
-fn a_switch_stays_in_the_function_and_another_indirect_jump_does_not() {
-    // movslq (%rdx,%rax,4),%rax; add %rdx,%rax; jmp *%rax; ret
-    let switch = bytes("48 63 04 82 48 01 d0 ff e0 c3");
-    assert_eq!(
-        exits(&switch, &Tails::default(), Choice::Cheapest).unwrap(),
-        [stepped(9)]
-    );
+fn an_indirect_jump_leaves_the_function() {
     // mov (%rdi),%rax; jmp *%rax; ret
     assert_eq!(
         exits(
             &bytes("48 8b 07 ff e0 c3"),
-            &Tails::default(),
+            &Ways::default(),
             Choice::Cheapest
         ),
-        None
+        Err(Refusal::Pointer)
     );
 }
 
@@ -141,7 +154,7 @@ fn the_plain_places_are_the_symbol_and_the_returns() {
         stepped(0)
     );
     assert_eq!(
-        exits(&code, &Tails::default(), Choice::Plain).unwrap(),
+        exits(&code, &Ways::default(), Choice::Plain).unwrap(),
         [stepped(0x46)]
     );
 }
@@ -198,17 +211,12 @@ fn a_return_that_others_jump_to_keeps_its_own_place() {
     // test %edi,%edi; je L; push %rax; nop; L: ret
     let code = bytes("85 ff 74 02 50 90 c3");
     assert_eq!(
-        exits(&code, &Tails::default(), Choice::Cheapest).unwrap(),
+        exits(&code, &Ways::default(), Choice::Cheapest).unwrap(),
         [stepped(6)]
     );
     // Without the jump the nop does.
     assert_eq!(
-        exits(
-            &bytes("85 ff 50 90 c3"),
-            &Tails::default(),
-            Choice::Cheapest
-        )
-        .unwrap(),
+        exits(&bytes("85 ff 50 90 c3"), &Ways::default(), Choice::Cheapest).unwrap(),
         [emulated(3, 0)]
     );
 }
@@ -219,7 +227,7 @@ fn a_result_that_is_written_late_keeps_the_return() {
     assert_eq!(
         exits(
             &bytes("90 b8 01 00 00 00 c3"),
-            &Tails::default(),
+            &Ways::default(),
             Choice::Cheapest
         )
         .unwrap(),
@@ -239,7 +247,10 @@ fn any_bytes_give_an_answer() {
                 x.to_le_bytes()[3]
             })
             .collect();
-        assert!(entry(&code, Abi::SystemV, &[0, 1, 2], Choice::Cheapest).offset < 40);
-        exits(&code, &Tails::default(), Choice::Cheapest);
+        let ways = Ways::default();
+        let entry = super::entry(&code, &ways, Abi::SystemV, &[0, 1, 2], Choice::Cheapest);
+        assert!(entry.is_ok_and(|place| place.offset < 40) || entry.is_err());
+        let exits = exits(&code, &ways, Choice::Cheapest).unwrap_or_default();
+        assert!(exits.iter().all(|place| (0..40).contains(&place.offset)));
     }
 }

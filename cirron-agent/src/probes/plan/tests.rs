@@ -8,7 +8,7 @@ use crate::probes::locate::call_site::HiddenCall;
 use crate::probes::locate::symbol::Found;
 use crate::probes::place::tests::call::OPENSSL_3_0_FILTER_READ;
 use crate::probes::place::tests::{bytes, ending_in, real};
-use crate::probes::place::{Choice, Tails};
+use crate::probes::place::{Choice, Ways};
 use crate::probes::tls::functions::{HIDDEN, Moves, named};
 
 fn found(name: &str, offset: u64, code: &str) -> Found {
@@ -17,7 +17,7 @@ fn found(name: &str, offset: u64, code: &str) -> Found {
         address: offset,
         offset,
         code: bytes(code),
-        tails: Tails::default(),
+        ways: Ways::default(),
     }
 }
 
@@ -26,7 +26,7 @@ fn decided(functions: &[Found], choice: Choice) -> Plan {
         functions: functions.to_vec(),
         calls: Vec::new(),
     };
-    super::decide(&symbols, choice)
+    super::decide(&symbols, choice).0
 }
 
 fn watched(plan: Plan) -> Vec<Attach> {
@@ -43,7 +43,7 @@ fn names(functions: &[Attach]) -> Vec<&str> {
 /// As they lie in OpenSSL 3.6.
 fn newest() -> Vec<Found> {
     let mut write_ex = found("SSL_write_ex", 0x3fdd0, real::OPENSSL_3_6_WRITE_EX);
-    write_ex.tails = ending_in(&[(-0x30, bytes(real::OPENSSL_3_6_WRITE_EX2))]);
+    write_ex.ways = ending_in(&[(-0x30, bytes(real::OPENSSL_3_6_WRITE_EX2))]);
     vec![
         found("SSL_read_ex", 0x3f590, real::OPENSSL_3_6_READ_EX),
         write_ex,
@@ -102,6 +102,7 @@ fn a_call_of_what_is_behind_the_exported_functions_is_watched() {
         function: &hidden.function,
         offset: 0x22db0,
         code: bytes(OPENSSL_3_0_FILTER_READ),
+        switches: Vec::new(),
         at,
     };
     // The second is none: it was the operand of another instruction.
@@ -109,7 +110,7 @@ fn a_call_of_what_is_behind_the_exported_functions_is_watched() {
         functions: newest(),
         calls: vec![call(0x49), call(0x4a)],
     };
-    let functions = watched(super::decide(&symbols, Choice::Cheapest));
+    let functions = watched(super::decide(&symbols, Choice::Cheapest).0);
     assert_eq!(
         names(&functions),
         ["SSL_read_ex", "SSL_write_ex2", "ssl_read_internal"]
@@ -156,7 +157,7 @@ fn libressl_has_openssl_s_symbols_and_ends_its_reads_in_a_function_of_its_own() 
         Plan::Unfollowed
     ));
     // push %rbx; pop %rbx; ret
-    read.tails = ending_in(&[(0x40, bytes("53 5b c3"))]);
+    read.ways = ending_in(&[(0x40, bytes("53 5b c3"))]);
     assert_eq!(watched(decided(&[read], Choice::Cheapest)).len(), 1);
 }
 

@@ -2,7 +2,12 @@
 
 use super::real::OPENSSL_3_6_WRITE_EX;
 use super::{SSL_READ, SSL_READ_EX, bytes, emulated, stepped};
-use crate::probes::place::{Abi, Choice, around_call, hands_to};
+use crate::probes::place::{self, Abi, Choice, Place, Refusal, hands_to};
+
+/// Of a caller without a `switch`.
+fn around_call(code: &[u8], at: i64, choice: Choice) -> Result<(Place, Place), Refusal> {
+    place::around_call(code, &[], at, choice)
+}
 
 /// `ssl_read` of OpenSSL's filter (`bio_ssl.c`), of Debian 12's `libssl.so.3` (3.0), whole: at +0x49 it
 /// calls what `SSL_read_ex` calls.
@@ -26,11 +31,11 @@ fn a_call_is_entered_on_itself_and_left_at_the_next_call() {
     // Behind it: `mov %r14,%rdi; mov %eax,%esi; mov %eax,%ebp; call`.
     assert_eq!(
         around_call(&code, 0x49, Choice::Cheapest),
-        Some((emulated(0x49, 0), emulated(0x55, 0)))
+        Ok((emulated(0x49, 0), emulated(0x55, 0)))
     );
     assert_eq!(
         around_call(&code, 0x49, Choice::Plain),
-        Some((emulated(0x49, 0), stepped(0x4e)))
+        Ok((emulated(0x49, 0), stepped(0x4e)))
     );
 }
 
@@ -40,31 +45,38 @@ fn a_call_whose_result_is_overwritten_at_once_is_left_right_behind_it() {
     let code = bytes("e8 00 00 00 00 b8 00 00 00 00 90 c3");
     assert_eq!(
         around_call(&code, 0, Choice::Cheapest),
-        Some((emulated(0, 0), stepped(5)))
+        Ok((emulated(0, 0), stepped(5)))
     );
     // call; test %eax,%eax; jne back to the call
     let code = bytes("e8 00 00 00 00 85 c0 75 f7 c3");
     assert_eq!(
         around_call(&code, 0, Choice::Cheapest),
-        Some((emulated(0, 0), emulated(7, 0)))
+        Ok((emulated(0, 0), emulated(7, 0)))
     );
     // The same, but others jump in between.
     let code = bytes("e8 00 00 00 00 89 c3 85 c0 75 fc c3");
     assert_eq!(
         around_call(&code, 0, Choice::Cheapest),
-        Some((emulated(0, 0), stepped(5)))
+        Ok((emulated(0, 0), stepped(5)))
     );
 }
 
 #[test]
 fn where_no_call_begins_there_is_no_place() {
     let code = bytes(OPENSSL_3_0_FILTER_READ);
-    for at in [0, 0x48, 0x4a, 0x4e, 0x1000] {
-        assert_eq!(around_call(&code, at, Choice::Cheapest), None, "{at:#x}");
+    for (at, why) in [
+        (0, Refusal::NoCall),
+        (0x48, Refusal::Unreached),
+        (0x4a, Refusal::Unreached),
+        (0x4e, Refusal::NoCall),
+        (0x1000, Refusal::Unreached),
+    ] {
+        let place = around_call(&code, at, Choice::Cheapest);
+        assert_eq!(place, Err(why), "{at:#x}");
     }
     // It is the last instruction: it does not return.
     assert_eq!(
         around_call(&bytes("90 e8 00 00 00 00"), 1, Choice::Cheapest),
-        None
+        Err(Refusal::Unreached)
     );
 }

@@ -1,8 +1,8 @@
 //! LibreSSL 2.0, built from its sources, and with it OpenSSL 1.0: `SSL_read` ends in a jump through the
 //! method of its object.
 
-use super::{bytes, emulated, ending_in, stepped};
-use crate::probes::place::{Abi, Choice, Tails, entry, exits, jumps_by_pointer, leaves};
+use super::{bytes, emulated, ending_in, entry, leaves, stepped};
+use crate::probes::place::{Abi, Choice, Refusal, Ways, exits, jumps_by_pointer};
 use crate::probes::tls::functions::named;
 
 /// At 0x37cd0 in the file, each whole.
@@ -33,10 +33,11 @@ fn a_read_that_ends_in_a_method_of_its_object_is_left_where_the_methods_are() {
         emulated(5, 0)
     );
     assert!(jumps_by_pointer(&code));
-    let tails = Tails {
+    let ways = Ways {
         code: methods(),
         watched: vec![PLT_OF_READ],
         has_methods: true,
+        ..Ways::default()
     };
     let want = [
         0x37cf1, 0x37d20, // SSL_read
@@ -44,7 +45,7 @@ fn a_read_that_ends_in_a_method_of_its_object_is_left_where_the_methods_are() {
         0x2c29e, 0x2c2d3, // ssl3_read_internal
     ];
     assert_eq!(
-        exits(&code, &tails, Choice::Cheapest).unwrap(),
+        exits(&code, &ways, Choice::Cheapest).unwrap(),
         want.map(|at: i64| stepped(at - READ))
     );
 }
@@ -52,17 +53,22 @@ fn a_read_that_ends_in_a_method_of_its_object_is_left_where_the_methods_are() {
 #[test]
 fn without_its_methods_or_where_one_leads_elsewhere_it_has_no_exit() {
     let code = bytes(LIBRESSL_READ);
-    for tails in [
-        Tails::default(),
-        ending_in(&methods()),
+    for (ways, why) in [
+        (Ways::default(), Refusal::Pointer),
+        // Where a jump of theirs leads is not known either.
+        (ending_in(&methods()), Refusal::Leaves),
         // `ssl23_read` goes somewhere that is not watched.
-        Tails {
-            code: methods(),
-            watched: Vec::new(),
-            has_methods: true,
-        },
+        (
+            Ways {
+                code: methods(),
+                watched: Vec::new(),
+                has_methods: true,
+                ..Ways::default()
+            },
+            Refusal::Leaves,
+        ),
     ] {
-        assert_eq!(exits(&code, &tails, Choice::Cheapest), None);
+        assert_eq!(exits(&code, &ways, Choice::Cheapest), Err(why));
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! OpenSSL 3.0 of Debian 12, Go and GnuTLS stand in the file above.
 
-use super::{bytes, emulated, ending_in, stepped};
-use crate::probes::place::{Abi, Choice, Place, Tails, entry, exits, leaves, passes_on};
+use super::{bytes, emulated, ending_in, entry, leaves, stepped};
+use crate::probes::place::{Abi, Choice, Place, Refusal, Ways, exits, passes_on};
 
 /// Debian 11's `libssl.so.1.1` (1.1.1w): as 3.0's, with less behind the guard.
 const OPENSSL_1_1_READ: &str = "48 83 ec 18 64 48 8b 04 25 28 00 00 00 48 89 44 24 08 31 c0 85 d2 78 26 48 89 e1 48 63 d2 e8 4d fe ff ff 85 c0 0f 4f 04 24 48 8b 4c 24 08 64 48 2b 0c 25 28 00 00 00 75 2d 48 83 c4 18 c3 41 b8 03 07 00 00 ba 0f 01 00 00 be df 00 00 00 bf 14 00 00 00 48 8d 0d d1 a7 03 00 e8 b1 63 fe ff b8 ff ff ff ff eb c3 e8 55 61 fe ff";
@@ -37,11 +37,11 @@ const BORINGSSL_READ: &str = "55 48 89 e5 41 57 41 56 53 50 48 83 bf 98 00 00 00
 const BORINGSSL_WRITE: &str = "55 48 89 e5 41 57 41 56 41 55 41 54 53 48 83 ec 18 89 d3 49 89 f6 49 89 ff 48 8b 47 30 c7 80 c4 00 00 00 00 00 00 00 e8 84 d9 0f 00 e8 3f dc 0f 00 49 83 bf 98 00 00 00 00 74 32 48 8d 0d 27 38 1d 00 bf 10 00 00 00 31 f6 ba 42 00 00 00 41 b8 d9 03 00 00 e8 67 e2 0f 00 b8 ff ff ff ff 48 83 c4 18 5b 41 5c 41 5d 41 5e 41 5f 5d c3 49 83 7f 28 00 74 78 48 c7 45 c8 00 00 00 00 c6 45 d7 00 41 89 dc 4c 8d 6d c8 66 0f 1f 84 00 00 00 00 00 49 8b 47 30 48 8b 80 18 01 00 00 48 85 c0 74 1c 0f b7 80 78 08 00 00 a9 08 20 00 00 75 0e 4c 89 ff e8 7a f6 ff ff 85 c0 78 a4 74 6c 85 db 78 4a 49 8b 07 4c 89 ff 48 8d 75 d7 4c 89 ea 4c 89 f1 4d 89 e0 ff 50 48 80 7d d7 00 75 b4 85 c0 0f 8e 7a ff ff ff 8b 45 c8 e9 72 ff ff ff 48 8d 0d 76 37 1d 00 bf 10 00 00 00 31 f6 ba e2 00 00 00 41 b8 de 03 00 00 e9 4a ff ff ff 48 8d 0d 58 37 1d 00 bf 10 00 00 00 31 f6 ba 6f 00 00 00 41 b8 f3 03 00 00 e9 2c ff ff ff 48 8d 0d 3a 37 1d 00 bf 10 00 00 00 31 f6 ba d7 00 00 00 41 b8 ed 03 00 00 e9 0e ff ff ff";
 
 /// The entry of a function with these arguments, and its exits.
-fn places(code: &str, needs: &[u8]) -> (Place, Option<Vec<Place>>) {
+fn places(code: &str, needs: &[u8]) -> (Place, Result<Vec<Place>, Refusal>) {
     let code = bytes(code);
     (
         entry(&code, Abi::SystemV, needs, Choice::Cheapest),
-        exits(&code, &Tails::default(), Choice::Cheapest),
+        exits(&code, &Ways::default(), Choice::Cheapest),
     )
 }
 
@@ -49,34 +49,37 @@ fn places(code: &str, needs: &[u8]) -> (Place, Option<Vec<Place>>) {
 fn openssl_1_1_is_entered_at_its_first_jump_and_left_at_its_stack_guard() {
     assert_eq!(
         places(OPENSSL_1_1_READ, &[0, 1]),
-        (emulated(0x16, 0x18), Some(vec![emulated(0x37, 0x18)]))
+        (emulated(0x16, 0x18), Ok(vec![emulated(0x37, 0x18)]))
     );
     assert_eq!(
         places(OPENSSL_1_1_READ_EX, &[0, 1, 3]),
-        (emulated(4, 8), Some(vec![stepped(0x17)]))
+        (emulated(4, 8), Ok(vec![stepped(0x17)]))
     );
 }
 
 #[test]
 fn a_handshake_that_ends_in_a_method_of_the_object_has_no_exit() {
-    assert_eq!(places(OPENSSL_1_1_HANDSHAKE, &[0]), (emulated(0, 0), None));
+    assert_eq!(
+        places(OPENSSL_1_1_HANDSHAKE, &[0]),
+        (emulated(0, 0), Err(Refusal::Pointer))
+    );
 }
 
 #[test]
 fn openssl_1_0_s_read_ends_in_a_method_of_the_object_and_has_no_exit() {
     let (entry, exits) = places(OPENSSL_1_0_READ, &[0, 1]);
-    assert_eq!((entry, exits), (emulated(5, 0), None));
+    assert_eq!((entry, exits), (emulated(5, 0), Err(Refusal::Pointer)));
 }
 
 #[test]
 fn openssl_behind_endbr64_is_entered_and_left_as_without() {
     assert_eq!(
         places(OPENSSL_3_6_READ, &[0, 1]),
-        (emulated(0x1a, 0x18), Some(vec![emulated(0x3a, 0x18)]))
+        (emulated(0x1a, 0x18), Ok(vec![emulated(0x3a, 0x18)]))
     );
     assert_eq!(
         places(OPENSSL_3_6_READ_EX, &[0, 1, 3]),
-        (emulated(8, 8), Some(vec![stepped(0x20)]))
+        (emulated(8, 8), Ok(vec![stepped(0x20)]))
     );
 }
 
@@ -90,15 +93,18 @@ fn write_ex_of_openssl_3_6_is_left_where_write_ex2_is() {
     );
     assert_eq!(leaves(0, &code), [-0x30]);
     assert_eq!(passes_on(&code), Some(-0x30));
-    assert_eq!(exits(&code, &Tails::default(), Choice::Cheapest), None);
+    assert_eq!(
+        exits(&code, &Ways::default(), Choice::Cheapest),
+        Err(Refusal::Leaves)
+    );
     assert_eq!(
         exits(&code, &ending_in(&[(-0x30, ex2)]), Choice::Cheapest),
-        Some(vec![stepped(-0x30 + 0x23)])
+        Ok(vec![stepped(-0x30 + 0x23)])
     );
     assert_eq!(passes_on(&bytes(OPENSSL_3_6_WRITE_EX2)), None);
     assert_eq!(
         places(OPENSSL_3_6_WRITE_EX2, &[0, 1, 4]),
-        (emulated(8, 8), Some(vec![stepped(0x23)]))
+        (emulated(8, 8), Ok(vec![stepped(0x23)]))
     );
 }
 
@@ -106,11 +112,11 @@ fn write_ex_of_openssl_3_6_is_left_where_write_ex2_is() {
 fn sendfile_has_its_object_and_its_length() {
     assert_eq!(
         places(OPENSSL_3_0_SENDFILE, &[0]),
-        (emulated(0, 0), Some(vec![stepped(0xeb)]))
+        (emulated(0, 0), Ok(vec![stepped(0xeb)]))
     );
     assert_eq!(
         places(OPENSSL_3_6_SENDFILE, &[0]),
-        (emulated(0x1b, 0x48), Some(vec![stepped(0x126)]))
+        (emulated(0x1b, 0x48), Ok(vec![stepped(0x126)]))
     );
 }
 
@@ -121,19 +127,19 @@ fn node_is_entered_at_its_first_push_and_left_at_each_return() {
     assert_eq!((read, write), (emulated(0, 0), emulated(0, 0)));
     assert_eq!(
         read_exits,
-        Some(vec![stepped(0x99), stepped(0xda), stepped(0xf8)])
+        Ok(vec![stepped(0x99), stepped(0xda), stepped(0xf8)])
     );
-    assert_eq!(write_exits, Some(vec![stepped(0x9b), stepped(0x132)]));
+    assert_eq!(write_exits, Ok(vec![stepped(0x9b), stepped(0x132)]));
 }
 
 #[test]
 fn boringssl_is_entered_at_its_first_push_and_left_at_its_return() {
     assert_eq!(
         places(BORINGSSL_READ, &[0, 1]),
-        (emulated(0, 0), Some(vec![stepped(0x43)]))
+        (emulated(0, 0), Ok(vec![stepped(0x43)]))
     );
     assert_eq!(
         places(BORINGSSL_WRITE, &[0, 1]),
-        (emulated(0, 0), Some(vec![stepped(0x6c)]))
+        (emulated(0, 0), Ok(vec![stepped(0x6c)]))
     );
 }

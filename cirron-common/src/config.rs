@@ -75,10 +75,8 @@ pub struct KernelConfig {
     pub tcp_snd_wnd: u32,
     /// `tcp_sock.mss_cache`
     pub tcp_mss: u32,
-    /// `tcp_sock.nonagle`, its byte.
-    pub tcp_nonagle: u32,
-    /// `tcp_sock.nonagle`, its lowest bit in that byte.
-    pub tcp_nonagle_shift: u32,
+    /// `tcp_sock.data_segs_out`
+    pub tcp_data_segs: u32,
     /// `tcp_sock.tcp_wstamp_ns`
     pub tcp_wstamp: u32,
     /// `tcp_sock.tcp_clock_cache`
@@ -99,7 +97,7 @@ pub struct KernelConfig {
     pub wakeup_bytes: u32,
 }
 
-const _: () = assert!(core::mem::size_of::<KernelConfig>() == 45 * 4);
+const _: () = assert!(core::mem::size_of::<KernelConfig>() == 44 * 4);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, only `u32` fields, no padding.

@@ -52,7 +52,7 @@ pub struct ConnState {
     pub file: u64,
     /// One of the address families of [`ConnInfo::family`].
     pub family: u32,
-    /// One of [`unsent`].
+    /// 1: the kernel has taken bytes and not sent them, as far as is known.
     pub held: u32,
     /// Its `struct tcp_sock`; 0: it has none, or this kernel's is not known.
     pub tcp: u64,
@@ -64,21 +64,13 @@ pub struct ConnState {
     pub sent_pos: u64,
     /// When that was last so, monotonic ns.
     pub held_ns: u64,
+    /// Segments with data that had been sent then.
+    pub held_segments: u32,
     /// Bits of [`crate::record::flag`] that belong to `arrived_ns`.
-    pub arrived_flags: u64,
+    pub arrived_flags: u32,
 }
 
 const _: () = assert!(core::mem::size_of::<ConnState>() == 96);
-
-/// Values of [`ConnState::held`].
-pub mod unsent {
-    /// Nothing is held back.
-    pub const NOTHING: u32 = 0;
-    /// The peer's window is closed, or the kernel waits for what was sent to be acknowledged.
-    pub const BY_PEER: u32 = 1;
-    /// The target asked for it (`TCP_CORK`, `MSG_MORE`): a call of its lets it go, or a timer.
-    pub const BY_TARGET: u32 = 2;
-}
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, no padding (asserted by its size), every bit pattern is valid.

@@ -13,8 +13,7 @@ pub struct PtRegs {
     r11: u64,
     /// Fourth argument.
     pub r10: u64,
-    /// Sixth argument.
-    pub r9: u64,
+    r9: u64,
     /// Fifth argument.
     pub r8: u64,
     /// Result.

@@ -20,6 +20,7 @@ use cirron_common::{
 };
 
 use crate::{
+    arrived,
     emit::{self, Call},
     fds, gotls,
     maps::{CONNS, MUTED, count},
@@ -100,6 +101,7 @@ static NEW: ConnState = ConnState {
     clock_ns: 0,
     sent_pos: 0,
     held_ns: 0,
+    held_segments: 0,
     arrived_flags: 0,
 };
 
@@ -182,7 +184,7 @@ pub fn moved(
     call.conn = socket.ino;
     call.epoch = epoch;
     if dir == direction::INBOUND {
-        sent::received(call, state);
+        arrived::received(call, state);
     } else {
         sent::sent(call, state, len);
     }
@@ -249,11 +251,8 @@ pub fn uncorked(caller: &Caller, socket: &FdSocket) -> Option<()> {
     let state = CONNS.get_ptr_mut(&socket.ino)?;
     // SAFETY: a live map value.
     let epoch = unsafe { (*state).epoch };
-    sent::look(
-        &caller.call(socket.ino, epoch, direction::OUTBOUND),
-        state,
-        true,
-    )
+    let call = caller.call(socket.ino, epoch, direction::OUTBOUND);
+    sent::look(&call, state)
 }
 
 #[inline(never)]

@@ -21,6 +21,7 @@
 #![feature(asm_experimental_arch)]
 
 mod arch;
+mod arrived;
 mod config;
 mod emit;
 mod fds;

@@ -1,29 +1,30 @@
-//! What the kernel knows of a TCP connection at the end of a call: which bytes it has taken and not sent
-//! (`MSG_MORE`, `TCP_CORK`, Nagle, a closed window), when it sent the last, and when the last came.
+//! What the kernel knows at the end of a call of bytes that a target has written to a TCP connection: which it has taken
+//! and not sent (`MSG_MORE`, `TCP_CORK`, Nagle, a closed window), and when it sent the last.
 //!
-//! Read from `struct tcp_sock`, at ends of calls that are hooked anyway. A socket that is no TCP has no such structure, and
-//! nothing is told of it.
+//! Stands behind `flow`, at ends of calls that are hooked anyway, and reads `struct tcp_sock`. A socket that is no TCP has no
+//! such structure, and nothing is told of it. What of a write is held is told with its record, and that it has gone by a
+//! `SENT` record of the call that finds it so: with a time where that is known, without one where it is not. Nothing is
+//! concluded from what a call asked for: an acknowledgement, a timer or the call itself may have let go what was held.
+//!
+//! ```text
+//! nothing held ──a write that leaves unsent bytes──▶ held ──a call that finds them gone──▶ nothing held
+//!                                                    └─▶ held: found so again, or in part gone
+//! ```
 
-use aya_ebpf::helpers::generated::bpf_jiffies64;
 use cirron_common::{
-    conn::{ConnState, unsent as holds},
+    conn::ConnState,
     record::{direction, flag},
 };
 
 use crate::{
+    arrived::{in_us, tick_of},
     config::config,
     emit::{self, Call},
     maps::CONNS,
     socket::{FdSocket, kernel},
 };
 
-/// What [`Call::told`] says of a call with `MSG_MORE`, until it has a meaning of its own: its callers' stack is short.
-pub const MORE: u32 = 1;
 const IPPROTO_TCP: u16 = 6;
-/// `TCP_NAGLE_CORK`
-const CORK: u8 = 2;
-/// Ticks past which the time of an arrival is not known: the counter goes round.
-const MAX_TICKS: u32 = 1 << 24;
 
 /// The `struct tcp_sock` of a socket; 0: it has none. MPTCP's and others' structures differ.
 #[inline(always)]
@@ -42,62 +43,13 @@ fn find_tcp(socket: &FdSocket) -> Option<u64> {
     (protocol == IPPROTO_TCP).then_some(sk)
 }
 
-/// Bytes came by this call: since when they had been there.
-#[inline(never)]
-pub fn received(call: &mut Call, state: *mut ConnState) {
-    look(call, state, false);
-    // SAFETY: a live map value.
-    let tcp = unsafe { (*state).tcp };
-    if tcp == 0 {
-        return;
-    }
-    // SAFETY: as above.
-    let noted = unsafe { core::mem::replace(&mut (*state).clock_ns, 0) };
-    let Some((at_ns, flags)) = arrived(tcp, noted, call.ts_ns) else {
-        return;
-    };
-    call.flags |= flags;
-    call.told = in_us(call.ts_ns.saturating_sub(at_ns));
-    // SAFETY: a live map value.
-    unsafe {
-        (*state).arrived_ns = at_ns;
-        (*state).arrived_flags = flags as u64;
-    }
-}
-
-#[inline(always)]
-fn in_us(ns: u64) -> u32 {
-    let us = ns / 1000;
-    if us > u32::MAX as u64 {
-        u32::MAX
-    } else {
-        us as u32
-    }
-}
-
-/// When the last bytes came, and how exactly that is known. A counter of ticks says it always; the connection's
-/// clock, as `noted` before the read, says it to the nanosecond, if it was not at work since.
-#[inline(always)]
-fn arrived(tcp: u64, noted: u64, now_ns: u64) -> Option<(u64, u8)> {
-    let last: u32 = kernel(tcp, config!(icsk_lrcvtime))?;
-    let (from, upto) = tick_of(last, now_ns)?;
-    // Whoever counts the ticks may be late, then and now.
-    let late = config!(tick_ns) as u64;
-    if noted + late >= from && noted < upto + late && noted <= now_ns {
-        return Some((noted, flag::WAITED));
-    }
-    Some(((from + upto) / 2, flag::WAITED | flag::COARSE))
-}
-
-/// The call wrote the last `len` bytes. [`MORE`] in its `told` says that it asked the kernel to wait for others.
+/// The call wrote the last `len` bytes.
 #[inline(never)]
 pub fn sent(call: &mut Call, state: *mut ConnState, len: u64) {
-    let more = call.told == MORE;
-    call.told = 0;
     // SAFETY: a live map value.
     let (tcp, end) = unsafe { ((*state).tcp, (*state).outbound_pos) };
     if tcp != 0 {
-        let _ = try_sent(call, state, tcp, end.saturating_sub(len), end, more);
+        let _ = try_sent(call, state, tcp, end.saturating_sub(len), end);
     }
 }
 
@@ -108,7 +60,6 @@ fn try_sent(
     tcp: u64,
     begin: u64,
     end: u64,
-    more: bool,
 ) -> Option<()> {
     let write_seq: u32 = kernel(tcp, config!(tcp_write_seq))?;
     let unsent = unsent(tcp, write_seq)?;
@@ -121,45 +72,56 @@ fn try_sent(
     }
     // SAFETY: a live map value.
     let before = unsafe { (*state).held };
-    if before != holds::NOTHING {
+    if before != 0 {
         let look = Look {
             tcp,
             write_seq,
             unsent,
             begin,
             end,
-            by_call: true,
         };
         freed(call, state, &look);
     }
     if unsent == 0 {
         // SAFETY: as above.
-        unsafe { (*state).held = holds::NOTHING };
+        unsafe { (*state).held = 0 };
         return None;
     }
-    let mss: u32 = kernel(tcp, config!(tcp_mss))?;
-    let acked: u32 = kernel(tcp, config!(tcp_snd_una))?;
-    let window: u32 = kernel(tcp, config!(tcp_snd_wnd))?;
-    let closed = write_seq.wrapping_sub(acked) > window;
     // A long tail under an open window is on its way: as fast as the network takes it.
-    if unsent >= mss && !closed && before == holds::NOTHING {
-        return None;
+    if before == 0 {
+        let mss: u32 = kernel(tcp, config!(tcp_mss))?;
+        if unsent >= mss && !is_closed(tcp, write_seq)? {
+            return None;
+        }
     }
-    let byte: u8 = kernel(tcp, config!(tcp_nonagle))?;
-    let corked = more || (byte >> (config!(tcp_nonagle_shift) & 7)) & CORK != 0;
     // SAFETY: as above.
     unsafe {
+        (*state).held = 1;
         (*state).sent_pos = end.saturating_sub(unsent as u64);
-        (*state).held_ns = call.ts_ns;
-        (*state).held = if corked && !closed {
-            holds::BY_TARGET
-        } else {
-            holds::BY_PEER
-        };
         call.told = (*state).sent_pos as u32;
     }
     call.flags |= flag::HELD;
+    note(call, state, tcp);
     None
+}
+
+/// Bytes are held now: when that was seen, and how many segments had been sent.
+#[inline(always)]
+fn note(call: &Call, state: *mut ConnState, tcp: u64) {
+    let segments: u32 = kernel(tcp, config!(tcp_data_segs)).unwrap_or(0);
+    // SAFETY: a live map value.
+    unsafe {
+        (*state).held_ns = call.ts_ns;
+        (*state).held_segments = segments;
+    }
+}
+
+/// The peer's window does not take all that was written.
+#[inline(always)]
+fn is_closed(tcp: u64, write_seq: u32) -> Option<bool> {
+    let acked: u32 = kernel(tcp, config!(tcp_snd_una))?;
+    let window: u32 = kernel(tcp, config!(tcp_snd_wnd))?;
+    Some(write_seq.wrapping_sub(acked) > window)
 }
 
 /// Bytes that the kernel has taken and not sent; `None` where that cannot be.
@@ -170,12 +132,12 @@ fn unsent(tcp: u64, write_seq: u32) -> Option<u32> {
     (unsent <= i32::MAX as u32).then_some(unsent)
 }
 
-/// Looks whether what is held has gone: at a call that wrote nothing. `by_call`: it may have let it go.
+/// Looks whether what is held has gone: at a call that wrote nothing.
 #[inline(never)]
-pub fn look(call: &Call, state: *mut ConnState, by_call: bool) -> Option<()> {
+pub fn look(call: &Call, state: *mut ConnState) -> Option<()> {
     // SAFETY: a live map value.
     let (tcp, held, end) = unsafe { ((*state).tcp, (*state).held, (*state).outbound_pos) };
-    if tcp == 0 || held == holds::NOTHING {
+    if tcp == 0 || held == 0 {
         return None;
     }
     let write_seq: u32 = kernel(tcp, config!(tcp_write_seq))?;
@@ -185,7 +147,6 @@ pub fn look(call: &Call, state: *mut ConnState, by_call: bool) -> Option<()> {
         unsent: unsent(tcp, write_seq)?,
         begin: end,
         end,
-        by_call,
     };
     freed(call, state, &look);
     None
@@ -200,19 +161,25 @@ struct Look {
     begin: u64,
     /// Where all end.
     end: u64,
-    by_call: bool,
+}
+
+impl Look {
+    /// Up to where all has gone.
+    #[inline(always)]
+    fn gone(&self) -> u64 {
+        self.end.saturating_sub(self.unsent as u64)
+    }
 }
 
 /// Tells which of the bytes that were held have gone since, and when.
 #[inline(never)]
 fn freed(call: &Call, state: *mut ConnState, look: &Look) {
-    let gone = look.end.saturating_sub(look.unsent as u64);
+    let gone = look.gone();
     let upto = if gone < look.begin { gone } else { look.begin };
     // SAFETY: a live map value.
     let was = unsafe { (*state).sent_pos };
     if upto <= was {
-        // SAFETY: as above.
-        unsafe { (*state).held_ns = call.ts_ns };
+        note(call, state, look.tcp);
         return;
     }
     let at_ns = left_at(call, state, look, upto).unwrap_or(0);
@@ -220,11 +187,11 @@ fn freed(call: &Call, state: *mut ConnState, look: &Look) {
     // SAFETY: as above.
     unsafe {
         (*state).sent_pos = upto;
-        (*state).held_ns = call.ts_ns;
         if all {
-            (*state).held = holds::NOTHING;
+            (*state).held = 0;
         }
     }
+    note(call, state, look.tcp);
     emit::sent(call, upto, at_ns, all);
 }
 
@@ -232,7 +199,7 @@ fn freed(call: &Call, state: *mut ConnState, look: &Look) {
 #[inline(always)]
 fn left_at(call: &Call, state: *mut ConnState, look: &Look, upto: u64) -> Option<u64> {
     // SAFETY: a live map value.
-    let (held, since_ns) = unsafe { ((*state).held, (*state).held_ns) };
+    let since_ns = unsafe { (*state).held_ns };
     // What has been acknowledged carries the time at which it was sent.
     let end_seq: u32 = kernel(look.tcp, config!(tcp_rack_end_seq))?;
     if look.write_seq.wrapping_sub(end_seq) as u64 == look.end.saturating_sub(upto) {
@@ -242,33 +209,37 @@ fn left_at(call: &Call, state: *mut ConnState, look: &Look, upto: u64) -> Option
             return Some(at_ns);
         }
     }
-    if look.by_call && held == holds::BY_TARGET {
-        return Some(call.ts_ns);
-    }
-    if look.end.saturating_sub(look.unsent as u64) > look.begin {
-        return None;
+    if look.gone() > look.begin {
+        return is_together(state, look)?.then_some(call.ts_ns);
     }
     // The last that was sent is what was held.
     let last: u32 = kernel(look.tcp, config!(tcp_lsndtime))?;
     let (from, upto) = tick_of(last, call.ts_ns)?;
+    // When anything was sent, also an acknowledgement. Whoever counts the ticks may be late, then and now.
+    let any_ns: u64 = kernel(look.tcp, config!(tcp_wstamp))?;
+    let late = config!(tick_ns) as u64;
+    if any_ns + late >= from && any_ns < upto + late && any_ns > since_ns && any_ns <= call.ts_ns {
+        return Some(any_ns);
+    }
     let from = if from > since_ns { from } else { since_ns };
     Some((from + upto) / 2)
 }
 
-/// The tick that `jiffies` counted `at`, up to `now_ns`.
+/// Whether what was held has left in a segment with bytes of this call: then the call has let it go. The number of segments
+/// that were sent since tells, where it is less than the two would have made apart.
 #[inline(always)]
-fn tick_of(at: u32, now_ns: u64) -> Option<(u64, u64)> {
-    // SAFETY: no arguments.
-    let ticks = unsafe { bpf_jiffies64() as u32 };
-    let ago = ticks.wrapping_sub(at);
-    let tick = config!(tick_ns) as u64;
-    if ago > MAX_TICKS || tick == 0 {
+fn is_together(state: *mut ConnState, look: &Look) -> Option<bool> {
+    let mss: u32 = kernel(look.tcp, config!(tcp_mss))?;
+    let segments: u32 = kernel(look.tcp, config!(tcp_data_segs))?;
+    if mss == 0 {
         return None;
     }
-    let into = now_ns.wrapping_sub(config!(tick_phase_ns) as u64) % tick;
-    let from = now_ns.saturating_sub(into + ago as u64 * tick);
-    let upto = from + tick;
-    Some((from, if upto < now_ns { upto } else { now_ns }))
+    // SAFETY: a live map value.
+    let (was, noted) = unsafe { ((*state).sent_pos, (*state).held_segments) };
+    let (held, others) = (look.begin - was, look.gone() - look.begin);
+    let mss = mss as u64;
+    let apart = held.div_ceil(mss) + others.div_ceil(mss);
+    Some((segments.wrapping_sub(noted) as u64) < apart)
 }
 
 /// The target has no more to write: a FIN follows, and takes along what no peer holds back.
@@ -276,17 +247,16 @@ fn tick_of(at: u32, now_ns: u64) -> Option<(u64, u64)> {
 pub fn closing(call: &Call, state: *mut ConnState) -> Option<()> {
     // SAFETY: a live map value.
     let (tcp, held, end) = unsafe { ((*state).tcp, (*state).held, (*state).outbound_pos) };
-    if tcp == 0 || held == holds::NOTHING {
+    if tcp == 0 || held == 0 {
         return None;
     }
     let write_seq: u32 = kernel(tcp, config!(tcp_write_seq))?;
-    let acked: u32 = kernel(tcp, config!(tcp_snd_una))?;
-    let window: u32 = kernel(tcp, config!(tcp_snd_wnd))?;
-    if write_seq.wrapping_sub(acked) > window {
-        return look(call, state, false);
+    // What has gone before goes with no FIN.
+    if unsent(tcp, write_seq)? == 0 || is_closed(tcp, write_seq)? {
+        return look(call, state);
     }
     // SAFETY: as above.
-    unsafe { (*state).held = holds::NOTHING };
+    unsafe { (*state).held = 0 };
     emit::sent(call, end, call.ts_ns, true);
     None
 }
@@ -303,7 +273,7 @@ pub fn inside(call: &mut Call, ino: u64, pos: u64) -> Option<()> {
     let (held, at_ns, flags) =
         unsafe { ((*state).held, (*state).arrived_ns, (*state).arrived_flags) };
     if call.direction == direction::OUTBOUND {
-        if held != holds::NOTHING {
+        if held != 0 {
             call.flags |= flag::HELD;
             call.told = pos as u32;
         }

@@ -18,7 +18,7 @@ use crate::{
     emit, fds,
     flow::{self, Caller},
     maps::{TARGETS, count},
-    sent, socket,
+    socket,
     transfer::{
         BYPASS, FLAT, MESSAGE, MESSAGES, NOTHING, Transfer, VECTOR, bypass, ended, transferred,
     },
@@ -31,8 +31,6 @@ const TCP_CORK: u64 = 3;
 const MSG_OOB: u64 = 1;
 const MSG_PEEK: u64 = 2;
 const MSG_TRUNC: u64 = 0x20;
-const MSG_MORE: u64 = 0x8000;
-const SPLICE_F_MORE: u64 = 4;
 const MSG_ERRQUEUE: u64 = 0x2000;
 const SHUT_RD: u64 = 0;
 const F_DUPFD: u64 = 0;
@@ -103,83 +101,70 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
             dir: direction::INBOUND,
             base: a1,
             count: a2,
-            more: 0,
         },
         nr::WRITE => Transfer {
             shape: FLAT,
             dir: direction::OUTBOUND,
             base: a1,
             count: 1,
-            more: 0,
         },
         nr::SENDTO => Transfer {
             shape: unless(a3, MSG_OOB, FLAT),
             dir: direction::OUTBOUND,
             base: a1,
             count: 1,
-            more: asks(a3, MSG_MORE),
         },
         nr::RECVFROM => Transfer {
             shape: received(a3, FLAT),
             dir: direction::INBOUND,
             base: a1,
             count: a2,
-            more: 0,
         },
         nr::READV | nr::PREADV2 => Transfer {
             shape: VECTOR,
             dir: direction::INBOUND,
             base: a1,
             count: a2,
-            more: 0,
         },
         nr::WRITEV | nr::PWRITEV2 => Transfer {
             shape: VECTOR,
             dir: direction::OUTBOUND,
             base: a1,
             count: a2,
-            more: 0,
         },
         nr::RECVMSG => Transfer {
             shape: received(a2, MESSAGE),
             dir: direction::INBOUND,
             base: a1,
             count: 1,
-            more: 0,
         },
         nr::SENDMSG => Transfer {
             shape: unless(a2, MSG_OOB, MESSAGE),
             dir: direction::OUTBOUND,
             base: a1,
             count: 1,
-            more: asks(a2, MSG_MORE),
         },
         nr::RECVMMSG => Transfer {
             shape: received(a3, MESSAGES),
             dir: direction::INBOUND,
             base: a1,
             count: messages,
-            more: 0,
         },
         nr::SENDMMSG => Transfer {
             shape: unless(a3, MSG_OOB, MESSAGES),
             dir: direction::OUTBOUND,
             base: a1,
             count: messages,
-            more: asks(a3, MSG_MORE),
         },
         nr::SENDFILE => Transfer {
             shape: BYPASS,
             dir: direction::OUTBOUND,
             base: 0,
             count: 0,
-            more: 0,
         },
         nr::SPLICE => {
-            // SAFETY: as above.
-            let more = asks(unsafe { (*regs).r9 }, SPLICE_F_MORE);
-            bypass(&caller, fd, direction::INBOUND, ret, 0);
-            bypass(&caller, a2 as i32, direction::OUTBOUND, ret, more);
+            bypass(&caller, fd, direction::INBOUND, ret);
+            bypass(&caller, a2 as i32, direction::OUTBOUND, ret);
             return None;
         }
         nr::ACCEPT | nr::ACCEPT4 => return fresh(&caller, ret as i32, role::ACCEPTED),
@@ -228,11 +213,6 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
     };
     transferred(&caller, fd, &transfer, transfer.shape, ret);
     None
-}
-
-#[inline(always)]
-fn asks(flags: u64, more: u64) -> u32 {
-    if flags & more != 0 { sent::MORE } else { 0 }
 }
 
 #[inline(always)]

@@ -99,7 +99,7 @@ pub fn try_state_change(sk: u64, old: i32, new: i32) -> Option<i32> {
     if new == TCP_FIN_WAIT1 || new == TCP_LAST_ACK {
         sent::closing(&call, state);
     } else {
-        sent::look(&call, state, false);
+        sent::look(&call, state);
     }
     emit::close(&call, why);
     None

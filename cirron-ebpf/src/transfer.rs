@@ -34,8 +34,6 @@ pub struct Transfer {
     pub base: u64,
     /// Bytes asked for, iovecs, or messages moved; 0 where a return of 0 means nothing.
     pub count: u64,
-    /// [`sent::MORE`], where the kernel was asked to wait for more before it sends.
-    pub more: u32,
 }
 
 /// The one path of all transfers: the verifier walks it once.
@@ -72,7 +70,6 @@ fn try_transferred(
         total = iov::cirron_messages_len(transfer.base, total);
     }
     let mut call = caller.call(0, 0, transfer.dir);
-    call.told = transfer.more;
     let socket = socket::from_fd(fd)?;
     let pos = flow::moved(caller, &socket, fd, &mut call, total)?;
     copy(&call, transfer, shape, pos, total);
@@ -98,12 +95,11 @@ fn copy(call: &Call, transfer: &Transfer, shape: u32, pos: u64, total: u64) {
 
 /// Bytes that never were in the target's memory.
 #[inline(never)]
-pub fn bypass(caller: &Caller, fd: i32, dir: u8, ret: i64, more: u32) {
+pub fn bypass(caller: &Caller, fd: i32, dir: u8, ret: i64) {
     if ret <= 0 {
         return;
     }
     let mut call = caller.call(0, 0, dir);
-    call.told = more;
     let Some(socket) = socket::from_fd(fd) else {
         return;
     };

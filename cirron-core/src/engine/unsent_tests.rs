@@ -188,6 +188,22 @@ fn a_time_that_nobody_knows_is_said_to_be_unknown() {
 }
 
 #[test]
+fn what_left_by_itself_before_a_call_has_not_the_time_of_that_call() {
+    // `MSG_MORE`, a pause past the kernel's timer, a plain write: two segments, so that the write let nothing go.
+    let mut records = begin();
+    let mut writes = written(&CONN, 3);
+    let last = writes.pop().unwrap();
+    records.extend(writes);
+    records.push(CONN.sent(146 * MS, position(3), 0, true));
+    records.push(last);
+    let run = Run::through(&records);
+    assert_eq!(run.times(), Some(&"held".into()));
+    // The write's own bytes are not among them.
+    assert_eq!(run.figures()[2], Some(146.0));
+    assert_eq!(run.0.len(), 1);
+}
+
+#[test]
 fn a_body_that_is_no_stream_is_touched_at_its_end_only() {
     let head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 30\r\n\r\n";
     let body = b"{\"object\":\"chat.completion\"   ";

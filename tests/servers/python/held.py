@@ -12,7 +12,7 @@ import threading
 import time
 
 CANARY = sys.argv[1]
-TCP_NODELAY, TCP_CORK = 1, 3
+TCP_NODELAY, TCP_CORK, TCP_QUICKACK = 1, 3, 12
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n"
 EVENT = b'data: {"object":"chat.completion.chunk","choices":[{"delta":{"content":"%s"}}]}\n\n'
 TOKEN = EVENT % CANARY.encode()
@@ -53,6 +53,21 @@ def timer(conn):
     stream(conn, socket.MSG_MORE, socket.MSG_MORE)
 
 
+def timer_then_call(conn):
+    """The kernel's timer lets the first go, not the call that follows."""
+    conn.sendall(HEAD % (2 * len(TOKEN) + len(DONE)) + TOKEN, socket.MSG_MORE)
+    time.sleep(0.4)
+    conn.sendall(TOKEN + DONE)
+
+
+def ack_then_call(conn):
+    """The head's acknowledgement, which is late, lets the first token go, not the call that follows."""
+    conn.sendall(HEAD % (2 * len(TOKEN) + len(DONE)))
+    conn.sendall(TOKEN, socket.MSG_MORE)
+    time.sleep(0.15)
+    conn.sendall(TOKEN + DONE)
+
+
 def cork(conn):
     conn.setsockopt(socket.IPPROTO_TCP, TCP_CORK, 1)
     stream(conn)
@@ -89,6 +104,8 @@ def exchange(client, answer, before_reading=0.0, conn=None, listener=None):
         row["read"] = read(mine)
         answer(mine)
 
+    if answer is ack_then_call:
+        client.setsockopt(socket.IPPROTO_TCP, TCP_QUICKACK, 0)
     sent = now()
     client.sendall(REQUEST)
     thread = threading.Thread(target=serve)
@@ -103,6 +120,8 @@ def exchange(client, answer, before_reading=0.0, conn=None, listener=None):
             row["first_byte"] = at
         if TOKEN in got + part and "first_token" not in row:
             row["first_token"] = at
+            # What follows is acknowledged before the server's call returns.
+            client.setsockopt(socket.IPPROTO_TCP, TCP_QUICKACK, 1)
         got += part
     row["end"] = at
     thread.join()
@@ -128,7 +147,8 @@ def main():
     # What waits before the accept waits as well.
     client = connection(listener)
     conn = exchange(client, plain, 0.06, listener=listener)
-    for answer, waits in ((plain, 0.02), (plain, 0.0), (more, 0.0), (cork, 0.08), (timer, 0.0)):
+    answers = [(plain, 0.02), (plain, 0.0), (more, 0.0), (cork, 0.08), (timer, 0.0)]
+    for answer, waits in [*answers, (timer_then_call, 0.0), (ack_then_call, 0.0)]:
         exchange(client, answer, waits, conn=conn)
         time.sleep(0.1)
     exchange(client, cork_by_close, 0.0, conn=conn)

@@ -61,10 +61,21 @@ fn held() -> Result<String> {
     let mut worst: f64 = 0.0;
     for (span, row) in pairs(&report, &rows)? {
         let is_window = row["name"] == "window";
-        ensure!(
-            span.text("cirron.times") == is_window.then_some("held"),
-            "{row}: {span:?}"
-        );
+        let is_held = span.text("cirron.times") == Some("held");
+        // Something else than the next call let the first token go: when, the acknowledgement of that token tells, if
+        // it is still the last at the call.
+        let may_be_held = ["timer_then_call", "ack_then_call"]
+            .contains(&row["name"].as_str().context("no name")?);
+        if may_be_held && is_held {
+            worst = worst.max(near(
+                span,
+                "request_duration_ms",
+                row["end"].as_f64(),
+                TOLERANCE_MS,
+            )?);
+            continue;
+        }
+        ensure!(is_held == is_window, "{row}: {span:?}");
         for (mark, truth) in [
             ("time_to_first_byte_ms", "first_byte"),
             ("time_to_first_token_ms", "first_token"),

@@ -18,7 +18,6 @@ const PHASE_SAMPLES: u32 = 4;
 pub(super) fn offsets(types: &Types<'_>) -> Option<KernelConfig> {
     let in_tcp = |member: &str| types.offset("tcp_sock", member);
     let tick_ns = tick_ns()?;
-    let nonagle = types.bits("tcp_sock", &["nonagle"])?;
     let lrcvtime = types.bits("inet_connection_sock", &["icsk_ack", "lrcvtime"])?;
     let in_rack = |member: &str| Some(types.bits("tcp_sock", &["rack", member])? / 8);
     Some(KernelConfig {
@@ -29,8 +28,7 @@ pub(super) fn offsets(types: &Types<'_>) -> Option<KernelConfig> {
         tcp_snd_una: in_tcp("snd_una")?,
         tcp_snd_wnd: in_tcp("snd_wnd")?,
         tcp_mss: in_tcp("mss_cache")?,
-        tcp_nonagle: nonagle / 8,
-        tcp_nonagle_shift: nonagle % 8,
+        tcp_data_segs: in_tcp("data_segs_out")?,
         tcp_wstamp: in_tcp("tcp_wstamp_ns")?,
         tcp_clock: in_tcp("tcp_clock_cache")?,
         tcp_lsndtime: in_tcp("lsndtime")?,

@@ -55,6 +55,8 @@ pub struct KernelConfig {
     pub sk_shutdown: u32,
     /// `task_struct.tgid`
     pub task_tgid: u32,
+    /// `task_struct.thread.fsbase`; `u32::MAX` where there is none
+    pub task_fsbase: u32,
     /// `task_struct.signal`
     pub task_signal: u32,
     /// `signal_struct.live`
@@ -97,7 +99,7 @@ pub struct KernelConfig {
     pub wakeup_bytes: u32,
 }
 
-const _: () = assert!(core::mem::size_of::<KernelConfig>() == 44 * 4);
+const _: () = assert!(core::mem::size_of::<KernelConfig>() == 45 * 4);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, only `u32` fields, no padding.

@@ -1,5 +1,7 @@
 //! What the kernel side knows of a connection.
 
+use crate::record::direction;
+
 /// Payload of a `CONN_OPEN` record. Absent facts are 0.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,16 +36,51 @@ pub mod role {
     pub const CONNECTED: u8 = 2;
 }
 
+/// How far the two directions of a stream have come.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Positions {
+    /// Bytes read so far.
+    pub inbound: u64,
+    /// Bytes written so far.
+    pub outbound: u64,
+}
+
+impl Positions {
+    /// Of a stream that has moved nothing.
+    pub const START: Positions = Positions {
+        inbound: 0,
+        outbound: 0,
+    };
+
+    /// `len` bytes pass in a [`direction`]. Gives where they begin.
+    #[inline(always)]
+    pub const fn advance(&mut self, direction: u8, len: u64) -> u64 {
+        let pos = if direction == direction::INBOUND {
+            &mut self.inbound
+        } else {
+            &mut self.outbound
+        };
+        let begin = *pos;
+        *pos = begin + len;
+        begin
+    }
+
+    /// Nothing has passed.
+    #[inline(always)]
+    pub const fn is_start(&self) -> bool {
+        self.inbound + self.outbound == 0
+    }
+}
+
 /// Value of the connection map, key: socket inode number.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnState {
     /// When it was first seen, monotonic ns; part of every record's key.
     pub epoch: u64,
-    /// Bytes read so far.
-    pub inbound_pos: u64,
-    /// Bytes written so far.
-    pub outbound_pos: u64,
+    /// Where its bytes stand.
+    pub at: Positions,
     /// Last tgid that used it.
     pub tgid: u32,
     /// Last descriptor that used it.
@@ -60,7 +97,7 @@ pub struct ConnState {
     pub arrived_ns: u64,
     /// The clock of the TCP connection as the read under way found it; 0: not noted.
     pub clock_ns: u64,
-    /// Where `held` is not 0, the position in `outbound_pos` up to which the kernel has sent.
+    /// Where `held` is not 0, the position in `at.outbound` up to which the kernel has sent.
     pub sent_pos: u64,
     /// When that was last so, monotonic ns.
     pub held_ns: u64,
@@ -85,4 +122,20 @@ pub mod held {
     pub const RELEASED: u32 = 1;
     /// Holders are not counted further.
     pub const MAX_HOLDERS: u32 = 1_000;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Positions, direction};
+
+    #[test]
+    fn each_direction_has_a_position_of_its_own() {
+        let mut at = Positions::START;
+        assert!(at.is_start());
+        assert_eq!(at.advance(direction::INBOUND, 5), 0);
+        assert!(!at.is_start());
+        assert_eq!(at.advance(direction::OUTBOUND, 7), 0);
+        assert_eq!(at.advance(direction::INBOUND, 1), 5);
+        assert_eq!((at.inbound, at.outbound), (6, 7));
+    }
 }

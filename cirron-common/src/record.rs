@@ -34,8 +34,8 @@ pub struct RecordHeader {
     pub conn: u64,
     /// When the kernel side first saw this connection (monotonic ns): its generation.
     pub epoch: u64,
-    /// What ran on the thread: in Go programs the address of the goroutine (`runtime.g`), where it is known to be
-    /// one; 0 elsewhere, where the thread is all that is known.
+    /// What ran on the thread: in Go programs the address of the goroutine (`runtime.g`), in records of stream bytes and
+    /// where it is known to be one; 0 elsewhere, where the thread is all that is known.
     pub context: u64,
     /// Process id, in the initial pid namespace.
     pub tgid: u32,

@@ -4,6 +4,8 @@
 //! A connection inside a TLS library is keyed by process and object address; its records carry the
 //! address in `conn`, the time it was first seen in `epoch`, and [`crate::record::source::TLS`].
 
+use crate::conn::Positions;
+
 /// Which function a place belongs to, by what its arguments and result mean.
 pub mod op {
     /// `int f(ssl, buf, num)`, bytes read: `SSL_read`.
@@ -67,6 +69,8 @@ pub mod target {
     pub const TLS: u32 = 1;
     /// Its children become targets with the same value.
     pub const CHILDREN: u32 = 2;
+    /// It runs Go: the thread that makes a system call may be a goroutine's. Until it calls exec.
+    pub const GO: u32 = 4;
 }
 
 /// An SSL object of a process.
@@ -95,10 +99,8 @@ pub struct GoKey {
 pub struct SslState {
     /// When it was first seen, monotonic ns: its generation.
     pub epoch: u64,
-    /// Plaintext bytes read so far.
-    pub inbound_pos: u64,
-    /// Plaintext bytes written so far.
-    pub outbound_pos: u64,
+    /// Where its plaintext stands.
+    pub at: Positions,
     /// Inode number of the socket that it was seen to use; 0: none.
     pub socket: u64,
     /// The socket that it may use, by the lengths of what was sent; 0: none.

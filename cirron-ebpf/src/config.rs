@@ -28,6 +28,7 @@ static CONFIG: KernelConfig = KernelConfig {
     sk_err: 0,
     sk_shutdown: 0,
     task_tgid: 0,
+    task_fsbase: 0,
     task_signal: 0,
     signal_live: 0,
     kiocb_opcode: 0,

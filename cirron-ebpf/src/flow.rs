@@ -14,7 +14,7 @@
 
 use cirron_common::{
     Counter,
-    conn::{ConnState, role},
+    conn::{ConnState, Positions, role},
     record::{close, direction, evidence, source},
     tls::{op, target},
 };
@@ -22,7 +22,7 @@ use cirron_common::{
 use crate::{
     arrived,
     emit::{self, Call},
-    fds, gotls,
+    fds, goroutine, gotls,
     maps::{CONNS, MUTED, count},
     sent,
     socket::{self, Blank, FdSocket},
@@ -38,8 +38,8 @@ pub struct Caller {
     pub pid_tgid: u64,
     /// Bits of [`cirron_common::tls::target`].
     pub target: u32,
-    /// In a Go program the goroutine; anything in another.
-    pub goroutine: u64,
+    /// In Go's code the goroutine; anything in other's.
+    pub r14: u64,
     /// The stack pointer.
     pub sp: u64,
 }
@@ -89,8 +89,7 @@ fn connection(caller: &Caller, socket: &FdSocket, fd: i32) -> Option<*mut ConnSt
 /// A connection of which nothing is known; not on the stack, which is short.
 static NEW: ConnState = ConnState {
     epoch: 0,
-    inbound_pos: 0,
-    outbound_pos: 0,
+    at: Positions::START,
     tgid: 0,
     fd: 0,
     file: 0,
@@ -170,16 +169,7 @@ pub fn moved(
     let state = connection(caller, socket, fd)?;
     // SAFETY: a live map value; one call at a time moves one direction of a socket, since the
     // application must order its own reads and writes.
-    let (epoch, pos) = unsafe {
-        let pos = if dir == direction::INBOUND {
-            &mut (*state).inbound_pos
-        } else {
-            &mut (*state).outbound_pos
-        };
-        let at = *pos;
-        *pos = at + len;
-        ((*state).epoch, at)
-    };
+    let (epoch, pos) = unsafe { ((*state).epoch, (*state).at.advance(dir, len)) };
     count(Counter::StreamBytes, len);
     call.conn = socket.ino;
     call.epoch = epoch;
@@ -190,8 +180,7 @@ pub fn moved(
     }
     // The two keys lie on the stack already: it is short.
     let inside = || {
-        tls::call_of(call.pid_tgid, caller.sp)
-            .or_else(|| gotls::call_of(call.pid_tgid, caller.goroutine))
+        tls::call_of(call.pid_tgid, caller.sp).or_else(|| gotls::call_of(call.pid_tgid, caller.r14))
     };
     if caller.target & target::TLS != 0
         && let Some(inside) = inside()
@@ -219,6 +208,9 @@ pub fn moved(
         }
         count(Counter::MutedBytes, len);
         return None;
+    }
+    if caller.target & target::GO != 0 {
+        call.context = goroutine::running(caller.r14);
     }
     Some(pos)
 }

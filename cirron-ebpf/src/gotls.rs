@@ -137,12 +137,9 @@ fn role_of(object: u64) -> u8 {
 fn begin(event: &TlsEvent, role: u8) -> Option<u32> {
     if let Some(state) = SSLS.get_ptr(&event.key()) {
         // SAFETY: a live map value.
-        let (moved, closed_ns) = unsafe {
-            let moved = (*state).inbound_pos + (*state).outbound_pos;
-            (moved, (*state).closed_ns)
-        };
+        let (is_unused, closed_ns) = unsafe { ((*state).at.is_start(), (*state).closed_ns) };
         // The stack grew, and the function began again.
-        if moved == 0 && closed_ns == 0 {
+        if is_unused && closed_ns == 0 {
             return None;
         }
         cirron_tls_ended(event, close::LOCAL_CLOSE);

@@ -41,7 +41,10 @@ pub fn try_fork(ctx: &impl EbpfContext, parent: u64, child: u64) -> Option<i32> 
 pub fn try_exec(ctx: &impl EbpfContext) -> Option<i32> {
     let pid_tgid = bpf_get_current_pid_tgid();
     let tgid = (pid_tgid >> 32) as u32;
-    TARGETS.get_ptr(&tgid)?;
+    let flags = TARGETS.get_ptr_mut(&tgid)?;
+    // What it runs now is not known yet.
+    // SAFETY: a live map value.
+    unsafe { *flags &= !target::GO };
     debug!(ctx, "target {} called exec", tgid);
     // SAFETY: no arguments.
     emit::process(kind::PROC_EXEC, unsafe { bpf_ktime_get_ns() }, pid_tgid);

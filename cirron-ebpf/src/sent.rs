@@ -47,20 +47,14 @@ fn find_tcp(socket: &FdSocket) -> Option<u64> {
 #[inline(never)]
 pub fn sent(call: &mut Call, state: *mut ConnState, len: u64) {
     // SAFETY: a live map value.
-    let (tcp, end) = unsafe { ((*state).tcp, (*state).outbound_pos) };
+    let (tcp, end) = unsafe { ((*state).tcp, (*state).at.outbound) };
     if tcp != 0 {
         let _ = try_sent(call, state, tcp, end.saturating_sub(len), end);
     }
 }
 
 #[inline(always)]
-fn try_sent(
-    call: &mut Call,
-    state: *mut ConnState,
-    tcp: u64,
-    begin: u64,
-    end: u64,
-) -> Option<()> {
+fn try_sent(call: &mut Call, state: *mut ConnState, tcp: u64, begin: u64, end: u64) -> Option<()> {
     let write_seq: u32 = kernel(tcp, config!(tcp_write_seq))?;
     let unsent = unsent(tcp, write_seq)?;
     if unsent == 0 {
@@ -136,7 +130,7 @@ fn unsent(tcp: u64, write_seq: u32) -> Option<u32> {
 #[inline(never)]
 pub fn look(call: &Call, state: *mut ConnState) -> Option<()> {
     // SAFETY: a live map value.
-    let (tcp, held, end) = unsafe { ((*state).tcp, (*state).held, (*state).outbound_pos) };
+    let (tcp, held, end) = unsafe { ((*state).tcp, (*state).held, (*state).at.outbound) };
     if tcp == 0 || held == 0 {
         return None;
     }
@@ -246,7 +240,7 @@ fn is_together(state: *mut ConnState, look: &Look) -> Option<bool> {
 #[inline(always)]
 pub fn closing(call: &Call, state: *mut ConnState) -> Option<()> {
     // SAFETY: a live map value.
-    let (tcp, held, end) = unsafe { ((*state).tcp, (*state).held, (*state).outbound_pos) };
+    let (tcp, held, end) = unsafe { ((*state).tcp, (*state).held, (*state).at.outbound) };
     if tcp == 0 || held == 0 {
         return None;
     }

@@ -79,7 +79,7 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
     let (cs, a0, a1, a2, a3) =
         unsafe { ((*regs).cs, (*regs).di, (*regs).si, (*regs).dx, (*regs).r10) };
     // SAFETY: as above.
-    let (goroutine, sp) = unsafe { ((*regs).r14, (*regs).sp) };
+    let (r14, sp) = unsafe { ((*regs).r14, (*regs).sp) };
     if cs == USER32_CS {
         count(Counter::CompatCalls, 1);
         return None;
@@ -89,7 +89,7 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
         ts_ns: unsafe { bpf_ktime_get_ns() },
         pid_tgid,
         target,
-        goroutine,
+        r14,
         sp,
     };
     let fd = a0 as i32;

@@ -15,7 +15,7 @@ use aya_ebpf::{
 };
 use cirron_common::{
     Counter,
-    conn::role,
+    conn::{Positions, role},
     record::{close, direction, flag, source},
     tls::{SslCall, SslKey, SslState, cookie, op, target},
 };
@@ -232,16 +232,7 @@ pub extern "C" fn cirron_tls_moved(
     };
     let dir = dir as u8;
     // SAFETY: a live map value; the application must order the reads and the writes of an object.
-    let (epoch, pos) = unsafe {
-        let pos = if dir == direction::INBOUND {
-            &mut (*state).inbound_pos
-        } else {
-            &mut (*state).outbound_pos
-        };
-        let at = *pos;
-        *pos = at + len;
-        ((*state).epoch, at)
-    };
+    let (epoch, pos) = unsafe { ((*state).epoch, (*state).at.advance(dir, len)) };
     count(Counter::StreamBytes, len);
     // A key must lie on the stack: kernels up to 6.1 take no other memory for one.
     // SAFETY: a plain field.
@@ -279,8 +270,7 @@ fn known(event: &TlsEvent) -> Option<*mut SslState> {
 /// An object of which nothing is known; not on the stack, which is short.
 static NEW: SslState = SslState {
     epoch: 0,
-    inbound_pos: 0,
-    outbound_pos: 0,
+    at: Positions::START,
     socket: 0,
     candidate: 0,
     matches: 0,
@@ -330,16 +320,16 @@ pub extern "C" fn cirron_tls_ended(event: *const TlsEvent, why: u64) -> u64 {
         return 1;
     };
     // SAFETY: a live map value.
-    let (epoch, moved, closed) = unsafe {
-        let moved = (*state).inbound_pos + (*state).outbound_pos;
-        ((*state).epoch, moved, (*state).closed_ns != 0)
+    let (epoch, is_unused, closed) = unsafe {
+        let is_unused = (*state).at.is_start();
+        ((*state).epoch, is_unused, (*state).closed_ns != 0)
     };
     // Said before: a `Close` may come twice.
     if closed {
         return 0;
     }
     // OpenSSL clears an object at its first handshake: nothing has ended then.
-    if event.op == op::CLEAR && moved == 0 {
+    if event.op == op::CLEAR && is_unused {
         return 0;
     }
     if event.op == op::CLOSE {

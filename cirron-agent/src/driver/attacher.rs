@@ -135,6 +135,9 @@ impl Attacher {
         // An empty list is that of a process that has ended.
         let names = Some(names).filter(|names| !names.is_empty());
         self.leases.end(pid, names.as_deref(), Instant::now());
+        if self.leases.runs_go(pid) {
+            self.uprobes.set_go(pid);
+        }
         for _ in &missing {
             Counts::add(&self.counts.unopened);
         }

@@ -243,6 +243,14 @@ impl Leases {
         None
     }
 
+    /// A process maps a Go program that is watched.
+    pub fn runs_go(&self, tgid: u32) -> bool {
+        let state = self.lock();
+        let held = state.processes.get(&tgid).into_iter().flatten();
+        let mut entries = held.filter_map(|slot| state.entries.get(slot));
+        entries.any(|entry| entry.attachments.iter().any(Attachment::is_go))
+    }
+
     /// What is known of the file of that name.
     pub fn get(&self, name: FileId) -> Option<Seen> {
         let state = self.lock();

@@ -11,6 +11,7 @@ mod passed_over;
 mod policy;
 mod probes;
 mod reader;
+mod targets;
 mod uprobes;
 mod verdict;
 
@@ -30,6 +31,7 @@ pub use error::{LoadError, Refusal};
 use passed_over::PassedOver;
 pub use policy::Policy;
 pub use reader::Reader;
+use targets::Targets;
 pub use uprobes::{Attachment, Detached, Links, Point, UprobeProgram, Uprobes};
 pub use verdict::{Failure, ProbeVerdict, Verdict};
 
@@ -76,7 +78,7 @@ pub struct Kernel {
     log: Option<EbpfLogger<log::ToTracing>>,
     /// Owns the programs: dropping them detaches.
     uprobes: Option<Uprobes>,
-    targets: HashMap<MapData, u32, u32>,
+    targets: Targets,
     muted: HashMap<MapData, u64, u64>,
     objects: HashMap<MapData, SslKey, SslState>,
     counters: PerCpuArray<MapData, u64>,
@@ -120,17 +122,18 @@ impl Kernel {
         let (check, verdict) = SocketCheck::load(&mut ebpf);
         verdicts.push(verdict);
         let loaded = uprobes::load(&mut ebpf, options.links);
+        let targets = Targets::new(take(&mut ebpf, maps::TARGETS)?);
         verdicts.push(loaded.verdict.clone());
         Ok(Kernel {
             log: log::reader(&mut ebpf),
-            targets: take(&mut ebpf, maps::TARGETS)?,
+            targets: targets.clone(),
             muted: take(&mut ebpf, maps::MUTED)?,
             objects: take(&mut ebpf, maps::SSLS)?,
             counters: take(&mut ebpf, maps::COUNTERS)?,
             passed_over: PassedOver::open(&ebpf),
             check,
             reader: Some(Reader::new(ring(&mut ebpf, ring_bytes)?)),
-            uprobes: Some(Uprobes::new(ebpf, loaded)),
+            uprobes: Some(Uprobes::new(ebpf, loaded, targets)),
             verdicts,
         })
     }
@@ -149,13 +152,12 @@ impl Kernel {
 
     /// Makes `tgid` a target, or changes what of it is captured.
     pub fn set_target(&mut self, tgid: u32, policy: Policy) -> anyhow::Result<()> {
-        Ok(self.targets.insert(tgid, policy.bits(), 0)?)
+        self.targets.set(tgid, policy)
     }
 
     /// `tgid` is a target no more.
     pub fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
-        // Already gone is as good.
-        let _ = self.targets.remove(&tgid);
+        self.targets.remove(tgid);
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 mod bodies;
 mod buffers;
 mod cli;
+mod contexts;
 mod detach;
 mod dialects;
 mod documented;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         stacks::TESTS,
         read_back::TESTS,
         bodies::TESTS,
+        contexts::TESTS,
         syscalls::TESTS,
         buffers::TESTS,
         handed_on::TESTS,

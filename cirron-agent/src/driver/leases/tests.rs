@@ -171,3 +171,23 @@ fn nothing_is_left_of_processes_and_files_that_have_gone() {
     let state = leases.lock();
     assert!(state.entries.is_empty() && state.names.is_empty() && state.processes.is_empty());
 }
+
+#[test]
+fn a_process_runs_go_while_it_maps_a_watched_program_of_go() {
+    let (leases, now) = (Leases::default(), Instant::now());
+    let (of_c, of_go) = (name(7), name(8));
+    for (file, made) in [
+        (of_c, Attachment::for_test(7)),
+        (of_go, Attachment::of_go_for_test(8)),
+    ] {
+        let key = FileKey::of_name(file);
+        assert_eq!(leases.add(1, file, key, Seen::Watched, vec![made]), None);
+    }
+    assert!(leases.runs_go(1));
+    assert_eq!(leases.hold(2, of_c), Known::Held);
+    assert!(!leases.runs_go(2));
+    assert!(!leases.runs_go(3), "nobody");
+    // It has called exec.
+    leases.end(1, Some(&[of_c]), now);
+    assert!(!leases.runs_go(1));
+}

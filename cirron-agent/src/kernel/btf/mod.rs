@@ -65,6 +65,8 @@ pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
         sk_err: at("sock", "sk_err")?,
         sk_shutdown: at("sock", "sk_shutdown")?,
         task_tgid: at("task_struct", "tgid")?,
+        task_fsbase: (types.bits("task_struct", &["thread", "fsbase"]))
+            .map_or(u32::MAX, |bits| bits / 8),
         task_signal: at("task_struct", "signal")?,
         signal_live: at("signal_struct", "live")?,
         kiocb_opcode: at("io_kiocb", "opcode").unwrap_or(u32::MAX),

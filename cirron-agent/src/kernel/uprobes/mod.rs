@@ -24,6 +24,7 @@ use aya::Ebpf;
 
 use self::multi::Multi;
 use self::single::{Single, SingleLink};
+use super::targets::Targets;
 use super::verdict::{Failure, ProbeVerdict, Verdict};
 
 /// The programs that stand inside functions.
@@ -94,13 +95,28 @@ pub struct Detached {
 
 /// What was attached to one file. To be given back to [`Uprobes::close`]; dropped, it stays until the end.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Attachment(u64);
+pub struct Attachment {
+    id: u64,
+    is_go: bool,
+}
+
+impl Attachment {
+    /// The file is a Go program.
+    pub fn is_go(&self) -> bool {
+        self.is_go
+    }
+}
 
 #[cfg(test)]
 impl Attachment {
     /// Of no programs.
     pub fn for_test(id: u64) -> Attachment {
-        Attachment(id)
+        Attachment { id, is_go: false }
+    }
+
+    /// The same, of a Go program.
+    pub fn of_go_for_test(id: u64) -> Attachment {
+        Attachment { id, is_go: true }
     }
 }
 
@@ -135,6 +151,7 @@ struct State {
 #[derive(Clone)]
 pub struct Uprobes {
     state: Arc<Mutex<Option<State>>>,
+    targets: Targets,
 }
 
 impl std::fmt::Debug for Uprobes {
@@ -202,8 +219,9 @@ fn loaded(detail: String) -> ProbeVerdict {
 }
 
 impl Uprobes {
-    pub(super) fn new(ebpf: Ebpf, loaded: Loaded) -> Uprobes {
+    pub(super) fn new(ebpf: Ebpf, loaded: Loaded, targets: Targets) -> Uprobes {
         Uprobes {
+            targets,
             state: Arc::new(Mutex::new(Some(State {
                 ebpf,
                 attached: loaded.attached,
@@ -241,9 +259,15 @@ impl Uprobes {
             None => bail!("the programs were refused"),
         };
         let (id, probes) = (state.next, points.len());
+        let is_go = points.iter().any(|p| p.program == UprobeProgram::GoEnter);
         state.next += 1;
         state.held.insert(id, Held { links, probes });
-        Ok(Attachment(id))
+        Ok(Attachment { id, is_go })
+    }
+
+    /// This process runs Go: its records say which goroutine moved their bytes.
+    pub fn set_go(&self, tgid: u32) {
+        self.targets.set_go(tgid);
     }
 
     /// Takes the programs out of files that nobody needs any more. Waits for a grace period of the kernel's at
@@ -252,7 +276,7 @@ impl Uprobes {
         let mut closed = Vec::new();
         let mut single = Vec::new();
         if let Some(state) = self.lock().as_mut() {
-            for Attachment(id) in attachments {
+            for Attachment { id, .. } in attachments {
                 match state.held.remove(&id).map(|held| held.links) {
                     Some(FileLinks::Multi(links)) => closed.extend(links),
                     Some(FileLinks::Single(links)) => {

@@ -1,0 +1,81 @@
+//! The process filter: which processes are targets, and what of each is captured.
+//!
+//! ```text
+//! core thread ---- add, policy, release --.
+//!                                         |--> one lock --> map TARGETS <-- programs: fork, exec, exit
+//! attach thread -- what it runs ----------'
+//! ```
+//! What one thread writes of a process the other keeps. A process that has gone is not brought back by what is found out
+//! about it later.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aya::maps::{HashMap, MapData};
+use cirron_common::tls::target;
+
+use super::Policy;
+
+/// Flag of an update that makes no new entry.
+const BPF_EXIST: u64 = 2;
+
+/// The handle is shared.
+#[derive(Clone)]
+pub(super) struct Targets(Arc<Mutex<HashMap<MapData, u32, u32>>>);
+
+impl Targets {
+    pub(super) fn new(map: HashMap<MapData, u32, u32>) -> Targets {
+        Targets(Arc::new(Mutex::new(map)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<MapData, u32, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes `tgid` a target, or changes what of it is captured.
+    pub(super) fn set(&self, tgid: u32, policy: Policy) -> anyhow::Result<()> {
+        let mut map = self.lock();
+        let before = map.get(&tgid, 0).unwrap_or(0);
+        Ok(map.insert(tgid, changed(before, policy), 0)?)
+    }
+
+    /// `tgid` is a target no more.
+    pub(super) fn remove(&self, tgid: u32) {
+        // Already gone is as good.
+        let _ = self.lock().remove(&tgid);
+    }
+
+    /// `tgid`, if it is a target, runs Go.
+    pub(super) fn set_go(&self, tgid: u32) {
+        let mut map = self.lock();
+        if let Ok(before) = map.get(&tgid, 0) {
+            // It may end just now.
+            let _ = map.insert(tgid, before | target::GO, BPF_EXIST);
+        }
+    }
+}
+
+/// The value of an entry with another policy: what the process runs stays.
+fn changed(before: u32, policy: Policy) -> u32 {
+    policy.bits() | before & target::GO
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_policy_keeps_what_is_known_of_the_process() {
+        let none = Policy {
+            tls: false,
+            children: false,
+        };
+        let all = Policy::default().bits();
+        assert_eq!(changed(0, Policy::default()), all);
+        assert_eq!(changed(all | target::GO, none), target::GO);
+        assert_eq!(
+            changed(target::GO, Policy::default()),
+            all | target::GO,
+            "each bit has its own place"
+        );
+    }
+}

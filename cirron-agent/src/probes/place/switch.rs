@@ -10,7 +10,7 @@
 
 use iced_x86::{Code, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register};
 
-use super::reached::{Reached, next};
+use super::reached::Reached;
 use super::writes;
 
 /// Instructions before the jump that are looked at. Compilers put some from elsewhere between.

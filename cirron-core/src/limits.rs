@@ -172,6 +172,10 @@ pub const MAX_PROTOBUF_DEPTH: usize = 8;
 /// Bytes of one text of a protocol buffer that are kept: names of models, ids. Past it the text is cut.
 pub const MAX_PROTOBUF_TEXT_BYTES: usize = 1_024;
 
+/// Threads, goroutines and tasks that are known to work for an open scope: one each for 16 000 requests at a time. Past
+/// it a new one is not known, and counted.
+pub const MAX_CONTEXTS: usize = 16_384;
+
 /// Processes that are known at once: twice as many as the kernel side watches, since some have ended. Past it one
 /// that has ended is forgotten, or one that has said nothing, or the oldest, and counted.
 pub const MAX_PROCESSES: usize = 2 * cirron_common::maps::MAX_TARGETS as usize;

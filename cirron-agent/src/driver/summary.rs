@@ -185,6 +185,7 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         given_up_connections,
         forgotten_connections,
         forgotten_processes,
+        unknown_contexts,
     } = *stats;
     BTreeMap::from([
         ("exchanges", exchanges),
@@ -213,6 +214,7 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         ("given_up_connections", given_up_connections),
         ("forgotten_connections", forgotten_connections),
         ("forgotten_processes", forgotten_processes),
+        ("unknown_contexts", unknown_contexts),
     ])
 }
 

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //!  connection touched -> Conn::share -> Budget::set -> over the limit? -> the least useful gives up
-//!  process introduced -> Budget::set_sessions ---------^
+//!  process introduced -> Budget::set_shared ---------^
 //! ```
 //! Sums are estimates, kept true by `cirron-core/tests/memory.rs` against an allocator that counts. Whoever wants
 //! much for itself goes first, the largest before others. Where all are small, those go that are not read, then
 //! those that are idle or have sent half a head, then those with an open exchange, each time the larger and newer
 //! ones first: a flood of connections takes no place from what was there before it. Connections stand in classes
-//! of a power of two, so that most touches change a number only. Sessions are counted and give nothing up here:
-//! their number has a limit of its own.
+//! of a power of two, so that most touches change a number only. Sessions and contexts are counted and give nothing up
+//! here: their numbers have limits of their own.
 
 use std::collections::BTreeSet;
 
@@ -72,7 +72,7 @@ impl Share {
 pub(super) struct Budget {
     limit: usize,
     total: usize,
-    sessions: usize,
+    shared: usize,
     peak: usize,
     by_rank: BTreeSet<(Rank, Key)>,
 }
@@ -84,7 +84,7 @@ impl Budget {
         Budget {
             limit: limit.max(MIN_MAX_MEMORY_BYTES),
             total: 0,
-            sessions: 0,
+            shared: 0,
             peak: 0,
             by_rank: BTreeSet::new(),
         }
@@ -106,10 +106,10 @@ impl Budget {
         }
     }
 
-    /// Bytes that all sessions hold.
-    pub(super) fn set_sessions(&mut self, bytes: usize) {
-        self.total = self.total - self.sessions + bytes;
-        self.sessions = bytes;
+    /// Bytes that no connection holds: those of sessions and contexts.
+    pub(super) fn set_shared(&mut self, bytes: usize) {
+        self.total = self.total - self.shared + bytes;
+        self.shared = bytes;
         self.peak = self.peak.max(self.total);
     }
 
@@ -168,7 +168,7 @@ mod tests {
         use Usefulness::{Idle, Open, Unread};
         let mut budget = Budget::new(Some(LIMIT));
         // Of sessions, so that all is too much whatever goes.
-        budget.set_sessions(2 * LIMIT);
+        budget.set_shared(2 * LIMIT);
         let shares = [
             (1, share(300 * 1024, Unread)),
             (2, share(900 * 1024, Open)),
@@ -195,9 +195,9 @@ mod tests {
     fn sessions_are_part_of_the_sum() {
         let mut budget = Budget::new(Some(LIMIT));
         budget.set(A, None, idle(1_000));
-        budget.set_sessions(LIMIT);
+        budget.set_shared(LIMIT);
         assert_eq!(budget.too_much(), Some(A));
-        budget.set_sessions(500);
+        budget.set_shared(500);
         assert_eq!((budget.too_much(), budget.total()), (None, 1_500));
     }
 

@@ -6,6 +6,7 @@ use cirron_common::conn::{ConnInfo, role};
 use cirron_common::record::{close, source};
 
 use super::budget::{CONN_OVERHEAD_BYTES, Share, Usefulness};
+use super::context::Reader;
 use super::shared::Shared;
 use super::sink::Sink;
 use super::unsent::Told;
@@ -36,6 +37,8 @@ pub(super) struct Conn {
     /// Last process that used it.
     pub(super) tgid: u32,
     tid: u32,
+    /// Who made the last inbound record.
+    reader: Option<Reader>,
     /// That process has ended, and somebody else holds the socket.
     orphaned: bool,
     /// Its bytes come from inside a TLS library.
@@ -122,6 +125,7 @@ impl Conn {
         Conn {
             tgid,
             tid: tgid,
+            reader: None,
             orphaned: false,
             tls: of == source::TLS,
             has_moved: false,
@@ -210,7 +214,15 @@ impl Conn {
             .ending
             .filter(|e| e.cause != CloseCause::Untold || e.ts >= ts);
         match data.direction {
-            Direction::Inbound => self.told.arrival(ts, data),
+            Direction::Inbound => {
+                let reader = Reader::new(head);
+                // What comes from a server is no request.
+                if self.parser.role() != Some(Role::Client) {
+                    reader.turns_to(self.scopes.values(), shared);
+                }
+                self.reader = Some(reader);
+                self.told.arrival(ts, data);
+            }
             Direction::Outbound if self.keep_unsent(ts, data, shared) => return,
             Direction::Outbound => {}
         }
@@ -234,7 +246,10 @@ impl Conn {
         } = self.parts(shared);
         let assembler = match dir {
             Direction::Inbound => inbound,
-            Direction::Outbound => outbound,
+            Direction::Outbound => {
+                sink.reader = None;
+                outbound
+            }
         };
         let before = assembler.stats();
         work(assembler, &mut |piece| parser.handle(dir, piece, &mut sink));
@@ -409,6 +424,7 @@ impl Conn {
                 tls_link: self.tls_link,
                 tgid: self.tgid,
                 tid: self.tid,
+                reader: self.reader,
                 told: &self.told,
             },
         }

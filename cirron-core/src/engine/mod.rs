@@ -9,6 +9,7 @@
 
 mod budget;
 mod conn;
+mod context;
 mod link;
 mod process;
 mod release;
@@ -26,7 +27,7 @@ use cirron_common::record::evidence;
 
 use crate::id::{Id, IdSource};
 use crate::record::{Body, Record};
-use crate::scope::{Mark, Row, Span, Store, Watched};
+use crate::scope::{Contexts, Mark, Row, Span, Store, Watched};
 use crate::time::{MS, MonoNs};
 
 use budget::Budget;
@@ -130,6 +131,7 @@ impl Engine {
                 outputs: VecDeque::new(),
                 stats: EngineStats::default(),
                 sessions: Sessions::new(config.chunk_timing),
+                contexts: Contexts::default(),
             },
             now: MonoNs(0),
         }
@@ -185,16 +187,23 @@ impl Engine {
                 self.link(key, link.socket, &link.info, evidence);
             }
             Body::Exit => {
+                self.shared.contexts.end_process(head.tgid);
                 self.end_with_process(|c| c.tgid == head.tgid, ts);
                 self.shared
                     .sessions
                     .exits(head.tgid, ts, ts.plus(SESSION_LINGER_NS));
             }
             Body::Release => self.release(head.tgid, ts),
-            // The shell follows these; to the core a child is a process like any other.
-            Body::Fork { child: _ } | Body::Mmap => {}
+            // The shell follows these; to the core a child is a process like any other, and a new one.
+            Body::Fork { child } => {
+                if let Ok(child) = u32::try_from(child) {
+                    self.shared.contexts.end_process(child);
+                }
+            }
+            Body::Mmap => {}
             // The objects of its libraries went with its memory, and nothing frees them.
             Body::Exec => {
+                self.shared.contexts.end_process(head.tgid);
                 self.shared.sessions.execs(head.tgid);
                 let its = |c: &Conn| c.tgid == head.tgid && c.is_open_object();
                 self.end_with_process(its, ts);
@@ -279,12 +288,15 @@ impl Engine {
             ..
         } = &mut self.shared;
         sessions.close_all(now, store, outputs);
-        self.budget.set_sessions(self.shared.sessions.held_bytes());
+        self.budget.set_shared(self.shared.held_bytes());
     }
 
     /// Counts.
     pub fn stats(&self) -> EngineStats {
-        self.shared.stats
+        EngineStats {
+            unknown_contexts: self.shared.contexts.not_kept(),
+            ..self.shared.stats
+        }
     }
 
     /// The most that connections and their scopes held at once, bytes.
@@ -298,6 +310,8 @@ impl Engine {
     }
 }
 
+#[cfg(test)]
+mod context_tests;
 #[cfg(test)]
 mod ends_tests;
 #[cfg(test)]

@@ -48,6 +48,7 @@ impl Engine {
             store,
             outputs,
             stats,
+            ..
         } = &mut self.shared;
         stats.forgotten_processes += sessions.make_room(facts.tgid, now, outputs);
         sessions.introduce(facts, now, store, outputs);

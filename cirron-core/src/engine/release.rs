@@ -30,7 +30,7 @@ impl Engine {
             ..
         } = &mut self.shared;
         sessions.release(tgid, ts, store, outputs);
-        self.budget.set_sessions(self.shared.sessions.held_bytes());
+        self.budget.set_shared(self.shared.held_bytes());
     }
 
     /// Scopes that are open now, the oldest first.

@@ -10,7 +10,7 @@ use cirron_common::record::source;
 use super::conn::Conn;
 use super::session::Sessions;
 use super::{EngineStats, Key, Output};
-use crate::scope::{Life, Span, Store};
+use crate::scope::{Contexts, Life, Span, Store};
 
 /// What all connections write to.
 pub(super) struct Shared {
@@ -18,9 +18,15 @@ pub(super) struct Shared {
     pub(super) outputs: VecDeque<Output>,
     pub(super) stats: EngineStats,
     pub(super) sessions: Sessions,
+    pub(super) contexts: Contexts,
 }
 
 impl Shared {
+    /// Bytes that no connection holds.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.sessions.held_bytes() + self.contexts.held_bytes()
+    }
+
     /// Hands on what became of scopes. The session of what is written is opened first.
     pub(super) fn take_lives(&mut self) {
         while let Some(life) = self.store.next_life() {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use cirron_common::conn::ConnInfo;
 
+use super::context::Reader;
 use super::shared::Shared;
 use super::unsent::Told;
 use crate::exchange::{ExchangeEvent, ExchangeId, ExchangeSink, Role};
@@ -29,6 +30,8 @@ pub(super) struct Sink<'a> {
     pub(super) tls_link: Option<&'static str>,
     pub(super) tgid: u32,
     pub(super) tid: u32,
+    /// Who made the record that is read now, where it is an inbound one.
+    pub(super) reader: Option<Reader>,
     pub(super) told: &'a Told,
 }
 
@@ -36,6 +39,12 @@ impl ExchangeSink for Sink<'_> {
     fn on_event(&mut self, id: ExchangeId, ts: MonoNs, event: ExchangeEvent<'_>) {
         if let ExchangeEvent::Start { role, late } = event {
             return self.begin(id, ts, role, late);
+        }
+        if let ExchangeEvent::RequestHead(_) | ExchangeEvent::RequestBody(_) = event
+            && let Some(reader) = self.reader
+            && let Some(scope) = self.scopes.get(&id)
+        {
+            reader.works_for(*scope, ts, self.shared);
         }
         self.hand_on(id, ts, &event);
         if let ExchangeEvent::End(_) = event {
@@ -96,6 +105,7 @@ impl Sink<'_> {
         let Some(id) = self.scopes.remove(&id) else {
             return;
         };
+        self.shared.contexts.end_scope(id);
         let Shared { store, stats, .. } = &mut *self.shared;
         *self.scope_bytes -= store.held_bytes(id);
         let Some(pid) = store.origin(id).map(|origin| origin.start.pid) else {

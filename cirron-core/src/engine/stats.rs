@@ -59,6 +59,9 @@ pub struct EngineStats {
     pub forgotten_connections: u64,
     /// Processes that were forgotten before their end, since more were known than there is room for.
     pub forgotten_processes: u64,
+    /// Times that it was not kept which exchange a thread or goroutine works for, since more were known than there is
+    /// room for.
+    pub unknown_contexts: u64,
 }
 
 impl EngineStats {

@@ -39,7 +39,7 @@ impl Engine {
 
     /// The least useful give up, until all hold no more than they may.
     pub(super) fn keep_within_budget(&mut self) {
-        self.budget.set_sessions(self.shared.sessions.held_bytes());
+        self.budget.set_shared(self.shared.held_bytes());
         while let Some(key) = self.budget.too_much() {
             let Some(conn) = self.conns.get_mut(&key) else {
                 return;

@@ -1,4 +1,4 @@
-//! How it is known that a scope began, and when.
+//! How it is known that a scope began, and when; and who works for it.
 
 /// Its first byte was seen.
 pub const BYTES: &str = "bytes";
@@ -6,3 +6,5 @@ pub const BYTES: &str = "bytes";
 pub const JOINED: &str = "joined";
 /// A message asked for it, or told of it.
 pub const MESSAGE: &str = "message";
+/// Who works for it read bytes of its request last.
+pub const READ: &str = "read";

@@ -3,6 +3,7 @@
 mod arrival;
 mod asked;
 mod call;
+mod contexts;
 pub mod evidence;
 mod exchange;
 mod grpc;
@@ -25,6 +26,8 @@ mod turns;
 mod write;
 
 pub use arrival::Arrival;
+pub(crate) use contexts::Contexts;
+pub use contexts::{Context, Work};
 pub use exchange::{ExchangeScope, ScopeContext};
 pub use label::Label;
 pub use span::{AttrValue, Attrs, Mark, MarkKind, MarkValue, Span};

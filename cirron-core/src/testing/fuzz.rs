@@ -457,6 +457,7 @@ pub fn records(input: &[u8]) {
         engine.handle_record(&record);
     }
     engine.handle_shutdown(MonoNs(now));
+    assert_eq!(engine.known_contexts(), 0, "one outlived its scope");
     let mut open = 0_i64;
     while let Some(output) = engine.poll_output() {
         match output {

@@ -23,6 +23,7 @@ pub(crate) struct Shell {
     /// Who uses a socket or an object, by its key.
     actors: HashMap<Key, Actor>,
     pub(crate) peak_held: usize,
+    pub(crate) most_contexts: usize,
 }
 
 /// Sets the process of a record.
@@ -48,6 +49,7 @@ impl Shell {
             written: BTreeMap::new(),
             actors: HashMap::new(),
             peak_held: 0,
+            most_contexts: 0,
         }
     }
 
@@ -115,6 +117,7 @@ impl Shell {
         self.engine.handle_record(&by(tgid, bytes));
         self.take_outputs();
         self.peak_held = self.peak_held.max(self.engine.held_bytes());
+        self.most_contexts = self.most_contexts.max(self.engine.known_contexts());
     }
 
     /// The exit of a process whose record was lost, as procfs tells it.

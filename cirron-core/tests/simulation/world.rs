@@ -50,6 +50,8 @@ pub(crate) struct Report {
     peak_held: usize,
     max_memory: usize,
     left: usize,
+    contexts_left: usize,
+    contexts_seen: usize,
     lost_bytes: u64,
     stale_bytes: u64,
     ends_lost: u64,
@@ -79,6 +81,8 @@ impl Report {
     pub(crate) fn assert_bounded(&self) {
         assert_eq!(self.open_too_long, 0);
         assert_eq!(self.left, 0, "bytes held behind the end");
+        assert_eq!(self.contexts_left, 0, "contexts known behind the end");
+        assert!(self.contexts_seen > 0);
         // As it was behind each record.
         assert!(
             self.peak_held <= self.max_memory,
@@ -483,6 +487,8 @@ impl World {
             peak_held: self.shell.peak_held,
             max_memory: shape.max_memory_bytes,
             left: self.shell.engine.held_bytes(),
+            contexts_left: self.shell.engine.known_contexts(),
+            contexts_seen: self.shell.most_contexts,
             lost_bytes: expected.lost_bytes,
             stale_bytes: expected.stale_bytes,
             ends_lost: expected.ends_lost,

@@ -1,0 +1,89 @@
+//! Which thread or goroutine works for which exchange, as far as the records of reads say.
+//!
+//! Who read bytes of a request works for it from then on: until it reads another's, until the exchange or its
+//! process ends. A read is told by the time of its record: what was put in order or held, and comes later by another's
+//! record, tells of nobody.
+
+use super::Engine;
+use super::shared::Shared;
+use crate::id::Id;
+use crate::record::Head;
+use crate::scope::{Context, Work, evidence};
+use crate::time::MonoNs;
+
+/// Who made an inbound record, and when.
+#[derive(Clone, Copy)]
+pub(super) struct Reader {
+    at: MonoNs,
+    pid: u32,
+    tid: u32,
+    /// A goroutine's; 0: none is known.
+    address: u64,
+}
+
+impl Reader {
+    pub(super) fn new(head: &Head) -> Reader {
+        Reader {
+            at: head.ts,
+            pid: head.tgid,
+            tid: head.tid,
+            address: head.context,
+        }
+    }
+
+    fn thread(self) -> Context {
+        let Reader { pid, tid, .. } = self;
+        Context::Thread { pid, tid }
+    }
+
+    fn goroutine(self) -> Option<Context> {
+        let Reader { pid, address, .. } = self;
+        (address != 0).then_some(Context::Goroutine { pid, address })
+    }
+
+    /// It reads of a connection on which these are open: it works for none of another one any more.
+    pub(super) fn turns_to<'a>(
+        self,
+        open: impl Iterator<Item = &'a Id> + Clone,
+        shared: &mut Shared,
+    ) {
+        for context in std::iter::once(self.thread()).chain(self.goroutine()) {
+            let work = shared.contexts.scope(context);
+            if work.is_some_and(|scope| open.clone().all(|id| *id != scope)) {
+                shared.contexts.end(context);
+            }
+        }
+    }
+
+    /// A head that is complete, or bytes of a body.
+    pub(super) fn works_for(self, scope: Id, ts: MonoNs, shared: &mut Shared) {
+        if ts != self.at {
+            return;
+        }
+        let work = Work {
+            scope,
+            evidence: evidence::READ,
+            at: ts,
+        };
+        match self.goroutine() {
+            // The thread runs many.
+            Some(goroutine) => {
+                shared.contexts.end(self.thread());
+                shared.contexts.begin(goroutine, work);
+            }
+            None => shared.contexts.begin(self.thread(), work),
+        }
+    }
+}
+
+impl Engine {
+    /// What a thread, a goroutine or a task works for, where that is known.
+    pub fn work(&self, context: Context) -> Option<Work> {
+        self.shared.contexts.work(context)
+    }
+
+    /// Contexts that are known to work for something.
+    pub fn known_contexts(&self) -> usize {
+        self.shared.contexts.len()
+    }
+}

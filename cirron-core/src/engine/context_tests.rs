@@ -1,0 +1,215 @@
+//! Who works for which exchange, as the records tell.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use cirron_common::record::{close, source};
+
+use super::{Engine, EngineConfig};
+use crate::id::{Id, SequentialIds};
+use crate::record::{Body, Head, Record, encode};
+use crate::scope::{Context, evidence};
+use crate::stream::Direction;
+use crate::testing::records::{ConnRecords, TGID, exit};
+use crate::time::{MS, MonoNs};
+
+const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+const POST: &[u8] = b"POST /a HTTP/1.1\r\nContent-Length: 4\r\n\r\n";
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+const A: ConnRecords = conn(7);
+const B: ConnRecords = conn(8);
+
+const fn conn(inode: u64) -> ConnRecords {
+    ConnRecords {
+        conn: inode,
+        epoch: 100,
+        source: source::SOCKET,
+    }
+}
+
+/// Records with the thread and the goroutine that made them.
+struct Rig {
+    engine: Engine,
+    now: u64,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let mut engine = Engine::new(EngineConfig::default(), Box::new(SequentialIds::default()));
+        for conn in [A, B] {
+            engine.handle_record(&conn.open(1));
+        }
+        Rig { engine, now: MS }
+    }
+
+    fn record(&mut self, bytes: &[u8], tid: u32, context: u64) {
+        let Record { head, body } = Record::decode(bytes).unwrap();
+        let head = Head {
+            tid,
+            context,
+            ..head
+        };
+        self.engine.handle_record(&encode(&Record { head, body }));
+    }
+
+    /// `conn` at `pos`, by that thread.
+    fn moves(&mut self, conn: ConnRecords, dir: Direction, pos: u64, bytes: &[u8], by: (u32, u64)) {
+        self.now += MS;
+        let record = conn.data(dir, pos, self.now, bytes, bytes.len() as u64);
+        self.record(&record, by.0, by.1);
+    }
+
+    fn reads(&mut self, conn: ConnRecords, pos: u64, bytes: &[u8], tid: u32) {
+        self.moves(conn, Direction::Inbound, pos, bytes, (tid, 0));
+    }
+
+    fn writes(&mut self, conn: ConnRecords, pos: u64, bytes: &[u8], tid: u32) {
+        self.moves(conn, Direction::Outbound, pos, bytes, (tid, 0));
+    }
+
+    fn thread(&self, tid: u32) -> Option<Id> {
+        self.known(Context::Thread { pid: TGID, tid })
+    }
+
+    fn known(&self, context: Context) -> Option<Id> {
+        let work = self.engine.work(context)?;
+        assert_eq!(work.evidence, evidence::READ);
+        let open = self.engine.open_scopes();
+        assert!(open.iter().any(|row| row.origin.id == work.scope), "ended");
+        Some(work.scope)
+    }
+}
+
+#[test]
+fn the_thread_that_read_the_head_works_for_the_exchange_until_its_end() {
+    let mut rig = Rig::new();
+    rig.reads(A, 0, &GET[..9], 1);
+    assert_eq!(rig.thread(1), None, "half a head");
+    rig.reads(A, 9, &GET[9..], 1);
+    rig.reads(B, 0, GET, 2);
+    let (one, two) = (rig.thread(1), rig.thread(2));
+    assert!(one.is_some() && two.is_some() && one != two);
+    // Whoever writes the answer is known by nothing.
+    rig.writes(A, 0, &OK[..20], 3);
+    assert_eq!((rig.thread(1), rig.thread(3)), (one, None));
+    rig.writes(A, 20, &OK[20..], 3);
+    assert_eq!((rig.thread(1), rig.thread(2)), (None, two));
+    // The next on the same connection is another one.
+    rig.reads(A, GET.len() as u64, GET, 1);
+    assert!(rig.thread(1).is_some() && rig.thread(1) != one);
+    rig.engine.handle_shutdown(MonoNs(rig.now));
+    assert_eq!(rig.engine.known_contexts(), 0);
+}
+
+#[test]
+fn a_thread_that_reads_another_request_has_left_the_first() {
+    let mut rig = Rig::new();
+    rig.reads(A, 0, GET, 1);
+    let first = rig.thread(1);
+    // Its first byte is enough.
+    rig.reads(B, 0, &GET[..1], 1);
+    assert_eq!(rig.thread(1), None);
+    rig.reads(B, 1, &GET[1..], 1);
+    assert!(rig.thread(1).is_some() && rig.thread(1) != first);
+}
+
+#[test]
+fn a_thread_that_reads_what_a_server_sends_works_on() {
+    let mut rig = Rig::new();
+    let out = conn(9);
+    rig.reads(A, 0, GET, 1);
+    let first = rig.thread(1);
+    rig.writes(out, 0, GET, 1);
+    rig.reads(out, 0, OK, 1);
+    assert!(first.is_some());
+    assert_eq!(rig.thread(1), first);
+}
+
+#[test]
+fn who_reads_the_body_works_for_it_too() {
+    let mut rig = Rig::new();
+    rig.reads(A, 0, POST, 1);
+    rig.reads(A, POST.len() as u64, b"bo", 2);
+    assert_eq!(rig.thread(1), rig.thread(2));
+    assert!(rig.thread(1).is_some());
+    assert_eq!(rig.engine.known_contexts(), 2);
+}
+
+#[test]
+fn two_requests_of_one_read_are_known_for_none() {
+    let mut rig = Rig::new();
+    rig.reads(A, 0, &[GET, GET].concat(), 1);
+    assert_eq!(rig.thread(1), None);
+}
+
+#[test]
+fn a_goroutine_is_known_in_place_of_the_thread_that_ran_it() {
+    let mut rig = Rig::new();
+    rig.reads(A, 0, GET, 1);
+    assert!(rig.thread(1).is_some());
+    rig.moves(B, Direction::Inbound, 0, GET, (1, 0xc000));
+    let goroutine = Context::Goroutine {
+        pid: TGID,
+        address: 0xc000,
+    };
+    assert!(rig.known(goroutine).is_some());
+    assert_eq!(rig.thread(1), None, "it runs many");
+}
+
+#[test]
+fn what_comes_later_by_another_record_tells_of_nobody() {
+    let mut rig = Rig::new();
+    // The second half is read by thread 2, and its record comes first.
+    rig.reads(A, 9, &GET[9..], 2);
+    rig.now -= 3 * MS / 2;
+    rig.reads(A, 0, &GET[..9], 1);
+    assert_eq!(rig.engine.open_scopes().len(), 1);
+    assert_eq!((rig.thread(1), rig.thread(2)), (None, None));
+}
+
+#[test]
+fn a_process_that_ends_or_is_another_program_has_no_threads_of_before() {
+    for body in [Body::Exit, Body::Exec] {
+        let mut rig = Rig::new();
+        rig.reads(A, 0, GET, 1);
+        assert!(rig.thread(1).is_some());
+        rig.now += 1;
+        let Record { head, .. } = Record::decode(&exit(rig.now)).unwrap();
+        rig.engine.handle_record(&encode(&Record { head, body }));
+        assert_eq!((rig.thread(1), rig.engine.known_contexts()), (None, 0));
+    }
+    // A child has a number that was another's.
+    let mut rig = Rig::new();
+    rig.reads(A, 0, GET, 1);
+    let Record { head, .. } = Record::decode(&exit(rig.now)).unwrap();
+    let head = Head { tgid: 1, ..head };
+    let child = u64::from(TGID);
+    let fork = Body::Fork { child };
+    rig.engine
+        .handle_record(&encode(&Record { head, body: fork }));
+    assert_eq!(rig.engine.known_contexts(), 0);
+}
+
+#[test]
+fn a_connection_that_ends_takes_its_exchanges_threads_along() {
+    let mut rig = Rig::new();
+    rig.reads(A, 0, GET, 1);
+    let end = A.close(rig.now, close::LOCAL_CLOSE);
+    rig.engine.handle_record(&end);
+    assert!(rig.thread(1).is_some());
+    rig.engine.handle_timeout(MonoNs(rig.now + 1_000 * MS));
+    assert_eq!(rig.engine.known_contexts(), 0);
+}
+
+#[test]
+fn what_they_hold_is_in_the_budget() {
+    let mut rig = Rig::new();
+    rig.reads(A, 0, POST, 1);
+    let before = rig.engine.held_bytes();
+    rig.reads(A, POST.len() as u64, b"bo", 2);
+    let two = rig.engine.held_bytes() - before;
+    let mut one = Rig::new();
+    one.reads(A, 0, POST, 1);
+    let before = one.engine.held_bytes();
+    one.reads(A, POST.len() as u64, b"bo", 1);
+    assert!(two > one.engine.held_bytes() - before + 64);
+}

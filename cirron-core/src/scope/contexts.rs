@@ -1,0 +1,177 @@
+//! Which open scope a thread, a goroutine or a task works for: an index from contexts of execution to scopes.
+//!
+//! ```text
+//!  --reads of a scope's request--> [entry] --reads of another's--> [entry of that one]
+//!                                     |--its scope ends, its process ends or calls exec, it ends itself--> gone
+//!                                     +--reads of several at once--> [several]: it is known for none
+//! ```
+//! The engine fills it with what records say (`engine/context.rs`); a later producer adds its own evidence. It promises
+//! that an entry never outlives its scope or its process, and that what is held is bounded
+//! ([`MAX_CONTEXTS`]); what found no place is counted. It joins nothing: whether the evidence of an entry is enough
+//! to call one scope the parent of another is for who asks.
+//!
+//! A thread's number comes again only when all others were given, a goroutine's address at once. No record tells of
+//! the end of either yet: who learns of one, or of a new one, says [`Contexts::end`], and the old entry is gone.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::id::Id;
+use crate::limits::MAX_CONTEXTS;
+use crate::time::MonoNs;
+
+/// What executes code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Context {
+    /// A thread of the kernel's.
+    Thread {
+        /// Its process.
+        pid: u32,
+        /// Its number.
+        tid: u32,
+    },
+    /// A goroutine, by the address of its `g`.
+    Goroutine {
+        /// Its process.
+        pid: u32,
+        /// Its address.
+        address: u64,
+    },
+    /// A task of an interpreter's, by the address of its context.
+    Task {
+        /// Its process.
+        pid: u32,
+        /// Its address.
+        address: u64,
+    },
+}
+
+impl Context {
+    /// Its process.
+    pub fn pid(self) -> u32 {
+        match self {
+            Context::Thread { pid, .. }
+            | Context::Goroutine { pid, .. }
+            | Context::Task { pid, .. } => pid,
+        }
+    }
+}
+
+/// What a context works for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// An open scope.
+    pub scope: Id,
+    /// How that is known: one of [`super::evidence`].
+    pub evidence: &'static str,
+    /// The time of what last showed it.
+    pub at: MonoNs,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    work: Work,
+    /// The same moment showed another scope as well.
+    several: bool,
+}
+
+/// Bytes of an entry, about: its places in a table that has just grown and in a tree whose nodes are not full.
+const CONTEXT_BYTES: usize = 2 * (size_of::<(Context, Entry)>() + size_of::<(Id, Context)>());
+
+/// Places of a table that is kept when nothing is in it any more.
+const KEPT_CAPACITY: usize = 1_024;
+
+/// All contexts that work for an open scope, as far as is known.
+#[derive(Debug, Default)]
+pub(crate) struct Contexts {
+    entries: HashMap<Context, Entry, foldhash::fast::RandomState>,
+    by_scope: BTreeSet<(Id, Context)>,
+    not_kept: u64,
+}
+
+impl Contexts {
+    /// `context` works for an open scope from now on, and for no other.
+    pub(crate) fn begin(&mut self, context: Context, work: Work) {
+        let is_full = self.entries.len() >= MAX_CONTEXTS;
+        let several = match self.entries.get_mut(&context) {
+            Some(entry) if entry.work.scope == work.scope => {
+                entry.several &= entry.work.at == work.at;
+                entry.work = work;
+                return;
+            }
+            Some(entry) => {
+                let before = entry.work;
+                self.by_scope.remove(&(before.scope, context));
+                before.at == work.at
+            }
+            None if is_full => {
+                self.not_kept += 1;
+                return;
+            }
+            None => false,
+        };
+        self.entries.insert(context, Entry { work, several });
+        self.by_scope.insert((work.scope, context));
+    }
+
+    /// It works for nothing that is known: it has ended, has turned to something else, or is a new one of that name.
+    pub(crate) fn end(&mut self, context: Context) {
+        if let Some(entry) = self.entries.remove(&context) {
+            self.by_scope.remove(&(entry.work.scope, context));
+            self.tidy();
+        }
+    }
+
+    /// A scope is over, and who worked for it has done so.
+    pub(crate) fn end_scope(&mut self, scope: Id) {
+        let least = Context::Thread { pid: 0, tid: 0 };
+        while let Some(next) = self.by_scope.range((scope, least)..).next().copied()
+            && next.0 == scope
+        {
+            self.by_scope.remove(&next);
+            self.entries.remove(&next.1);
+        }
+        self.tidy();
+    }
+
+    /// A process has ended, is another program, or is a new one of that number.
+    pub(crate) fn end_process(&mut self, pid: u32) {
+        self.by_scope.retain(|(_, context)| context.pid() != pid);
+        self.entries.retain(|context, _| context.pid() != pid);
+        self.tidy();
+    }
+
+    /// What a context works for, where that is known.
+    pub(crate) fn work(&self, context: Context) -> Option<Work> {
+        let entry = self.entries.get(&context)?;
+        (!entry.several).then_some(entry.work)
+    }
+
+    /// The scope of which it read last, whether or not of others as well.
+    pub(crate) fn scope(&self, context: Context) -> Option<Id> {
+        self.entries.get(&context).map(|entry| entry.work.scope)
+    }
+
+    /// Contexts that are known to work for something.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Those that found no place.
+    pub(crate) fn not_kept(&self) -> u64 {
+        self.not_kept
+    }
+
+    /// Bytes that they hold, about.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.entries.len() * CONTEXT_BYTES
+    }
+
+    fn tidy(&mut self) {
+        if self.entries.is_empty() && self.entries.capacity() > KEPT_CAPACITY {
+            self.entries = HashMap::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,8 @@ use cirron_agent::spool::DEFAULT_MAX_BYTES;
 use cirron_agent::spool::batch::Batch;
 use cirron_agent::spool::json::WallTimes;
 use cirron_core::id::{Id, SequentialIds};
-use cirron_core::scope::{AttrValue, Mark, MarkKind};
+use cirron_core::scope::names::MARKS;
+use cirron_core::scope::{AttrValue, Attrs, Mark, MarkKind};
 
 const BEGIN: &str = "<!-- spool size: begin -->\n";
 const END: &str = "<!-- spool size: end -->\n";
@@ -70,6 +71,41 @@ fn of_another_dialect(scope: Finished) -> Finished {
     })
 }
 
+/// Where the bytes of a scope are, with whose they are.
+fn parts(scope: &Finished) -> String {
+    let of_sdk = |mark: &Mark| {
+        let mut rows = MARKS.iter().filter(|row| row.source == "SDK");
+        rows.any(|row| row.name == &*mark.name)
+    };
+    let all = bytes(scope);
+    let bare = without(scope.clone(), |_| true);
+    let ours = without(scope.clone(), of_sdk);
+    let mut empty = bare.clone();
+    empty.span.attrs = Attrs::default();
+    let sdk = scope.marks.iter().filter(|mark| of_sdk(mark)).count();
+    let rows = [
+        (
+            format!("{sdk} marks that `@ci.inference` emits too, by its names"),
+            all - bytes(&ours),
+        ),
+        (
+            format!("{} marks beyond those", scope.marks.len() - sdk),
+            bytes(&ours) - bytes(&bare),
+        ),
+        (
+            "the 14 keys of a span; where nothing was measured the format has `null`".to_owned(),
+            bytes(&empty),
+        ),
+        ("its attributes".to_owned(), bytes(&bare) - bytes(&empty)),
+    ];
+    assert_eq!(rows.iter().map(|(_, n)| n).sum::<u64>(), all);
+    let mut text = format!("\n| of these {all} bytes | |\n| --- | --- |\n");
+    for (what, bytes) in rows {
+        text.push_str(&format!("| {what} | {bytes} |\n"));
+    }
+    text
+}
+
 fn is(scope: &Finished, name: &str, value: &str) -> bool {
     match scope.span.attrs.get(name) {
         Some(AttrValue::Str(text)) => *text == value,
@@ -106,6 +142,7 @@ fn a_call_takes_no_more_of_the_spool_than_the_document_says() {
     let points = stream.marks.len();
     let with_points = bytes(&stream);
     let stream = plain(stream);
+    let parts = parts(&stream);
     let points = (points - stream.marks.len()) as u64;
     assert!(points > 0, "the recording was made with --chunk-timing");
     let a_point = (with_points - bytes(&stream)) / points;
@@ -132,6 +169,8 @@ fn a_call_takes_no_more_of_the_spool_than_the_document_says() {
     text.push_str(&format!(
         "| with `--chunk-timing`, a token more | {a_point} | | | |\n"
     ));
+
+    text.push_str(&parts);
 
     let path = root().join("docs/performance.md");
     let document = std::fs::read_to_string(&path).unwrap();

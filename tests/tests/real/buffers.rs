@@ -1,14 +1,19 @@
 //! Servers that send many buffers in one call.
 
+use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use cirron_tests::CANARY;
 use cirron_tests::agent::Agent;
 use cirron_tests::calls::curl;
 use cirron_tests::expect;
-use cirron_tests::raw::Raw;
+use cirron_tests::process::{Guard, until};
+use cirron_tests::raw::{Raw, free_port};
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{Server, Stack};
+use cirron_tests::stacks;
 use serde_json::json;
 
 pub(crate) const TESTS: &[Test] = &[
@@ -21,6 +26,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "what_piled_up_in_uvloop_while_its_client_paused",
         need: Need::Stacks,
         run: paused,
+    },
+    Test {
+        name: "what_piled_up_in_the_newest_asyncio_while_its_client_paused",
+        need: Need::Stacks,
+        run: newest_asyncio,
     },
 ];
 
@@ -55,4 +65,34 @@ fn paused() -> Result<String> {
     let report = agent.finish()?;
     let figures = expect::matches(&report.spool, &truth)?;
     Ok(figures.summary())
+}
+
+/// Events that are more than the socket's buffers take, and than one call does.
+const PILED: u32 = 30_000;
+
+/// The standard library's own server of the newest Python: from 3.12 on it sends many buffers in one call.
+fn newest_asyncio() -> Result<String> {
+    let (root, port) = (stacks::python_root("python-sid-root")?, free_port()?);
+    let script = std::fs::read_to_string(stacks::here().join("servers/python/piled.py"))?;
+    let mut command = Command::new("chroot");
+    command.arg(root).args([stacks::PYTHON, "-c", &script]);
+    command.args([&port.to_string(), &PILED.to_string(), CANARY]);
+    let server = Guard::spawn(command)?;
+    until("a server that listens", Duration::from_secs(20), || {
+        TcpStream::connect(("127.0.0.1", port)).ok()
+    })?;
+    let agent = Agent::attach(&[server.pid()], &[])?;
+    let body = json!({"model": "m", "stream": true, "messages": []});
+    let mut client = Raw::post(port, "/v1/chat/completions", &body)?;
+    std::thread::sleep(Duration::from_secs(2));
+    client.read_to_end(Duration::from_secs(60))?;
+    let report = agent.finish()?;
+    let spans = report.spool.requests();
+    ensure!(spans.len() == 1, "{}", report.spool.describe());
+    expect::untouched(spans[0])?;
+    let tokens = spans[0].mark("completion_tokens");
+    ensure!(tokens == Some(f64::from(PILED)), "{tokens:?} tokens");
+    let largest = spans[0].mark("max_inter_token_ms");
+    ensure!(largest.is_some_and(|ms| ms > 500.0), "{largest:?} ms");
+    Ok(String::new())
 }

@@ -13,6 +13,10 @@ const LEFT: [usize; 4] = [NAME, 1, MODEL, COLUMNS - 1];
 const MIN_NAME: usize = 24;
 const MIN_MODEL: usize = 12;
 
+/// Columns that other lines are filled up with for one that is long, where lines may have any width: a path of
+/// some kilobytes would put all figures out of sight.
+const MAX_FILLED: usize = 80;
+
 /// How wide the columns of sibling lines are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
@@ -35,6 +39,11 @@ impl Table {
         for at in FIGURES {
             if widths[at] > 0 {
                 widths[at] = widths[at].max(TITLES[at].len());
+            }
+        }
+        if width == usize::MAX {
+            for width in &mut widths {
+                *width = MAX_FILLED.min(*width);
             }
         }
         let mut table = Table { widths, width };
@@ -72,7 +81,8 @@ impl Table {
             if at > 0 {
                 out.push_str("  ");
             }
-            let cell = squeezed(cell, if at == COLUMNS - 1 { usize::MAX } else { width });
+            let is_free = at == COLUMNS - 1 || self.width == usize::MAX;
+            let cell = squeezed(cell, if is_free { usize::MAX } else { width });
             let pad = " ".repeat(width.saturating_sub(columns(&cell)));
             let (before, after) = if LEFT.contains(&at) {
                 ("", pad.as_str())
@@ -171,5 +181,20 @@ mod tests {
         }
         let text = Table::new([&long].into_iter(), 120).line(&long);
         assert!(text.ends_with("a note") && text.contains("101ms"), "{text}");
+    }
+
+    #[test]
+    fn where_lines_may_have_any_width_a_long_name_moves_no_other_line() {
+        let path = format!("request POST /{}", "very/long/".repeat(30));
+        let [long, short] = [path.as_str(), "request GET /health"]
+            .map(|name| line([name, "200", "1.23s", "", "", "", "", "m-1", ""]));
+        let table = Table::new([&long, &short].into_iter(), usize::MAX);
+        assert!(table.line(&long).starts_with(&path));
+        assert!(columns(&table.line(&short)) < MAX_FILLED + 30);
+        assert!(
+            table
+                .titles()
+                .is_some_and(|t| columns(&t) < MAX_FILLED + 30)
+        );
     }
 }

@@ -68,7 +68,7 @@ fn paused() -> Result<String> {
 }
 
 /// Events that are more than the socket's buffers take, and than one call does.
-const PILED: u32 = 30_000;
+const PILED: u32 = 20_000;
 
 /// The standard library's own server of the newest Python: from 3.12 on it sends many buffers in one call.
 fn newest_asyncio() -> Result<String> {

@@ -12,9 +12,9 @@ use rustix::process::Pid;
 use super::command::Held;
 use super::exit::Exit;
 use super::hiargs::Capture;
-use super::status::Status;
+use super::status::{SoFar, Status};
 use super::summary_file::SummaryFile;
-use super::{Failed, say};
+use super::{Failed, open_scopes, say};
 use crate::clock;
 use crate::discovery::facts::{base_name, wanted};
 use crate::discovery::owner::Owner;
@@ -336,7 +336,11 @@ impl<'a> OpenCapture<'a> {
             let so_far = move || {
                 let report = inquiry.report()?;
                 let duration_s = began.elapsed().as_secs_f64();
-                Ok(libraries.summary(&report, duration_s, spool_dir.as_deref()))
+                Ok(SoFar {
+                    summary: libraries.summary(&report, duration_s, spool_dir.as_deref()),
+                    open: inquiry.open_scopes(open_scopes::MAX_LINES)?,
+                    at: clock::now(),
+                })
             };
             Status::start(so_far, summary_file.clone(), rights)
                 .context("the status thread cannot be started")?

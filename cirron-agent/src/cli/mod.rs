@@ -11,6 +11,7 @@ pub mod log;
 pub mod lowargs;
 pub mod messages;
 pub mod offline;
+pub mod open_scopes;
 pub mod status;
 pub mod summary_file;
 pub mod text;

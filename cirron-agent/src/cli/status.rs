@@ -1,24 +1,39 @@
 //! SIGUSR1: the summary so far, into the log, and into the file of `--summary-json` where it is one.
 //!
 //! A thread of its own asks the capture: where a slow spool makes the core wait, neither signals nor the end wait
-//! with it. Signals that come meanwhile are one. The summary is the type of the end's, with a reason of null.
+//! with it. Signals that come meanwhile are one. The summary is the type of the end's, with a reason of null. Behind
+//! it the log has the exchanges that go on ([`super::open_scopes`]).
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::say;
 use super::summary_file::SummaryFile;
+use super::{open_scopes, say};
+use cirron_core::scope::Rows;
+use cirron_core::time::MonoNs;
+
 use crate::driver::command::Unanswered;
 use crate::driver::summary::Summary;
 use crate::privileges::Rights;
+
+/// How things stand.
+#[derive(Debug)]
+pub struct SoFar {
+    /// The summary.
+    pub summary: Summary,
+    /// Exchanges that go on.
+    pub open: Rows,
+    /// When they were asked for.
+    pub at: MonoNs,
+}
 
 /// Asks for a summary.
 #[derive(Clone, Debug)]
 pub struct Status(SyncSender<()>);
 
 impl Status {
-    /// Starts the thread. `so_far` gives the summary.
+    /// Starts the thread. `so_far` says how things stand.
     pub fn start(
-        so_far: impl Fn() -> Result<Summary, Unanswered> + Send + 'static,
+        so_far: impl Fn() -> Result<SoFar, Unanswered> + Send + 'static,
         file: Option<SummaryFile>,
         rights: Rights,
     ) -> std::io::Result<Status> {
@@ -41,12 +56,12 @@ impl Status {
 
 fn serve(
     asked: &Receiver<()>,
-    so_far: impl Fn() -> Result<Summary, Unanswered>,
+    so_far: impl Fn() -> Result<SoFar, Unanswered>,
     file: Option<&SummaryFile>,
 ) {
     while asked.recv().is_ok() {
-        let summary = match so_far() {
-            Ok(summary) => summary,
+        let SoFar { summary, open, at } = match so_far() {
+            Ok(so_far) => so_far,
             Err(Unanswered::Ended) => return,
             Err(e) => {
                 say(&format!("no summary so far: {e}"));
@@ -55,6 +70,7 @@ fn serve(
         };
         let (after, line) = (summary.duration_s, summary.line());
         say(&format!("so far, after {after:.1} s: {line}"));
+        say(&open_scopes::words(&open, at));
         if let Some(file) = file
             && let Err(e) = file.renew(&summary)
         {
@@ -79,6 +95,14 @@ mod tests {
         Summary::from_report(&report(), duration_s, None)
     }
 
+    fn so_far(duration_s: f64) -> SoFar {
+        SoFar {
+            summary: summary(duration_s),
+            open: Rows::default(),
+            at: MonoNs(0),
+        }
+    }
+
     fn written(path: &Path) -> Option<f64> {
         let text = std::fs::read(path).ok()?;
         // Never half of one: it is put in place whole.
@@ -93,7 +117,7 @@ mod tests {
         let rights = Rights::unchanged();
         let file = SummaryFile::prepare(&path, Users::with(None), rights).unwrap();
         let count = AtomicU64::new(0);
-        let so_far = move || Ok(summary(count.fetch_add(1, Ordering::SeqCst) as f64));
+        let so_far = move || Ok(so_far(count.fetch_add(1, Ordering::SeqCst) as f64));
         let status = Status::start(so_far, Some(file.clone()), rights).unwrap();
         assert!(!path.exists());
         for n in 0..3 {
@@ -119,7 +143,7 @@ mod tests {
             &asked,
             || match count.fetch_add(1, Ordering::SeqCst) {
                 0 => Err(Unanswered::Late),
-                1 => Ok(summary(1.0)),
+                1 => Ok(so_far(1.0)),
                 _ => Err(Unanswered::Ended),
             },
             None,

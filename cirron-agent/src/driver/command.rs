@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::time::Duration;
 
 use cirron_core::engine::ProcessFacts;
-use cirron_core::scope::Row;
+use cirron_core::scope::Rows;
 
 use super::core::CoreReport;
 use crate::discovery::Processes;
@@ -46,8 +46,8 @@ pub(super) enum Command {
     Targets { reply: Reply<Vec<u32>> },
     /// The counts so far.
     Statistics { reply: Reply<CoreReport> },
-    /// Exchanges that go on.
-    OpenScopes { reply: Reply<Vec<Row>> },
+    /// Exchanges that go on: the oldest `at_most`.
+    OpenScopes { at_most: usize, reply: Reply<Rows> },
 }
 
 /// Why there is no answer.
@@ -145,12 +145,12 @@ impl Commands {
         self.ask(|reply| Command::Statistics { reply })
     }
 
-    /// Exchanges that go on now, the oldest first.
+    /// Exchanges that go on now: the oldest `at_most`, and how many others there are.
     ///
     /// # Errors
     /// Where nobody answers.
-    pub fn open_scopes(&self) -> Result<Vec<Row>, Unanswered> {
-        self.ask(|reply| Command::OpenScopes { reply })
+    pub fn open_scopes(&self, at_most: usize) -> Result<Rows, Unanswered> {
+        self.ask(|reply| Command::OpenScopes { at_most, reply })
     }
 
     fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Unanswered> {

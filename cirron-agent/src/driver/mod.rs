@@ -36,6 +36,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::Context;
+use cirron_core::scope::Rows;
 
 use self::command::{Commands, Unanswered};
 use self::core::{Core, CoreReport};
@@ -139,6 +140,14 @@ impl Inquiry {
             sinks: self.sinks.reports(),
             failure: None,
         })
+    }
+
+    /// Exchanges that go on: the oldest `at_most`.
+    ///
+    /// # Errors
+    /// Where the core does not answer.
+    pub fn open_scopes(&self, at_most: usize) -> Result<Rows, Unanswered> {
+        self.commands.open_scopes(at_most)
     }
 }
 

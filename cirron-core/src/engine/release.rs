@@ -5,7 +5,7 @@
 
 use super::Engine;
 use super::shared::Shared;
-use crate::scope::Row;
+use crate::scope::Rows;
 use crate::time::MonoNs;
 
 impl Engine {
@@ -33,8 +33,8 @@ impl Engine {
         self.budget.set_shared(self.shared.held_bytes());
     }
 
-    /// Scopes that are open now, the oldest first.
-    pub fn open_scopes(&self) -> Vec<Row> {
-        self.shared.store.rows()
+    /// Scopes that are open now: the oldest `at_most`, and how many others there are.
+    pub fn open_scopes(&self, at_most: usize) -> Rows {
+        self.shared.store.rows(at_most)
     }
 }

@@ -4,7 +4,7 @@ use cirron_common::record::source;
 
 use super::{Engine, EngineConfig, Output, ProcessFacts};
 use crate::id::SequentialIds;
-use crate::scope::{AttrValue, Span};
+use crate::scope::{AttrValue, Rows, Span};
 use crate::stream::Direction;
 use crate::testing::records::{ConnRecords, TGID, release};
 use crate::time::{MS, MonoNs};
@@ -56,12 +56,12 @@ fn a_released_process_has_its_exchanges_and_its_session_closed_with_what_is_know
         request(&mut engine, conn(7, of), 2);
         request(&mut engine, conn(8, of), 3);
         let open = |ms| (TGID, MonoNs(ms * MS));
-        let rows = engine.open_scopes();
+        let rows = engine.open_scopes(9).first;
         let starts = rows.iter().map(|row| row.origin.start);
         let starts: Vec<_> = starts.map(|start| (start.pid, start.at)).collect();
         assert_eq!(starts, [open(2), open(3)]);
         engine.handle_record(&release(TGID, 50 * MS));
-        assert_eq!(engine.open_scopes(), []);
+        assert_eq!(engine.open_scopes(9), Rows::default());
         assert_eq!(engine.held_bytes(), 0);
         assert_eq!(engine.open_sockets().count(), 0);
         let (sessions, scopes) = written(&mut engine);
@@ -87,7 +87,7 @@ fn another_process_goes_on() {
     let mut engine = engine();
     request(&mut engine, conn(7, source::SOCKET), 2);
     engine.handle_record(&release(TGID + 1, 50 * MS));
-    assert_eq!(engine.open_scopes().len(), 1);
+    assert_eq!(engine.open_scopes(9).first.len(), 1);
     let (sessions, scopes) = written(&mut engine);
     assert_eq!((sessions.len(), scopes.len()), (1, 0));
 }

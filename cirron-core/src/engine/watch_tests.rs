@@ -54,7 +54,7 @@ fn under_way(watched: bool) -> (Engine, Vec<Output>) {
 fn nobody_who_does_not_watch_pays_and_what_is_open_can_be_asked_for() {
     let (engine, outputs) = under_way(false);
     assert_eq!(outputs, []);
-    let rows = engine.open_scopes();
+    let rows = engine.open_scopes(9).first;
     let [row] = &rows[..] else {
         panic!("{rows:?}");
     };

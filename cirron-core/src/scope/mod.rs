@@ -32,7 +32,7 @@ pub use exchange::{ExchangeScope, ScopeContext};
 pub use label::Label;
 pub use span::{AttrValue, Attrs, Mark, MarkKind, MarkValue, Span};
 pub use store::{
-    About, Closing, Content, Desk, Life, Origin, Row, ScopeFacts, Start, Store, Watched,
+    About, Closing, Content, Desk, Life, Origin, Row, Rows, ScopeFacts, Start, Store, Watched,
 };
 
 #[cfg(test)]

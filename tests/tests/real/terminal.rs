@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use cirron_tests::agent::{self, Agent};
 use cirron_tests::process::{Guard, until};
+use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::spool::Spool;
 use serde_json::Value;
@@ -24,6 +26,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "sigusr1_tells_the_summary_so_far_and_ends_nothing",
         need: Need::Bpf,
         run: so_far,
+    },
+    Test {
+        name: "sigusr1_tells_the_exchanges_that_go_on",
+        need: Need::Bpf,
+        run: open_now,
     },
     Test {
         name: "a_log_that_cannot_be_written_costs_no_record",
@@ -136,6 +143,73 @@ fn so_far() -> Result<String> {
     ensure!(report.summary["reason"] == "signal", "{}", report.summary);
     let requests = report.spool.requests().len();
     ensure!(requests == 2 * REQUESTS, "{requests}");
+    Ok(String::new())
+}
+
+/// A stream that stands still behind its third token, until its client has said its last.
+const STREAM: &str = r#"
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+delta = b'data: {"object":"chat.completion.chunk","model":"answered","choices":[{"index":0,"delta":{"content":"told"}}]}\n\n'
+while True:
+    client, _ = listener.accept()
+    request = b""
+    while not request.endswith(b"]}"):
+        more = client.recv(65536)
+        if not more:
+            break
+        request += more
+    else:
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+        for _ in range(3):
+            client.sendall(delta)
+        while client.recv(65536):
+            pass
+        client.sendall(b"data: [DONE]\n\n")
+    client.close()
+"#;
+
+fn open_now() -> Result<String> {
+    let port = free_port()?;
+    let mut command = Command::new("python3");
+    command
+        .args(["-c", STREAM, &port.to_string()])
+        .stdin(Stdio::null());
+    let server = Guard::spawn(command)?;
+    let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok();
+    until("a server that listens", Duration::from_secs(20), connect)?;
+    let agent = Agent::attach(&[server.pid()], &[])?;
+    let said = |what: &str| {
+        until(what, Duration::from_secs(20), || {
+            agent.signal(libc::SIGUSR1);
+            agent.stderr().contains(what).then_some(())
+        })
+    };
+    said("nothing is open now")?;
+    let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    let body = r#"{"model":"asked","stream":true,"messages":[{"role":"user","content":"prompt"}]}"#;
+    let head = "POST /v1/chat/completions?key=hidden HTTP/1.1\r\nHost: a\r\nX-Key: hidden\r\n";
+    write!(client, "{head}Content-Length: {}\r\n\r\n{body}", body.len())?;
+    said("1 exchange is open now:\n  request /v1/chat/completions, pid ")?;
+    said(", model answered, first token after 0.")?;
+    said(" s, about 3 tokens\n")?;
+    client.shutdown(std::net::Shutdown::Write)?;
+    let mut answer = String::new();
+    client.read_to_string(&mut answer)?;
+    ensure!(answer.ends_with("data: [DONE]\n\n"), "{answer}");
+    let before = agent.stderr().len();
+    until("the end of it", Duration::from_secs(20), || {
+        agent.signal(libc::SIGUSR1);
+        let stderr = agent.stderr();
+        stderr
+            .get(before..)?
+            .contains("nothing is open now")
+            .then_some(())
+    })?;
+    let report = agent.finish()?;
+    for private in ["hidden", "prompt", "told"] {
+        ensure!(!report.stderr.contains(private), "{}", report.stderr);
+    }
     Ok(String::new())
 }
 

@@ -129,8 +129,8 @@ impl Core {
             Command::Statistics { reply } => {
                 let _ = reply.try_send(self.statistics());
             }
-            Command::OpenScopes { reply } => {
-                let _ = reply.try_send(self.engine.open_scopes());
+            Command::OpenScopes { at_most, reply } => {
+                let _ = reply.try_send(self.engine.open_scopes(at_most));
             }
         }
     }

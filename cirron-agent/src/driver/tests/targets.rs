@@ -113,7 +113,7 @@ fn a_policy_is_the_kernel_s_and_children_inherit_it() {
 fn exchanges_that_go_on_can_be_asked_for() {
     let world = World::default();
     let (running, _) = of_process_7(&world);
-    assert_eq!(running.commands().open_scopes().unwrap(), []);
+    assert_eq!(running.commands().open_scopes(9).unwrap().first, []);
     let head = b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}";
     let request = edited(&data_on(7, 70), |record| {
         if let Body::Data(data) = &mut record.body {
@@ -123,7 +123,7 @@ fn exchanges_that_go_on_can_be_asked_for() {
     });
     world.put(request);
     wait_until("the exchange", || {
-        let open = running.commands().open_scopes().unwrap();
+        let open = running.commands().open_scopes(9).unwrap().first;
         open.len() == 1
             && open[0].origin.start.pid == 7
             && open[0].about.endpoint.as_deref() == Some("/v1/chat/completions")

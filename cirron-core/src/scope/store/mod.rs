@@ -20,7 +20,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 
 pub use content::{Closing, Content, Desk, Origin, ScopeFacts, Start};
-pub use row::{About, Row};
+pub use row::{About, Row, Rows};
 
 use self::hash::IdHasher;
 use super::span::{Attrs, Mark, Span};
@@ -206,13 +206,22 @@ impl Store {
         Row::new(&entry.origin, entry.content.as_deref()?)
     }
 
-    /// What is known of all that are open, in the order in which they began.
-    pub fn rows(&self) -> Vec<Row> {
-        let rows = self.open.values();
-        let rows = rows.filter_map(|e| Row::new(&e.origin, e.content.as_deref()?));
-        let mut rows: Vec<Row> = rows.collect();
-        rows.sort_by_key(|row| (row.origin.start.at, row.origin.id));
-        rows
+    /// What is known of those that are open and began first, in that order, and how many others there are.
+    pub fn rows(&self, at_most: usize) -> Rows {
+        let known = self.open.values().filter(|e| e.content.is_some());
+        let mut all: Vec<(MonoNs, Id)> = known.map(|e| (e.origin.start.at, e.origin.id)).collect();
+        let others = all.len().saturating_sub(at_most);
+        if others > 0 {
+            all.select_nth_unstable(at_most);
+            all.truncate(at_most);
+        }
+        all.sort_unstable();
+        let row = |(_, id): (MonoNs, Id)| {
+            let entry = self.open.get(&id)?;
+            Row::new(&entry.origin, entry.content.as_deref()?)
+        };
+        let first = all.into_iter().filter_map(row).collect();
+        Rows { first, others }
     }
 
     /// Whether a scope of that process is open.

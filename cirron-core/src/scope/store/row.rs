@@ -17,6 +17,15 @@ pub struct About {
     pub tokens: Option<u64>,
 }
 
+/// Rows of scopes that are open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Those that began first, in that order.
+    pub first: Vec<Row>,
+    /// Number of those that are open besides.
+    pub others: usize,
+}
+
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {

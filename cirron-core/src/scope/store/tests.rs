@@ -212,8 +212,15 @@ fn who_watches_is_told_of_every_life_and_of_a_change_once_until_it_looks() {
 fn all_that_are_open_can_be_asked_for_whether_or_not_somebody_watches() {
     let mut store = store();
     let ids: Vec<Id> = [30, 10, 20].map(|at| step(&mut store, None, at)).into();
-    let rows: Vec<Id> = store.rows().iter().map(|row| row.origin.id).collect();
-    assert_eq!(rows, [ids[1], ids[2], ids[0]]);
+    let asked = |at_most| {
+        let Rows { first, others } = store.rows(at_most);
+        (first.iter().map(|row| row.origin.id).collect(), others)
+    };
+    let in_order = vec![ids[1], ids[2], ids[0]];
+    assert_eq!(asked(3), (in_order.clone(), 0));
+    assert_eq!(asked(usize::MAX), (in_order.clone(), 0));
+    assert_eq!(asked(2), (in_order[..2].to_vec(), 1));
+    assert_eq!(asked(0), (Vec::new(), 3));
 }
 
 #[test]

@@ -75,23 +75,49 @@ impl Entry {
 
 type Slot = u64;
 
+/// One look at a process, or its fork; each has another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookId(u64);
+
+/// What a process holds.
+#[derive(Debug)]
+struct Process {
+    held: HashSet<Slot>,
+    last_look: LookId,
+}
+
 #[derive(Debug, Default)]
 struct State {
     next: Slot,
     entries: BTreeMap<Slot, Entry>,
     names: HashMap<FileId, Slot>,
     /// What each process holds. One that was looked at stands here, though it holds nothing.
-    processes: HashMap<u32, HashSet<Slot>>,
+    processes: HashMap<u32, Process>,
+    next_look: u64,
     /// Whose list is being looked through.
     looking: Option<u32>,
 }
 
 impl State {
+    fn new_look(&mut self) -> LookId {
+        self.next_look += 1;
+        LookId(self.next_look)
+    }
+
+    fn process(&mut self, tgid: u32) -> &mut Process {
+        let last_look = self.new_look();
+        self.processes.entry(tgid).or_insert_with(|| Process {
+            held: HashSet::new(),
+            last_look,
+        })
+    }
+
     fn hold(&mut self, tgid: u32, slot: Slot) {
-        let Some(entry) = self.entries.get_mut(&slot) else {
+        if !self.entries.contains_key(&slot) {
             return;
-        };
-        if self.processes.entry(tgid).or_default().insert(slot) {
+        }
+        let is_new = self.process(tgid).held.insert(slot);
+        if let Some(entry) = self.entries.get_mut(&slot).filter(|_| is_new) {
             entry.holders += 1;
             entry.idle_since = None;
         }
@@ -147,7 +173,7 @@ impl Leases {
     pub fn begin(&self, tgid: u32) {
         let mut state = self.lock();
         state.looking = Some(tgid);
-        state.processes.entry(tgid).or_default();
+        state.process(tgid);
     }
 
     /// They were. What it holds and is not among `names` is mapped no more; without a list it ended.
@@ -159,10 +185,15 @@ impl Leases {
             .flatten()
             .filter_map(|name| state.names.get(name).copied())
             .collect();
-        let Some(held) = state.processes.get_mut(&tgid) else {
+        let last_look = state.new_look();
+        let Some(process) = state.processes.get_mut(&tgid) else {
             return;
         };
-        let gone: Vec<Slot> = held.extract_if(|slot| !mapped.contains(slot)).collect();
+        process.last_look = last_look;
+        let gone: Vec<Slot> = process
+            .held
+            .extract_if(|slot| !mapped.contains(slot))
+            .collect();
         if names.is_none() {
             state.processes.remove(&tgid);
         }
@@ -258,6 +289,18 @@ impl Leases {
         Some(entry.seen)
     }
 
+    /// Which file that is.
+    pub fn key(&self, name: FileId) -> Option<FileKey> {
+        let state = self.lock();
+        let entry = state.entries.get(state.names.get(&name)?)?;
+        Some(entry.key.clone())
+    }
+
+    /// The last look at a process; `None` where there was none.
+    pub fn last_look(&self, tgid: u32) -> Option<LookId> {
+        Some(self.lock().processes.get(&tgid)?.last_look)
+    }
+
     /// It was searched.
     pub fn set(&self, name: FileId, seen: Seen) {
         let mut state = self.lock();
@@ -271,11 +314,12 @@ impl Leases {
     /// A process forked: its child maps what it does. `false`: what that is, is not known yet.
     pub fn fork(&self, parent: u32, child: u32) -> bool {
         let mut state = self.lock();
-        let Some(held) = state.processes.get(&parent).cloned() else {
+        let Some(process) = state.processes.get(&parent) else {
             return false;
         };
+        let held = process.held.clone();
         let is_whole = state.looking != Some(parent);
-        state.processes.entry(child).or_default();
+        state.process(child);
         for slot in held {
             state.hold(child, slot);
         }

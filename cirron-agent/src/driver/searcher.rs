@@ -2,98 +2,189 @@
 //!
 //! It is asked where a process has a TLS connection that nobody reads, and never before anybody is told
 //! that we are attached. It takes its time: a large process has gigabytes mapped. The first megabytes
-//! are read at once, since a command may be over in a moment; then it goes slowly, and ends at a bound.
+//! are read at once, since a command may be over in a moment; then it goes slowly, and ends at a bound: of the
+//! process, and of all in an hour (`allowance`).
+//!
+//! ```text
+//! asked --> looked at by the attach thread since it was searched? --yes--> its list of mappings, once
+//!               | no: nothing new                                             | each file
+//!               v                                                             v
+//!             done                              known, or searched before under any name? else read, and remembered
+//! ```
+//! A file is searched once, whoever maps it and whenever. What is read goes out of the machine's memory again
+//! ([`crate::probes::quiet`]).
 
-use std::cell::Cell;
+use std::collections::HashMap;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use super::counts::Counts;
-use super::leases::{Leases, Seen};
+use super::leases::{Leases, LookId, Seen};
 use super::unread::Found;
 use crate::discovery::short_name;
+use crate::probes::identity::FileKey;
 use crate::probes::images::{Image, images};
 use crate::probes::quiet::Quiet;
 use crate::probes::source::ReadAt;
 use crate::probes::tls::blind;
 
+mod allowance;
+
+use allowance::{Allowance, Clock, RealClock};
+
 /// Processes that wait to be searched; past it they are counted, and asked for again with their next
 /// connection.
 pub const MAX_ASKED: usize = 256;
-/// Bytes of a process that are read at once: an executable with its TLS library in it.
-const BURST_BYTES: u64 = 64 * 1024 * 1024;
-/// Bytes in a second behind it: a hundredth of a processor, and of a disk.
-const BYTES_PER_S: u64 = 32 * 1024 * 1024;
-/// Bytes of a process that are read in all. PyTorch's libraries have 2.3 GB, and none of them has TLS.
-const MAX_PROCESS_BYTES: u64 = 512 * 1024 * 1024;
 /// A process is asked for when it maps something, and so may be looked at by the other thread just now.
 const LOOKS: usize = 5;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+/// Files that are remembered as searched, as many as are known at a time. Past it all are forgotten: what is searched
+/// again is bounded by the hour.
+const MAX_REMEMBERED: usize = 16 * 1024;
+/// Processes that are remembered as searched: the kernel side holds as many targets.
+const MAX_DONE: usize = 8192;
+
+/// Where files come from: the machine, or a test.
+pub trait Machine: Send {
+    /// The files that a process maps.
+    fn images(&self, pid: u32) -> io::Result<Vec<Image>>;
+    /// Calls `search` with the bytes of a file; `None` where it cannot be opened.
+    fn read(&self, image: &Image, search: &mut dyn FnMut(&dyn ReadAt) -> Seen) -> Option<Seen>;
+}
+
+/// This one.
+#[derive(Debug)]
+pub struct ThisMachine;
+
+impl Machine for ThisMachine {
+    fn images(&self, pid: u32) -> io::Result<Vec<Image>> {
+        images(pid)
+    }
+
+    fn read(&self, image: &Image, search: &mut dyn FnMut(&dyn ReadAt) -> Seen) -> Option<Seen> {
+        let file = image.open().ok()?;
+        Some(search(&Quiet::new(&file)))
+    }
+}
 
 /// The thread's state.
-#[derive(Debug)]
 pub struct Searcher {
     files: Leases,
     counts: Arc<Counts>,
     found: Sender<Found>,
+    machine: Box<dyn Machine>,
+    allowance: Allowance,
+    /// Files that were searched, whether or not somebody maps them.
+    searched: HashMap<FileKey, Seen>,
+    /// Processes that were searched to the end, and the last look at them until then.
+    done: HashMap<u32, LookId>,
+}
+
+/// How far a search came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Searched {
+    Whole,
+    /// Some of its files were not looked at by the attach thread yet.
+    TooEarly,
+    /// No more may be read.
+    Cut,
 }
 
 impl Searcher {
     /// `found`: takes the libraries that cannot be read.
     pub fn new(files: Leases, counts: Arc<Counts>, found: Sender<Found>) -> Searcher {
+        Searcher::on(
+            Box::new(ThisMachine),
+            Box::new(RealClock),
+            files,
+            counts,
+            found,
+        )
+    }
+
+    fn on(
+        machine: Box<dyn Machine>,
+        clock: Box<dyn Clock>,
+        files: Leases,
+        counts: Arc<Counts>,
+        found: Sender<Found>,
+    ) -> Searcher {
         Searcher {
             files,
             counts,
             found,
+            machine,
+            allowance: Allowance::new(clock),
+            searched: HashMap::new(),
+            done: HashMap::new(),
         }
     }
 
     /// Searches each process that is asked for, until nobody asks any more.
-    pub fn run(&self, asked: &Receiver<u32>) {
+    pub fn run(mut self, asked: &Receiver<u32>) {
         while let Ok(pid) = asked.recv() {
-            for look in 1.. {
-                let all = self.search(pid, &std::thread::sleep);
-                if all || look == LOOKS {
-                    break;
-                }
-                std::thread::sleep(BETWEEN_LOOKS);
-            }
+            self.search(pid);
         }
     }
 
-    /// `false`: some of its files were not looked at by the attach thread yet.
-    fn search(&self, pid: u32, sleep: &dyn Fn(Duration)) -> bool {
-        let budget = Budget::new(sleep);
-        let Ok(images) = images(pid) else {
-            return true;
+    /// Searches a process. Where the attach thread is at it, its list of mappings is read again with each of its looks.
+    fn search(&mut self, pid: u32) {
+        let mut before = None;
+        for _ in 0..LOOKS {
+            let look = self.files.last_look(pid);
+            if look.is_some() && look == self.done.get(&pid).copied() {
+                return;
+            }
+            if before != Some(look) {
+                before = Some(look);
+                match self.search_once(pid) {
+                    Searched::Whole => return self.remember(pid, look),
+                    Searched::Cut => return Counts::add(&self.counts.unsearched),
+                    Searched::TooEarly => {}
+                }
+            }
+            self.allowance.sleep(BETWEEN_LOOKS);
+        }
+    }
+
+    fn remember(&mut self, pid: u32, look: Option<LookId>) {
+        if self.done.len() >= MAX_DONE {
+            let files = &self.files;
+            self.done
+                .retain(|pid, look| files.last_look(*pid) == Some(*look));
+        }
+        if let Some(look) = look.filter(|_| self.done.len() < MAX_DONE) {
+            self.done.insert(pid, look);
+        }
+    }
+
+    fn search_once(&mut self, pid: u32) -> Searched {
+        self.allowance.begin_process();
+        let Ok(images) = self.machine.images(pid) else {
+            return Searched::Whole;
         };
-        let (mut all, mut told) = (true, 0);
+        let mut how = Searched::Whole;
         let mut blind = Vec::new();
         for image in images {
             let seen = match self.files.get(image.id) {
-                Some(Seen::Unsearched) => {
-                    // A stranger's file: where our code fails over it, the others are searched.
-                    let search = AssertUnwindSafe(|| self.search_file(&image, &budget));
-                    catch_unwind(search).unwrap_or_else(|_| {
-                        Counts::add(&self.counts.panicked);
-                        self.files.set(image.id, Seen::Nothing);
-                        Seen::Nothing
-                    })
+                Some(Seen::Unsearched) if self.allowance.is_spent() => {
+                    // What is known of the others is told all the same.
+                    how = Searched::Cut;
+                    continue;
                 }
+                Some(Seen::Unsearched) => self.search_file(&image),
                 Some(seen) => seen,
                 None => {
-                    all = false;
+                    how = Searched::TooEarly;
                     continue;
                 }
             };
             if let Seen::Blind(library) = seen {
                 let name = image.name.file_name().unwrap_or(image.name.as_os_str());
                 blind.push(format!("{library} in {}", name.to_string_lossy()));
-            }
-            if blind.len() > told {
-                told = blind.len();
                 // Whoever asked for it may have ended.
                 let found = Found {
                     tgid: pid,
@@ -103,140 +194,72 @@ impl Searcher {
                 let _ = self.found.send(found);
             }
         }
-        if budget.left.get() == 0 {
-            Counts::add(&self.counts.unsearched);
+        if self.allowance.is_spent() {
+            how = Searched::Cut;
         }
-        all
+        how
     }
 
-    fn search_file(&self, image: &Image, budget: &Budget<'_>) -> Seen {
-        let Ok(file) = image.open() else {
+    fn search_file(&mut self, image: &Image) -> Seen {
+        let key = self.files.key(image.id).filter(FileKey::lasts);
+        let known = key.as_ref().and_then(|key| self.searched.get(key));
+        let seen = match known {
+            Some(seen) => Some(*seen),
+            None => self.read(image),
+        };
+        // What was not read to the end is not known.
+        let Some(seen) = seen.filter(|seen| *seen != Seen::Unsearched) else {
             return Seen::Unsearched;
         };
-        let file = Paced {
-            file: Quiet::new(&file),
-            budget,
-        };
-        let seen = blind::library(&file, &image.name).map_or(Seen::Nothing, Seen::Blind);
-        if budget.left.get() > 0 || seen != Seen::Nothing {
-            self.files.set(image.id, seen);
+        self.files.set(image.id, seen);
+        if let Some(key) = key {
+            if self.searched.len() >= MAX_REMEMBERED {
+                self.searched.clear();
+            }
+            self.searched.insert(key, seen);
         }
         seen
     }
-}
 
-/// What may be read of a process, and how fast.
-struct Budget<'s> {
-    left: Cell<u64>,
-    sleep: &'s dyn Fn(Duration),
-}
-
-impl<'s> Budget<'s> {
-    fn new(sleep: &'s dyn Fn(Duration)) -> Budget<'s> {
-        Budget {
-            left: Cell::new(MAX_PROCESS_BYTES),
-            sleep,
-        }
+    fn read(&self, image: &Image) -> Option<Seen> {
+        let allowance = &self.allowance;
+        let mut search = |file: &dyn ReadAt| {
+            let file = Paced { file, allowance };
+            match blind::library(&file, &image.name) {
+                Some(library) => Seen::Blind(library),
+                None if allowance.is_spent() => Seen::Unsearched,
+                None => Seen::Nothing,
+            }
+        };
+        // A stranger's file: where our code fails over it, the others are searched.
+        let read = AssertUnwindSafe(|| self.machine.read(image, &mut search));
+        catch_unwind(read).unwrap_or_else(|_| {
+            Counts::add(&self.counts.panicked);
+            Some(Seen::Nothing)
+        })
     }
 }
 
 /// A file that is read slowly.
-struct Paced<'b, F> {
-    file: F,
-    budget: &'b Budget<'b>,
+struct Paced<'b> {
+    file: &'b dyn ReadAt,
+    allowance: &'b Allowance,
 }
 
-impl<F: ReadAt> ReadAt for Paced<'_, F> {
+impl ReadAt for Paced<'_> {
     fn size(&self) -> u64 {
         self.file.size()
     }
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> usize {
-        let Budget { left, sleep } = self.budget;
-        if left.get() == 0 {
+        if self.allowance.is_spent() {
             return 0;
         }
         let n = self.file.read_at(buffer, at);
-        left.set(left.get().saturating_sub(n as u64));
-        if left.get() < MAX_PROCESS_BYTES - BURST_BYTES {
-            sleep(Duration::from_nanos(n as u64 * 1_000_000_000 / BYTES_PER_S));
-        }
+        self.allowance.take(n as u64);
         n
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-    use crate::probes::identity::FileKey;
-
-    /// A file of any size, of zeros.
-    struct Zeros;
-
-    impl ReadAt for Zeros {
-        fn size(&self) -> u64 {
-            u64::MAX
-        }
-        fn read_at(&self, buffer: &mut [u8], _: u64) -> usize {
-            buffer.len()
-        }
-    }
-
-    #[test]
-    fn a_process_is_read_at_once_at_first_then_slowly_and_then_no_more() {
-        let slept = Cell::new(Duration::ZERO);
-        let sleep = |time| slept.set(slept.get() + time);
-        let budget = Budget::new(&sleep);
-        let file = Paced {
-            file: Zeros,
-            budget: &budget,
-        };
-        let mut block = vec![0; 1024 * 1024];
-        let mut read = 0_u64;
-        while read < BURST_BYTES {
-            read += file.read_at(&mut block, read) as u64;
-        }
-        assert_eq!(slept.get(), Duration::ZERO);
-        loop {
-            let n = file.read_at(&mut block, read);
-            read += n as u64;
-            if n == 0 {
-                break;
-            }
-        }
-        assert_eq!(read, MAX_PROCESS_BYTES);
-        let slow = (MAX_PROCESS_BYTES - BURST_BYTES) / BYTES_PER_S;
-        assert_eq!(slept.get().as_secs(), slow);
-    }
-
-    /// This program's own files: rustls is in none of them, and each is searched once.
-    #[test]
-    fn files_are_searched_once_and_what_is_found_is_told() {
-        let files = Leases::default();
-        let (tell, told) = std::sync::mpsc::channel();
-        let searcher = Searcher::new(files.clone(), Arc::default(), tell);
-        let pid = std::process::id();
-        assert!(!searcher.search(pid, &|_| {}), "nobody has looked");
-        assert_eq!(told.try_recv().ok(), None);
-        let ours = images(pid).unwrap();
-        let libc = ours
-            .iter()
-            .find(|i| i.name.to_string_lossy().contains("libc.so"))
-            .unwrap();
-        for image in &ours {
-            let key = FileKey::of_name(image.id);
-            files.add(pid, image.id, key, Seen::Nothing, Vec::new());
-        }
-        files.set(libc.id, Seen::Unsearched);
-        assert!(searcher.search(pid, &|_| {}));
-        assert_eq!(files.get(libc.id), Some(Seen::Nothing));
-        files.set(libc.id, Seen::Blind("rustls"));
-        assert!(searcher.search(pid, &|_| {}));
-        let found = told.try_recv().unwrap();
-        assert_eq!((found.tgid, found.name), (pid, short_name(pid)));
-        let blind = found.libraries;
-        assert!(blind[0].starts_with("rustls in libc.so"), "{blind:?}");
-        assert_eq!(told.try_recv().ok(), None);
-    }
-}
+mod tests;

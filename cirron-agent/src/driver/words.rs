@@ -160,6 +160,11 @@ impl Summary {
                 "TLS connections not read (`doctor --pid` says of which library)",
             ),
             (
+                self.libraries("processes_unsearched"),
+                "search for a TLS library that cannot be read, cut short",
+                "searches for TLS libraries that cannot be read, cut short",
+            ),
+            (
                 self.engine("tls_silent"),
                 "TLS connection without plaintext",
                 "TLS connections without plaintext",

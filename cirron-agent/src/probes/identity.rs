@@ -33,7 +33,7 @@ const MAX_BUILD_ID_BYTES: u64 = 64;
 const NOTE_HEAD_BYTES: usize = 16;
 
 /// Where an inode lives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Home {
     /// A device.
     Device(u64),
@@ -42,7 +42,7 @@ enum Home {
 }
 
 /// One file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FileKey {
     home: Home,
     /// Kind and bytes of its handle; else its number.
@@ -75,6 +75,20 @@ impl FileKey {
             handle: name.1.to_le_bytes().to_vec(),
             build_id: Vec::new(),
         }
+    }
+
+    /// The `n`-th file of a test, which has a build id.
+    #[cfg(test)]
+    pub fn for_test(n: u64) -> FileKey {
+        FileKey {
+            build_id: vec![1; 20],
+            ..FileKey::of_name((1, n))
+        }
+    }
+
+    /// Whether it still names this file when nobody has it mapped any more. A number alone is given away again.
+    pub fn lasts(&self) -> bool {
+        !self.build_id.is_empty() || self.handle.len() > size_of::<u64>()
     }
 
     /// The same file below. A layer of an overlay that is mapped directly too has the same handle and build id:

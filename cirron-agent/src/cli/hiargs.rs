@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cirron_core::engine::EngineConfig;
+use cirron_core::limits::DEFAULT_MAX_MEMORY_BYTES;
 
 use super::before::Group;
 use super::environment::Environment;
 use super::lowargs::{CaptureArgs, Command, DirArgs, IdKind, LoadArgs, LowArgs, OutputArgs};
 use super::values::{SIZE_FORM, TIME_FORM, parse_size, parse_time};
 use crate::kernel::{Links, LoadOptions, Policy};
+use crate::output::queue::{QUEUE_BYTES, queue_bytes};
 use crate::output::sink::{OutputPlan, SinkKind};
 use crate::output::stdout::KIND as STDOUT;
 use crate::output::table::{KINDS, OutputKind};
@@ -186,6 +188,9 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
 
 fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Capture {
     let interval = flush_interval(args.flush_interval, env);
+    let max_memory = args
+        .max_memory
+        .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     Capture {
         load: load_options(&args.load, env),
         policy: Policy {
@@ -194,11 +199,12 @@ fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Capture {
         },
         engine: EngineConfig {
             chunk_timing: args.chunk_timing,
-            max_memory_bytes: args
-                .max_memory
-                .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+            max_memory_bytes: max_memory,
         },
-        outputs: outputs(&args.output, interval, &SPOOL, env),
+        outputs: OutputPlan {
+            queue_bytes: queue_bytes(max_memory.unwrap_or(DEFAULT_MAX_MEMORY_BYTES)),
+            ..outputs(&args.output, interval, &SPOOL, env)
+        },
         duration: args.duration,
         record: args.record,
         summary_json: args.summary_json,
@@ -299,6 +305,7 @@ fn outputs(
         spool_dir: has_spool.then(|| output_dir(&args.dir, env).join("spool")),
         kinds,
         flush_interval,
+        queue_bytes: QUEUE_BYTES,
         spool_max_bytes: match args.spool_max_bytes {
             Some(bytes) => bytes,
             // Where there is no spool, there is nothing to say of its size.

@@ -300,6 +300,10 @@ fn flags_with_units_win_over_the_environment_and_bad_ones_are_errors() {
     assert_eq!(capture.duration, Some(Duration::from_secs(5_400)));
     assert_eq!(capture.load.ring_bytes, 64 << 20);
     assert_eq!(capture.engine.max_memory_bytes, Some(64 << 20));
+    let queue = |line: &str| attach(line, &[]).1.outputs.queue_bytes;
+    assert_eq!(queue("cirron-agent --pid 1"), 32 << 20);
+    assert_eq!(queue("cirron-agent --pid 1 --max-memory 4GiB"), 32 << 20);
+    assert_eq!(queue("cirron-agent --pid 1 --max-memory 16MiB"), 8 << 20);
     for bad in [
         "--flush-interval 0",
         "--flush-interval x",

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::Context;
 use cirron_core::id::Id;
 
-use super::queue::{LIST_BYTES, List, QUEUE_BYTES, Queue};
+use super::queue::{LIST_BYTES, List, Queue};
 use super::sink::{Opening, Pressure, Sink, SinkReport};
 use super::{Finished, Timed, worker};
 use crate::privileges::Rights;
@@ -28,6 +28,7 @@ pub const END_LIMIT: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct Outputs {
     sinks: Vec<Box<dyn Sink>>,
+    queue_bytes: usize,
 }
 
 /// How the sinks are waited for.
@@ -47,7 +48,10 @@ impl Outputs {
             .iter()
             .map(|kind| (kind.open)(opening))
             .collect::<anyhow::Result<_>>()?;
-        Ok(Outputs { sinks })
+        Ok(Outputs {
+            sinks,
+            queue_bytes: opening.plan.queue_bytes,
+        })
     }
 
     /// Starts a thread for each, with the rights that it needs.
@@ -59,7 +63,7 @@ impl Outputs {
                 Pace::Live(interval) => (kind.pressure, Some(interval)),
                 Pace::Replay => (Pressure::Waits, None),
             };
-            let queue = Arc::new(Queue::new(&*sink, pressure, QUEUE_BYTES));
+            let queue = Arc::new(Queue::new(&*sink, pressure, self.queue_bytes));
             let theirs = Arc::clone(&queue);
             let thread = std::thread::Builder::new()
                 .name(format!("cirron-{}", sink.name()))

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use cirron_core::time::MonoNs;
 
+use super::super::queue::QUEUE_BYTES;
 use super::super::sink::{OutputPlan, SinkKind};
 use super::super::testing::{Bed, Order, SLEEPER};
 use super::*;
@@ -20,6 +21,7 @@ fn plan(dir: &Path, kinds: &[&'static SinkKind]) -> OutputPlan {
         spool_dir: Some(dir.join("spool")),
         spool_max_bytes: 1 << 30,
         flush_interval: Duration::from_millis(5),
+        queue_bytes: QUEUE_BYTES,
     }
 }
 
@@ -46,6 +48,22 @@ fn large(n: u8) -> Finished {
 
 fn report<'a>(reports: &'a [SinkReport], name: &str) -> &'a SinkReport {
     reports.iter().find(|report| report.name == name).unwrap()
+}
+
+#[test]
+fn a_queue_is_as_large_as_was_planned() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = OutputPlan {
+        queue_bytes: 2 << 20,
+        ..plan(dir.path(), &[&SLEEPER])
+    };
+    let (mut to_sinks, sinks) = live(&plan);
+    (0..1_000).for_each(|_| to_sinks.hand_on([large(2)]));
+    let dropped = report(&sinks.counts().reports(), "sleeper").count("dropped");
+    assert!((700..900).contains(&dropped), "{dropped}");
+    Bed::of_plan(&plan).order(Order::Take);
+    drop(to_sinks);
+    sinks.finish();
 }
 
 #[test]

@@ -19,6 +19,11 @@ use super::sink::{Pressure, Sink, SinkKind, SinkReport, Stats};
 /// core waits, or the scopes are dropped. One list ([`LIST_BYTES`]) may always wait, however large.
 pub const QUEUE_BYTES: usize = 32 * 1024 * 1024;
 
+/// The same where the core may hold no more than `max_memory`: half of that. Who bounds the one means the other too.
+pub fn queue_bytes(max_memory: usize) -> usize {
+    (max_memory / 2).min(QUEUE_BYTES)
+}
+
 /// Bytes of scopes that go into a queue, or are dropped, together.
 pub const LIST_BYTES: usize = 1024 * 1024;
 

@@ -83,6 +83,8 @@ pub struct OutputPlan {
     pub spool_max_bytes: u64,
     /// Between two flushes.
     pub flush_interval: Duration,
+    /// Bytes that may wait for each.
+    pub queue_bytes: usize,
 }
 
 /// What a sink is made with.

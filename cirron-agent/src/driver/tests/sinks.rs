@@ -12,6 +12,7 @@ fn sink(dir: &std::path::Path, kind: &'static SinkKind) -> (Outputs, Arc<Bed>) {
         spool_dir: Some(dir.to_path_buf()),
         spool_max_bytes: 0,
         flush_interval: Duration::from_millis(10),
+        queue_bytes: 1 << 20,
     };
     let opening = Opening {
         plan: &plan,

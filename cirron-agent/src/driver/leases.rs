@@ -277,7 +277,12 @@ impl Leases {
     /// A process maps a Go program that is watched.
     pub fn runs_go(&self, tgid: u32) -> bool {
         let state = self.lock();
-        let held = state.processes.get(&tgid).into_iter().flatten();
+        let held = state
+            .processes
+            .get(&tgid)
+            .map(|process| &process.held)
+            .into_iter()
+            .flatten();
         let mut entries = held.filter_map(|slot| state.entries.get(slot));
         entries.any(|entry| entry.attachments.iter().any(Attachment::is_go))
     }

@@ -31,6 +31,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: swapped,
     },
     Test {
+        name: "a_mounted_file_stays_as_it_is_and_says_what_to_do",
+        need: Need::Bpf,
+        run: mounted,
+    },
+    Test {
         name: "whatever_the_mask_files_are_their_owner_s",
         need: Need::Bpf,
         run: mask,
@@ -69,6 +74,53 @@ fn attach(server: &Plain, dir: &Path, args: &[&str], stdout: Stdio) -> Result<En
     }
     let status = child.wait()?;
     Ok(Ended { status, said })
+}
+
+/// As a container's engine mounts one file: nothing can take its place. A mounted directory is as any.
+fn mounted() -> Result<String> {
+    let server = Plain::start(&[])?;
+    let tmp = tempfile::tempdir()?;
+    let [source, target] = ["source", "target"].map(|name| tmp.path().join(name));
+    fs::write(&source, "kept")?;
+    fs::write(&target, "")?;
+    let mount = Mount::bind(&source, &target)?;
+    let record = ["--record", target.to_str().unwrap_or_default()];
+    let ended = attach(&server, tmp.path(), &record, Stdio::null())?;
+    drop(mount);
+    ensure!(ended.status.code() == Some(1), "{}", ended.said);
+    let says = "target is a mount point by itself\n  name another file beside it";
+    ensure!(ended.said.contains(says), "{}", ended.said);
+    ensure!(fs::read_to_string(&source)? == "kept", "it was changed");
+    let [source, target] = ["sources", "targets"].map(|name| tmp.path().join(name));
+    fs::create_dir(&source)?;
+    fs::create_dir(&target)?;
+    let mount = Mount::bind(&source, &target)?;
+    let file = target.join("r.recording");
+    let record = ["--record", file.to_str().unwrap_or_default()];
+    let ended = attach(&server, tmp.path(), &record, Stdio::null())?;
+    drop(mount);
+    ensure!(ended.status.success(), "{}", ended.said);
+    ensure!(source.join("r.recording").exists(), "it was not written");
+    Ok(String::new())
+}
+
+/// Undone with this value.
+struct Mount<'p>(&'p Path);
+
+impl Mount<'_> {
+    fn bind<'p>(source: &Path, target: &'p Path) -> Result<Mount<'p>> {
+        let mut mount = Command::new("mount");
+        let status = mount.arg("--bind").args([source, target]).status()?;
+        ensure!(status.success(), "mount: {status}");
+        Ok(Mount(target))
+    }
+}
+
+impl Drop for Mount<'_> {
+    fn drop(&mut self) {
+        // What is still in use goes away with its last user.
+        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
+    }
 }
 
 fn streams() -> Result<String> {

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use cirron_tests::agent::Agent;
+use cirron_tests::agent::{Agent, Report};
 use cirron_tests::expect;
 use cirron_tests::process::{Guard, until};
 use cirron_tests::raw::free_port;
@@ -33,6 +33,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "grpc_kserve_is_joined_late",
         need: Need::Stacks,
         run: kserve_late,
+    },
+    Test {
+        name: "grpc_of_twenty_connections_is_joined_late_and_floods_nothing",
+        need: Need::Stacks,
+        run: many_late,
     },
     Test {
         name: "grpc_go_with_every_kind_of_stream",
@@ -79,9 +84,13 @@ impl Kserve {
     }
 
     fn client(&self) -> Result<Command> {
+        self.client_of("kserve.py")
+    }
+
+    fn client_of(&self, script: &str) -> Result<Command> {
         let mut command = Command::new(stacks::venv("python")?);
         command
-            .arg(stacks::here().join("clients/kserve.py"))
+            .arg(stacks::here().join("clients").join(script))
             .arg(format!("127.0.0.1:{}", self.port));
         Ok(command)
     }
@@ -124,10 +133,14 @@ fn kserve_called() -> Result<String> {
 fn kserve_late() -> Result<String> {
     let kserve = Kserve::start()?;
     let mut command = kserve.client()?;
-    command
-        .arg("wait")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
+    command.arg("wait");
+    let (report, rest) = joined_late(&kserve, command)?;
+    same(&kserve, &rest, report.spool.requests(), true)
+}
+
+/// Attaches once the client has said that it is joined, and lets it go on. What it printed then.
+fn joined_late(kserve: &Kserve, mut command: Command) -> Result<(Report, String)> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut client = Guard::spawn(command)?;
     let stdout = client.child().stdout.take().context("stdout")?;
     let mut printed = BufReader::new(stdout);
@@ -143,8 +156,54 @@ fn kserve_late() -> Result<String> {
         .write_all(b"go\n")?;
     let mut rest = String::new();
     while printed.read_line(&mut rest)? > 0 {}
-    let report = agent.finish()?;
-    same(&kserve, &rest, report.spool.requests(), true)
+    Ok((agent.finish()?, rest))
+}
+
+/// Header fields of connections whose tables nobody saw: what can be named is, by messages and trailers, and what
+/// cannot is counted, and no scope.
+fn many_late() -> Result<String> {
+    let kserve = Kserve::start()?;
+    let (report, rest) = joined_late(&kserve, kserve.client_of("kserve_many.py")?)?;
+    let made = lines(&rest)?.into_iter().next().context("no counts")?;
+    let of = |kind: &str| made[kind].as_u64().context("no such calls");
+    let [infer, absent, stream, live] = [of("infer")?, of("absent")?, of("stream")?, of("live")?];
+    let spans = report.spool.requests();
+    let with = |attr: &str, value: &str| {
+        let has = |s: &&&Span| s.text(attr) == Some(value);
+        spans.iter().filter(has).count() as u64
+    };
+    for (what, got, want) in [
+        (
+            "inference",
+            with("gen_ai.operation.name", "inference"),
+            infer,
+        ),
+        (
+            "streams",
+            with("gen_ai.operation.name", "text_completion"),
+            stream,
+        ),
+        (
+            "not found",
+            with("rpc.response.status_code", "NOT_FOUND"),
+            absent,
+        ),
+        ("all", spans.len() as u64, infer + absent + stream),
+    ] {
+        ensure!(
+            got == want,
+            "{what}: {got}, not {want}: {}",
+            report.spool.describe()
+        );
+    }
+    let engine = &report.summary["engine"];
+    let unnamed = ["unnamed_exchanges", "unnamed_connections"].map(|name| engine[name].as_u64());
+    ensure!(unnamed == [Some(live), Some(20)], "{unnamed:?} of {live}");
+    Ok(format!(
+        "{} of {} calls are scopes",
+        spans.len(),
+        infer + absent + stream + live
+    ))
 }
 
 /// What client and handlers told, in order, against the spans. `late`: what stood in header fields

@@ -11,7 +11,7 @@ use std::time::Instant;
 use cirron_common::record::{close, source};
 use cirron_core::engine::{Engine, EngineConfig, EngineStats, ProcessFacts};
 use cirron_core::id::SequentialIds;
-use cirron_core::stream::Direction;
+use cirron_core::record::Direction;
 use cirron_core::testing::records::{ConnRecords, TGID};
 use cirron_core::time::MonoNs;
 

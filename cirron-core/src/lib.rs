@@ -4,6 +4,9 @@
 //! no clock, file, socket, thread or async here; `clippy.toml` bans them. That is what lets a
 //! capture be replayed, the parsers be fuzzed, and a bug become a test.
 //!
+//! Other crates use `engine`, `record`, `scope`, `id`, `time` and three limits. The rest is this crate's own, so that
+//! the compiler sees what nobody uses.
+//!
 //! A module uses only what stands before it in this list:
 //! `time, id, limits, cut < record < stream < proto < exchange < body < llm < scope < engine`.
 #![forbid(unsafe_code)]
@@ -12,14 +15,16 @@
 pub mod body;
 mod cut;
 pub mod engine;
-pub mod exchange;
+mod exchange;
 pub mod id;
-pub mod limits;
-pub mod llm;
-pub mod proto;
+mod limits;
+mod llm;
+mod proto;
 pub mod record;
 pub mod scope;
-pub mod stream;
+mod stream;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
+
+pub use limits::{DEFAULT_MAX_MEMORY_BYTES, MAX_PROCESSES, MIN_MAX_MEMORY_BYTES};

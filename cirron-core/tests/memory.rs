@@ -10,11 +10,11 @@ use std::sync::{Mutex, MutexGuard};
 use cirron_common::record::{close, source};
 use cirron_core::engine::{Engine, EngineConfig, Output, ProcessFacts};
 use cirron_core::id::SequentialIds;
-use cirron_core::limits::{DEFAULT_MAX_MEMORY_BYTES, MAX_PROCESSES, MIN_MAX_MEMORY_BYTES};
+use cirron_core::record::Direction;
 use cirron_core::scope::AttrValue;
-use cirron_core::stream::Direction;
 use cirron_core::testing::records::{ConnRecords, TGID};
 use cirron_core::time::{MS, MonoNs};
+use cirron_core::{DEFAULT_MAX_MEMORY_BYTES, MAX_PROCESSES, MIN_MAX_MEMORY_BYTES};
 
 /// Counts what is allocated now, and the most that was.
 struct Counting;

@@ -1,8 +1,6 @@
 //! The corpus is replayed, with some mutations of each input.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use cirron_core::llm::ReadRequest as _;
-use cirron_core::llm::openai::RequestReader;
 use cirron_core::testing::fuzz;
 use cirron_fuzz::mutate::{Random, mutate};
 use cirron_fuzz::{TARGETS, corpus};
@@ -59,20 +57,8 @@ fn broken(target: &str, run: impl Fn(&[u8]) + std::panic::RefUnwindSafe) -> usiz
 #[test]
 fn a_fault_in_a_real_parser_is_noticed() {
     assert_eq!(broken("request", fuzz::request), 0);
-    let loses_a_quote = |input: &[u8]| {
-        fuzz::request_by(input, |reader, piece, is_first| match piece {
-            [b'"', rest @ ..] if !is_first => reader.push(rest),
-            _ => reader.push(piece),
-        });
-    };
-    assert!(broken("request", loses_a_quote) > 0);
-    let forgets_what_it_read = |input: &[u8]| {
-        fuzz::request_by(input, |reader, piece, is_first| {
-            if !is_first {
-                *reader = RequestReader::default();
-            }
-            reader.push(piece);
-        });
-    };
-    assert!(broken("request", forgets_what_it_read) > 0);
+    for fault in [fuzz::Fault::LosesQuote, fuzz::Fault::Forgets] {
+        let faulty = |input: &[u8]| fuzz::request_with(input, Some(fault));
+        assert!(broken("request", faulty) > 0, "{fault:?}");
+    }
 }

@@ -193,7 +193,7 @@ fn time(text: &str) -> Result<Duration, String> {
 
 /// A size that the core can work with.
 fn memory(text: &str) -> Result<u64, String> {
-    let least = cirron_core::limits::MIN_MAX_MEMORY_BYTES as u64;
+    let least = cirron_core::MIN_MAX_MEMORY_BYTES as u64;
     size(text).and_then(|bytes| match bytes {
         bytes if bytes < least => Err(format!("less than {} MiB", least >> 20)),
         bytes => Ok(bytes),

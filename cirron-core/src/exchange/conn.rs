@@ -23,7 +23,7 @@ use crate::time::MonoNs;
 
 /// What is known of a connection when it begins.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ConnStart {
+pub(crate) struct ConnStart {
     /// Its first bytes were not seen.
     pub late: bool,
     /// From accept or connect, or from the kernel's own structures.
@@ -32,7 +32,7 @@ pub struct ConnStart {
 
 /// What a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     /// Not known yet.
     Unknown,
     /// HTTP/1.0 or 1.1.
@@ -58,7 +58,7 @@ enum State {
 
 /// Makes the exchanges of one connection from the pieces of its two directions.
 #[derive(Debug)]
-pub struct ConnParser {
+pub(crate) struct ConnParser {
     start: ConnStart,
     ends: Ends,
     state: State,
@@ -68,7 +68,7 @@ pub struct ConnParser {
 
 impl ConnParser {
     /// A parser for a connection that begins so.
-    pub fn new(start: ConnStart) -> ConnParser {
+    pub(crate) fn new(start: ConnStart) -> ConnParser {
         let sniffing = Sniffing::new(start.late, start.role);
         ConnParser {
             start,
@@ -79,7 +79,7 @@ impl ConnParser {
     }
 
     /// The next piece of one direction. [`Piece::Eof`] inbound means that a read returned 0.
-    pub fn handle(&mut self, dir: Direction, piece: Piece<'_>, sink: &mut dyn ExchangeSink) {
+    pub(crate) fn handle(&mut self, dir: Direction, piece: Piece<'_>, sink: &mut dyn ExchangeSink) {
         match &mut self.state {
             State::Opaque(_) => {}
             State::Http1(http) => {
@@ -152,7 +152,12 @@ impl ConnParser {
     }
 
     /// The connection, or a direction of it, ended. Pieces of before must have been handed in.
-    pub fn handle_close(&mut self, ts: MonoNs, cause: CloseCause, sink: &mut dyn ExchangeSink) {
+    pub(crate) fn handle_close(
+        &mut self,
+        ts: MonoNs,
+        cause: CloseCause,
+        sink: &mut dyn ExchangeSink,
+    ) {
         let ends = &mut self.ends;
         match &mut self.state {
             State::Opaque(_) => {}
@@ -169,7 +174,7 @@ impl ConnParser {
     }
 
     /// Event time has come to `now`.
-    pub fn handle_timeout(&mut self, now: MonoNs, sink: &mut dyn ExchangeSink) {
+    pub(crate) fn handle_timeout(&mut self, now: MonoNs, sink: &mut dyn ExchangeSink) {
         match &mut self.state {
             State::Http1(http) => {
                 http.handle_timeout(now, &self.ends, sink);
@@ -181,7 +186,7 @@ impl ConnParser {
     }
 
     /// When [`ConnParser::handle_timeout`] wants to be called, at the latest.
-    pub fn poll_timeout(&self) -> Option<MonoNs> {
+    pub(crate) fn poll_timeout(&self) -> Option<MonoNs> {
         match &self.state {
             State::Http1(http) => http.poll_timeout(),
             State::Http2(http) => http.poll_timeout(),
@@ -190,7 +195,7 @@ impl ConnParser {
     }
 
     /// Bytes that it holds, about. Takes no walk over what may be many, but for WebSockets on HTTP/2.
-    pub fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         match &self.state {
             State::Sniffing(sniffing) => sniffing.held_bytes(),
             State::Http1(http) => http.held_bytes(),
@@ -201,19 +206,19 @@ impl ConnParser {
     }
 
     /// The core holds too much: what is open ends here, and nothing that follows is read.
-    pub fn give_up(&mut self, ts: MonoNs, sink: &mut dyn ExchangeSink) {
+    pub(crate) fn give_up(&mut self, ts: MonoNs, sink: &mut dyn ExchangeSink) {
         self.handle_close(ts, CloseCause::AgentStop, sink);
         self.state = State::Opaque(Protocol::Opaque);
     }
 
     /// Bytes before its first request that were passed over: what a proxy said of the client, or nothing
     /// that is known.
-    pub fn passed_over(&self) -> u64 {
+    pub(crate) fn passed_over(&self) -> u64 {
         self.passed_over
     }
 
     /// What it speaks.
-    pub fn protocol(&self) -> Protocol {
+    pub(crate) fn protocol(&self) -> Protocol {
         match &self.state {
             State::Sniffing(_) => Protocol::Unknown,
             State::Http1(_) => Protocol::Http1,
@@ -224,7 +229,7 @@ impl ConnParser {
     }
 
     /// Which end the target is, as far as known.
-    pub fn role(&self) -> Option<Role> {
+    pub(crate) fn role(&self) -> Option<Role> {
         match &self.state {
             State::Http1(http) => http.role(),
             State::Http2(http) => http.role(),
@@ -234,7 +239,8 @@ impl ConnParser {
     }
 
     /// Whether an exchange was started and has not ended.
-    pub fn has_open_exchanges(&self) -> bool {
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn has_open_exchanges(&self) -> bool {
         match &self.state {
             State::Http1(http) => http.has_open_exchanges(),
             State::Http2(http) => http.has_open_exchanges(),

@@ -103,6 +103,7 @@ impl Http1 {
         size_of::<Http1>() + parsers + queue + self.held.bytes() + self.early.bytes()
     }
 
+    #[cfg(any(test, feature = "testing"))]
     pub(super) fn has_open_exchanges(&self) -> bool {
         !self.queue.is_empty()
     }

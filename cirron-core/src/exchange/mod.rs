@@ -23,21 +23,21 @@ mod open;
 mod sniffing;
 mod websocket;
 
-pub use conn::{ConnParser, ConnStart, Protocol};
-pub use ending::CloseCause;
+pub(crate) use conn::{ConnParser, ConnStart, Protocol};
+pub(crate) use ending::CloseCause;
 
-pub use crate::proto::message::MessageEnd;
+pub(crate) use crate::proto::message::MessageEnd;
 use crate::proto::message::{Headers, RequestHead, ResponseHead};
 use crate::proto::ws;
 use crate::time::MonoNs;
 
 /// Number of an exchange, unique within its connection; grows with time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ExchangeId(pub u64);
+pub(crate) struct ExchangeId(pub u64);
 
 /// Which end of the exchange the target is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
+pub(crate) enum Role {
     /// The target received the request: a `request` scope.
     Server,
     /// The target sent the request: an `http.client` span.
@@ -46,7 +46,7 @@ pub enum Role {
 
 /// Which end of an exchange sent something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sender {
+pub(crate) enum Sender {
     /// The end that sent the request.
     Client,
     /// The end that answers.
@@ -55,7 +55,7 @@ pub enum Sender {
 
 impl Sender {
     /// Its name, as attributes have it.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Sender::Client => "client",
             Sender::Server => "server",
@@ -65,7 +65,7 @@ impl Sender {
 
 /// Who ended an exchange before its time: `cirron.aborted_by`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AbortedBy {
+pub(crate) enum AbortedBy {
     /// The end that sent the request.
     Client,
     /// The end that answers.
@@ -76,7 +76,7 @@ pub enum AbortedBy {
 
 impl AbortedBy {
     /// The text of `cirron.aborted_by`.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             AbortedBy::Client => "client",
             AbortedBy::Server => "server",
@@ -87,7 +87,7 @@ impl AbortedBy {
 
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ExchangeEnd {
+pub(crate) struct ExchangeEnd {
     /// Set when it did not come to its own end and it is known who ended it.
     pub aborted_by: Option<AbortedBy>,
     /// The connection, or its stream, became something else than HTTP (CONNECT, `101`).
@@ -102,7 +102,7 @@ pub struct ExchangeEnd {
 
 /// One event of an exchange. Its time is given beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExchangeEvent<'a> {
+pub(crate) enum ExchangeEvent<'a> {
     /// The first byte of the request; with `late`, the first that we saw of an exchange that was
     /// already under way when we joined.
     Start {
@@ -153,7 +153,7 @@ pub enum ExchangeEvent<'a> {
 }
 
 /// Takes the events of one connection.
-pub trait ExchangeSink {
+pub(crate) trait ExchangeSink {
     /// `ts`: when the bytes that completed this event passed.
     fn on_event(&mut self, id: ExchangeId, ts: MonoNs, event: ExchangeEvent<'_>);
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::limits::{HELD_RESPONSE_WINDOW_NS, MAX_HELD_RESPONSE_BYTES, MAX_PIPELINED};
 use crate::stream::{Direction, Piece};
 use crate::testing::{
-    ExchangeLog, Fed, Ledger, assert_gap_safe, assert_split_invariant, fuzz, ledger::Times,
+    ExchangeLog, Fed, Ledger, Times, assert_gap_safe, assert_split_invariant, fuzz,
 };
 use crate::time::MS;
 

@@ -144,6 +144,7 @@ impl WebSocket {
     }
 
     /// Its exchange has ended.
+    #[cfg(any(test, feature = "testing"))]
     pub(super) fn is_over(&self) -> bool {
         self.exchange.is_none()
     }

@@ -20,18 +20,18 @@ use std::collections::VecDeque;
 
 /// Calls of one response that are remembered. Pieces of a call follow each other, so that the oldest
 /// are forgotten first; one of them that is told of again counts once more.
-pub const MAX_KNOWN: usize = 128;
+pub(crate) const MAX_KNOWN: usize = 128;
 
 /// Pieces of one document that are kept until it ends. Past it those with a name are calls of their
 /// own: a document of so many has whole ones.
-pub const MAX_PIECES: usize = 1024;
+pub(crate) const MAX_PIECES: usize = 1024;
 
 /// The index of what can be but one for each choice: a `function_call`, before there were several.
-pub const ONLY: u64 = u64::MAX;
+pub(crate) const ONLY: u64 = u64::MAX;
 
 /// What one piece says of its call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Piece {
+pub(crate) struct Piece {
     /// The choice that it is in.
     pub choice: i64,
     /// Its index among the calls of that.
@@ -51,7 +51,7 @@ pub struct Piece {
 
 impl Piece {
     /// One that says nothing but its choice.
-    pub fn in_choice(choice: i64) -> Piece {
+    pub(crate) fn in_choice(choice: i64) -> Piece {
         Piece {
             choice,
             ..Piece::default()
@@ -59,20 +59,20 @@ impl Piece {
     }
 
     /// Its id is this; an empty one is none.
-    pub fn note_id(&mut self, id: &str) {
+    pub(crate) fn note_id(&mut self, id: &str) {
         if !matches!(id.trim(), "" | "null") {
             self.id = Some(hash(id.as_bytes()));
         }
     }
 
     /// It has this name.
-    pub fn note_name(&mut self, name: &str) {
+    pub(crate) fn note_name(&mut self, name: &str) {
         self.named = true;
         self.name = Some(hash(name.as_bytes()));
     }
 
     /// Its arguments are `text`, or begin with it and were `cut`.
-    pub fn note_arguments(&mut self, text: &str, cut: bool) {
+    pub(crate) fn note_arguments(&mut self, text: &str, cut: bool) {
         self.arguments = Arguments::reading(text, cut);
         let begin = text.trim_start();
         self.within = !begin.is_empty() && !begin.starts_with('{');
@@ -81,7 +81,7 @@ impl Piece {
 
 /// Pieces of the document under way.
 #[derive(Debug, Default)]
-pub struct Pieces {
+pub(crate) struct Pieces {
     list: Vec<Piece>,
     /// Those with a name that found no room.
     more: u64,
@@ -89,7 +89,7 @@ pub struct Pieces {
 
 impl Pieces {
     /// One more.
-    pub fn push(&mut self, piece: Piece) {
+    pub(crate) fn push(&mut self, piece: Piece) {
         if self.list.len() < MAX_PIECES {
             self.list.push(piece);
         } else {
@@ -98,7 +98,7 @@ impl Pieces {
     }
 
     /// All of them belong to this choice.
-    pub fn belong_to(&mut self, choice: i64) {
+    pub(crate) fn belong_to(&mut self, choice: i64) {
         for piece in &mut self.list {
             piece.choice = choice;
         }
@@ -114,7 +114,7 @@ struct Known {
 
 /// The calls of one response.
 #[derive(Debug, Default)]
-pub struct Calls {
+pub(crate) struct Calls {
     known: VecDeque<Known>,
     /// The choice whose last piece said that more of it follows.
     open: Option<i64>,
@@ -134,7 +134,7 @@ struct Untold {
 
 impl Calls {
     /// How many calls begin with these.
-    pub fn take_all(&mut self, pieces: Pieces) -> u64 {
+    pub(crate) fn take_all(&mut self, pieces: Pieces) -> u64 {
         let mut new = 0;
         let mut before = None;
         for piece in &pieces.list {
@@ -148,7 +148,7 @@ impl Calls {
     }
 
     /// Whether a call begins with this piece.
-    pub fn take(&mut self, piece: &Piece) -> bool {
+    pub(crate) fn take(&mut self, piece: &Piece) -> bool {
         let told = piece.index.is_some() || piece.id.is_some();
         if !told && let Some(begins) = self.go_on(piece) {
             return begins;

@@ -5,10 +5,10 @@ use crate::body::json::Scalar;
 /// More than any call has: the largest contexts are some millions, and a batch of prompts is bounded
 /// by its body. What servers put for "not known" (-1 as an unsigned number, `i32::MAX`) is above it.
 /// Past it a number is no count.
-pub const MAX_COUNT: i64 = 1_000_000_000;
+pub(crate) const MAX_COUNT: i64 = 1_000_000_000;
 
 /// The count that a member says. A text may be one: Google's JSON writes its large integers so.
-pub fn count(value: Scalar<'_>) -> Option<i64> {
+pub(crate) fn count(value: Scalar<'_>) -> Option<i64> {
     match value {
         Scalar::Num(text) => of_text(text),
         Scalar::Str { .. } => value.as_str().and_then(of_text),
@@ -17,7 +17,7 @@ pub fn count(value: Scalar<'_>) -> Option<i64> {
 }
 
 /// The count that a text says: a whole number from 0 to [`MAX_COUNT`], also as `17.0` or `1.7e1`.
-pub fn of_text(text: &str) -> Option<i64> {
+pub(crate) fn of_text(text: &str) -> Option<i64> {
     let text = text.trim();
     // Words that a float may have (`inf`, `nan`) are none.
     if !text.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
@@ -35,17 +35,17 @@ fn whole(number: f64) -> Option<i64> {
 }
 
 /// Sets `slot` to `told`: a count replaces, a 0 does not replace a count.
-pub fn fill(slot: &mut Option<i64>, told: Option<i64>) {
+pub(crate) fn fill(slot: &mut Option<i64>, told: Option<i64>) {
     *slot = counted(told, *slot);
 }
 
 /// `first`, unless it is not said, or a 0 where `other` is a count.
-pub fn counted(first: Option<i64>, other: Option<i64>) -> Option<i64> {
+pub(crate) fn counted(first: Option<i64>, other: Option<i64>) -> Option<i64> {
     first.filter(|n| *n > 0).or(other).or(first)
 }
 
 /// Both, where there are both.
-pub fn sum(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+pub(crate) fn sum(a: Option<i64>, b: Option<i64>) -> Option<i64> {
     match (a, b) {
         (Some(a), Some(b)) => a.checked_add(b),
         (a, b) => a.or(b),

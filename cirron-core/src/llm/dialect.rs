@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use super::facts::{Content, RequestFacts, ResponseFacts};
 
 /// Reads a request's body as it passes, decoded.
-pub trait ReadRequest: Debug + Send {
+pub(crate) trait ReadRequest: Debug + Send {
     /// The next bytes.
     fn push(&mut self, bytes: &[u8]);
     /// Bytes are missing here. What was said before them holds.
@@ -15,7 +15,7 @@ pub trait ReadRequest: Debug + Send {
 }
 
 /// Reads a response as it passes, decoded: one document, or the data of one event after the other.
-pub trait ReadResponse: Debug + Send {
+pub(crate) trait ReadResponse: Debug + Send {
     /// The next bytes of the document.
     fn push(&mut self, bytes: &[u8]);
     /// Bytes of the document are missing here.
@@ -36,7 +36,7 @@ pub trait ReadResponse: Debug + Send {
 
 /// What a path says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route<'p> {
+pub(crate) struct Route<'p> {
     /// `gen_ai.operation.name`
     pub operation: &'static str,
     /// The model, where the path names it; percent-encoded as it came.
@@ -49,7 +49,7 @@ pub struct Route<'p> {
 
 /// What a request of a dialect's shape proves. The response's shape proves it on every path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
+pub(crate) enum Evidence {
     /// That it is a call.
     Sure,
     /// The same, if it names a model and no answer of another shape speaks against it: other services
@@ -61,7 +61,7 @@ pub enum Evidence {
 
 impl<'p> Route<'p> {
     /// Of which the path says nothing else.
-    pub const fn to(operation: &'static str) -> Route<'p> {
+    pub(crate) const fn to(operation: &'static str) -> Route<'p> {
         Route {
             operation,
             model: None,
@@ -72,7 +72,7 @@ impl<'p> Route<'p> {
 
     /// On a path that other services have too.
     #[must_use]
-    pub const fn weak(self) -> Route<'p> {
+    pub(crate) const fn weak(self) -> Route<'p> {
         Route {
             evidence: Evidence::Weak,
             ..self
@@ -82,7 +82,7 @@ impl<'p> Route<'p> {
 
 /// A figure that a header field may carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Figure {
+pub(crate) enum Figure {
     /// Tokens of the prompt.
     Input,
     /// Tokens of the answer.
@@ -93,7 +93,7 @@ pub enum Figure {
 
 /// One dialect.
 #[derive(Clone, Copy, Debug)]
-pub struct Dialect {
+pub(crate) struct Dialect {
     /// `gen_ai.provider.name`, and the `source` of marks.
     pub name: &'static str,
     /// What a path says, `None` for paths that carry no call of this dialect.
@@ -108,7 +108,7 @@ pub struct Dialect {
 
 /// A row of [`super::dialects`].
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub(crate) struct Row {
     /// Where several dialects may be it, the lowest is. No two have the same.
     pub precedence: u32,
     /// The dialect.

@@ -7,10 +7,10 @@
 use crate::body::json::Scalar;
 
 /// Class of an error that names none. Its text is not one: it may hold a prompt.
-pub const UNNAMED_ERROR: &str = "error";
+pub(crate) const UNNAMED_ERROR: &str = "error";
 
 /// Name of the events of a stream that are errors, whatever stands in them.
-pub const ERROR_EVENT: &str = "error";
+pub(crate) const ERROR_EVENT: &str = "error";
 
 /// What a server says of a path that it does not have, as all of the text: HTTP's own words (RFC 9110,
 /// sections 15.5 and 15.6), and those of llama.cpp, Azure, Google and others. A model that is missing is
@@ -42,7 +42,7 @@ const ABSENT_BEGINS: [&str; 5] = [
 const ABSENT_CLASS: &str = "UnknownOperationException";
 
 /// Whether an error's text says that nobody serves this path.
-pub fn is_absent_path(text: &str) -> bool {
+pub(crate) fn is_absent_path(text: &str) -> bool {
     let text = text.trim().trim_end_matches('.');
     let begins = |with: &&str| {
         let begin = text.get(..with.len());
@@ -52,7 +52,7 @@ pub fn is_absent_path(text: &str) -> bool {
 }
 
 /// Whether an error's class does.
-pub fn is_absent_class(class: &str) -> bool {
+pub(crate) fn is_absent_class(class: &str) -> bool {
     // AWS may write a namespace before it.
     let name = class.rsplit(['#', '.']).next().unwrap_or(class);
     is_absent_path(class) || name == ABSENT_CLASS
@@ -60,7 +60,7 @@ pub fn is_absent_class(class: &str) -> bool {
 
 /// The member `error` of one document. Some write it beside every answer, empty.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ErrorMember {
+pub(crate) struct ErrorMember {
     told: bool,
     /// Its inside began, and its end was not seen.
     open: bool,
@@ -69,17 +69,17 @@ pub struct ErrorMember {
 
 impl ErrorMember {
     /// It is a container, which begins.
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.open = true;
     }
 
     /// That ends.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.open = false;
     }
 
     /// Its text, or one that stands inside; `key`: the name of that.
-    pub fn scalar(&mut self, key: Option<&[u8]>, value: Scalar<'_>) {
+    pub(crate) fn scalar(&mut self, key: Option<&[u8]>, value: Scalar<'_>) {
         self.told |= value.says_something();
         if matches!(key, None | Some(b"message" | b"msg")) {
             self.message(value);
@@ -87,17 +87,17 @@ impl ErrorMember {
     }
 
     /// A text that stands beside it.
-    pub fn message(&mut self, value: Scalar<'_>) {
+    pub(crate) fn message(&mut self, value: Scalar<'_>) {
         self.absent_path |= value.as_str().is_some_and(is_absent_path);
     }
 
     /// There is an error. One that broke off had more to say.
-    pub fn is_told(&self) -> bool {
+    pub(crate) fn is_told(&self) -> bool {
         self.told || self.open
     }
 
     /// It says that nobody serves this path.
-    pub fn is_absent_path(&self) -> bool {
+    pub(crate) fn is_absent_path(&self) -> bool {
         self.absent_path
     }
 }

@@ -1,15 +1,15 @@
 //! What every dialect fills in. Absent means that it was not said; an empty text says nothing.
 
 use super::errors::{UNNAMED_ERROR, is_absent_class};
-pub use super::usage::Usage;
+pub(crate) use super::usage::Usage;
 
 /// Choices of one response whose finish reasons are kept; OpenAI's own limit for `n`. Past it the
 /// reasons of further choices are not kept.
-pub const MAX_CHOICES: usize = 128;
+pub(crate) const MAX_CHOICES: usize = 128;
 
 /// What a response, or one event of a stream, carries of content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Content {
+pub(crate) struct Content {
     /// Text, a refusal, speech.
     pub answer: bool,
     /// Reasoning that the server shows.
@@ -20,13 +20,13 @@ pub struct Content {
 
 impl Content {
     /// Any of them: a role, a ping or a usage report is none.
-    pub fn is_some(self) -> bool {
+    pub(crate) fn is_some(self) -> bool {
         self != Content::default()
     }
 
     /// What either carries.
     #[must_use]
-    pub fn or(self, other: Content) -> Content {
+    pub(crate) fn or(self, other: Content) -> Content {
         Content {
             answer: self.answer || other.answer,
             reasoning: self.reasoning || other.reasoning,
@@ -37,7 +37,7 @@ impl Content {
 
 /// What the request's body says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RequestFacts {
+pub(crate) struct RequestFacts {
     /// It has a body of the dialect's shape.
     pub shaped: bool,
     /// The model asked for.
@@ -56,7 +56,7 @@ pub struct RequestFacts {
 
 /// What a response, or all events of a stream, say together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResponseFacts {
+pub(crate) struct ResponseFacts {
     /// It has the dialect's shape.
     pub shaped: bool,
     /// The model that answered.
@@ -90,20 +90,20 @@ pub struct ResponseFacts {
 
 impl ResponseFacts {
     /// An error of this class is told.
-    pub fn fails(&mut self, class: Option<String>) {
+    pub(crate) fn fails(&mut self, class: Option<String>) {
         let class = class.unwrap_or_else(|| UNNAMED_ERROR.to_owned());
         self.absent_path |= is_absent_class(&class);
         self.error = Some(class);
     }
 
     /// A document that reports `usage`; `cut`: it broke off in the middle of that.
-    pub fn report(&mut self, usage: &Usage, cut: bool) {
+    pub(crate) fn report(&mut self, usage: &Usage, cut: bool) {
         self.usage.take(usage);
         self.note_report(usage.output, cut);
     }
 
     /// A document that reported `output` tokens, which `usage` has by now.
-    pub fn note_report(&mut self, output: Option<i64>, cut: bool) {
+    pub(crate) fn note_report(&mut self, output: Option<i64>, cut: bool) {
         // A 0 behind a count is told by who did not count to the end.
         let counts = |n| n > 0 || self.usage.output == Some(0);
         if output.is_some_and(counts) {
@@ -113,13 +113,13 @@ impl ResponseFacts {
     }
 
     /// Bytes of what may be long: the reasons of many choices.
-    pub fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         let text = self.finish.first().map_or(0, |(_, text)| text.capacity());
         self.finish.capacity() * (text + size_of::<(i64, String)>())
     }
 
     /// The finish reason of a choice; a later one replaces it.
-    pub fn note_finish(&mut self, choice: i64, reason: &str) {
+    pub(crate) fn note_finish(&mut self, choice: i64, reason: &str) {
         // DashScope says so of a choice that goes on, others write their own language's word for it.
         if matches!(reason.trim(), "" | "null" | "None") {
             return;

@@ -24,7 +24,7 @@ use super::facts::{Content, RequestFacts, ResponseFacts, Usage, say};
 use crate::body::protobuf::{ProtobufSink, Scanner, Want};
 
 /// The row of calls with one answer.
-pub const UNARY: Rpc = Rpc {
+pub(crate) const UNARY: Rpc = Rpc {
     path: "/inference.GRPCInferenceService/ModelInfer",
     dialect: Dialect {
         name: "kserve_v2",
@@ -36,7 +36,7 @@ pub const UNARY: Rpc = Rpc {
 };
 
 /// The row of streams.
-pub const STREAM: Rpc = Rpc {
+pub(crate) const STREAM: Rpc = Rpc {
     path: "/inference.GRPCInferenceService/ModelStreamInfer",
     dialect: Dialect {
         name: "kserve_v2",
@@ -63,7 +63,7 @@ const DATATYPES: [&[u8]; 14] = [
 const TEXT: &[u8] = b"BYTES";
 
 /// Names of the tensor that a language model answers with: Triton's, MLServer's.
-pub const TEXT_OUTPUTS: &[&str] = &["text_output", "generated_text"];
+pub(crate) const TEXT_OUTPUTS: &[&str] = &["text_output", "generated_text"];
 
 /// What a request, or a response of a model, has in common: fields 1 to 3.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use super::facts::{Content, RequestFacts, ResponseFacts};
 
 /// A dialect that may be the one, with its route.
 #[derive(Clone, Copy, Debug)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// Which.
     pub dialect: &'static Dialect,
     /// `gen_ai.operation.name`
@@ -23,7 +23,10 @@ pub struct Candidate {
 }
 
 /// Those of `dialects` that know `path`, with the model that it names for each.
-pub fn of_path(dialects: &'static [Dialect], path: &str) -> Vec<(Candidate, Option<String>)> {
+pub(crate) fn of_path(
+    dialects: &'static [Dialect],
+    path: &str,
+) -> Vec<(Candidate, Option<String>)> {
     // A colon may be encoded (AWS' clients do that to the version of a model) and means the same.
     let path = &path.replace("%3A", ":").replace("%3a", ":");
     let candidates = dialects.iter().filter_map(|d| candidate(d, path));
@@ -31,7 +34,10 @@ pub fn of_path(dialects: &'static [Dialect], path: &str) -> Vec<(Candidate, Opti
 }
 
 /// `dialect` as the one of `path`, if it knows it.
-pub fn candidate(dialect: &'static Dialect, path: &str) -> Option<(Candidate, Option<String>)> {
+pub(crate) fn candidate(
+    dialect: &'static Dialect,
+    path: &str,
+) -> Option<(Candidate, Option<String>)> {
     let route = (dialect.route)(path)?;
     let candidate = Candidate {
         dialect,
@@ -56,32 +62,32 @@ const READER_BYTES: usize = 1_536;
 
 /// Reads a request for each of its candidates.
 #[derive(Debug)]
-pub struct Requests(Vec<(Candidate, Option<String>, Box<dyn ReadRequest>)>);
+pub(crate) struct Requests(Vec<(Candidate, Option<String>, Box<dyn ReadRequest>)>);
 
 impl Requests {
     /// For the candidates of a path.
-    pub fn new(candidates: Vec<(Candidate, Option<String>)>) -> Requests {
+    pub(crate) fn new(candidates: Vec<(Candidate, Option<String>)>) -> Requests {
         let reader = |(c, model): (Candidate, Option<String>)| (c, model, (c.dialect.request)());
         Requests(candidates.into_iter().map(reader).collect())
     }
 
     /// See [`ReadRequest::push`].
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.0.iter_mut().for_each(|(.., r)| r.push(bytes));
     }
 
     /// See [`ReadRequest::gap`].
-    pub fn gap(&mut self) {
+    pub(crate) fn gap(&mut self) {
         self.0.iter_mut().for_each(|(.., r)| r.gap());
     }
 
     /// Bytes that they hold, about.
-    pub fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         self.0.len() * READER_BYTES
     }
 
     /// What the body says to each candidate that is left: those whose shape it has, else all.
-    pub fn finish(self) -> Vec<(Candidate, RequestFacts)> {
+    pub(crate) fn finish(self) -> Vec<(Candidate, RequestFacts)> {
         let read = |(c, model, mut reader): (Candidate, Option<String>, Box<dyn ReadRequest>)| {
             let mut facts = reader.finish();
             facts.model = facts.model.or(model);
@@ -98,7 +104,7 @@ impl Requests {
 
 /// Reads a response whose dialect is known, or finds out which it is by its shape.
 #[derive(Debug)]
-pub struct Readers {
+pub(crate) struct Readers {
     first: Reader,
     /// While no shape is known.
     others: Vec<Reader>,
@@ -121,7 +127,7 @@ impl Reader {
 
 impl Readers {
     /// Whichever of `dialects` fits; the first, while none does. `None` when there is none to try.
-    pub fn new(dialects: impl IntoIterator<Item = &'static Dialect>) -> Option<Readers> {
+    pub(crate) fn new(dialects: impl IntoIterator<Item = &'static Dialect>) -> Option<Readers> {
         let mut all: Vec<Reader> = dialects.into_iter().map(Reader::new).collect();
         if all.is_empty() {
             return None;
@@ -133,37 +139,37 @@ impl Readers {
     }
 
     /// The dialect, or the first of those that may be it.
-    pub fn dialect(&self) -> &'static Dialect {
+    pub(crate) fn dialect(&self) -> &'static Dialect {
         self.first.dialect
     }
 
     /// See [`ReadResponse::facts`].
-    pub fn facts(&self) -> &ResponseFacts {
+    pub(crate) fn facts(&self) -> &ResponseFacts {
         self.first.reads.facts()
     }
 
     /// See [`ReadResponse::is_last`].
-    pub fn is_last(&self) -> bool {
+    pub(crate) fn is_last(&self) -> bool {
         self.first.reads.is_last()
     }
 
     /// See [`ReadResponse::push`].
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.all().for_each(|r| r.reads.push(bytes));
     }
 
     /// See [`ReadResponse::gap`].
-    pub fn gap(&mut self) {
+    pub(crate) fn gap(&mut self) {
         self.all().for_each(|r| r.reads.gap());
     }
 
     /// See [`ReadResponse::element`].
-    pub fn element(&mut self, at: u64) {
+    pub(crate) fn element(&mut self, at: u64) {
         self.all().for_each(|r| r.reads.element(at));
     }
 
     /// See [`ReadResponse::finish`].
-    pub fn finish(&mut self, name: &str) -> Content {
+    pub(crate) fn finish(&mut self, name: &str) -> Content {
         let content = self.first.reads.finish(name);
         if self.others.is_empty() {
             return content;
@@ -184,12 +190,12 @@ impl Readers {
     }
 
     /// Bytes that they hold, about.
-    pub fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         READER_BYTES * (1 + self.others.len()) + self.facts().held_bytes()
     }
 
     /// Nothing more comes: only what the first was told is kept.
-    pub fn give_up(&mut self) {
+    pub(crate) fn give_up(&mut self) {
         self.others = Vec::new();
     }
 

@@ -10,7 +10,7 @@ const MIN_WHOLE_BYTES: u64 = 16;
 
 /// A text, or the pieces of one so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Text {
+pub(crate) struct Text {
     len: u64,
     /// Where each piece was kept whole, and before there is any.
     hash: u64,
@@ -19,12 +19,12 @@ pub struct Text {
 
 impl Text {
     /// Nothing.
-    pub fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.len == 0
     }
 
     /// With what `value` says at its end.
-    pub fn push(&mut self, value: Scalar<'_>) {
+    pub(crate) fn push(&mut self, value: Scalar<'_>) {
         if let Scalar::Str { prefix, len, cut } = value {
             self.append(Text {
                 len,
@@ -54,7 +54,7 @@ fn next(hash: u64, b: u8) -> u64 {
 
 /// The text of one answer, as its events bring it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Repeats {
+pub(crate) struct Repeats {
     all: Text,
     last: Text,
     pieces: u64,
@@ -65,7 +65,7 @@ pub struct Repeats {
 impl Repeats {
     /// A piece of the text, and whether it is new: not all that came before once more. `ends`: the
     /// answer ends with it.
-    pub fn piece(&mut self, text: Text, ends: bool) -> bool {
+    pub(crate) fn piece(&mut self, text: Text, ends: bool) -> bool {
         if text.is_empty() {
             return false;
         }
@@ -79,7 +79,7 @@ impl Repeats {
 
     /// The text so far, and whether it is more than before. `ends`: the answer ends with it. Some
     /// servers send pieces where others do so: one that is shorter than the one before tells.
-    pub fn so_far(&mut self, text: Text, ends: bool) -> bool {
+    pub(crate) fn so_far(&mut self, text: Text, ends: bool) -> bool {
         if text.is_empty() {
             return false;
         }

@@ -8,11 +8,11 @@ use super::facts::Usage;
 
 /// Results of one answer that are told apart. Batches of offline runs have some hundred prompts. Past
 /// it what all results report together is not known, and absent.
-pub const MAX_RESULTS: usize = 4096;
+pub(crate) const MAX_RESULTS: usize = 4096;
 
 /// What each result of an answer reported.
 #[derive(Debug, Default)]
-pub struct Results {
+pub(crate) struct Results {
     /// By result, in order.
     told: Vec<(u64, Usage)>,
     sum: Usage,
@@ -25,7 +25,7 @@ pub struct Results {
 
 impl Results {
     /// A document of result `key` begins to be taken: `usage` is what that one told so far.
-    pub fn begin(&mut self, key: u64, usage: &mut Usage) {
+    pub(crate) fn begin(&mut self, key: u64, usage: &mut Usage) {
         *usage = match self.told.binary_search_by_key(&key, |(k, _)| *k) {
             Ok(at) => self.told.get(at).map(|(_, u)| *u).unwrap_or_default(),
             Err(_) => Usage::default(),
@@ -33,7 +33,7 @@ impl Results {
     }
 
     /// It was taken: `usage` was what it told, and is what all did.
-    pub fn end(&mut self, key: u64, usage: &mut Usage) {
+    pub(crate) fn end(&mut self, key: u64, usage: &mut Usage) {
         match self.told.binary_search_by_key(&key, |(k, _)| *k) {
             Ok(at) => {
                 if let Some((_, told)) = self.told.get_mut(at) {
@@ -52,7 +52,7 @@ impl Results {
     }
 
     /// Bytes are missing here.
-    pub fn hole(&mut self, usage: &mut Usage) {
+    pub(crate) fn hole(&mut self, usage: &mut Usage) {
         self.holed = true;
         if self.are_many() {
             *usage = self.sum();
@@ -60,13 +60,13 @@ impl Results {
     }
 
     /// What one of several reported is lost.
-    pub fn lose(&mut self, usage: &mut Usage) {
+    pub(crate) fn lose(&mut self, usage: &mut Usage) {
         self.lost = true;
         *usage = self.sum();
     }
 
     /// The key of what does not say which result it is of, where there is no doubt.
-    pub fn only(&self) -> Option<u64> {
+    pub(crate) fn only(&self) -> Option<u64> {
         match self.told.as_slice() {
             [] => Some(0),
             [(key, _)] => Some(*key),
@@ -75,7 +75,7 @@ impl Results {
     }
 
     /// Those that reported something.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.told.len() as u64
     }
 
@@ -112,7 +112,7 @@ fn exchanged(sum: Usage, old: &Usage, new: &Usage) -> Usage {
 
 /// What `results` results report together as that of a request for `choices` samples of each prompt,
 /// `None` where the request was not read. Each sample reports the whole prompt, which is one.
-pub fn shared(usage: Usage, results: u64, choices: Option<i64>) -> Usage {
+pub(crate) fn shared(usage: Usage, results: u64, choices: Option<i64>) -> Usage {
     let results = i64::try_from(results).unwrap_or(i64::MAX);
     if results < 2 || choices == Some(1) {
         return usage;

@@ -12,7 +12,7 @@ use crate::exchange::Sender;
 
 /// What one message says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub(crate) enum Said {
     /// Nothing of calls.
     Nothing,
     /// The client asks for a response.
@@ -41,7 +41,7 @@ pub enum Said {
 }
 
 /// Reads the text messages of one session as they pass. Those of one end do not interleave.
-pub trait ReadSession: Debug + Send {
+pub(crate) trait ReadSession: Debug + Send {
     /// The next bytes of a message.
     fn push(&mut self, by: Sender, bytes: &[u8]);
     /// Bytes of the message are missing here.
@@ -52,7 +52,7 @@ pub trait ReadSession: Debug + Send {
 
 /// One dialect of sessions.
 #[derive(Debug)]
-pub struct SessionDialect {
+pub(crate) struct SessionDialect {
     /// `gen_ai.provider.name`, and the `source` of marks.
     pub name: &'static str,
     /// Whether sessions of it may be on this path.

@@ -4,7 +4,7 @@ use super::count::{counted, fill, sum};
 
 /// Token counts as the server reported them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// Tokens of the prompt.
     pub input: Option<i64>,
     /// Tokens of the answer, reasoning included.
@@ -23,12 +23,12 @@ pub struct Usage {
 
 impl Usage {
     /// Something was reported.
-    pub fn is_some(&self) -> bool {
+    pub(crate) fn is_some(&self) -> bool {
         *self != Usage::default()
     }
 
     /// A later report. It need not say all again: what it leaves out stays, and a 0 replaces no count.
-    pub fn take(&mut self, told: &Usage) {
+    pub(crate) fn take(&mut self, told: &Usage) {
         let before = (self.input, self.output);
         for (slot, told) in self.each().into_iter().zip(told.each_told()) {
             fill(slot, told);
@@ -40,7 +40,7 @@ impl Usage {
     }
 
     /// What is not said here, as `other` says it.
-    pub fn or(mut self, other: &Usage) -> Usage {
+    pub(crate) fn or(mut self, other: &Usage) -> Usage {
         for (slot, other) in self.each().into_iter().zip(other.each_told()) {
             *slot = counted(*slot, other);
         }
@@ -48,7 +48,7 @@ impl Usage {
     }
 
     /// Of one of several answers to the same prompt, in one response: the answers add up.
-    pub fn add_other(&mut self, other: &Usage) {
+    pub(crate) fn add_other(&mut self, other: &Usage) {
         self.output = sum(self.output, other.output);
         self.reasoning = sum(self.reasoning, other.reasoning);
         self.audio_output = sum(self.audio_output, other.audio_output);
@@ -67,7 +67,7 @@ impl Usage {
     /// A prompt has tokens, and so has content: a 0 there is told by who did not count. Without
     /// content a 0 may be true (an embedding, an answer that was filtered).
     #[must_use]
-    pub fn believed(self, content: bool, reasoning: bool) -> Usage {
+    pub(crate) fn believed(self, content: bool, reasoning: bool) -> Usage {
         let mut usage = self.with_reasoning();
         let counts_nothing = usage.input == Some(0);
         let nothing = |n: &i64| *n > 0;

@@ -6,7 +6,7 @@ use crate::time::MonoNs;
 
 /// What is left of a piece.
 #[derive(Clone, Copy, Debug)]
-pub struct Cursor<'i> {
+pub(crate) struct Cursor<'i> {
     /// Time of the piece.
     pub ts: MonoNs,
     pub(super) bytes: &'i [u8],
@@ -18,7 +18,7 @@ pub struct Cursor<'i> {
 
 impl<'i> Cursor<'i> {
     /// Over a piece. `at_eof` is how a close-delimited body ends if the piece is the end.
-    pub fn new(piece: Piece<'i>, at_eof: MessageEnd) -> Cursor<'i> {
+    pub(crate) fn new(piece: Piece<'i>, at_eof: MessageEnd) -> Cursor<'i> {
         let none = Cursor {
             ts: piece.ts(),
             bytes: &[],
@@ -37,12 +37,12 @@ impl<'i> Cursor<'i> {
     }
 
     /// Nothing is left.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.gap == 0 && self.eof.is_none()
     }
 
     /// What is left, as a piece.
-    pub fn rest(&self) -> Option<Piece<'i>> {
+    pub(crate) fn rest(&self) -> Option<Piece<'i>> {
         let ts = self.ts;
         match (self.bytes, self.gap, self.eof) {
             ([_, ..], _, _) => Some(Piece::Data {

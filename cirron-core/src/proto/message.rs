@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 /// HTTP version as `network.protocol.version` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
+pub(crate) enum Version {
     /// `1.0`
     Http10,
     /// `1.1`
@@ -15,7 +15,7 @@ pub enum Version {
 
 impl Version {
     /// The text of `network.protocol.version`.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Version::Http10 => "1.0",
             Version::Http11 => "1.1",
@@ -26,7 +26,7 @@ impl Version {
 
 /// Header fields in order of arrival; names are lowercase.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Headers {
+pub(crate) struct Headers {
     /// Those that are known.
     pub fields: Vec<(String, Bytes)>,
     /// How many more there are, which refer to what was sent before we looked (HPACK).
@@ -42,19 +42,19 @@ impl From<Vec<(String, Bytes)>> for Headers {
 
 impl Headers {
     /// The first value of `name` (lowercase).
-    pub fn get(&self, name: &str) -> Option<&Bytes> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Bytes> {
         self.fields.iter().find(|(n, _)| n == name).map(|(_, v)| v)
     }
 
     /// The first value of `name` (lowercase), if it is UTF-8, without surrounding blanks.
-    pub fn get_str(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get_str(&self, name: &str) -> Option<&str> {
         self.get(name)
             .and_then(|v| std::str::from_utf8(v).ok())
             .map(str::trim)
     }
 
     /// Every value of `name` (lowercase), in order.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Bytes> {
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Bytes> {
         self.fields
             .iter()
             .filter(move |(n, _)| n == name)
@@ -62,7 +62,7 @@ impl Headers {
     }
 
     /// The value of all lines of `name` together (RFC 9110, section 5.3). Empty: there is none.
-    pub fn joined(&self, name: &str) -> String {
+    pub(crate) fn joined(&self, name: &str) -> String {
         let texts: Vec<_> = self.all(name).map(|v| String::from_utf8_lossy(v)).collect();
         texts.join(",")
     }
@@ -70,7 +70,7 @@ impl Headers {
 
 /// A request's start line and header fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestHead {
+pub(crate) struct RequestHead {
     /// As sent, for instance `POST`.
     pub method: String,
     /// The path as sent, without query, fragment, userinfo and parameters; `*`, or host and port, for
@@ -88,7 +88,7 @@ pub struct RequestHead {
 
 /// A response's status line and header fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResponseHead {
+pub(crate) struct ResponseHead {
     /// 100 to 999.
     pub status: u16,
     /// Version of the message.
@@ -101,7 +101,7 @@ pub struct ResponseHead {
 
 /// How one message ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageEnd {
+pub(crate) enum MessageEnd {
     /// By its own framing. Bytes of its body may still have been lost (`RequestGap`, `ResponseGap`).
     Complete,
     /// The connection ended first.

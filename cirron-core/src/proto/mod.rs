@@ -4,10 +4,10 @@
 //! is whatever version carried it, `target` reduces what it was sent to.
 
 mod cursor;
-pub mod h1;
-pub mod h2;
-pub mod message;
-pub mod preamble;
-pub mod sniff;
+pub(crate) mod h1;
+pub(crate) mod h2;
+pub(crate) mod message;
+pub(crate) mod preamble;
+pub(crate) mod sniff;
 mod target;
-pub mod ws;
+pub(crate) mod ws;

@@ -19,7 +19,7 @@ const V1_KINDS: [&[u8]; 3] = [b"TCP4 ", b"TCP6 ", b"UNKNOWN"];
 
 /// What these bytes begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Header {
+pub(crate) enum Header {
     /// A header, and its length in bytes.
     Whole(usize),
     /// It may become one.
@@ -29,7 +29,7 @@ pub enum Header {
 }
 
 /// Whether a header of the PROXY protocol stands here.
-pub fn header(bytes: &[u8]) -> Header {
+pub(crate) fn header(bytes: &[u8]) -> Header {
     match (follow(bytes, V2), follow(bytes, V1)) {
         (Plausible::Yes, _) => v2(bytes),
         (_, Plausible::Yes) => v1(bytes),
@@ -65,12 +65,12 @@ fn v1(bytes: &[u8]) -> Header {
 }
 
 /// Nothing that is known begins so.
-pub fn is_junk(bytes: &[u8]) -> bool {
+pub(crate) fn is_junk(bytes: &[u8]) -> bool {
     sniff(bytes, true) == Sniff::Other
 }
 
 /// Where a line begins in these bytes that can only be a request's, with a method that is known.
-pub fn request_in(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn request_in(bytes: &[u8]) -> Option<usize> {
     let is_line = |at: usize| start_line::known_request(behind(bytes, at)) == Plausible::Yes;
     let behind = bytes.windows(2).enumerate();
     let behind = behind.filter_map(|(at, two)| (two == b"\r\n").then_some(at + 2));

@@ -10,7 +10,7 @@ use crate::cut::behind;
 
 /// The answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sniff {
+pub(crate) enum Sniff {
     /// Not yet certain.
     NeedMore,
     /// An HTTP/1 request line: this direction carries requests.
@@ -30,7 +30,7 @@ pub enum Sniff {
 /// Tells from the first bytes of a direction. Empty lines before a start line are passed over
 /// (RFC 9112, section 2.2). `first`: they are the first of the connection; else only methods that
 /// are known make a request line.
-pub fn sniff(bytes: &[u8], first: bool) -> Sniff {
+pub(crate) fn sniff(bytes: &[u8], first: bool) -> Sniff {
     let blank = bytes
         .iter()
         .take_while(|b| matches!(b, b'\r' | b'\n'))

@@ -10,7 +10,7 @@ use crate::time::{MS, MonoNs};
 
 /// When the last bytes came of those that a read found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrival {
+pub(crate) struct Arrival {
     /// When.
     pub at: MonoNs,
     /// It is the middle of a span of time so long; 0: it is exact.
@@ -19,17 +19,17 @@ pub struct Arrival {
 
 impl ExchangeScope {
     /// The request's first bytes had come by then.
-    pub fn note_arrival(&mut self, arrival: Arrival) {
+    pub(crate) fn note_arrival(&mut self, arrival: Arrival) {
         self.arrival = Some(arrival);
     }
 
     /// When its first bytes were sent is not known.
-    pub fn began_unsure(&mut self) {
+    pub(crate) fn began_unsure(&mut self) {
         self.unsure |= self.role == Role::Client;
     }
 
     /// When the bytes behind `event` were sent is not known: whether one of the scope's times is theirs.
-    pub fn is_unsure(&mut self, event: &ExchangeEvent<'_>) {
+    pub(crate) fn is_unsure(&mut self, event: &ExchangeEvent<'_>) {
         let is_stream = || {
             self.answer
                 .body

@@ -1,10 +1,10 @@
 //! How it is known that a scope began, and when; and who works for it.
 
 /// Its first byte was seen.
-pub const BYTES: &str = "bytes";
+pub(crate) const BYTES: &str = "bytes";
 /// It was under way when the first of it was seen.
-pub const JOINED: &str = "joined";
+pub(crate) const JOINED: &str = "joined";
 /// A message asked for it, or told of it.
-pub const MESSAGE: &str = "message";
+pub(crate) const MESSAGE: &str = "message";
 /// Who works for it read bytes of its request last.
-pub const READ: &str = "read";
+pub(crate) const READ: &str = "read";

@@ -4,7 +4,7 @@ mod arrival;
 mod asked;
 mod call;
 mod contexts;
-pub mod evidence;
+pub(crate) mod evidence;
 mod exchange;
 mod grpc;
 mod joined;
@@ -12,12 +12,12 @@ mod label;
 mod last;
 mod marks;
 mod messages;
-pub mod names;
+pub(crate) mod names;
 mod network;
 mod payload;
 mod sniff;
 mod socket;
-pub mod span;
+mod span;
 mod store;
 mod tokens;
 mod told;
@@ -25,15 +25,14 @@ mod turn;
 mod turns;
 mod write;
 
-pub use arrival::Arrival;
+pub(crate) use arrival::Arrival;
 pub(crate) use contexts::Contexts;
 pub use contexts::{Context, Work};
-pub use exchange::{ExchangeScope, ScopeContext};
+pub(crate) use exchange::{ExchangeScope, ScopeContext};
 pub use label::Label;
 pub use span::{AttrValue, Attrs, Mark, MarkKind, MarkValue, Span};
-pub use store::{
-    About, Closing, Content, Desk, Life, Origin, Row, Rows, ScopeFacts, Start, Store, Watched,
-};
+pub use store::{About, Origin, Row, Rows, Start, Watched};
+pub(crate) use store::{Life, ScopeFacts, Store};
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,9 @@
 //! Every name that is written: spans, attributes, marks. `docs/attributes.md` is this table.
 
-/// One row.
+/// One row. The tables are the document's: nothing that runs asks them.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Name {
+pub(crate) struct Name {
     /// As written.
     pub name: &'static str,
     /// Of the value, with its unit.
@@ -17,10 +18,11 @@ macro_rules! names {
     ($(#[$doc:meta])* $table:ident: $($id:ident = $name:literal, $kind:literal, $when:literal, $source:literal;)*) => {
         $(
             #[doc = $when]
-            pub const $id: &str = $name;
+            pub(crate) const $id: &str = $name;
         )*
         $(#[$doc])*
-        pub const $table: &[Name] = &[$(Name { name: $name, kind: $kind, when: $when, source: $source },)*];
+        #[cfg(test)]
+        pub(crate) const $table: &[Name] = &[$(Name { name: $name, kind: $kind, when: $when, source: $source },)*];
     };
 }
 
@@ -158,7 +160,8 @@ names! {
 }
 
 /// The tables with their titles, in the order of the document.
-pub const TABLES: &[(&str, &[Name])] = &[
+#[cfg(test)]
+pub(crate) const TABLES: &[(&str, &[Name])] = &[
     ("Spans", SPANS),
     ("Attributes of `cirron.session`", SESSION_ATTRS),
     (
@@ -172,7 +175,8 @@ pub const TABLES: &[(&str, &[Name])] = &[
 ];
 
 /// The tables as `docs/attributes.md` has them.
-pub fn markdown() -> String {
+#[cfg(test)]
+pub(crate) fn markdown() -> String {
     let mut out = String::new();
     for (title, rows) in TABLES {
         out +=

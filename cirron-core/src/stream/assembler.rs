@@ -19,7 +19,7 @@ use crate::time::MonoNs;
 
 /// Counts of one direction, all since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AssemblerStats {
+pub(crate) struct AssemblerStats {
     /// Bytes delivered as data.
     pub delivered_bytes: u64,
     /// Bytes delivered as [`Piece::Gap`]: tails not captured and holes.
@@ -48,7 +48,7 @@ impl Held {
 
 /// Puts the records of one direction in order.
 #[derive(Debug)]
-pub struct Assembler {
+pub(crate) struct Assembler {
     /// Position of the next byte to deliver; `None` until the first record of a joined stream.
     next: Option<u64>,
     last_ts: MonoNs,
@@ -62,7 +62,7 @@ pub struct Assembler {
 impl Assembler {
     /// An assembler whose first byte is at `start_pos`; `None` begins at whatever comes first, and
     /// what was before it is no loss.
-    pub fn new(start_pos: Option<u64>) -> Assembler {
+    pub(crate) fn new(start_pos: Option<u64>) -> Assembler {
         Assembler {
             next: start_pos,
             last_ts: MonoNs(0),
@@ -74,22 +74,23 @@ impl Assembler {
     }
 
     /// Bytes that it holds out of order.
-    pub fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         self.held_bytes
     }
 
     /// Counts so far.
-    pub fn stats(&self) -> AssemblerStats {
+    pub(crate) fn stats(&self) -> AssemblerStats {
         self.stats
     }
 
     /// Position of the next byte, once one is known.
-    pub fn position(&self) -> Option<u64> {
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn position(&self) -> Option<u64> {
         self.next
     }
 
     /// One record: `orig_len` bytes passed at `pos`, of which `bytes` are the first.
-    pub fn handle_record(
+    pub(crate) fn handle_record(
         &mut self,
         pos: u64,
         ts: MonoNs,
@@ -124,14 +125,18 @@ impl Assembler {
     }
 
     /// Event time has come to `now`: holes older than the window become final.
-    pub fn handle_timeout(&mut self, now: MonoNs, sink: &mut (impl FnMut(Piece<'_>) + ?Sized)) {
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: MonoNs,
+        sink: &mut (impl FnMut(Piece<'_>) + ?Sized),
+    ) {
         while self.poll_timeout().is_some_and(|at| at <= now) {
             self.close_first_hole(sink);
         }
     }
 
     /// When [`Assembler::handle_timeout`] wants to be called, at the latest.
-    pub fn poll_timeout(&self) -> Option<MonoNs> {
+    pub(crate) fn poll_timeout(&self) -> Option<MonoNs> {
         self.held
             .iter()
             .map(|h| h.ts)
@@ -140,14 +145,14 @@ impl Assembler {
     }
 
     /// Nothing more will fill the holes: all are final, all that is held comes out.
-    pub fn flush(&mut self, sink: &mut (impl FnMut(Piece<'_>) + ?Sized)) {
+    pub(crate) fn flush(&mut self, sink: &mut (impl FnMut(Piece<'_>) + ?Sized)) {
         while !self.held.is_empty() {
             self.close_first_hole(sink);
         }
     }
 
     /// The direction ended. Flushes, then says [`Piece::Eof`], once; later records are stale.
-    pub fn handle_eof(&mut self, ts: MonoNs, sink: &mut (impl FnMut(Piece<'_>) + ?Sized)) {
+    pub(crate) fn handle_eof(&mut self, ts: MonoNs, sink: &mut (impl FnMut(Piece<'_>) + ?Sized)) {
         if self.ended {
             return;
         }

@@ -13,7 +13,7 @@ use crate::time::MonoNs;
 
 /// Bytes of one record, as the assembler takes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
+pub(crate) struct Written {
     /// Position of the first.
     pub pos: u64,
     /// When the kernel sent them or, `unsure`, when they were written or seen to have gone.
@@ -57,7 +57,7 @@ impl Written {
 
 /// What is held back of one direction, in order of position.
 #[derive(Debug, Default)]
-pub struct Holding {
+pub(crate) struct Holding {
     held: VecDeque<Written>,
     bytes: usize,
     /// When it was last known to be held.
@@ -66,22 +66,23 @@ pub struct Holding {
 
 impl Holding {
     /// Nothing is held.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
     /// Bytes that it costs.
-    pub fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         self.bytes
     }
 
     /// Position of the first byte that is held.
-    pub fn first_pos(&self) -> Option<u64> {
+    pub(crate) fn first_pos(&self) -> Option<u64> {
         self.held.front().map(|w| w.pos)
     }
 
     /// A write of which the kernel has sent what lies before `sent`. Gives what need not wait.
-    pub fn hold(&mut self, mut written: Written, sent: u64) -> Vec<Written> {
+    pub(crate) fn hold(&mut self, mut written: Written, sent: u64) -> Vec<Written> {
         self.looked = self.looked.max(written.ts);
         let mut out = Vec::new();
         if sent >= written.end() {
@@ -100,7 +101,12 @@ impl Holding {
     }
 
     /// The kernel has sent what lies before `upto`: the last of it at `at` or, where that is not known, by `now`.
-    pub fn release_sent(&mut self, upto: u64, at: Option<MonoNs>, now: MonoNs) -> Vec<Written> {
+    pub(crate) fn release_sent(
+        &mut self,
+        upto: u64,
+        at: Option<MonoNs>,
+        now: MonoNs,
+    ) -> Vec<Written> {
         let mut out = Vec::new();
         let unsure = at.is_none() && now.since(self.looked) > UNSURE_NS;
         // Not just then, when what follows passes: times tell which bytes are unsure.
@@ -127,7 +133,7 @@ impl Holding {
     }
 
     /// Event time has come to `now`: what has waited for too long goes on.
-    pub fn handle_timeout(&mut self, now: MonoNs) -> Vec<Written> {
+    pub(crate) fn handle_timeout(&mut self, now: MonoNs) -> Vec<Written> {
         let mut out = Vec::new();
         while self.poll_timeout().is_some_and(|at| at <= now) {
             out.extend(self.give_up());
@@ -136,12 +142,12 @@ impl Holding {
     }
 
     /// When [`Holding::handle_timeout`] wants to be called, at the latest.
-    pub fn poll_timeout(&self) -> Option<MonoNs> {
+    pub(crate) fn poll_timeout(&self) -> Option<MonoNs> {
         self.held.front().map(|w| w.ts.plus(MAX_UNSENT_NS))
     }
 
     /// Nothing more will be told of what is held.
-    pub fn flush(&mut self) -> Vec<Written> {
+    pub(crate) fn flush(&mut self) -> Vec<Written> {
         let mut out = Vec::new();
         while let Some(first) = self.give_up() {
             out.push(first);

@@ -6,16 +6,16 @@
 mod assembler;
 mod holding;
 
-pub use assembler::{Assembler, AssemblerStats};
-pub use holding::{Holding, Written};
+pub(crate) use assembler::{Assembler, AssemblerStats};
+pub(crate) use holding::{Holding, Written};
 
-pub use crate::record::Direction;
+pub(crate) use crate::record::Direction;
 
 use crate::time::MonoNs;
 
 /// A piece of one direction of one connection: in order, never empty, times never going back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece<'a> {
+pub(crate) enum Piece<'a> {
     /// Bytes that passed.
     Data {
         /// When they passed.
@@ -39,7 +39,7 @@ pub enum Piece<'a> {
 
 impl Piece<'_> {
     /// Its time.
-    pub fn ts(&self) -> MonoNs {
+    pub(crate) fn ts(&self) -> MonoNs {
         match *self {
             Piece::Data { ts, .. } | Piece::Gap { ts, .. } | Piece::Eof { ts } => ts,
         }

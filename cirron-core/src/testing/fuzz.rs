@@ -361,15 +361,31 @@ pub fn body(input: &[u8]) {
 /// # Panics
 /// When it does.
 pub fn request(input: &[u8]) {
-    request_by(input, |reader, piece, _| reader.push(piece));
+    request_with(input, None);
 }
 
-/// The same rule for a reader that is fed by `push`, which is told whether a piece is the first: tests seed a
-/// fault here, to see that it is found.
+/// A fault in a reader that its rule finds, or the rule is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A quote is lost where a piece begins with it.
+    LosesQuote,
+    /// A new piece is read as if it were the first.
+    Forgets,
+}
+
+/// The same rule for a reader that has a fault: tests see that it is found.
 ///
 /// # Panics
 /// When the rule is broken.
-pub fn request_by(input: &[u8], push: impl Fn(&mut RequestReader, &[u8], bool)) {
+pub fn request_with(input: &[u8], fault: Option<Fault>) {
+    let push = |reader: &mut RequestReader, piece: &[u8], is_first: bool| match (fault, piece) {
+        (Some(Fault::LosesQuote), [b'"', rest @ ..]) if !is_first => reader.push(rest),
+        (Some(Fault::Forgets), _) if !is_first => {
+            *reader = RequestReader::default();
+            reader.push(piece);
+        }
+        _ => reader.push(piece),
+    };
     let mut input = Input(input);
     let cut = input.number() as usize * input.0.len() / 256;
     let (first, second) = input.0.split_at(cut);

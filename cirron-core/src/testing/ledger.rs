@@ -11,7 +11,7 @@ use crate::time::MonoNs;
 
 /// One exchange, its body pieces joined: the same whatever the cuts were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ExchangeLog {
+pub(crate) struct ExchangeLog {
     /// From `Start`.
     pub role: Option<Role>,
     /// From `Start`.
@@ -52,7 +52,7 @@ pub struct ExchangeLog {
 
 /// Times of one exchange. Not part of the comparison: they are those of the pieces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Times {
+pub(crate) struct Times {
     /// Of `Start`.
     pub start: MonoNs,
     /// Of the latest request event.
@@ -67,18 +67,20 @@ pub struct Times {
 
 /// Takes the events of one connection.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     exchanges: BTreeMap<ExchangeId, (ExchangeLog, Times)>,
 }
 
 impl Ledger {
     /// The exchanges so far, in the order of their start.
-    pub fn exchanges(&self) -> Vec<&ExchangeLog> {
+    #[cfg(test)]
+    pub(crate) fn exchanges(&self) -> Vec<&ExchangeLog> {
         self.exchanges.values().map(|(log, _)| log).collect()
     }
 
     /// Their times, in the same order.
-    pub fn times(&self) -> Vec<Times> {
+    #[cfg(test)]
+    pub(crate) fn times(&self) -> Vec<Times> {
         self.exchanges.values().map(|(_, times)| *times).collect()
     }
 
@@ -86,7 +88,7 @@ impl Ledger {
     ///
     /// # Panics
     /// When an exchange has not ended, or a complete message does not have the length it announced.
-    pub fn finish(self) -> Vec<ExchangeLog> {
+    pub(crate) fn finish(self) -> Vec<ExchangeLog> {
         let logs = self.exchanges.into_values().map(|(log, _)| log);
         logs.inspect(ExchangeLog::check).collect()
     }

@@ -7,9 +7,13 @@
 #![expect(clippy::indexing_slicing, reason = "a test that panics fails")]
 
 pub mod fuzz;
-pub mod ledger;
+mod ledger;
 pub mod records;
-pub mod split;
+pub(crate) mod split;
 
-pub use ledger::{ExchangeLog, Ledger};
-pub use split::{Fed, Hole, assert_gap_safe, assert_split_invariant};
+pub(crate) use ledger::Ledger;
+#[cfg(test)]
+pub(crate) use ledger::{ExchangeLog, Times};
+pub(crate) use split::Fed;
+#[cfg(test)]
+pub(crate) use split::{assert_gap_safe, assert_split_invariant};

@@ -1,10 +1,11 @@
 //! Split invariance and gap safety, for any parser.
 
+#[cfg(test)]
 use std::fmt::Debug;
 
 /// A part of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fed<'a> {
+pub(crate) enum Fed<'a> {
     /// Bytes, at least one.
     Data(&'a [u8]),
     /// So many bytes were lost, at least one.
@@ -12,8 +13,9 @@ pub enum Fed<'a> {
 }
 
 /// A hole of a gap test.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hole {
+pub(crate) struct Hole {
     /// Where it begins.
     pub start: usize,
     /// Its length, at least 1.
@@ -21,6 +23,7 @@ pub struct Hole {
 }
 
 /// Three-piece cuts tried for one input, at most; they are spread evenly.
+#[cfg(test)]
 const MAX_THREE_PIECE_CUTS: usize = 400;
 
 /// `run` feeds the pieces to a parser and gives its result in a comparable form. The result must
@@ -29,7 +32,8 @@ const MAX_THREE_PIECE_CUTS: usize = 400;
 ///
 /// # Panics
 /// When a cut changes the result.
-pub fn assert_split_invariant<T: PartialEq + Debug>(
+#[cfg(test)]
+pub(crate) fn assert_split_invariant<T: PartialEq + Debug>(
     input: &[u8],
     mut run: impl FnMut(&[Fed<'_>]) -> T,
 ) -> T {
@@ -57,7 +61,8 @@ pub fn assert_split_invariant<T: PartialEq + Debug>(
 ///
 /// # Panics
 /// When `run` or `check` does.
-pub fn assert_gap_safe<T>(
+#[cfg(test)]
+pub(crate) fn assert_gap_safe<T>(
     input: &[u8],
     mut run: impl FnMut(&[Fed<'_>]) -> T,
     mut check: impl FnMut(&T, Hole),
@@ -80,6 +85,7 @@ pub fn assert_gap_safe<T>(
     }
 }
 
+#[cfg(test)]
 fn data<'a>(parts: &[&'a [u8]]) -> Vec<Fed<'a>> {
     parts
         .iter()

@@ -7,8 +7,8 @@ use cirron_common::RecordHeader;
 use cirron_common::record::{close, source};
 use cirron_core::engine::{Engine, EngineConfig, Output, ProcessFacts};
 use cirron_core::id::SequentialIds;
+use cirron_core::record::Direction;
 use cirron_core::scope::AttrValue;
-use cirron_core::stream::Direction;
 use cirron_core::testing::records::{ConnRecords, exit};
 use cirron_core::time::MonoNs;
 

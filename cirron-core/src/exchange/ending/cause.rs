@@ -6,7 +6,7 @@ use crate::stream::Direction;
 
 /// Why a connection, or one direction of it, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseCause {
+pub(crate) enum CloseCause {
     /// The peer's FIN arrived. Bytes before it may still be unread, so that the inbound direction
     /// goes on until [`crate::stream::Piece::Eof`] (a read returned 0) or a close.
     PeerFin,

@@ -30,7 +30,7 @@ mod cause;
 mod finish;
 mod leaving;
 
-pub use cause::CloseCause;
+pub(crate) use cause::CloseCause;
 pub(super) use cause::Ends;
 pub(super) use finish::Unfinished;
 pub(super) use leaving::Leaving;

@@ -12,7 +12,7 @@ use crate::llm::dialect::{Dialect, Route, Row, last_segment};
 use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 
 /// What is known of it.
-pub const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     Row {
         precedence: 500,
         dialect: DIALECT,
@@ -24,7 +24,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// The dialect's row.
-pub const DIALECT: Dialect = Dialect {
+pub(crate) const DIALECT: Dialect = Dialect {
     name: "gcp.gemini",
     route: |path| route(path).filter(|_| !path.contains("/publishers/")),
     request: || table::request(&REQUEST),
@@ -33,7 +33,7 @@ pub const DIALECT: Dialect = Dialect {
 };
 
 /// The row of the same on Vertex AI.
-pub const VERTEX: Dialect = Dialect {
+pub(crate) const VERTEX: Dialect = Dialect {
     name: "gcp.vertex_ai",
     route: |path| route(path).filter(|_| path.contains("/publishers/google/")),
     ..DIALECT

@@ -19,13 +19,13 @@ use crate::llm::readers::Readers;
 use crate::llm::table::{self, RequestTable, ResponseTable, Say, Sign};
 
 /// What is known of it.
-pub const ROWS: &[Row] = &[Row {
+pub(crate) const ROWS: &[Row] = &[Row {
     precedence: 2200,
     dialect: DIALECT,
 }];
 
 /// The dialect's row.
-pub const DIALECT: Dialect = Dialect {
+pub(crate) const DIALECT: Dialect = Dialect {
     route,
     request: || table::request(&REQUEST),
     response: || Box::<Reader>::default(),

@@ -10,7 +10,7 @@ use crate::llm::kserve_grpc::TEXT_OUTPUTS;
 use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 
 /// What is known of it.
-pub const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     Row {
         precedence: 1600,
         dialect: TRITON,
@@ -26,7 +26,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// The row of v1.
-pub const V1: Dialect = Dialect {
+pub(crate) const V1: Dialect = Dialect {
     name: "kserve_v1",
     route: |path| of_v1(path),
     request: || table::request(&V1_REQUEST),
@@ -35,7 +35,7 @@ pub const V1: Dialect = Dialect {
 };
 
 /// The row of v2.
-pub const V2: Dialect = Dialect {
+pub(crate) const V2: Dialect = Dialect {
     name: "kserve_v2",
     route: |path| of_v2(path, &["infer"]),
     request: || table::request(&V2_REQUEST),
@@ -44,7 +44,7 @@ pub const V2: Dialect = Dialect {
 };
 
 /// The row of Triton's extension.
-pub const TRITON: Dialect = Dialect {
+pub(crate) const TRITON: Dialect = Dialect {
     name: "triton",
     route: |path| of_v2(path, &["generate", "generate_stream"]),
     request: || table::request(&TRITON_REQUEST),

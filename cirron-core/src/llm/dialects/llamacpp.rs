@@ -9,13 +9,13 @@ use crate::llm::dialect::{Dialect, Route, Row, last_segment};
 use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 
 /// What is known of it.
-pub const ROWS: &[Row] = &[Row {
+pub(crate) const ROWS: &[Row] = &[Row {
     precedence: 1300,
     dialect: DIALECT,
 }];
 
 /// The dialect's row.
-pub const DIALECT: Dialect = Dialect {
+pub(crate) const DIALECT: Dialect = Dialect {
     name: "llama_cpp",
     route,
     request: || table::request(&REQUEST),

@@ -7,13 +7,13 @@ use crate::llm::dialect::{Dialect, Route, Row, last_segment};
 use crate::llm::table::{self, RequestTable, ResponseTable, Say, Sign};
 
 /// What is known of it.
-pub const ROWS: &[Row] = &[Row {
+pub(crate) const ROWS: &[Row] = &[Row {
     precedence: 2000,
     dialect: DIALECT,
 }];
 
 /// The dialect's row.
-pub const DIALECT: Dialect = Dialect {
+pub(crate) const DIALECT: Dialect = Dialect {
     name: "mlflow",
     route,
     request: || table::request(&REQUEST),

@@ -4,28 +4,28 @@
 //! folder of that dialect's name in `goldens`. Precedence decides where two dialects know a path, and
 //! the shapes of request and response do not tell them apart: the lower number has it.
 
-pub mod anthropic;
-pub mod bedrock;
-pub mod cohere;
-pub mod dashscope;
-pub mod gemini;
-pub mod invoke;
-pub mod kobold;
-pub mod kserve;
-pub mod llamacpp;
-pub mod lmstudio;
-pub mod mlflow;
+pub(crate) mod anthropic;
+pub(crate) mod bedrock;
+pub(crate) mod cohere;
+pub(crate) mod dashscope;
+pub(crate) mod gemini;
+pub(crate) mod invoke;
+pub(crate) mod kobold;
+pub(crate) mod kserve;
+pub(crate) mod llamacpp;
+pub(crate) mod lmstudio;
+pub(crate) mod mlflow;
 #[cfg(test)]
 #[path = "../tests/dialects/newcomer.rs"]
-pub mod newcomer;
-pub mod ollama;
-pub mod openai;
-pub mod sglang;
-pub mod tei;
-pub mod tensorflow;
-pub mod tgi;
-pub mod torchserve;
-pub mod vllm;
+pub(crate) mod newcomer;
+pub(crate) mod ollama;
+pub(crate) mod openai;
+pub(crate) mod sglang;
+pub(crate) mod tei;
+pub(crate) mod tensorflow;
+pub(crate) mod tgi;
+pub(crate) mod torchserve;
+pub(crate) mod vllm;
 
 use super::dialect::{Dialect, Row};
 
@@ -55,7 +55,7 @@ const ROWS: &[&[Row]] = &[
 ];
 
 /// Every dialect that is known, by precedence.
-pub static DIALECTS: &[Dialect] = &by_precedence::<{ count() }>();
+pub(crate) static DIALECTS: &[Dialect] = &by_precedence::<{ count() }>();
 
 #[expect(clippy::indexing_slicing, reason = "runs in the compiler")]
 const fn count() -> usize {

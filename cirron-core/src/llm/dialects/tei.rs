@@ -8,13 +8,13 @@ use crate::llm::dialect::{Dialect, Figure, Route, Row, last_segment};
 use crate::llm::table::{self, RequestTable, ResponseTable, Say, Sign};
 
 /// What is known of it.
-pub const ROWS: &[Row] = &[Row {
+pub(crate) const ROWS: &[Row] = &[Row {
     precedence: 1500,
     dialect: DIALECT,
 }];
 
 /// The dialect's row.
-pub const DIALECT: Dialect = Dialect {
+pub(crate) const DIALECT: Dialect = Dialect {
     name: "tei",
     route,
     request: || table::request(&REQUEST),

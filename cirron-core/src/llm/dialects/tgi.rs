@@ -11,7 +11,7 @@ use crate::llm::dialect::{Dialect, Evidence, Figure, Route, Row, last_segment};
 use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 
 /// What is known of it.
-pub const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     Row {
         precedence: 1000,
         dialect: DIALECT,
@@ -23,7 +23,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// The dialect's row.
-pub const DIALECT: Dialect = Dialect {
+pub(crate) const DIALECT: Dialect = Dialect {
     name: "hf",
     route,
     request: || table::request(&REQUEST),
@@ -35,7 +35,7 @@ pub const DIALECT: Dialect = Dialect {
 };
 
 /// The row of the same on paths that anybody may have.
-pub const ANYWHERE: Dialect = Dialect {
+pub(crate) const ANYWHERE: Dialect = Dialect {
     route: anywhere,
     ..DIALECT
 };

@@ -10,15 +10,15 @@ mod response;
 mod say;
 mod tensors;
 
-pub use request::{Ask, RequestTable};
-pub use say::{ResponseTable, Say};
+pub(crate) use request::{Ask, RequestTable};
+pub(crate) use say::{ResponseTable, Say};
 
 use super::dialect::{ReadRequest, ReadResponse};
 use crate::body::json::{Path, Scalar, Seg};
 
 /// One sign of a dialect's shape: a member at the top of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sign {
+pub(crate) enum Sign {
     /// It is there, and not null.
     Has(&'static str),
     /// It is one of these texts.
@@ -26,18 +26,18 @@ pub enum Sign {
 }
 
 /// A shape: all signs of one row are there.
-pub type Shapes = &'static [&'static [Sign]];
+pub(crate) type Shapes = &'static [&'static [Sign]];
 
 /// Where a fact stands.
-pub type Place = &'static [Seg];
+pub(crate) type Place = &'static [Seg];
 
 /// A reader of requests.
-pub fn request(table: &'static RequestTable) -> Box<dyn ReadRequest> {
+pub(crate) fn request(table: &'static RequestTable) -> Box<dyn ReadRequest> {
     Box::new(request::Reader::new(table))
 }
 
 /// A reader of responses.
-pub fn response(table: &'static ResponseTable) -> Box<dyn ReadResponse> {
+pub(crate) fn response(table: &'static ResponseTable) -> Box<dyn ReadResponse> {
     Box::new(response::Reader::new(table))
 }
 

@@ -8,7 +8,7 @@ use crate::llm::facts::{RequestFacts, say};
 
 /// What a member of a request says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub(crate) enum Ask {
     /// The model asked for.
     Model,
     /// Whether a stream is.
@@ -21,7 +21,7 @@ pub enum Ask {
 
 /// One kind of request.
 #[derive(Debug)]
-pub struct RequestTable {
+pub(crate) struct RequestTable {
     /// What stands where.
     pub rows: &'static [(Place, Ask)],
     /// What makes it one.

@@ -4,7 +4,7 @@ use super::{Place, Shapes};
 
 /// What a member of a response, or of an event, says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Say {
+pub(crate) enum Say {
     /// The model that answered.
     Model,
     /// One of the models that had a part in it: that of all, where they are one.
@@ -89,7 +89,7 @@ pub enum Say {
 
 /// One kind of response.
 #[derive(Debug)]
-pub struct ResponseTable {
+pub(crate) struct ResponseTable {
     /// What stands where.
     pub rows: &'static [(Place, Say)],
     /// What makes it one.

@@ -15,7 +15,7 @@ use crate::proto::target::path_of;
 
 /// Three answers, as httparse gives them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HeadStatus<T> {
+pub(crate) enum HeadStatus<T> {
     /// The head, and its bytes on the wire.
     Complete(T, usize),
     /// More bytes are needed.
@@ -25,7 +25,7 @@ pub enum HeadStatus<T> {
 }
 
 /// Parses a request's head at the beginning of `bytes`.
-pub fn parse_request(bytes: &[u8]) -> HeadStatus<RequestHead> {
+pub(crate) fn parse_request(bytes: &[u8]) -> HeadStatus<RequestHead> {
     let mut space = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_HEADERS];
     let mut req = httparse::Request::new(&mut []);
     let len = match ParserConfig::default()
@@ -51,7 +51,7 @@ pub fn parse_request(bytes: &[u8]) -> HeadStatus<RequestHead> {
 }
 
 /// Parses a response's head at the beginning of `bytes`.
-pub fn parse_response(bytes: &[u8]) -> HeadStatus<ResponseHead> {
+pub(crate) fn parse_response(bytes: &[u8]) -> HeadStatus<ResponseHead> {
     let mut space = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_HEADERS];
     let mut res = httparse::Response::new(&mut []);
     let len = match ParserConfig::default()

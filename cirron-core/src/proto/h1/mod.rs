@@ -28,19 +28,20 @@ mod framing;
 mod head;
 pub(crate) mod late;
 mod parser;
-pub mod start_line;
+pub(crate) mod start_line;
 
-pub use head::{HeadStatus, parse_request, parse_response};
-pub use parser::Parser;
+#[cfg(test)]
+pub(crate) use head::{HeadStatus, parse_request};
+pub(crate) use parser::Parser;
 
-pub use super::cursor::Cursor;
+pub(crate) use super::cursor::Cursor;
 
 use crate::proto::message::{Headers, RequestHead, ResponseHead};
 use crate::time::MonoNs;
 
 /// What a direction carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grammar {
+pub(crate) enum Grammar {
     /// Requests.
     Request,
     /// Responses.
@@ -49,7 +50,7 @@ pub enum Grammar {
 
 /// What a response answers, as far as it decides its framing (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AnswerTo {
+pub(crate) enum AnswerTo {
     /// A HEAD request: no body.
     Head,
     /// A CONNECT request: a 2xx makes a tunnel.
@@ -60,7 +61,7 @@ pub enum AnswerTo {
 
 impl AnswerTo {
     /// From a method.
-    pub fn method(method: &str) -> AnswerTo {
+    pub(crate) fn method(method: &str) -> AnswerTo {
         match method {
             "HEAD" => AnswerTo::Head,
             "CONNECT" => AnswerTo::Connect,
@@ -71,7 +72,7 @@ impl AnswerTo {
 
 /// What the parser saw. Its time is the cursor's, unless it carries its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event<'i> {
+pub(crate) enum Event<'i> {
     /// A request's head is complete.
     Request {
         /// When its first byte passed.

@@ -49,7 +49,7 @@ enum Then {
 
 /// Parses one direction of one connection. Idle, it owns no memory.
 #[derive(Debug)]
-pub struct Parser {
+pub(crate) struct Parser {
     grammar: Grammar,
     state: State,
     /// The beginning of a head, of trailers, or of a candidate in `Resync`.
@@ -62,7 +62,7 @@ pub struct Parser {
 
 impl Parser {
     /// A parser that begins at the first byte of a connection, or, `late`, somewhere in it.
-    pub fn new(grammar: Grammar, late: bool) -> Parser {
+    pub(crate) fn new(grammar: Grammar, late: bool) -> Parser {
         let chunks = grammar == Grammar::Response;
         let resync = State::Resync(Resync {
             open: false,
@@ -79,32 +79,32 @@ impl Parser {
     }
 
     /// Bytes that it holds of what is not complete.
-    pub fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         self.buf.capacity() + self.replay.capacity()
     }
 
     /// The next bytes belong to a head.
-    pub fn awaits_head(&self) -> bool {
+    pub(crate) fn awaits_head(&self) -> bool {
         self.state == State::Head
     }
 
     /// Between messages, with nothing of the next one seen.
-    pub fn is_between_messages(&self) -> bool {
+    pub(crate) fn is_between_messages(&self) -> bool {
         self.state == State::Head && self.buf.is_empty()
     }
 
     /// A message may begin here: between messages, or looking for one.
-    pub fn may_begin_message(&self) -> bool {
+    pub(crate) fn may_begin_message(&self) -> bool {
         self.is_between_messages() || matches!(self.state, State::Resync(_))
     }
 
     /// The body of a message goes on, and its framing tells how far.
-    pub fn is_in_body(&self) -> bool {
+    pub(crate) fn is_in_body(&self) -> bool {
         matches!(self.state, State::Length { .. } | State::Chunked(_))
     }
 
     /// The answer to CONNECT was no: HTTP goes on.
-    pub fn leave_tunnel(&mut self) {
+    pub(crate) fn leave_tunnel(&mut self) {
         match self.state {
             State::Tunnel { skipped: false } => self.state = State::Head,
             State::Tunnel { skipped: true } => self.state = State::Resync(Resync::LOST),
@@ -130,7 +130,7 @@ impl Parser {
 
     /// The response whose framing was lost is over, as another fact shows: it will not be taken up
     /// again. Says whether there was one; its end is the caller's to tell.
-    pub fn give_up_lost(&mut self) -> bool {
+    pub(crate) fn give_up_lost(&mut self) -> bool {
         if let State::Resync(Resync { open: true, .. }) = self.state {
             self.state = State::Resync(Resync::LOST);
             self.buf = Vec::new();
@@ -141,13 +141,13 @@ impl Parser {
 
     /// The sender will not send the body it announced (an answer to `Expect: 100-continue` that
     /// was not 100); the next bytes are a head. Only between messages and before any body byte.
-    pub fn abandon_body(&mut self) {
+    pub(crate) fn abandon_body(&mut self) {
         self.state = State::Head;
     }
 
     /// The next event, or `None` when the cursor is used up. `to`: what a response head, if one
     /// completes now, answers.
-    pub fn next<'i>(&mut self, cur: &mut Cursor<'i>, to: AnswerTo) -> Option<Event<'i>> {
+    pub(crate) fn next<'i>(&mut self, cur: &mut Cursor<'i>, to: AnswerTo) -> Option<Event<'i>> {
         loop {
             if let State::Ended { end, then } = self.state {
                 self.state = match then {

@@ -9,7 +9,7 @@ use crate::limits::MAX_HEAD_BYTES;
 
 /// An answer about bytes of which more may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plausible {
+pub(crate) enum Plausible {
     /// It is one.
     Yes,
     /// It is not, whatever follows.
@@ -52,7 +52,7 @@ const KNOWN_METHODS: [&[u8]; 25] = [
 
 /// As [`request`], with a method that is known: where the bytes before were not seen, `OST` is what
 /// a hole left of another.
-pub fn known_request(bytes: &[u8]) -> Plausible {
+pub(crate) fn known_request(bytes: &[u8]) -> Plausible {
     let method = bytes.split(|b| *b == b' ').next().unwrap_or_default();
     let complete = method.len() < bytes.len();
     let known = |m: &&[u8]| {
@@ -75,7 +75,7 @@ fn is_token(b: u8) -> bool {
 }
 
 /// `METHOD SP target SP HTTP/1.x (CR) LF` (RFC 9112, section 3).
-pub fn request(bytes: &[u8]) -> Plausible {
+pub(crate) fn request(bytes: &[u8]) -> Plausible {
     let method = bytes.iter().take_while(|b| is_token(**b)).count();
     if method > MAX_METHOD_BYTES {
         return Plausible::No;
@@ -114,7 +114,7 @@ pub fn request(bytes: &[u8]) -> Plausible {
 }
 
 /// `HTTP/1.x SP 3DIGIT`, then a blank or the end of the line (RFC 9112, section 4).
-pub fn response(bytes: &[u8]) -> Plausible {
+pub(crate) fn response(bytes: &[u8]) -> Plausible {
     match follow(bytes, b"HTTP/1.") {
         Plausible::Yes => {}
         other @ (Plausible::No | Plausible::NeedMore) => return other,

@@ -8,7 +8,7 @@ use crate::proto::target::path_of;
 
 /// A header list, its pseudo-header fields apart. What is not known is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HeaderList {
+pub(crate) struct HeaderList {
     /// `:method`.
     pub method: Option<String>,
     /// `:path`, query and all.
@@ -61,7 +61,7 @@ impl HeaderList {
     }
 
     /// Bytes that it holds, about.
-    pub fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         let fields = self.headers.fields.iter();
         let field = |(name, value): &(String, Bytes)| name.capacity() + value.len() + FIELD_BYTES;
         let path = self.path.as_ref().map_or(0, Bytes::len);
@@ -69,18 +69,18 @@ impl HeaderList {
     }
 
     /// Nothing in it may be a pseudo-header field: trailers.
-    pub fn is_trailers(&self) -> bool {
+    pub(crate) fn is_trailers(&self) -> bool {
         !self.is_request && self.status.is_none() && self.headers.unknown == 0
     }
 
     /// A request that makes its stream a WebSocket (RFC 8441, section 5).
-    pub fn asks_websocket(&self) -> bool {
+    pub(crate) fn asks_websocket(&self) -> bool {
         let protocol = self.protocol.as_deref().unwrap_or_default();
         self.method.as_deref() == Some("CONNECT") && protocol.eq_ignore_ascii_case(b"websocket")
     }
 
     /// As the head of a request. `None` where its method or its path is not known.
-    pub fn request(&self) -> Option<RequestHead> {
+    pub(crate) fn request(&self) -> Option<RequestHead> {
         let method = self.method.clone()?;
         // CONNECT has no path (RFC 9113, section 8.5).
         let target = match &self.path {
@@ -107,7 +107,7 @@ impl HeaderList {
     }
 
     /// As the head of a response. `None` where its status is not known.
-    pub fn response(&self) -> Option<ResponseHead> {
+    pub(crate) fn response(&self) -> Option<ResponseHead> {
         Some(ResponseHead {
             status: self.status?,
             version: Version::Http2,

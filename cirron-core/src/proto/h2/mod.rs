@@ -22,20 +22,20 @@
 mod chain;
 mod frame;
 mod heads;
-pub mod hpack;
+pub(crate) mod hpack;
 mod parser;
 
-pub use super::cursor::Cursor;
+pub(crate) use super::cursor::Cursor;
 pub(crate) use chain::find as find_frames;
-pub use heads::HeaderList;
+pub(crate) use heads::HeaderList;
 pub(crate) use parser::PREFACE;
-pub use parser::Parser;
+pub(crate) use parser::Parser;
 
 use crate::time::MonoNs;
 
 /// What the parser saw. Its time is the cursor's, unless it carries its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event<'i> {
+pub(crate) enum Event<'i> {
     /// A header list is complete: a head, or trailers.
     Headers(Box<Heads>),
     /// A header list that cannot be read: a hole, or not HPACK.
@@ -86,7 +86,7 @@ pub enum Event<'i> {
 
 /// A header list and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heads {
+pub(crate) struct Heads {
     /// Its stream.
     pub stream: u32,
     /// When its first byte passed.

@@ -81,7 +81,7 @@ enum FrameStep<'i> {
 
 /// Parses one direction.
 #[derive(Debug)]
-pub struct Parser {
+pub(crate) struct Parser {
     state: State,
     decoder: Decoder,
     block: Option<Block>,
@@ -90,7 +90,7 @@ pub struct Parser {
 
 impl Parser {
     /// `late`: its first byte is not that of the connection. `preface`: it is the client's.
-    pub fn new(late: bool, preface: bool) -> Parser {
+    pub(crate) fn new(late: bool, preface: bool) -> Parser {
         let state = match (late, preface) {
             (true, _) => State::Resync,
             (false, true) => State::Preface(0),
@@ -105,19 +105,19 @@ impl Parser {
     }
 
     /// Bytes that it holds: a header block under way, and the entries of its table.
-    pub fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         let block = self.block.as_ref();
         let block = block.map_or(0, |b| b.bytes.capacity() + b.frame.capacity());
         size_of::<Parser>() + block + self.decoder.held_bytes()
     }
 
     /// It found frames too often where there were none: this is no HTTP/2.
-    pub fn is_misread(&self) -> bool {
+    pub(crate) fn is_misread(&self) -> bool {
         self.misread > MAX_MISREAD_CHAINS
     }
 
     /// The next event; `None` when the piece is used up.
-    pub fn next<'i>(&mut self, cur: &mut Cursor<'i>) -> Option<Event<'i>> {
+    pub(crate) fn next<'i>(&mut self, cur: &mut Cursor<'i>) -> Option<Event<'i>> {
         loop {
             let step = if cur.gap > 0 {
                 self.hole(cur)

@@ -12,7 +12,7 @@ const DECODER_BYTES: usize = 44 * 1024;
 
 /// What both sides agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deflate {
+pub(crate) struct Deflate {
     /// Each message of the server is compressed on its own.
     pub server_no_context_takeover: bool,
     /// Each message of the client is compressed on its own.
@@ -25,7 +25,7 @@ pub struct Deflate {
 
 /// What holds for one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Params {
+pub(crate) struct Params {
     /// Each message is compressed on its own.
     pub no_context_takeover: bool,
     /// Base-2 logarithm of the window, 8 to 15. We inflate with the largest, which reads all.
@@ -35,7 +35,7 @@ pub struct Params {
 impl Deflate {
     /// Reads the response's `sec-websocket-extensions` (RFC 7692, section 7.1). `None`: the
     /// extension was not agreed on, or with parameters that no client may accept.
-    pub fn parse(extensions: &str) -> Option<Deflate> {
+    pub(crate) fn parse(extensions: &str) -> Option<Deflate> {
         extensions.split(',').find_map(|extension| {
             let mut params = extension.split(';').map(str::trim);
             let name = params.next()?;
@@ -79,7 +79,7 @@ impl Deflate {
     }
 
     /// For what the server sends.
-    pub fn server(&self) -> Params {
+    pub(crate) fn server(&self) -> Params {
         Params {
             no_context_takeover: self.server_no_context_takeover,
             max_window_bits: self.server_max_window_bits,
@@ -87,7 +87,7 @@ impl Deflate {
     }
 
     /// For what the client sends.
-    pub fn client(&self) -> Params {
+    pub(crate) fn client(&self) -> Params {
         Params {
             no_context_takeover: self.client_no_context_takeover,
             max_window_bits: self.client_max_window_bits,

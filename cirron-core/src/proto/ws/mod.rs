@@ -30,15 +30,15 @@ mod deflate;
 mod frame;
 mod parser;
 
-pub use super::cursor::Cursor;
-pub use deflate::{Deflate, Params};
-pub use parser::Parser;
+pub(crate) use super::cursor::Cursor;
+pub(crate) use deflate::{Deflate, Params};
+pub(crate) use parser::Parser;
 
 use std::fmt;
 
 /// What a message holds, as its first frame says (RFC 6455, section 5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// UTF-8; it is not checked.
     Text,
     /// Anything.
@@ -52,7 +52,7 @@ pub enum Kind {
 /// them. [`Lost`](Event::Lost), [`Close`](Event::Close) and the end of the connection end a message
 /// too: it is then not complete.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Event<'e> {
+pub(crate) enum Event<'e> {
     /// The first frame of a message began.
     MessageStart {
         /// What it holds.

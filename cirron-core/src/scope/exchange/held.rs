@@ -15,7 +15,7 @@ impl ExchangeScope {
 
     /// The core holds too much: the bodies are read no further, what they have said stands. Says
     /// whether there was anything to give up.
-    pub fn give_up(&mut self) -> bool {
+    pub(crate) fn give_up(&mut self) -> bool {
         if std::mem::replace(&mut self.given_up, true) {
             return false;
         }

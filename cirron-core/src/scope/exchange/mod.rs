@@ -28,7 +28,7 @@ use crate::time::MonoNs;
 
 /// What the engine knows around an exchange.
 #[derive(Clone, Copy, Debug)]
-pub struct ScopeContext {
+pub(crate) struct ScopeContext {
     /// Whether `chunk_ms` points are wanted.
     pub chunk_timing: bool,
     /// Its bytes come from inside a TLS library.
@@ -41,7 +41,7 @@ pub struct ScopeContext {
 
 /// An exchange under way.
 #[derive(Debug)]
-pub struct ExchangeScope {
+pub(crate) struct ExchangeScope {
     pub(super) start: MonoNs,
     pub(super) request_id: Id,
     /// When its request came, where that is known.
@@ -68,7 +68,7 @@ pub struct ExchangeScope {
 
 impl ExchangeScope {
     /// A scope that began at `start`: the first byte of the request or, `late`, what we saw first.
-    pub fn new(
+    pub(crate) fn new(
         start: MonoNs,
         request_id: Id,
         role: Role,
@@ -95,18 +95,18 @@ impl ExchangeScope {
     }
 
     /// The connection's addresses became known; of a TLS object, with how.
-    pub fn take_addresses(&mut self, conn: &ConnInfo, tls_link: Option<&'static str>) {
+    pub(crate) fn take_addresses(&mut self, conn: &ConnInfo, tls_link: Option<&'static str>) {
         self.context.tls_link = tls_link;
         self.context.conn = *conn;
     }
 
     /// Its connection has ended, nobody knows how.
-    pub fn end_was_lost(&mut self) {
+    pub(crate) fn end_was_lost(&mut self) {
         self.end_lost = true;
     }
 
     /// Which end the target is.
-    pub fn role(&self) -> Role {
+    pub(crate) fn role(&self) -> Role {
         self.role
     }
 
@@ -116,7 +116,7 @@ impl ExchangeScope {
     }
 
     /// The next event. `desk`: of its scope.
-    pub fn on_event(&mut self, ts: MonoNs, event: &ExchangeEvent<'_>, desk: &mut Desk<'_>) {
+    pub(crate) fn on_event(&mut self, ts: MonoNs, event: &ExchangeEvent<'_>, desk: &mut Desk<'_>) {
         match *event {
             ExchangeEvent::Start { .. } | ExchangeEvent::Informational(_) => {}
             ExchangeEvent::RequestHead(head) => self.request_head(head),
@@ -187,7 +187,7 @@ impl ExchangeScope {
 
     /// It has ended, and nothing tells what it was: its beginning was not seen, or its request refers to
     /// what was not, and neither messages, nor a status of gRPC, nor the answer's shape show it.
-    pub fn is_nameless(&mut self) -> bool {
+    pub(crate) fn is_nameless(&mut self) -> bool {
         let unseen = self.late || self.end.unread;
         if !unseen || self.ask.line.is_some() || self.socket.is_some() {
             return false;

@@ -19,7 +19,8 @@ use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 
-pub use content::{Closing, Content, Desk, Origin, ScopeFacts, Start};
+pub(crate) use content::{Closing, Content, Desk, ScopeFacts};
+pub use content::{Origin, Start};
 pub use row::{About, Row, Rows};
 
 use self::hash::IdHasher;
@@ -32,7 +33,7 @@ const ENTRY_BYTES: usize = 2 * size_of::<(Id, Entry)>();
 
 /// What becomes of scopes, in order.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Life {
+pub(crate) enum Life {
     /// What costs no line of the spool. Only while somebody watches.
     Watched(Watched),
     /// It goes on, and a child of it is to be written: its span so far.
@@ -72,7 +73,7 @@ struct Entry {
 }
 
 /// All scopes that are open.
-pub struct Store {
+pub(crate) struct Store {
     ids: Box<dyn IdSource + Send>,
     open: HashMap<Id, Entry, BuildHasherDefault<IdHasher>>,
     /// Number of open scopes of each process that has any.
@@ -95,7 +96,7 @@ impl std::fmt::Debug for Store {
 
 impl Store {
     /// Nothing is open. `ids` makes the ids of scopes, marks and requests.
-    pub fn new(ids: Box<dyn IdSource + Send>) -> Store {
+    pub(crate) fn new(ids: Box<dyn IdSource + Send>) -> Store {
         Store {
             ids,
             open: HashMap::default(),
@@ -108,17 +109,17 @@ impl Store {
     }
 
     /// Whether lives are told that cost no line of the spool.
-    pub fn watch(&mut self, watched: bool) {
+    pub(crate) fn watch(&mut self, watched: bool) {
         self.watched = watched;
     }
 
     /// An id that nothing else has.
-    pub fn next_id(&mut self) -> Id {
+    pub(crate) fn next_id(&mut self) -> Id {
         self.ids.next_id()
     }
 
     /// A scope begins.
-    pub fn open(&mut self, start: Start, content: Box<dyn Content>) -> Id {
+    pub(crate) fn open(&mut self, start: Start, content: Box<dyn Content>) -> Id {
         let id = self.ids.next_id();
         *self.processes.entry(start.pid).or_default() += 1;
         let entry = Entry {
@@ -135,7 +136,7 @@ impl Store {
     }
 
     /// The content of an open scope, to be changed; `None`: it is not open, or is another producer's.
-    pub fn get_mut<C: Content>(&mut self, id: Id) -> Option<&mut C> {
+    pub(crate) fn get_mut<C: Content>(&mut self, id: Id) -> Option<&mut C> {
         let entry = self.open.get_mut(&id)?;
         if self.watched && !std::mem::replace(&mut entry.told, true) {
             self.lives.push_back(Life::Watched(Watched::Changed(id)));
@@ -145,7 +146,7 @@ impl Store {
     }
 
     /// The same, where the work opens, changes or closes children of the scope: at the desk that it is given.
-    pub fn with<C: Content, T>(
+    pub(crate) fn with<C: Content, T>(
         &mut self,
         id: Id,
         work: impl FnOnce(&mut C, &mut Desk<'_>) -> T,
@@ -170,44 +171,44 @@ impl Store {
     }
 
     /// It began earlier than was thought when it was opened.
-    pub fn begin_at(&mut self, id: Id, start: MonoNs) {
+    pub(crate) fn begin_at(&mut self, id: Id, start: MonoNs) {
         if let Some(entry) = self.open.get_mut(&id) {
             entry.origin.start.at = start;
         }
     }
 
     /// A scope is over. Its parents that are open are shown before it is written.
-    pub fn close(&mut self, id: Id, end: MonoNs) {
+    pub(crate) fn close(&mut self, id: Id, end: MonoNs) {
         self.closing.push_back((id, end));
         self.write_closed();
     }
 
     /// A scope is over, and is not to be written.
-    pub fn forget(&mut self, id: Id) {
+    pub(crate) fn forget(&mut self, id: Id) {
         if self.take(id).is_some() && self.watched {
             self.lives.push_back(Life::Watched(Watched::Forgotten(id)));
         }
     }
 
     /// The next life.
-    pub fn next_life(&mut self) -> Option<Life> {
+    pub(crate) fn next_life(&mut self) -> Option<Life> {
         self.lives.pop_front()
     }
 
     /// Where an open scope began.
-    pub fn origin(&self, id: Id) -> Option<&Origin> {
+    pub(crate) fn origin(&self, id: Id) -> Option<&Origin> {
         self.open.get(&id).map(|entry| &entry.origin)
     }
 
     /// What is known of an open scope now. From here on `Changed` is told again.
-    pub fn row(&mut self, id: Id) -> Option<Row> {
+    pub(crate) fn row(&mut self, id: Id) -> Option<Row> {
         let entry = self.open.get_mut(&id)?;
         entry.told = false;
         Row::new(&entry.origin, entry.content.as_deref()?)
     }
 
     /// What is known of those that are open and began first, in that order, and how many others there are.
-    pub fn rows(&self, at_most: usize) -> Rows {
+    pub(crate) fn rows(&self, at_most: usize) -> Rows {
         let known = self.open.values().filter(|e| e.content.is_some());
         let mut all: Vec<(MonoNs, Id)> = known.map(|e| (e.origin.start.at, e.origin.id)).collect();
         let others = all.len().saturating_sub(at_most);
@@ -225,12 +226,12 @@ impl Store {
     }
 
     /// Whether a scope of that process is open.
-    pub fn serves(&self, pid: u32) -> bool {
+    pub(crate) fn serves(&self, pid: u32) -> bool {
         self.processes.contains_key(&pid)
     }
 
     /// Bytes that an open scope holds, about. Of its children its content may tell.
-    pub fn held_bytes(&self, id: Id) -> usize {
+    pub(crate) fn held_bytes(&self, id: Id) -> usize {
         let content = self.open.get(&id).and_then(|e| e.content.as_deref());
         content.map_or(0, |content| ENTRY_BYTES + content.held_bytes())
     }

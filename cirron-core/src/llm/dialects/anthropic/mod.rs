@@ -16,13 +16,13 @@ use crate::llm::errors::{ERROR_EVENT, ErrorMember};
 use crate::llm::facts::{Content, RequestFacts, ResponseFacts, Usage, say};
 
 /// What is known of it.
-pub const ROWS: &[Row] = &[Row {
+pub(crate) const ROWS: &[Row] = &[Row {
     precedence: 400,
     dialect: DIALECT,
 }];
 
 /// The dialect's row.
-pub const DIALECT: Dialect = Dialect {
+pub(crate) const DIALECT: Dialect = Dialect {
     name: "anthropic",
     route,
     request: || Box::<RequestReader>::default(),

@@ -8,7 +8,7 @@
 mod choices;
 mod event;
 mod one_by_one;
-pub mod realtime;
+pub(crate) mod realtime;
 mod request;
 mod response;
 mod sink;
@@ -16,11 +16,11 @@ mod usage;
 
 use crate::llm::dialect::{Dialect, Evidence, Figure, Route, Row};
 
-pub use request::RequestReader;
-pub use response::ResponseReader;
+pub(crate) use request::RequestReader;
+pub(crate) use response::ResponseReader;
 
 /// What is known of it.
-pub const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     Row {
         precedence: 100,
         dialect: DIALECT,
@@ -36,7 +36,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// The dialect's row.
-pub const DIALECT: Dialect = Dialect {
+pub(crate) const DIALECT: Dialect = Dialect {
     name: "openai",
     route: |path| route(path).filter(|_| azure(path).is_none() && mistral(path).is_none()),
     request: || Box::<RequestReader>::default(),
@@ -49,21 +49,21 @@ pub const DIALECT: Dialect = Dialect {
 };
 
 /// The row of the same on Azure's paths.
-pub const AZURE: Dialect = Dialect {
+pub(crate) const AZURE: Dialect = Dialect {
     name: "azure.ai.openai",
     route: azure,
     ..DIALECT
 };
 
 /// The row of Mistral's own paths.
-pub const MISTRAL: Dialect = Dialect {
+pub(crate) const MISTRAL: Dialect = Dialect {
     name: "mistral_ai",
     route: mistral,
     ..DIALECT
 };
 
 /// Whether `name` is that of one of these dialects.
-pub fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     ROWS.iter().any(|row| row.dialect.name == name)
 }
 

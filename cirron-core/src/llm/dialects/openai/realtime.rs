@@ -11,7 +11,7 @@ use crate::llm::facts::{Content, ResponseFacts, Usage, say};
 use crate::llm::session::{ReadSession, Said, SessionDialect};
 
 /// The row of it.
-pub const SESSION: SessionDialect = SessionDialect {
+pub(crate) const SESSION: SessionDialect = SessionDialect {
     name: "openai",
     is_path: |path| {
         let path = path.strip_suffix('/').unwrap_or(path);

@@ -10,7 +10,7 @@ const SHAPES: [&[u8]; 3] = [b"messages", b"prompt", b"input"];
 
 /// Reads a request's body as it passes.
 #[derive(Debug)]
-pub struct RequestReader {
+pub(crate) struct RequestReader {
     scanner: Scanner,
     facts: RequestFacts,
 }

@@ -16,7 +16,7 @@ const RESYNC_KEYS: &[&str] = &["usage"];
 
 /// Reads responses as they pass.
 #[derive(Debug)]
-pub struct ResponseReader {
+pub(crate) struct ResponseReader {
     scanner: Scanner,
     facts: ResponseFacts,
     event: Event,

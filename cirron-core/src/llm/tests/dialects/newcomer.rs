@@ -5,7 +5,7 @@ use crate::llm::dialect::{Dialect, Route, Row, last_segment};
 use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 
 /// What is known of it.
-pub const ROWS: &[Row] = &[Row {
+pub(crate) const ROWS: &[Row] = &[Row {
     precedence: 10_000,
     dialect: Dialect {
         name: "newcomer",

@@ -14,11 +14,12 @@ use bytes::Bytes;
 use crate::limits::MAX_HEADER_LIST_BYTES;
 use static_table::STATIC;
 use table::Table;
-pub use table::TableState;
+#[cfg(test)]
+pub(crate) use table::TableState;
 
 /// A field of a header list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Field {
+pub(crate) enum Field {
     /// Its name and value.
     Known {
         /// As sent, for instance `:path` or `content-type`.
@@ -32,7 +33,7 @@ pub enum Field {
 
 /// A header list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields {
+pub(crate) struct Fields {
     /// In order, those that are known.
     pub known: Vec<(Bytes, Bytes)>,
     /// How many are not.
@@ -41,7 +42,7 @@ pub struct Fields {
 
 /// Why a block gave no list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlockError {
+pub(crate) enum BlockError {
     /// Not HPACK. The table is desynced.
     Invalid,
     /// The list is longer than [`MAX_HEADER_LIST_BYTES`]. The table is right.
@@ -50,30 +51,31 @@ pub enum BlockError {
 
 /// The decoder of one direction.
 #[derive(Debug)]
-pub struct Decoder {
+pub(crate) struct Decoder {
     table: Table,
 }
 
 impl Decoder {
     /// `late`: blocks before were not seen.
-    pub fn new(late: bool) -> Decoder {
+    pub(crate) fn new(late: bool) -> Decoder {
         Decoder {
             table: Table::new(late),
         }
     }
 
     /// Bytes that its table holds, about.
-    pub fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         self.table.held_bytes()
     }
 
     /// A block, or a part of one, was lost.
-    pub fn desync(&mut self) {
+    pub(crate) fn desync(&mut self) {
         self.table.desync();
     }
 
     /// Whether all of the table is known.
-    pub fn state(&self) -> TableState {
+    #[cfg(test)]
+    pub(crate) fn state(&self) -> TableState {
         self.table.state()
     }
 
@@ -81,7 +83,7 @@ impl Decoder {
     ///
     /// # Errors
     /// When it is not HPACK, or longer than we keep.
-    pub fn decode(&mut self, block: &[u8]) -> Result<Fields, BlockError> {
+    pub(crate) fn decode(&mut self, block: &[u8]) -> Result<Fields, BlockError> {
         let mut rest = Bytes::copy_from_slice(block);
         let mut fields = Fields::default();
         let mut bytes = 0;

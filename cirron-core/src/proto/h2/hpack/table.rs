@@ -25,7 +25,7 @@ const INITIAL_BYTES: usize = 4_096;
 
 /// Whether all of the table is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TableState {
+pub(crate) enum TableState {
     /// Every entry is known.
     Whole,
     /// Beneath the entries that are known may lie others.
@@ -62,6 +62,7 @@ impl Table {
         self.bytes + self.entries.capacity() * size_of::<(Field, usize)>()
     }
 
+    #[cfg(test)]
     pub(super) fn state(&self) -> TableState {
         self.state
     }

@@ -12,7 +12,7 @@ mod label;
 mod last;
 mod marks;
 mod messages;
-pub(crate) mod names;
+pub mod names;
 mod network;
 mod payload;
 mod sniff;

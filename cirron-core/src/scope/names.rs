@@ -1,9 +1,8 @@
 //! Every name that is written: spans, attributes, marks. `docs/attributes.md` is this table.
 
-/// One row. The tables are the document's: nothing that runs asks them.
-#[cfg(test)]
+/// One row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Name {
+pub struct Name {
     /// As written.
     pub name: &'static str,
     /// Of the value, with its unit.
@@ -18,11 +17,10 @@ macro_rules! names {
     ($(#[$doc:meta])* $table:ident: $($id:ident = $name:literal, $kind:literal, $when:literal, $source:literal;)*) => {
         $(
             #[doc = $when]
-            pub(crate) const $id: &str = $name;
+            pub const $id: &str = $name;
         )*
         $(#[$doc])*
-        #[cfg(test)]
-        pub(crate) const $table: &[Name] = &[$(Name { name: $name, kind: $kind, when: $when, source: $source },)*];
+        pub const $table: &[Name] = &[$(Name { name: $name, kind: $kind, when: $when, source: $source },)*];
     };
 }
 
@@ -160,8 +158,7 @@ names! {
 }
 
 /// The tables with their titles, in the order of the document.
-#[cfg(test)]
-pub(crate) const TABLES: &[(&str, &[Name])] = &[
+pub const TABLES: &[(&str, &[Name])] = &[
     ("Spans", SPANS),
     ("Attributes of `cirron.session`", SESSION_ATTRS),
     (

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cirron_core::DEFAULT_MAX_MEMORY_BYTES;
 use cirron_core::engine::EngineConfig;
-use cirron_core::limits::DEFAULT_MAX_MEMORY_BYTES;
 
 use super::before::Group;
 use super::environment::Environment;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cirron_agent::cli::main()
+    cirron_agent::main()
 }

@@ -10,9 +10,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use cirron_agent::probes::place::{Choice, Class, Place};
-use cirron_agent::probes::plan::{Attach, Exit, Plan, plan};
-use cirron_agent::probes::quiet::Quiet;
+use cirron_agent::{Attach, Choice, Class, Exit, Place, Plan, Quiet, plan};
 use object::Object as _;
 use object::read::ReadCache;
 

@@ -5,12 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use cirron_agent::output::Finished;
-use cirron_agent::record::reader::RecordingReader;
-use cirron_agent::record::replay::replay;
-use cirron_agent::spool::DEFAULT_MAX_BYTES;
-use cirron_agent::spool::batch::Batch;
-use cirron_agent::spool::json::WallTimes;
+use cirron_agent::Batch;
+use cirron_agent::DEFAULT_MAX_BYTES;
+use cirron_agent::Finished;
+use cirron_agent::RecordingReader;
+use cirron_agent::WallTimes;
+use cirron_agent::replay;
 use cirron_core::id::{Id, SequentialIds};
 use cirron_core::scope::names::MARKS;
 use cirron_core::scope::{AttrValue, Attrs, Mark, MarkKind};

@@ -3,10 +3,10 @@
 use std::cell::Cell;
 use std::path::Path;
 
-use cirron_agent::probes::place::Choice;
-use cirron_agent::probes::plan::plan;
-use cirron_agent::probes::source::{MAX_READ_BYTES, ReadAt};
-use cirron_agent::probes::tls::blind;
+use cirron_agent::Choice;
+use cirron_agent::blind_library;
+use cirron_agent::plan;
+use cirron_agent::{MAX_READ_BYTES, ReadAt};
 
 /// Bytes with zeros behind them, as in a sparse file, that are counted when they are read.
 struct File<'b> {
@@ -42,7 +42,7 @@ pub fn elf(input: &[u8]) {
         };
         plan(&file, Choice::Cheapest);
         assert!(file.read.get() <= MAX_READ_BYTES, "read too much");
-        blind::library(&file, Path::new("/lib/x.so"));
+        blind_library(&file, Path::new("/lib/x.so"));
         assert!(file.read.get() <= 2 * MAX_READ_BYTES, "read too much");
     }
 }
@@ -51,7 +51,7 @@ pub fn elf(input: &[u8]) {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use cirron_agent::probes::plan::Plan;
+    use cirron_agent::Plan;
 
     /// The inputs of the corpus are what they are there for: libraries with functions of ours.
     #[test]

@@ -2,10 +2,10 @@
 
 use std::io::{self, Read};
 
-use cirron_agent::output::Finished;
-use cirron_agent::record::reader::RecordingReader;
-use cirron_agent::record::replay::replay;
-use cirron_agent::record::{MAGIC, VERSION};
+use cirron_agent::Finished;
+use cirron_agent::RecordingReader;
+use cirron_agent::replay;
+use cirron_agent::{MAGIC, VERSION};
 use cirron_core::id::SequentialIds;
 
 /// Gives one byte at a time.

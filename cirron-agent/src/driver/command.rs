@@ -77,6 +77,14 @@ pub(super) fn channel() -> (Commands, Receiver<Command>) {
     (Commands(give), take)
 }
 
+/// Targets that come and go.
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "who adds and releases targets at run time is the daemon's rules, which are to come"
+    )
+)]
 impl Commands {
     /// Makes a process a target, and its descendants with `policy.children`. Gives the number of those.
     ///
@@ -136,7 +144,9 @@ impl Commands {
     pub fn targets(&self) -> Result<Vec<u32>, Unanswered> {
         self.ask(|reply| Command::Targets { reply })
     }
+}
 
+impl Commands {
     /// The counts so far.
     ///
     /// # Errors

@@ -125,8 +125,8 @@ impl Unread {
         found.map_or_else(Vec::new, |found| found.libraries.clone())
     }
 
-    /// Libraries to be named now. `is_unread`: the process has connections that nobody reads.
-    pub fn to_say(&mut self, now: Instant, is_unread: impl Fn(u32) -> bool) -> Vec<Named> {
+    /// Libraries that are to be named now. `is_unread`: the process has connections that nobody reads.
+    pub fn due(&mut self, now: Instant, is_unread: impl Fn(u32) -> bool) -> Vec<Named> {
         let mut all = Vec::new();
         for (tgid, found) in &self.processes {
             let first = self.asked.get(tgid).map(|(first, _)| *first);
@@ -198,14 +198,14 @@ mod tests {
             tell.send(found(tgid)).unwrap();
         }
         assert_eq!(unread.take(), [1, 2]);
-        assert_eq!(unread.to_say(start, |_| true), [], "it may be read yet");
+        assert_eq!(unread.due(start, |_| true), [], "it may be read yet");
         let later = start + SETTLED;
-        assert_eq!(unread.to_say(later, |tgid| tgid == 2), named(2));
+        assert_eq!(unread.due(later, |tgid| tgid == 2), named(2));
         assert_eq!(
             named(2)[0].to_string(),
             format!("pid 2 (server): TLS cannot be read where it uses {LIBRARY}")
         );
-        assert_eq!(unread.to_say(later, |_| true), []);
+        assert_eq!(unread.due(later, |_| true), []);
         assert_eq!(unread.forget(1, true), []);
         assert_eq!(unread.libraries(2), [LIBRARY]);
         assert_eq!(unread.libraries(1), [] as [&str; 0]);
@@ -218,7 +218,7 @@ mod tests {
         unread.search(1, start);
         tell.send(found(1)).unwrap();
         unread.take();
-        assert_eq!(unread.to_say(start + SETTLED * 5, |_| false), []);
+        assert_eq!(unread.due(start + SETTLED * 5, |_| false), []);
         assert_eq!(unread.forget(1, false), []);
     }
 

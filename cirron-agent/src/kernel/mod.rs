@@ -27,13 +27,13 @@ use cirron_common::tls::{SslKey, SslState};
 
 use check::SocketCheck;
 pub use check::SocketState;
-pub use error::{LoadError, Refusal};
+pub use error::LoadError;
 use passed_over::PassedOver;
 pub use policy::Policy;
 pub use reader::Reader;
 use targets::Targets;
 pub use uprobes::{Attachment, Detached, Links, Point, UprobeProgram, Uprobes};
-pub use verdict::{Failure, ProbeVerdict, Verdict};
+pub use verdict::{Failure, ProbeVerdict};
 
 /// The programs, built by `build.rs` from `cirron-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/cirron-ebpf.o"));

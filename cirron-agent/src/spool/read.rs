@@ -82,16 +82,13 @@ impl Batches {
     }
 
     /// How many there are.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
-    }
-
     /// Hands the rows of each batch to `take`, oldest batch first.
+    #[cfg(test)]
     pub fn read<T: Take>(&self, take: &mut T) -> Left {
         self.read_files(self.names.iter(), take, |_| {})
     }

@@ -133,7 +133,7 @@ impl Core {
     pub(super) fn say_blind(&mut self) {
         let engine = &self.engine;
         let is_unread = |tgid| engine.has_unread_tls(tgid);
-        say(&self.unread.to_say(Instant::now(), is_unread));
+        say(&self.unread.due(Instant::now(), is_unread));
     }
 
     /// Names those of a process that has ended.

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -11,8 +12,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::{Guard, until, waits};
+use crate::process::{Guard, waits};
 use crate::spool::Spool;
+use crate::wait::{until, until_every};
 use crate::{CANARY, contract, stacks};
 
 /// The binary: `CIRRON_AGENT_BIN`, else the release build of this workspace.
@@ -28,8 +30,8 @@ pub fn binary() -> PathBuf {
 pub struct Agent {
     guard: Guard,
     dir: TempDir,
-    stderr: Arc<Mutex<String>>,
-    stdout: Arc<Mutex<String>>,
+    stderr: Collected,
+    stdout: Collected,
 }
 
 /// What is left of an agent that has ended.
@@ -49,19 +51,41 @@ pub struct Report {
     pub peak_kib: Option<u64>,
 }
 
-fn collect(stream: Option<impl Read + Send + 'static>) -> Arc<Mutex<String>> {
-    let text = Arc::new(Mutex::new(String::new()));
-    if let Some(stream) = stream {
-        let text = Arc::clone(&text);
-        std::thread::spawn(move || {
-            for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                let mut text = text.lock().unwrap_or_else(PoisonError::into_inner);
-                text.push_str(&line);
-                text.push('\n');
-            }
+/// For what an agent has printed to be read once it has ended.
+const OUTPUT_LIMIT: Duration = Duration::from_secs(1);
+
+/// What a stream has said so far.
+#[derive(Debug)]
+struct Collected {
+    text: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Collected {
+    fn from_stream(stream: Option<impl Read + Send + 'static>) -> Collected {
+        let text = Arc::new(Mutex::new(String::new()));
+        let reader = stream.map(|stream| {
+            let text = Arc::clone(&text);
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    let mut text = text.lock().unwrap_or_else(PoisonError::into_inner);
+                    text.push_str(&line);
+                    text.push('\n');
+                }
+            })
         });
+        Collected { text, reader }
     }
-    text
+
+    fn read(&self) -> String {
+        let text = self.text.lock();
+        text.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Nobody can write to it any more, and all is read.
+    fn is_over(&self) -> bool {
+        self.reader.as_ref().is_none_or(JoinHandle::is_finished)
+    }
 }
 
 /// The line that says that nothing is missed from now on.
@@ -69,10 +93,6 @@ fn is_ready_line(line: &str) -> bool {
     line.strip_prefix("cirron-agent: ")
         .unwrap_or(line)
         .starts_with("attached")
-}
-
-fn read(text: &Arc<Mutex<String>>) -> String {
-    text.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 impl Agent {
@@ -129,8 +149,8 @@ impl Agent {
         }
         adapt(&mut command);
         let mut guard = Guard::spawn(command)?;
-        let stderr = collect(guard.child().stderr.take());
-        let stdout = collect(guard.child().stdout.take());
+        let stderr = Collected::from_stream(guard.child().stderr.take());
+        let stdout = Collected::from_stream(guard.child().stdout.take());
         let mut agent = Agent {
             guard,
             dir,
@@ -144,16 +164,16 @@ impl Agent {
     fn wait_ready(&mut self) -> Result<()> {
         let (stderr, guard) = (&self.stderr, &mut self.guard);
         until("`attached` on stderr", Duration::from_secs(20), || {
-            let ready = read(stderr).lines().any(is_ready_line);
-            (ready || !guard.is_running().unwrap_or(false)).then_some(())
+            let ready = stderr.read().lines().any(is_ready_line);
+            // A short `run` may be over by now: that is no failure, a missing line is.
+            let mut is_over = || !guard.is_running().unwrap_or(false) && stderr.is_over();
+            (ready || is_over()).then_some(())
         })
-        .with_context(|| read(stderr))?;
-        // A short `run` may be over by now: that is no failure, a missing line is.
-        std::thread::sleep(Duration::from_millis(20));
+        .with_context(|| stderr.read())?;
         ensure!(
-            read(&self.stderr).lines().any(is_ready_line),
+            self.stderr.read().lines().any(is_ready_line),
             "the agent did not attach: {}",
-            read(&self.stderr)
+            self.stderr.read()
         );
         Ok(())
     }
@@ -175,7 +195,7 @@ impl Agent {
 
     /// What it has printed on stderr so far.
     pub fn stderr(&self) -> String {
-        read(&self.stderr)
+        self.stderr.read()
     }
 
     /// Its spool as it is now, without the checks that hold only at the end.
@@ -185,8 +205,8 @@ impl Agent {
 
     /// Waits until the spool, read while the agent runs, shows what `f` looks for.
     pub fn spool_until<T>(&self, what: &str, mut f: impl FnMut(&Spool) -> Option<T>) -> Result<T> {
-        until(what, Duration::from_secs(10), || {
-            std::thread::sleep(Duration::from_millis(50));
+        let pace = Duration::from_millis(50);
+        until_every(pace, what, Duration::from_secs(10), || {
             f(&self.spool_now().ok()?)
         })
         .with_context(|| format!("spool: {:?}", self.spool_now().map(|s| s.describe())))
@@ -218,10 +238,13 @@ impl Agent {
 
     fn end(mut self, limit: Duration, peak_kib: Option<u64>, code: i32) -> Result<Report> {
         let pid = self.guard.pid();
-        let told = || format!("{}{}", read(&self.stderr), waits(pid));
+        let told = || format!("{}{}", self.stderr.read(), waits(pid));
         let status: ExitStatus = self.guard.wait(limit).with_context(told)?;
-        std::thread::sleep(Duration::from_millis(20));
-        let (stderr, stdout) = (read(&self.stderr), read(&self.stdout));
+        // What a command of its own left behind may hold them open.
+        let _ = until("the end of its output", OUTPUT_LIMIT, || {
+            (self.stderr.is_over() && self.stdout.is_over()).then_some(())
+        });
+        let (stderr, stdout) = (self.stderr.read(), self.stdout.read());
         if status.code() != Some(code) {
             bail!("the agent ended with {status}: {stderr}");
         }

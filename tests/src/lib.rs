@@ -20,6 +20,7 @@ pub mod spool;
 pub mod stacks;
 pub mod truth;
 pub mod vm;
+pub mod wait;
 pub mod zoo;
 
 /// The text that prompts, completions, header values and query strings carry in every test, and

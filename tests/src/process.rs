@@ -139,23 +139,10 @@ pub fn waits(pid: u32) -> String {
     told + &children.into_iter().map(waits).collect::<String>()
 }
 
-/// Tries `f` every few milliseconds until it gives a value.
-pub fn until<T>(what: &str, limit: Duration, mut f: impl FnMut() -> Option<T>) -> Result<T> {
-    let end = Instant::now() + limit;
-    loop {
-        if let Some(value) = f() {
-            return Ok(value);
-        }
-        if Instant::now() > end {
-            bail!("{what}: not within {limit:?}");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wait::until;
 
     #[test]
     fn a_test_that_gives_up_names_what_each_child_waits_for() -> Result<()> {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
-use crate::process::{Guard, until};
+use crate::process::Guard;
 use crate::raw::{Raw, free_port};
 use crate::stacks;
 use crate::truth::{self, Truth};
+use crate::wait::{self, until, until_every};
 
 /// A server and the way it is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,8 +207,8 @@ impl Server {
     fn wait_ready(&mut self, stack: Stack) -> Result<()> {
         let limit = Duration::from_secs(20);
         let socket = self.socket();
-        until("answer to GET /health", limit, || {
-            std::thread::sleep(Duration::from_millis(30));
+        let pace = Duration::from_millis(30);
+        until_every(pace, "answer to GET /health", limit, || {
             let answer = if stack.is_unix() {
                 curl_status(&["--unix-socket", socket.to_str()?, "http://unix/health"])
             } else if stack.is_tls() {
@@ -243,9 +244,25 @@ impl Server {
 
     /// What was served until now is not of interest.
     pub fn forget(&mut self) -> Result<()> {
-        std::thread::sleep(Duration::from_millis(50));
-        self.before = truth::read(&self.truth_path())?.len();
+        self.before = self.lines_at_rest()?;
         Ok(())
+    }
+
+    /// Number of lines of its truth when no more are added: the last is written behind the answer.
+    fn lines_at_rest(&self) -> Result<usize> {
+        let mut before = None;
+        let pace = Duration::from_millis(50);
+        until_every(pace, "a truth that rests", Duration::from_secs(10), || {
+            let now = truth::read(&self.truth_path()).ok()?.len();
+            (before.replace(now) == Some(now)).then_some(now)
+        })
+    }
+
+    /// What it says it served, when it has no connection any more.
+    pub fn truth_at_rest(&self) -> Result<Vec<Truth>> {
+        wait::closed_to(0, self.port)?;
+        self.lines_at_rest()?;
+        self.truth()
     }
 
     /// What the server says it served since it was ready.

@@ -26,6 +26,7 @@ def lines():
 
 
 threading.Thread(target=lines, daemon=True).start()
+told = False
 while True:
     os.write(file.fileno(), REQUEST + ANSWER)
     os.pread(file.fileno(), 64, 0)
@@ -35,4 +36,7 @@ while True:
     there.recv(4096)
     client.sendall(b"PING zq7canary\r\n")
     client.recv(4096)
+    if not told:
+        print("a round of noise is over", flush=True)
+        told = True
     time.sleep(0.01)

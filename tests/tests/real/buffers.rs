@@ -1,6 +1,5 @@
 //! Servers that send many buffers in one call.
 
-use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -9,11 +8,12 @@ use cirron_tests::CANARY;
 use cirron_tests::agent::Agent;
 use cirron_tests::calls::curl;
 use cirron_tests::expect;
-use cirron_tests::process::{Guard, until};
+use cirron_tests::process::Guard;
 use cirron_tests::raw::{Raw, free_port};
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{Server, Stack};
 use cirron_tests::stacks;
+use cirron_tests::wait::{self, pause};
 use serde_json::json;
 
 pub(crate) const TESTS: &[Test] = &[
@@ -59,7 +59,7 @@ fn paused() -> Result<String> {
     // More than the socket's buffers take, in pieces so small that a call has as many as the kernel takes.
     let body = json!({"model": "m", "stream": true, "messages": [], "x_tokens": 20_000, "x_pad": 200, "x_usage": true});
     let mut client = Raw::post(server.port, "/v1/chat/completions", &body)?;
-    std::thread::sleep(Duration::from_secs(2));
+    pause("a client that does not read", Duration::from_secs(2));
     client.read_to_end(Duration::from_secs(60))?;
     let truth = server.truth_of(1)?;
     let report = agent.finish()?;
@@ -78,13 +78,11 @@ fn newest_asyncio() -> Result<String> {
     command.arg(root).args([stacks::PYTHON, "-c", &script]);
     command.args([&port.to_string(), &PILED.to_string(), CANARY]);
     let server = Guard::spawn(command)?;
-    until("a server that listens", Duration::from_secs(20), || {
-        TcpStream::connect(("127.0.0.1", port)).ok()
-    })?;
+    wait::listener(port)?;
     let agent = Agent::attach(&[server.pid()], &[])?;
     let body = json!({"model": "m", "stream": true, "messages": []});
     let mut client = Raw::post(port, "/v1/chat/completions", &body)?;
-    std::thread::sleep(Duration::from_secs(2));
+    pause("a client that does not read", Duration::from_secs(2));
     client.read_to_end(Duration::from_secs(60))?;
     let report = agent.finish()?;
     let spans = report.spool.requests();

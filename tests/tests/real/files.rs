@@ -11,6 +11,7 @@ use anyhow::{Result, ensure};
 use cirron_tests::agent::{self, Agent};
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::spool::{Spool, batches};
+use cirron_tests::wait::pause;
 
 use crate::plain::Plain;
 
@@ -267,7 +268,7 @@ fn swapped() -> Result<String> {
     symlink(&victim, &spool)?;
     std::os::unix::fs::lchown(&spool, Some(65534), Some(65534))?;
     server.call(3)?;
-    std::thread::sleep(Duration::from_millis(1500));
+    pause("several flushes", Duration::from_millis(1500));
     ensure!(
         fs::read_dir(&victim)?.count() == 0,
         "written through the link"

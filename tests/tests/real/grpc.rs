@@ -2,19 +2,19 @@
 //! client, the examples of Go's gRPC with every kind of stream; as the target, joined late, over TLS.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::{Agent, Report};
 use cirron_tests::expect;
-use cirron_tests::process::{Guard, until};
+use cirron_tests::process::Guard;
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{certificate, key};
 use cirron_tests::spool::{Span, Spool};
 use cirron_tests::stacks;
+use cirron_tests::wait;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -62,9 +62,7 @@ struct Kserve {
 
 fn listening(command: Command, port: u16, dir: &TempDir) -> Result<Guard> {
     let server = Guard::spawn_logged(command, &dir.path().join("log"))?;
-    until("a server that listens", Duration::from_secs(30), || {
-        TcpStream::connect(("127.0.0.1", port)).ok()
-    })?;
+    wait::listener(port)?;
     Ok(server)
 }
 

@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::Agent;
 use cirron_tests::calls::curl;
-use cirron_tests::process::{Guard, until};
+use cirron_tests::process::Guard;
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{Server, Stack};
 use cirron_tests::spool::Span;
 use cirron_tests::truth::Truth;
+use cirron_tests::wait;
 use cirron_tests::{CANARY, expect};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -95,10 +96,7 @@ fn caddy(upstream: u16) -> Result<Front> {
         .env("XDG_DATA_HOME", dir.path())
         .env("XDG_CONFIG_HOME", dir.path());
     let guard = Guard::spawn_logged(command, &dir.path().join("front.log"))?;
-    until("a listener", Duration::from_secs(10), || {
-        std::thread::sleep(Duration::from_millis(20));
-        std::net::TcpStream::connect(("127.0.0.1", port)).ok()
-    })?;
+    wait::listener(port)?;
     Ok(Front {
         guard,
         port,

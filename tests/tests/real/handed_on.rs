@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::{Agent, Report};
@@ -89,7 +89,9 @@ fn leaves() -> Result<String> {
     drop(begun(&server, 100)?);
     let truth = server.truth_of(1)?;
     ensure!(!truth[0].whole, "it was served whole");
-    std::thread::sleep(Duration::from_millis(800));
+    agent.spool_until("its exchange", |spool| {
+        (!spool.requests().is_empty()).then_some(())
+    })?;
     let report = agent.finish()?;
     only(&report, "client")?;
     Ok(String::new())

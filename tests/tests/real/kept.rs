@@ -8,10 +8,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::{self, Agent};
 use cirron_tests::calls::curl;
-use cirron_tests::process::{Guard, until};
+use cirron_tests::process::{Guard, children};
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{certificate, key};
+use cirron_tests::wait::{self, until};
 
 use crate::plain::Plain;
 
@@ -143,25 +144,31 @@ fn few() -> Result<String> {
     Ok(String::new())
 }
 
-/// Speaks HTTPS from the moment somebody asks for it in HTTP.
-const LATE: &str = r"
-import sys, http.server, threading
+/// A server that maps its TLS library when it is asked to. Python's own HTTP server would bring it along.
+const LATE: &str = "
+import socket, sys, threading
 cert, key, plain, tls = sys.argv[1:]
-class H(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *a): pass
-    def do_GET(self):
-        if self.path == '/go':
-            import ssl
-            c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            c.load_cert_chain(cert, key)
-            s = http.server.HTTPServer(('127.0.0.1', int(tls)), H)
-            s.socket = c.wrap_socket(s.socket, server_side=True)
-            threading.Thread(target=s.serve_forever, daemon=True).start()
-        self.send_response(200)
-        self.send_header('content-length', '2')
-        self.end_headers()
-        self.wfile.write(b'ok')
-http.server.HTTPServer(('127.0.0.1', int(plain)), H).serve_forever()
+ANSWER = b'HTTP/1.1 200 OK\\r\\ncontent-length: 2\\r\\nconnection: close\\r\\n\\r\\nok'
+def answer(connection):
+    asked = connection.recv(4096)
+    if asked:
+        connection.sendall(ANSWER)
+    connection.close()
+    return asked
+def serve(listener):
+    import ssl
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    c.load_cert_chain(cert, key)
+    while True:
+        try:
+            answer(c.wrap_socket(listener.accept()[0], server_side=True))
+        except OSError:
+            pass
+listener = socket.create_server(('127.0.0.1', int(plain)))
+while True:
+    if answer(listener.accept()[0]).startswith(b'GET /go '):
+        other = socket.create_server(('127.0.0.1', int(tls)))
+        threading.Thread(target=serve, args=(other,), daemon=True).start()
 ";
 
 fn late_library() -> Result<String> {
@@ -186,21 +193,26 @@ fn late_library() -> Result<String> {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let server = Guard::spawn(command)?;
-    until("a server that listens", Duration::from_secs(20), || {
-        std::net::TcpStream::connect(("127.0.0.1", plain)).ok()
-    })?;
-    let agent = Agent::attach(&[server.pid()], &[])?;
+    wait::listener(plain)?;
+    let agent = Agent::attach(&[server.pid()], &["-v"])?;
     let has = |agent: &Agent| hex(Path::new(&format!("/proc/{}", agent.pid())), "CapEff");
     until("few rights", Duration::from_secs(5), || {
         (has(&agent).ok()? == CAPTURE).then_some(())
     })?;
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", server.pid()))?;
+    ensure!(!maps.contains("libssl"), "it has libssl already");
     curl(&[&format!("http://127.0.0.1:{plain}/go")])?;
     // The attach is later than the mapping.
-    std::thread::sleep(Duration::from_secs(2));
+    until("its TLS library watched", Duration::from_secs(10), || {
+        agent.stderr().contains("functions watched").then_some(())
+    })
+    .with_context(|| agent.stderr())?;
     for _ in 0..3 {
         curl(&["-k", &format!("https://127.0.0.1:{tls}/secret")])?;
     }
-    std::thread::sleep(Duration::from_millis(100));
+    agent.spool_until("four requests", |spool| {
+        (spool.requests().len() >= 4).then_some(())
+    })?;
     let report = agent.finish()?;
     let requests = report.spool.requests();
     let https = requests
@@ -240,7 +252,12 @@ fn signalled() -> Result<String> {
     let mut command = Command::new(NOBODY[0]);
     command.args(&NOBODY[1..]).args(["sleep", "60"]);
     let agent = Agent::run(&[], &command, |_| {})?;
-    std::thread::sleep(Duration::from_millis(500));
+    until("the command", Duration::from_secs(10), || {
+        let runs = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+        let children = children(agent.pid()).ok()?;
+        let mut names = children.iter().filter_map(runs);
+        names.any(|name| name == "sleep\n").then_some(())
+    })?;
     cirron_tests::process::kill(agent.pid(), libc::SIGTERM);
     agent.ended_with(128 + libc::SIGTERM, Duration::from_secs(10))?;
     Ok(String::new())

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::Agent;
-use cirron_tests::process::until;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::stacks::PYTHON;
+use cirron_tests::wait::{pause, until};
 
 pub(crate) const TESTS: &[Test] = &[
     Test {
@@ -243,7 +243,7 @@ fn overlays() -> Result<String> {
     target.ask("load 3 1")?;
     links(&agent, base, LINKS)?;
     // Were it another file to us, it would be attached to by now.
-    std::thread::sleep(Duration::from_millis(500));
+    pause("links that must not be made", Duration::from_millis(500));
     links(&agent, base, LINKS)?;
     target.ask("end")?;
     links(&agent, base, 0)?;

@@ -8,6 +8,7 @@ use cirron_tests::calls::{call, curl, openai, wrk};
 use cirron_tests::expect;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{Server, Stack};
+use cirron_tests::wait;
 use serde_json::{Value, json};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -114,8 +115,7 @@ fn short_connections() -> Result<String> {
         "Connection: close",
         &server.url("/health"),
     ])?;
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    let served = server.truth()?.len();
+    let served = server.truth_at_rest()?.len();
     let report = agent.finish()?;
     let recorded = report.spool.requests().len();
     ensure!(
@@ -172,7 +172,7 @@ fn saturated() -> Result<String> {
         script.to_str().context("path")?,
         &server.url("/small"),
     ])?;
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    wait::closed_to(0, server.port)?;
     let count = served()? - before;
     let report = agent.finish()?;
     let recorded = i64::try_from(

@@ -8,6 +8,7 @@ use cirron_tests::agent::{Agent, peak_kib};
 use cirron_tests::expect;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::stacks;
+use cirron_tests::wait::until_every;
 
 pub(crate) const TESTS: &[Test] = &[Test {
     name: "clients_cannot_make_the_agent_grow_past_its_budget",
@@ -26,10 +27,16 @@ fn hostile() -> Result<String> {
     let agent = Agent::run(&[], &command, |_| {})?;
     let mut peak = 0;
     // A process that has ended has none.
-    while let Some(kib) = peak_kib(agent.pid()) {
-        peak = peak.max(kib / 1024);
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let pace = Duration::from_millis(20);
+    until_every(pace, "the agent's end", LIMIT, || {
+        match peak_kib(agent.pid()) {
+            Some(kib) => {
+                peak = peak.max(kib / 1024);
+                None
+            }
+            None => Some(()),
+        }
+    })?;
     let report = agent.ended(LIMIT)?;
     ensure!(report.stdout.contains("served"), "{}", report.stderr);
     let engine = &report.summary["engine"];

@@ -1,13 +1,12 @@
 //! A server that needs no stacks: the standard library's of whatever `python3` there is.
 
-use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use cirron_tests::calls::curl;
-use cirron_tests::process::{Guard, until};
+use cirron_tests::process::Guard;
 use cirron_tests::raw::free_port;
+use cirron_tests::wait;
 
 /// `python3 -m http.server` on a port of its own.
 pub(crate) struct Plain {
@@ -31,9 +30,7 @@ impl Plain {
             .stderr(Stdio::null());
         let guard = Guard::spawn(command)?;
         let plain = Plain { guard, port };
-        until("a server that listens", Duration::from_secs(20), || {
-            std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
-        })?;
+        wait::listener(port)?;
         Ok(plain)
     }
 
@@ -45,9 +42,9 @@ impl Plain {
     pub(crate) fn call(&self, count: usize) -> Result<()> {
         let url = format!("http://127.0.0.1:{}/none", self.port);
         let urls: Vec<&str> = std::iter::repeat_n(url.as_str(), count).collect();
+        let others = wait::connections(self.port)?;
         curl(&urls)?;
         // The server closes after it has answered.
-        std::thread::sleep(Duration::from_millis(50));
-        Ok(())
+        wait::closed_to(others, self.port)
     }
 }

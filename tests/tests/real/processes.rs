@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::Agent;
 use cirron_tests::calls::{call, curl, openai};
 use cirron_tests::expect;
-use cirron_tests::process::{kill, until};
+use cirron_tests::process::kill;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{Server, Stack};
+use cirron_tests::wait::until;
 use serde_json::json;
 
 pub(crate) const TESTS: &[Test] = &[

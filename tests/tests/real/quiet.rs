@@ -11,6 +11,7 @@ use cirron_tests::process::Guard;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{Server, Stack};
 use cirron_tests::stacks;
+use cirron_tests::wait::{pause, until};
 use serde_json::json;
 
 pub(crate) const TESTS: &[Test] = &[
@@ -35,8 +36,12 @@ fn noise() -> Result<String> {
     let bystander = Server::start(Stack::UvicornH11)?;
     let mut command = Command::new(stacks::venv("python")?);
     command.arg(stacks::here().join("servers/python/noise.py"));
-    let target = Guard::spawn_logged(command, &bystander.dir.path().join("noise.log"))?;
-    std::thread::sleep(Duration::from_millis(500));
+    let log = bystander.dir.path().join("noise.log");
+    let target = Guard::spawn_logged(command, &log)?;
+    until("the first round of noise", Duration::from_secs(10), || {
+        let said = std::fs::read_to_string(&log).ok()?;
+        said.contains("round").then_some(())
+    })?;
     // A second target proves that the agent sees what there is to see.
     let witness = Server::start(Stack::Node)?;
     let agent = Agent::attach(&[target.pid(), witness.pid()], &["-v"])?;
@@ -45,7 +50,7 @@ fn noise() -> Result<String> {
     }
     curl(&[&witness.url("/health")])?;
     let truth = witness.truth_of(1)?;
-    std::thread::sleep(Duration::from_millis(700));
+    pause("noise", Duration::from_millis(700));
     let report = agent.finish()?;
     expect::matches(&report.spool, &truth)?;
     ensure!(

@@ -2,7 +2,6 @@
 //! cannot be read. By the system's own Python.
 
 use std::fs::Permissions;
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -12,10 +11,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::{Agent, binary};
 use cirron_tests::calls::curl;
-use cirron_tests::process::{Guard, until};
+use cirron_tests::process::Guard;
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{certificate, key};
+use cirron_tests::wait::{self, pause, until};
 use tempfile::TempDir;
 
 pub(crate) const TESTS: &[Test] = &[
@@ -131,10 +131,7 @@ impl Server {
     }
 
     fn listening(guard: Guard, port: u16, dir: TempDir) -> Result<Server> {
-        until("a listener", Duration::from_secs(10), || {
-            std::thread::sleep(Duration::from_millis(20));
-            TcpStream::connect(("127.0.0.1", port)).ok()
-        })?;
+        wait::listener(port)?;
         Ok(Server { guard, port, dir })
     }
 
@@ -255,7 +252,7 @@ fn named_once() -> Result<String> {
     for server in &servers {
         curl(&["-s", &format!("http://127.0.0.1:{}/x", server.port)])?;
     }
-    std::thread::sleep(Duration::from_millis(2500));
+    pause("a name that must not be told", Duration::from_millis(2500));
     ensure!(
         !agent.stderr().contains("cannot be read"),
         "{}",
@@ -272,7 +269,6 @@ fn named_once() -> Result<String> {
         let _ = server.ask();
     }
     until("the library's name", Duration::from_secs(10), || {
-        std::thread::sleep(Duration::from_millis(50));
         agent.stderr().contains(NAMED).then_some(())
     })
     .with_context(|| agent.stderr())?;
@@ -316,9 +312,9 @@ fn maps_in_a_loop() -> Result<String> {
         .into_owned();
     let looping = Guard::spawn(python(LOOP, &[&file]))?;
     let agent = Agent::attach(&[looping.pid()], &[])?;
-    std::thread::sleep(WARM);
+    pause("the first looks at it", WARM);
     let before = ticks(agent.pid())?;
-    std::thread::sleep(MEASURED);
+    pause("the share that is measured", MEASURED);
     let spent = ticks(agent.pid())? - before;
     let report = agent.finish()?;
     // Of a hundred a second; its share is a twentieth.

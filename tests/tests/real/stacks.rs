@@ -178,11 +178,9 @@ fn every_exchange(stack: Stack) -> Result<String> {
         truth.len()
     );
 
-    std::thread::sleep(std::time::Duration::from_millis(50));
     let load_from = now_ns();
     wrk(&["-t1", "-c4", "-d1s", &server.url("/health")])?;
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    let load: Vec<Truth> = server.truth()?.split_off(count);
+    let load: Vec<Truth> = server.truth_at_rest()?.split_off(count);
     let report = agent.finish()?;
 
     let (before, after) = report

@@ -10,9 +10,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::Agent;
 use cirron_tests::expect::untouched;
-use cirron_tests::process::{Guard, until};
+use cirron_tests::process::Guard;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::spool::Span;
+use cirron_tests::wait::until;
 use cirron_tests::{CANARY, zoo};
 
 pub(crate) const TESTS: &[Test] = &[

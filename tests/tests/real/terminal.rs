@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use cirron_tests::agent::{self, Agent};
-use cirron_tests::process::{Guard, until};
+use cirron_tests::process::Guard;
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::spool::Spool;
+use cirron_tests::wait::{self, until};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -176,8 +177,7 @@ fn open_now() -> Result<String> {
         .args(["-c", STREAM, &port.to_string()])
         .stdin(Stdio::null());
     let server = Guard::spawn(command)?;
-    let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok();
-    until("a server that listens", Duration::from_secs(20), connect)?;
+    wait::listener(port)?;
     let agent = Agent::attach(&[server.pid()], &[])?;
     let said = |what: &str| {
         until(what, Duration::from_secs(20), || {
@@ -347,9 +347,11 @@ fn file_limit() -> Result<String> {
             });
         }
     })?;
-    for _ in 0..3 {
+    for round in 1..=3 {
         server.call(REQUESTS)?;
-        std::thread::sleep(Duration::from_millis(100));
+        agent.spool_until("the requests so far", |spool| {
+            (spool.requests().len() >= round * REQUESTS).then_some(())
+        })?;
     }
     let report = agent.finish()?;
     ensure!(

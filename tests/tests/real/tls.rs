@@ -8,11 +8,12 @@ use cirron_tests::CANARY;
 use cirron_tests::agent::Agent;
 use cirron_tests::calls::{call, curl, openai_at, openai_command};
 use cirron_tests::expect;
-use cirron_tests::process::{Guard, until};
+use cirron_tests::process::Guard;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{Server, Stack, certificate};
 use cirron_tests::spool::Span;
 use cirron_tests::stacks;
+use cirron_tests::wait::until;
 use serde_json::{Value, json};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -181,16 +182,22 @@ fn clients() -> Result<String> {
 /// Python maps libssl when it imports `ssl`.
 fn later() -> Result<String> {
     let server = Server::start(Stack::UvloopTls)?;
-    let go = server.dir.path().join("go");
-    let code = "import os, sys, time\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.01)\nimport ssl, urllib.request\ntime.sleep(0.3)\ncontext = ssl.create_default_context(cafile=sys.argv[3])\nfor _ in range(3): urllib.request.urlopen(sys.argv[2], context=context).read()\n";
+    let (go, waits) = (
+        server.dir.path().join("go"),
+        server.dir.path().join("waits"),
+    );
+    let code = "import os, sys, time\nopen(sys.argv[4], \"w\")\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.01)\nimport ssl, urllib.request\ntime.sleep(0.3)\ncontext = ssl.create_default_context(cafile=sys.argv[3])\nfor _ in range(3): urllib.request.urlopen(sys.argv[2], context=context).read()\n";
     let mut command = Command::new(stacks::venv("python")?);
     command
         .args(["-S", "-c", code])
         .arg(&go)
         .arg(server.https("/health"))
-        .arg(ca()?);
+        .arg(ca()?)
+        .arg(&waits);
     let mut target = Guard::spawn_logged(command, &server.dir.path().join("later.log"))?;
-    std::thread::sleep(Duration::from_millis(300));
+    until("a Python that waits", Duration::from_secs(10), || {
+        waits.exists().then_some(())
+    })?;
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", target.pid()))?;
     ensure!(!maps.contains("libssl"), "it has libssl already");
     let agent = Agent::attach(&[target.pid()], &["-v"])?;

@@ -12,11 +12,12 @@ use anyhow::{Context as _, Result, ensure};
 use cirron_tests::CANARY;
 use cirron_tests::agent::{Agent, Report, binary};
 use cirron_tests::expect;
-use cirron_tests::process::{Guard, until};
+use cirron_tests::process::Guard;
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{Server, Stack, certificate, key};
 use cirron_tests::stacks;
+use cirron_tests::wait::{self, until};
 use serde_json::json;
 
 use crate::tls::server;
@@ -290,9 +291,7 @@ fn early_data() -> Result<String> {
         .arg("-c")
         .arg(file("nginx.conf"));
     let nginx = Guard::spawn_logged(nginx, &file("nginx.log"))?;
-    until("nginx", Duration::from_secs(10), || {
-        TcpStream::connect(("127.0.0.1", port)).ok()
-    })?;
+    wait::listener(port)?;
     let body = plan().lines().next().context("a call")?.to_owned();
     std::fs::write(
         file("request"),
@@ -372,8 +371,7 @@ fn freed() -> Result<String> {
     ]);
     command.arg(format!("127.0.0.1:{}", server.port));
     let report = Agent::run(&["-v"], &command, |_| {})?.ended(Duration::from_secs(20))?;
-    std::thread::sleep(Duration::from_millis(100));
-    let served = server.truth()?.len();
+    let served = server.truth_at_rest()?.len();
     let spans = report.spool.client_calls();
     ensure!(
         spans.len() == served && served > 20,

@@ -1,6 +1,5 @@
 //! TLS of other makes: Go's on the client's side, Caddy (a stripped Go program) and GnuTLS.
 
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -9,12 +8,13 @@ use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::{Agent, Report};
 use cirron_tests::calls::{curl, openai_at};
 use cirron_tests::expect;
-use cirron_tests::process::{Guard, until};
+use cirron_tests::process::Guard;
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{Server, Stack, certificate, key};
 use cirron_tests::stacks;
 use cirron_tests::truth::Truth;
+use cirron_tests::wait;
 
 use crate::tls::{ca, calls};
 use crate::tls_libs::doctor;
@@ -84,14 +84,6 @@ fn go_client() -> Result<String> {
     Ok(format!("{} calls", truth.len()))
 }
 
-fn listening(port: u16) -> Result<()> {
-    until("a listener", Duration::from_secs(10), || {
-        std::thread::sleep(Duration::from_millis(20));
-        TcpStream::connect(("127.0.0.1", port)).ok()
-    })
-    .map(drop)
-}
-
 /// Caddy: a Go program without symbols.
 fn caddy() -> Result<String> {
     both_sides(|port, upstream, dir| {
@@ -156,7 +148,7 @@ pub(crate) fn front(
     let dir = tempfile::tempdir()?;
     let command = command(port, upstream.port, dir.path())?;
     let front = Guard::spawn_logged(command, &dir.path().join("front.log"))?;
-    listening(port)?;
+    wait::listener(port)?;
     let agent = Agent::attach(&[front.pid()], &["-v"])?;
     ask(port)?;
     let truth = upstream.truth_of(8)?;
@@ -266,7 +258,7 @@ fn gnutls() -> Result<String> {
         .arg("--x509keyfile")
         .arg(key());
     let target = Guard::spawn_logged(command, &dir.path().join("serv.log"))?;
-    listening(port)?;
+    wait::listener(port)?;
     let agent = Agent::attach(&[target.pid()], &["-v"])?;
     let url = format!("https://127.0.0.1:{port}/page?q={}", cirron_tests::CANARY);
     let mut sizes = Vec::new();

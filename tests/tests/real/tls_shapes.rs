@@ -9,10 +9,11 @@ use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::Agent;
 use cirron_tests::calls::{curl, openai_at, wrk};
 use cirron_tests::expect;
-use cirron_tests::process::{children, kill, until};
+use cirron_tests::process::{children, kill};
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{Server, Stack};
 use cirron_tests::stacks;
+use cirron_tests::wait::{pause, until};
 
 use crate::tls::{ca, calls};
 
@@ -434,7 +435,7 @@ fn attach_and_detach() -> Result<String> {
     let mut took = Vec::new();
     while !load.is_finished() {
         let agent = Agent::attach(&[server.pid()], &[])?;
-        std::thread::sleep(Duration::from_millis(300));
+        pause("the load, attached to", Duration::from_millis(300));
         let asked = Instant::now();
         let report = agent.finish()?;
         took.push(asked.elapsed().as_millis());

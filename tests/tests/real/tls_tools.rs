@@ -1,7 +1,6 @@
 //! The programs that come with TLS libraries: OpenSSL's, whose plaintext goes through the library's own
 //! filter (`BIO_f_ssl`) and past its exported functions; LibreSSL's.
 
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -10,11 +9,12 @@ use anyhow::{Context as _, Result, ensure};
 use cirron_tests::CANARY;
 use cirron_tests::agent::{Agent, Report};
 use cirron_tests::expect;
-use cirron_tests::process::{Guard, until};
+use cirron_tests::process::Guard;
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{Server, Stack, certificate, key};
 use cirron_tests::stacks;
+use cirron_tests::wait;
 use serde_json::json;
 
 use crate::tls_libs::doctor;
@@ -76,10 +76,7 @@ impl Www {
             .current_dir(dir.path());
         let target = Guard::spawn_logged(command, &dir.path().join("log"))?;
         let www = Www { target, port, dir };
-        until("the server", Duration::from_secs(10), || {
-            TcpStream::connect(("127.0.0.1", port)).ok()
-        })
-        .with_context(|| www.log())?;
+        wait::listener(port).with_context(|| www.log())?;
         Ok(www)
     }
 

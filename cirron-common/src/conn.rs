@@ -124,9 +124,35 @@ pub mod held {
     pub const MAX_HOLDERS: u32 = 1_000;
 }
 
+/// Whether bytes that were held and `others` behind them left together, where all of them were sent in `segments` of `mss`
+/// bytes at most: certain where the two would have made more segments apart. Two that fill more than one segment between
+/// them may make as many either way.
+#[inline(always)]
+pub const fn share_a_segment(segments: u32, held: u64, others: u64, mss: u32) -> bool {
+    let mss = mss as u64;
+    mss != 0 && (segments as u64) < held.div_ceil(mss) + others.div_ceil(mss)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Positions, direction};
+    use super::{Positions, direction, share_a_segment};
+
+    #[test]
+    fn bytes_left_together_where_apart_they_would_have_made_more_segments() {
+        // One segment for both, or one each: a timer or an acknowledgement let the first go.
+        assert!(share_a_segment(1, 100, 50, 1448));
+        assert!(!share_a_segment(2, 100, 50, 1448));
+        // What was held is the head of a full segment.
+        assert!(share_a_segment(1, 1000, 448, 1448));
+        // Two segments either way.
+        assert!(!share_a_segment(2, 1000, 500, 1448));
+        // A long write.
+        assert!(share_a_segment(139, 100, 200_000, 1448));
+        assert!(!share_a_segment(140, 100, 200_000, 1448));
+        // A segment that was sent again counts: nothing is concluded.
+        assert!(!share_a_segment(3, 100, 50, 1448));
+        assert!(!share_a_segment(0, 100, 50, 0), "not known");
+    }
 
     #[test]
     fn each_direction_has_a_position_of_its_own() {

@@ -12,7 +12,7 @@
 //! ```
 
 use cirron_common::{
-    conn::ConnState,
+    conn::{ConnState, share_a_segment},
     record::{direction, flag},
 };
 
@@ -219,21 +219,16 @@ fn left_at(call: &Call, state: *mut ConnState, look: &Look, upto: u64) -> Option
     Some((from + upto) / 2)
 }
 
-/// Whether what was held has left in a segment with bytes of this call: then the call has let it go. The number of segments
-/// that were sent since tells, where it is less than the two would have made apart.
+/// Whether what was held has left in a segment with bytes of this call: then the call has let it go.
 #[inline(always)]
 fn is_together(state: *mut ConnState, look: &Look) -> Option<bool> {
     let mss: u32 = kernel(look.tcp, config!(tcp_mss))?;
     let segments: u32 = kernel(look.tcp, config!(tcp_data_segs))?;
-    if mss == 0 {
-        return None;
-    }
     // SAFETY: a live map value.
     let (was, noted) = unsafe { ((*state).sent_pos, (*state).held_segments) };
     let (held, others) = (look.begin - was, look.gone() - look.begin);
-    let mss = mss as u64;
-    let apart = held.div_ceil(mss) + others.div_ceil(mss);
-    Some((segments.wrapping_sub(noted) as u64) < apart)
+    let segments = segments.wrapping_sub(noted);
+    Some(share_a_segment(segments, held, others, mss))
 }
 
 /// The target has no more to write: a FIN follows, and takes along what no peer holds back.

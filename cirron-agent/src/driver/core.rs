@@ -5,7 +5,8 @@
 //! the kernel side's control, so no lock is needed for that.
 //!
 //! It opens nothing of a process: procfs is read by the census's clerk ([`super::census`]), files by the threads that
-//! look into them. Counts that are asked for include what the kernel says of our own programs, which waits for nobody. Between two batches it takes commands ([`super::command`]): targets come and go while it runs.
+//! look into them. Counts that are asked for include what the kernel says of our own programs, which waits for nobody.
+//! Between two batches it takes commands ([`super::command`]): targets come and go while it runs.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -121,8 +121,15 @@ mod tests {
             return;
         }
         let mut some = vec![0; SIZE / 4];
-        file.read_exact_at(&mut some, (SIZE / 2) as u64).unwrap();
-        let before = present(&file);
+        let mut before = 0;
+        // Where memory is short the machine may take some of it away again.
+        for _ in 0..20 {
+            file.read_exact_at(&mut some, (SIZE / 2) as u64).unwrap();
+            before = present(&file);
+            if before >= SIZE / 4 {
+                break;
+            }
+        }
         assert!(before >= SIZE / 4, "{before}");
         let quiet = Quiet::new(&file);
         let source = Source::new(&quiet);

@@ -125,8 +125,11 @@ struct Holds {
 fn holds(pid: u32) -> Result<Holds> {
     let (mut links, mut descriptors) = (0, 0);
     for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
+        // One that is closed while they are listed is held no more.
+        let Ok(to) = std::fs::read_link(entry?.path()) else {
+            continue;
+        };
         descriptors += 1;
-        let to = std::fs::read_link(entry?.path()).unwrap_or_default();
         links += usize::from(to == Path::new("anon_inode:bpf_link"));
     }
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;

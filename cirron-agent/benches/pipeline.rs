@@ -3,6 +3,8 @@
 //! Each row feeds the same records, as the kernel side would have written them, to a fresh engine,
 //! several times, and prints the median. What comes out is asserted in each run: a row that counted
 //! nothing would be fast.
+//!
+//! A word behind `--` runs the rows whose names hold it, and no other: `cargo bench --bench pipeline -- gzip`.
 #![expect(clippy::unwrap_used, reason = "a benchmark")]
 
 use std::io::Write as _;
@@ -45,8 +47,11 @@ fn main() {
     ];
     println!("| row | wire bytes | MB/s | units | a second | ns each |");
     println!("| --- | --- | --- | --- | --- | --- |");
-    for row in rows {
-        let mut times: Vec<f64> = (0..RUNS).map(|_| run(&row)).collect();
+    // Cargo adds `--bench`.
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let wanted = wanted.as_deref().unwrap_or_default();
+    for row in rows.iter().filter(|row| row.name.contains(wanted)) {
+        let mut times: Vec<f64> = (0..RUNS).map(|_| run(row)).collect();
         times.sort_by(f64::total_cmp);
         let median = times[RUNS / 2];
         let bytes: usize = row.records.iter().map(Vec::len).sum();

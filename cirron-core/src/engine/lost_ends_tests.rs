@@ -269,7 +269,7 @@ fn a_session_that_is_still_open_keeps_its_facts_when_its_number_is_given_to_anot
         .handle_record(&crate::testing::records::exit(6_002 * MS));
     rig.0.handle_timeout(MonoNs(9_000 * MS));
     take(&mut rig);
-    let library = |name: &str| Some(AttrValue::from(name));
+    let library = |name: &'static str| Some(AttrValue::from(name));
     assert_eq!(
         closed,
         [(1, library("library 1")), (2, library("library 2"))]

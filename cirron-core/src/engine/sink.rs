@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::unsent::Told;
 use crate::exchange::{ExchangeEvent, ExchangeId, ExchangeSink, Role};
 use crate::id::Id;
-use crate::scope::{ExchangeScope, ScopeContext, Start, evidence};
+use crate::scope::{Content, ExchangeScope, ScopeContext, Start, evidence};
 use crate::time::MonoNs;
 
 /// What a step of a connection's parser writes to.
@@ -92,12 +92,15 @@ impl Sink<'_> {
             return;
         };
         let (store, told) = (&mut self.shared.store, self.told);
-        let before = store.held_bytes(scope);
-        store.with(scope, |scope: &mut ExchangeScope, desk| {
+        let held = store.with(scope, |scope: &mut ExchangeScope, desk| {
+            let before = scope.held_bytes();
             scope.on_event(ts, event, desk);
             told.touch(ts, event, scope);
+            (before, scope.held_bytes())
         });
-        *self.scope_bytes = *self.scope_bytes + store.held_bytes(scope) - before;
+        if let Some((before, after)) = held {
+            *self.scope_bytes = *self.scope_bytes + after - before;
+        }
         self.shared.take_lives();
     }
 

@@ -6,6 +6,8 @@
 //! Without a path (it was not seen) every dialect is a candidate for the response. The first that
 //! fits has it.
 
+use std::borrow::Cow;
+
 use super::dialect::{Dialect, Evidence, ReadRequest, ReadResponse};
 use super::facts::{Content, RequestFacts, ResponseFacts};
 
@@ -28,8 +30,11 @@ pub(crate) fn of_path(
     path: &str,
 ) -> Vec<(Candidate, Option<String>)> {
     // A colon may be encoded (AWS' clients do that to the version of a model) and means the same.
-    let path = &path.replace("%3A", ":").replace("%3a", ":");
-    let candidates = dialects.iter().filter_map(|d| candidate(d, path));
+    let path = match path.contains('%') {
+        true => Cow::Owned(path.replace("%3A", ":").replace("%3a", ":")),
+        false => Cow::Borrowed(path),
+    };
+    let candidates = dialects.iter().filter_map(|d| candidate(d, &path));
     candidates.collect()
 }
 

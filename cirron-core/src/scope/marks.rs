@@ -12,6 +12,9 @@ use crate::id::{Id, IdSource};
 use crate::llm::openai;
 use crate::time::{MS, MonoNs};
 
+/// Marks of a stream that was read whole and told its tokens, most often.
+const USUAL_MARKS: usize = 12;
+
 /// Marks under construction.
 pub(super) struct Marks<'a> {
     ids: &'a mut dyn IdSource,
@@ -27,7 +30,7 @@ impl<'a> Marks<'a> {
             ids,
             span,
             ts,
-            list: Vec::new(),
+            list: Vec::with_capacity(USUAL_MARKS),
         }
     }
 

@@ -4,7 +4,6 @@
 //! span and mark tables). Unknown is `None`, never 0.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::ops::Index;
 
 use super::label::Label;
@@ -15,8 +14,8 @@ use crate::time::MonoNs;
 /// A JSON scalar.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AttrValue {
-    /// Text.
-    Str(String),
+    /// Text, ours or somebody's.
+    Str(Cow<'static, str>),
     /// Whole number.
     Int(i64),
     /// Finite number.
@@ -25,14 +24,14 @@ pub enum AttrValue {
     Bool(bool),
 }
 
-impl From<&str> for AttrValue {
-    fn from(v: &str) -> Self {
-        AttrValue::Str(v.to_owned())
+impl From<&'static str> for AttrValue {
+    fn from(v: &'static str) -> Self {
+        AttrValue::Str(Cow::Borrowed(v))
     }
 }
 impl From<String> for AttrValue {
     fn from(v: String) -> Self {
-        AttrValue::Str(v)
+        AttrValue::Str(Cow::Owned(v))
     }
 }
 impl From<i64> for AttrValue {
@@ -63,7 +62,7 @@ impl From<f64> for AttrValue {
 
 /// Text as an attribute, cut where it is too long.
 pub(super) fn text(value: &str) -> AttrValue {
-    AttrValue::from(cut(value))
+    AttrValue::from(cut(value).to_owned())
 }
 
 /// As much of a text as is written: what is kept of it until then need not be longer.
@@ -72,8 +71,10 @@ pub(super) fn cut(value: &str) -> &str {
 }
 
 /// Attributes by name, in the order of their names.
+///
+/// A sorted list: most have one or two, a span about twenty, and a tree's smallest node has room for eleven.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Attrs(BTreeMap<Label, AttrValue>);
+pub struct Attrs(Vec<(Label, AttrValue)>);
 
 impl Attrs {
     /// None.
@@ -81,29 +82,52 @@ impl Attrs {
         Attrs::default()
     }
 
+    /// None yet, with room for so many.
+    pub fn with_capacity(count: usize) -> Attrs {
+        Attrs(Vec::with_capacity(count))
+    }
+
+    /// The place of a name, or where it belongs.
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.0
+            .binary_search_by(|(label, _)| label.as_str().cmp(name))
+    }
+
     /// Sets one; gives what it was before.
     pub fn insert(&mut self, name: impl Into<Label>, value: AttrValue) -> Option<AttrValue> {
-        self.0.insert(name.into(), value)
+        let name = name.into();
+        match self.place(&name) {
+            Ok(at) => self
+                .0
+                .get_mut(at)
+                .map(|(_, old)| std::mem::replace(old, value)),
+            Err(at) => {
+                self.0.insert(at, (name, value));
+                None
+            }
+        }
     }
 
     /// The value of a name.
     pub fn get(&self, name: &str) -> Option<&AttrValue> {
-        self.0.get(name)
+        let at = self.place(name).ok()?;
+        self.0.get(at).map(|(_, value)| value)
     }
 
     /// Whether there is one of that name.
     pub fn contains_key(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.place(name).is_ok()
     }
 
     /// Takes one away.
     pub fn remove(&mut self, name: &str) -> Option<AttrValue> {
-        self.0.remove(name)
+        let at = self.place(name).ok()?;
+        Some(self.0.remove(at).1)
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = (&Label, &AttrValue)> {
-        self.0.iter()
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Label, &AttrValue)> {
+        self.0.iter().map(|(name, value)| (name, value))
     }
 
     /// Number of them.
@@ -125,16 +149,25 @@ impl<K: Into<Label>, const N: usize> From<[(K, AttrValue); N]> for Attrs {
 
 impl<K: Into<Label>> FromIterator<(K, AttrValue)> for Attrs {
     fn from_iter<I: IntoIterator<Item = (K, AttrValue)>>(list: I) -> Attrs {
-        Attrs(list.into_iter().map(|(k, v)| (k.into(), v)).collect())
+        let list = list.into_iter();
+        let mut attrs = Attrs::with_capacity(list.size_hint().0);
+        for (name, value) in list {
+            attrs.insert(name, value);
+        }
+        attrs
     }
 }
 
 impl Index<&str> for Attrs {
     type Output = AttrValue;
 
-    #[expect(clippy::indexing_slicing, reason = "what the trait promises")]
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::expect_used,
+        reason = "what the trait promises"
+    )]
     fn index(&self, name: &str) -> &AttrValue {
-        &self.0[name]
+        &self.0[self.place(name).expect("no attribute of that name")].1
     }
 }
 

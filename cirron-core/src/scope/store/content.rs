@@ -118,6 +118,9 @@ pub(crate) trait Content: Any + Debug + Send {
     fn finish(self: Box<Self>, closing: &mut Closing<'_>);
 }
 
+/// Attributes of an exchange that is an LLM call, most often.
+const USUAL_ATTRS: usize = 24;
+
 /// Where a scope that is over is written.
 pub(crate) struct Closing<'a> {
     /// When it ended.
@@ -133,7 +136,7 @@ impl<'a> Closing<'a> {
     pub(super) fn new(origin: Origin, end: MonoNs, ids: &'a mut dyn IdSource) -> Closing<'a> {
         Closing {
             end,
-            attrs: Attrs::new(),
+            attrs: Attrs::with_capacity(USUAL_ATTRS),
             facts: ScopeFacts::default(),
             marks: Marks::new(ids, origin.id, end),
         }

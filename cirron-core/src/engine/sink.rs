@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::unsent::Told;
 use crate::exchange::{ExchangeEvent, ExchangeId, ExchangeSink, Role};
 use crate::id::Id;
-use crate::scope::{Content, ExchangeScope, ScopeContext, Start, evidence};
+use crate::scope::{ExchangeScope, ScopeContext, Start, evidence};
 use crate::time::MonoNs;
 
 /// What a step of a connection's parser writes to.
@@ -93,10 +93,10 @@ impl Sink<'_> {
         };
         let (store, told) = (&mut self.shared.store, self.told);
         let held = store.with(scope, |scope: &mut ExchangeScope, desk| {
-            let before = scope.held_bytes();
+            let before = scope.held();
             scope.on_event(ts, event, desk);
             told.touch(ts, event, scope);
-            (before, scope.held_bytes())
+            (before, scope.held())
         });
         if let Some((before, after)) = held {
             *self.scope_bytes = *self.scope_bytes + after - before;

@@ -5,7 +5,7 @@ use crate::scope::payload::ResponseBody;
 
 impl ExchangeScope {
     /// Bytes that it holds, with those of its turns, about.
-    pub(in crate::scope) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         let body = self.answer.body.as_ref();
         let response = body.map_or(0, ResponseBody::held_bytes);
         let socket = self.socket.as_ref().map_or(0, |s| s.held_bytes());

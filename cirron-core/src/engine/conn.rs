@@ -37,8 +37,6 @@ pub(super) struct Conn {
     /// Last process that used it.
     pub(super) tgid: u32,
     tid: u32,
-    /// Who made the last inbound record.
-    reader: Option<Reader>,
     /// That process has ended, and somebody else holds the socket.
     orphaned: bool,
     /// Its bytes come from inside a TLS library.
@@ -125,7 +123,6 @@ impl Conn {
         Conn {
             tgid,
             tid: tgid,
-            reader: None,
             orphaned: false,
             tls: of == source::TLS,
             has_moved: false,
@@ -213,20 +210,21 @@ impl Conn {
         self.ending = self
             .ending
             .filter(|e| e.cause != CloseCause::Untold || e.ts >= ts);
+        let mut reader = None;
         match data.direction {
             Direction::Inbound => {
-                let reader = Reader::new(head);
+                let by = Reader::new(head);
                 // What comes from a server is no request.
                 if self.parser.role() != Some(Role::Client) {
-                    reader.turns_to(self.scopes.values(), shared);
+                    by.turns_to(self.scopes.values(), shared);
                 }
-                self.reader = Some(reader);
+                reader = Some(by);
                 self.told.arrival(ts, data);
             }
             Direction::Outbound if self.keep_unsent(ts, data, shared) => return,
             Direction::Outbound => {}
         }
-        self.feed(data.direction, shared, |assembler, sink| {
+        self.feed_by(reader, data.direction, shared, |assembler, sink| {
             assembler.handle_record(data.pos, ts, data.bytes, data.len, sink);
         });
     }
@@ -234,6 +232,17 @@ impl Conn {
     /// Lets `work` move one assembler, and hands what comes out of it to the parser.
     pub(super) fn feed(
         &mut self,
+        dir: Direction,
+        shared: &mut Shared,
+        work: impl FnOnce(&mut Assembler, &mut PieceSink<'_>),
+    ) {
+        self.feed_by(None, dir, shared, work);
+    }
+
+    /// The same, by an inbound record of `reader`.
+    fn feed_by(
+        &mut self,
+        reader: Option<Reader>,
         dir: Direction,
         shared: &mut Shared,
         work: impl FnOnce(&mut Assembler, &mut PieceSink<'_>),
@@ -246,11 +255,9 @@ impl Conn {
         } = self.parts(shared);
         let assembler = match dir {
             Direction::Inbound => inbound,
-            Direction::Outbound => {
-                sink.reader = None;
-                outbound
-            }
+            Direction::Outbound => outbound,
         };
+        sink.reader = reader;
         let before = assembler.stats();
         work(assembler, &mut |piece| parser.handle(dir, piece, &mut sink));
         sink.shared.stats.take_order(before, assembler.stats());
@@ -424,7 +431,7 @@ impl Conn {
                 tls_link: self.tls_link,
                 tgid: self.tgid,
                 tid: self.tid,
-                reader: self.reader,
+                reader: None,
                 told: &self.told,
             },
         }

@@ -227,6 +227,10 @@ impl Http1 {
             },
             sink,
         );
+        if self.queue.capacity() == 0 {
+            // Hardly anybody sends a request before the answer to the one before it.
+            self.queue.reserve_exact(1);
+        }
         self.queue.push_back_mut(x)
     }
 

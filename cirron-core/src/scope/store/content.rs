@@ -118,8 +118,9 @@ pub(crate) trait Content: Any + Debug + Send {
     fn finish(self: Box<Self>, closing: &mut Closing<'_>);
 }
 
-/// Attributes of an exchange that is an LLM call, most often.
-const USUAL_ATTRS: usize = 24;
+/// Attributes of an exchange that is an LLM call, most often; a larger list is no longer a small allocation (see
+/// `USUAL_MARKS`).
+const USUAL_ATTRS: usize = 21;
 
 /// Where a scope that is over is written.
 pub(crate) struct Closing<'a> {

@@ -168,6 +168,10 @@ impl Choices {
         let at = match self.of.binary_search_by_key(&index, |(i, _)| *i) {
             Ok(at) => at,
             Err(at) if self.of.len() < MAX_CHOICES => {
+                if self.of.is_empty() {
+                    // Most answers are one choice.
+                    self.of.reserve_exact(1);
+                }
                 self.of.insert(at, (index, OfChoice::default()));
                 at
             }

@@ -74,12 +74,18 @@ impl OneByOne {
                 told.reports += 1;
                 told.at_end &= event.finishes;
             }
-            None if room => self.told.push(Told {
-                index,
-                usage: event.usage,
-                reports: 1,
-                at_end: event.finishes,
-            }),
+            None if room => {
+                if self.told.is_empty() {
+                    // Most answers are one choice.
+                    self.told.reserve_exact(1);
+                }
+                self.told.push(Told {
+                    index,
+                    usage: event.usage,
+                    reports: 1,
+                    at_end: event.finishes,
+                });
+            }
             None => self.more = true,
         }
     }

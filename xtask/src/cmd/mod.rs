@@ -3,6 +3,7 @@
 mod bench;
 mod build_ebpf;
 mod demo;
+mod deny;
 mod fuzz;
 mod setup;
 mod stacks;
@@ -24,9 +25,11 @@ pub(crate) enum Command {
     BuildEbpf,
     /// See the agent profile a small model server of ours: build, serve, attach, print the scopes
     Demo(demo::Options),
-    /// Check formatting, lints, licences, and run all tests
+    /// Check licences, sources and known faults of every dependency
+    Deny,
+    /// Check formatting, lints, dependencies, and run all tests
     Test(test::Options),
-    /// Feed mutated inputs to the fuzz targets
+    /// Look for inputs that break a rule, guided by coverage
     Fuzz(fuzz::Options),
     /// Measure what the agent costs
     Bench(bench::Options),
@@ -51,6 +54,7 @@ impl Command {
             Self::Stacks => stacks::run(),
             Self::BuildEbpf => build_ebpf::run().map(|()| ExitCode::SUCCESS),
             Self::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
+            Self::Deny => deny::run(),
             Self::Test(options) => test::run(&options),
             Self::Fuzz(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
             Self::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),

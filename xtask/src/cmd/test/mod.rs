@@ -1,13 +1,12 @@
 //! `cargo xtask test`: everything that must be true, in one command.
 //!
 //! ```text
-//! setup ─▶ fmt, clippy, licences, dependencies, purity, wasm32 ─▶ unit tests, corpora ─▶ agent ─▶ real servers
+//! setup ─▶ fmt, clippy, dependencies, purity, wasm32 ─▶ unit tests, corpora ─▶ agent ─▶ real servers
 //! ```
 //!
 //! A failing phase does not hide the next one's result. The last line is the sum:
 //! `N passed, N failed, N skipped`, where a phase that is not a test run counts as one.
 
-mod licences;
 mod purity;
 mod tally;
 mod unused;
@@ -18,6 +17,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 use serde_json::Value;
 
+use super::deny::{self, Advisories};
 use super::{setup, stacks};
 use crate::{paths, sh, toolchain};
 use tally::Tally;
@@ -59,10 +59,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         });
         phases.check("clippy", || {
             let mut clippy = sh::cargo(["clippy", "--workspace", "--all-targets", "--locked"]);
+            // The runner of `cargo xtask fuzz` compiles libFuzzer.
+            if paths::in_path("c++").is_some() {
+                clippy.args(["--features", "cirron-fuzz/guided"]);
+            }
             sh::run(clippy.args(["--", "-D", "warnings"]))
         });
         phases.clippy_of_ebpf();
-        phases.check("licences", licences::check);
+        phases.check("deny licences, bans, sources", deny::policy);
+        phases.advisories();
         phases.check("unused dependencies", unused::check);
         phases.check("purity of the core", purity::check);
         phases.bare_core();
@@ -177,6 +182,16 @@ impl Phases {
                 sh::run(&mut build)
             }),
             Ok(false) => self.skip(NAME, "no rustup to install the target's library"),
+        }
+    }
+
+    /// Known faults of the dependencies, where their database can be had.
+    fn advisories(&mut self) {
+        const NAME: &str = "deny advisories";
+        match deny::advisories() {
+            Err(error) => self.check(NAME, || Err(error)),
+            Ok(Advisories::Checked) => self.check(NAME, || Ok(())),
+            Ok(Advisories::Skipped(reason)) => self.skip(NAME, &reason),
         }
     }
 

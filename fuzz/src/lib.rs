@@ -1,9 +1,10 @@
 //! Fuzz targets of the core and of recordings, a mutator, and where the corpus lies.
 //!
 //! A target takes any bytes and panics when a rule is broken (`cirron_core::testing::fuzz`). Under
-//! `cargo test` the corpus is replayed, with some mutations of each input; `cargo xtask fuzz` goes
-//! on for as long as it is told. It needs no nightly and no sanitizer: the core has no unsafe code,
-//! so that a panic is all that can go wrong.
+//! `cargo test` the corpus is replayed, with some mutations of each input; `cargo xtask fuzz` looks
+//! for further inputs with libFuzzer (`main.rs`), guided by what they reach. It needs no nightly and
+//! no sanitizer: the core has no unsafe code, so that a panic, a parser that does not end, or memory
+//! without a bound is all that can go wrong.
 
 pub mod elf;
 pub mod mutate;

@@ -1,84 +1,32 @@
-//! `cirron-fuzz [--seconds N] [--seed N] [TARGET]`: feeds mutated inputs to the targets.
+//! `CIRRON_FUZZ_TARGET=NAME cirron-fuzz [OPTION OF LIBFUZZER]... FOLDER...`: libFuzzer with one of the targets.
 //!
-//! An input that breaks a rule is written to the target's corpus, where `cargo test` replays it
-//! from then on. Inputs that break nothing are not kept: there is no coverage to tell them apart.
+//! `cargo xtask fuzz` builds it with the counters of edges that guide libFuzzer, and calls it. It has no logic of its own.
+#![no_main]
 
-use std::panic::catch_unwind;
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
 
-use anyhow::{Context as _, Result, bail};
-use cirron_fuzz::mutate::{Random, mutate};
-use cirron_fuzz::{TARGETS, Target, corpus, corpus_dir};
+use cirron_fuzz::{TARGETS, Target};
+use libfuzzer_sys::fuzz_target;
 
-struct Options {
-    seconds: u64,
-    seed: u64,
-    target: Option<String>,
-}
+/// The target of this process.
+static CHOSEN: OnceLock<&Target> = OnceLock::new();
 
-fn options() -> Result<Options> {
-    let mut options = Options {
-        seconds: 30,
-        seed: 1,
-        target: None,
-    };
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        let mut number = || -> Result<u64> {
-            let value = args
-                .next()
-                .with_context(|| format!("{arg} needs a number"))?;
-            value.parse().with_context(|| format!("{arg} {value}"))
-        };
-        match arg.as_str() {
-            "--seconds" => options.seconds = number()?,
-            "--seed" => options.seed = number()?,
-            name if TARGETS.iter().any(|t| t.name == name) => options.target = Some(arg),
-            other => {
-                let names: Vec<_> = TARGETS.iter().map(|t| t.name).collect();
-                bail!("no target {other}\n  there are: {}", names.join(", "));
-            }
+/// Finds the target that the environment names.
+fn choose() {
+    let name = std::env::var("CIRRON_FUZZ_TARGET").unwrap_or_default();
+    match TARGETS.iter().find(|target| target.name == name) {
+        Some(target) => {
+            CHOSEN.get_or_init(|| target);
+        }
+        None => {
+            eprintln!("error: no target {name:?}\n  call it by: cargo xtask fuzz --target NAME");
+            std::process::exit(2);
         }
     }
-    Ok(options)
 }
 
-fn main() -> Result<ExitCode> {
-    let options = options()?;
-    let mut broken = false;
-    for target in TARGETS {
-        if options.target.as_deref().is_none_or(|t| t == target.name) {
-            broken |= !fuzz(target, &options)?;
-        }
+fuzz_target!(init: choose(), |input: &[u8]| {
+    if let Some(target) = CHOSEN.get() {
+        (target.run)(input);
     }
-    Ok(ExitCode::from(u8::from(broken)))
-}
-
-/// True: nothing was broken.
-fn fuzz(target: &Target, options: &Options) -> Result<bool> {
-    let inputs = corpus(target).with_context(|| format!("the corpus of {}", target.name))?;
-    let mut random = Random::new(options.seed);
-    let end = Instant::now() + Duration::from_secs(options.seconds);
-    let mut runs = 0_u64;
-    while Instant::now() < end {
-        for _ in 0..100 {
-            let (_, input) = &inputs[random.below(inputs.len())];
-            let (_, other) = &inputs[random.below(inputs.len())];
-            let mut input = mutate(&mut random, input, other);
-            for _ in 0..random.below(8) {
-                input = mutate(&mut random, &input, other);
-            }
-            runs += 1;
-            if catch_unwind(|| (target.run)(&input)).is_err() {
-                let name = format!("broken-{:016x}", runs ^ options.seed << 32);
-                let path = corpus_dir().join(target.name).join(name);
-                std::fs::write(&path, &input)?;
-                println!("{}: broken by {}", target.name, path.display());
-                return Ok(false);
-            }
-        }
-    }
-    println!("{}: {runs} inputs, none broke a rule", target.name);
-    Ok(true)
-}
+});

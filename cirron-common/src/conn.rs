@@ -53,6 +53,21 @@ impl Positions {
         outbound: 0,
     };
 
+    /// Of a stream whose bytes nobody counted.
+    pub const UNKNOWN: Positions = Positions {
+        inbound: u64::MAX,
+        outbound: u64::MAX,
+    };
+
+    /// `None` of [`Positions::UNKNOWN`].
+    pub const fn known(self) -> Option<Positions> {
+        if self.inbound == u64::MAX || self.outbound == u64::MAX {
+            None
+        } else {
+            Some(self)
+        }
+    }
+
     /// `len` bytes pass in a [`direction`]. Gives where they begin.
     #[inline(always)]
     pub const fn advance(&mut self, direction: u8, len: u64) -> u64 {
@@ -152,6 +167,12 @@ mod tests {
         // A segment that was sent again counts: nothing is concluded.
         assert!(!share_a_segment(3, 100, 50, 1448));
         assert!(!share_a_segment(0, 100, 50, 0), "not known");
+    }
+
+    #[test]
+    fn only_positions_that_somebody_counted_are_known() {
+        assert_eq!(Positions::UNKNOWN.known(), None);
+        assert_eq!(Positions::START.known(), Some(Positions::START));
     }
 
     #[test]

@@ -21,10 +21,11 @@ pub use record::RecordHeader;
 
 /// Raised whenever a layout or a meaning in this crate changes. A record with another version is
 /// counted and skipped.
-pub const ABI_VERSION: u16 = 3;
+pub const ABI_VERSION: u16 = 4;
 
 /// The oldest version whose records are still read, since recordings have them; `cirron_core::record` knows how they
-/// lie. Versions 1 and 2 had one header of 64 bytes for all kinds, whose length and position meant what the kind said.
+/// lie. Versions 1 and 2 had one header of 64 bytes for all kinds, whose length and position meant what the kind said; up to
+/// version 3 an end had no positions.
 pub const OLDEST_ABI_VERSION: u16 = 1;
 
 /// Whether records of version `abi` are read.

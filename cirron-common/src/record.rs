@@ -3,7 +3,7 @@
 //! ```text
 //! header 48 | DATA       Data 24, then the bytes that were captured
 //!           | CONN_OPEN  ConnInfo 40
-//!           | CONN_CLOSE Close 8
+//!           | CONN_CLOSE Close 24
 //!           | CONN_LINK  Link 64
 //!           | SENT       Sent 24
 //!           | PROC_FORK  Fork 8
@@ -15,6 +15,7 @@
 //! they come from kernel memory. Offsets are asserted here, so that neither side can move a field alone.
 
 use crate::ConnInfo;
+use crate::conn::Positions;
 
 /// First 48 bytes of each record.
 #[repr(C)]
@@ -71,6 +72,10 @@ pub struct Data {
 pub struct Close {
     /// One of [`close`].
     pub why: u64,
+    /// Where the two directions stood: every record of bytes before these positions was told already, is about to be,
+    /// or found no room. Bytes of a call that has not returned are not counted. [`Positions::UNKNOWN`] where bytes
+    /// pass untold, or nobody counted them.
+    pub at: Positions,
 }
 
 /// Payload of [`kind::CONN_LINK`].
@@ -110,7 +115,9 @@ pub struct Fork {
 /// Bytes of a [`Data`].
 pub const DATA_LEN: usize = 24;
 /// Bytes of a [`Close`].
-pub const CLOSE_LEN: usize = 8;
+pub const CLOSE_LEN: usize = 24;
+/// Bytes of a [`Close`] of version 3, which has no positions.
+pub const CLOSE_LEN_3: usize = 8;
 /// Bytes of a [`Link`].
 pub const LINK_LEN: usize = 64;
 /// Bytes of a [`Sent`].
@@ -129,7 +136,7 @@ macro_rules! layout {
 layout!(RecordHeader, HEADER_LEN; abi at 0, kind at 2, source at 3, payload_len at 4, ts_ns at 8, conn at 16,
     epoch at 24, context at 32, tgid at 40, tid at 44);
 layout!(Data, DATA_LEN; pos at 0, len at 8, told at 16, slack_us at 20, direction at 22, flags at 23);
-layout!(Close, CLOSE_LEN; why at 0);
+layout!(Close, CLOSE_LEN; why at 0, at at 8);
 layout!(Link, LINK_LEN; socket at 0, socket_epoch at 8, evidence at 16, info at 24);
 layout!(Sent, SENT_LEN; upto at 0, at_ns at 8, all at 16);
 layout!(Fork, FORK_LEN; child at 0);

@@ -3,6 +3,7 @@
 use aya_ebpf::helpers::generated::{bpf_probe_read_user, bpf_ringbuf_query};
 use cirron_common::{
     ABI_VERSION, Counter, RecordHeader,
+    conn::Positions,
     record::{Close, DATA_LEN, Data, Fork, HEADER_LEN, Link, Sent, flag, kind, source},
 };
 
@@ -215,16 +216,19 @@ pub fn gap(call: &Call, pos: u64, len: u64, flags: u8) {
     });
 }
 
-/// A `CONN_CLOSE` record.
+/// A `CONN_CLOSE` record; `at`: where its bytes stand.
 #[inline(always)]
-pub fn close(call: &Call, why: u64) {
+pub fn close(call: &Call, why: u64, at: Positions) {
     write(
         call,
         kind::CONN_CLOSE,
         wakeup_for::<Close>(),
         |to: *mut Close| {
             // SAFETY: a record of ours.
-            unsafe { (*to).why = why }
+            unsafe {
+                (*to).why = why;
+                (*to).at = at;
+            }
         },
     );
 }

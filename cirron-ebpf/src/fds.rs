@@ -46,14 +46,14 @@ pub extern "C" fn cirron_closed(caller: *const Caller, fd: i32) -> u64 {
         return 0;
     };
     // SAFETY: a live map value.
-    let (epoch, file, family) = unsafe { ((*state).epoch, (*state).file, (*state).family) };
+    let (file, family) = unsafe { ((*state).file, (*state).family) };
     if family == AF_UNIX {
         let why = if socket::cirron_holders(file, ino) != 0 {
             close::HELD
         } else {
             close::FD_CLOSED
         };
-        flow::end(caller, ino, epoch, why);
+        flow::end(caller, ino, state, why);
     }
     0
 }

@@ -215,13 +215,22 @@ pub fn moved(
     Some(pos)
 }
 
+/// Where the bytes of a connection (or an object) stand, if all that pass are told: of a muted one they are not.
+#[inline(always)]
+pub fn told(conn: u64, epoch: u64, at: Positions) -> Positions {
+    // SAFETY: compared at once.
+    if unsafe { MUTED.get(&conn) } == Some(&epoch) {
+        Positions::UNKNOWN
+    } else {
+        at
+    }
+}
+
 /// One direction of the connection ended: a read of nothing, or a shutdown.
 #[inline(always)]
 pub fn ended(caller: &Caller, socket: &FdSocket, why: u64) -> Option<()> {
     let state = CONNS.get_ptr(&socket.ino)?;
-    // SAFETY: a live map value.
-    let epoch = unsafe { (*state).epoch };
-    end(caller, socket.ino, epoch, why);
+    end(caller, socket.ino, state, why);
     Some(())
 }
 
@@ -230,9 +239,9 @@ pub fn ended(caller: &Caller, socket: &FdSocket, why: u64) -> Option<()> {
 pub fn left(caller: &Caller, socket: &FdSocket) -> Option<()> {
     let state = CONNS.get_ptr(&socket.ino)?;
     // SAFETY: a live map value.
-    let (epoch, family) = unsafe { ((*state).epoch, (*state).family) };
+    let family = unsafe { (*state).family };
     if family == AF_UNIX && socket::is_shut(socket)? {
-        end(caller, socket.ino, epoch, close::PEER_RESET);
+        end(caller, socket.ino, state, close::PEER_RESET);
     }
     Some(())
 }
@@ -247,7 +256,11 @@ pub fn uncorked(caller: &Caller, socket: &FdSocket) -> Option<()> {
     sent::look(&call, state)
 }
 
+/// Tells an end of the connection whose map value `state` is.
 #[inline(never)]
-pub fn end(caller: &Caller, conn: u64, epoch: u64, why: u64) {
-    emit::close(&caller.call(conn, epoch, direction::NONE), why);
+pub fn end(caller: &Caller, conn: u64, state: *const ConnState, why: u64) {
+    // SAFETY: a live map value.
+    let (epoch, at) = unsafe { ((*state).epoch, (*state).at) };
+    let call = caller.call(conn, epoch, direction::NONE);
+    emit::close(&call, why, told(conn, epoch, at));
 }

@@ -9,6 +9,7 @@ use cirron_common::record::{close, direction, source};
 use crate::{
     config::config,
     emit::{self, Call},
+    flow,
     maps::{CONNS, TARGETS},
     sent,
     socket::{SHUTDOWN_MASK, kernel},
@@ -101,6 +102,8 @@ pub fn try_state_change(sk: u64, old: i32, new: i32) -> Option<i32> {
     } else {
         sent::look(&call, state);
     }
-    emit::close(&call, why);
+    // SAFETY: a live map value.
+    let at = flow::told(ino, epoch, unsafe { (*state).at });
+    emit::close(&call, why, at);
     None
 }

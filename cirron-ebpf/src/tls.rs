@@ -22,6 +22,7 @@ use cirron_common::{
 
 use crate::{
     emit::{self, Call},
+    flow,
     iov::{self, Buffers},
     maps::{MUTED, SEALED, SSL_CALLS, SSLS, TARGETS, count},
     sent,
@@ -320,16 +321,13 @@ pub extern "C" fn cirron_tls_ended(event: *const TlsEvent, why: u64) -> u64 {
         return 1;
     };
     // SAFETY: a live map value.
-    let (epoch, is_unused, closed) = unsafe {
-        let is_unused = (*state).at.is_start();
-        ((*state).epoch, is_unused, (*state).closed_ns != 0)
-    };
+    let (epoch, at, closed) = unsafe { ((*state).epoch, (*state).at, (*state).closed_ns != 0) };
     // Said before: a `Close` may come twice.
     if closed {
         return 0;
     }
     // OpenSSL clears an object at its first handshake: nothing has ended then.
-    if event.op == op::CLEAR && is_unused {
+    if event.op == op::CLEAR && at.is_start() {
         return 0;
     }
     if event.op == op::CLOSE {
@@ -339,7 +337,8 @@ pub extern "C" fn cirron_tls_ended(event: *const TlsEvent, why: u64) -> u64 {
     } else if why == close::LOCAL_CLOSE {
         let _ = SSLS.remove(&key);
     }
-    emit::close(&event.call(epoch, direction::NONE), why);
+    let at = flow::told(key.object, epoch, at);
+    emit::close(&event.call(epoch, direction::NONE), why, at);
     0
 }
 

@@ -275,7 +275,7 @@ impl Core {
                 self.keep_what_is_shared(tgid, ts);
                 self.forget(tgid);
             }
-            Body::Close { why } => self.ends.note_close(head.key(), why, ts),
+            Body::Close { why, .. } => self.ends.note_close(head.key(), why, ts),
             Body::Data(_) | Body::Open(_) | Body::Link(_) | Body::Sent { .. } | Body::Release => {}
         }
     }

@@ -26,6 +26,7 @@ pub fn end_record((conn, epoch): (u64, u64), why: u64, ts: MonoNs) -> Vec<u8> {
         epoch,
         ..Head::default()
     };
-    let body = Body::Close { why };
+    // Nobody was there to see how far its bytes had come.
+    let body = Body::Close { why, at: None };
     encode(&Record { head, body })
 }

@@ -154,7 +154,11 @@ fn a_connection_that_is_not_there_at_the_end_has_ended_before() {
         assert_eq!(report.core.engine.ends_lost, ends, "{socket:?}");
         let is_lost = |input: &&Input| match input {
             Input::Record(record) => {
-                Record::decode(record).unwrap().body == Body::Close { why: close::LOST }
+                Record::decode(record).unwrap().body
+                    == Body::Close {
+                        why: close::LOST,
+                        at: None,
+                    }
             }
             _ => false,
         };
@@ -353,7 +357,7 @@ fn a_helper_that_panics_ends_the_capture_with_a_cause_and_what_was_seen_is_kept(
 /// Ends that were given to the engine, in order.
 fn ends(tape: &Tape) -> Vec<u64> {
     let of_conn = |record: Vec<u8>| match Record::decode(&record).unwrap().body {
-        Body::Close { why } => Some(why),
+        Body::Close { why, .. } => Some(why),
         _ => None,
     };
     let records = tape.inputs().into_iter().filter_map(|input| match input {

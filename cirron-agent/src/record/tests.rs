@@ -213,7 +213,8 @@ fn the_frame_and_the_records_have_versions_of_their_own() {
         assert_eq!(with(18, abi), Ok(()));
     }
     let other = with(18, ABI_VERSION + 1).unwrap_err();
-    assert!(other.starts_with("its records have version 4"), "{other}");
+    let newer = format!("its records have version {}", ABI_VERSION + 1);
+    assert!(other.starts_with(&newer), "{other}");
     let other = with(16, VERSION + 1).unwrap_err();
     assert!(other.starts_with("the recording has version 2"), "{other}");
 }

@@ -9,6 +9,7 @@ use super::budget::{CONN_OVERHEAD_BYTES, Share, Usefulness};
 use super::context::Reader;
 use super::shared::Shared;
 use super::sink::Sink;
+use super::tail::Tail;
 use super::unsent::Told;
 use super::{EXIT_LINGER_NS, Key, LINGER_NS};
 use crate::exchange::{CloseCause, ConnParser, ConnStart, ExchangeId, Protocol, Role};
@@ -47,8 +48,8 @@ pub(super) struct Conn {
     /// The socket that a TLS object uses, where it was seen to.
     pub(super) socket: Option<Key>,
     info: ConnInfo,
-    inbound: Assembler,
-    outbound: Assembler,
+    pub(super) inbound: Assembler,
+    pub(super) outbound: Assembler,
     /// What the kernel has not sent of the outbound direction.
     pub(super) holding: Holding,
     /// What the kernel told of the last records.
@@ -63,9 +64,11 @@ pub(super) struct Conn {
     ending: Option<Ending>,
     /// The peer's FIN came; the target shut its sending side.
     halves_ended: [bool; 2],
+    /// What passed before an end that was told and has not come.
+    pub(super) tail: Option<Box<Tail>>,
     /// Whose generations follow each other: those of a socket, or of an object of one process.
     pub(super) slot: Slot,
-    muted: bool,
+    pub(super) muted: bool,
     /// All connections held too much, and nothing of this one is read further.
     given_up: bool,
     /// The kernel side does not follow it any more.
@@ -139,6 +142,7 @@ impl Conn {
             budgeted: None,
             ending: None,
             halves_ended: [false; 2],
+            tail: None,
             slot: (0, 0),
             muted: false,
             given_up: false,
@@ -227,6 +231,7 @@ impl Conn {
         self.feed_by(reader, data.direction, shared, |assembler, sink| {
             assembler.handle_record(data.pos, ts, data.bytes, data.len, sink);
         });
+        self.apply_ends_reached(shared);
     }
 
     /// Lets `work` move one assembler, and hands what comes out of it to the parser.
@@ -263,20 +268,20 @@ impl Conn {
         sink.shared.stats.take_order(before, assembler.stats());
     }
 
-    /// A `CONN_CLOSE` record: `why` is one of `cirron_common::record::close`.
-    pub(super) fn handle_close_record(&mut self, why: u64, ts: MonoNs, shared: &mut Shared) {
+    /// An end whose tail has come: `why` is one of `cirron_common::record::close`.
+    pub(super) fn apply_close(&mut self, why: u64, ts: MonoNs, shared: &mut Shared) {
         match why {
             close::READ_EOF => {
                 self.feed(Direction::Inbound, shared, |a, sink| a.handle_eof(ts, sink));
             }
             close::PEER_FIN => {
-                self.halves_ended[0] = true;
+                self.note_half(why, ts);
                 self.close(ts, CloseCause::PeerFin, shared);
             }
             // Behind an end it says nothing: a server tidies up what its client has left.
-            close::LOCAL_SHUT_WRITE if self.ending.is_some_and(|e| e.ts <= ts) => {}
+            close::LOCAL_SHUT_WRITE if self.has_ended_before(ts) => {}
             close::LOCAL_SHUT_WRITE => {
-                self.halves_ended[1] = true;
+                self.note_half(why, ts);
                 self.send_rest(shared);
                 self.close(ts, CloseCause::LocalShutWrite, shared);
             }
@@ -299,6 +304,19 @@ impl Conn {
                 Some(cause) => self.end_at(ts.plus(LINGER_NS), ts, cause),
                 None => {}
             },
+        }
+    }
+
+    fn has_ended_before(&self, ts: MonoNs) -> bool {
+        self.ending.is_some_and(|e| e.ts <= ts)
+    }
+
+    /// One direction has ended, whether or not that is applied yet.
+    pub(super) fn note_half(&mut self, why: u64, ts: MonoNs) {
+        match why {
+            close::PEER_FIN => self.halves_ended[0] = true,
+            close::LOCAL_SHUT_WRITE => self.halves_ended[1] |= !self.has_ended_before(ts),
+            _ => {}
         }
     }
 
@@ -370,6 +388,7 @@ impl Conn {
         self.feed(Direction::Outbound, shared, |a, sink| {
             a.handle_timeout(now, sink)
         });
+        self.apply_ends_due(now, shared);
         // What is due behind a noted end is decided by that end.
         let upto = self.ending.map_or(now, |e| now.min(e.ts));
         let Parts {
@@ -397,6 +416,7 @@ impl Conn {
         self.feed(Direction::Inbound, shared, |a, sink| a.flush(sink));
         self.send_rest(shared);
         self.feed(Direction::Outbound, shared, |a, sink| a.flush(sink));
+        self.lose_tail(ts, shared);
         if cause == CloseCause::Untold {
             shared.stats.ends_lost += u64::from(!self.evicted);
             shared.stats.evicted_connections += u64::from(self.evicted);
@@ -443,6 +463,7 @@ impl Conn {
             self.inbound.poll_timeout(),
             self.outbound.poll_timeout(),
             self.holding.poll_timeout(),
+            self.tail.as_ref().and_then(|tail| tail.poll_timeout()),
             self.parser.poll_timeout().filter(before_the_end),
             self.ending.map(|e| e.due),
         ]

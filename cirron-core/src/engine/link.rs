@@ -1,23 +1,25 @@
 //! A socket, and the object of a TLS library that uses it: what is told of the one is true of the other.
 
 use cirron_common::ConnInfo;
+use cirron_common::conn::Positions;
 
 use super::{Engine, Key};
 use crate::time::MonoNs;
 
 impl Engine {
     /// An end was told of the socket or object `key`.
-    pub(super) fn close(&mut self, key: Key, why: u64, ts: MonoNs) {
-        self.close_one(key, why, ts);
-        // What the socket's end tells, the TLS object's may never: who closed, and how.
+    pub(super) fn close(&mut self, key: Key, why: u64, at: Option<Positions>, ts: MonoNs) {
+        self.close_one(key, why, at, ts);
+        // What the socket's end tells, the TLS object's may never: who closed, and how. How much plaintext had passed
+        // it does not tell.
         if let Some(object) = self.links.get(&key).copied() {
-            self.close_one(object, why, ts);
+            self.close_one(object, why, None, ts);
         }
     }
 
-    pub(super) fn close_one(&mut self, key: Key, why: u64, ts: MonoNs) {
+    fn close_one(&mut self, key: Key, why: u64, at: Option<Positions>, ts: MonoNs) {
         if let Some(conn) = self.conns.get_mut(&key) {
-            conn.handle_close_record(why, ts, &mut self.shared);
+            conn.handle_close_record(why, at, ts, &mut self.shared);
             self.after(key);
         }
     }

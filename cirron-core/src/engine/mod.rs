@@ -17,6 +17,7 @@ mod session;
 mod shared;
 mod sink;
 mod stats;
+mod tail;
 mod timers;
 mod unsent;
 mod upkeep;
@@ -169,7 +170,7 @@ impl Engine {
                 }
                 self.after(key);
             }
-            Body::Close { why } => self.close(key, why, ts),
+            Body::Close { why, at } => self.close(key, why, at, ts),
             Body::Sent { upto, at, all } => {
                 self.apply_sent(key, upto, at, ts);
                 // Of ciphertext and plaintext only the end of all is the same.
@@ -324,6 +325,8 @@ mod order_tests;
 mod release_tests;
 #[cfg(test)]
 mod sendfile_tests;
+#[cfg(test)]
+mod tail_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -18,7 +18,7 @@ impl Engine {
         let before = self.newest.insert(conn.slot, key);
         self.conns.insert(key, Box::new(conn));
         if let Some(before) = before.filter(|before| *before != key) {
-            self.close(before, close::LOST, head.ts);
+            self.close(before, close::LOST, None, head.ts);
         }
     }
 

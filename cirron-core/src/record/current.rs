@@ -1,9 +1,10 @@
-//! How today's records lie, to read and to write them: the agent makes some of its own, and so do tests.
+//! How today's records lie, to read and to write them: the agent makes some of its own, and so do tests. Those of version 3
+//! differ in one kind, an end, and are read here too.
 
 use std::mem::offset_of;
 
 use cirron_common::ABI_VERSION;
-use cirron_common::conn::{CONN_INFO_LEN, ConnInfo};
+use cirron_common::conn::{CONN_INFO_LEN, ConnInfo, Positions};
 use cirron_common::record::{self as abi, DATA_LEN, HEADER_LEN, RecordHeader, direction, kind};
 
 use super::{Body, Data, DecodeError, Direction, Fixed, Head, Link, Record, conn_info, fixed};
@@ -48,9 +49,20 @@ fn body(kind: u8, payload: &[u8]) -> Result<Body<'_>, DecodeError> {
         }
         kind::CONN_OPEN => Body::Open(conn_info(payload)?),
         kind::CONN_CLOSE => {
-            let (close, _) = fixed(payload, abi::CLOSE_LEN)?;
-            let why = close.u64(offset_of!(abi::Close, why));
-            Body::Close { why }
+            // Version 3 is read as well.
+            let has_positions = payload.len() != abi::CLOSE_LEN_3;
+            let (close, _) = match payload.len() {
+                abi::CLOSE_LEN_3 => fixed(payload, abi::CLOSE_LEN_3)?,
+                _ => fixed(payload, abi::CLOSE_LEN)?,
+            };
+            let at = Positions {
+                inbound: close.u64(offset_of!(abi::Close, at.inbound)),
+                outbound: close.u64(offset_of!(abi::Close, at.outbound)),
+            };
+            Body::Close {
+                why: close.u64(offset_of!(abi::Close, why)),
+                at: has_positions.then_some(at).and_then(Positions::known),
+            }
         }
         kind::CONN_LINK => {
             let (link, _) = fixed(payload, abi::LINK_LEN)?;
@@ -127,7 +139,10 @@ fn payload(body: &Body<'_>) -> (u8, Vec<u8>) {
             (kind::DATA, out)
         }
         Body::Open(info) => (kind::CONN_OPEN, addresses(info)),
-        Body::Close { why } => (kind::CONN_CLOSE, words(&[*why])),
+        Body::Close { why, at } => {
+            let Positions { inbound, outbound } = at.unwrap_or(Positions::UNKNOWN);
+            (kind::CONN_CLOSE, words(&[*why, inbound, outbound]))
+        }
         Body::Link(link) => {
             let mut out: Vec<u8> = words(&[link.socket.0, link.socket.1, link.evidence]);
             out.extend(addresses(&link.info));

@@ -8,7 +8,7 @@ mod current;
 mod direction;
 mod old;
 
-use cirron_common::conn::{CONN_INFO_LEN, ConnInfo};
+use cirron_common::conn::{CONN_INFO_LEN, ConnInfo, Positions};
 use cirron_common::reads_abi;
 use cirron_common::record::source;
 
@@ -115,6 +115,8 @@ pub enum Body<'a> {
     Close {
         /// One of `cirron_common::record::close`.
         why: u64,
+        /// The bytes before these positions had passed; `None`: how many had is not known.
+        at: Option<Positions>,
     },
     /// A TLS object uses a socket.
     Link(Link),

@@ -63,7 +63,10 @@ fn body<'a>(head: &Fixed<'_>, payload: &'a [u8]) -> Result<Body<'a>, DecodeError
             bytes: payload,
         }),
         kind::CONN_OPEN => Body::Open(conn_info(payload)?),
-        kind::CONN_CLOSE => Body::Close { why: orig_len },
+        kind::CONN_CLOSE => Body::Close {
+            why: orig_len,
+            at: None,
+        },
         kind::CONN_LINK => Body::Link(Link {
             socket: (orig_len, pos),
             evidence: match flags & BY_LENGTHS {

@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use cirron_common::record::{HEADER_LEN, close, evidence, flag, kind};
+use cirron_common::record::{CLOSE_LEN_3, HEADER_LEN, close, evidence, flag, kind};
 use cirron_common::{ABI_VERSION, OLDEST_ABI_VERSION};
 
 use super::*;
@@ -69,7 +69,10 @@ fn all() -> Vec<(Body<'static>, Old)> {
             (kind::CONN_OPEN, 0, 0, 0, 0, addresses.clone()),
         ),
         (
-            Body::Close { why: close::HELD },
+            Body::Close {
+                why: close::HELD,
+                at: None,
+            },
             (kind::CONN_CLOSE, 0, 0, 0, close::HELD, none()),
         ),
         (
@@ -140,6 +143,28 @@ fn recordings_of_the_first_versions_are_read() {
             );
         }
     }
+}
+
+#[test]
+fn positions_of_an_end_are_read_and_version_3_has_none() {
+    let body = |at| Body::Close {
+        why: close::PEER_FIN,
+        at,
+    };
+    let known = Some(Positions {
+        inbound: 16,
+        outbound: 1 << 40,
+    });
+    let record = Record {
+        head: head(0),
+        body: body(known),
+    };
+    let mut bytes = encode(&record);
+    assert_eq!(Record::decode(&bytes), Ok(record));
+    bytes.truncate(HEADER_LEN + CLOSE_LEN_3);
+    bytes[..2].copy_from_slice(&3_u16.to_ne_bytes());
+    bytes[4..8].copy_from_slice(&8_u32.to_ne_bytes());
+    assert_eq!(Record::decode(&bytes).map(|r| r.body), Ok(body(None)));
 }
 
 #[test]

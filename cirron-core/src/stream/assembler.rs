@@ -10,6 +10,7 @@
 //!   record --> pos < next: trim what was delivered-+
 //!                 pos > next: hold --> filled in time: drain in order
 //!                                 \--> window past: Gap up to the first held, then drain
+//!   end at a position that was not reached: Gap up to it
 //! ```
 
 use super::Piece;
@@ -160,6 +161,33 @@ impl Assembler {
         self.ended = true;
         let ts = self.advance_time(ts);
         sink(Piece::Eof { ts });
+    }
+
+    /// `end` bytes have passed in all: the beginning is known with it. True: some of them have not come, or wait behind
+    /// a hole.
+    pub(crate) fn is_behind(&mut self, end: u64) -> bool {
+        if end > 0 {
+            self.next.get_or_insert(0);
+        }
+        !self.ended && self.next.is_some_and(|next| next < end)
+    }
+
+    /// Nothing more will come of the bytes before `end`, which passed before `ts`: what is missing of them is lost.
+    pub(crate) fn close_holes_before(
+        &mut self,
+        end: u64,
+        ts: MonoNs,
+        sink: &mut (impl FnMut(Piece<'_>) + ?Sized),
+    ) {
+        while self.held.first().is_some_and(|h| h.pos < end) {
+            self.close_first_hole(sink);
+        }
+        if self.is_behind(end) {
+            self.stats.holes += 1;
+            self.gap(ts, end - self.next.unwrap_or(end), sink);
+            self.next = Some(end);
+            self.drain(sink);
+        }
     }
 
     fn hold(&mut self, held: Held) {

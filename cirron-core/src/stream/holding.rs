@@ -81,6 +81,11 @@ impl Holding {
         self.held.front().map(|w| w.pos)
     }
 
+    /// Position behind the last byte that is held.
+    pub(crate) fn end_pos(&self) -> Option<u64> {
+        self.held.back().map(Written::end)
+    }
+
     /// A write of which the kernel has sent what lies before `sent`. Gives what need not wait.
     pub(crate) fn hold(&mut self, mut written: Written, sent: u64) -> Vec<Written> {
         self.looked = self.looked.max(written.ts);

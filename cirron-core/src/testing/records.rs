@@ -1,6 +1,6 @@
 //! Records as the kernel side writes them, made by hand.
 
-use cirron_common::conn::{ConnInfo, role};
+use cirron_common::conn::{ConnInfo, Positions, role};
 use cirron_common::record::{evidence, flag, source};
 
 use crate::record::{Body, Data, Direction, Head, Link, Record, encode};
@@ -113,7 +113,13 @@ impl ConnRecords {
 
     /// `CONN_CLOSE` with one of `cirron_common::record::close`.
     pub fn close(&self, ts_ns: u64, why: u64) -> Vec<u8> {
-        self.record(ts_ns, Body::Close { why })
+        self.record(ts_ns, Body::Close { why, at: None })
+    }
+
+    /// The same, when so many bytes had passed.
+    pub fn close_at(&self, ts_ns: u64, why: u64, inbound: u64, outbound: u64) -> Vec<u8> {
+        let at = Some(Positions { inbound, outbound });
+        self.record(ts_ns, Body::Close { why, at })
     }
 }
 

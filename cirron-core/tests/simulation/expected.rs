@@ -34,6 +34,14 @@ impl Bytes {
         }
     }
 
+    /// So many had passed when an end was told: the tail before it is known, and where all began.
+    fn stood(&mut self, end: u64) {
+        if end > 0 {
+            self.start.get_or_insert(0);
+            self.end = self.end.max(end);
+        }
+    }
+
     fn lost(&self) -> u64 {
         let start = self.start.unwrap_or(0);
         self.end.saturating_sub(start) - self.covered
@@ -62,6 +70,7 @@ struct Generation {
     is_socket: bool,
     halves: [bool; 2],
     ending: Option<(u64, Ended)>,
+    muted: bool,
 }
 
 /// See the module.
@@ -92,6 +101,7 @@ impl Expected {
             is_socket,
             halves: [false; 2],
             ending: None,
+            muted: false,
         };
         if opening {
             generation.bytes.iter_mut().for_each(|b| b.start = Some(0));
@@ -115,6 +125,22 @@ impl Expected {
         if let Some(generation) = self.known.get_mut(&key) {
             generation.ending = generation.ending.filter(|(_, how)| !how.is_untold());
             generation.bytes[dir].came(pos, len);
+        }
+    }
+
+    /// An end was told, when so many bytes had passed.
+    pub(crate) fn stood(&mut self, key: Key, at: [u64; 2]) {
+        if let Some(generation) = self.known.get_mut(&key).filter(|g| !g.muted) {
+            for (bytes, end) in generation.bytes.iter_mut().zip(at) {
+                bytes.stood(end);
+            }
+        }
+    }
+
+    /// It is not read any more.
+    pub(crate) fn mute(&mut self, key: Key) {
+        if let Some(generation) = self.known.get_mut(&key) {
+            generation.muted = true;
         }
     }
 

@@ -37,7 +37,8 @@ pub(crate) enum What {
         pos: u64,
         bytes: Vec<u8>,
     },
-    Close(u64),
+    /// Why, and how many bytes had passed: inbound, outbound.
+    Close(u64, [u64; 2]),
     Exit,
 }
 
@@ -190,12 +191,12 @@ impl Kernel {
         }
     }
 
-    /// The connection ends, or half of it; told where it is known. `over`: nothing follows at all.
-    pub(crate) fn ends(&mut self, ts: u64, actor: Actor, why: u64) {
-        if let Some(state) = self.states.get(&slot(actor)) {
-            let epoch = state.epoch;
-            self.put(ts, actor, epoch, What::Close(why));
-        }
+    /// The connection ends, or half of it; told where it is known. False: it was not.
+    pub(crate) fn ends(&mut self, ts: u64, actor: Actor, why: u64) -> bool {
+        let known = self.states.get(&slot(actor));
+        known
+            .map(|s| (s.epoch, [s.inbound_pos, s.outbound_pos]))
+            .is_some_and(|(epoch, at)| self.put(ts, actor, epoch, What::Close(why, at)))
     }
 
     /// Nothing is at this place any more. Whether or not that could be told, the kernel side sees to it: an object's

@@ -1,6 +1,6 @@
 //! What the agent does around the engine: hands on records and time, looks at what is open, takes what comes out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem::offset_of;
 
 use cirron_common::RecordHeader;
@@ -20,6 +20,8 @@ pub(crate) struct Shell {
     pub(crate) expected: Expected,
     /// By path: how often it was written, and whether all of it was whole.
     pub(crate) written: BTreeMap<String, (u32, bool)>,
+    /// Of these it was said that somebody aborted them.
+    pub(crate) aborted: BTreeSet<String>,
     /// Who uses a socket or an object, by its key.
     actors: HashMap<Key, Actor>,
     pub(crate) peak_held: usize,
@@ -47,6 +49,7 @@ impl Shell {
             engine: Engine::new(config, Box::new(SequentialIds::default())),
             expected: Expected::default(),
             written: BTreeMap::new(),
+            aborted: BTreeSet::new(),
             actors: HashMap::new(),
             peak_held: 0,
             most_contexts: 0,
@@ -101,13 +104,16 @@ impl Shell {
                 };
                 records.data(dir, *pos, ts, bytes, len)
             }
-            What::Close(why) => {
+            What::Close(why, at) => {
+                self.expected.stood(key, *at);
                 match *why {
                     close::PEER_FIN => self.expected.half(key, 0),
                     close::LOCAL_SHUT_WRITE => self.expected.half(key, 1),
+                    close::READ_EOF => {}
                     _ => self.expected.told(key, ts),
                 }
-                records.close(ts, *why)
+                let [inbound, outbound] = *at;
+                records.close_at(ts, *why, inbound, outbound)
             }
             What::Exit => {
                 self.expected.exit(tgid, ts);
@@ -168,14 +174,22 @@ impl Shell {
 
     fn take_outputs(&mut self) {
         while let Some(output) = self.engine.poll_output() {
-            let Output::Scope { span, .. } = output else {
-                continue;
+            let span = match output {
+                Output::Scope { span, .. } => span,
+                Output::Mute { conn, epoch } => {
+                    self.expected.mute((conn, epoch));
+                    continue;
+                }
+                Output::Session(_) | Output::Open(_) | Output::Watched(_) => continue,
             };
             if let Some(AttrValue::Str(path)) = span.attrs.get("url.path") {
                 let is_whole = !span.attrs.contains_key("cirron.partial");
                 let written = self.written.entry(path.to_string()).or_insert((0, true));
                 written.0 += 1;
                 written.1 &= is_whole;
+                if span.attrs.contains_key("cirron.aborted_by") {
+                    self.aborted.insert(path.to_string());
+                }
             }
         }
     }

@@ -44,6 +44,9 @@ pub(crate) struct Report {
     /// All that were written whole.
     pub(crate) whole: u64,
     written_twice: u64,
+    /// They were answered to the end, no request on their connections was lost, the end was told, and somebody was said
+    /// to have aborted them.
+    said_aborted: usize,
     idle_at_the_end: usize,
     open_too_long: usize,
     closed_though_idle: usize,
@@ -74,6 +77,7 @@ impl Report {
             "what nothing was lost of is whole"
         );
         assert_eq!(self.written_twice, 0);
+        assert_eq!(self.said_aborted, 0);
         assert_eq!(self.closed_though_idle, 0);
         self.assert_bounded();
     }
@@ -135,6 +139,8 @@ struct Connection {
     has_moved: bool,
     /// Nothing of it was lost.
     is_clean: bool,
+    /// No request of it was lost, nor its opening: which answer is whose is known.
+    is_paired: bool,
     /// It stays, idle, to the end.
     stays: bool,
 }
@@ -156,6 +162,7 @@ struct World {
     next_place: u64,
     next_id: u64,
     clean: BTreeSet<String>,
+    answered: BTreeSet<String>,
     asked: u64,
     now: u64,
 }
@@ -178,6 +185,7 @@ pub(crate) fn simulate(seed: u64, shape: Shape) -> Report {
         next_place: 1,
         next_id: 0,
         clean: BTreeSet::new(),
+        answered: BTreeSet::new(),
         asked: 0,
         now: 1_000 * MS,
         random: random.clone(),
@@ -268,6 +276,7 @@ impl World {
             events: 0,
             has_moved: false,
             is_clean: true,
+            is_paired: true,
             stays: is_faulty && self.random.one_in_a_million(10_000),
         };
         self.connections.insert(id, connection);
@@ -287,6 +296,7 @@ impl World {
                 .kernel
                 .transfer(ts, c.actor, c.has_moved, inbound, bytes);
             c.is_clean &= is_whole;
+            c.is_paired &= is_whole || !inbound;
             c.has_moved = true;
         }
     }
@@ -360,6 +370,10 @@ impl World {
         let Some(c) = self.connections.get_mut(&id) else {
             return;
         };
+        if c.is_paired {
+            let path = format!("/c/{}/{}/v1/chat/completions", c.id, c.exchange);
+            self.answered.insert(path);
+        }
         c.exchange += 1;
         let (is_last, stays) = (c.exchange == c.exchanges, c.stays);
         if !is_last {
@@ -376,22 +390,30 @@ impl World {
         let whys: &[u64] = if !c.actor.is_socket {
             &[close::LOCAL_CLOSE]
         } else {
-            match self.random.between(0, 4) {
+            match self.random.between(0, 5) {
                 0 => &[close::PEER_FIN, close::LOCAL_CLOSE],
                 1 => &[close::LOCAL_SHUT_WRITE, close::PEER_FIN],
                 2 => &[close::PEER_RESET],
+                3 => &[close::READ_EOF, close::LOCAL_CLOSE],
                 _ => &[close::LOCAL_CLOSE],
             }
         };
+        let mut is_told = true;
         for why in whys {
             let ts = self.tick();
-            self.kernel.ends(ts, c.actor, *why);
+            is_told &= self.kernel.ends(ts, c.actor, *why);
         }
-        self.is_gone(&c);
+        self.is_gone(&c, is_told);
     }
 
-    /// Nobody holds it any more.
-    fn is_gone(&mut self, c: &Connection) {
+    /// Nobody holds it any more. `is_told`: every record of its end was put into the ring, and so was how much had passed.
+    fn is_gone(&mut self, c: &Connection, is_told: bool) {
+        if !is_told {
+            for n in 0..c.exchange {
+                let path = format!("/c/{}/{n}/v1/chat/completions", c.id);
+                self.answered.remove(&path);
+            }
+        }
         self.kernel.frees(c.actor);
         self.places.remove(&(c.actor.place, c.actor.is_socket));
         self.free_places.insert(c.actor.place);
@@ -413,10 +435,9 @@ impl World {
         for id in its.map(|c| c.id).collect::<Vec<_>>() {
             if let Some(c) = self.connections.remove(&id) {
                 let ts = self.tick();
-                if c.actor.is_socket {
-                    self.kernel.ends(ts, c.actor, close::LOCAL_CLOSE);
-                }
-                self.is_gone(&c);
+                let is_told =
+                    c.actor.is_socket && self.kernel.ends(ts, c.actor, close::LOCAL_CLOSE);
+                self.is_gone(&c, is_told);
             }
         }
         let ts = self.tick();
@@ -481,6 +502,7 @@ impl World {
             clean_whole: clean_whole.count() as u64,
             whole: written.values().filter(|w| is_whole(w)).count() as u64,
             written_twice: written.values().filter(|(count, _)| *count > 1).count() as u64,
+            said_aborted: self.answered.intersection(&self.shell.aborted).count(),
             idle_at_the_end: open.len(),
             open_too_long,
             closed_though_idle,

@@ -32,6 +32,7 @@ mod rights;
 mod roles;
 mod stacks;
 mod syscalls;
+mod tails;
 mod terminal;
 mod tls;
 mod tls_libs;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         bodies::TESTS,
         contexts::TESTS,
         syscalls::TESTS,
+        tails::TESTS,
         buffers::TESTS,
         handed_on::TESTS,
         rights::TESTS,

@@ -7,6 +7,7 @@ fn tcp_state(tgid: u32) -> Vec<u8> {
     let close = process_record(
         Body::Close {
             why: close::LOCAL_CLOSE,
+            at: None,
         },
         tgid,
         clock::now(),

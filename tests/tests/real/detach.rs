@@ -208,7 +208,7 @@ fn refused() -> Result<String> {
     let unwatched: Vec<&str> = report
         .stderr
         .lines()
-        .filter(|line| line.contains("is not watched"))
+        .filter(|line| line.contains("WARN") && line.contains("is not watched"))
         .collect();
     ensure!(
         unwatched.len() == 1 && unwatched[0].contains(FUNCTION),

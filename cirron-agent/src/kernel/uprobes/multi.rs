@@ -92,7 +92,7 @@ impl Multi {
                 continue;
             }
             let link = bpf::link_uprobes(program.as_fd(), path, &offsets, &cookies)
-                .with_context(|| format!("{} at {offsets:#x?}", which.name()))?;
+                .with_context(|| format!("{} at {offsets:x?}", which.name()))?;
             made.push(link);
         }
         Ok(made)

@@ -7,8 +7,8 @@
 //!                                                        '-'  each second: who lives still?
 //! ```
 //! Questions come before everything else, so that a process which is over in a moment has its facts. Where an answer
-//! is late the core goes on without it, waits for no other until it has come, and takes it then. What follows a
-//! process is told by its visit: a number is given away again.
+//! is late the core goes on without it, waits for no other until it has come, and takes it then. An
+//! answer about a process names its visit, since the kernel gives the same number to another process later.
 //!
 //! What the answers mean is the core's matter ([`super::core`]); what is read is [`crate::discovery`]'s.
 

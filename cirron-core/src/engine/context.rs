@@ -1,8 +1,8 @@
 //! Which thread or goroutine works for which exchange, as far as the records of reads say.
 //!
 //! Who read bytes of a request works for it from then on: until it reads another's, until the exchange or its
-//! process ends. A read is told by the time of its record: what was put in order or held, and comes later by another's
-//! record, tells of nobody.
+//! process ends. Bytes that waited for others are handed on while another record is handled, perhaps of
+//! another reader. So a piece counts for a reader only if it has the time of that reader's own record.
 
 use super::Engine;
 use super::shared::Shared;

@@ -116,7 +116,7 @@ impl ConnRecords {
         self.record(ts_ns, Body::Close { why, at: None })
     }
 
-    /// The same, when so many bytes had passed.
+    /// The same, with the number of bytes of each direction that had passed before the end.
     pub fn close_at(&self, ts_ns: u64, why: u64, inbound: u64, outbound: u64) -> Vec<u8> {
         let at = Some(Positions { inbound, outbound });
         self.record(ts_ns, Body::Close { why, at })

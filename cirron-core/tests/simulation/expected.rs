@@ -128,7 +128,7 @@ impl Expected {
         }
     }
 
-    /// An end was told, when so many bytes had passed.
+    /// An end was told, with the number of bytes that had passed before it.
     pub(crate) fn stood(&mut self, key: Key, at: [u64; 2]) {
         if let Some(generation) = self.known.get_mut(&key).filter(|g| !g.muted) {
             for (bytes, end) in generation.bytes.iter_mut().zip(at) {

@@ -375,7 +375,7 @@ fn nothing_lost(summary: &Value) -> Result<()> {
 }
 
 /// What HTTPS takes from an exchange, or adds; and what differs from run to run.
-const OWN: [&str; 13] = [
+const OWN: [&str; 11] = [
     "cirron.stream.burst",
     "request_id",
     "gen_ai.response.id",
@@ -386,8 +386,6 @@ const OWN: [&str; 13] = [
     "client.port",
     "server.address",
     "server.port",
-    "network.transport",
-    "network.type",
     "network.peer.address",
 ];
 

@@ -54,7 +54,7 @@ names! {
     /// Attributes of `request`, `http.client` and `response`.
     EXCHANGE_ATTRS:
     REQUEST_ID = "request_id", "string, UUID4 hex", "always, but not on `response`", "SDK";
-    PROTOCOL_NAME = "network.protocol.name", "string: `http`, `websocket`", "always, but not on `response`", "OpenTelemetry";
+    PROTOCOL_NAME = "network.protocol.name", "string: `websocket`", "a WebSocket; where it is absent, the protocol is HTTP", "OpenTelemetry";
     PROTOCOL_VERSION = "network.protocol.version", "string", "a head was seen; of HTTP, also for a WebSocket", "OpenTelemetry";
     METHOD = "http.request.method", "string", "the request's head was seen; `_OTHER` for methods that the conventions do not know", "OpenTelemetry";
     METHOD_ORIGINAL = "http.request.method_original", "string", "`http.request.method` is `_OTHER`", "OpenTelemetry";
@@ -78,8 +78,8 @@ names! {
     RPC_SYSTEM = "rpc.system.name", "string: `grpc`", "the exchange is a gRPC call", "OpenTelemetry";
     RPC_METHOD = "rpc.method", "string: `PACKAGE.SERVICE/METHOD`", "of a gRPC call whose path was seen", "OpenTelemetry";
     RPC_STATUS = "rpc.response.status_code", "string: `OK`, `UNAVAILABLE`, ...", "of a gRPC call: its status was seen", "OpenTelemetry";
-    TRANSPORT = "network.transport", "string: `tcp`, `unix`", "the socket was seen", "OpenTelemetry";
-    NETWORK_TYPE = "network.type", "string: `ipv4`, `ipv6`", "an address of a TCP socket is known; a mapped one is `ipv4`", "OpenTelemetry";
+    TRANSPORT = "network.transport", "string: `unix`; `tcp`", "a Unix socket; a TCP socket of which neither address nor port is known: with one of them it is TCP", "OpenTelemetry";
+    NETWORK_TYPE = "network.type", "string: `ipv4`", "a socket of IPv4 of which no address is known: an address says its own type (a mapped one is written as IPv4)", "OpenTelemetry";
     SERVER_ADDRESS = "server.address", "string", "known", "OpenTelemetry";
     SERVER_PORT = "server.port", "int", "known", "OpenTelemetry";
     CLIENT_ADDRESS = "client.address", "string", "known", "OpenTelemetry";

@@ -5,8 +5,6 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use cirron_common::conn::ConnInfo;
-
 use super::exchange::ExchangeScope;
 use super::names as n;
 use super::span::Attrs;
@@ -17,19 +15,29 @@ const UNIX: u16 = 1;
 const INET: u16 = 2;
 const INET6: u16 = 10;
 
-/// Writes what is known of the connection.
+/// Writes what is known of the connection: no key for what another key says.
+///
+/// TCP is what a port or an address says, and an address says its own type (`network.type`).
 pub(super) fn network(scope: &ExchangeScope, attrs: &mut Attrs) {
     let conn = &scope.context.conn;
-    let transport = match conn.family {
-        UNIX => "unix",
-        INET | INET6 => "tcp",
-        _ => return,
-    };
-    attrs.insert(n::TRANSPORT, transport.into());
     let local = (address(conn.family, &conn.local_addr), conn.local_port);
     let peer = (address(conn.family, &conn.peer_addr), conn.peer_port);
-    if let Some(kind) = kind(conn, [local.0, peer.0]) {
-        attrs.insert(n::NETWORK_TYPE, kind.into());
+    let addressed = local.0.or(peer.0).is_some();
+    let is_bare = !addressed && local.1 == 0 && peer.1 == 0;
+    match conn.family {
+        UNIX => {
+            attrs.insert(n::TRANSPORT, "unix".into());
+            return;
+        }
+        INET | INET6 if is_bare => {
+            attrs.insert(n::TRANSPORT, "tcp".into());
+        }
+        INET | INET6 => {}
+        _ => return,
+    }
+    // A socket of IPv6 alone does not tell.
+    if conn.family == INET && !addressed {
+        attrs.insert(n::NETWORK_TYPE, "ipv4".into());
     }
     let (server, client) = match scope.role {
         Role::Server => (local, peer),
@@ -61,18 +69,10 @@ fn address(family: u16, bytes: &[u8; 16]) -> Option<IpAddr> {
     Some(address).filter(|a| !a.is_unspecified())
 }
 
-/// `network.type`: what the addresses are; a socket of IPv6 alone does not tell.
-fn kind(conn: &ConnInfo, addresses: [Option<IpAddr>; 2]) -> Option<&'static str> {
-    let known = addresses.into_iter().flatten().next();
-    match (conn.family, known) {
-        (INET, _) | (INET6, Some(IpAddr::V4(_))) => Some("ipv4"),
-        (INET6, Some(IpAddr::V6(_))) => Some("ipv6"),
-        (_, _) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use cirron_common::conn::ConnInfo;
+
     use super::*;
     use crate::id::Id;
     use crate::scope::ScopeContext;
@@ -81,6 +81,18 @@ mod tests {
 
     /// `network.type`, the server's and the client's address of a socket of this family.
     fn written(family: u16, local: &str, peer: &str, role: Role) -> [Option<String>; 3] {
+        let attrs = of_socket(family, local, peer, [80, 40_000], role);
+        [n::NETWORK_TYPE, n::SERVER_ADDRESS, n::CLIENT_ADDRESS].map(|name| said(&attrs, name))
+    }
+
+    fn said(attrs: &Attrs, name: &str) -> Option<String> {
+        match attrs.get(name) {
+            Some(AttrValue::Str(text)) => Some(text.to_string()),
+            Some(_) | None => None,
+        }
+    }
+
+    fn of_socket(family: u16, local: &str, peer: &str, ports: [u16; 2], role: Role) -> Attrs {
         let bytes = |text: &str| match text.parse() {
             Ok(IpAddr::V4(v4)) if family == INET => {
                 let mut bytes = [0; 16];
@@ -95,6 +107,8 @@ mod tests {
             family,
             local_addr: bytes(local),
             peer_addr: bytes(peer),
+            local_port: ports[0],
+            peer_port: ports[1],
             ..ConnInfo::default()
         };
         let context = ScopeContext {
@@ -106,10 +120,7 @@ mod tests {
         let scope = ExchangeScope::new(MonoNs(0), Id([0; 16]), role, false, context);
         let mut attrs = Attrs::new();
         network(&scope, &mut attrs);
-        [n::NETWORK_TYPE, n::SERVER_ADDRESS, n::CLIENT_ADDRESS].map(|name| match attrs.get(name) {
-            Some(AttrValue::Str(text)) => Some(text.to_string()),
-            Some(_) | None => None,
-        })
+        attrs
     }
 
     fn texts(want: [&str; 3]) -> [Option<String>; 3] {
@@ -119,35 +130,30 @@ mod tests {
     #[test]
     fn a_mapped_address_is_one_of_ipv4() {
         for (family, local, peer, want) in [
-            (
-                INET,
-                "10.0.0.1",
-                "10.0.0.2",
-                ["ipv4", "10.0.0.1", "10.0.0.2"],
-            ),
+            (INET, "10.0.0.1", "10.0.0.2", ["", "10.0.0.1", "10.0.0.2"]),
             (
                 INET6,
                 "::ffff:127.0.0.1",
                 "::ffff:127.0.0.1",
-                ["ipv4", "127.0.0.1", "127.0.0.1"],
+                ["", "127.0.0.1", "127.0.0.1"],
             ),
             // A server that listens on all addresses, whose own is not known yet.
-            (INET6, "::", "::ffff:10.0.0.2", ["ipv4", "", "10.0.0.2"]),
-            (INET6, "::ffff:10.0.0.1", "::", ["ipv4", "10.0.0.1", ""]),
+            (INET6, "::", "::ffff:10.0.0.2", ["", "", "10.0.0.2"]),
+            (INET6, "::ffff:10.0.0.1", "::", ["", "10.0.0.1", ""]),
             (
                 INET6,
                 "::ffff:0.0.0.0",
                 "::ffff:10.0.0.2",
-                ["ipv4", "", "10.0.0.2"],
+                ["", "", "10.0.0.2"],
             ),
-            (INET6, "fe80::1", "fe80::2", ["ipv6", "fe80::1", "fe80::2"]),
-            (INET6, "::1", "::1", ["ipv6", "::1", "::1"]),
+            (INET6, "fe80::1", "fe80::2", ["", "fe80::1", "fe80::2"]),
+            (INET6, "::1", "::1", ["", "::1", "::1"]),
             // Compatible addresses (deprecated) and translated ones are no mapped ones.
             (
                 INET6,
                 "::1.2.3.4",
                 "64:ff9b::1.2.3.4",
-                ["ipv6", "::102:304", "64:ff9b::102:304"],
+                ["", "::102:304", "64:ff9b::102:304"],
             ),
             (INET6, "", "", ["", "", ""]),
             (INET, "", "", ["ipv4", "", ""]),
@@ -164,6 +170,35 @@ mod tests {
                 written(family, local, peer, Role::Client),
                 texts(turned),
                 "{local} {peer}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_ports_and_addresses_say_is_not_said_again() {
+        let keys = |family, addresses: [&str; 2], ports| {
+            let attrs = of_socket(family, addresses[0], addresses[1], ports, Role::Server);
+            [n::TRANSPORT, n::NETWORK_TYPE].map(|name| said(&attrs, name))
+        };
+        let words = |want: [&str; 2]| want.map(|w| Some(w.to_owned()).filter(|w| !w.is_empty()));
+        let ports = [80, 40_000];
+        for (family, addresses, ports, want) in [
+            (INET, ["10.0.0.1", "10.0.0.2"], ports, ["", ""]),
+            (INET, ["10.0.0.1", ""], [0, 0], ["", ""]),
+            (INET6, ["", "::1"], [0, 0], ["", ""]),
+            // A port is one of TCP, and of no type.
+            (INET6, ["", ""], [80, 0], ["", ""]),
+            (INET, ["", ""], [0, 40_000], ["", "ipv4"]),
+            // Nothing else would say it.
+            (INET, ["", ""], [0, 0], ["tcp", "ipv4"]),
+            (INET6, ["", ""], [0, 0], ["tcp", ""]),
+            (UNIX, ["", ""], [0, 0], ["unix", ""]),
+            (0, ["", ""], [0, 0], ["", ""]),
+        ] {
+            assert_eq!(
+                keys(family, addresses, ports),
+                words(want),
+                "{family} {addresses:?} {ports:?}"
             );
         }
     }

@@ -125,11 +125,10 @@ fn figures(scope: &ExchangeScope) -> &'static str {
 }
 
 fn http(scope: &ExchangeScope, attrs: &mut Attrs) {
-    let protocol = match &scope.socket {
-        Some(_) => "websocket",
-        None => "http",
-    };
-    attrs.insert(n::PROTOCOL_NAME, protocol.into());
+    // HTTP is what is not said (the conventions ask for the name where it is another).
+    if scope.socket.is_some() {
+        attrs.insert(n::PROTOCOL_NAME, "websocket".into());
+    }
     if scope.context.tls {
         attrs.insert(n::SCHEME, "https".into());
         if let Some(evidence) = scope.context.tls_link {

@@ -3,6 +3,7 @@
 
 pub mod attach;
 pub mod before;
+pub mod capture;
 pub mod command;
 pub mod environment;
 pub mod exit;

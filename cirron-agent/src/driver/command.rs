@@ -3,8 +3,9 @@
 //! ```text
 //! Commands (any thread) --Command, bounded--> core --answer--> who asked
 //! ```
-//! The core looks for commands once for each batch of the ring, 25 ms apart at most. Whoever asks reads procfs
-//! himself: the core never does so for a command.
+//! This is the one way to make a process a target: `--pid` and `run` go it at their start. The core looks for commands
+//! once for each batch of the ring, 25 ms apart at most. Whoever asks reads procfs himself: the core never does so for
+//! a command.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -25,23 +26,39 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// Where an answer goes. Who asked may be gone.
 pub(super) type Reply<T> = SyncSender<T>;
 
+/// A process that is to be a target.
+#[derive(Debug)]
+pub(super) enum Newcomer {
+    /// Somebody named it: its session begins at once.
+    Named(ProcessFacts),
+    /// The same of a command that is held before its exec, behind which its libraries are looked at.
+    Held(ProcessFacts),
+    /// A descendant of one. Its facts are read when it says something.
+    Found(u32),
+}
+
+impl Newcomer {
+    pub(super) fn tgid(&self) -> u32 {
+        match self {
+            Newcomer::Named(facts) | Newcomer::Held(facts) => facts.tgid,
+            Newcomer::Found(tgid) => *tgid,
+        }
+    }
+}
+
 /// What is asked for.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Make a process a target. `explicit` in its facts: somebody named it.
+    /// Make processes targets: all of them, or none. Of one that is a target already `policy` holds from now on.
     Add {
-        facts: ProcessFacts,
+        newcomers: Vec<Newcomer>,
         policy: Policy,
         reply: Reply<anyhow::Result<()>>,
     },
     /// It is a target no more. The answer comes when its session is closed; whether it was one.
     Release { tgid: u32, reply: Reply<bool> },
-    /// Capture something else of a target from now on. The answer: whether it is one.
-    SetPolicy {
-        tgid: u32,
-        policy: Policy,
-        reply: Reply<anyhow::Result<bool>>,
-    },
+    /// End the capture when no target is left, at once if none is. Until this is asked for it waits for others.
+    EndWithLastTarget { reply: Reply<()> },
     /// Which processes are targets.
     Targets { reply: Reply<Vec<u32>> },
     /// The counts so far.
@@ -50,7 +67,7 @@ pub(super) enum Command {
     OpenScopes { at_most: usize, reply: Reply<Rows> },
 }
 
-/// Why there is no answer.
+/// Why something was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
     /// The capture is over.
@@ -62,7 +79,7 @@ pub enum Unanswered {
     /// The core thread waits for something else.
     #[error("no answer within {ANSWER_LIMIT:?}\n  see whether the disk of the spool is slow")]
     Late,
-    /// The kernel side refused.
+    /// They cannot be targets, and why; none of them is one now that was none before.
     #[error("{0:#}")]
     Refused(anyhow::Error),
 }
@@ -78,42 +95,75 @@ pub(super) fn channel() -> (Commands, Receiver<Command>) {
 }
 
 /// Targets that come and go.
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "who adds and releases targets at run time is the daemon's rules, which are to come"
-    )
-)]
 impl Commands {
-    /// Makes a process a target, and its descendants with `policy.children`. Gives the number of those.
+    /// Makes processes that run targets, and their descendants with `policy.children`: all of them, or none. Gives
+    /// those descendants. Where one is a target already, `policy` is what is captured of it from now on.
     ///
     /// # Errors
-    /// Where the kernel side refuses, or nobody answers.
+    /// Where the kernel side refuses one, or nobody answers.
     pub fn add(
         &self,
-        facts: ProcessFacts,
+        named: Vec<ProcessFacts>,
         policy: Policy,
         processes: &dyn Processes,
-    ) -> Result<usize, Unanswered> {
-        let tgid = facts.tgid;
-        let add = |facts| {
-            let answer = self.ask(|reply| Command::Add {
-                facts,
-                policy,
-                reply,
-            })?;
-            answer.map_err(Unanswered::Refused)
-        };
-        let explicit = true;
-        add(ProcessFacts { explicit, ..facts })?;
-        if !policy.children {
-            return Ok(0);
+    ) -> Result<Vec<u32>, Unanswered> {
+        let before = self.targets()?;
+        let roots: Vec<u32> = named.iter().map(|facts| facts.tgid).collect();
+        self.ask_to_add(named.into_iter().map(Newcomer::Named).collect(), policy)?;
+        let mut found = Vec::new();
+        if policy.children {
+            let added = self.add_descendants(&roots, policy, processes, &mut found);
+            if let Err(e) = added {
+                let all = roots.into_iter().chain(found);
+                for tgid in all.filter(|tgid| !before.contains(tgid)) {
+                    self.release(tgid)?;
+                }
+                return Err(e);
+            }
         }
-        add_descendants(&[tgid], self.targets()?, processes, |tgid| {
-            let facts = processes.facts(tgid).unwrap_or_default();
-            add(ProcessFacts { tgid, ..facts })
-        })
+        Ok(found)
+    }
+
+    /// Makes a command a target that is held before its exec.
+    ///
+    /// # Errors
+    /// As [`Commands::add`].
+    pub fn add_held(&self, facts: ProcessFacts, policy: Policy) -> Result<(), Unanswered> {
+        self.ask_to_add(vec![Newcomer::Held(facts)], policy)
+    }
+
+    /// Adds the descendants of processes that are targets, until there are no new ones.
+    ///
+    /// A target is added before its children are listed: a child forked before that is in the list, one forked after
+    /// it is added by the kernel side. Each new child may have had children of its own before it was added.
+    fn add_descendants(
+        &self,
+        roots: &[u32],
+        policy: Policy,
+        processes: &dyn Processes,
+        found: &mut Vec<u32>,
+    ) -> Result<(), Unanswered> {
+        let mut known: BTreeSet<u32> = self.targets()?.into_iter().collect();
+        loop {
+            let all = roots.iter().flat_map(|root| processes.descendants(*root));
+            let new: BTreeSet<u32> = all.filter(|tgid| !known.contains(tgid)).collect();
+            if new.is_empty() {
+                return Ok(());
+            }
+            let newcomers = new.iter().copied().map(Newcomer::Found).collect();
+            self.ask_to_add(newcomers, policy)?;
+            found.extend(&new);
+            known.extend(new);
+        }
+    }
+
+    fn ask_to_add(&self, newcomers: Vec<Newcomer>, policy: Policy) -> Result<(), Unanswered> {
+        let answer = self.ask(|reply| Command::Add {
+            newcomers,
+            policy,
+            reply,
+        })?;
+        answer.map_err(Unanswered::Refused)
     }
 
     /// Ends that: its session is closed when this returns. `false`: it was no target.
@@ -124,17 +174,12 @@ impl Commands {
         self.ask(|reply| Command::Release { tgid, reply })
     }
 
-    /// Captures something else of a target. `false`: it is none.
+    /// The capture ends with its last target. Until this is asked for it waits for others to be added.
     ///
     /// # Errors
-    /// Where the kernel side refuses, or nobody answers.
-    pub fn set_policy(&self, tgid: u32, policy: Policy) -> Result<bool, Unanswered> {
-        let answer = self.ask(|reply| Command::SetPolicy {
-            tgid,
-            policy,
-            reply,
-        })?;
-        answer.map_err(Unanswered::Refused)
+    /// Where nobody answers.
+    pub fn end_with_last_target(&self) -> Result<(), Unanswered> {
+        self.ask(|reply| Command::EndWithLastTarget { reply })
     }
 
     /// Which processes are targets.
@@ -173,35 +218,6 @@ impl Commands {
             RecvTimeoutError::Timeout => Unanswered::Late,
             RecvTimeoutError::Disconnected => Unanswered::Ended,
         })
-    }
-}
-
-/// Adds the descendants of processes that are targets already, until there are no new ones. `known` are targets.
-///
-/// A target is added before its children are listed: a child forked before that is in the list, one forked after
-/// it is added by the kernel side. Each new child may have had children of its own before it was added.
-pub(super) fn add_descendants<E>(
-    roots: &[u32],
-    known: Vec<u32>,
-    processes: &dyn Processes,
-    mut add: impl FnMut(u32) -> Result<(), E>,
-) -> Result<usize, E> {
-    let mut known: BTreeSet<u32> = known.into_iter().collect();
-    let mut added = 0;
-    loop {
-        let mut found = BTreeSet::new();
-        for root in roots {
-            found.extend(processes.descendants(*root));
-        }
-        found.retain(|tgid| !known.contains(tgid));
-        if found.is_empty() {
-            return Ok(added);
-        }
-        for tgid in found {
-            add(tgid)?;
-            known.insert(tgid);
-            added += 1;
-        }
     }
 }
 

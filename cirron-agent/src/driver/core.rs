@@ -32,7 +32,7 @@ use super::stop::{Reason, Stop};
 use super::unread::Unread;
 use crate::clock::{self, Anchor, RESYNC_INTERVAL};
 use crate::discovery::Processes;
-use crate::kernel::{Policy, records};
+use crate::kernel::records;
 use crate::output::Finished;
 use crate::output::outputs::ToSinks;
 use crate::record::writer::{Recorder, RecordingStats};
@@ -71,32 +71,15 @@ pub struct CoreReport {
     pub recording: Option<RecordingStats>,
 }
 
-/// What the core does when no target is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Idle {
-    /// It ends: it was told which processes to watch, and they are over.
-    Ends,
-    /// It waits for others to be added.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "who adds and releases targets at run time is the daemon's rules, which are to come"
-        )
-    )]
-    Waits,
-}
-
 /// The core thread's state.
 pub struct Core {
     engine: Engine,
     control: Box<dyn Control>,
     census: Census,
     counts: Arc<Counts>,
-    /// Of targets that are named at the start, and of their descendants.
-    policy: Policy,
-    idle: Idle,
     live: Live,
+    /// It was told which processes to watch, and ends when they are over.
+    ends_with_last_target: bool,
     /// Targets that are let go.
     parting: Vec<Parting>,
     /// Those that were let go a moment ago, and when.
@@ -121,14 +104,12 @@ pub struct Core {
 }
 
 impl Core {
-    /// Nothing is attached yet: [`Core::attach`].
+    /// There are no targets yet, and it waits for some.
     pub fn new(
         config: EngineConfig,
         ids: Box<dyn IdSource + Send>,
         control: Box<dyn Control>,
         counts: Arc<Counts>,
-        policy: Policy,
-        idle: Idle,
         mut recorder: Option<Recorder>,
     ) -> Core {
         let anchor = Anchor::take();
@@ -141,9 +122,8 @@ impl Core {
             control,
             census: Census::new(Arc::clone(&counts)),
             counts,
-            policy,
-            idle,
             live: Live::default(),
+            ends_with_last_target: false,
             parting: Vec::new(),
             let_go: Vec::new(),
             watermark: MonoNs(0),
@@ -224,7 +204,7 @@ impl Core {
             if to_sinks.is_pointless() {
                 stop.request(Reason::OutputClosed);
             }
-            if !quiet && self.idle == Idle::Ends && self.live.is_over() {
+            if !quiet && self.ends_with_last_target && self.live.is_over() {
                 stop.request(Reason::TargetsGone);
             }
         }
@@ -244,7 +224,8 @@ impl Core {
             if self.live.policy(tgid).is_none() {
                 // The record of its fork was lost. It is followed, so that its end is noticed.
                 self.look_into(tgid, ts);
-                self.follow(tgid, self.policy, true);
+                let policy = self.control.policy(tgid).unwrap_or_default();
+                self.follow(tgid, policy, true);
             }
             self.learn(tgid);
         }

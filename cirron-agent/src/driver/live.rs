@@ -55,6 +55,11 @@ impl Live {
         self.targets.remove(&tgid);
     }
 
+    /// Whether there is none at all.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
     /// Whether none is left but those that wait for us.
     pub fn is_over(&self) -> bool {
         self.targets.values().all(|entry| entry.waits_for_us)

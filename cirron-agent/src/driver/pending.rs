@@ -3,7 +3,8 @@
 //! The core names a process each time that it maps something: a target that does so in a loop would
 //! grow a queue without end and cost a processor. So a process stands here once, there is room for as
 //! many as there can be targets, and one that has cost much waits a while before its next turn. What a process
-//! held is let go first, before whoever has its number now is looked at.
+//! held is let go first, before whoever has its number now is looked at. Who has made processes targets can wait until
+//! each has been looked at, before anybody is told so.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -61,6 +62,8 @@ struct State {
     waiting: VecDeque<Mapped>,
     /// No more than there were targets.
     gone: BTreeSet<u32>,
+    /// The one that is looked at now.
+    looked_at: Option<u32>,
     costs: HashMap<u32, Cost>,
     passed_over: u64,
     is_closed: bool,
@@ -72,6 +75,14 @@ impl State {
         let cost = self.costs.get(&tgid).map_or(Duration::ZERO, |c| c.at(now));
         let over = cost.saturating_sub(BURST).saturating_mul(SHARE);
         now + over.min(MAX_REST)
+    }
+
+    /// Whether one of these is looked at now, or is to be.
+    fn is_due(&self, tgids: &BTreeSet<u32>, now: Instant) -> bool {
+        let its = |tgid: u32| tgids.contains(&tgid);
+        let waiting = self.waiting.iter().map(|mapped| mapped.tgid);
+        self.looked_at.is_some_and(its)
+            || waiting.filter(|t| its(*t)).any(|t| self.due(t, now) <= now)
     }
 
     /// The first one whose time has come; else the time of the next.
@@ -114,7 +125,7 @@ impl Pending {
             }
         }
         drop(state);
-        self.0.1.notify_one();
+        self.0.1.notify_all();
         true
     }
 
@@ -126,7 +137,7 @@ impl Pending {
             state.gone.insert(tgid);
         }
         drop(state);
-        self.0.1.notify_one();
+        self.0.1.notify_all();
     }
 
     /// Waits for something to do, no longer than `tick`; `None` at the end.
@@ -142,7 +153,10 @@ impl Pending {
             }
             let now = Instant::now();
             let due = match state.next(now) {
-                Ok(mapped) => return Some(Todo::Look(mapped)),
+                Ok(mapped) => {
+                    state.looked_at = Some(mapped.tgid);
+                    return Some(Todo::Look(mapped));
+                }
                 Err(due) => due,
             };
             if until.is_some_and(|until| until <= now) {
@@ -158,7 +172,25 @@ impl Pending {
         }
     }
 
-    /// What looking at a process has cost.
+    /// Waits until each of these was looked at that was named before, or has had its share of time for now, or nobody
+    /// looks any more; no longer than `limit`. `false`: that is over.
+    pub fn wait_for(&self, tgids: &BTreeSet<u32>, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        let mut state = self.lock();
+        loop {
+            let now = Instant::now();
+            if state.is_closed || !state.is_due(tgids, now) {
+                return true;
+            }
+            let Some(left) = until.checked_duration_since(now) else {
+                return false;
+            };
+            let waited = self.0.1.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// A process was looked at, and what that has cost.
     pub fn spent(&self, tgid: u32, took: Duration) {
         let now = Instant::now();
         let mut state = self.lock();
@@ -171,6 +203,9 @@ impl Pending {
         let before = state.costs.get(&tgid);
         let spent = before.map_or(Duration::ZERO, |c| c.at(now)) + took;
         state.costs.insert(tgid, Cost { spent, at: now });
+        state.looked_at = None;
+        drop(state);
+        self.0.1.notify_all();
     }
 
     /// Processes for which there was no room.
@@ -288,6 +323,30 @@ mod tests {
         pending.close();
         assert_eq!(waits.join().unwrap_or(Some(Todo::Tick)), None);
         assert!(!pending.push(mapped(1)));
+    }
+
+    #[test]
+    fn who_waits_for_processes_waits_until_each_has_had_its_turn_and_for_no_other() {
+        let (pending, short) = (Pending::default(), Duration::from_millis(20));
+        let ours = BTreeSet::from([1, 2]);
+        assert!(pending.wait_for(&ours, short));
+        for tgid in [1, 2, 3] {
+            pending.push(mapped(tgid));
+        }
+        assert!(!pending.wait_for(&ours, short), "both wait");
+        assert_eq!(pending.pop(None), Some(Todo::Look(mapped(1))));
+        pending.let_go(2);
+        assert!(!pending.wait_for(&ours, short), "one is looked at");
+        let other = pending.clone();
+        let waits = std::thread::spawn(move || other.wait_for(&ours, Duration::from_secs(60)));
+        // What is left of it is for later: it has had its share.
+        pending.push(mapped(1));
+        pending.spent(1, BURST + Duration::from_secs(1));
+        assert!(waits.join().unwrap_or(false), "3 is none of them");
+        let ours = BTreeSet::from([3]);
+        assert!(!pending.wait_for(&ours, short));
+        pending.close();
+        assert!(pending.wait_for(&ours, short), "nobody looks any more");
     }
 
     #[test]

@@ -14,7 +14,9 @@ pub type Counters = [u64; COUNTERS as usize];
 pub trait Control: Send {
     /// Makes a process a target, or changes what of it is captured.
     fn set_target(&mut self, tgid: u32, policy: Policy) -> anyhow::Result<()>;
-    /// Ends that.
+    /// What of a process is captured; `None` where it is no target.
+    fn policy(&self, tgid: u32) -> Option<Policy>;
+    /// It is a target no more.
     fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()>;
     /// No more bytes of this connection.
     fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()>;
@@ -42,6 +44,9 @@ pub trait RecordSource: Send {
 impl Control for Kernel {
     fn set_target(&mut self, tgid: u32, policy: Policy) -> anyhow::Result<()> {
         Kernel::set_target(self, tgid, policy)
+    }
+    fn policy(&self, tgid: u32) -> Option<Policy> {
+        Kernel::policy(self, tgid)
     }
     fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
         Kernel::remove_target(self, tgid)

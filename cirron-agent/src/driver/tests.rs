@@ -19,7 +19,7 @@ use cirron_core::record::{Body, Data, Direction, Record};
 use cirron_core::testing::records::edited;
 use cirron_core::time::MonoNs;
 
-use super::core::{Core, Idle};
+use super::core::Core;
 use super::own::process_record;
 use super::stop::Reason;
 use super::*;
@@ -29,22 +29,13 @@ use crate::record::Input;
 use crate::record::writer::Recorder;
 use world::{Attached, Tape, World};
 
-fn core(world: &World, children: bool) -> (Core, Tape) {
-    core_that(Idle::Ends, world, children)
-}
-
-fn core_that(idle: Idle, world: &World, children: bool) -> (Core, Tape) {
+fn core(world: &World) -> (Core, Tape) {
     let tape = Tape::default();
     let core = Core::new(
         EngineConfig::default(),
         Box::new(SequentialIds::default()),
         Box::new(Attached(world.clone())),
         world.with(|s| Arc::clone(&s.counts)),
-        Policy {
-            children,
-            ..Policy::default()
-        },
-        idle,
         Some(Recorder::new(Box::new(tape.0.clone()))),
     );
     (core, tape)
@@ -52,10 +43,23 @@ fn core_that(idle: Idle, world: &World, children: bool) -> (Core, Tape) {
 
 /// A capture of process 7 and its children.
 fn of_process_7(world: &World) -> (Running, Tape) {
-    let facts = world.process(7);
-    let (mut core, tape) = core(world, true);
-    core.attach(&[facts], world).unwrap();
-    (begin(world, core), tape)
+    let (core, tape) = core(world);
+    let running = begin(world, core);
+    watch(world, &running, &[7], true);
+    (running, tape)
+}
+
+/// Adds processes as `--pid` does, and gives the number of their descendants.
+fn watch(world: &World, running: &Running, tgids: &[u32], children: bool) -> usize {
+    let named = tgids.iter().map(|tgid| world.process(*tgid)).collect();
+    let policy = Policy {
+        children,
+        ..Policy::default()
+    };
+    let commands = running.commands();
+    let found = commands.add(named, policy, world).unwrap();
+    commands.end_with_last_target().unwrap();
+    found.len()
 }
 
 fn begin(world: &World, core: Core) -> Running {
@@ -141,11 +145,8 @@ fn a_connection_that_is_not_there_at_the_end_has_ended_before() {
         (SocketState::Unknown, 0),
     ] {
         let world = World::default();
-        let facts = world.process(7);
         world.with(|s| s.sockets.insert(70, socket));
-        let (mut core, tape) = core(&world, true);
-        core.attach(&[facts], &world).unwrap();
-        let running = begin(&world, core);
+        let (running, tape) = of_process_7(&world);
         world.put(data_on(7, 70));
         wait_until("the record", || world.with(|s| s.ring.is_empty()));
         running.stop().request(Reason::Signal);
@@ -169,10 +170,7 @@ fn a_connection_that_is_not_there_at_the_end_has_ended_before() {
 #[test]
 fn it_ends_by_itself_when_its_last_target_does() {
     let world = World::default();
-    let facts = world.process(7);
-    let (mut core, tape) = core(&world, true);
-    assert_eq!(core.attach(&[facts], &world).unwrap(), 0);
-    let running = begin(&world, core);
+    let (running, tape) = of_process_7(&world);
     world.put(fork(7, 8));
     world.put(exit(7));
     std::thread::sleep(Duration::from_millis(50));
@@ -191,16 +189,14 @@ fn it_ends_by_itself_when_its_last_target_does() {
 #[test]
 fn who_waits_for_us_is_watched_and_not_waited_for() {
     let world = World::default();
-    let facts = world.process(7);
     world.process(9);
     world.with(|s| {
         s.children.insert(7, vec![9]);
         s.waiting.extend([7, 9]);
     });
-    let (mut core, _) = core(&world, true);
-    assert_eq!(core.attach(&[facts], &world).unwrap(), 1);
+    let running = begin(&world, core(&world).0);
+    assert_eq!(watch(&world, &running, &[7], true), 1);
     assert!(world.with(|s| s.targets.contains_key(&9)));
-    let running = begin(&world, core);
     std::thread::sleep(Duration::from_millis(50));
     assert!(!running.stop().is_requested(), "it was named");
     world.put(exit(7));
@@ -210,11 +206,9 @@ fn who_waits_for_us_is_watched_and_not_waited_for() {
 #[test]
 fn without_children_a_fork_keeps_nothing_alive() {
     let world = World::default();
-    let facts = world.process(7);
     world.with(|s| s.children.insert(7, vec![9]));
-    let (mut core, _) = core(&world, false);
-    assert_eq!(core.attach(&[facts], &world).unwrap(), 0);
-    let running = begin(&world, core);
+    let running = begin(&world, core(&world).0);
+    assert_eq!(watch(&world, &running, &[7], false), 0);
     world.put(fork(7, 8));
     world.put(exit(7));
     assert_eq!(running.join().reason, Some(Reason::TargetsGone));
@@ -223,18 +217,19 @@ fn without_children_a_fork_keeps_nothing_alive() {
 #[test]
 fn children_are_found_until_there_are_no_new_ones() {
     let world = World::default();
-    let facts = world.process(7);
     world.with(|s| {
         s.children.insert(7, vec![8]);
         s.late_children.insert(8, 9);
         s.late_children.insert(9, 10);
     });
-    let (mut core, _) = core(&world, true);
-    assert_eq!(core.attach(&[facts], &world).unwrap(), 3);
+    let running = begin(&world, core(&world).0);
+    assert_eq!(watch(&world, &running, &[7], true), 3);
     assert_eq!(
         world.with(|s| s.targets.keys().copied().collect::<Vec<_>>()),
         [7, 8, 9, 10]
     );
+    running.stop().request(Reason::Signal);
+    running.join();
 }
 
 #[test]
@@ -296,12 +291,9 @@ fn an_exit_whose_event_was_lost_is_noticed_all_the_same() {
 #[test]
 fn asked_to_stop_it_reads_what_was_still_on_its_way() {
     let world = World::default();
-    let facts = world.process(7);
     let parting = (0..50_000).map(|_| data(7)).collect();
     world.with(|s| s.parting = parting);
-    let (mut core, _) = core(&world, true);
-    core.attach(&[facts], &world).unwrap();
-    let running = begin(&world, core);
+    let (running, _) = of_process_7(&world);
     running.stop().request(Reason::Signal);
     let report = running.join();
     assert_eq!(report.reason, Some(Reason::Signal));
@@ -321,11 +313,9 @@ fn forced_it_ends_at_once_and_still_ends_the_engine() {
 #[test]
 fn a_ring_that_cannot_be_read_ends_the_capture_and_is_a_failure() {
     let world = World::default();
-    let facts = world.process(7);
+    let (running, _) = of_process_7(&world);
     world.with(|s| s.fail_reads = true);
-    let (mut core, _) = core(&world, true);
-    core.attach(&[facts], &world).unwrap();
-    let report = begin(&world, core).join();
+    let report = running.join();
     assert_eq!(report.reason, Some(Reason::Failure));
     assert!(format!("{:#}", report.failure.unwrap()).contains("broken ring"));
 }
@@ -333,16 +323,15 @@ fn a_ring_that_cannot_be_read_ends_the_capture_and_is_a_failure() {
 #[test]
 fn a_helper_that_panics_ends_the_capture_with_a_cause_and_what_was_seen_is_kept() {
     let world = World::default();
-    let facts = world.process(7);
-    let (mut core, tape) = core(&world, true);
-    core.attach(&[facts], &world).unwrap();
-    world.put(data(7));
+    let (core, tape) = core(&world);
     let (tell, told) = std::sync::mpsc::channel();
     let attach = Helper::new("attach", move || {
         let () = told.recv().unwrap();
         panic!("over a file");
     });
     let running = begin_with(&world, core, vec![attach]);
+    watch(&world, &running, &[7], true);
+    world.put(data(7));
     wait_until("the record", || world.with(|s| s.ring.is_empty()));
     assert!(!running.stop().is_requested());
     tell.send(()).unwrap();

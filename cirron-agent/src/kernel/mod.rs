@@ -155,6 +155,11 @@ impl Kernel {
         self.targets.set(tgid, policy)
     }
 
+    /// What of `tgid` is captured; `None` where it is no target.
+    pub fn policy(&self, tgid: u32) -> Option<Policy> {
+        self.targets.policy(tgid)
+    }
+
     /// `tgid` is a target no more.
     pub fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
         self.targets.remove(tgid);

@@ -27,6 +27,14 @@ impl Policy {
         let bit = |set, bit| if set { bit } else { 0 };
         bit(self.tls, target::TLS) | bit(self.children, target::CHILDREN)
     }
+
+    /// What the programs read.
+    pub(super) fn from_bits(bits: u32) -> Policy {
+        Policy {
+            tls: bits & target::TLS != 0,
+            children: bits & target::CHILDREN != 0,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -40,5 +48,11 @@ mod tests {
         assert_eq!(bits(true, false), target::TLS);
         assert_eq!(bits(false, true), target::CHILDREN);
         assert_eq!(Policy::default().bits(), target::TLS | target::CHILDREN);
+        for policy in [(false, false), (true, false), (false, true), (true, true)] {
+            let (tls, children) = policy;
+            let policy = Policy { tls, children };
+            let read = Policy::from_bits(policy.bits() | target::GO);
+            assert_eq!(read, policy, "what it runs is no matter of its policy");
+        }
     }
 }

@@ -38,6 +38,11 @@ impl Targets {
         Ok(map.insert(tgid, changed(before, policy), 0)?)
     }
 
+    /// What of `tgid` is captured; `None` where it is no target.
+    pub(super) fn policy(&self, tgid: u32) -> Option<Policy> {
+        self.lock().get(&tgid, 0).ok().map(Policy::from_bits)
+    }
+
     /// `tgid` is a target no more.
     pub(super) fn remove(&self, tgid: u32) {
         // Already gone is as good.

@@ -6,19 +6,19 @@
 //!                     |  exits, exec'd ...       |  exits: nothing is left to wait for
 //! ```
 //! A process that is let go is out of the kernel's map at once. Its session closes when every record that was
-//! written before that has been read; then who asked is answered.
+//! written before that has been read; then who asked is answered. Until then it cannot be added again.
 
+use anyhow::anyhow;
 use cirron_core::engine::ProcessFacts;
 use cirron_core::record::{Body, Head};
 use cirron_core::time::{MS, MonoNs};
 
-use super::super::command::{Command, Reply, add_descendants};
+use super::super::command::{Command, Newcomer, Reply};
 use super::super::counts::Counts;
 use super::super::own::process_record;
 use super::super::pending::Mapped;
 use super::{Core, CoreReport};
 use crate::clock;
-use crate::discovery::Processes;
 use crate::kernel::Policy;
 
 /// Time in which a thread that was in a program when its process was let go may still write a record.
@@ -33,36 +33,8 @@ pub(super) struct Parting {
 }
 
 impl Core {
-    /// Before the core thread runs: makes processes targets, and their descendants where children are followed.
-    /// Returns how many descendants there are.
-    pub fn attach(
-        &mut self,
-        explicit: &[ProcessFacts],
-        processes: &dyn Processes,
-    ) -> anyhow::Result<usize> {
-        // Sessions of named targets begin now, traffic or not.
-        self.tell_time(clock::now());
-        for facts in explicit {
-            self.control.set_target(facts.tgid, self.policy)?;
-            self.follow(facts.tgid, self.policy, false);
-            self.give_facts(ProcessFacts {
-                explicit: true,
-                ..facts.clone()
-            });
-        }
-        if !self.policy.children {
-            return Ok(0);
-        }
-        let roots: Vec<u32> = explicit.iter().map(|facts| facts.tgid).collect();
-        add_descendants(&roots, self.targets(), processes, |tgid| {
-            self.control.set_target(tgid, self.policy)?;
-            self.follow(tgid, self.policy, true);
-            Ok(())
-        })
-    }
-
     /// The targets at this moment.
-    pub fn targets(&self) -> Vec<u32> {
+    fn targets(&self) -> Vec<u32> {
         self.live.tgids().collect()
     }
 
@@ -91,37 +63,87 @@ impl Core {
         }
     }
 
-    /// Makes a process a target, and has its libraries looked at.
-    fn add(&mut self, facts: ProcessFacts, policy: Policy) -> anyhow::Result<()> {
-        let tgid = facts.tgid;
-        self.control.set_target(tgid, policy)?;
-        // Its session begins now, traffic or not: at the time up to which all is read.
-        if facts.explicit {
-            self.tell_time(self.watermark);
+    /// Makes processes targets, all or none, and has their libraries looked at.
+    fn add(&mut self, newcomers: Vec<Newcomer>, policy: Policy) -> anyhow::Result<()> {
+        // Where nobody is a target, nothing waits to be read.
+        let now = if self.live.is_empty() {
+            clock::now()
+        } else {
+            self.watermark
+        };
+        self.choose(&newcomers, policy)?;
+        // Sessions of those that were named begin now, traffic or not: at the time up to which all is read.
+        self.watermark = self.watermark.max(now);
+        self.tell_time(now);
+        for newcomer in newcomers {
+            let is_found = matches!(newcomer, Newcomer::Found(_));
+            let is_held = matches!(newcomer, Newcomer::Held(_));
+            let tgid = newcomer.tgid();
+            self.follow(tgid, policy, is_found);
+            match newcomer {
+                Newcomer::Named(facts) | Newcomer::Held(facts) => {
+                    self.live.set_policy(tgid, policy);
+                    let explicit = true;
+                    self.give_facts(ProcessFacts { explicit, ..facts });
+                }
+                Newcomer::Found(_) => {}
+            }
+            if !is_held {
+                self.look_into(tgid, clock::now());
+            }
         }
-        self.follow(tgid, policy, false);
-        self.give_facts(facts);
-        self.look_into(tgid, clock::now());
         Ok(())
+    }
+
+    /// Puts them into the kernel's map. Where it refuses one, the others are as they were.
+    fn choose(&mut self, newcomers: &[Newcomer], policy: Policy) -> anyhow::Result<()> {
+        let mut chosen = Vec::new();
+        for newcomer in newcomers {
+            let tgid = newcomer.tgid();
+            let before = self.live.policy(tgid);
+            if before.is_some() && matches!(newcomer, Newcomer::Found(_)) {
+                continue;
+            }
+            let refused = if self.parting.iter().any(|parting| parting.tgid == tgid) {
+                Some(anyhow!("it is being let go\n  add it again in a moment"))
+            } else {
+                self.control.set_target(tgid, policy).err()
+            };
+            if let Some(e) = refused {
+                self.take_back(chosen);
+                return Err(e.context(format!("process {tgid} cannot be a target")));
+            }
+            chosen.push((tgid, before));
+        }
+        Ok(())
+    }
+
+    fn take_back(&mut self, chosen: Vec<(u32, Option<Policy>)>) {
+        for (tgid, before) in chosen {
+            let Some(policy) = before else {
+                self.remove_from_kernel(tgid);
+                continue;
+            };
+            if let Err(e) = self.control.set_target(tgid, policy) {
+                tracing::warn!("of process {tgid} more or less is captured than before: {e:#}");
+            }
+        }
     }
 
     pub(super) fn take_command(&mut self, command: Command) {
         // Who asked may be gone: an answer is sent, and not waited for.
         match command {
             Command::Add {
-                facts,
+                newcomers,
                 policy,
                 reply,
             } => {
-                let _ = reply.try_send(self.add(facts, policy));
+                let _ = reply.try_send(self.add(newcomers, policy));
             }
             Command::Release { tgid, reply } => self.let_go(tgid, reply),
-            Command::SetPolicy {
-                tgid,
-                policy,
-                reply,
-            } => {
-                let _ = reply.try_send(self.set_policy(tgid, policy));
+            Command::EndWithLastTarget { reply } => {
+                self.ends_with_last_target = true;
+                let _ = reply.try_send(());
             }
             Command::Targets { reply } => {
                 let _ = reply.try_send(self.targets());
@@ -141,15 +163,6 @@ impl Core {
             *tgid == head.tgid && head.ts >= *since && self.live.policy(*tgid).is_none()
         };
         self.let_go.iter().any(is_its)
-    }
-
-    fn set_policy(&mut self, tgid: u32, policy: Policy) -> anyhow::Result<bool> {
-        if self.live.policy(tgid).is_none() {
-            return Ok(false);
-        }
-        self.control.set_target(tgid, policy)?;
-        self.live.set_policy(tgid, policy);
-        Ok(true)
     }
 
     fn let_go(&mut self, tgid: u32, reply: Reply<bool>) {

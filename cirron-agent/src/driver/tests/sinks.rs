@@ -25,11 +25,11 @@ fn sink(dir: &std::path::Path, kind: &'static SinkKind) -> (Outputs, Arc<Bed>) {
 /// A capture of process 7 whose only sink is of this kind. The directory is no more than the bed's name.
 fn begin_to(world: &World, kind: &'static SinkKind) -> (Running, Tape, Arc<Bed>) {
     let dir = tempfile::tempdir().unwrap();
-    let facts = world.process(7);
-    let (mut core, tape) = core(world, true);
-    core.attach(&[facts], world).unwrap();
+    let (core, tape) = core(world);
     let (outputs, bed) = sink(dir.path(), kind);
-    (begin_all(world, core, outputs, Vec::new()), tape, bed)
+    let running = begin_all(world, core, outputs, Vec::new());
+    watch(world, &running, &[7], true);
+    (running, tape, bed)
 }
 
 #[test]

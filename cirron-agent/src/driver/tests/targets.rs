@@ -1,5 +1,8 @@
 //! Targets that come and go while the threads run.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::driver::command::Unanswered;
 
@@ -23,8 +26,7 @@ fn kinds(tape: &Tape, tgid: u32) -> Vec<&'static str> {
 #[test]
 fn a_target_is_added_and_released_and_the_agent_waits_for_others() {
     let world = World::default();
-    let (mut core, tape) = core_that(Idle::Waits, &world, true);
-    assert_eq!(core.attach(&[], &world).unwrap(), 0);
+    let (core, tape) = core(&world);
     let running = begin(&world, core);
     let commands = running.commands();
     let facts = world.process(7);
@@ -35,7 +37,7 @@ fn a_target_is_added_and_released_and_the_agent_waits_for_others() {
     world.process(8);
     world.process(9);
     let all = Policy::default();
-    assert_eq!(commands.add(facts, all, &world).unwrap(), 2);
+    assert_eq!(commands.add(vec![facts], all, &world).unwrap(), [8, 9]);
     assert_eq!(commands.targets().unwrap(), [7, 8, 9]);
     assert_eq!(world.with(|s| s.targets.len()), 3);
     world.put(data_on(7, 70));
@@ -58,7 +60,7 @@ fn a_target_is_added_and_released_and_the_agent_waits_for_others() {
     std::thread::sleep(Duration::from_millis(120));
     assert!(!running.stop().is_requested(), "it waits for others");
     let facts = world.process(7);
-    assert_eq!(commands.add(facts, all, &world).unwrap(), 2);
+    assert_eq!(commands.add(vec![facts], all, &world).unwrap(), [8, 9]);
     running.stop().request(Reason::Signal);
     let report = running.join();
     assert_eq!(report.reason, Some(Reason::Signal));
@@ -79,20 +81,34 @@ fn where_it_was_told_whom_to_watch_it_ends_when_the_last_one_is_released() {
 }
 
 #[test]
+fn one_that_is_told_to_end_with_its_last_target_ends_at_once_where_there_is_none() {
+    let world = World::default();
+    let running = begin(&world, core(&world).0);
+    let (commands, all) = (running.commands(), Policy::default());
+    let facts = vec![world.process(7)];
+    assert!(commands.add(facts, all, &world).unwrap().is_empty());
+    assert!(commands.release(7).unwrap());
+    commands.statistics().unwrap();
+    assert!(!running.stop().is_requested());
+    commands.end_with_last_target().unwrap();
+    assert_eq!(running.join().reason, Some(Reason::TargetsGone));
+}
+
+#[test]
 fn a_policy_is_the_kernel_s_and_children_inherit_it() {
     let world = World::default();
     let (running, _) = of_process_7(&world);
     let commands = running.commands();
     let policy_of = |tgid| world.with(|s| s.targets.get(&tgid).copied());
+    let add_7 = |policy| commands.add(vec![world.process(7)], policy, &world);
     assert_eq!(policy_of(7), Some(Policy::default()));
     let no_tls = Policy {
         tls: false,
         ..Policy::default()
     };
-    assert!(commands.set_policy(7, no_tls).unwrap());
+    // Of one that is a target already something else is captured.
+    assert!(add_7(no_tls).unwrap().is_empty());
     assert_eq!(policy_of(7), Some(no_tls));
-    assert!(!commands.set_policy(99, no_tls).unwrap());
-    assert_eq!(policy_of(99), None);
     world.process(8);
     world.put(fork(7, 8));
     wait_until("the child", || commands.targets().unwrap() == [7, 8]);
@@ -100,13 +116,115 @@ fn a_policy_is_the_kernel_s_and_children_inherit_it() {
         children: false,
         ..no_tls
     };
-    assert!(commands.set_policy(7, alone).unwrap());
+    add_7(alone).unwrap();
     world.process(9);
     world.put(fork(7, 9));
     wait_until("the fork", || world.with(|s| s.ring.is_empty()));
     assert_eq!(commands.targets().unwrap(), [7, 8]);
     running.stop().request(Reason::Signal);
     running.join();
+}
+
+/// What the kernel side says of a process is asked of it, where nobody told of the process's beginning.
+#[test]
+fn the_child_of_a_fork_that_was_lost_has_the_policy_that_it_inherited() {
+    let world = World::default();
+    let (running, _) = of_process_7(&world);
+    let alone = Policy {
+        children: false,
+        ..Policy::default()
+    };
+    world.process(8);
+    world.with(|s| s.targets.insert(8, alone));
+    world.put(data(8));
+    world.put(fork(8, 9));
+    wait_until("the records", || world.with(|s| s.ring.is_empty()));
+    wait_until("the child", || {
+        running.commands().targets().unwrap() == [7, 8]
+    });
+    running.stop().request(Reason::Signal);
+    running.join();
+}
+
+#[test]
+fn of_processes_that_are_added_at_once_all_are_targets_or_none() {
+    let world = World::default();
+    let (running, tape) = of_process_7(&world);
+    let commands = running.commands();
+    let named = |world: &World, tgids: [u32; 2]| tgids.map(|tgid| world.process(tgid)).to_vec();
+    world.with(|s| s.refused.insert(20));
+    let less = Policy {
+        tls: false,
+        ..Policy::default()
+    };
+    // The one that was a target is as it was.
+    for before in [7, 10] {
+        let refused = commands.add(named(&world, [before, 20]), less, &world);
+        let why = refused.unwrap_err().to_string();
+        assert_eq!(why, "process 20 cannot be a target: no room");
+        assert_eq!(commands.targets().unwrap(), [7]);
+        let targets = world.with(|s| s.targets.clone());
+        assert_eq!(targets, BTreeMap::from([(7, Policy::default())]));
+    }
+    // A descendant that is refused takes those along that were added before it.
+    world.with(|s| s.children.extend([(11, vec![12]), (12, vec![20])]));
+    let refused = commands.add(named(&world, [7, 11]), less, &world);
+    assert!(matches!(refused, Err(Unanswered::Refused(_))));
+    assert_eq!(commands.targets().unwrap(), [7]);
+    assert_eq!(world.with(|s| s.targets.len()), 1);
+    running.stop().request(Reason::Signal);
+    running.join();
+    assert_eq!(kinds(&tape, 10), [""; 0], "nothing was told of it");
+    assert_eq!(kinds(&tape, 11), ["release"], "its session has an end");
+}
+
+/// A target that comes and goes a hundred times over, each with records of its own, beside one that stays.
+#[test]
+fn a_hundred_targets_come_and_go_while_traffic_runs() {
+    const COUNT: u32 = 100;
+    let world = World::default();
+    let (running, tape) = of_process_7(&world);
+    let over = Arc::new(AtomicBool::new(false));
+    let traffic = {
+        let (world, over) = (world.clone(), Arc::clone(&over));
+        std::thread::spawn(move || {
+            let mut sent = 0_u64;
+            while !over.load(Ordering::SeqCst) {
+                world.put(data_on(7, 70));
+                sent += 1;
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            sent
+        })
+    };
+    let commands = running.commands();
+    let mut others = 0;
+    for tgids in (100..100 + COUNT).collect::<Vec<_>>().chunks(10) {
+        let named = tgids.iter().map(|tgid| world.process(*tgid)).collect();
+        let policy = Policy::default();
+        assert!(commands.add(named, policy, &world).unwrap().is_empty());
+        assert_eq!(commands.targets().unwrap().len(), 1 + tgids.len());
+        for tgid in tgids {
+            world.put(data_on(*tgid, u64::from(*tgid)));
+            others += 1;
+        }
+        let gone = tgids.iter().map(|tgid| commands.release(*tgid).unwrap());
+        assert_eq!(gone.filter(|was| *was).count(), tgids.len());
+    }
+    assert_eq!(commands.targets().unwrap(), [7]);
+    over.store(true, Ordering::SeqCst);
+    let sent = traffic.join().unwrap();
+    world.put(exit(7));
+    let report = running.join();
+    assert_eq!(report.reason, Some(Reason::TargetsGone));
+    assert_eq!(report.core.records, sent + others + 1);
+    for tgid in 100..100 + COUNT {
+        assert_eq!(kinds(&tape, tgid), ["data", "release"]);
+    }
+    assert_eq!(
+        world.with(|s| s.targets.keys().copied().collect::<Vec<_>>()),
+        [7]
+    );
 }
 
 #[test]

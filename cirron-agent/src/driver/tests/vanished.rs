@@ -18,11 +18,9 @@ fn tcp_state(tgid: u32) -> Vec<u8> {
 #[test]
 fn ends_of_sockets_behind_the_end_of_their_process_leave_its_facts_as_they_are() {
     let world = World::default();
-    let facts = world.process(7);
-    world.process(8);
-    let (mut core, tape) = core(&world, true);
-    core.attach(&[facts, world.process(8)], &world).unwrap();
+    let (core, tape) = core(&world);
     let running = begin(&world, core);
+    watch(&world, &running, &[7, 8], true);
     world.with(|s| s.processes.remove(&7));
     world.put(exit(7));
     world.put(tcp_state(7));
@@ -35,10 +33,9 @@ fn ends_of_sockets_behind_the_end_of_their_process_leave_its_facts_as_they_are()
 #[test]
 fn who_gets_the_number_next_has_facts_of_its_own() {
     let world = World::default();
-    let facts = world.process(7);
-    let (mut core, tape) = core(&world, true);
-    core.attach(&[facts, world.process(8)], &world).unwrap();
+    let (core, tape) = core(&world);
     let running = begin(&world, core);
+    watch(&world, &running, &[7, 8], true);
     world.put(exit(7));
     world.put(tcp_state(7));
     world.put(data(7));

@@ -20,6 +20,8 @@ use crate::testing::Kept;
 pub(in crate::driver) struct State {
     pub(in crate::driver) ring: VecDeque<Vec<u8>>,
     pub(in crate::driver) targets: BTreeMap<u32, Policy>,
+    /// Those that cannot be targets.
+    pub(in crate::driver) refused: BTreeSet<u32>,
     pub(in crate::driver) processes: BTreeMap<u32, ProcessFacts>,
     pub(in crate::driver) children: BTreeMap<u32, Vec<u32>>,
     /// Appears among the children of its key only once that is a target.
@@ -63,12 +65,16 @@ impl World {
 impl Control for World {
     fn set_target(&mut self, tgid: u32, policy: Policy) -> anyhow::Result<()> {
         self.with(|s| {
+            anyhow::ensure!(!s.refused.contains(&tgid), "no room");
             s.targets.insert(tgid, policy);
             if let Some(child) = s.late_children.remove(&tgid) {
                 s.children.entry(tgid).or_default().push(child);
             }
-        });
-        Ok(())
+            Ok(())
+        })
+    }
+    fn policy(&self, tgid: u32) -> Option<Policy> {
+        self.with(|s| s.targets.get(&tgid).copied())
     }
     fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
         self.with(|s| {
@@ -109,6 +115,9 @@ pub(in crate::driver) struct Attached(pub(super) World);
 impl Control for Attached {
     fn set_target(&mut self, tgid: u32, policy: Policy) -> anyhow::Result<()> {
         self.0.set_target(tgid, policy)
+    }
+    fn policy(&self, tgid: u32) -> Option<Policy> {
+        self.0.policy(tgid)
     }
     fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
         self.0.remove_target(tgid)

@@ -1,0 +1,342 @@
+//! A capture from its opening to its summary: what `--pid` and `run` have in common.
+//!
+//! ```text
+//! open: programs, files, outputs --start()--> threads run, no target yet --add(), add_held()--> targets
+//!                                                  | give_up(): refused          | finish(): signals, end, summary
+//! ```
+//! Nothing is captured before a process is a target, and no process becomes one but by the commands of the core
+//! ([`crate::driver::command`]). Which processes those are is [`super::attach`]'s matter.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use cirron_core::engine::ProcessFacts;
+use rustix::process::Pid;
+
+use super::exit::Exit;
+use super::hiargs::Capture;
+use super::status::{SoFar, Status};
+use super::summary_file::SummaryFile;
+use super::{Failed, open_scopes, say};
+use crate::clock;
+use crate::discovery::Procfs;
+use crate::discovery::owner::Owner;
+use crate::driver::attacher::Attacher;
+use crate::driver::command::Commands;
+use crate::driver::core::Core;
+use crate::driver::counts::Counts;
+use crate::driver::helper::Helper;
+use crate::driver::leases::Leases;
+use crate::driver::pending::Pending;
+use crate::driver::searcher::{MAX_ASKED, Searcher};
+use crate::driver::stop::Reason;
+use crate::driver::summary::{Detach, Summary};
+use crate::driver::supervise::Supervisor;
+use crate::driver::unread::Unread;
+use crate::driver::{self, Report, Running};
+use crate::files::Users;
+use crate::files::place::Place;
+use crate::ids::Uuid4Ids;
+use crate::kernel::{Kernel, Reader, Uprobes};
+use crate::output::outputs::Outputs;
+use crate::output::sink::Opening;
+use crate::privileges::Rights;
+use crate::probes::place::Choice;
+use crate::record::writer::Recorder;
+use crate::spool::stamp::LiveStamp;
+
+/// Time until we say that we are attached, though a library is still looked at: a process is looked at for two seconds
+/// at once, and most for a tenth of one.
+const FIRST_LOOKS: Duration = Duration::from_secs(20);
+
+/// `CIRRON_TLS_PLACES=symbol` puts the probes in TLS libraries where others put them: for
+/// `cargo xtask bench overhead --tls`, and no option of ours.
+fn choice() -> Choice {
+    match std::env::var_os("CIRRON_TLS_PLACES") {
+        Some(value) if value == "symbol" => Choice::Plain,
+        Some(_) | None => Choice::Cheapest,
+    }
+}
+
+/// What the threads that look into libraries share with the others.
+#[derive(Default)]
+struct Libraries {
+    leases: Leases,
+    counts: Arc<Counts>,
+    pending: Pending,
+}
+
+impl Libraries {
+    /// Of a report, with what was not done with the files of targets.
+    fn summary(&self, report: &Report, duration_s: f64, spool_dir: Option<&Path>) -> Summary {
+        let mut summary = Summary::from_report(report, duration_s, spool_dir);
+        summary.take_libraries(&self.counts, &self.pending);
+        summary
+    }
+
+    /// The thread that searches for libraries that cannot be read, and who asks it.
+    fn search(&self) -> (Unread, Helper) {
+        let (ask, asked) = std::sync::mpsc::sync_channel(MAX_ASKED);
+        let (tell, found) = std::sync::mpsc::channel();
+        let searcher = Searcher::new(self.leases.clone(), Arc::clone(&self.counts), tell);
+        let helper = Helper::new("search", move || searcher.run(&asked));
+        (Unread::new(ask, found, Arc::clone(&self.counts)), helper)
+    }
+}
+
+/// What is kept while a capture runs.
+fn rights(capture: &Capture, command: bool) -> Rights {
+    let paths = [&capture.outputs.spool_dir, &capture.summary_json];
+    let paths: Vec<&Path> = paths
+        .into_iter()
+        .filter_map(|path| path.as_deref())
+        .collect();
+    Rights::needed(&paths, Users::of_this_process(), command)
+}
+
+/// Everything that is needed to capture, opened.
+pub struct OpenCapture<'a> {
+    capture: &'a Capture,
+    supervisor: Supervisor,
+    core: Core,
+    attacher: Attacher,
+    libraries: Libraries,
+    uprobes: Uprobes,
+    reader: Reader,
+    outputs: Outputs,
+    rights: Rights,
+    summary_file: Option<SummaryFile>,
+}
+
+impl<'a> OpenCapture<'a> {
+    /// The programs first, which capture nothing without a target: where they are refused, no file
+    /// is made and none is emptied. `command`: one is to be started.
+    pub fn open(capture: &'a Capture, command: bool) -> Result<OpenCapture<'a>, Failed> {
+        let rights = rights(capture, command);
+        let users = Users::of_this_process();
+        let at = |path| Place::look(path, users).with_context(|| cannot("recording", path, "made"));
+        let record_at = capture.record.as_deref().map(at).transpose()?;
+        let prepare = |path| {
+            SummaryFile::prepare(path, users, rights)
+                .with_context(|| cannot("summary", path, "written"))
+        };
+        let summary_file = capture.summary_json.as_deref().map(prepare).transpose()?;
+        let mut kernel = Kernel::load(&capture.load).map_err(|e| Failed {
+            exit: Exit::CannotAttach,
+            error: anyhow!("cannot attach: {e}"),
+        })?;
+        for row in kernel.verdicts() {
+            tracing::info!("probe {}: {} {}", row.name, row.verdict, row.detail);
+        }
+        let reader = kernel.take_reader().context("the ring has no reader")?;
+        let uprobes = kernel.take_uprobes().context("the programs are gone")?;
+        if !uprobes.is_loaded() {
+            let why = kernel.verdicts().iter().find(|row| row.name == "uprobes");
+            say(&format!(
+                "warning: the kernel refuses to look inside TLS libraries, HTTPS is not read: {}",
+                why.map_or("", |row| &row.detail)
+            ));
+        }
+        let outputs = Outputs::open(&Opening {
+            plan: &capture.outputs,
+            owner: Owner::of_this_process(),
+            stamp: || Box::new(LiveStamp),
+        })?;
+        let recorder = capture
+            .record
+            .as_deref()
+            .zip(record_at)
+            .map(|(path, place)| {
+                Recorder::create(&place).with_context(|| cannot("recording", path, "made"))
+            })
+            .transpose()?;
+        let supervisor = Supervisor::new()?;
+        let libraries = Libraries::default();
+        let mut core = Core::new(
+            capture.engine.clone(),
+            Box::new(Uuid4Ids),
+            Box::new(kernel),
+            Arc::clone(&libraries.counts),
+            recorder,
+        );
+        core.set_attacher(libraries.pending.clone(), libraries.leases.clone());
+        Ok(OpenCapture {
+            capture,
+            supervisor,
+            core,
+            attacher: Attacher::new(
+                uprobes.clone(),
+                libraries.leases.clone(),
+                Arc::clone(&libraries.counts),
+                choice(),
+            ),
+            libraries,
+            uprobes,
+            reader,
+            outputs,
+            rights,
+            summary_file,
+        })
+    }
+
+    /// Looks at what a command will map that is about to start as process `pid`.
+    pub fn look_ahead(&mut self, pid: u32, program: &OsStr) {
+        self.attacher.look_ahead(pid, program);
+    }
+
+    /// Starts the threads. There is no target yet.
+    pub fn start(self) -> anyhow::Result<Capturing<'a>> {
+        let OpenCapture {
+            capture,
+            supervisor,
+            mut core,
+            attacher,
+            libraries,
+            uprobes,
+            reader,
+            outputs,
+            rights,
+            summary_file,
+        } = self;
+        let (unread, search) = libraries.search();
+        core.set_unread(unread);
+        let pending = libraries.pending.clone();
+        let attach = Helper::new("attach", move || attacher.run(&pending));
+        let running = driver::start(
+            core,
+            Box::new(reader),
+            Box::new(Procfs),
+            outputs,
+            capture.outputs.flush_interval,
+            rights,
+            vec![attach, search],
+        )?;
+        Ok(Capturing {
+            capture,
+            supervisor,
+            commands: running.commands(),
+            running,
+            libraries: Arc::new(libraries),
+            uprobes,
+            rights,
+            summary_file,
+        })
+    }
+}
+
+/// A capture whose threads run.
+pub struct Capturing<'a> {
+    capture: &'a Capture,
+    supervisor: Supervisor,
+    commands: Commands,
+    running: Running,
+    libraries: Arc<Libraries>,
+    uprobes: Uprobes,
+    rights: Rights,
+    summary_file: Option<SummaryFile>,
+}
+
+impl Capturing<'_> {
+    /// Makes processes targets, and their descendants where children are followed; gives the number of those. Their
+    /// libraries have been looked at when it returns; what takes long is done later. It ends with the last of them.
+    pub fn add(&self, named: Vec<ProcessFacts>) -> anyhow::Result<usize> {
+        let mut tgids: BTreeSet<u32> = named.iter().map(|facts| facts.tgid).collect();
+        let children = self.commands.add(named, self.capture.policy, &Procfs)?;
+        tgids.extend(&children);
+        if !self.libraries.pending.wait_for(&tgids, FIRST_LOOKS) {
+            tracing::info!("libraries are still looked at");
+        }
+        self.commands.end_with_last_target()?;
+        Ok(children.len())
+    }
+
+    /// The same of a command that is held before its exec.
+    pub fn add_held(&self, facts: ProcessFacts) -> anyhow::Result<()> {
+        self.commands.add_held(facts, self.capture.policy)?;
+        Ok(self.commands.end_with_last_target()?)
+    }
+
+    /// Ends it before anything was captured. Gives the cause: `error`, unless a thread has failed.
+    pub fn give_up(self, error: anyhow::Error) -> anyhow::Error {
+        self.running.stop().request(Reason::Failure);
+        let report = self.running.join();
+        self.uprobes.detach();
+        report.failure.unwrap_or(error)
+    }
+
+    /// Says so.
+    pub fn say_attached(&self, whom: &str, children: usize, how_it_ends: &str) {
+        let children = match children {
+            0 => String::new(),
+            1 => ", 1 child".to_owned(),
+            n => format!(", {n} children"),
+        };
+        let to = self.capture.outputs.spool_dir.as_ref().map_or_else(
+            || "no spool".to_owned(),
+            |path| format!("writing {}", path.display()),
+        );
+        say(&format!(
+            "attached to {whom}{children}; {to}; {how_it_ends}"
+        ));
+    }
+
+    /// Waits for its end, and says what was captured. `command`: one that was started, which gets the signals.
+    pub fn finish(self, command: Option<Pid>) -> anyhow::Result<()> {
+        let Capturing {
+            capture,
+            supervisor,
+            commands: _,
+            running,
+            libraries,
+            uprobes,
+            rights,
+            summary_file,
+        } = self;
+        let began = Instant::now();
+        let status = {
+            let inquiry = running.inquiry();
+            let libraries = Arc::clone(&libraries);
+            let spool_dir = capture.outputs.spool_dir.clone();
+            let so_far = move || {
+                let report = inquiry.report()?;
+                let duration_s = began.elapsed().as_secs_f64();
+                Ok(SoFar {
+                    summary: libraries.summary(&report, duration_s, spool_dir.as_deref()),
+                    open: inquiry.open_scopes(open_scopes::MAX_LINES)?,
+                    at: clock::now(),
+                })
+            };
+            Status::start(so_far, summary_file.clone(), rights)
+                .context("the status thread cannot be started")?
+        };
+        rights.settle();
+        let watched = supervisor.watch(running, capture.duration, command, || status.ask())?;
+        let Some(report) = watched else {
+            // By us, all at the same time: at our exit the kernel closes one link after the other.
+            uprobes.detach();
+            return Err(anyhow!("the threads did not end; what they held is lost"));
+        };
+        let spool_dir = capture.outputs.spool_dir.as_deref();
+        let duration_s = began.elapsed().as_secs_f64();
+        // Said first: on kernels before 6.6 detaching takes seconds.
+        let mut summary = libraries.summary(&report, duration_s, spool_dir);
+        say(&summary.line());
+        summary.detach = uprobes.detach().map(Detach::new);
+        if let Some(detach) = &summary.detach {
+            tracing::info!("{detach}");
+        }
+        if let Some((file, path)) = summary_file.zip(capture.summary_json.as_deref()) {
+            file.write(&summary)
+                .with_context(|| cannot("summary", path, "written"))?;
+        }
+        report.failure.map_or(Ok(()), Err)
+    }
+}
+
+fn cannot(what: &str, path: &Path, done: &str) -> String {
+    format!("the {what} {} cannot be {done}", path.display())
+}

@@ -233,8 +233,8 @@ fn http2(at_once: u32) -> Row {
     }
     for i in 0..each {
         let text = event(i);
-        let of = |stream| frame(DATA, 0, stream, text.as_bytes());
-        pieces.extend(streams.clone().map(of));
+        let piece = |stream| frame(DATA, 0, stream, text.as_bytes());
+        pieces.extend(streams.clone().map(piece));
     }
     let usage = format!(
         "data: {{\"choices\":[],\"usage\":{{\"prompt_tokens\":5,\"completion_tokens\":{each}}}}}\n\ndata: [DONE]\n\n"

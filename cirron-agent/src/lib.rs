@@ -38,6 +38,7 @@ pub use probes::plan::{Attach, Exit, Look, Plan, plan};
 pub use probes::quiet::Quiet;
 pub use probes::source::{MAX_READ_BYTES, ReadAt};
 pub use probes::tls::blind::library as blind_library;
+pub use record::Input;
 pub use record::reader::RecordingReader;
 pub use record::replay::replay;
 pub use record::{MAGIC, VERSION};

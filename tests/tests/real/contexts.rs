@@ -1,9 +1,14 @@
 //! What ran on the thread that moved bytes, as recordings have it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use cirron_agent::{Input, RecordingReader};
+use cirron_common::record::source;
+use cirron_core::record::{Body, Direction, Record};
 use cirron_tests::agent::Agent;
 use cirron_tests::calls::{call, openai};
 use cirron_tests::runner::{Need, Test};
@@ -23,38 +28,20 @@ pub(crate) const TESTS: &[Test] = &[
     },
 ];
 
-/// Bytes of a recording's head, and of an entry's kind and length.
-const HEAD: usize = 24;
-const ENTRY: usize = 5;
-/// An entry that is a record; the kind of a record of stream bytes, its source and direction.
-const RECORD: u8 = 4;
-const DATA: u8 = 1;
-const SOCKET: u8 = 1;
-const OUTBOUND: u8 = 2;
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
-}
-
 /// Contexts of what was written to each plain socket.
 fn contexts(recording: &Path) -> Result<BTreeMap<u64, BTreeSet<u64>>> {
-    let bytes = std::fs::read(recording)?;
-    let mut rest = bytes.get(HEAD..).context("no head")?;
+    let mut reader = RecordingReader::new(BufReader::new(File::open(recording)?))?;
     let mut found: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
-    while let Some((entry, behind)) = rest.split_at_checked(ENTRY) {
-        let len = u32::from_le_bytes(entry[1..].try_into()?);
-        let (record, behind) = behind
-            .split_at_checked(usize::try_from(len)?)
-            .context("an entry is cut")?;
-        rest = behind;
-        if entry[0] != RECORD || record.get(2..4) != Some(&[DATA, SOCKET]) {
+    while let Some(input) = reader.next_input()? {
+        let Input::Record(bytes) = input else {
             continue;
-        }
-        if record.get(48 + 22) == Some(&OUTBOUND) {
-            let (conn, context) = u64_at(record, 16)
-                .zip(u64_at(record, 32))
-                .context("short")?;
-            found.entry(conn).or_default().insert(context);
+        };
+        let Record { head, body } = Record::decode(&bytes)?;
+        if let Body::Data(data) = body
+            && data.direction == Direction::Outbound
+            && head.source == source::SOCKET
+        {
+            found.entry(head.conn).or_default().insert(head.context);
         }
     }
     Ok(found)

@@ -163,8 +163,13 @@ fn many_late() -> Result<String> {
     let kserve = Kserve::start()?;
     let (report, rest) = joined_late(&kserve, kserve.client_of("kserve_many.py")?)?;
     let made = lines(&rest)?.into_iter().next().context("no counts")?;
-    let of = |kind: &str| made[kind].as_u64().context("no such calls");
-    let [infer, absent, stream, live] = [of("infer")?, of("absent")?, of("stream")?, of("live")?];
+    let count = |kind: &str| made[kind].as_u64().context("no such calls");
+    let [infer, absent, stream, live] = [
+        count("infer")?,
+        count("absent")?,
+        count("stream")?,
+        count("live")?,
+    ];
     let spans = report.spool.requests();
     let with = |attr: &str, value: &str| {
         let has = |s: &&&Span| s.text(attr) == Some(value);

@@ -319,8 +319,8 @@ fn llama() -> Result<String> {
     offs.sort_by(f64::total_cmp);
     let median = offs.get(offs.len() / 2).copied().context("no streams")?;
     expect::in_time("time to first token", offs[offs.len() - 1], 10.0)?;
-    let of = format!("the median of {offs:.2?}");
-    expect::in_time(&of, median, expect::TTFT_TOLERANCE_MS)?;
+    let what = format!("the median of {offs:.2?}");
+    expect::in_time(&what, median, expect::TTFT_TOLERANCE_MS)?;
     Ok(format!(
         "time to first token less the server's prompt_ms: {offs:.2?} ms"
     ))

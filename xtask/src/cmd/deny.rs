@@ -1,7 +1,10 @@
 //! `cargo xtask deny`: what `deny.toml` says of every dependency, checked by cargo-deny at the version pinned here.
 //!
 //! Two checks: licences, bans and sources need nothing but the lock files; advisories need RustSec's database, which is
-//! fetched. Where it cannot be had, that check is skipped, with the reason.
+//! fetched. Where it cannot be had, that check is skipped, with the reason. That it can fail is seen with a database
+//! that is made here ([`gate`]).
+
+mod gate;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -32,9 +35,18 @@ pub(crate) enum Advisories {
     Skipped(String),
 }
 
+/// A database of advisories: where it is, and how git gets there.
+struct Database {
+    /// In the form of `deny.toml`, which names it.
+    config: PathBuf,
+    /// Variables of git's environment.
+    git: Vec<(&'static str, String)>,
+}
+
 /// Runs both checks.
 pub(crate) fn run() -> Result<ExitCode> {
     policy()?;
+    can_fail()?;
     if let Advisories::Skipped(reason) = advisories()? {
         eprintln!("SKIP deny advisories: {reason}");
     }
@@ -45,56 +57,77 @@ pub(crate) fn run() -> Result<ExitCode> {
 pub(crate) fn policy() -> Result<()> {
     let program = ensure()?;
     for manifest in MANIFESTS {
-        sh::run(check(&program, manifest).args(["licenses", "bans", "sources"]))?;
+        let mut check = Database::real().check(&program, manifest, "licenses");
+        sh::run(check.args(["bans", "sources"]))?;
     }
     Ok(())
+}
+
+/// An advisory against one of our dependencies would be a failure.
+pub(crate) fn can_fail() -> Result<()> {
+    gate::can_fail(&ensure()?)
 }
 
 /// Known faults, crates that nobody maintains, and versions that were taken back.
 pub(crate) fn advisories() -> Result<Advisories> {
     let program = ensure()?;
-    let mut fetch = sh::command(&program);
-    fetch.args([
-        "--manifest-path",
-        MANIFESTS[0],
-        "--config",
-        CONFIG,
-        "fetch",
-        "db",
-    ]);
-    let fetched = fetch
-        .output()
-        .with_context(|| format!("cannot run {}", sh::shown(&fetch)))?;
-    if !fetched.status.success() {
-        let printed = String::from_utf8_lossy(&fetched.stderr);
-        // Any other failure is a fault of ours, and no reason to skip.
-        if !printed.contains("failed to fetch") {
-            bail!("{printed}{} failed: {}", sh::shown(&fetch), fetched.status);
-        }
-        let reason = reason(&printed);
+    let database = Database::real();
+    if let Err(reason) = database.fetch(&program)? {
         if std::env::var_os(REQUIRE).is_some() {
             bail!("{reason}\n  {REQUIRE} is set: let this machine reach the database of deny.toml");
         }
         return Ok(Advisories::Skipped(reason));
     }
     for manifest in MANIFESTS {
-        sh::run(check(&program, manifest).arg("advisories"))?;
+        sh::run(&mut database.check(&program, manifest, "advisories"))?;
     }
     Ok(Advisories::Checked)
 }
 
-/// `cargo deny check` of a workspace, up to what is checked.
-fn check(program: &Path, manifest: &str) -> Command {
-    let mut check = sh::command(program);
-    check.args([
-        "--manifest-path",
-        manifest,
-        "--locked",
-        "--config",
-        CONFIG,
-        "check",
-    ]);
-    check
+impl Database {
+    /// RustSec's.
+    fn real() -> Database {
+        Database {
+            config: CONFIG.into(),
+            git: Vec::new(),
+        }
+    }
+
+    /// Fetches it; why it cannot be had.
+    fn fetch(&self, program: &Path) -> Result<Result<(), String>> {
+        let mut fetch = self.deny(program, MANIFESTS[0]);
+        fetch
+            .arg("--config")
+            .arg(&self.config)
+            .args(["fetch", "db"]);
+        let fetched = fetch
+            .output()
+            .with_context(|| format!("cannot run {}", sh::shown(&fetch)))?;
+        if fetched.status.success() {
+            return Ok(Ok(()));
+        }
+        let printed = String::from_utf8_lossy(&fetched.stderr);
+        // Any other failure is a fault of ours, and no reason to skip.
+        if !printed.contains("failed to fetch") {
+            bail!("{printed}{} failed: {}", sh::shown(&fetch), fetched.status);
+        }
+        Ok(Err(reason(&printed)))
+    }
+
+    /// `cargo deny check` of a workspace; `what` is checked.
+    fn check(&self, program: &Path, manifest: &str, what: &str) -> Command {
+        let mut check = self.deny(program, manifest);
+        check.args(["--locked", "--config"]).arg(&self.config);
+        check.args(["check", what]);
+        check
+    }
+
+    fn deny(&self, program: &Path, manifest: &str) -> Command {
+        let mut deny = sh::command(program);
+        deny.args(["--manifest-path", manifest]);
+        deny.envs(self.git.iter().map(|(name, value)| (name, value)));
+        deny
+    }
 }
 
 /// The program in the cache, built once.

@@ -198,8 +198,8 @@ impl<'a> Types<'a> {
                 let proto = self.by_id(self.pointed_at(t.size_or_type)?)?;
                 let parameter = proto.at + TYPE_LEN + PARAMETER_LEN;
                 let is_there = proto.kind == kind::FUNC_PROTO && proto.members > 1;
-                let of = word(self.types, parameter + 4).filter(|_| is_there)?;
-                self.resolve(self.pointed_at(of)?)
+                let points_to = word(self.types, parameter + 4).filter(|_| is_there)?;
+                self.resolve(self.pointed_at(points_to)?)
             })
             .any(|t| t.kind == kind::STRUCT && self.is_named(t.name, owner))
     }

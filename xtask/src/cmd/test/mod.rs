@@ -67,6 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         });
         phases.clippy_of_ebpf();
         phases.check("deny licences, bans, sources", deny::policy);
+        phases.check("deny advisories can fail", deny::can_fail);
         phases.advisories();
         phases.check("unused dependencies", unused::check);
         phases.check("purity of the core", purity::check);

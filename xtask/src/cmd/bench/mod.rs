@@ -2,6 +2,7 @@
 
 mod overhead;
 mod pipeline;
+mod probe;
 mod stats;
 
 pub(crate) use overhead::syscalls;
@@ -21,6 +22,8 @@ enum Which {
     Overhead(overhead::Options),
     /// The core alone: records in, spans out
     Pipeline,
+    /// A site of cirron-probe, untraced and traced
+    Probe,
 }
 
 /// Runs it.
@@ -28,5 +31,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match &options.which {
         Which::Overhead(options) => overhead::run(options),
         Which::Pipeline => pipeline::run(),
+        Which::Probe => probe::run(),
     }
 }

@@ -22,6 +22,9 @@ use super::{setup, stacks};
 use crate::{paths, sh, toolchain};
 use tally::Tally;
 
+/// What of `cirron-probe` is off by default, and tested as well.
+const PROBE_FEATURES: &str = "cirron-probe/tracing";
+
 /// What to test.
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -59,6 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         });
         phases.check("clippy", || {
             let mut clippy = sh::cargo(["clippy", "--workspace", "--all-targets", "--locked"]);
+            clippy.args(["--features", PROBE_FEATURES]);
             // The runner of `cargo xtask fuzz` compiles libFuzzer.
             if paths::in_path("c++").is_some() {
                 clippy.args(["--features", "cirron-fuzz/guided"]);
@@ -76,6 +80,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     phases.tests("unit tests", || {
         let mut tests = sh::cargo(["test", "--workspace", "--locked", "--no-fail-fast"]);
         tests.args(["--exclude", "cirron-tests"]);
+        tests.args(["--features", PROBE_FEATURES]);
         tests.args(options.filter.iter());
         sh::tee(&mut tests)
     });
@@ -172,15 +177,18 @@ impl Phases {
         self.end(name, began, tally);
     }
 
-    /// The core builds for a target that has neither files nor sockets, threads or a clock.
+    /// The core builds for a target that has neither files nor sockets, threads or a clock, and the
+    /// probes' crate for one that has no probes.
     fn bare_core(&mut self) {
-        const NAME: &str = "build of the core for wasm32";
+        const NAME: &str = "build of the core and the probes' crate for wasm32";
         match setup::bare_target() {
             Err(error) => self.check(NAME, || Err(error)),
             Ok(true) => self.check(NAME, || {
                 let mut build = sh::cargo(["check", "--package", "cirron-core", "--locked"]);
                 build.args(["--no-default-features", "--target", setup::BARE_TARGET]);
-                sh::run(&mut build)
+                sh::run(&mut build)?;
+                let mut build = sh::cargo(["check", "--package", "cirron-probe", "--locked"]);
+                sh::run(build.args(["--target", setup::BARE_TARGET]))
             }),
             Ok(false) => self.skip(NAME, "no rustup to install the target's library"),
         }

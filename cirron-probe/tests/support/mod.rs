@@ -1,0 +1,48 @@
+//! What the tests and the benchmark share: notes of a file, and a tracer by the kernel's own
+//! `uprobe_events`, which is a real breakpoint with a real semaphore and needs no program.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "each test takes what it needs of it, and may panic"
+)]
+
+pub(crate) mod notes;
+pub(crate) mod tracer;
+
+use std::path::PathBuf;
+
+/// The probes that `docs/probes.md` describes, with the number of their arguments.
+pub(crate) const PROBES: [(&str, usize); 9] = [
+    ("dropped", 2),
+    ("mark", 8),
+    ("request_begin", 6),
+    ("request_open", 6),
+    ("scope_begin", 6),
+    ("scope_end", 2),
+    ("scope_enter", 1),
+    ("scope_exit", 1),
+    ("scope_open", 6),
+];
+
+/// The workspace's root, or that of the unpacked package.
+pub(crate) fn package() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A directory for what a test builds; it is kept between runs.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&directory).expect("a directory for the test");
+    directory
+}
+
+/// Says that a test cannot run, which is a failure where everything must.
+pub(crate) fn skip(name: &str, reason: &str, required: &str) {
+    println!("SKIP {name}: {reason}");
+    assert!(
+        std::env::var_os(required).is_none(),
+        "{required} is set, and {name} cannot run: {reason}"
+    );
+}

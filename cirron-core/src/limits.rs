@@ -172,7 +172,7 @@ pub(crate) const MAX_PROTOBUF_DEPTH: usize = 8;
 /// Bytes of one text of a protocol buffer that are kept: names of models, ids. Past it the text is cut.
 pub(crate) const MAX_PROTOBUF_TEXT_BYTES: usize = 1_024;
 
-/// Threads, goroutines and tasks that are known to work for an open scope: one each for 16 000 requests at a time. Past
+/// Threads and goroutines that are known to work for an open scope: one each for 16 000 requests at a time. Past
 /// it a new one is not known, and counted.
 pub(crate) const MAX_CONTEXTS: usize = 16_384;
 

@@ -6,7 +6,7 @@ use cirron_common::conn::{ConnInfo, role};
 use cirron_common::record::{close, source};
 
 use super::budget::{CONN_OVERHEAD_BYTES, Share, Usefulness};
-use super::context::Reader;
+use super::context::Mover;
 use super::shared::Shared;
 use super::sink::Sink;
 use super::tail::Tail;
@@ -214,15 +214,20 @@ impl Conn {
         self.ending = self
             .ending
             .filter(|e| e.cause != CloseCause::Untold || e.ts >= ts);
+        let mover = Mover::new(head);
+        let serves = match data.direction {
+            // What comes from a server is no request.
+            Direction::Inbound => self.parser.role() != Some(Role::Client),
+            // What is written first may be one.
+            Direction::Outbound => self.parser.role() == Some(Role::Server),
+        };
+        if serves {
+            mover.turns_to(self.scopes.values(), shared);
+        }
         let mut reader = None;
         match data.direction {
             Direction::Inbound => {
-                let by = Reader::new(head);
-                // What comes from a server is no request.
-                if self.parser.role() != Some(Role::Client) {
-                    by.turns_to(self.scopes.values(), shared);
-                }
-                reader = Some(by);
+                reader = Some(mover);
                 self.told.arrival(ts, data);
             }
             Direction::Outbound if self.keep_unsent(ts, data, shared) => return,
@@ -247,7 +252,7 @@ impl Conn {
     /// The same, by an inbound record of `reader`.
     fn feed_by(
         &mut self,
-        reader: Option<Reader>,
+        reader: Option<Mover>,
         dir: Direction,
         shared: &mut Shared,
         work: impl FnOnce(&mut Assembler, &mut PieceSink<'_>),

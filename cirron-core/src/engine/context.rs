@@ -1,8 +1,9 @@
-//! Which thread or goroutine works for which exchange, as far as the records of reads say.
+//! Which thread or goroutine works for which exchange, as far as the records of reads and writes say.
 //!
-//! Who read bytes of a request works for it from then on: until it reads another's, until the exchange or its
-//! process ends. Bytes that waited for others are handed on while another record is handled, perhaps of
-//! another reader. So a piece counts for a reader only if it has the time of that reader's own record.
+//! Who read bytes of a request works for it from then on: until the head of its answer, until another reads more of it,
+//! until it moves bytes of another connection that it serves, until the exchange or its process ends. Why so early:
+//! [`crate::scope::Context`]'s module. Bytes that waited for others are handed on while another record is handled,
+//! perhaps of another reader. So a piece counts for a reader only if it has the time of that reader's own record.
 
 use super::Engine;
 use super::shared::Shared;
@@ -11,9 +12,9 @@ use crate::record::Head;
 use crate::scope::{Context, Work, evidence};
 use crate::time::MonoNs;
 
-/// Who made an inbound record, and when.
+/// Who made a record of bytes, and when.
 #[derive(Clone, Copy)]
-pub(super) struct Reader {
+pub(super) struct Mover {
     at: MonoNs,
     pid: u32,
     tid: u32,
@@ -21,9 +22,9 @@ pub(super) struct Reader {
     address: u64,
 }
 
-impl Reader {
-    pub(super) fn new(head: &Head) -> Reader {
-        Reader {
+impl Mover {
+    pub(super) fn new(head: &Head) -> Mover {
+        Mover {
             at: head.ts,
             pid: head.tgid,
             tid: head.tid,
@@ -32,16 +33,16 @@ impl Reader {
     }
 
     fn thread(self) -> Context {
-        let Reader { pid, tid, .. } = self;
+        let Mover { pid, tid, .. } = self;
         Context::Thread { pid, tid }
     }
 
     fn goroutine(self) -> Option<Context> {
-        let Reader { pid, address, .. } = self;
+        let Mover { pid, address, .. } = self;
         (address != 0).then_some(Context::Goroutine { pid, address })
     }
 
-    /// It reads of a connection on which these are open: it works for none of another one any more.
+    /// It reads or answers on a connection on which these are open: it works for none of another one any more.
     pub(super) fn turns_to<'a>(
         self,
         open: impl Iterator<Item = &'a Id> + Clone,
@@ -65,19 +66,24 @@ impl Reader {
             evidence: evidence::READ,
             at: ts,
         };
-        match self.goroutine() {
+        let context = match self.goroutine() {
             // The thread runs many.
             Some(goroutine) => {
                 shared.contexts.end(self.thread());
-                shared.contexts.begin(goroutine, work);
+                goroutine
             }
-            None => shared.contexts.begin(self.thread(), work),
+            None => self.thread(),
+        };
+        // Whoever read of it before has handed it over.
+        if shared.contexts.scope(context) != Some(scope) {
+            shared.contexts.end_scope(scope);
         }
+        shared.contexts.begin(context, work);
     }
 }
 
 impl Engine {
-    /// What a thread, a goroutine or a task works for, where that is known.
+    /// What a thread or a goroutine works for, where that is known.
     pub fn work(&self, context: Context) -> Option<Work> {
         self.shared.contexts.work(context)
     }

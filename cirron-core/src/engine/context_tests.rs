@@ -66,11 +66,11 @@ impl Rig {
         self.moves(conn, Direction::Outbound, pos, bytes, (tid, 0));
     }
 
-    fn thread(&self, tid: u32) -> Option<Id> {
+    fn thread(&mut self, tid: u32) -> Option<Id> {
         self.known(Context::Thread { pid: TGID, tid })
     }
 
-    fn known(&self, context: Context) -> Option<Id> {
+    fn known(&mut self, context: Context) -> Option<Id> {
         let work = self.engine.work(context)?;
         assert_eq!(work.evidence, evidence::READ);
         let open = self.engine.open_scopes(99).first;
@@ -80,7 +80,7 @@ impl Rig {
 }
 
 #[test]
-fn the_thread_that_read_the_head_works_for_the_exchange_until_its_end() {
+fn the_thread_that_read_the_head_works_for_the_exchange_until_its_answer_s_head() {
     let mut rig = Rig::new();
     rig.reads(A, 0, &GET[..9], 1);
     assert_eq!(rig.thread(1), None, "half a head");
@@ -89,15 +89,84 @@ fn the_thread_that_read_the_head_works_for_the_exchange_until_its_end() {
     let (one, two) = (rig.thread(1), rig.thread(2));
     assert!(one.is_some() && two.is_some() && one != two);
     // Whoever writes the answer is known by nothing.
-    rig.writes(A, 0, &OK[..20], 3);
-    assert_eq!((rig.thread(1), rig.thread(3)), (one, None));
-    rig.writes(A, 20, &OK[20..], 3);
-    assert_eq!((rig.thread(1), rig.thread(2)), (None, two));
+    let head = OK.len() - 2;
+    rig.writes(A, 0, &OK[..head], 3);
+    assert_eq!(
+        (rig.thread(1), rig.thread(2), rig.thread(3)),
+        (None, two, None)
+    );
+    rig.writes(A, head as u64, &OK[head..], 1);
+    rig.writes(B, 0, &OK[..head], 2);
+    assert_eq!(rig.engine.known_contexts(), 0);
     // The next on the same connection is another one.
     rig.reads(A, GET.len() as u64, GET, 1);
     assert!(rig.thread(1).is_some() && rig.thread(1) != one);
     rig.engine.handle_shutdown(MonoNs(rig.now));
     assert_eq!(rig.engine.known_contexts(), 0);
+}
+
+#[test]
+fn one_interim_answer_is_no_answer() {
+    let mut rig = Rig::new();
+    rig.reads(A, 0, POST, 1);
+    let one = rig.thread(1);
+    rig.writes(A, 0, b"HTTP/1.1 100 Continue\r\n\r\n", 1);
+    assert!(one.is_some());
+    assert_eq!(rig.thread(1), one);
+}
+
+/// The name of a thread or a goroutine is given again, and nobody told that the old one had ended.
+#[test]
+fn a_new_context_of_an_old_name_inherits_nothing_once_it_serves() {
+    const GOROUTINE: u64 = 0xc000;
+    type Step = fn(&mut Rig, (u32, u64));
+    // What the new one does first: it reads a request, reads the head's first byte, or answers one.
+    let steps: [Step; 3] = [
+        |rig, by| rig.moves(B, Direction::Inbound, GET.len() as u64, GET, by),
+        |rig, by| rig.moves(B, Direction::Inbound, GET.len() as u64, &GET[..1], by),
+        |rig, by| rig.moves(B, Direction::Outbound, 0, &OK[..9], by),
+    ];
+    for by in [(1, 0), (1, GOROUTINE)] {
+        for step in steps {
+            let mut rig = Rig::new();
+            rig.reads(B, 0, GET, 2);
+            rig.moves(A, Direction::Inbound, 0, GET, by);
+            let context = match by {
+                (tid, 0) => Context::Thread { pid: TGID, tid },
+                (_, address) => Context::Goroutine { pid: TGID, address },
+            };
+            let old = rig.known(context);
+            assert!(old.is_some());
+            step(&mut rig, by);
+            assert_ne!(rig.known(context), old);
+        }
+    }
+}
+
+/// The old one has handed its request on and has ended; who has its name next is seen at calls of its own alone.
+#[test]
+fn behind_the_answer_of_another_a_new_context_of_an_old_name_is_known_for_nothing() {
+    let mut rig = Rig::new();
+    rig.moves(A, Direction::Inbound, 0, GET, (1, 0xc000));
+    rig.writes(A, 0, &OK[..OK.len() - 2], 3);
+    rig.moves(conn(9), Direction::Outbound, 0, GET, (4, 0xc000));
+    let goroutine = Context::Goroutine {
+        pid: TGID,
+        address: 0xc000,
+    };
+    assert_eq!(rig.known(goroutine), None);
+}
+
+#[test]
+fn a_number_that_a_process_was_given_is_no_thread_s_any_more() {
+    let mut rig = Rig::new();
+    rig.reads(A, 0, GET, 71);
+    assert!(rig.thread(71).is_some());
+    let Record { head, .. } = Record::decode(&exit(rig.now)).unwrap();
+    let fork = Body::Fork { child: 71 };
+    rig.engine
+        .handle_record(&encode(&Record { head, body: fork }));
+    assert_eq!(rig.thread(71), None);
 }
 
 #[test]
@@ -125,13 +194,14 @@ fn a_thread_that_reads_what_a_server_sends_works_on() {
 }
 
 #[test]
-fn who_reads_the_body_works_for_it_too() {
+fn who_read_the_head_has_handed_it_over_where_another_reads_the_body() {
     let mut rig = Rig::new();
     rig.reads(A, 0, POST, 1);
+    let one = rig.thread(1);
     rig.reads(A, POST.len() as u64, b"bo", 2);
-    assert_eq!(rig.thread(1), rig.thread(2));
-    assert!(rig.thread(1).is_some());
-    assert_eq!(rig.engine.known_contexts(), 2);
+    assert!(one.is_some());
+    assert_eq!((rig.thread(1), rig.thread(2)), (None, one));
+    assert_eq!(rig.engine.known_contexts(), 1);
 }
 
 #[test]
@@ -203,13 +273,16 @@ fn a_connection_that_ends_takes_its_exchanges_threads_along() {
 #[test]
 fn what_they_hold_is_in_the_budget() {
     let mut rig = Rig::new();
-    rig.reads(A, 0, POST, 1);
+    rig.reads(A, 0, GET, 1);
     let before = rig.engine.held_bytes();
-    rig.reads(A, POST.len() as u64, b"bo", 2);
-    let two = rig.engine.held_bytes() - before;
-    let mut one = Rig::new();
-    one.reads(A, 0, POST, 1);
-    let before = one.engine.held_bytes();
-    one.reads(A, POST.len() as u64, b"bo", 1);
-    assert!(two > one.engine.held_bytes() - before + 64);
+    // It is known for none of two.
+    rig.reads(B, 0, &GET[..1], 1);
+    assert!(rig.engine.held_bytes() < before);
+    assert_eq!(rig.engine.known_contexts(), 0);
+    let empty = rig.engine.held_bytes();
+    let mut kept = Rig::new();
+    kept.reads(A, 0, GET, 1);
+    kept.reads(B, 0, &GET[..1], 2);
+    assert_eq!(kept.engine.known_contexts(), 1);
+    assert!(kept.engine.held_bytes() > empty + 64);
 }

@@ -26,9 +26,9 @@ use std::collections::{HashMap, VecDeque};
 
 use cirron_common::record::evidence;
 
-use crate::id::{Id, IdSource};
+use crate::id::IdSource;
 use crate::record::{Body, Record};
-use crate::scope::{Contexts, Mark, Row, Span, Store, Watched};
+use crate::scope::{Contexts, Mark, Span, Store, Watched};
 use crate::time::{MS, MonoNs};
 
 use budget::Budget;
@@ -256,11 +256,6 @@ impl Engine {
     /// Whether outputs are wanted that cost no line of the spool.
     pub fn watch(&mut self, watched: bool) {
         self.shared.store.watch(watched);
-    }
-
-    /// What is known of an open scope now. From here on `Changed` is told of it again.
-    pub fn row(&mut self, scope: Id) -> Option<Row> {
-        self.shared.store.row(scope)
     }
 
     /// The next output.

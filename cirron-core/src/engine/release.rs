@@ -33,8 +33,9 @@ impl Engine {
         self.budget.set_shared(self.shared.held_bytes());
     }
 
-    /// Scopes that are open now: the oldest `at_most`, and how many others there are.
-    pub fn open_scopes(&self, at_most: usize) -> Rows {
+    /// Scopes that are open now: the oldest `at_most`, and how many others there are. From here on `Changed` is told
+    /// of those again.
+    pub fn open_scopes(&mut self, at_most: usize) -> Rows {
         self.shared.store.rows(at_most)
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use cirron_common::conn::ConnInfo;
 
-use super::context::Reader;
+use super::context::Mover;
 use super::shared::Shared;
 use super::unsent::Told;
 use crate::exchange::{ExchangeEvent, ExchangeId, ExchangeSink, Role};
@@ -31,7 +31,7 @@ pub(super) struct Sink<'a> {
     pub(super) tgid: u32,
     pub(super) tid: u32,
     /// Who made the record that is read now, where it is an inbound one.
-    pub(super) reader: Option<Reader>,
+    pub(super) reader: Option<Mover>,
     pub(super) told: &'a Told,
 }
 
@@ -40,11 +40,8 @@ impl ExchangeSink for Sink<'_> {
         if let ExchangeEvent::Start { role, late } = event {
             return self.begin(id, ts, role, late);
         }
-        if let ExchangeEvent::RequestHead(_) | ExchangeEvent::RequestBody(_) = event
-            && let Some(reader) = self.reader
-            && let Some(scope) = self.scopes.get(&id)
-        {
-            reader.works_for(*scope, ts, self.shared);
+        if let Some(scope) = self.scopes.get(&id).copied() {
+            self.note_work(scope, ts, &event);
         }
         self.hand_on(id, ts, &event);
         if let ExchangeEvent::End(_) = event {
@@ -85,6 +82,17 @@ impl Sink<'_> {
         *self.scope_bytes += store.held_bytes(scope);
         self.scopes.insert(id, scope);
         self.shared.take_lives();
+    }
+
+    /// Who works for it, as far as this tells.
+    fn note_work(&mut self, scope: Id, ts: MonoNs, event: &ExchangeEvent<'_>) {
+        if let ExchangeEvent::RequestHead(_) | ExchangeEvent::RequestBody(_) = event {
+            if let Some(reader) = self.reader {
+                reader.works_for(scope, ts, self.shared);
+            }
+        } else if let ExchangeEvent::ResponseStart = event {
+            self.shared.contexts.end_scope(scope);
+        }
     }
 
     fn hand_on(&mut self, id: ExchangeId, ts: MonoNs, event: &ExchangeEvent<'_>) {

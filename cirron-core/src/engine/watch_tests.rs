@@ -1,5 +1,4 @@
 //! What is told of scopes that are open: only to who watches, and at any moment to who asks.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use cirron_common::record::source;
 
@@ -16,8 +15,8 @@ const CONN: ConnRecords = ConnRecords {
     source: source::SOCKET,
 };
 
-/// A stream under way, whose second token came at 40 ms; what came out.
-fn under_way(watched: bool) -> (Engine, Vec<Output>) {
+/// A stream under way, whose second token came at 40 ms; what came out, and how much of the answer has passed.
+fn under_way(watched: bool) -> (Engine, Vec<Output>, u64) {
     let mut engine = Engine::new(EngineConfig::default(), Box::new(SequentialIds::default()));
     engine.handle_process(ProcessFacts {
         tgid: TGID,
@@ -47,12 +46,12 @@ fn under_way(watched: bool) -> (Engine, Vec<Output>) {
         pos += len;
     }
     let outputs = std::iter::from_fn(|| engine.poll_output()).collect();
-    (engine, outputs)
+    (engine, outputs, pos)
 }
 
 #[test]
 fn nobody_who_does_not_watch_pays_and_what_is_open_can_be_asked_for() {
-    let (engine, outputs) = under_way(false);
+    let (mut engine, outputs, _) = under_way(false);
     assert_eq!(outputs, []);
     let rows = engine.open_scopes(9).first;
     let [row] = &rows[..] else {
@@ -73,17 +72,30 @@ fn nobody_who_does_not_watch_pays_and_what_is_open_can_be_asked_for() {
 
 #[test]
 fn who_watches_hears_of_a_change_once_until_it_looks() {
-    let (mut engine, outputs) = under_way(true);
+    let (mut engine, outputs, pos) = under_way(true);
     let [Output::Watched(Watched::Opened(id)), changed] = &outputs[..] else {
         panic!("{outputs:?}");
     };
     assert_eq!(*changed, Output::Watched(Watched::Changed(*id)));
-    assert_eq!(engine.row(*id).unwrap().about.tokens, Some(2));
+    let [row] = &engine.open_scopes(9).first[..] else {
+        panic!("one is open");
+    };
+    assert_eq!((row.origin.id, row.about.tokens), (*id, Some(2)));
+    assert_eq!(engine.poll_output(), None);
+    let event = b"data: {}\n\n";
+    let len = event.len() as u64;
+    let record = CONN.data(Direction::Outbound, pos, 50 * MS, event, len);
+    engine.handle_record(&record);
+    assert_eq!(
+        engine.poll_output(),
+        Some(Output::Watched(Watched::Changed(*id))),
+        "it was looked at"
+    );
     engine.handle_shutdown(MonoNs(60 * MS));
     let closed = std::iter::from_fn(|| engine.poll_output()).any(|output| match output {
         Output::Scope { span, .. } => span.id == *id,
         Output::Session(_) | Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => false,
     });
     assert!(closed, "by the id that it was opened with");
-    assert_eq!(engine.row(*id), None);
+    assert_eq!(engine.open_scopes(9).first, []);
 }

@@ -1,8 +1,10 @@
-//! Which open scope a thread, a goroutine or a task works for: an index from contexts of execution to scopes.
+//! Which open scope a thread or a goroutine works for: an index from contexts of execution to scopes.
 //!
 //! ```text
 //!  --reads of a scope's request--> [entry] --reads of another's--> [entry of that one]
-//!                                     |--its scope ends, its process ends or calls exec, it ends itself--> gone
+//!                                     |--the head of its scope's answer, or another reads more of it-------> gone
+//!                                     |--it moves bytes of another connection that it serves---------------> gone
+//!                                     |--its scope ends, its process ends or calls exec, it ends itself----> gone
 //!                                     +--reads of several at once--> [several]: it is known for none
 //! ```
 //! The engine fills it with what records say (`engine/context.rs`); a later producer adds its own evidence. It promises
@@ -10,8 +12,16 @@
 //! ([`MAX_CONTEXTS`]); what found no place is counted. It joins nothing: whether the evidence of an entry is enough
 //! to call one scope the parent of another is for who asks.
 //!
-//! A thread's number comes again only when all others were given, a goroutine's address at once. No record tells of
-//! the end of either yet: who learns of one, or of a new one, says [`Contexts::end`], and the old entry is gone.
+//! # What a new thread or goroutine of an old name inherits
+//!
+//! No record tells of the end of a thread or a goroutine. So an entry by [`super::evidence::READ`] is taken away by all
+//! that shows, or may show, that the context does something else by now: who answers has been handed the request or
+//! has read it himself, and what he does behind that nothing tells. A new context of that name has nothing of the old
+//! one as soon as it serves anything. What is left is the time from a read to the head of the answer: a context
+//! that ends in it, and whose name is given again in it, to one that is seen at nothing but calls of its own. A thread's
+//! number is given again when the kernel has given all others, 32 768 at least, and a number that a process was given is
+//! a thread's no more ([`Contexts::end_process`]). A goroutine's address is given again at once: before an entry of one
+//! is evidence for a call that it makes, somebody has to tell its end or the beginning of the next by [`Contexts::end`].
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -36,23 +46,20 @@ pub enum Context {
         /// Its address.
         address: u64,
     },
-    /// A task of an interpreter's, by the address of its context.
-    Task {
-        /// Its process.
-        pid: u32,
-        /// Its address.
-        address: u64,
-    },
 }
 
 impl Context {
     /// Its process.
     pub fn pid(self) -> u32 {
         match self {
-            Context::Thread { pid, .. }
-            | Context::Goroutine { pid, .. }
-            | Context::Task { pid, .. } => pid,
+            Context::Thread { pid, .. } | Context::Goroutine { pid, .. } => pid,
         }
+    }
+
+    /// Whether it is over where a process of that number has ended or begins: it is of that process, or a thread that
+    /// had the number.
+    fn ends_with(self, number: u32) -> bool {
+        self.pid() == number || matches!(self, Context::Thread { tid, .. } if tid == number)
     }
 }
 
@@ -121,7 +128,7 @@ impl Contexts {
         }
     }
 
-    /// A scope is over, and who worked for it has done so.
+    /// Nobody works for a scope any more, as far as is known: it is over, or is another's matter by now.
     pub(crate) fn end_scope(&mut self, scope: Id) {
         let least = Context::Thread { pid: 0, tid: 0 };
         while let Some(next) = self.by_scope.range((scope, least)..).next().copied()
@@ -135,8 +142,8 @@ impl Contexts {
 
     /// A process has ended, is another program, or is a new one of that number.
     pub(crate) fn end_process(&mut self, pid: u32) {
-        self.by_scope.retain(|(_, context)| context.pid() != pid);
-        self.entries.retain(|context, _| context.pid() != pid);
+        self.by_scope.retain(|(_, context)| !context.ends_with(pid));
+        self.entries.retain(|context, _| !context.ends_with(pid));
         self.tidy();
     }
 

@@ -59,16 +59,13 @@ fn what_read_several_at_once_is_known_for_none_of_them() {
 
 #[test]
 fn a_name_that_is_used_again_is_not_the_old_one() {
-    let task = |address| Context::Task { pid: 1, address };
     let goroutine = |address| Context::Goroutine { pid: 1, address };
     let mut contexts = Contexts::default();
-    // A thread, a goroutine and a task are different things, whatever their numbers.
+    // A thread and a goroutine are different things, whatever their numbers.
     contexts.begin(thread(1, 7), work(1, 1));
     contexts.begin(goroutine(7), work(2, 1));
-    contexts.begin(task(7), work(3, 1));
     assert_eq!(contexts.work(thread(1, 7)), Some(work(1, 1)));
     assert_eq!(contexts.work(goroutine(7)), Some(work(2, 1)));
-    assert_eq!(contexts.work(task(7)), Some(work(3, 1)));
     assert_eq!(contexts.work(thread(2, 7)), None);
     // A new goroutine at that address.
     contexts.end(goroutine(7));
@@ -78,7 +75,12 @@ fn a_name_that_is_used_again_is_not_the_old_one() {
     contexts.end_process(1);
     assert_eq!(contexts.work(thread(1, 7)), None);
     assert_eq!(contexts.work(thread(2, 7)), Some(work(4, 1)));
-    contexts.end(thread(2, 7));
+    // A new process that has the number of a thread, which is over then.
+    contexts.begin(thread(2, 8), work(4, 1));
+    contexts.end_process(7);
+    assert_eq!(contexts.work(thread(2, 7)), None);
+    assert_eq!(contexts.work(thread(2, 8)), Some(work(4, 1)));
+    contexts.end(thread(2, 8));
     assert_eq!(contexts.len(), 0);
 }
 
@@ -129,7 +131,12 @@ proptest! {
                 }
                 _ => {
                     contexts.end_process(pid);
-                    model.retain(|context, _| context.pid() != pid);
+                    model.retain(|context, _| {
+                        let Context::Thread { pid: its, tid } = *context else {
+                            return true;
+                        };
+                        its != pid && tid != pid
+                    });
                 }
             }
             let by_scope: BTreeSet<_> = model.iter().map(|(c, s)| (id(*s), *c)).collect();

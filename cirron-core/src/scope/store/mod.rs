@@ -207,8 +207,8 @@ impl Store {
         Row::new(&entry.origin, entry.content.as_deref()?)
     }
 
-    /// What is known of those that are open and began first, in that order, and how many others there are.
-    pub(crate) fn rows(&self, at_most: usize) -> Rows {
+    /// The same of those that are open and began first, in that order, and how many others there are.
+    pub(crate) fn rows(&mut self, at_most: usize) -> Rows {
         let known = self.open.values().filter(|e| e.content.is_some());
         let mut all: Vec<(MonoNs, Id)> = known.map(|e| (e.origin.start.at, e.origin.id)).collect();
         let others = all.len().saturating_sub(at_most);
@@ -217,11 +217,7 @@ impl Store {
             all.truncate(at_most);
         }
         all.sort_unstable();
-        let row = |(_, id): (MonoNs, Id)| {
-            let entry = self.open.get(&id)?;
-            Row::new(&entry.origin, entry.content.as_deref()?)
-        };
-        let first = all.into_iter().filter_map(row).collect();
+        let first = all.into_iter().filter_map(|(_, id)| self.row(id)).collect();
         Rows { first, others }
     }
 

@@ -212,7 +212,7 @@ fn who_watches_is_told_of_every_life_and_of_a_change_once_until_it_looks() {
 fn all_that_are_open_can_be_asked_for_whether_or_not_somebody_watches() {
     let mut store = store();
     let ids: Vec<Id> = [30, 10, 20].map(|at| step(&mut store, None, at)).into();
-    let asked = |at_most| {
+    let mut asked = |at_most| {
         let Rows { first, others } = store.rows(at_most);
         (first.iter().map(|row| row.origin.id).collect(), others)
     };

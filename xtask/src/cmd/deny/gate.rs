@@ -5,7 +5,7 @@
 //! of a crate that we do not use, the same check has to pass.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn the_configuration_is_the_real_one_with_another_database() {
         let real = fs::read_to_string(paths::root().join(crate::cmd::deny::CONFIG)).unwrap();
-        let made = with_address(&real, &PathBuf::from("/a/b")).unwrap();
+        let made = with_address(&real, Path::new("/a/b")).unwrap();
         let ours = [
             "db-urls = [\"https://advisories.invalid/made-up\"]",
             "db-path = \"/a/b\"",
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(rest, real.lines().collect::<Vec<_>>());
         assert_eq!(made.lines().count(), real.lines().count() + ours.len());
         assert!(
-            with_address(&made, &PathBuf::from("/a/b")).is_err(),
+            with_address(&made, Path::new("/a/b")).is_err(),
             "it has a database"
         );
     }

@@ -6,7 +6,12 @@ use crate::limits::MAX_JSON_SCALAR_BYTES;
 
 #[derive(Clone, Copy, Debug)]
 enum PathPart {
-    Key { start: usize, cut: bool },
+    /// Where in `keys` its text stands; empty before a key was seen.
+    Key {
+        start: usize,
+        end: usize,
+        cut: bool,
+    },
     Index(u64),
 }
 
@@ -36,18 +41,11 @@ impl Path {
     /// The key at segment `i`, if that is a key of known text.
     pub fn key(&self, i: usize) -> Option<&[u8]> {
         match *self.steps.get(i)? {
-            PathPart::Key { start, cut: false } => {
-                let end = self
-                    .steps
-                    .iter()
-                    .skip(i + 1)
-                    .find_map(|s| match *s {
-                        PathPart::Key { start, .. } => Some(start),
-                        PathPart::Index(_) => None,
-                    })
-                    .unwrap_or(self.keys.len());
-                self.keys.get(start..end)
-            }
+            PathPart::Key {
+                start,
+                end,
+                cut: false,
+            } => self.keys.get(start..end),
             PathPart::Key { cut: true, .. } | PathPart::Index(_) => None,
         }
     }
@@ -97,6 +95,7 @@ impl Path {
         self.steps.push(match container {
             Container::Object => PathPart::Key {
                 start: self.keys.len(),
+                end: self.keys.len(),
                 cut: false,
             },
             Container::Array => PathPart::Index(0),
@@ -122,11 +121,12 @@ impl Path {
     }
 
     pub(super) fn set_key(&mut self, key: &[u8], cut: bool) {
-        if let Some(PathPart::Key { start, cut: c }) = self.steps.last_mut() {
+        if let Some(PathPart::Key { start, end, cut: c }) = self.steps.last_mut() {
             *c = cut;
             self.keys.truncate(*start);
             self.keys
                 .extend_from_slice(upto(key, MAX_JSON_SCALAR_BYTES));
+            *end = self.keys.len();
         }
     }
 

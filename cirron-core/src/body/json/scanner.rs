@@ -12,10 +12,8 @@
 //!  not JSON -> Bad (for good; inside a member found behind a hole: Lost)
 //! ```
 
-use memchr::memchr2;
-
 use super::resync::Resync;
-use super::text::{StringStep, Text, is_number};
+use super::text::{StringStep, Text, as_utf8, is_number, plain_bytes, whole};
 use super::{Container, JsonSink, Path, Scalar, Walk};
 use crate::cut::{behind, upto};
 use crate::limits::MAX_JSON_DEPTH;
@@ -66,7 +64,7 @@ impl Scanner {
         Scanner {
             state: State::Value,
             path: Path::default(),
-            text: Text::new(),
+            text: Text::default(),
             resync: Resync::new(),
             keys: resync_keys,
         }
@@ -139,9 +137,15 @@ impl Scanner {
                 State::Str { key } => {
                     if self.text.is_plain() {
                         let rest = behind(bytes, i);
-                        let n = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-                        self.text.plain(upto(rest, n));
+                        let n = plain_bytes(rest);
                         i += n;
+                        if self.text.is_empty() && rest.get(n) == Some(&b'"') {
+                            // It stands in these bytes as it is: most do.
+                            i += 1;
+                            self.string(key, whole(upto(rest, n)), sink);
+                            continue;
+                        }
+                        self.text.plain(upto(rest, n));
                     }
                     let Some(&b) = bytes.get(i) else {
                         return;
@@ -168,7 +172,7 @@ impl Scanner {
                         continue;
                     }
                     let rest = behind(bytes, i);
-                    let n = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                    let n = plain_bytes(rest);
                     i += n + 1;
                     match rest.get(n) {
                         None => return,
@@ -186,18 +190,25 @@ impl Scanner {
                     let is_num =
                         |b: &u8| matches!(b, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
                     let n = rest.iter().take_while(|b| is_num(b)).count();
-                    self.text.plain(upto(rest, n));
                     i += n;
+                    if self.text.is_empty() && n < rest.len() {
+                        self.number(whole(upto(rest, n)), sink);
+                        continue;
+                    }
+                    self.text.plain(upto(rest, n));
                     if n < rest.len() {
                         self.end_number(sink);
                     }
                 }
                 State::Lit { word, at } => {
-                    i += 1;
+                    let rest = behind(word, at);
+                    let whole = behind(bytes, i).starts_with(rest);
+                    let n = if whole { rest.len() } else { 1 };
+                    i += n;
                     if word.get(at) != Some(&b) {
                         self.bad();
-                    } else if at + 1 < word.len() {
-                        self.state = State::Lit { word, at: at + 1 };
+                    } else if at + n < word.len() {
+                        self.state = State::Lit { word, at: at + n };
                     } else {
                         let value = match word {
                             b"true" => Scalar::Bool(true),
@@ -225,10 +236,13 @@ impl Scanner {
                 | State::Colon
                 | State::After
                 | State::Done => {
-                    i += 1;
-                    if !matches!(b, b' ' | b'\t' | b'\n' | b'\r') {
-                        self.structural(b, sink);
+                    if matches!(b, b' ' | b'\t' | b'\n' | b'\r') {
+                        i += 1;
+                        continue;
                     }
+                    self.structural(b, sink);
+                    // A number begins with its first digit.
+                    i += usize::from(self.state != State::Num);
                 }
             }
         }
@@ -257,10 +271,7 @@ impl Scanner {
             (State::Value | State::ValueOrEnd, b't') => self.literal(b"true"),
             (State::Value | State::ValueOrEnd, b'f') => self.literal(b"false"),
             (State::Value | State::ValueOrEnd, b'n') => self.literal(b"null"),
-            (State::Value | State::ValueOrEnd, b'-' | b'0'..=b'9') => {
-                self.text.plain(&[b]);
-                self.state = State::Num;
-            }
+            (State::Value | State::ValueOrEnd, b'-' | b'0'..=b'9') => self.state = State::Num,
             (State::ValueOrEnd, b']') => self.close(Container::Array, sink),
             (State::Key | State::KeyOrEnd, b'"') => self.state = State::Str { key: true },
             (State::KeyOrEnd, b'}') => self.close(Container::Object, sink),
@@ -319,24 +330,46 @@ impl Scanner {
     }
 
     fn end_string<S: JsonSink + ?Sized>(&mut self, key: bool, sink: &mut S) {
+        let mut text = std::mem::take(&mut self.text);
+        self.string(key, text.get(), sink);
+        // For its allocation.
+        text.clear();
+        self.text = text;
+    }
+
+    /// A string has ended: its first bytes, and how many it has.
+    fn string<S: JsonSink + ?Sized>(
+        &mut self,
+        key: bool,
+        (bytes, len): (&[u8], u64),
+        sink: &mut S,
+    ) {
         if key {
-            self.path.set_key(self.text.bytes(), self.text.is_cut());
-            self.text.clear();
+            self.path.set_key(bytes, bytes.len() as u64 != len);
             self.state = State::Colon;
         } else {
-            let (prefix, len, cut) = self.text.get();
+            let prefix = as_utf8(bytes);
+            let cut = prefix.len() as u64 != len;
             sink.scalar(&self.path, Scalar::Str { prefix, len, cut });
             self.after_value();
         }
     }
 
     fn end_number<S: JsonSink + ?Sized>(&mut self, sink: &mut S) {
-        let (text, _, cut) = self.text.get();
-        if !cut && !is_number(text.as_bytes()) {
+        let mut text = std::mem::take(&mut self.text);
+        self.number(text.get(), sink);
+        // For its allocation.
+        text.clear();
+        self.text = text;
+    }
+
+    /// A number has ended: its first bytes, and how many it has.
+    fn number<S: JsonSink + ?Sized>(&mut self, (bytes, len): (&[u8], u64), sink: &mut S) {
+        if bytes.len() as u64 == len && !is_number(bytes) {
             self.bad();
             return;
         }
-        sink.scalar(&self.path, Scalar::Num(text));
+        sink.scalar(&self.path, Scalar::Num(as_utf8(bytes)));
         self.after_value();
     }
 }

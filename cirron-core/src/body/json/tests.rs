@@ -177,3 +177,40 @@ fn nesting_past_the_bound_is_passed_over() {
     assert_eq!(finish, Finish::Complete);
     assert!(found.contains(&("/1".to_owned(), "2".to_owned())));
 }
+
+#[test]
+fn a_string_of_any_length_is_the_same_whole_or_in_pieces() {
+    // Around the bytes that are looked at one by one, and around the bound of what is kept.
+    for len in (0..40).chain(505..520) {
+        let text = "x".repeat(len);
+        let escape = len / 2;
+        let texts = [
+            text.clone(),
+            format!("{}\\n{}", &text[..escape], &text[escape..]),
+            format!("{text}\\\""),
+            format!("{}\u{e9}", &text[..escape]),
+        ];
+        for text in texts {
+            let document = format!("{{\"{text}\":\"{text}\",\"n\":[-1.5e3,{len},true,null]}}");
+            let value: Value = serde_json::from_str(&document).unwrap();
+            let (found, finish) = assert_split_invariant(document.as_bytes(), scan);
+            assert_eq!((found.len(), finish), (7, Finish::Complete), "{document}");
+            let mut expected = Vec::new();
+            flatten("", &value, &mut expected);
+            expected.sort();
+            let mut found = found;
+            found.sort();
+            if len < 100 {
+                assert_eq!(found, expected, "{document}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_or_text_that_is_not_utf_8_is_the_same_whole_or_in_pieces() {
+    let (found, finish) = assert_split_invariant(b"{\"a\xff\":\"b\xffc\",\"d\":12}", scan);
+    assert_eq!(finish, Finish::Complete);
+    let said: Vec<&str> = found.iter().map(|(_, said)| said.as_str()).collect();
+    assert_eq!(said, ["\"b\" 3", "12", "Object"]);
+}

@@ -1,19 +1,19 @@
 //! The text of one JSON string or number, built piece by piece: a bounded prefix and a length.
 
+use memchr::memchr2;
+
 use crate::cut::{behind, upto};
 use crate::limits::MAX_JSON_SCALAR_BYTES;
 
 /// Where in an escape sequence the text is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Escape {
+    #[default]
     No,
     /// After the backslash.
     Begun,
     /// After `\u` and `n` digits.
-    Hex {
-        n: u8,
-        value: u16,
-    },
+    Hex { n: u8, value: u16 },
 }
 
 /// What a byte did to a string.
@@ -24,7 +24,7 @@ pub(super) enum StringStep {
     Bad,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Text {
     prefix: Vec<u8>,
     len: u64,
@@ -34,15 +34,6 @@ pub(super) struct Text {
 }
 
 impl Text {
-    pub(super) fn new() -> Text {
-        Text {
-            prefix: Vec::new(),
-            len: 0,
-            escape: Escape::No,
-            high: None,
-        }
-    }
-
     pub(super) fn clear(&mut self) {
         self.prefix.clear();
         self.len = 0;
@@ -50,21 +41,14 @@ impl Text {
         self.high = None;
     }
 
-    /// The prefix as text, the whole length, and whether the prefix is less than the whole.
-    pub(super) fn get(&self) -> (&str, u64, bool) {
-        let prefix = match std::str::from_utf8(&self.prefix) {
-            Ok(s) => s,
-            Err(e) => std::str::from_utf8(upto(&self.prefix, e.valid_up_to())).unwrap_or_default(),
-        };
-        (prefix, self.len, prefix.len() as u64 != self.len)
+    /// The bytes that are kept, the first of so many.
+    pub(super) fn get(&self) -> (&[u8], u64) {
+        (&self.prefix, self.len)
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.prefix
-    }
-
-    pub(super) fn is_cut(&self) -> bool {
-        self.prefix.len() as u64 != self.len
+    /// Nothing of it has come.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0 && self.escape == Escape::No && self.high.is_none()
     }
 
     /// Bytes that stand for themselves.
@@ -164,6 +148,36 @@ impl Text {
         }
     }
 }
+
+/// What [`Text::get`] gives for a text that is `bytes`, without a copy of them.
+pub(super) fn whole(bytes: &[u8]) -> (&[u8], u64) {
+    (upto(bytes, MAX_JSON_SCALAR_BYTES), bytes.len() as u64)
+}
+
+/// The text at the beginning of `bytes`.
+pub(super) fn as_utf8(bytes: &[u8]) -> &str {
+    match std::str::from_utf8(bytes) {
+        Ok(s) => s,
+        Err(e) => std::str::from_utf8(upto(bytes, e.valid_up_to())).unwrap_or_default(),
+    }
+}
+
+/// Bytes of a string before its end or its next escape sequence, all where neither is here.
+pub(super) fn plain_bytes(bytes: &[u8]) -> usize {
+    let is_special = |b: &u8| matches!(b, b'"' | b'\\');
+    // Most strings are shorter than what a search by vectors takes to begin.
+    let near = upto(bytes, NEAR_BYTES);
+    match near.iter().position(is_special) {
+        Some(n) => n,
+        None => match memchr2(b'"', b'\\', behind(bytes, NEAR_BYTES)) {
+            Some(n) => NEAR_BYTES + n,
+            None => bytes.len(),
+        },
+    }
+}
+
+/// Bytes of a string that are looked at one by one. Keys and tokens are shorter.
+const NEAR_BYTES: usize = 16;
 
 /// Whether `text` is a number by RFC 8259, section 6.
 pub(super) fn is_number(text: &[u8]) -> bool {

@@ -6,12 +6,44 @@ use crate::llm::calls::{Piece, Pieces};
 use crate::llm::errors::ErrorMember;
 use crate::llm::facts::{Content, ResponseFacts, Usage};
 
+/// What a document calls itself, by its `object`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Object {
+    /// Nothing, or an empty text.
+    #[default]
+    Unsaid,
+    /// `chat.completion`, `chat.completion.chunk`, `response`
+    Chat,
+    /// `text_completion`
+    Text,
+    /// `list`
+    List,
+    /// `error`, vLLM's
+    Error,
+    /// Something else.
+    Other,
+}
+
+impl Object {
+    /// That of this name.
+    pub(super) fn named(name: &str) -> Object {
+        match name {
+            "" => Object::Unsaid,
+            "chat.completion" | "chat.completion.chunk" | "response" => Object::Chat,
+            "text_completion" => Object::Text,
+            "list" => Object::List,
+            "error" => Object::Error,
+            _ => Object::Other,
+        }
+    }
+}
+
 /// Of the document under way.
 #[derive(Debug, Default)]
 pub(super) struct Event {
     pub(super) content: Content,
     /// `object`, `type`, and whether `delta` has text: they mean something together, in any order.
-    pub(super) object: String,
+    pub(super) object: Object,
     pub(super) kind: String,
     pub(super) delta: bool,
     pub(super) choices: bool,
@@ -97,18 +129,14 @@ impl Event {
         if self.delta && kind.starts_with("image_") {
             content.answer = true;
         }
-        let operation = match self.object.as_str() {
-            "chat.completion" | "chat.completion.chunk" | "response" => Some("chat"),
-            "text_completion" => Some("text_completion"),
-            "list" if self.embedding => Some("embeddings"),
-            _ if kind.starts_with("response.") => Some("chat"),
-            _ if kind.starts_with("transcript.text.") => Some("transcription"),
-            _ if kind.starts_with("speech.audio.") => Some("speech"),
-            _ if kind.starts_with("image_generation.") || kind.starts_with("image_edit.") => {
-                Some("image_generation")
+        let operation = match self.object {
+            Object::Chat => Some("chat"),
+            Object::Text => Some("text_completion"),
+            Object::List if self.embedding => Some("embeddings"),
+            Object::Unsaid | Object::List | Object::Error | Object::Other => {
+                let drawn = self.image && self.object == Object::Unsaid;
+                operation_of_event(kind).or(drawn.then_some("image_generation"))
             }
-            "" if self.image => Some("image_generation"),
-            _ => None,
         };
         facts.operation = operation.or(facts.operation);
         // A transcription is told by its path: a text and how long the sound was, or its tokens.
@@ -135,9 +163,9 @@ impl Event {
             facts.note_finish(0, self.incomplete.as_deref().unwrap_or(&status));
         }
         // Errors of vLLM's own, and those of the responses API's stream, stand at the top.
-        let at_top = match (self.object.as_str(), kind) {
-            ("error", "") | (_, "error") => Some(None),
-            ("error", kind) => Some(Some(kind.to_owned())),
+        let at_top = match (self.object, kind) {
+            (Object::Error, "") | (_, "error") => Some(None),
+            (Object::Error, kind) => Some(Some(kind.to_owned())),
             (_, _) => None,
         };
         if self.fails || self.error.is_told() || at_top.is_some() {
@@ -149,4 +177,17 @@ impl Event {
         }
         content
     }
+}
+
+/// The operation whose streams have events of this type.
+fn operation_of_event(kind: &str) -> Option<&'static str> {
+    const PREFIXES: [(&str, &str); 5] = [
+        ("response.", "chat"),
+        ("transcript.text.", "transcription"),
+        ("speech.audio.", "speech"),
+        ("image_generation.", "image_generation"),
+        ("image_edit.", "image_generation"),
+    ];
+    let named = |(prefix, _): &&(&str, &str)| kind.starts_with(prefix);
+    PREFIXES.iter().find(named).map(|(_, operation)| *operation)
 }

@@ -1,7 +1,7 @@
 //! From the scalars of a response's JSON to the [`Event`] under way and the facts of all.
 
 use super::choices::{Choice, Choices};
-use super::event::Event;
+use super::event::{Event, Object};
 use super::usage;
 use crate::body::json::{Container, JsonSink, Path, Scalar, Walk};
 use crate::llm::errors::is_absent_path;
@@ -148,7 +148,7 @@ impl Sink<'_> {
         match (key, value) {
             (b"model", Scalar::Str { prefix, .. }) => say(&mut self.facts.model, prefix),
             (b"id", Scalar::Str { prefix, .. }) => say(&mut self.facts.id, prefix),
-            (b"object", Scalar::Str { prefix, .. }) => prefix.clone_into(&mut event.object),
+            (b"object", Scalar::Str { prefix, .. }) => event.object = Object::named(prefix),
             (b"status", Scalar::Str { prefix, .. }) => say(&mut event.status, prefix),
             (b"type", Scalar::Str { prefix, .. }) if base == 0 => {
                 prefix.clone_into(&mut event.kind);

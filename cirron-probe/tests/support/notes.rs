@@ -67,6 +67,8 @@ pub(crate) fn read(path: &Path) -> Vec<Note> {
             let place = offset(address) as usize;
             let holder = file
                 .sections()
+                // Addresses of thread-local storage that is zero are nobody's.
+                .filter(|section| section.kind() != object::SectionKind::UninitializedTls)
                 .find(|section| {
                     (section.address()..section.address() + section.size()).contains(&semaphore)
                 })

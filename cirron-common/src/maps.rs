@@ -44,3 +44,15 @@ pub const MAX_MUTED: u32 = 65_536;
 /// Bytes of the ring where nothing else is asked for. At 20 000 calls a second of half a kilobyte
 /// it holds about 1.6 s.
 pub const RING_BYTES: u32 = 32 * 1024 * 1024;
+
+/// The maps whose entries are many and large, with their sizes. Where memory is short each is made smaller: what is
+/// followed at once is less then.
+pub const HALVED: [(&str, u32); 7] = [
+    (CONNS, MAX_CONNS),
+    (FDS, MAX_FDS),
+    (MUTED, MAX_MUTED),
+    (SSLS, MAX_SSLS),
+    (SSL_CALLS, MAX_SSL_CALLS),
+    (GO_CALLS, MAX_GO_CALLS),
+    (SEALED, MAX_SEALED),
+];

@@ -9,16 +9,23 @@ use crate::shown::shown_bytes;
 /// The variables, and what has to be said of them.
 pub struct Environment<'e> {
     get: &'e dyn Fn(&str) -> Option<OsString>,
+    memory: Option<u64>,
     warnings: Vec<String>,
 }
 
 impl<'e> Environment<'e> {
-    /// Of what `get` gives by name.
-    pub fn new(get: &'e dyn Fn(&str) -> Option<OsString>) -> Environment<'e> {
+    /// Of what `get` gives by name, and a cgroup that allows so many bytes of `memory`.
+    pub fn new(get: &'e dyn Fn(&str) -> Option<OsString>, memory: Option<u64>) -> Environment<'e> {
         Environment {
             get,
+            memory,
             warnings: Vec::new(),
         }
+    }
+
+    /// Bytes that are allowed, where there is a limit.
+    pub fn memory(&self) -> Option<u64> {
+        self.memory
     }
 
     /// A variable that is set to something.

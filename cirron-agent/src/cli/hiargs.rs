@@ -11,6 +11,7 @@ use cirron_core::engine::EngineConfig;
 use super::before::Group;
 use super::environment::Environment;
 use super::lowargs::{CaptureArgs, Command, DirArgs, IdKind, LoadArgs, LowArgs, OutputArgs};
+use super::room::room;
 use super::values::{SIZE_FORM, TIME_FORM, parse_size, parse_time};
 use crate::kernel::{Links, LoadOptions, Policy};
 use crate::output::queue::{QUEUE_BYTES, queue_bytes};
@@ -20,7 +21,6 @@ use crate::output::table::{KINDS, OutputKind};
 use crate::output::tree::{Drawing, width};
 use crate::spool::sink::KIND as SPOOL;
 use crate::spool::{DEFAULT_FLUSH_INTERVAL, DEFAULT_MAX_BYTES};
-use cirron_common::maps::RING_BYTES;
 
 /// Bytes of a MiB.
 const MIB: u32 = 1024 * 1024;
@@ -102,8 +102,14 @@ pub struct Resolved {
 }
 
 /// Resolves; an error is one of usage.
-pub fn resolve(args: LowArgs, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Resolved, String> {
-    let mut env = Environment::new(env);
+///
+/// `memory`: bytes that this process's cgroup allows, where it has a limit.
+pub fn resolve(
+    args: LowArgs,
+    env: &dyn Fn(&str) -> Option<OsString>,
+    memory: Option<u64>,
+) -> Result<Resolved, String> {
+    let mut env = Environment::new(env, memory);
     let todo = todo(args, &mut env)?;
     Ok(Resolved {
         todo,
@@ -151,7 +157,7 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
             let pids: BTreeSet<u32> = pids.into_iter().chain(more).collect();
             Ok(Todo::Doctor {
                 pids: pids.into_iter().collect(),
-                load: load_options(&load.or(before.load), env),
+                load: load_options(&load.or(before.load), None, env).0,
             })
         }
         Some(Command::Run {
@@ -191,8 +197,9 @@ fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Capture {
     let max_memory = args
         .max_memory
         .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let (load, max_memory) = load_options(&args.load, max_memory, env);
     Capture {
-        load: load_options(&args.load, env),
+        load,
         policy: Policy {
             children: !args.no_children,
             ..Policy::default()
@@ -213,7 +220,13 @@ fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Capture {
 
 /// `CIRRON_UPROBE_LINKS=single` makes one link for each place, as on kernels that know no other:
 /// for the tests and for comparing, and no option of ours.
-fn load_options(args: &LoadArgs, env: &mut Environment<'_>) -> LoadOptions {
+///
+/// With them, what the core may hold: both are made to fit into what the cgroup allows.
+fn load_options(
+    args: &LoadArgs,
+    max_memory: Option<usize>,
+    env: &mut Environment<'_>,
+) -> (LoadOptions, Option<usize>) {
     let links = env.parsed(
         "CIRRON_UPROBE_LINKS",
         |text| (text == "single").then_some(Links::Single),
@@ -228,17 +241,23 @@ fn load_options(args: &LoadArgs, env: &mut Environment<'_>) -> LoadOptions {
         "symbol",
         ((), "the cheapest place"),
     );
-    let mib = args.ring_mib.unwrap_or(RING_BYTES / MIB);
-    let taken = mib.next_power_of_two();
-    if taken != mib {
-        env.warn(format!(
-            "--ring-mib {mib}: the size of a ring is a power of two; {taken} is taken"
-        ));
-    }
-    LoadOptions {
-        ring_bytes: taken.saturating_mul(MIB),
+    let ring = args.ring_mib.map(|mib| {
+        let taken = mib.next_power_of_two();
+        if taken != mib {
+            env.warn(format!(
+                "--ring-mib {mib}: the size of a ring is a power of two; {taken} is taken"
+            ));
+        }
+        taken.saturating_mul(MIB)
+    });
+    let (room, said) = room(env.memory(), ring, max_memory);
+    said.into_iter().for_each(|said| env.warn(said));
+    let load = LoadOptions {
+        ring_bytes: room.ring_bytes,
+        halvings: room.halvings,
         links,
-    }
+    };
+    (load, room.max_memory)
 }
 
 fn output_dir(args: &DirArgs, env: &Environment<'_>) -> PathBuf {

@@ -109,7 +109,8 @@ pub struct CaptureArgs {
     /// Past it, what holds much or is of least use is given up; its scope says so, and the summary counts it. What
     /// waits for an output has room for half as much, and no more than 32MiB, for each of them. The ring buffer
     /// (--ring-mib), 16 MiB of batches, and 96 MiB for the maps in the kernel and the program come on top: all in
-    /// all 240 MiB by default, 144 MiB with --max-memory 16MiB --ring-mib 8.
+    /// all 240 MiB by default, 144 MiB with --max-memory 16MiB --ring-mib 8. Where the cgroup allows less, the defaults
+    /// are smaller, and are said.
     #[arg(long, value_name = "SIZE", value_parser = memory)]
     pub max_memory: Option<u64>,
     /// The kernel side.

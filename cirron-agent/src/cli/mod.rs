@@ -13,6 +13,7 @@ pub mod lowargs;
 pub mod messages;
 pub mod offline;
 pub mod open_scopes;
+pub mod room;
 pub mod status;
 pub mod summary_file;
 pub mod text;
@@ -27,6 +28,7 @@ use self::exit::Exit;
 use self::hiargs::{Resolved, Todo};
 use self::lowargs::LowArgs;
 pub use self::messages::say;
+use crate::kernel::memory_limit;
 use crate::shown::shown_lines;
 
 /// A failure with the code that it ends with.
@@ -57,7 +59,7 @@ pub fn main() -> ExitCode {
         messages::finish();
         return printed.map_or_else(|_| Exit::Failure.into(), |()| Exit::Ok.into());
     }
-    let todo = match hiargs::resolve(args, &|name| std::env::var_os(name)) {
+    let todo = match hiargs::resolve(args, &|name| std::env::var_os(name), memory_limit()) {
         Ok(Resolved { todo, warnings }) => {
             for warning in warnings {
                 say(&format!("warning: {warning}"));

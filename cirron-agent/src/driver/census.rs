@@ -7,8 +7,8 @@
 //!                                                        '-'  each second: who lives still?
 //! ```
 //! Questions come before everything else, so that a process which is over in a moment has its facts. Where an answer
-//! is late the core goes on without it, waits for no other until it has come, and takes it then. An
-//! answer about a process names its visit, since the kernel gives the same number to another process later.
+//! is late the core goes on without it, waits for no other until it has come, and takes it then. In sum it waits for a
+//! tenth of its time. An answer about a process names its visit, since the kernel gives the same number to another process later.
 //!
 //! What the answers mean is the core's matter ([`super::core`]); what is read is [`crate::discovery`]'s.
 
@@ -26,8 +26,17 @@ mod clerk;
 pub use clerk::Clerk;
 
 /// Time that the core waits for an answer: it takes a tenth of a millisecond, and a few turns of others where the
-/// processors are busy. The ring has room for what comes meanwhile.
+/// processors are busy.
 pub const PATIENCE: Duration = Duration::from_millis(20);
+/// Time that the core waits for the answers of many, one behind the other. The ring has room for what comes meanwhile:
+/// at 20 000 calls a second for 1.6 s.
+const MAX_PATIENCE: Duration = Duration::from_millis(100);
+/// Behind it the core waits for this part of its time, whatever it asks and however slow the answers are: as much is
+/// lost to it where processes come and go as fast as they can.
+const PATIENCE_SHARE: u32 = 10;
+/// With less than this the core does not wait at all: it would spend what it has on answers that take longer, and never
+/// have enough for one.
+const LEAST_PATIENCE: Duration = Duration::from_millis(5);
 /// Questions, changes and ends of processes that wait, of each: the kernel side holds as many targets.
 const MAX_WAITING: usize = 8192;
 
@@ -99,9 +108,41 @@ enum Change {
     Forget,
 }
 
+/// How long the core may wait now.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// As of `at`; it comes back with time.
+    left: Duration,
+    at: Instant,
+}
+
+impl Patience {
+    fn left(self, now: Instant) -> Duration {
+        let back = now.saturating_duration_since(self.at) / PATIENCE_SHARE;
+        (self.left + back).min(MAX_PATIENCE)
+    }
+
+    /// The core has waited from `since` to `now`.
+    fn spend(&mut self, since: Instant, now: Instant) {
+        let waited = now.saturating_duration_since(since);
+        self.left = self.left(now).saturating_sub(waited);
+        self.at = now;
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            left: MAX_PATIENCE,
+            at: Instant::now(),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     next_number: u64,
+    patience: Patience,
     questions: VecDeque<Question>,
     changes: BTreeMap<u32, Change>,
     dying: BTreeSet<u32>,
@@ -122,14 +163,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(
-        &self,
-        state: MutexGuard<'a, State>,
-        until: Instant,
-    ) -> Option<MutexGuard<'a, State>> {
-        let left = until.checked_duration_since(Instant::now())?;
+    /// Waits for a change; none may have come where it returns, and no longer than until `until`.
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, until: Instant) -> MutexGuard<'a, State> {
+        let left = until.saturating_duration_since(Instant::now());
         let waited = self.changed.wait_timeout(state, left);
-        Some(waited.unwrap_or_else(PoisonError::into_inner).0)
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
@@ -168,25 +206,24 @@ impl Census {
             parent,
         });
         self.shared.changed.notify_all();
-        let until = Instant::now() + PATIENCE;
-        while state.late.is_empty() {
+        let since = Instant::now();
+        let left = state.patience.left(since);
+        let until = match left >= LEAST_PATIENCE {
+            true => since + left.min(PATIENCE),
+            false => since,
+        };
+        let answer = loop {
             if let Some(facts) = take_facts(&mut state.answers, number) {
-                return Asked::Told(facts);
+                break Asked::Told(facts);
             }
-            match self.shared.wait(state, until) {
-                Some(woken) => state = woken,
-                None => {
-                    state = self.shared.lock();
-                    break;
-                }
+            if !state.late.is_empty() || until <= Instant::now() {
+                state.late.insert(number);
+                break Asked::Later(number);
             }
-        }
-        // It may have come with the last of the time.
-        if let Some(facts) = take_facts(&mut state.answers, number) {
-            return Asked::Told(facts);
-        }
-        state.late.insert(number);
-        Asked::Later(number)
+            state = self.shared.wait(state, until);
+        };
+        state.patience.spend(since, Instant::now());
+        answer
     }
 
     /// Whether a process lives is asked for from now on. `is_found`: nobody named it, and it may wait for us.

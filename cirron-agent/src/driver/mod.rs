@@ -50,6 +50,8 @@ use crate::privileges::Rights;
 
 /// Batches of records between reader and core.
 pub const BATCHES_IN_FLIGHT: usize = 8;
+/// Bytes that they take.
+pub const IN_FLIGHT_BYTES: usize = BATCHES_IN_FLIGHT * reader::BATCH_BYTES;
 
 /// A capture that runs.
 #[derive(Debug)]

@@ -23,7 +23,7 @@ const MIN_READ_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Bytes of one batch. Large enough that a busy ring is emptied in few steps, small enough that
 /// [`super::BATCHES_IN_FLIGHT`] of them are little memory.
-const BATCH_BYTES: usize = 2 * 1024 * 1024;
+pub const BATCH_BYTES: usize = 2 * 1024 * 1024;
 
 /// Time between a record's stamp and its appearance in the ring, generously: a task may be
 /// preempted in between only for as long as its program runs.

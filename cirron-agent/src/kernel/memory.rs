@@ -10,27 +10,32 @@ use super::LoadError;
 
 const MIB: u64 = 1024 * 1024;
 
-/// MiB that all maps but the ring take, and the agent while it loads them: 82 were measured (`doctor` in a
-/// cgroup of its own, its highest usage less the ring). The rest is for the buffers of a capture.
-const REST_MIB: u64 = 96;
+/// Bytes that all maps but the ring take: 37 MiB were measured (halved twice, and with a ring of 8 MiB, the highest usage
+/// of the cgroup is 52 MiB less).
+pub const MAPS_BYTES: u64 = 40 * MIB;
+
+/// Bytes that the program takes, and the kernel while it loads the others: with the maps 82 MiB were measured (`doctor`
+/// in a cgroup of its own, its highest usage less the ring). The rest is for the buffers of a capture.
+pub const PROGRAM_BYTES: u64 = 56 * MIB;
 
 /// MiB that the program and its threads map, mostly without using them.
 const MAPPED_MIB: u64 = 512;
 
 /// The refusal, with what is needed and what limits it.
-pub(super) fn refused(what: String, ring_bytes: u32) -> LoadError {
+pub(super) fn refused(what: String, ring_bytes: u32, halvings: u32) -> LoadError {
     LoadError::Memory {
         what,
         advice: advice(
             u64::from(ring_bytes) / MIB,
-            cgroup_limit(Path::new("/sys/fs/cgroup")),
+            (PROGRAM_BYTES + (MAPS_BYTES >> halvings)) / MIB,
+            memory_limit(),
             address_limit(),
         ),
     }
 }
 
-fn advice(ring_mib: u64, cgroup: Option<u64>, address: Option<u64>) -> String {
-    let need = REST_MIB + ring_mib;
+fn advice(ring_mib: u64, rest_mib: u64, cgroup: Option<u64>, address: Option<u64>) -> String {
+    let need = rest_mib + ring_mib;
     // The ring is mapped twice in a row.
     let mapped = MAPPED_MIB + 2 * ring_mib;
     if let Some(limit) = address
@@ -44,7 +49,7 @@ fn advice(ring_mib: u64, cgroup: Option<u64>, address: Option<u64>) -> String {
     }
     match cgroup.map(|limit| limit / MIB) {
         Some(limit) => {
-            let smaller = smaller(ring_mib, limit.saturating_sub(REST_MIB));
+            let smaller = smaller(ring_mib, limit.saturating_sub(rest_mib));
             format!(
                 "its maps and a ring of {ring_mib} MiB need some {need} MiB of its cgroup's memory, which is limited \
                  to {limit} MiB:\n  raise that (MemoryMax of a service, limits.memory of a container){smaller}"
@@ -65,6 +70,11 @@ fn smaller(ring_mib: u64, left: u64) -> String {
         Some(log) => format!(", or make the ring smaller with --ring-mib {}", 1u64 << log),
         None => String::new(),
     }
+}
+
+/// Bytes that the cgroups of this process allow, where one has a limit.
+pub fn memory_limit() -> Option<u64> {
+    cgroup_limit(Path::new("/sys/fs/cgroup"))
 }
 
 /// The least limit of this process's cgroups, of either version.
@@ -115,26 +125,26 @@ mod tests {
 
     #[test]
     fn the_advice_names_the_limit_that_there_is() {
-        let text = advice(32, Some(64 * MIB), None);
+        let text = advice(32, 96, Some(64 * MIB), None);
         assert!(
             text.contains("128 MiB") && text.contains("limited to 64 MiB"),
             "{text}"
         );
         assert!(!text.contains("--ring-mib"), "no ring fits: {text}");
-        assert!(advice(32, Some(115 * MIB), None).ends_with("--ring-mib 16"));
-        let text = advice(4, None, None);
+        assert!(advice(32, 96, Some(115 * MIB), None).ends_with("--ring-mib 16"));
+        let text = advice(4, 96, None, None);
         assert!(
             text.contains("kernel memory") && text.ends_with("--ring-mib 2"),
             "{text}"
         );
-        assert!(!advice(1, None, None).contains("--ring-mib"));
-        let text = advice(32, Some(64 * MIB), Some(530 * MIB));
+        assert!(!advice(1, 96, None, None).contains("--ring-mib"));
+        let text = advice(32, 96, Some(64 * MIB), Some(530 * MIB));
         assert!(
             text.contains("ulimit -v") && text.contains("576 MiB"),
             "{text}"
         );
         assert!(text.ends_with("--ring-mib 8"), "{text}");
-        assert!(!advice(32, None, Some(8 << 30)).contains("ulimit"));
+        assert!(!advice(32, 96, None, Some(8 << 30)).contains("ulimit"));
     }
 
     #[test]

@@ -28,6 +28,7 @@ use cirron_common::tls::{SslKey, SslState};
 use check::SocketCheck;
 pub use check::SocketState;
 pub use error::LoadError;
+pub use memory::{MAPS_BYTES, PROGRAM_BYTES, memory_limit};
 use passed_over::PassedOver;
 pub use policy::Policy;
 pub use reader::Reader;
@@ -69,6 +70,8 @@ const WAKEUP_SHARE: u32 = 8;
 pub struct LoadOptions {
     /// Bytes of the ring, rounded up to a power of two of pages.
     pub ring_bytes: u32,
+    /// How often the maps of what is followed are halved.
+    pub halvings: u32,
     /// Of the probes in TLS libraries.
     pub links: Links,
 }
@@ -107,13 +110,18 @@ impl Kernel {
             path: btf::VMLINUX,
             why: e.to_string(),
         })?;
-        let mut ebpf = EbpfLoader::new()
+        let mut loader = EbpfLoader::new();
+        for (map, entries) in maps::HALVED {
+            loader.map_max_entries(map, entries >> options.halvings);
+        }
+        let refused = |what, e: &(dyn Error + 'static)| refused(what, e, options, ring_bytes);
+        let mut ebpf = loader
             .btf(Some(&btf))
             .override_global("CONFIG", &config, true)
             .override_global(log::LEVEL_GLOBAL, &log::level(), true)
             .map_max_entries(maps::RING, ring_bytes)
             .load(OBJECT)
-            .map_err(|e| refused("cannot load the eBPF object", &e, ring_bytes))?;
+            .map_err(|e| refused("cannot load the eBPF object", &e))?;
         let mut verdicts = probes::attach(probes::Attempt {
             ebpf: &mut ebpf,
             btf: &btf,
@@ -132,7 +140,7 @@ impl Kernel {
             counters: take(&mut ebpf, maps::COUNTERS)?,
             passed_over: PassedOver::open(&ebpf),
             check,
-            reader: Some(Reader::new(ring(&mut ebpf, ring_bytes)?)),
+            reader: Some(Reader::new(ring(&mut ebpf, refused)?)),
             uprobes: Some(Uprobes::new(ebpf, loaded, targets)),
             verdicts,
         })
@@ -218,18 +226,26 @@ fn take<T: TryFrom<aya::maps::Map>>(ebpf: &mut Ebpf, name: &'static str) -> Resu
 }
 
 /// It is mapped into our memory here.
-fn ring(ebpf: &mut Ebpf, bytes: u32) -> Result<RingBuf<MapData>, LoadError> {
+fn ring(
+    ebpf: &mut Ebpf,
+    refused: impl FnOnce(&'static str, &(dyn Error + 'static)) -> LoadError,
+) -> Result<RingBuf<MapData>, LoadError> {
     let map = ebpf
         .take_map(maps::RING)
         .ok_or(LoadError::Map(maps::RING))?;
-    RingBuf::try_from(map).map_err(|e| refused("cannot map the ring", &e, bytes))
+    RingBuf::try_from(map).map_err(|e| refused("cannot map the ring", &e))
 }
 
 /// A lack of memory has advice of its own.
-fn refused(what: &'static str, error: &(dyn Error + 'static), ring_bytes: u32) -> LoadError {
+fn refused(
+    what: &'static str,
+    error: &(dyn Error + 'static),
+    options: &LoadOptions,
+    ring_bytes: u32,
+) -> LoadError {
     let failure = Failure::from_error(error);
     if failure.errno == Some(libc::ENOMEM) {
-        memory::refused(format!("{what}: {failure}"), ring_bytes)
+        memory::refused(format!("{what}: {failure}"), ring_bytes, options.halvings)
     } else {
         LoadError::Object { what, failure }
     }

@@ -109,10 +109,7 @@ impl Clerk {
             }
             let dying = (!self.dying.is_empty()).then_some(self.ask_the_dying);
             let until = dying.map_or(self.next_round, |at| at.min(self.next_round));
-            state = match self.shared.wait(state, until) {
-                Some(woken) => woken,
-                None => self.shared.lock(),
-            };
+            state = self.shared.wait(state, until);
         }
     }
 

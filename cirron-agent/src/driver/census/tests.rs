@@ -100,6 +100,56 @@ fn one_process_that_cannot_be_read_costs_the_core_a_moment_once() {
     clerk.join().unwrap();
 }
 
+/// Processes that come one behind the other, of which each answer takes a while and none is late by itself.
+#[test]
+fn of_all_its_time_the_core_waits_for_a_part_however_slow_the_answers_are() {
+    let (rig, world) = (rig(), World::default());
+    world.with(|s| s.facts_take = Duration::from_millis(4));
+    let clerk = rig.start(&world);
+    let (began, mut waited) = (Instant::now(), Duration::ZERO);
+    for tgid in 0..200 {
+        let since = Instant::now();
+        rig.census.facts(tgid, None);
+        waited += since.elapsed();
+        rig.census.take();
+        std::thread::sleep(Duration::from_millis(6));
+    }
+    let all = began.elapsed();
+    // Where this thread has lost its processor it has not waited for answers.
+    let most = MAX_PATIENCE + all / PATIENCE_SHARE + Duration::from_millis(100);
+    assert!(waited < most, "{waited:?} of {all:?}");
+    assert!(waited > MAX_PATIENCE / 2, "{waited:?}");
+    // It waits again when it has not for a while.
+    let since = Instant::now();
+    while rig.census.facts(7, None) != Asked::Told(None) {
+        assert!(since.elapsed() < Duration::from_secs(10));
+        std::thread::sleep(Duration::from_millis(100));
+        rig.census.take();
+    }
+    drop(rig);
+    clerk.join().unwrap();
+}
+
+#[test]
+fn patience_comes_back_with_time_and_is_never_more_than_it_was() {
+    let start = Instant::now();
+    let ms = |ms| Duration::from_millis(ms);
+    let mut patience = Patience {
+        left: MAX_PATIENCE,
+        at: start,
+    };
+    assert_eq!(patience.left(start + ms(5_000)), MAX_PATIENCE);
+    patience.spend(start, start + ms(20));
+    // A tenth of it has come back.
+    assert_eq!(patience.left(start + ms(20)), MAX_PATIENCE - ms(20));
+    for n in 1..10 {
+        patience.spend(start + ms(20 * n), start + ms(20 * n + 20));
+    }
+    assert_eq!(patience.left(start + ms(200)), Duration::ZERO);
+    assert_eq!(patience.left(start + ms(250)), ms(5));
+    assert_eq!(patience.left(start + ms(5_000)), MAX_PATIENCE);
+}
+
 #[test]
 fn what_waits_for_the_clerk_is_bounded_and_the_rest_counted() {
     let rig = rig();

@@ -31,6 +31,8 @@ pub(in crate::driver) struct State {
     pub(in crate::driver) sockets: BTreeMap<u64, SocketState>,
     /// Processes whose facts cannot be read for now: whoever asks waits.
     pub(in crate::driver) stuck: BTreeSet<u32>,
+    /// Time that reading the facts of one takes.
+    pub(in crate::driver) facts_take: Duration,
     pub(in crate::driver) facts_read: Vec<u32>,
     pub(in crate::driver) counts: Arc<Counts>,
     pub(in crate::driver) fail_reads: bool,
@@ -187,6 +189,7 @@ impl Processes for World {
         while self.with(|s| s.stuck.contains(&tgid)) {
             std::thread::sleep(Duration::from_millis(1));
         }
+        std::thread::sleep(self.with(|s| s.facts_take));
         self.with(|s| {
             s.facts_read.push(tgid);
             s.processes.get(&tgid).cloned()

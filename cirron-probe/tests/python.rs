@@ -16,7 +16,7 @@ use std::process::{Command, Output};
 use std::sync::{Mutex, OnceLock};
 
 use support::tracer::{Hit, Tracer};
-use support::{notes, package, scratch, skip, PROBES};
+use support::{notes, package, scratch, skip, stacks, PROBES};
 
 /// A probe listens to the library, which all tests load.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -224,14 +224,7 @@ fn the_tour_is_told_as_the_sdk_tells_it() {
         ends.count(),
         told.iter().filter(|line| !line.contains(" : ")).count()
     );
-    let sdk = std::env::var_os("CIRRON_STACKS").map_or_else(
-        || {
-            Path::new(&std::env::var_os("HOME").unwrap_or_default())
-                .join(".cache/cirron-agent/stacks")
-        },
-        PathBuf::from,
-    );
-    let sdk = sdk.join("venv/bin/python");
+    let sdk = stacks().join("venv/bin/python");
     if !sdk.exists() {
         return skip("the SDK's own tour", "no stacks", "CIRRON_REQUIRE_STACKS");
     }

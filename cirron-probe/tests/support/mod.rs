@@ -38,6 +38,16 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
     directory
 }
 
+/// The real servers and clients, where the workspace's commands install them.
+pub(crate) fn stacks() -> PathBuf {
+    if let Some(stacks) = std::env::var_os("CIRRON_STACKS") {
+        return PathBuf::from(stacks);
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
+    cache.unwrap_or_else(home).join("cirron-agent/stacks")
+}
+
 /// Says that a test cannot run, which is a failure where everything must.
 pub(crate) fn skip(name: &str, reason: &str, required: &str) {
     println!("SKIP {name}: {reason}");

@@ -6,6 +6,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use support::{notes, package, scratch, PROBES};
 
@@ -33,8 +34,14 @@ fn runs(path: &Path) {
     assert!(output.status.success());
 }
 
+/// Both build the same example.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 #[test]
 fn debug() {
+    let _alone = ONE_AT_A_TIME
+        .lock()
+        .unwrap_or_else(|lock| lock.into_inner());
     let tour = build("debug", &[], "");
     notes::check(&tour, &PROBES);
     runs(&tour);
@@ -64,6 +71,36 @@ fn a_probe_that_is_not_used_leaves_nothing() {
             .filter(|(name, _)| names.iter().any(|n| n == name))
             .collect::<Vec<_>>(),
     );
+}
+
+/// A file of C that is linked into a program of Rust brings the same probes: each is once there.
+#[test]
+fn c_and_rust_share_their_probes() {
+    let object = scratch("notes").join("tour.o");
+    let compiled = Command::new("cc")
+        .args(["-O2", "-c", "-Dmain=tour_in_c", "-I"])
+        .arg(package().join("c"))
+        .arg(package().join("examples/c/tour.c"))
+        .arg("-o")
+        .arg(&object)
+        .status();
+    if !compiled.map_or(false, |status| status.success()) {
+        return support::skip("C and Rust", "no cc", "CIRRON_REQUIRE_COMPILERS");
+    }
+    // The symbol keeps what it calls from being dropped as unused.
+    let flags = format!(
+        "-C link-arg={} -C link-arg=-Wl,--undefined=tour_in_c",
+        object.display()
+    );
+    let _alone = ONE_AT_A_TIME
+        .lock()
+        .unwrap_or_else(|lock| lock.into_inner());
+    let both = build("debug", &[], &flags);
+    let bytes = std::fs::read(&both).expect("the program");
+    let symbol = b"tour_in_c";
+    assert!(bytes.windows(symbol.len()).any(|window| window == symbol));
+    notes::check(&both, &PROBES);
+    runs(&both);
 }
 
 /// An example with one scope, in release: there the linker drops what nobody calls.

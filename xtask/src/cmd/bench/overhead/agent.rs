@@ -1,7 +1,7 @@
 //! The agent, attached for one round with everything on, and what it cost.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -40,11 +40,16 @@ pub(super) struct Cost {
 impl Agent {
     /// Attaches to `pid` and waits until it says so.
     pub(super) fn attach(pid: u32, places: Places) -> Result<Agent> {
+        Agent::attach_build(&paths::agent(), pid, places)
+    }
+
+    /// The same of another build of the agent: `program` is its path.
+    pub(super) fn attach_build(program: &Path, pid: u32, places: Places) -> Result<Agent> {
         let dir = paths::target().join("bench-overhead");
         // What the last round left would be evicted within this one.
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir)?;
-        let mut command = sh::command(paths::agent());
+        let mut command = sh::command(program);
         command
             .env_remove("CIRRON_TLS_PLACES")
             .env_remove("CIRRON_UPROBE_LINKS");

@@ -11,6 +11,8 @@ mod server;
 pub(crate) mod syscalls;
 mod tls;
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result};
 
 use super::stats::spread;
@@ -29,9 +31,22 @@ pub(crate) struct Options {
     /// Seconds of load in each
     #[arg(long, default_value_t = 4)]
     seconds: u32,
+    /// Another build of the agent, which takes turns with this one instead of no agent
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "tls")]
+    against: Option<PathBuf>,
     /// Servers over HTTPS instead, with probes on symbols and on computed places
     #[arg(long)]
     tls: bool,
+}
+
+impl Options {
+    /// Heads of the columns of a comparison.
+    fn columns(&self) -> &'static str {
+        match self.against {
+            Some(_) => "the other build | this one | this, of the other, by pair",
+            None => "without the agent | with it | with, of without, by pair",
+        }
+    }
 }
 
 pub(super) fn run(options: &Options) -> Result<()> {
@@ -46,7 +61,11 @@ pub(super) fn run(options: &Options) -> Result<()> {
     for shape in [Shape::SmallPosts, Shape::Streams] {
         server_rounds(shape, options).with_context(|| shape.title())?;
     }
-    syscalls::compare(options.rounds)
+    match options.against {
+        // They compare with no agent.
+        Some(_) => Ok(()),
+        None => syscalls::compare(options.rounds),
+    }
 }
 
 fn machine() -> String {
@@ -61,22 +80,30 @@ fn server_rounds(shape: Shape, options: &Options) -> Result<()> {
     let target = Server::start()?;
     let other = Server::start()?;
     println!("\n### {}\n", shape.title());
-    println!("| | without the agent | with it | with, of without, by pair |");
+    println!("| | {} |", options.columns());
     println!("| --- | --- | --- | --- |");
     let pairs = Pairs::run(shape, &target, target.pid(), options)?;
     pairs.print("target");
     Pairs::run(shape, &other, target.pid(), options)?.print("not a target");
-    let all = |of: fn(&Cost) -> f64| pairs.costs.iter().map(of).collect::<Vec<_>>();
+    if options.against.is_some() {
+        print_costs("The other build", &pairs.costs_without, &pairs.without);
+    }
+    print_costs("The agent", &pairs.costs, &pairs.with);
+    Ok(())
+}
+
+/// What an agent cost in its rounds.
+fn print_costs(whose: &str, costs: &[Cost], loads: &[Load]) {
+    let all = |figure: fn(&Cost) -> f64| costs.iter().map(figure).collect::<Vec<_>>();
     println!(
-        "\nThe agent: {} CPU seconds a round, {} MiB at its peak; {:.0} exchanges recorded, wrk saw {:.0} to their end; {:.0} records and {:.0} bytes lost.",
+        "\n{whose}: {} CPU seconds a round, {} MiB at its peak; {:.0} exchanges recorded, wrk saw {:.0} to their end; {:.0} records and {:.0} bytes lost.",
         spread(&all(|c| c.cpu_s), 2),
         spread(&all(|c| c.peak_mib), 0),
         all(|c| c.recorded).iter().sum::<f64>(),
-        pairs.with.iter().map(|l| l.requests).sum::<f64>(),
+        loads.iter().map(|l| l.requests).sum::<f64>(),
         all(|c| c.lost_records).iter().sum::<f64>(),
         all(|c| c.lost_bytes).iter().sum::<f64>(),
     );
-    Ok(())
 }
 
 /// Loads without and with the agent, one right after the other, so that what drifts on the machine
@@ -85,6 +112,8 @@ struct Pairs {
     without: Vec<Load>,
     with: Vec<Load>,
     costs: Vec<Cost>,
+    /// Of the other build of the agent, where there is one.
+    costs_without: Vec<Cost>,
 }
 
 /// What a load shows.
@@ -99,20 +128,26 @@ impl Pairs {
             without: Vec::new(),
             with: Vec::new(),
             costs: Vec::new(),
+            costs_without: Vec::new(),
         };
         for round in 0..options.rounds {
             for with_agent in [round % 2 == 0, round % 2 == 1] {
-                let agent = with_agent
-                    .then(|| Agent::attach(attached, Places::Computed))
-                    .transpose()?;
+                let agent = match (with_agent, &options.against) {
+                    (true, _) => Some(Agent::attach(attached, Places::Computed)?),
+                    (false, Some(program)) => {
+                        Some(Agent::attach_build(program, attached, Places::Computed)?)
+                    }
+                    (false, None) => None,
+                };
                 let load = Load::run(shape, loaded, options.seconds)?;
                 eprintln!("{}: {load}", if with_agent { "with" } else { "without" });
-                match agent {
-                    Some(agent) => {
-                        pairs.with.push(load);
-                        pairs.costs.push(agent.stop()?);
-                    }
-                    None => pairs.without.push(load),
+                let (loads, costs) = match with_agent {
+                    true => (&mut pairs.with, &mut pairs.costs),
+                    false => (&mut pairs.without, &mut pairs.costs_without),
+                };
+                loads.push(load);
+                if let Some(agent) = agent {
+                    costs.push(agent.stop()?);
                 }
             }
         }

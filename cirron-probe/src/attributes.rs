@@ -77,8 +77,13 @@ impl Attributes {
         }
     }
 
+    /// The bytes of what there may be. Sites without attributes need no room for them.
+    pub(crate) fn bytes_of(attributes: Option<&mut Self>) -> &[u8] {
+        attributes.map_or(&[], |attributes| attributes.finish())
+    }
+
     /// The bytes, and nothing to be added any more.
-    pub(crate) fn finish(&mut self) -> &[u8] {
+    fn finish(&mut self) -> &[u8] {
         if self.left_out > 0 {
             let left_out = self.left_out.to_ne_bytes();
             self.write(LEFT_OUT, "", &left_out);

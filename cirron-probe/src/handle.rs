@@ -88,8 +88,12 @@ impl Scope {
         self.id
     }
 
-    pub(crate) fn open(name: &str, parent: Option<u64>, attributes: &mut Attributes) -> Self {
-        let (id, attributes) = (sites::next_id(), attributes.finish());
+    pub(crate) fn open(
+        name: &str,
+        parent: Option<u64>,
+        attributes: Option<&mut Attributes>,
+    ) -> Self {
+        let (id, attributes) = (sites::next_id(), Attributes::bytes_of(attributes));
         sites::scope_open::hit((
             id,
             parent.unwrap_or_else(stack::current),
@@ -152,15 +156,15 @@ pub(crate) fn exit(id: u64) {
 /// Opens a scope under the current one. For the macro, which asked whether somebody listens.
 #[cold]
 #[inline(never)]
-pub fn open_scope(name: &str, attributes: &mut Attributes) -> Scope {
+pub fn open_scope(name: &str, attributes: Option<&mut Attributes>) -> Scope {
     Scope::open(name, None, attributes)
 }
 
 /// Opens a request, which has no parent. For the macro, which asked whether somebody listens.
 #[cold]
 #[inline(never)]
-pub fn open_request(request: Option<&str>, attributes: &mut Attributes) -> Scope {
-    let (id, attributes) = (sites::next_id(), attributes.finish());
+pub fn open_request(request: Option<&str>, attributes: Option<&mut Attributes>) -> Scope {
+    let (id, attributes) = (sites::next_id(), Attributes::bytes_of(attributes));
     sites::request_open::hit((
         id,
         0,

@@ -73,7 +73,7 @@ where
         let mut ancestors = span.scope().skip(1);
         let parent =
             ancestors.find_map(|ancestor| Some(ancestor.extensions().get::<Scope>()?.id()));
-        let scope = Scope::open(new.metadata().name(), parent, &mut fields.0);
+        let scope = Scope::open(new.metadata().name(), parent, Some(&mut fields.0));
         span.extensions_mut().insert(scope);
     }
 
@@ -130,8 +130,7 @@ impl Take for Fields {
 impl Take for Late {
     fn take(&mut self, field: &Field, value: Value<'_>) {
         if sites::mark::listens() {
-            let mut none = Attributes::new();
-            tell(self.0, field.name(), value, Kind::Summary, &mut none);
+            tell(self.0, field.name(), value, Kind::Summary, None);
         }
     }
 }

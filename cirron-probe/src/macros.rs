@@ -6,7 +6,7 @@
 //! if scope_begin_listens() {            // one load, one branch
 //!     let mut attributes = Attributes::new();
 //!     attributes.put("rows", &count());
-//!     begin_scope("preprocess", &mut attributes)
+//!     begin_scope("preprocess", Some(&mut attributes))
 //! } else {
 //!     ScopeGuard::inert()
 //! }
@@ -28,11 +28,18 @@
 /// ([`dropped`](crate::dropped)). Attributes have 512 bytes, texts in them 256 bytes, keys 128.
 #[macro_export]
 macro_rules! scope {
-    ($name:expr $(, $($attributes:tt)*)?) => {
+    ($name:expr $(,)?) => {
+        if $crate::__private::scope_begin_listens() {
+            $crate::__private::begin_scope($name, None)
+        } else {
+            $crate::ScopeGuard::inert()
+        }
+    };
+    ($name:expr, $($attributes:tt)+) => {
         if $crate::__private::scope_begin_listens() {
             let mut attributes = $crate::__private::Attributes::new();
-            $crate::__attributes!(attributes, $($($attributes)*)?);
-            $crate::__private::begin_scope($name, &mut attributes)
+            $crate::__attributes!(attributes, $($attributes)+);
+            $crate::__private::begin_scope($name, Some(&mut attributes))
         } else {
             $crate::ScopeGuard::inert()
         }
@@ -50,11 +57,18 @@ macro_rules! scope {
 /// ```
 #[macro_export]
 macro_rules! open_scope {
-    ($name:expr $(, $($attributes:tt)*)?) => {
+    ($name:expr $(,)?) => {
+        if $crate::__private::scope_open_listens() {
+            $crate::__private::open_scope($name, None)
+        } else {
+            $crate::Scope::inert()
+        }
+    };
+    ($name:expr, $($attributes:tt)+) => {
         if $crate::__private::scope_open_listens() {
             let mut attributes = $crate::__private::Attributes::new();
-            $crate::__attributes!(attributes, $($($attributes)*)?);
-            $crate::__private::open_scope($name, &mut attributes)
+            $crate::__attributes!(attributes, $($attributes)+);
+            $crate::__private::open_scope($name, Some(&mut attributes))
         } else {
             $crate::Scope::inert()
         }
@@ -76,16 +90,23 @@ macro_rules! open_scope {
 macro_rules! request {
     () => {
         if $crate::__private::request_begin_listens() {
-            $crate::__private::begin_request(None, &mut $crate::__private::Attributes::new())
+            $crate::__private::begin_request(None, None)
         } else {
             $crate::ScopeGuard::inert()
         }
     };
-    ($id:expr $(, $($attributes:tt)*)?) => {
+    ($id:expr $(,)?) => {
+        if $crate::__private::request_begin_listens() {
+            $crate::__private::begin_request(Some($id), None)
+        } else {
+            $crate::ScopeGuard::inert()
+        }
+    };
+    ($id:expr, $($attributes:tt)+) => {
         if $crate::__private::request_begin_listens() {
             let mut attributes = $crate::__private::Attributes::new();
-            $crate::__attributes!(attributes, $($($attributes)*)?);
-            $crate::__private::begin_request(Some($id), &mut attributes)
+            $crate::__attributes!(attributes, $($attributes)+);
+            $crate::__private::begin_request(Some($id), Some(&mut attributes))
         } else {
             $crate::ScopeGuard::inert()
         }
@@ -104,16 +125,23 @@ macro_rules! request {
 macro_rules! open_request {
     () => {
         if $crate::__private::request_open_listens() {
-            $crate::__private::open_request(None, &mut $crate::__private::Attributes::new())
+            $crate::__private::open_request(None, None)
         } else {
             $crate::Scope::inert()
         }
     };
-    ($id:expr $(, $($attributes:tt)*)?) => {
+    ($id:expr $(,)?) => {
+        if $crate::__private::request_open_listens() {
+            $crate::__private::open_request(Some($id), None)
+        } else {
+            $crate::Scope::inert()
+        }
+    };
+    ($id:expr, $($attributes:tt)+) => {
         if $crate::__private::request_open_listens() {
             let mut attributes = $crate::__private::Attributes::new();
-            $crate::__attributes!(attributes, $($($attributes)*)?);
-            $crate::__private::open_request(Some($id), &mut attributes)
+            $crate::__attributes!(attributes, $($attributes)+);
+            $crate::__private::open_request(Some($id), Some(&mut attributes))
         } else {
             $crate::Scope::inert()
         }
@@ -159,16 +187,27 @@ macro_rules! __mark {
     ($target:tt, $name:expr, $value:expr, $($attributes:tt)*) => {
         $crate::__mark!(@ $target, $name, $value, Point, $($attributes)*)
     };
-    (@ $target:tt, $name:expr, $value:expr, $kind:ident, $($attributes:tt)*) => {
+    (@ $target:tt, $name:expr, $value:expr, $kind:ident,) => {
         if $crate::__private::mark_listens() {
-            let mut attributes = $crate::__private::Attributes::new();
-            $crate::__attributes!(attributes, $($attributes)*);
             $crate::__private::mark(
                 $target,
                 $name,
                 &$value,
                 $crate::__private::Kind::$kind,
-                &mut attributes,
+                None,
+            );
+        }
+    };
+    (@ $target:tt, $name:expr, $value:expr, $kind:ident, $($attributes:tt)+) => {
+        if $crate::__private::mark_listens() {
+            let mut attributes = $crate::__private::Attributes::new();
+            $crate::__attributes!(attributes, $($attributes)+);
+            $crate::__private::mark(
+                $target,
+                $name,
+                &$value,
+                $crate::__private::Kind::$kind,
+                Some(&mut attributes),
             );
         }
     };
@@ -178,10 +217,7 @@ macro_rules! __mark {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __attributes {
-    ($packed:ident $(,)?) => {
-        // Not every hit has attributes; they are told as none.
-        let _ = &mut $packed;
-    };
+    ($packed:ident $(,)?) => {};
     ($packed:ident, index = $value:expr $(, $($rest:tt)*)?) => {
         $packed.index($value);
         $crate::__attributes!($packed, $($($rest)*)?);

@@ -40,7 +40,7 @@ pub fn mark<V: ToValue + ?Sized>(
     name: &str,
     value: &V,
     kind: Kind,
-    attributes: &mut Attributes,
+    attributes: Option<&mut Attributes>,
 ) {
     let scope = target.map_or_else(stack::current, Target::scope_id);
     // A scope that is named and has no identity: nobody knows it, and 0 would mean another one.
@@ -57,7 +57,7 @@ pub(crate) fn tell(
     name: &str,
     value: Value<'_>,
     kind: Kind,
-    attributes: &mut Attributes,
+    attributes: Option<&mut Attributes>,
 ) {
     let mut bits = u64::from(value.code());
     if kind == Kind::Summary {
@@ -76,7 +76,7 @@ pub(crate) fn tell(
             (kept.as_ptr() as u64, kept.len() as u64)
         }
     };
-    let attributes = attributes.finish();
+    let attributes = Attributes::bytes_of(attributes);
     sites::mark::hit((
         scope,
         name.as_ptr(),

@@ -111,13 +111,13 @@ impl crate::Target for ScopeGuard {
 /// Begins a scope under the current one. For the macro, which asked whether somebody listens.
 #[cold]
 #[inline(never)]
-pub fn begin_scope(name: &str, attributes: &mut Attributes) -> ScopeGuard {
+pub fn begin_scope(name: &str, attributes: Option<&mut Attributes>) -> ScopeGuard {
     if !stack::has_room() {
         return ScopeGuard::inert();
     }
     let (id, parent) = (sites::next_id(), stack::current());
     stack::push(id);
-    let attributes = attributes.finish();
+    let attributes = Attributes::bytes_of(attributes);
     sites::scope_begin::hit((
         id,
         parent,
@@ -132,13 +132,13 @@ pub fn begin_scope(name: &str, attributes: &mut Attributes) -> ScopeGuard {
 /// Begins a request, which has no parent. For the macro, which asked whether somebody listens.
 #[cold]
 #[inline(never)]
-pub fn begin_request(request: Option<&str>, attributes: &mut Attributes) -> ScopeGuard {
+pub fn begin_request(request: Option<&str>, attributes: Option<&mut Attributes>) -> ScopeGuard {
     if !stack::has_room() {
         return ScopeGuard::inert();
     }
     let id = sites::next_id();
     stack::push(id);
-    let attributes = attributes.finish();
+    let attributes = Attributes::bytes_of(attributes);
     sites::request_begin::hit((
         id,
         0,

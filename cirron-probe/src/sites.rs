@@ -25,6 +25,9 @@
 //! that includes `cirron.h` or another version of this crate brings the same, and drops note and
 //! semaphore together with a stub that nobody calls.
 //!
+//! The symbols are hidden: a site lies in the same program or shared object as this crate, as where
+//! cargo links it statically, which it does unless a crate of type `dylib` comes between.
+//!
 //! It does not decide anything: identity, nesting and limits are above. On other systems than Linux
 //! on x86-64 and aarch64 every function here is empty and `listens` is false at compile time.
 
@@ -196,12 +199,46 @@ macro_rules! operands {
     };
 }
 
+/// The semaphore's value, by one instruction of x86-64: through a declared static the compiler would
+/// load its address first. The kernel writes it at any time, so that each load is done.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+macro_rules! load {
+    ($name:literal) => {{
+        let value: u32;
+        // SAFETY: the stub's assembly defines it, aligned and of this size; it is only read.
+        unsafe {
+            core::arch::asm!(
+                concat!("movzx {0:e}, word ptr [rip + cirron_probe_", $name, "_semaphore]"),
+                out(reg) value,
+                options(nostack, preserves_flags, readonly),
+            );
+        }
+        value
+    }};
+}
+#[cfg(all(target_os = "linux", target_arch = "aarch64"))]
+macro_rules! load {
+    ($name:literal) => {{
+        let value: u64;
+        // SAFETY: the stub's assembly defines it, aligned and of this size; it is only read.
+        unsafe {
+            core::arch::asm!(
+                concat!("adrp {0}, cirron_probe_", $name, "_semaphore"),
+                concat!("ldrh {0:w}, [{0}, :lo12:cirron_probe_", $name, "_semaphore]"),
+                out(reg) value,
+                options(nostack, preserves_flags, readonly),
+            );
+        }
+        value
+    }};
+}
+
 /// One probe as a Rust module: whether somebody listens, and the hit.
 macro_rules! site {
     (
         $(#[$doc:meta])*
         $module:ident $name:literal $arity:tt
-        $stub:literal $semaphore:literal
+        $stub:literal
         ($($argument:ident: $type:ty),+)
     ) => {
         $(#[$doc])*
@@ -211,22 +248,16 @@ macro_rules! site {
                 any(target_arch = "x86_64", target_arch = "aarch64")
             ))]
             mod native {
-                use core::sync::atomic::{AtomicU16, Ordering};
-
                 stub!($name, operands!($arity));
 
                 extern "C" {
                     #[link_name = $stub]
                     fn stub($($argument: $type),+);
-                    #[link_name = $semaphore]
-                    static SEMAPHORE: AtomicU16;
                 }
 
                 #[inline(always)]
                 pub(crate) fn listens() -> bool {
-                    // SAFETY: the assembly above defines it, aligned and of this size. Whoever
-                    // else writes it is the kernel.
-                    unsafe { SEMAPHORE.load(Ordering::Relaxed) != 0 }
+                    load!($name) != 0
                 }
 
                 #[inline]
@@ -263,49 +294,49 @@ macro_rules! site {
 site! {
     /// A scope begins, and this thread works for it.
     scope_begin "scope_begin" 6
-    "cirron_probe_scope_begin" "cirron_probe_scope_begin_semaphore"
+    "cirron_probe_scope_begin"
     (id: u64, parent: u64, name: *const u8, name_len: u64, attributes: *const u8, attributes_len: u64)
 }
 site! {
     /// A scope begins, and no thread works for it yet.
     scope_open "scope_open" 6
-    "cirron_probe_scope_open" "cirron_probe_scope_open_semaphore"
+    "cirron_probe_scope_open"
     (id: u64, parent: u64, name: *const u8, name_len: u64, attributes: *const u8, attributes_len: u64)
 }
 site! {
     /// A request begins, and this thread works for it.
     request_begin "request_begin" 6
-    "cirron_probe_request_begin" "cirron_probe_request_begin_semaphore"
+    "cirron_probe_request_begin"
     (id: u64, parent: u64, request: *const u8, request_len: u64, attributes: *const u8, attributes_len: u64)
 }
 site! {
     /// A request begins, and no thread works for it yet.
     request_open "request_open" 6
-    "cirron_probe_request_open" "cirron_probe_request_open_semaphore"
+    "cirron_probe_request_open"
     (id: u64, parent: u64, request: *const u8, request_len: u64, attributes: *const u8, attributes_len: u64)
 }
 site! {
     /// This thread works for a scope from here on.
     scope_enter "scope_enter" 1
-    "cirron_probe_scope_enter" "cirron_probe_scope_enter_semaphore"
+    "cirron_probe_scope_enter"
     (id: u64)
 }
 site! {
     /// This thread works for a scope no more.
     scope_exit "scope_exit" 1
-    "cirron_probe_scope_exit" "cirron_probe_scope_exit_semaphore"
+    "cirron_probe_scope_exit"
     (id: u64)
 }
 site! {
     /// A scope or a request ends, and every thread that worked for it does so no more.
     scope_end "scope_end" 2
-    "cirron_probe_scope_end" "cirron_probe_scope_end_semaphore"
+    "cirron_probe_scope_end"
     (id: u64, outcome: u64)
 }
 site! {
     /// A value is attached to a scope.
     mark "mark" 8
-    "cirron_probe_mark" "cirron_probe_mark_semaphore"
+    "cirron_probe_mark"
     (
         scope: u64, name: *const u8, name_len: u64, kind: u64,
         value: u64, value_len: u64, attributes: *const u8, attributes_len: u64
@@ -314,7 +345,7 @@ site! {
 site! {
     /// Something was left out, to keep a limit.
     dropped "dropped" 2
-    "cirron_probe_dropped" "cirron_probe_dropped_semaphore"
+    "cirron_probe_dropped"
     (reason: u64, total: u64)
 }
 

@@ -1,7 +1,8 @@
 //! The kernel/user ABI of cirron-agent: what the eBPF programs write and the agent reads.
 //!
 //! `no_std`, no dependencies. Feature `user` adds aya's `Pod` for what crosses in maps and
-//! globals. Every layout is checked at compile time; a change of layout raises [`ABI_VERSION`].
+//! globals. Every layout is checked at compile time. A change of what is in a record raises [`ABI_VERSION`]; maps
+//! and cookies are shared by an agent and the programs built into it, and have no version.
 //!
 //! It does not interpret anything: decoding a record, with its checks, is
 //! `cirron_core::record`.
@@ -11,15 +12,19 @@ pub mod config;
 pub mod conn;
 pub mod counters;
 pub mod maps;
+pub mod operand;
 pub mod record;
+pub mod signature;
 pub mod tls;
 
 pub use config::KernelConfig;
 pub use conn::{ConnInfo, ConnState};
 pub use counters::Counter;
+pub use operand::Operand;
 pub use record::RecordHeader;
+pub use signature::Signature;
 
-/// Raised whenever a layout or a meaning in this crate changes. A record with another version is
+/// Raised whenever a layout or a meaning of records changes. A record with another version is
 /// counted and skipped.
 pub const ABI_VERSION: u16 = 4;
 

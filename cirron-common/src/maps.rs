@@ -19,6 +19,8 @@ pub const SSL_CALLS: &str = "SSL_CALLS";
 pub const GO_CALLS: &str = "GO_CALLS";
 /// LRU hash: `tgid << 32 | tid` to [`crate::tls::Sealed`].
 pub const SEALED: &str = "SEALED";
+/// Array of [`crate::Signature`]: what the functions mean that programs stand in. The number is in the place's cookie.
+pub const SIGNATURES: &str = "SIGNATURES";
 /// Per-CPU array of [`crate::Counter`].
 pub const COUNTERS: &str = "COUNTERS";
 /// The read-only global of type [`crate::KernelConfig`].
@@ -39,6 +41,9 @@ pub const MAX_SSL_CALLS: u32 = 16_384;
 pub const MAX_SEALED: u32 = 16_384;
 /// Goroutines inside `crypto/tls` at once: each open connection has one that waits in a read.
 pub const MAX_GO_CALLS: u32 = 65_536;
+/// Different signatures of functions: TLS libraries have 15 between them, and a place with operands of its own takes one.
+/// A function past it is not watched.
+pub const MAX_SIGNATURES: u32 = 1_024;
 /// Connections muted at once.
 pub const MAX_MUTED: u32 = 65_536;
 /// Bytes of the ring where nothing else is asked for. At 20 000 calls a second of half a kilobyte

@@ -1,66 +1,33 @@
-//! TLS libraries: what a uprobe is told about its place, and what the kernel side keeps of an SSL
-//! object.
+//! TLS libraries: what their functions do, and what the kernel side keeps of an SSL object.
 //!
 //! A connection inside a TLS library is keyed by process and object address; its records carry the
 //! address in `conn`, the time it was first seen in `epoch`, and [`crate::record::source::TLS`].
 
 use crate::conn::Positions;
 
-/// Which function a place belongs to, by what its arguments and result mean.
+/// What a function does. Where its values stand is its [`crate::signature::Signature`]'s.
 pub mod op {
-    /// `int f(ssl, buf, num)`, bytes read: `SSL_read`.
+    /// Plaintext is read: `SSL_read`, `gnutls_record_recv`, Go's `(*Conn).Read`.
     pub const READ: u64 = 1;
-    /// `int f(ssl, buf, num)`, bytes written: `SSL_write`.
+    /// Plaintext is written: `SSL_write`, `gnutls_record_send`, Go's `(*Conn).Write`.
     pub const WRITE: u64 = 2;
-    /// `int f(ssl, buf, num, size_t *n)`, 1 is success: `SSL_read_ex`, `SSL_read_early_data`.
-    pub const READ_EX: u64 = 3;
-    /// `int f(ssl, buf, num, size_t *n)`, 1 is success: `SSL_write_ex`, `SSL_write_early_data`.
-    pub const WRITE_EX: u64 = 4;
-    /// `int f(ssl, buf, num, flags, size_t *n)`, 1 is success: `SSL_write_ex2`.
-    pub const WRITE_EX2: u64 = 5;
-    /// `ssize_t f(session, buf, num)`, bytes read: `gnutls_record_recv`, Go's `(*Conn).Read`.
-    pub const READ_LONG: u64 = 6;
-    /// `ssize_t f(session, buf, num, ...)`, bytes written: `gnutls_record_send`,
-    /// `send2`, Go's `(*Conn).Write`.
-    pub const WRITE_LONG: u64 = 7;
-    /// `ssize_t f(ssl, fd, offset, size, flags)`, bytes that never were in memory: `SSL_sendfile`.
-    pub const SENDFILE: u64 = 8;
-    /// `f(ssl, ...)`: moves no plaintext, but reads and writes the socket: `SSL_do_handshake`.
-    pub const HANDSHAKE: u64 = 9;
-    /// `f(ssl)`: begins as a server: `SSL_set_accept_state`, `SSL_accept`.
-    pub const BEGIN_SERVER: u64 = 10;
-    /// `f(ssl)`: begins as a client: `SSL_set_connect_state`, `SSL_connect`.
-    pub const BEGIN_CLIENT: u64 = 11;
-    /// `f(ssl)`: the object is gone: `SSL_free`, `gnutls_deinit`.
-    pub const FREE: u64 = 12;
-    /// `f(ssl)`: no more is written: `SSL_shutdown`, `gnutls_bye`.
-    pub const SHUTDOWN: u64 = 13;
-    /// `f(ssl)`: the object is used anew: `SSL_clear`.
-    pub const CLEAR: u64 = 14;
-    /// `f(conn)`: the connection ends, and what others do with the object at that moment is still its
-    /// own: Go's `(*Conn).Close`.
-    pub const CLOSE: u64 = 15;
-}
-
-/// The attach cookie: an [`op`], and how deep in the function's frame the place lies.
-pub mod cookie {
-    const OP_BITS: u32 = 8;
-
-    /// `depth`: bytes that the stack pointer stands at the place below where it stood at the
-    /// function's first instruction.
-    pub const fn pack(op: u64, depth: u32) -> u64 {
-        (depth as u64) << OP_BITS | op
-    }
-
-    /// Its [`super::op`].
-    pub const fn op(cookie: u64) -> u64 {
-        cookie & ((1 << OP_BITS) - 1)
-    }
-
-    /// Its depth.
-    pub const fn depth(cookie: u64) -> u64 {
-        cookie >> OP_BITS
-    }
+    /// Bytes are written that never were in memory: `SSL_sendfile`.
+    pub const SENDFILE: u64 = 3;
+    /// Moves no plaintext, but reads and writes the socket: `SSL_do_handshake`.
+    pub const HANDSHAKE: u64 = 4;
+    /// The object begins as a server: `SSL_set_accept_state`, `SSL_accept`.
+    pub const BEGIN_SERVER: u64 = 5;
+    /// It begins as a client: `SSL_set_connect_state`, `SSL_connect`.
+    pub const BEGIN_CLIENT: u64 = 6;
+    /// It is gone: `SSL_free`, `gnutls_deinit`.
+    pub const FREE: u64 = 7;
+    /// No more is written: `SSL_shutdown`, `gnutls_bye`.
+    pub const SHUTDOWN: u64 = 8;
+    /// It is used anew: `SSL_clear`.
+    pub const CLEAR: u64 = 9;
+    /// The connection ends, and what others do with the object at that moment is still its own:
+    /// Go's `(*Conn).Close`.
+    pub const CLOSE: u64 = 10;
 }
 
 /// Bits of a value of the process filter.
@@ -166,10 +133,12 @@ pub struct SslCall {
     pub object: u64,
     /// The caller's buffer.
     pub buffer: u64,
-    /// Where the length will be, for the calls that have an out-pointer.
-    pub length_at: u64,
+    /// What the entry knows of the number of bytes that will have moved: the number, or where it will be.
+    pub moved: u64,
     /// One of [`op`].
-    pub op: u64,
+    pub op: u32,
+    /// Number of the function's signature.
+    pub signature: u32,
     /// Where the stack pointer stood at the function's first instruction: a return elsewhere is
     /// another call's. 0 in Go, whose stacks move.
     pub stack: u64,

@@ -5,18 +5,15 @@
 //! would write to a stack that Go moves. The socket's calls inside are made with the goroutine
 //! still in `r14`, which links them. Source: Go's `src/cmd/compile/abi-internal.md`.
 
-use aya_ebpf::{
-    EbpfContext as _,
-    helpers::{bpf_get_attach_cookie, bpf_ktime_get_ns, bpf_probe_read_user},
-    programs::ProbeContext,
-};
+use aya_ebpf::{helpers::bpf_probe_read_user, programs::ProbeContext};
 use cirron_common::{
     conn::role,
-    record::{close, direction},
-    tls::{GoKey, SslCall, cookie, op},
+    record::close,
+    tls::{GoKey, op},
 };
 
 use crate::{
+    called::{Place, direction_of, returned},
     maps::{GO_CALLS, SSLS},
     tls::{Inside, TlsEvent, cirron_tls_ended, cirron_tls_moved, introduce, of_target},
 };
@@ -36,26 +33,12 @@ pub fn call_of(pid_tgid: u64, goroutine: u64) -> Option<Inside> {
 }
 
 #[inline(always)]
-fn event(pid_tgid: u64, object: u64, op: u64) -> TlsEvent {
-    TlsEvent {
-        // SAFETY: no arguments.
-        ts_ns: unsafe { bpf_ktime_get_ns() },
-        pid_tgid,
-        object,
-        op,
-    }
-}
-
-#[inline(always)]
 pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
     let pid_tgid = of_target()?;
-    // SAFETY: the context of this program.
-    let op = cookie::op(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) });
-    // SAFETY: the saved registers of this event.
-    let (object, buffer, goroutine) =
-        unsafe { ((*ctx.regs).rax, (*ctx.regs).rbx, (*ctx.regs).r14) };
-    let event = event(pid_tgid, object, op);
-    match op {
+    let place = Place::reached(ctx);
+    let signature = place.signature()?;
+    let event = place.event(signature, pid_tgid)?;
+    match event.op {
         op::BEGIN_SERVER => return begin(&event, role::ACCEPTED),
         op::BEGIN_CLIENT => return begin(&event, role::CONNECTED),
         op::CLOSE => {
@@ -69,17 +52,10 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
         _ => {}
     }
     let key = GoKey {
-        goroutine,
+        goroutine: place.goroutine(),
         tgid: pid_tgid >> 32,
     };
-    let call = SslCall {
-        object,
-        buffer,
-        length_at: 0,
-        op,
-        stack: 0,
-        ts_ns: event.ts_ns,
-    };
+    let call = place.note(signature, &event, 0)?;
     let _ = GO_CALLS.insert(key, call, 0);
     None
 }
@@ -87,27 +63,17 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
 #[inline(always)]
 pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
     let pid_tgid = of_target()?;
-    // SAFETY: the saved registers of this event.
-    let (result, goroutine) = unsafe { ((*ctx.regs).rax, (*ctx.regs).r14) };
+    let place = Place::reached(ctx);
     let key = GoKey {
-        goroutine,
+        goroutine: place.goroutine(),
         tgid: pid_tgid >> 32,
     };
     // SAFETY: copied at once.
     let call = *unsafe { GO_CALLS.get(&key) }?;
     let _ = GO_CALLS.remove(&key);
-    if result as i64 <= 0 {
-        return None;
-    }
-    let dir = if call.op == op::READ_LONG {
-        direction::INBOUND
-    } else {
-        direction::OUTBOUND
-    };
-    let mut event = event(pid_tgid, call.object, call.op);
-    if dir == direction::OUTBOUND {
-        event.ts_ns = call.written_at(result, event.ts_ns);
-    }
+    let len = place.moved(&call)?;
+    let dir = direction_of(&call);
+    let event = returned(&call, pid_tgid, dir, len);
     let is_new = match SSLS.get_ptr(&event.key()) {
         // SAFETY: a live map value.
         Some(state) => call.is_after(unsafe { (*state).closed_ns }),
@@ -116,7 +82,7 @@ pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
     if is_new {
         introduce(&event, role_of(call.object), true)?;
     }
-    cirron_tls_moved(&event, dir as u64, call.buffer, result, goroutine);
+    cirron_tls_moved(&event, dir as u64, call.buffer, len, key.goroutine);
     None
 }
 

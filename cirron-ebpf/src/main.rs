@@ -8,8 +8,8 @@
 //! | `tcp_state_change` | ends of TCP connections: who closed, FIN or RST |
 //! | `tcp_reading` | when the bytes came that a target reads |
 //! | `process_fork`, `process_exec`, `process_exit` | the life of targets and their children |
-//! | `tls_enter`, `tls_exit` | plaintext inside TLS libraries; uprobes, attached where a target has one |
-//! | `go_enter`, `go_exit` | the same inside Go's `crypto/tls` |
+//! | `c_enter`, `c_exit` | calls of functions with C's convention: plaintext inside TLS libraries; uprobes, attached where a target has one |
+//! | `go_enter`, `go_exit` | the same with Go's: its `crypto/tls` |
 //! | `socket_check` | nothing; the agent runs it, to learn whether a connection's socket is held |
 //! | `uring_submit` | sends and receives by io_uring, whose bytes it cannot see |
 //!
@@ -22,7 +22,9 @@
 
 mod arch;
 mod arrived;
+mod called;
 mod config;
+mod ctls;
 mod emit;
 mod fds;
 mod flow;
@@ -30,6 +32,7 @@ mod goroutine;
 mod gotls;
 mod iov;
 mod maps;
+mod operand;
 mod process;
 mod sent;
 mod socket;

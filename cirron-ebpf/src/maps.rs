@@ -4,10 +4,10 @@ use core::arch::asm;
 
 use aya_ebpf::{
     macros::map,
-    maps::{HashMap, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use cirron_common::{
-    Counter,
+    Counter, Signature,
     conn::ConnState,
     counters, maps,
     tls::{GoKey, Sealed, SslCall, SslKey, SslState},
@@ -41,6 +41,9 @@ pub static GO_CALLS: LruHashMap<GoKey, SslCall> =
 
 #[map]
 pub static SEALED: LruHashMap<u64, Sealed> = LruHashMap::with_max_entries(maps::MAX_SEALED, 0);
+
+#[map]
+pub static SIGNATURES: Array<Signature> = Array::with_max_entries(maps::MAX_SIGNATURES, 0);
 
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNTERS, 0);

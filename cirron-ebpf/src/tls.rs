@@ -1,23 +1,14 @@
-//! Functions of TLS libraries: plaintext, before it is encrypted and after it was decrypted.
+//! Objects of TLS libraries: plaintext, before it is encrypted and after it was decrypted, and the socket that it goes through.
 //!
-//! One program stands on entries, one on exits; the attach cookie says which function a place
-//! belongs to. An entry notes the call by thread, the exit copies. A function that calls another of
-//! the table (`SSL_write_ex` calls `SSL_write_ex2`) is seen once: the inner entry replaces the note,
-//! the inner exit takes it, the outer exit finds none. A handshake inside of another call leaves that
-//! one's note as it is.
+//! Stands behind the programs inside functions (`ctls`, `gotls`), which say what a call did to an object, and
+//! behind `flow`, which says what a thread did to a socket meanwhile.
 
-use aya_ebpf::{
-    EbpfContext as _,
-    helpers::{
-        bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_user,
-    },
-    programs::ProbeContext,
-};
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use cirron_common::{
     Counter,
     conn::{Positions, role},
     record::{close, direction, flag, source},
-    tls::{SslCall, SslKey, SslState, cookie, op, target},
+    tls::{SslCall, SslKey, SslState, op, target},
 };
 
 use crate::{
@@ -83,7 +74,7 @@ impl Inside {
     pub fn from_call(call: &SslCall) -> Inside {
         Inside {
             object: call.object,
-            op: call.op,
+            op: call.op as u64,
         }
     }
 }
@@ -95,122 +86,6 @@ pub fn of_target() -> Option<u64> {
     // SAFETY: a live map value.
     let flags = unsafe { *TARGETS.get_ptr(&((pid_tgid >> 32) as u32))? };
     (flags & target::TLS != 0).then_some(pid_tgid)
-}
-
-#[inline(always)]
-pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
-    let pid_tgid = of_target()?;
-    // SAFETY: the context of this program.
-    let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
-    let op = cookie::op(cookie);
-    let object: u64 = ctx.arg(0)?;
-    let event = TlsEvent {
-        // SAFETY: no arguments.
-        ts_ns: unsafe { bpf_ktime_get_ns() },
-        pid_tgid,
-        object,
-        op,
-    };
-    match op {
-        op::BEGIN_SERVER => return begin(&event, role::ACCEPTED),
-        op::BEGIN_CLIENT => return begin(&event, role::CONNECTED),
-        op::FREE | op::CLEAR => {
-            cirron_tls_ended(&event, close::LOCAL_CLOSE);
-            return None;
-        }
-        op::SHUTDOWN => {
-            cirron_tls_ended(&event, close::LOCAL_SHUT_WRITE);
-            return None;
-        }
-        _ => {}
-    }
-    // SAFETY: the saved registers of this event.
-    let sp = unsafe { (*ctx.regs).rsp };
-    let stack = sp.wrapping_add(cookie::depth(cookie));
-    // A read or write that shakes hands first, as BoringSSL's do, is still under way behind it.
-    if op == op::HANDSHAKE && call_of(pid_tgid, stack).is_some_and(|outer| outer.object == object) {
-        return None;
-    }
-    // Both are read, each at its own constant offset: the verifier refuses a computed one.
-    // SAFETY: the saved registers of this event.
-    let (fourth, fifth) = unsafe {
-        (
-            core::ptr::read_volatile(&raw const (*ctx.regs).rcx),
-            core::ptr::read_volatile(&raw const (*ctx.regs).r8),
-        )
-    };
-    let length_at = match op {
-        op::READ_EX | op::WRITE_EX => fourth,
-        op::WRITE_EX2 => fifth,
-        _ => 0,
-    };
-    let call = SslCall {
-        object,
-        buffer: ctx.arg(1)?,
-        length_at,
-        op,
-        stack,
-        ts_ns: event.ts_ns,
-    };
-    let _ = SSL_CALLS.insert(pid_tgid, call, 0);
-    None
-}
-
-#[inline(always)]
-pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
-    let pid_tgid = of_target()?;
-    // SAFETY: copied at once.
-    let call = *unsafe { SSL_CALLS.get(&pid_tgid) }?;
-    // SAFETY: the context of this program.
-    let depth = cookie::depth(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) });
-    // SAFETY: the saved registers of this event.
-    let (result, sp) = unsafe { ((*ctx.regs).rax, (*ctx.regs).rsp) };
-    // A function that ours also ends in was called by somebody else, or we missed an exit.
-    if call.stack != sp.wrapping_add(depth) {
-        return None;
-    }
-    let _ = SSL_CALLS.remove(&pid_tgid);
-    // Results are 32-bit: a wider read turns -1 into a length.
-    let narrow = result as i32;
-    let len = match call.op {
-        op::READ | op::WRITE => positive(narrow as i64),
-        op::READ_LONG | op::WRITE_LONG | op::SENDFILE => positive(result as i64),
-        op::READ_EX | op::WRITE_EX | op::WRITE_EX2 => {
-            if narrow <= 0 {
-                None
-            } else {
-                // SAFETY: the helper checks the address.
-                unsafe { bpf_probe_read_user(call.length_at as *const u64) }.ok()
-            }
-        }
-        _ => None,
-    }?;
-    let dir = match call.op {
-        op::READ | op::READ_EX | op::READ_LONG => direction::INBOUND,
-        _ => direction::OUTBOUND,
-    };
-    // SAFETY: no arguments.
-    let now_ns = unsafe { bpf_ktime_get_ns() };
-    let event = TlsEvent {
-        ts_ns: if dir == direction::OUTBOUND {
-            call.written_at(len, now_ns)
-        } else {
-            now_ns
-        },
-        pid_tgid,
-        object: call.object,
-        op: call.op,
-    };
-    cirron_tls_moved(&event, dir as u64, call.buffer, len, 0);
-    if dir == direction::OUTBOUND {
-        seal(&event, len);
-    }
-    None
-}
-
-#[inline(always)]
-fn positive(n: i64) -> Option<u64> {
-    if n > 0 { Some(n as u64) } else { None }
 }
 
 /// `len` bytes of plaintext at `buffer` moved; `context` as in the record. A global function to the verifier.
@@ -296,16 +171,6 @@ pub fn introduce(event: &TlsEvent, role: u8, late: bool) -> Option<()> {
     Some(())
 }
 
-/// A connection's object takes its role, before any byte. One that has moved bytes has it already.
-#[inline(never)]
-fn begin(event: &TlsEvent, role: u8) -> Option<u32> {
-    // Said twice: `SSL_set_accept_state`, then `SSL_accept`.
-    if SSLS.get_ptr(&event.key()).is_none() {
-        introduce(event, role, false)?;
-    }
-    None
-}
-
 /// The object is used no more ([`close::LOCAL_CLOSE`]) or writes no more. A global function to the
 /// verifier.
 #[inline(never)]
@@ -387,7 +252,7 @@ pub fn link(event: &TlsEvent, socket: &FdSocket, socket_epoch: u64, evidence: u6
 /// Notes what the thread wrote to an object that does not move its socket's bytes itself. Also where its
 /// socket is known by lengths: two objects that are written to before a send are told apart by neither.
 #[inline(always)]
-fn seal(event: &TlsEvent, len: u64) -> Option<()> {
+pub fn seal(event: &TlsEvent, len: u64) -> Option<()> {
     let state = SSLS.get_ptr(&event.key())?;
     // SAFETY: a live map value.
     if unsafe { (*state).socket != 0 && (*state).matches < CERTAIN } {

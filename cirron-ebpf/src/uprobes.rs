@@ -1,28 +1,29 @@
-//! The programs inside functions of TLS libraries: where they begin. What they do is in `tls` and `gotls`.
+//! The programs inside functions, a pair for each calling convention: where they begin. What they do is in `ctls` and
+//! `gotls`. The cookie of each place is `cirron_common::signature::cookie`'s.
 
 use aya_ebpf::{macros::uprobe, programs::ProbeContext};
 
-use crate::{gotls, tls};
+use crate::{ctls, gotls};
 
 /// What a program inside a function answers. With links of many places 1 asks the kernel to take
 /// the probe out of that process.
 const KEEP: u32 = 0;
 
-/// On entries of a TLS library's functions; the cookie is `cirron_common::tls::cookie`'s.
+/// On entries of functions with C's convention.
 #[uprobe]
-pub fn tls_enter(ctx: ProbeContext) -> u32 {
-    let _ = tls::try_enter(&ctx);
+pub fn c_enter(ctx: ProbeContext) -> u32 {
+    let _ = ctls::try_enter(&ctx);
     KEEP
 }
 
 /// On places behind which the result no longer changes.
 #[uprobe]
-pub fn tls_exit(ctx: ProbeContext) -> u32 {
-    let _ = tls::try_exit(&ctx);
+pub fn c_exit(ctx: ProbeContext) -> u32 {
+    let _ = ctls::try_exit(&ctx);
     KEEP
 }
 
-/// On entries of functions of Go's `crypto/tls`; the cookie is `cirron_common::tls::cookie`'s.
+/// On entries of functions with Go's convention.
 #[uprobe]
 pub fn go_enter(ctx: ProbeContext) -> u32 {
     let _ = gotls::try_enter(&ctx);

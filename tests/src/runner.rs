@@ -16,6 +16,9 @@ const LATE_AGAIN: usize = 2;
 /// Pause before each of them: what kept the machine busy lasts for seconds.
 const LATE_PAUSE: Duration = Duration::from_secs(5);
 
+/// The check behind all tests.
+const TABLE: &str = "the_table_of_protocols_is_what_passed";
+
 /// What a test needs of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -133,14 +136,19 @@ pub fn main(tests: &[Test]) -> ExitCode {
             passed.push(test.name);
         }
     }
-    let names: Vec<&str> = tests.iter().map(|t| t.name).collect();
-    let mut table = coverage::names_are_known(&names);
-    if filters.is_empty() && passed.len() == tests.len() {
-        table = table.and_then(|()| coverage::check(&passed));
-    }
-    if let Err(e) = table {
-        println!("FAIL the_table_of_protocols_is_what_passed: {e:#}");
-        failed.push("the_table_of_protocols_is_what_passed");
+    if let Some(reason) = coverage::obstacle() {
+        println!("SKIP {TABLE}: {reason}");
+        skipped += 1;
+    } else {
+        let names: Vec<&str> = tests.iter().map(|t| t.name).collect();
+        let mut table = coverage::names_are_known(&names);
+        if filters.is_empty() && passed.len() == tests.len() {
+            table = table.and_then(|()| coverage::check(&passed));
+        }
+        if let Err(e) = table {
+            println!("FAIL {TABLE}: {e:#}");
+            failed.push(TABLE);
+        }
     }
     println!(
         "real: {} passed, {skipped} skipped, {} failed in {:.0} s",

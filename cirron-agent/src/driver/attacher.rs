@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use cirron_common::tls::cookie;
+use cirron_common::operand::Convention;
 
 use super::counts::Counts;
 use super::leases::{Known, Leases, Seen};
@@ -36,7 +36,6 @@ use crate::probes::plan::{Attach, Exit, Plan, plan, summary};
 use crate::probes::quiet::Quiet;
 use crate::probes::source::Source;
 use crate::probes::tls::blind;
-use crate::probes::tls::functions::Abi;
 use crate::probes::upcoming;
 use crate::shown::{shown, shown_path};
 
@@ -354,21 +353,22 @@ fn attach_image(
 }
 
 /// The places of a function.
-fn points(attach: &Attach) -> Vec<Point> {
+pub fn points(attach: &Attach) -> Vec<Point> {
     let Attach {
         function,
         offset,
         entry,
         exit,
     } = attach;
-    let (enter, leave) = match function.abi {
-        Abi::SystemV => (UprobeProgram::Enter, UprobeProgram::Exit),
-        Abi::Go => (UprobeProgram::GoEnter, UprobeProgram::GoExit),
+    let (enter, leave) = match function.convention {
+        Convention::SystemV => (UprobeProgram::Enter, UprobeProgram::Exit),
+        Convention::Go => (UprobeProgram::GoEnter, UprobeProgram::GoExit),
     };
     let point = |program, place: &Place| Point {
         program,
         offset: offset.wrapping_add_signed(place.offset),
-        cookie: cookie::pack(function.op, place.depth),
+        signature: function.signature,
+        depth: place.depth,
     };
     let mut points = match exit {
         Exit::None => Vec::new(),

@@ -16,6 +16,8 @@ pub mod command;
 pub mod core;
 pub mod counts;
 pub mod ends;
+#[cfg(test)]
+mod family_tests;
 pub mod helper;
 pub mod leases;
 pub mod live;

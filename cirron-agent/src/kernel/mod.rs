@@ -33,6 +33,7 @@ use passed_over::PassedOver;
 pub use policy::Policy;
 pub use reader::Reader;
 use targets::Targets;
+use uprobes::Signatures;
 pub use uprobes::{Attachment, Detached, Links, Point, UprobeProgram, Uprobes};
 pub use verdict::{Failure, ProbeVerdict};
 
@@ -131,6 +132,7 @@ impl Kernel {
         verdicts.push(verdict);
         let loaded = uprobes::load(&mut ebpf, options.links);
         let targets = Targets::new(take(&mut ebpf, maps::TARGETS)?);
+        let signatures = Signatures::new(take(&mut ebpf, maps::SIGNATURES)?);
         verdicts.push(loaded.verdict.clone());
         Ok(Kernel {
             log: log::reader(&mut ebpf),
@@ -141,7 +143,7 @@ impl Kernel {
             passed_over: PassedOver::open(&ebpf),
             check,
             reader: Some(Reader::new(ring(&mut ebpf, refused)?)),
-            uprobes: Some(Uprobes::new(ebpf, loaded, targets)),
+            uprobes: Some(Uprobes::new(ebpf, loaded, signatures, targets)),
             verdicts,
         })
     }

@@ -19,16 +19,16 @@ use iced_x86::{
     OpKind, Register,
 };
 
-use crate::probes::tls::functions::{Abi, Argument};
-
 mod call;
 mod exit;
+mod kept;
 mod reached;
 mod refusal;
 mod switch;
 
 pub use call::{around_call, hands_to};
 pub use exit::{exits, returns};
+pub use kept::Kept;
 pub use refusal::Refusal;
 pub use switch::{Switch, SwitchTable};
 
@@ -78,16 +78,6 @@ pub struct Ways {
     pub switches: Vec<Switch>,
     /// Where others go on in it: Go's runtime, after a panic.
     pub entries: Vec<i64>,
-}
-
-/// The register of an argument.
-fn register(abi: Abi, argument: Argument) -> Option<Register> {
-    use Register::{R8, R9, RAX, RBX, RCX, RDI, RDX, RSI};
-    let all = match abi {
-        Abi::SystemV => [RDI, RSI, RDX, RCX, R8, R9],
-        Abi::Go => [RAX, RBX, RCX, RDI, RSI, R8],
-    };
-    all.get(usize::from(argument)).copied()
 }
 
 /// The instructions that begin at the first byte, up to the first that does not go on to the next.
@@ -145,18 +135,11 @@ fn stack_change(i: &Instruction, info: &mut InstructionInfoFactory) -> Option<i6
 }
 
 /// The entry: the first emulated instruction, on the way that every call takes once, before an
-/// argument in `needs` is overwritten; else the first instruction, whatever it is.
-pub fn entry(
-    code: &[u8],
-    ways: &Ways,
-    abi: Abi,
-    needs: &[Argument],
-    choice: Choice,
-) -> Result<Place, Refusal> {
+/// operand in `kept` is overwritten; else the first instruction, whatever it is.
+pub fn entry(code: &[u8], ways: &Ways, kept: &Kept, choice: Choice) -> Result<Place, Refusal> {
     let reached = Reached::follow(code, ways)?;
-    let keep: Vec<Register> = needs.iter().filter_map(|n| register(abi, *n)).collect();
     let better = match choice {
-        Choice::Cheapest => first_emulated(&reached, 0, &keep),
+        Choice::Cheapest => first_emulated(&reached, 0, kept),
         Choice::Plain => None,
     };
     let first = Place {
@@ -172,8 +155,8 @@ pub fn entry(
 }
 
 /// The first emulated instruction from the one at `from` on, on the way that everybody who
-/// passes that one goes once, before a register in `keep` is overwritten. Its depth is from there.
-fn first_emulated(reached: &Reached<'_>, from: i64, keep: &[Register]) -> Option<Place> {
+/// passes that one goes once, before an operand in `kept` is overwritten. Its depth is from there.
+fn first_emulated(reached: &Reached<'_>, from: i64, kept: &Kept) -> Option<Place> {
     let mut info = InstructionInfoFactory::new();
     let (mut at, mut depth) = (from, 0_i64);
     loop {
@@ -191,8 +174,7 @@ fn first_emulated(reached: &Reached<'_>, from: i64, keep: &[Register]) -> Option
                 depth,
             });
         }
-        let overwritten = keep.iter().any(|r| writes(i, &mut info, *r));
-        if overwritten || i.flow_control() != FlowControl::Next {
+        if kept.is_lost(i, &mut info) || i.flow_control() != FlowControl::Next {
             return None;
         }
         depth -= stack_change(i, &mut info)?;

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use cirron_common::operand::Convention;
+
 use crate::probes::locate::call_site::HiddenCall;
 use crate::probes::locate::symbol::Found;
 use crate::probes::locate::{self, LOCATORS, Located, Locator};
-use crate::probes::place::{self, Choice, Class, Place, Refusal};
+use crate::probes::place::{self, Choice, Class, Kept, Place, Refusal};
 use crate::probes::source::{ReadAt, Source};
-use crate::probes::tls::functions::{Abi, Function, Moves};
+use crate::probes::tls::functions::{Function, Moves};
 
 /// How a function's result is caught.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +77,7 @@ pub fn plan(file: &dyn ReadAt, choice: Choice) -> Look {
 }
 
 /// The same of what `locators` find.
-pub(super) fn plan_with(file: &dyn ReadAt, choice: Choice, locators: &[&dyn Locator]) -> Look {
+pub fn plan_with(file: &dyn ReadAt, choice: Choice, locators: &[&dyn Locator]) -> Look {
     let source = Source::new(file);
     let found = locate::locate(&source, locators);
     let (plan, refused) = decide(&found, choice);
@@ -150,11 +152,12 @@ fn attach(found: &Found, choice: Choice) -> Result<Attach, Refusal> {
         ways,
         ..
     } = found;
-    let entry = place::entry(code, ways, function.abi, function.needs, choice)?;
-    let exit = match (function.has_exit, function.abi) {
+    let kept = Kept::for_signature(&function.signature);
+    let entry = place::entry(code, ways, &kept, choice)?;
+    let exit = match (function.has_exit, function.convention) {
         (false, _) => Exit::None,
-        (true, Abi::SystemV) => Exit::Places(place::exits(code, ways, choice)?),
-        (true, Abi::Go) => Exit::Places(place::returns(code, ways)?),
+        (true, Convention::SystemV) => Exit::Places(place::exits(code, ways, choice)?),
+        (true, Convention::Go) => Exit::Places(place::returns(code, ways)?),
     };
     Ok(Attach {
         function,

@@ -10,6 +10,7 @@
 
 mod bpf;
 mod multi;
+mod signatures;
 mod single;
 mod stack;
 
@@ -21,22 +22,24 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use aya::Ebpf;
+use cirron_common::Signature;
 
 use self::multi::Multi;
+pub(super) use self::signatures::Signatures;
 use self::single::{Single, SingleLink};
 use super::targets::Targets;
 use super::verdict::{Failure, ProbeVerdict, Verdict};
 
-/// The programs that stand inside functions.
+/// The programs that stand inside functions: a pair for each calling convention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UprobeProgram {
-    /// On an exit.
+    /// On an exit of a function with C's convention.
     Exit,
-    /// On an exit of a Go function.
+    /// On one with Go's.
     GoExit,
-    /// On an entry.
+    /// On an entry of a function with C's.
     Enter,
-    /// On an entry of a Go function.
+    /// On one with Go's.
     GoEnter,
 }
 
@@ -53,8 +56,8 @@ impl UprobeProgram {
     /// ELF name of the program.
     pub fn name(self) -> &'static str {
         match self {
-            UprobeProgram::Enter => "tls_enter",
-            UprobeProgram::Exit => "tls_exit",
+            UprobeProgram::Enter => "c_enter",
+            UprobeProgram::Exit => "c_exit",
             UprobeProgram::GoEnter => "go_enter",
             UprobeProgram::GoExit => "go_exit",
         }
@@ -68,8 +71,19 @@ pub struct Point {
     pub program: UprobeProgram,
     /// Offset in the file.
     pub offset: u64,
-    /// One of `cirron_common::tls::cookie`'s.
-    pub cookie: u64,
+    /// What the function does, and where its values stand.
+    pub signature: Signature,
+    /// How deep in the function's frame the place lies, in bytes.
+    pub depth: u32,
+}
+
+/// A [`Point`] as the kernel takes it.
+#[derive(Clone, Copy)]
+struct Probe {
+    program: UprobeProgram,
+    offset: u64,
+    /// One of `cirron_common::signature::cookie`'s.
+    cookie: u64,
 }
 
 /// Which links to make.
@@ -143,6 +157,7 @@ struct State {
     ebpf: Ebpf,
     /// `None` where the kernel refuses the programs.
     attached: Option<Attached>,
+    signatures: Signatures,
     held: HashMap<u64, Held>,
     next: u64,
 }
@@ -219,12 +234,18 @@ fn loaded(detail: String) -> ProbeVerdict {
 }
 
 impl Uprobes {
-    pub(super) fn new(ebpf: Ebpf, loaded: Loaded, targets: Targets) -> Uprobes {
+    pub(super) fn new(
+        ebpf: Ebpf,
+        loaded: Loaded,
+        signatures: Signatures,
+        targets: Targets,
+    ) -> Uprobes {
         Uprobes {
             targets,
             state: Arc::new(Mutex::new(Some(State {
                 ebpf,
                 attached: loaded.attached,
+                signatures,
                 held: HashMap::new(),
                 next: 0,
             }))),
@@ -243,7 +264,7 @@ impl Uprobes {
     /// Puts the programs at all `points` of the file `path`, or at none.
     ///
     /// # Errors
-    /// Where the kernel refuses one of them, or the end has begun.
+    /// Where the kernel refuses one of them, their signatures are too many, or the end has begun.
     pub fn attach(&self, path: &CStr, points: &[Point]) -> anyhow::Result<Attachment> {
         let mut points = points.to_vec();
         // Two symbols of one function, two functions that end in a third.
@@ -251,10 +272,11 @@ impl Uprobes {
         points.dedup();
         let mut state = self.lock();
         let state = state.as_mut().context("the agent is ending")?;
+        let probes = state.signatures.probes(&points)?;
         let links = match &mut state.attached {
-            Some(Attached::Multi(multi)) => FileLinks::Multi(multi.attach(path, &points)?),
+            Some(Attached::Multi(multi)) => FileLinks::Multi(multi.attach(path, &probes)?),
             Some(Attached::Single(single)) => {
-                FileLinks::Single(single.attach(&mut state.ebpf, path, &points)?)
+                FileLinks::Single(single.attach(&mut state.ebpf, path, &probes)?)
             }
             None => bail!("the programs were refused"),
         };

@@ -16,7 +16,7 @@ use aya::Ebpf;
 use aya::maps::{Map, MapData};
 use aya_obj::{Function, Object};
 
-use super::{Point, UprobeProgram, bpf, stack};
+use super::{Probe, UprobeProgram, bpf, stack};
 
 /// Threads that close links. With more links each has several, and as many grace periods to wait.
 const MAX_CLOSERS: usize = 64;
@@ -79,14 +79,14 @@ impl Multi {
         }
     }
 
-    /// Links for all of `points`, which are in the order of their programs, or none.
-    pub(super) fn attach(&self, path: &CStr, points: &[Point]) -> anyhow::Result<Vec<OwnedFd>> {
+    /// Links for all of `probes`, which are in the order of their programs, or none.
+    pub(super) fn attach(&self, path: &CStr, probes: &[Probe]) -> anyhow::Result<Vec<OwnedFd>> {
         let mut made = Vec::new();
         for (which, program) in &self.programs {
-            let (offsets, cookies): (Vec<u64>, Vec<u64>) = points
+            let (offsets, cookies): (Vec<u64>, Vec<u64>) = probes
                 .iter()
-                .filter(|point| point.program == *which)
-                .map(|point| (point.offset, point.cookie))
+                .filter(|probe| probe.program == *which)
+                .map(|probe| (probe.offset, probe.cookie))
                 .unzip();
             if offsets.is_empty() {
                 continue;

@@ -17,7 +17,7 @@ use aya::programs::uprobe::{
     UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeLinkId, UProbeScope,
 };
 
-use super::{Point, UprobeProgram};
+use super::{Probe, UprobeProgram};
 
 /// The programs, loaded; they and their links stay in the [`Ebpf`].
 pub(super) struct Single(());
@@ -38,25 +38,25 @@ impl Single {
         Ok(Single(()))
     }
 
-    /// Links for all of `points`, in their order, or none.
+    /// Links for all of `probes`, in their order, or none.
     pub(super) fn attach(
         &mut self,
         ebpf: &mut Ebpf,
         path: &CStr,
-        points: &[Point],
+        probes: &[Probe],
     ) -> anyhow::Result<Vec<SingleLink>> {
         let file = Path::new(OsStr::from_bytes(path.to_bytes()));
         let mut made = Vec::new();
-        for point in points {
+        for probe in probes {
             let at = UProbeAttachPoint {
-                location: UProbeAttachLocation::AbsoluteOffset(point.offset),
-                cookie: Some(point.cookie),
+                location: UProbeAttachLocation::AbsoluteOffset(probe.offset),
+                cookie: Some(probe.cookie),
             };
-            match program(ebpf, point.program)?.attach(at, file, UProbeScope::AllProcesses) {
-                Ok(link) => made.push(SingleLink(point.program, link)),
+            match program(ebpf, probe.program)?.attach(at, file, UProbeScope::AllProcesses) {
+                Ok(link) => made.push(SingleLink(probe.program, link)),
                 Err(e) => {
                     drop(Single::take(ebpf, made));
-                    return Err(e).context(format!("at {:#x}", point.offset));
+                    return Err(e).context(format!("at {:#x}", probe.offset));
                 }
             }
         }

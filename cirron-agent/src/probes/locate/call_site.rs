@@ -11,8 +11,8 @@ use super::{Binary, Located, Locator, switches};
 use crate::probes::elf::{Elf, MAX_FUNCTION_BYTES};
 use crate::probes::extents::Extents;
 use crate::probes::locate::symbol::Found;
-use crate::probes::place::{self, Switch};
-use crate::probes::tls::functions::{Abi, Function, HIDDEN};
+use crate::probes::place::{self, Kept, Switch};
+use crate::probes::tls::functions::{Function, HIDDEN};
 
 /// How far from the function its callers are looked for. OpenSSL's own code has less than 1 MiB, and
 /// lies in one piece in an executable of 60.
@@ -105,7 +105,8 @@ fn targets(functions: &[Found]) -> Vec<(&'static Function, u64)> {
     for hidden in HIDDEN {
         let door = functions.iter().find(|f| f.function.name == hidden.door);
         let Some(target) = door.and_then(|door| {
-            let to = place::hands_to(&door.code, Abi::SystemV, hidden.function.needs)?;
+            let kept = Kept::for_signature(&hidden.function.signature);
+            let to = place::hands_to(&door.code, &kept)?;
             Some(door.address.wrapping_add_signed(to))
         }) else {
             continue;

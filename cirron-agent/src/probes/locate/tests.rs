@@ -1,6 +1,8 @@
 //! A locator that no room beside it knows of; tables that are read from a file.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use cirron_common::Signature;
+use cirron_common::operand::Convention;
 use cirron_common::tls::op;
 
 use super::*;
@@ -9,7 +11,7 @@ use crate::probes::place::tests::bytes;
 use crate::probes::place::tests::reached::{SWITCH, switch};
 use crate::probes::place::{Choice, Ways};
 use crate::probes::plan::{Plan, plan_with};
-use crate::probes::tls::functions::{Abi, Function};
+use crate::probes::tls::functions::Function;
 
 /// What it looks for: a function behind eight bytes that mark it.
 const MARK: &[u8] = b"\x0f\x1f\x84\x00MARK";
@@ -17,9 +19,8 @@ const CODE: [u8; 3] = [0x53, 0x5b, 0xc3];
 
 static MARKED: Function = Function {
     name: "marked",
-    op: op::FREE,
-    abi: Abi::SystemV,
-    needs: &[0],
+    convention: Convention::SystemV,
+    signature: Signature::event(op::FREE, Convention::SystemV.argument(0)),
     has_exit: false,
 };
 

@@ -3,24 +3,23 @@
 //!
 //! Pure: bytes in, offsets out. x86-64.
 
-use iced_x86::{FlowControl, InstructionInfoFactory, Register};
+use iced_x86::{FlowControl, InstructionInfoFactory};
 
 use super::reached::{Reached, next};
-use super::{
-    Choice, Class, Place, Refusal, Switch, first_emulated, is_emulated, register, straight, writes,
-};
-use crate::probes::tls::functions::{Abi, Argument};
+use super::{Choice, Class, Kept, Place, Refusal, Switch, first_emulated, is_emulated, straight};
 
-/// Where the function calls another with its own arguments `needs`, before anything else: from its
-/// first byte.
-pub fn hands_to(code: &[u8], abi: Abi, needs: &[Argument]) -> Option<i64> {
+/// Where the function calls another with its own arguments `kept`, before anything else: from its
+/// first byte. Those on the stack are never the other one's.
+pub fn hands_to(code: &[u8], kept: &Kept) -> Option<i64> {
+    if kept.has_memory() {
+        return None;
+    }
     let mut info = InstructionInfoFactory::new();
     for i in straight(code) {
         if i.flow_control() == FlowControl::Call {
             return Some(i.near_branch_target().cast_signed());
         }
-        let mut needed = needs.iter().filter_map(|n| register(abi, *n));
-        if needed.any(|r| writes(&i, &mut info, r)) {
+        if kept.is_lost(&i, &mut info) {
             return None;
         }
     }
@@ -55,7 +54,7 @@ pub fn around_call(
         is_safe.then_some(place).ok_or(Refusal::Inside)
     };
     let behind = match choice {
-        Choice::Cheapest => first_emulated(&reached, next(call), &[Register::RAX]),
+        Choice::Cheapest => first_emulated(&reached, next(call), &Kept::for_result()),
         Choice::Plain => None,
     };
     let behind = behind.filter(|place| reached.begins_instruction(place.offset));

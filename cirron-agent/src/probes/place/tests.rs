@@ -5,11 +5,19 @@ mod methods;
 pub(in crate::probes) mod reached;
 pub(in crate::probes) mod real;
 
-use super::{Abi, Argument, Choice, Class, Place, Refusal, Ways, exits, returns};
+use cirron_common::operand::{Convention, Operand};
+
+use super::{Choice, Class, Kept, Place, Refusal, Ways, exits, returns};
+
+/// What an entry keeps that reads the arguments of these positions.
+fn kept(convention: Convention, needs: &[u8]) -> Kept {
+    let operands: Vec<Operand> = needs.iter().map(|n| convention.argument(*n)).collect();
+    Kept::for_operands(operands.iter())
+}
 
 /// The entry of a function whose own bytes tell all.
-pub(super) fn entry(code: &[u8], abi: Abi, needs: &[Argument], choice: Choice) -> Place {
-    super::entry(code, &Ways::default(), abi, needs, choice).unwrap()
+fn entry(code: &[u8], convention: Convention, needs: &[u8], choice: Choice) -> Place {
+    super::entry(code, &Ways::default(), &kept(convention, needs), choice).unwrap()
 }
 
 /// Where code without a `switch` leads.
@@ -60,7 +68,7 @@ const SSL_SET_ACCEPT_STATE: &str = "53 48 89 fb c7 47 38 01 00 00 00 c7 47 44 00
 fn openssl_s_read_is_entered_at_its_first_jump_and_left_at_its_stack_guard() {
     let code = bytes(SSL_READ);
     assert_eq!(
-        entry(&code, Abi::SystemV, &[0, 1], Choice::Cheapest),
+        entry(&code, Convention::SystemV, &[0, 1], Choice::Cheapest),
         emulated(0x16, 0x18)
     );
     assert_eq!(
@@ -73,7 +81,7 @@ fn openssl_s_read_is_entered_at_its_first_jump_and_left_at_its_stack_guard() {
 fn openssl_s_read_ex_is_entered_at_its_call_and_left_at_its_return() {
     let code = bytes(SSL_READ_EX);
     assert_eq!(
-        entry(&code, Abi::SystemV, &[0, 1, 3], Choice::Cheapest),
+        entry(&code, Convention::SystemV, &[0, 1, 3], Choice::Cheapest),
         emulated(4, 8)
     );
     assert_eq!(
@@ -86,7 +94,7 @@ fn openssl_s_read_ex_is_entered_at_its_call_and_left_at_its_return() {
 fn a_push_at_the_start_is_taken_and_a_tail_call_is_no_exit() {
     let code = bytes(SSL_SET_ACCEPT_STATE);
     assert_eq!(
-        entry(&code, Abi::SystemV, &[0], Choice::Cheapest),
+        entry(&code, Convention::SystemV, &[0], Choice::Cheapest),
         emulated(0, 0)
     );
     assert_eq!(
@@ -104,7 +112,7 @@ const GO_READ: &str =
 fn a_go_function_is_entered_at_its_stack_check_and_left_at_each_return() {
     let code = bytes(GO_READ);
     assert_eq!(
-        entry(&code, Abi::Go, &[0, 1], Choice::Cheapest),
+        entry(&code, Convention::Go, &[0, 1], Choice::Cheapest),
         emulated(4, 0)
     );
     assert_eq!(returns(&code, &Ways::default()).unwrap(), [stepped(0x12)]);
@@ -117,7 +125,7 @@ const GNUTLS_RECORD_RECV: &str = "48 83 ec 08 80 bf b8 06 00 00 00 48 89 d1 74 4
 fn a_function_that_ends_in_another_is_left_there_too() {
     let code = bytes(GNUTLS_RECORD_RECV);
     assert_eq!(
-        entry(&code, Abi::SystemV, &[0, 1], Choice::Cheapest),
+        entry(&code, Convention::SystemV, &[0, 1], Choice::Cheapest),
         emulated(0xe, 8)
     );
     assert_eq!(leaves(0, &code), [-0x1190]);
@@ -150,7 +158,7 @@ fn an_indirect_jump_leaves_the_function() {
 fn the_plain_places_are_the_symbol_and_the_returns() {
     let code = bytes(SSL_READ);
     assert_eq!(
-        entry(&code, Abi::SystemV, &[0, 1], Choice::Plain),
+        entry(&code, Convention::SystemV, &[0, 1], Choice::Plain),
         stepped(0)
     );
     assert_eq!(
@@ -165,7 +173,7 @@ fn endbr64_is_passed_over() {
     assert_eq!(
         entry(
             &bytes("f3 0f 1e fa 55 c3"),
-            Abi::SystemV,
+            Convention::SystemV,
             &[0],
             Choice::Cheapest
         ),
@@ -178,18 +186,55 @@ fn an_argument_that_is_overwritten_keeps_the_probe_at_the_symbol() {
     // mov %rsi,%rdi; push %rbx; ret
     let code = bytes("48 89 f7 53 c3");
     assert_eq!(
-        entry(&code, Abi::SystemV, &[0], Choice::Cheapest),
+        entry(&code, Convention::SystemV, &[0], Choice::Cheapest),
         stepped(0)
     );
     assert_eq!(
-        entry(&code, Abi::SystemV, &[1], Choice::Cheapest),
+        entry(&code, Convention::SystemV, &[1], Choice::Cheapest),
         emulated(3, 0)
     );
     // xor %edi,%edi clears the whole register.
     assert_eq!(
-        entry(&bytes("31 ff 53 c3"), Abi::SystemV, &[0], Choice::Cheapest),
+        entry(
+            &bytes("31 ff 53 c3"),
+            Convention::SystemV,
+            &[0],
+            Choice::Cheapest
+        ),
         stepped(0)
     );
+}
+
+#[test]
+fn an_argument_on_the_stack_keeps_the_probe_before_what_may_write_there() {
+    let at = |code: &str, needs| entry(&bytes(code), Convention::SystemV, needs, Choice::Cheapest);
+    // push %rbx; mov %rdi,0x10(%rsp); push %rbp; ret
+    assert_eq!(at("53 48 89 7c 24 10 55 c3", &[6]), emulated(0, 0));
+    // mov %rdi,0x8(%rsp); push %rbx; ret: home of the seventh argument, or of nothing.
+    assert_eq!(at("48 89 7c 24 08 53 c3", &[6]), stepped(0));
+    assert_eq!(at("48 89 7c 24 08 53 c3", &[0]), emulated(5, 0));
+    // sub $8,%rsp; mov 0x10(%rsp),%rax; push %rbx: memory is read only, and the stack pointer's way is known.
+    assert_eq!(at("48 83 ec 08 48 8b 44 24 10 53 c3", &[6]), emulated(9, 8));
+}
+
+#[test]
+fn what_an_operand_in_memory_is_found_by_is_kept_as_well() {
+    use cirron_common::operand::Register::{Rbx, Rdi, Rip};
+    let place = |code: &str, operand: Operand| {
+        let kept = Kept::for_operands([operand].iter());
+        super::entry(&bytes(code), &Ways::default(), &kept, Choice::Cheapest).unwrap()
+    };
+    // xor %ebx,%ebx; push %rbx; ret
+    let code = "31 db 53 c3";
+    let indexed = Operand::memory(Rdi, 8).indexed(Rbx, 3);
+    assert_eq!(place(code, indexed), stepped(0));
+    for operand in [
+        Operand::memory(Rdi, 8),
+        Operand::memory(Rip, 8),
+        Operand::constant(1),
+    ] {
+        assert_eq!(place(code, operand), emulated(2, 0));
+    }
 }
 
 #[test]
@@ -198,7 +243,7 @@ fn a_place_in_a_loop_is_not_taken() {
     assert_eq!(
         entry(
             &bytes("31 c0 53 5b 75 fc c3"),
-            Abi::SystemV,
+            Convention::SystemV,
             &[0],
             Choice::Cheapest
         ),
@@ -248,7 +293,12 @@ fn any_bytes_give_an_answer() {
             })
             .collect();
         let ways = Ways::default();
-        let entry = super::entry(&code, &ways, Abi::SystemV, &[0, 1, 2], Choice::Cheapest);
+        let entry = super::entry(
+            &code,
+            &ways,
+            &kept(Convention::SystemV, &[0, 1, 2]),
+            Choice::Cheapest,
+        );
         assert!(entry.is_ok_and(|place| place.offset < 40) || entry.is_err());
         let exits = exits(&code, &ways, Choice::Cheapest).unwrap_or_default();
         assert!(exits.iter().all(|place| (0..40).contains(&place.offset)));

@@ -1,31 +1,22 @@
-//! The table of functions: what each means, and what its probe needs.
+//! The table of functions: what each means, and where its values stand.
+//!
+//! A row's signature goes to the programs as data (`cirron_common::signature`); a further function of a convention that is
+//! known is a row here and nothing else.
 
+use cirron_common::Signature;
+use cirron_common::operand::{Convention, Operand};
 use cirron_common::tls::op;
-
-/// An argument of a calling convention, by its position.
-pub type Argument = u8;
-
-/// How arguments are passed and results returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Abi {
-    /// C's on x86-64: `rdi`, `rsi`, `rdx`, ...; the result in `rax`.
-    SystemV,
-    /// Go's since 1.17: `rax`, `rbx`, `rcx`, ...; the first result in `rax`, the goroutine in `r14`.
-    Go,
-}
 
 /// One row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Function {
     /// The symbol.
     pub name: &'static str,
-    /// One of `cirron_common::tls::op`: the attach cookie.
-    pub op: u64,
     /// Its calling convention.
-    pub abi: Abi,
-    /// Arguments that the entry reads, by position.
-    pub needs: &'static [Argument],
-    /// The result is read as well.
+    pub convention: Convention,
+    /// What it does, and where its values stand.
+    pub signature: Signature,
+    /// Its end is seen as well.
     pub has_exit: bool,
 }
 
@@ -41,11 +32,9 @@ pub enum Moves {
 impl Function {
     /// Which way it moves plaintext; `None` where it moves none.
     pub fn direction(&self) -> Option<Moves> {
-        match self.op {
-            op::READ | op::READ_EX | op::READ_LONG => Some(Moves::In),
-            op::WRITE | op::WRITE_EX | op::WRITE_EX2 | op::WRITE_LONG | op::SENDFILE => {
-                Some(Moves::Out)
-            }
+        match self.signature.op {
+            op::READ => Some(Moves::In),
+            op::WRITE | op::SENDFILE => Some(Moves::Out),
             _ => None,
         }
     }
@@ -64,12 +53,17 @@ impl Function {
     }
 }
 
-const fn data_function(name: &'static str, op: u64, needs: &'static [Argument]) -> Function {
+const C: Convention = Convention::SystemV;
+const GO: Convention = Convention::Go;
+
+/// Bytes of C's `int`: a wider read would turn -1 into a length.
+const INT: u8 = 4;
+
+const fn function(name: &'static str, signature: Signature) -> Function {
     Function {
         name,
-        op,
-        abi: Abi::SystemV,
-        needs,
+        convention: C,
+        signature,
         has_exit: true,
     }
 }
@@ -77,24 +71,58 @@ const fn data_function(name: &'static str, op: u64, needs: &'static [Argument]) 
 const fn event_function(name: &'static str, op: u64) -> Function {
     Function {
         name,
-        op,
-        abi: Abi::SystemV,
-        needs: &[0],
+        convention: C,
+        signature: Signature::event(op, C.argument(0)),
         has_exit: false,
     }
 }
 
+/// `result f(object, buffer, ...)`, where the result is the number of bytes.
+const fn counted(op: u64, convention: Convention, result: Operand) -> Signature {
+    Signature {
+        buffer: convention.argument(1),
+        moved: result,
+        ..Signature::event(op, convention.argument(0))
+    }
+}
+
+/// `int f(ssl, buf, num)`.
+const fn int(op: u64) -> Signature {
+    counted(op, C, C.result().signed(INT))
+}
+
+/// `ssize_t f(session, buf, num, ...)`.
+const fn long(op: u64) -> Signature {
+    counted(op, C, C.result())
+}
+
+/// `int f(ssl, buf, num, ..., size_t *n)`, where 1 is success and the argument at position `n` tells where the number is.
+const fn through(op: u64, n: u8) -> Signature {
+    Signature {
+        success: C.result().signed(INT),
+        ..counted(op, C, C.argument(n).pointee())
+    }
+}
+
+/// `ssize_t f(ssl, fd, offset, size, flags)`: there is no buffer.
+const SENDFILE: Signature = Signature {
+    moved: C.result(),
+    ..Signature::event(op::SENDFILE, C.argument(0))
+};
+
+const HANDSHAKE: Signature = Signature::event(op::HANDSHAKE, C.argument(0));
+
 /// OpenSSL 1.1 and 3, BoringSSL, LibreSSL, GnuTLS. A library has those of its family.
 pub const FUNCTIONS: &[Function] = &[
-    data_function("SSL_read", op::READ, &[0, 1]),
-    data_function("SSL_write", op::WRITE, &[0, 1]),
-    data_function("SSL_read_ex", op::READ_EX, &[0, 1, 3]),
-    data_function("SSL_write_ex", op::WRITE_EX, &[0, 1, 3]),
-    data_function("SSL_write_ex2", op::WRITE_EX2, &[0, 1, 4]),
-    data_function("SSL_read_early_data", op::READ_EX, &[0, 1, 3]),
-    data_function("SSL_write_early_data", op::WRITE_EX, &[0, 1, 3]),
-    data_function("SSL_sendfile", op::SENDFILE, &[0]),
-    data_function("SSL_do_handshake", op::HANDSHAKE, &[0]),
+    function("SSL_read", int(op::READ)),
+    function("SSL_write", int(op::WRITE)),
+    function("SSL_read_ex", through(op::READ, 3)),
+    function("SSL_write_ex", through(op::WRITE, 3)),
+    function("SSL_write_ex2", through(op::WRITE, 4)),
+    function("SSL_read_early_data", through(op::READ, 3)),
+    function("SSL_write_early_data", through(op::WRITE, 3)),
+    function("SSL_sendfile", SENDFILE),
+    function("SSL_do_handshake", HANDSHAKE),
     event_function("SSL_set_accept_state", op::BEGIN_SERVER),
     event_function("SSL_set_connect_state", op::BEGIN_CLIENT),
     event_function("SSL_accept", op::BEGIN_SERVER),
@@ -102,47 +130,41 @@ pub const FUNCTIONS: &[Function] = &[
     event_function("SSL_shutdown", op::SHUTDOWN),
     event_function("SSL_clear", op::CLEAR),
     event_function("SSL_free", op::FREE),
-    data_function("gnutls_record_recv", op::READ_LONG, &[0, 1]),
-    data_function("gnutls_record_send", op::WRITE_LONG, &[0, 1]),
-    data_function("gnutls_record_send2", op::WRITE_LONG, &[0, 1]),
-    data_function("gnutls_handshake", op::HANDSHAKE, &[0]),
+    function("gnutls_record_recv", long(op::READ)),
+    function("gnutls_record_send", long(op::WRITE)),
+    function("gnutls_record_send2", long(op::WRITE)),
+    function("gnutls_handshake", HANDSHAKE),
     event_function("gnutls_bye", op::SHUTDOWN),
     event_function("gnutls_deinit", op::FREE),
 ];
 
-const fn go_function(
-    name: &'static str,
-    op: u64,
-    needs: &'static [Argument],
-    has_exit: bool,
-) -> Function {
+/// `func (c *Conn) f(b []byte) (int, error)`.
+const fn go_data(name: &'static str, op: u64) -> Function {
     Function {
         name,
-        op,
-        abi: Abi::Go,
-        needs,
-        has_exit,
+        convention: GO,
+        signature: counted(op, GO, GO.result()),
+        has_exit: true,
+    }
+}
+
+const fn go_event(name: &'static str, op: u64) -> Function {
+    Function {
+        name,
+        convention: GO,
+        signature: Signature::event(op, GO.argument(0)),
+        has_exit: false,
     }
 }
 
 /// Go's `crypto/tls`. The handshake functions run once for each connection.
 pub const GO_FUNCTIONS: &[Function] = &[
-    go_function("crypto/tls.(*Conn).Read", op::READ_LONG, &[0, 1], true),
-    go_function("crypto/tls.(*Conn).Write", op::WRITE_LONG, &[0, 1], true),
-    go_function("crypto/tls.(*Conn).Close", op::CLOSE, &[0], false),
-    go_function("crypto/tls.(*Conn).CloseWrite", op::SHUTDOWN, &[0], false),
-    go_function(
-        "crypto/tls.(*Conn).serverHandshake",
-        op::BEGIN_SERVER,
-        &[0],
-        false,
-    ),
-    go_function(
-        "crypto/tls.(*Conn).clientHandshake",
-        op::BEGIN_CLIENT,
-        &[0],
-        false,
-    ),
+    go_data("crypto/tls.(*Conn).Read", op::READ),
+    go_data("crypto/tls.(*Conn).Write", op::WRITE),
+    go_event("crypto/tls.(*Conn).Close", op::CLOSE),
+    go_event("crypto/tls.(*Conn).CloseWrite", op::SHUTDOWN),
+    go_event("crypto/tls.(*Conn).serverHandshake", op::BEGIN_SERVER),
+    go_event("crypto/tls.(*Conn).clientHandshake", op::BEGIN_CLIENT),
 ];
 
 /// A function without a symbol, which a library calls from more places than its exported functions.
@@ -159,15 +181,15 @@ pub struct Hidden {
 pub const HIDDEN: &[Hidden] = &[
     Hidden {
         door: "SSL_read_ex",
-        function: data_function("ssl_read_internal", op::READ_EX, &[0, 1, 3]),
+        function: function("ssl_read_internal", through(op::READ, 3)),
     },
     Hidden {
         door: "SSL_write_ex2",
-        function: data_function("ssl_write_internal", op::WRITE_EX2, &[0, 1, 4]),
+        function: function("ssl_write_internal", through(op::WRITE, 4)),
     },
     Hidden {
         door: "SSL_write_ex",
-        function: data_function("ssl_write_internal", op::WRITE_EX, &[0, 1, 3]),
+        function: function("ssl_write_internal", through(op::WRITE, 3)),
     },
 ];
 
@@ -189,6 +211,8 @@ pub fn named(name: &str) -> Option<&'static Function> {
 
 #[cfg(test)]
 mod tests {
+    use cirron_common::operand::Spot;
+
     use super::*;
 
     #[test]
@@ -196,6 +220,36 @@ mod tests {
         for name in wanted() {
             assert!(STEMS.iter().any(|stem| name.starts_with(stem)), "{name}");
             assert!(name.len() < MAX_NAME_BYTES, "{name}");
+        }
+    }
+    fn all() -> impl Iterator<Item = &'static Function> {
+        let hidden = HIDDEN.iter().map(|hidden| &hidden.function);
+        FUNCTIONS.iter().chain(GO_FUNCTIONS).chain(hidden)
+    }
+
+    #[test]
+    fn the_programs_can_read_every_signature() {
+        for f in all() {
+            assert!(f.signature.is_valid(), "{}", f.name);
+            // Where bytes move, the end tells how many.
+            assert_eq!(f.direction().is_some(), !f.signature.moved.is_absent());
+            assert!(f.has_exit || f.direction().is_none(), "{}", f.name);
+        }
+        let different: std::collections::HashSet<_> = all().map(|f| f.signature).collect();
+        assert_eq!(different.len(), 20);
+    }
+
+    /// At a call the return address is not on the stack yet: an operand there would lie elsewhere.
+    #[test]
+    fn what_is_watched_at_its_call_has_its_values_in_registers() {
+        for hidden in HIDDEN {
+            for operand in hidden.function.signature.operands() {
+                let spot = operand.spot();
+                assert!(
+                    matches!(spot, Some(Spot::Absent | Spot::Register(_))),
+                    "{spot:?}"
+                );
+            }
         }
     }
 }

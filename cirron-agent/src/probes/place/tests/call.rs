@@ -1,8 +1,10 @@
 //! A call in the middle of a function that has no symbol.
 
 use super::real::OPENSSL_3_6_WRITE_EX;
-use super::{SSL_READ, SSL_READ_EX, bytes, emulated, stepped};
-use crate::probes::place::{self, Abi, Choice, Place, Refusal, hands_to};
+use super::{SSL_READ, SSL_READ_EX, bytes, emulated, kept, stepped};
+use cirron_common::operand::Convention;
+
+use crate::probes::place::{self, Choice, Place, Refusal, hands_to};
 
 /// Of a caller without a `switch`.
 fn around_call(code: &[u8], at: i64, choice: Choice) -> Result<(Place, Place), Refusal> {
@@ -15,12 +17,14 @@ pub(in crate::probes) const OPENSSL_3_0_FILTER_READ: &str = "41 57 41 56 41 55 4
 
 #[test]
 fn what_a_function_hands_its_own_arguments_to_is_told() {
-    let handed = |code: &str, needs| hands_to(&bytes(code), Abi::SystemV, needs);
+    let handed = |code: &str, needs| hands_to(&bytes(code), &kept(Convention::SystemV, needs));
     assert_eq!(handed(SSL_READ_EX, &[0, 1, 3]), Some(9 - 0x239));
     // `SSL_read` gives a count's place of its own.
     assert_eq!(handed(SSL_READ, &[0, 1, 3]), None);
     // A jump is no call.
     assert_eq!(handed(OPENSSL_3_6_WRITE_EX, &[0, 1]), None);
+    // An argument on the stack is its own.
+    assert_eq!(handed(SSL_READ_EX, &[0, 6]), None);
     assert_eq!(handed("53 5b c3", &[0]), None);
     assert_eq!(handed("", &[0]), None);
 }

@@ -2,7 +2,9 @@
 //! method of its object.
 
 use super::{bytes, emulated, ending_in, entry, leaves, stepped};
-use crate::probes::place::{Abi, Choice, Refusal, Ways, exits, jumps_by_pointer};
+use cirron_common::operand::Convention;
+
+use crate::probes::place::{Choice, Refusal, Ways, exits, jumps_by_pointer};
 use crate::probes::tls::functions::named;
 
 /// At 0x37cd0 in the file, each whole.
@@ -29,7 +31,7 @@ fn methods() -> Vec<(i64, Vec<u8>)> {
 fn a_read_that_ends_in_a_method_of_its_object_is_left_where_the_methods_are() {
     let code = bytes(LIBRESSL_READ);
     assert_eq!(
-        entry(&code, Abi::SystemV, &[0, 1], Choice::Cheapest),
+        entry(&code, Convention::SystemV, &[0, 1], Choice::Cheapest),
         emulated(5, 0)
     );
     assert!(jumps_by_pointer(&code));

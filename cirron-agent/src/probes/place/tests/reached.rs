@@ -2,10 +2,11 @@
 //! of an instruction.
 
 use super::{bytes, emulated, ending_in, entry, stepped};
+use cirron_common::operand::Convention;
+
 use crate::probes::place::reached::MAX_INSTRUCTIONS;
 use crate::probes::place::{
-    Abi, Choice, Place, Refusal, Switch, SwitchTable, Ways, around_call, exits, returns,
-    switch_tables,
+    Choice, Place, Refusal, Switch, SwitchTable, Ways, around_call, exits, returns, switch_tables,
 };
 
 fn left(code: &[u8]) -> Result<Vec<Place>, Refusal> {
@@ -239,7 +240,7 @@ fn whatever_lies_between_blocks_of_code() {
         let plain = exits(&code, &Ways::default(), Choice::Plain).unwrap();
         let plain: Vec<i64> = plain.iter().map(|p| p.offset).collect();
         assert_eq!(plain, ends, "{code:02x?}");
-        let entry = entry(&code, Abi::SystemV, &[0], Choice::Cheapest);
+        let entry = entry(&code, Convention::SystemV, &[0], Choice::Cheapest);
         assert!(begins.contains(&entry.offset), "{code:02x?} {entry:?}");
     }
 }

@@ -3,7 +3,9 @@
 //! OpenSSL 3.0 of Debian 12, Go and GnuTLS stand in the file above.
 
 use super::{bytes, emulated, ending_in, entry, leaves, stepped};
-use crate::probes::place::{Abi, Choice, Place, Refusal, Ways, exits, passes_on};
+use cirron_common::operand::Convention;
+
+use crate::probes::place::{Choice, Place, Refusal, Ways, exits, passes_on};
 
 /// Debian 11's `libssl.so.1.1` (1.1.1w): as 3.0's, with less behind the guard.
 const OPENSSL_1_1_READ: &str = "48 83 ec 18 64 48 8b 04 25 28 00 00 00 48 89 44 24 08 31 c0 85 d2 78 26 48 89 e1 48 63 d2 e8 4d fe ff ff 85 c0 0f 4f 04 24 48 8b 4c 24 08 64 48 2b 0c 25 28 00 00 00 75 2d 48 83 c4 18 c3 41 b8 03 07 00 00 ba 0f 01 00 00 be df 00 00 00 bf 14 00 00 00 48 8d 0d d1 a7 03 00 e8 b1 63 fe ff b8 ff ff ff ff eb c3 e8 55 61 fe ff";
@@ -40,7 +42,7 @@ const BORINGSSL_WRITE: &str = "55 48 89 e5 41 57 41 56 41 55 41 54 53 48 83 ec 1
 fn places(code: &str, needs: &[u8]) -> (Place, Result<Vec<Place>, Refusal>) {
     let code = bytes(code);
     (
-        entry(&code, Abi::SystemV, needs, Choice::Cheapest),
+        entry(&code, Convention::SystemV, needs, Choice::Cheapest),
         exits(&code, &Ways::default(), Choice::Cheapest),
     )
 }
@@ -88,7 +90,7 @@ fn write_ex_of_openssl_3_6_is_left_where_write_ex2_is() {
     let (code, ex2) = (bytes(OPENSSL_3_6_WRITE_EX), bytes(OPENSSL_3_6_WRITE_EX2));
     // The count's pointer is moved, and its register cleared, before the jump.
     assert_eq!(
-        entry(&code, Abi::SystemV, &[0, 1, 3], Choice::Cheapest),
+        entry(&code, Convention::SystemV, &[0, 1, 3], Choice::Cheapest),
         stepped(0)
     );
     assert_eq!(leaves(0, &code), [-0x30]);

@@ -11,9 +11,9 @@ use crate::{config::config, emit::Call, sent, socket::kernel};
 /// Ticks past which the time of an arrival is not known: the counter goes round.
 const MAX_TICKS: u32 = 1 << 24;
 
-/// Bytes came by this call: since when they had been there.
+/// Bytes came by this call: stamps it with since when they had been there.
 #[inline(never)]
-pub fn received(call: &mut Call, state: *mut ConnState) {
+pub fn stamp_read(call: &mut Call, state: *mut ConnState) {
     sent::look(call, state);
     // SAFETY: a live map value.
     let tcp = unsafe { (*state).tcp };
@@ -22,7 +22,7 @@ pub fn received(call: &mut Call, state: *mut ConnState) {
     }
     // SAFETY: as above.
     let noted = unsafe { core::mem::replace(&mut (*state).clock_ns, 0) };
-    let Some((at_ns, flags)) = arrived(tcp, noted, call.ts_ns) else {
+    let Some((at_ns, flags)) = last_arrival(tcp, noted, call.ts_ns) else {
         return;
     };
     call.flags |= flags;
@@ -47,7 +47,7 @@ pub fn in_us(ns: u64) -> u32 {
 /// When the last bytes came, and how exactly that is known. A counter of ticks says it always; the connection's
 /// clock, as `noted` before the read, says it to the nanosecond, if it was not at work since.
 #[inline(always)]
-fn arrived(tcp: u64, noted: u64, now_ns: u64) -> Option<(u64, u8)> {
+fn last_arrival(tcp: u64, noted: u64, now_ns: u64) -> Option<(u64, u8)> {
     let last: u32 = kernel(tcp, config!(icsk_lrcvtime))?;
     let (from, upto) = tick_of(last, now_ns)?;
     // Whoever counts the ticks may be late, then and now.

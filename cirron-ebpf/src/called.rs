@@ -86,27 +86,15 @@ impl Place {
         let signature = signature(call.signature)?;
         let depth = cookie::depth(self.cookie);
         if !signature.success.is_absent() {
-            positive(self.late(&signature.success, depth)?)?;
+            let raw = operand::value(self.regs, depth, &signature.success)?;
+            positive(operand::followed(&signature.success, raw)?)?;
         }
         let moved = &signature.moved;
         let raw = match moved.is_late {
             0 => call.moved,
             _ => operand::value(self.regs, depth, moved)?,
         };
-        positive(match moved.is_pointer {
-            0 => raw,
-            _ => operand::pointee(moved, raw)?,
-        })
-    }
-
-    /// A value that stands at the exit.
-    #[inline(always)]
-    fn late(&self, operand: &cirron_common::Operand, depth: u64) -> Option<u64> {
-        let raw = operand::value(self.regs, depth, operand)?;
-        match operand.is_pointer {
-            0 => Some(raw),
-            _ => operand::pointee(operand, raw),
-        }
+        positive(operand::followed(moved, raw)?)
     }
 }
 

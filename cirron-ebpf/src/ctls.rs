@@ -16,12 +16,15 @@ use cirron_common::{
 use crate::{
     called::{Place, direction_of, returned},
     maps::{SSL_CALLS, SSLS},
-    tls::{TlsEvent, call_of, cirron_tls_ended, cirron_tls_moved, introduce, of_target, seal},
+    tls::{
+        TlsEvent, call_of, cirron_tls_take_bytes, cirron_tls_tell_end, introduce, seal,
+        watched_thread,
+    },
 };
 
 #[inline(always)]
 pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
-    let pid_tgid = of_target()?;
+    let pid_tgid = watched_thread()?;
     let place = Place::reached(ctx);
     let signature = place.signature()?;
     let event = place.event(signature, pid_tgid)?;
@@ -29,11 +32,11 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
         op::BEGIN_SERVER => return begin(&event, role::ACCEPTED),
         op::BEGIN_CLIENT => return begin(&event, role::CONNECTED),
         op::FREE | op::CLEAR => {
-            cirron_tls_ended(&event, close::LOCAL_CLOSE);
+            cirron_tls_tell_end(&event, close::LOCAL_CLOSE);
             return None;
         }
         op::SHUTDOWN => {
-            cirron_tls_ended(&event, close::LOCAL_SHUT_WRITE);
+            cirron_tls_tell_end(&event, close::LOCAL_SHUT_WRITE);
             return None;
         }
         _ => {}
@@ -52,7 +55,7 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
 
 #[inline(always)]
 pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
-    let pid_tgid = of_target()?;
+    let pid_tgid = watched_thread()?;
     // SAFETY: copied at once.
     let call = *unsafe { SSL_CALLS.get(&pid_tgid) }?;
     let place = Place::reached(ctx);
@@ -64,8 +67,8 @@ pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
     let len = place.moved(&call)?;
     let dir = direction_of(&call);
     let event = returned(&call, pid_tgid, dir, len);
-    cirron_tls_moved(&event, dir as u64, call.buffer, len, 0);
-    if dir == direction::OUTBOUND {
+    let is_elsewhere = cirron_tls_take_bytes(&event, dir as u64, call.buffer, len, 0) != 0;
+    if is_elsewhere && dir == direction::OUTBOUND {
         seal(&event, len);
     }
     None

@@ -324,7 +324,7 @@ pub fn process(kind: u8, ts_ns: u64, pid_tgid: u64) {
 
 /// A `PROC_FORK` record; it wakes the reader, as [`process`].
 #[inline(always)]
-pub fn forked(ts_ns: u64, pid_tgid: u64, child: u32) {
+pub fn fork(ts_ns: u64, pid_tgid: u64, child: u32) {
     write(
         &of_process(ts_ns, pid_tgid),
         kind::PROC_FORK,

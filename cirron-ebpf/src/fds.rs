@@ -30,7 +30,7 @@ pub fn bind(tgid: u32, fd: i32, ino: u64) {
 /// socket's file counts them. A global function to the verifier.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn cirron_closed(caller: *const Caller, fd: i32) -> u64 {
+pub extern "C" fn cirron_forget_fd(caller: *const Caller, fd: i32) -> u64 {
     if caller.is_null() {
         return 1;
     }
@@ -59,23 +59,23 @@ pub extern "C" fn cirron_closed(caller: *const Caller, fd: i32) -> u64 {
 }
 
 #[inline(never)]
-pub fn closed_range(caller: &Caller, first: u32, last: u32) {
+pub fn forget_range(caller: &Caller, first: u32, last: u32) {
     for i in 0..CLOSE_RANGE_FDS {
         let fd = first.wrapping_add(i);
         if fd > last {
             break;
         }
-        cirron_closed(caller, fd as i32);
+        cirron_forget_fd(caller, fd as i32);
     }
 }
 
 #[inline(never)]
-pub fn duplicated(caller: &Caller, from: i32, to: i32) -> Option<i32> {
+pub fn bind_copy(caller: &Caller, from: i32, to: i32) -> Option<i32> {
     if to < 0 || to == from {
         return None;
     }
     // dup2 and dup3 close what stood at the new number.
-    cirron_closed(caller, to);
+    cirron_forget_fd(caller, to);
     // SAFETY: copied at once.
     let ino = *unsafe { FDS.get(&fd_key(caller.tgid(), from)) }?;
     bind(caller.tgid(), to, ino);

@@ -5,9 +5,9 @@
 //! Descriptors are `fds`'s, the bytes themselves are copied by `iov`.
 //!
 //! ```text
-//! begun ──▶ known ──moved──▶ known ──ended──▶ known      gone: with its socket (`tcp`, `fds`), or as the least recently used
+//! begin ──▶ known ──take_bytes──▶ known ──tell_half_end──▶ known      gone: with its socket (`tcp`, `fds`), or as the least recently used
 //!             ▲
-//! moved ──────┘ (first seen in the middle of its life: late)
+//! take_bytes ─┘ (first seen in the middle of its life: late)
 //! ```
 //!
 //! Functions are inlined into their callers, which decide what gets a part of the stack of its own.
@@ -68,7 +68,7 @@ impl Caller {
 
 /// The connection of a socket that `fd` leads to, made known on first sight.
 #[inline(always)]
-fn connection(caller: &Caller, socket: &FdSocket, fd: i32) -> Option<*mut ConnState> {
+fn find_or_introduce(caller: &Caller, socket: &FdSocket, fd: i32) -> Option<*mut ConnState> {
     if let Some(state) = CONNS.get_ptr_mut(&socket.ino) {
         // SAFETY: a live map value.
         let known = unsafe { (*state).fd == fd && (*state).tgid == caller.tgid() };
@@ -136,7 +136,7 @@ fn introduce(caller: &Caller, socket: &FdSocket, fd: i32, role: u8) -> Option<()
 
 /// A connection that has just begun.
 #[inline(always)]
-pub fn begun(caller: &Caller, socket: &FdSocket, fd: i32, role: u8) -> Option<()> {
+pub fn begin(caller: &Caller, socket: &FdSocket, fd: i32, role: u8) -> Option<()> {
     if role == role::CONNECTED && CONNS.get_ptr(&socket.ino).is_some() {
         // The second call of a non-blocking connect.
         return None;
@@ -158,7 +158,7 @@ fn event_of(call: &Call, object: u64, op: u64) -> tls::TlsEvent {
 /// `len` bytes passed by a call: takes their positions and returns where they begin; whose they are goes to `call`. `None`
 /// if nobody wants them.
 #[inline(always)]
-pub fn moved(
+pub fn take_bytes(
     caller: &Caller,
     socket: &FdSocket,
     fd: i32,
@@ -166,7 +166,7 @@ pub fn moved(
     len: u64,
 ) -> Option<u64> {
     let dir = call.direction;
-    let state = connection(caller, socket, fd)?;
+    let state = find_or_introduce(caller, socket, fd)?;
     // SAFETY: a live map value; one call at a time moves one direction of a socket, since the
     // application must order its own reads and writes.
     let (epoch, pos) = unsafe { ((*state).epoch, (*state).at.advance(dir, len)) };
@@ -174,9 +174,9 @@ pub fn moved(
     call.conn = socket.ino;
     call.epoch = epoch;
     if dir == direction::INBOUND {
-        arrived::received(call, state);
+        arrived::stamp_read(call, state);
     } else {
-        sent::sent(call, state, len);
+        sent::stamp_write(call, state, len);
     }
     // The two keys lie on the stack already: it is short.
     let inside = || {
@@ -200,7 +200,7 @@ pub fn moved(
     // SAFETY: the value is copied at once.
     if unsafe { MUTED.get(&socket.ino) } == Some(&call.epoch) {
         if call.direction == direction::OUTBOUND {
-            let object = tls::sent(call.pid_tgid, socket.ino, len);
+            let object = tls::object_by_lengths(call.pid_tgid, socket.ino, len);
             if object != 0 {
                 let event = event_of(call, object, op::WRITE);
                 let _ = tls::link(&event, socket, call.epoch, evidence::LENGTHS);
@@ -217,7 +217,7 @@ pub fn moved(
 
 /// Where the bytes of a connection (or an object) stand, if all that pass are told: of a muted one they are not.
 #[inline(always)]
-pub fn told(conn: u64, epoch: u64, at: Positions) -> Positions {
+pub fn tellable(conn: u64, epoch: u64, at: Positions) -> Positions {
     // SAFETY: compared at once.
     if unsafe { MUTED.get(&conn) } == Some(&epoch) {
         Positions::UNKNOWN
@@ -228,7 +228,7 @@ pub fn told(conn: u64, epoch: u64, at: Positions) -> Positions {
 
 /// One direction of the connection ended: a read of nothing, or a shutdown.
 #[inline(always)]
-pub fn ended(caller: &Caller, socket: &FdSocket, why: u64) -> Option<()> {
+pub fn tell_half_end(caller: &Caller, socket: &FdSocket, why: u64) -> Option<()> {
     let state = CONNS.get_ptr(&socket.ino)?;
     end(caller, socket.ino, state, why);
     Some(())
@@ -236,7 +236,7 @@ pub fn ended(caller: &Caller, socket: &FdSocket, why: u64) -> Option<()> {
 
 /// A call on the socket failed, since the peer has closed: only its error tells so where no TCP state does.
 #[inline(always)]
-pub fn left(caller: &Caller, socket: &FdSocket) -> Option<()> {
+pub fn tell_peer_gone(caller: &Caller, socket: &FdSocket) -> Option<()> {
     let state = CONNS.get_ptr(&socket.ino)?;
     // SAFETY: a live map value.
     let family = unsafe { (*state).family };
@@ -248,7 +248,7 @@ pub fn left(caller: &Caller, socket: &FdSocket) -> Option<()> {
 
 /// An option was set that may let go what the kernel holds back.
 #[inline(always)]
-pub fn uncorked(caller: &Caller, socket: &FdSocket) -> Option<()> {
+pub fn look_for_sent(caller: &Caller, socket: &FdSocket) -> Option<()> {
     let state = CONNS.get_ptr_mut(&socket.ino)?;
     // SAFETY: a live map value.
     let epoch = unsafe { (*state).epoch };
@@ -262,5 +262,5 @@ pub fn end(caller: &Caller, conn: u64, state: *const ConnState, why: u64) {
     // SAFETY: a live map value.
     let (epoch, at) = unsafe { ((*state).epoch, (*state).at) };
     let call = caller.call(conn, epoch, direction::NONE);
-    emit::close(&call, why, told(conn, epoch, at));
+    emit::close(&call, why, tellable(conn, epoch, at));
 }

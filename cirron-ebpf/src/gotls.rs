@@ -15,7 +15,9 @@ use cirron_common::{
 use crate::{
     called::{Place, direction_of, returned},
     maps::{GO_CALLS, SSLS},
-    tls::{Inside, TlsEvent, cirron_tls_ended, cirron_tls_moved, introduce, of_target},
+    tls::{
+        Inside, TlsEvent, cirron_tls_take_bytes, cirron_tls_tell_end, introduce, watched_thread,
+    },
 };
 
 /// `isClient` of `crypto/tls.Conn`: behind the interface `conn`, in every version.
@@ -34,7 +36,7 @@ pub fn call_of(pid_tgid: u64, goroutine: u64) -> Option<Inside> {
 
 #[inline(always)]
 pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
-    let pid_tgid = of_target()?;
+    let pid_tgid = watched_thread()?;
     let place = Place::reached(ctx);
     let signature = place.signature()?;
     let event = place.event(signature, pid_tgid)?;
@@ -42,11 +44,11 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
         op::BEGIN_SERVER => return begin(&event, role::ACCEPTED),
         op::BEGIN_CLIENT => return begin(&event, role::CONNECTED),
         op::CLOSE => {
-            cirron_tls_ended(&event, close::LOCAL_CLOSE);
+            cirron_tls_tell_end(&event, close::LOCAL_CLOSE);
             return None;
         }
         op::SHUTDOWN => {
-            cirron_tls_ended(&event, close::LOCAL_SHUT_WRITE);
+            cirron_tls_tell_end(&event, close::LOCAL_SHUT_WRITE);
             return None;
         }
         _ => {}
@@ -62,7 +64,7 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
 
 #[inline(always)]
 pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
-    let pid_tgid = of_target()?;
+    let pid_tgid = watched_thread()?;
     let place = Place::reached(ctx);
     let key = GoKey {
         goroutine: place.goroutine(),
@@ -82,7 +84,7 @@ pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
     if is_new {
         introduce(&event, role_of(call.object), true)?;
     }
-    cirron_tls_moved(&event, dir as u64, call.buffer, len, key.goroutine);
+    cirron_tls_take_bytes(&event, dir as u64, call.buffer, len, key.goroutine);
     None
 }
 
@@ -108,7 +110,7 @@ fn begin(event: &TlsEvent, role: u8) -> Option<u32> {
         if is_unused && closed_ns == 0 {
             return None;
         }
-        cirron_tls_ended(event, close::LOCAL_CLOSE);
+        cirron_tls_tell_end(event, close::LOCAL_CLOSE);
     }
     introduce(event, role, false)?;
     None

@@ -80,10 +80,13 @@ pub fn value(regs: *const pt_regs, depth: u64, operand: &Operand) -> Option<u64>
     (read_value(regs, depth, operand, &mut value) == 0).then_some(value)
 }
 
-/// The value of a pointer that stands at `address`.
+/// At the exit, what [`value`] gave: of a pointer the value that it points at.
 #[inline(always)]
-pub fn pointee(operand: &Operand, address: u64) -> Option<u64> {
-    let raw = read_memory(address, operand.width as u64)?;
+pub fn followed(operand: &Operand, value: u64) -> Option<u64> {
+    if operand.is_pointer == 0 {
+        return Some(value);
+    }
+    let raw = read_memory(value, operand.width as u64)?;
     Some(operand.narrowed(raw))
 }
 

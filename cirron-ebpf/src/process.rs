@@ -29,7 +29,7 @@ pub fn try_fork(ctx: &impl EbpfContext, parent: u64, child: u64) -> Option<i32> 
     }
     debug!(ctx, "target {} forked {}", parent, child);
     // SAFETY: no arguments.
-    emit::forked(
+    emit::fork(
         unsafe { bpf_ktime_get_ns() },
         bpf_get_current_pid_tgid(),
         child,

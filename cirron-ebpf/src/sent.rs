@@ -43,18 +43,24 @@ fn find_tcp(socket: &FdSocket) -> Option<u64> {
     (protocol == IPPROTO_TCP).then_some(sk)
 }
 
-/// The call wrote the last `len` bytes.
+/// The call wrote the last `len` bytes: stamps it with when the kernel sent them, or notes that it holds some.
 #[inline(never)]
-pub fn sent(call: &mut Call, state: *mut ConnState, len: u64) {
+pub fn stamp_write(call: &mut Call, state: *mut ConnState, len: u64) {
     // SAFETY: a live map value.
     let (tcp, end) = unsafe { ((*state).tcp, (*state).at.outbound) };
     if tcp != 0 {
-        let _ = try_sent(call, state, tcp, end.saturating_sub(len), end);
+        let _ = try_stamp_write(call, state, tcp, end.saturating_sub(len), end);
     }
 }
 
 #[inline(always)]
-fn try_sent(call: &mut Call, state: *mut ConnState, tcp: u64, begin: u64, end: u64) -> Option<()> {
+fn try_stamp_write(
+    call: &mut Call,
+    state: *mut ConnState,
+    tcp: u64,
+    begin: u64,
+    end: u64,
+) -> Option<()> {
     let write_seq: u32 = kernel(tcp, config!(tcp_write_seq))?;
     let unsent = unsent(tcp, write_seq)?;
     if unsent == 0 {
@@ -74,7 +80,7 @@ fn try_sent(call: &mut Call, state: *mut ConnState, tcp: u64, begin: u64, end: u
             begin,
             end,
         };
-        freed(call, state, &look);
+        tell_gone(call, state, &look);
     }
     if unsent == 0 {
         // SAFETY: as above.
@@ -142,7 +148,7 @@ pub fn look(call: &Call, state: *mut ConnState) -> Option<()> {
         begin: end,
         end,
     };
-    freed(call, state, &look);
+    tell_gone(call, state, &look);
     None
 }
 
@@ -167,7 +173,7 @@ impl Look {
 
 /// Tells which of the bytes that were held have gone since, and when.
 #[inline(never)]
-fn freed(call: &Call, state: *mut ConnState, look: &Look) {
+fn tell_gone(call: &Call, state: *mut ConnState, look: &Look) {
     let gone = look.gone();
     let upto = if gone < look.begin { gone } else { look.begin };
     // SAFETY: a live map value.
@@ -233,7 +239,7 @@ fn is_together(state: *mut ConnState, look: &Look) -> Option<bool> {
 
 /// The target has no more to write: a FIN follows, and takes along what no peer holds back.
 #[inline(always)]
-pub fn closing(call: &Call, state: *mut ConnState) -> Option<()> {
+pub fn tell_with_fin(call: &Call, state: *mut ConnState) -> Option<()> {
     // SAFETY: a live map value.
     let (tcp, held, end) = unsafe { ((*state).tcp, (*state).held, (*state).at.outbound) };
     if tcp == 0 || held == 0 {
@@ -253,7 +259,7 @@ pub fn closing(call: &Call, state: *mut ConnState) -> Option<()> {
 /// A TLS library moved plaintext of an object that uses the socket `ino` (0: not known): what is known of that. The
 /// object's position says nothing of the socket's, so that all of a write is held whose ciphertext is not sent whole.
 #[inline(never)]
-pub fn inside(call: &mut Call, ino: u64, pos: u64) -> Option<()> {
+pub fn stamp_plaintext(call: &mut Call, ino: u64, pos: u64) -> Option<()> {
     if ino == 0 {
         return None;
     }

@@ -20,7 +20,7 @@ use crate::{
     maps::{TARGETS, count},
     socket,
     transfer::{
-        BYPASS, FLAT, MESSAGE, MESSAGES, NOTHING, Transfer, VECTOR, bypass, ended, transferred,
+        BYPASS, FLAT, MESSAGE, MESSAGES, NOTHING, Transfer, VECTOR, bypass, take, tell_half_end,
     },
 };
 
@@ -115,7 +115,7 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
             count: 1,
         },
         nr::RECVFROM => Transfer {
-            shape: received(a3, FLAT),
+            shape: unless_peeked(a3, FLAT),
             dir: direction::INBOUND,
             base: a1,
             count: a2,
@@ -133,7 +133,7 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
             count: a2,
         },
         nr::RECVMSG => Transfer {
-            shape: received(a2, MESSAGE),
+            shape: unless_peeked(a2, MESSAGE),
             dir: direction::INBOUND,
             base: a1,
             count: 1,
@@ -145,7 +145,7 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
             count: 1,
         },
         nr::RECVMMSG => Transfer {
-            shape: received(a3, MESSAGES),
+            shape: unless_peeked(a3, MESSAGES),
             dir: direction::INBOUND,
             base: a1,
             count: messages,
@@ -167,20 +167,20 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
             bypass(&caller, a2 as i32, direction::OUTBOUND, ret);
             return None;
         }
-        nr::ACCEPT | nr::ACCEPT4 => return fresh(&caller, ret as i32, role::ACCEPTED),
+        nr::ACCEPT | nr::ACCEPT4 => return begin(&caller, ret as i32, role::ACCEPTED),
         nr::CONNECT => {
             if ret != 0 && ret != -EINPROGRESS {
                 return None;
             }
-            return fresh(&caller, fd, role::CONNECTED);
+            return begin(&caller, fd, role::CONNECTED);
         }
         nr::CLOSE => {
-            fds::cirron_closed(&caller, fd);
+            fds::cirron_forget_fd(&caller, fd);
             return None;
         }
         nr::CLOSE_RANGE => {
             if ret == 0 && a2 & CLOSE_RANGE_CLOEXEC == 0 {
-                fds::closed_range(&caller, a0 as u32, a1 as u32);
+                fds::forget_range(&caller, a0 as u32, a1 as u32);
             }
             return None;
         }
@@ -188,12 +188,12 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
             if ret != 0 || a1 == SHUT_RD {
                 return None;
             }
-            ended(&caller, fd, close::LOCAL_SHUT_WRITE);
+            tell_half_end(&caller, fd, close::LOCAL_SHUT_WRITE);
             return None;
         }
         nr::SETSOCKOPT => {
             if ret == 0 && a1 == IPPROTO_TCP && (a2 == TCP_CORK || a2 == TCP_NODELAY) {
-                uncorked(&caller, fd);
+                look_for_sent(&caller, fd);
             }
             return None;
         }
@@ -207,11 +207,11 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
             return None;
         }
         nr::DUP | nr::DUP2 | nr::DUP3 | nr::FCNTL => {
-            return fds::duplicated(&caller, fd, ret as i32);
+            return fds::bind_copy(&caller, fd, ret as i32);
         }
         _ => return None,
     };
-    transferred(&caller, fd, &transfer, transfer.shape, ret);
+    take(&caller, fd, &transfer, transfer.shape, ret);
     None
 }
 
@@ -226,7 +226,7 @@ fn unless(flags: u64, unwanted: u64, shape: u32) -> u32 {
 
 /// Peeked bytes will be read again, `MSG_TRUNC` drops them without a copy.
 #[inline(always)]
-fn received(flags: u64, shape: u32) -> u32 {
+fn unless_peeked(flags: u64, shape: u32) -> u32 {
     if flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) != 0 {
         NOTHING
     } else if flags & MSG_TRUNC != 0 {
@@ -238,13 +238,13 @@ fn received(flags: u64, shape: u32) -> u32 {
 
 /// A connection that has just begun. Apart, for its part of the stack, as are the others that are rare.
 #[inline(never)]
-fn fresh(caller: &Caller, fd: i32, role: u8) -> Option<i32> {
-    flow::begun(caller, &socket::from_fd(fd)?, fd, role)?;
+fn begin(caller: &Caller, fd: i32, role: u8) -> Option<i32> {
+    flow::begin(caller, &socket::from_fd(fd)?, fd, role)?;
     None
 }
 
 /// An option was set that may let go what the kernel holds back.
 #[inline(never)]
-fn uncorked(caller: &Caller, fd: i32) -> Option<()> {
-    flow::uncorked(caller, &socket::from_fd(fd)?)
+fn look_for_sent(caller: &Caller, fd: i32) -> Option<()> {
+    flow::look_for_sent(caller, &socket::from_fd(fd)?)
 }

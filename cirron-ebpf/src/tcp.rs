@@ -98,12 +98,12 @@ pub fn try_state_change(sk: u64, old: i32, new: i32) -> Option<i32> {
         source: source::TCP_STATE,
     };
     if new == TCP_FIN_WAIT1 || new == TCP_LAST_ACK {
-        sent::closing(&call, state);
+        sent::tell_with_fin(&call, state);
     } else {
         sent::look(&call, state);
     }
     // SAFETY: a live map value.
-    let at = flow::told(ino, epoch, unsafe { (*state).at });
+    let at = flow::tellable(ino, epoch, unsafe { (*state).at });
     emit::close(&call, why, at);
     None
 }

@@ -81,17 +81,18 @@ impl Inside {
 
 /// The thread's identity where its process is a target whose TLS is watched.
 #[inline(always)]
-pub fn of_target() -> Option<u64> {
+pub fn watched_thread() -> Option<u64> {
     let pid_tgid = bpf_get_current_pid_tgid();
     // SAFETY: a live map value.
     let flags = unsafe { *TARGETS.get_ptr(&((pid_tgid >> 32) as u32))? };
     (flags & target::TLS != 0).then_some(pid_tgid)
 }
 
-/// `len` bytes of plaintext at `buffer` moved; `context` as in the record. A global function to the verifier.
+/// `len` bytes of plaintext at `buffer` moved; `context` as in the record. Gives 1 where the object is not known to move
+/// its socket's bytes itself. A global function to the verifier.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn cirron_tls_moved(
+pub extern "C" fn cirron_tls_take_bytes(
     event: *const TlsEvent,
     dir: u64,
     buffer: u64,
@@ -99,13 +100,16 @@ pub extern "C" fn cirron_tls_moved(
     context: u64,
 ) -> u64 {
     if event.is_null() || len == 0 {
-        return 1;
+        return 0;
     }
     // SAFETY: not null, and the verifier checks callers for a whole `TlsEvent`.
     let event = unsafe { &*event };
-    let Some(state) = known(event) else {
-        return 1;
+    let Some(state) = find_or_introduce(event) else {
+        return 0;
     };
+    // SAFETY: a live map value.
+    let (socket, matches) = unsafe { ((*state).socket, (*state).matches) };
+    let is_elsewhere = (socket == 0 || matches >= CERTAIN) as u64;
     let dir = dir as u8;
     // SAFETY: a live map value; the application must order the reads and the writes of an object.
     let (epoch, pos) = unsafe { ((*state).epoch, (*state).at.advance(dir, len)) };
@@ -116,25 +120,24 @@ pub extern "C" fn cirron_tls_moved(
     // SAFETY: the value is copied at once.
     if unsafe { MUTED.get(&object) } == Some(&epoch) {
         count(Counter::MutedBytes, len);
-        return 0;
+        return is_elsewhere;
     }
     let mut call = event.call(epoch, dir);
     call.context = context;
-    // SAFETY: a live map value.
-    sent::inside(&mut call, unsafe { (*state).socket }, pos);
+    sent::stamp_plaintext(&mut call, socket, pos);
     if event.op == op::SENDFILE {
         count(Counter::BypassBytes, len);
         emit::gap(&call, pos, len, flag::BYPASS);
-        return 0;
+        return is_elsewhere;
     }
     let mut buffers = Buffers::flat(buffer, len);
     iov::walk(&call, &mut buffers, pos, len);
-    0
+    is_elsewhere
 }
 
 /// The object's state, made known on first sight: in the middle of its life.
 #[inline(always)]
-fn known(event: &TlsEvent) -> Option<*mut SslState> {
+fn find_or_introduce(event: &TlsEvent) -> Option<*mut SslState> {
     let key = event.key();
     if let Some(state) = SSLS.get_ptr_mut(&key) {
         return Some(state);
@@ -175,7 +178,7 @@ pub fn introduce(event: &TlsEvent, role: u8, late: bool) -> Option<()> {
 /// verifier.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn cirron_tls_ended(event: *const TlsEvent, why: u64) -> u64 {
+pub extern "C" fn cirron_tls_tell_end(event: *const TlsEvent, why: u64) -> u64 {
     if event.is_null() {
         return 1;
     }
@@ -202,7 +205,7 @@ pub extern "C" fn cirron_tls_ended(event: *const TlsEvent, why: u64) -> u64 {
     } else if why == close::LOCAL_CLOSE {
         let _ = SSLS.remove(&key);
     }
-    let at = flow::told(key.object, epoch, at);
+    let at = flow::tellable(key.object, epoch, at);
     emit::close(&event.call(epoch, direction::NONE), why, at);
     0
 }
@@ -225,7 +228,7 @@ pub fn call_of(pid_tgid: u64, sp: u64) -> Option<Inside> {
 /// `Some`: it does, so that the socket's bytes are of no further interest.
 #[inline(never)]
 pub fn link(event: &TlsEvent, socket: &FdSocket, socket_epoch: u64, evidence: u64) -> Option<()> {
-    let state = known(event)?;
+    let state = find_or_introduce(event)?;
     // SAFETY: a live map value.
     let (epoch, linked) = unsafe {
         let linked = (*state).socket == socket.ino;
@@ -253,11 +256,6 @@ pub fn link(event: &TlsEvent, socket: &FdSocket, socket_epoch: u64, evidence: u6
 /// socket is known by lengths: two objects that are written to before a send are told apart by neither.
 #[inline(always)]
 pub fn seal(event: &TlsEvent, len: u64) -> Option<()> {
-    let state = SSLS.get_ptr(&event.key())?;
-    // SAFETY: a live map value.
-    if unsafe { (*state).socket != 0 && (*state).matches < CERTAIN } {
-        return None;
-    }
     // SAFETY: copied at once.
     let before = unsafe { SEALED.get(&event.pid_tgid) }.copied();
     let sealed = before.unwrap_or_default().and(event.object, len);
@@ -268,7 +266,7 @@ pub fn seal(event: &TlsEvent, len: u64) -> Option<()> {
 /// written before, encrypted, on the same socket: that is where the object's ciphertext goes. Gives
 /// the object; 0: none is certain.
 #[inline(never)]
-pub fn sent(pid_tgid: u64, ino: u64, len: u64) -> u64 {
+pub fn object_by_lengths(pid_tgid: u64, ino: u64, len: u64) -> u64 {
     match_lengths(pid_tgid, ino, len).unwrap_or(0)
 }
 

@@ -42,26 +42,20 @@ pub struct Transfer {
 /// a function reads from its caller's stack, take two shapes for the same, and cut off the branch of the
 /// one that they came to later. On 6.1 `sendmsg` and `recvmsg` were lost that way.
 #[inline(never)]
-pub fn transferred(caller: &Caller, fd: i32, transfer: &Transfer, shape: u32, ret: i64) {
-    let _ = try_transferred(caller, fd, transfer, shape, ret);
+pub fn take(caller: &Caller, fd: i32, transfer: &Transfer, shape: u32, ret: i64) {
+    let _ = try_take(caller, fd, transfer, shape, ret);
 }
 
 #[inline(always)]
-fn try_transferred(
-    caller: &Caller,
-    fd: i32,
-    transfer: &Transfer,
-    shape: u32,
-    ret: i64,
-) -> Option<()> {
+fn try_take(caller: &Caller, fd: i32, transfer: &Transfer, shape: u32, ret: i64) -> Option<()> {
     if shape == NOTHING {
         return None;
     }
     if ret <= 0 {
         if ret == 0 && transfer.dir == direction::INBOUND && transfer.count > 0 {
-            ended(caller, fd, close::READ_EOF);
+            tell_half_end(caller, fd, close::READ_EOF);
         } else if ret == -EPIPE || ret == -ECONNRESET {
-            left(caller, fd);
+            tell_peer_gone(caller, fd);
         }
         return None;
     }
@@ -71,7 +65,7 @@ fn try_transferred(
     }
     let mut call = caller.call(0, 0, transfer.dir);
     let socket = socket::from_fd(fd)?;
-    let pos = flow::moved(caller, &socket, fd, &mut call, total)?;
+    let pos = flow::take_bytes(caller, &socket, fd, &mut call, total)?;
     copy(&call, transfer, shape, pos, total);
     None
 }
@@ -103,7 +97,7 @@ pub fn bypass(caller: &Caller, fd: i32, dir: u8, ret: i64) {
     let Some(socket) = socket::from_fd(fd) else {
         return;
     };
-    if let Some(pos) = flow::moved(caller, &socket, fd, &mut call, ret as u64) {
+    if let Some(pos) = flow::take_bytes(caller, &socket, fd, &mut call, ret as u64) {
         count(Counter::BypassBytes, ret as u64);
         emit::gap(&call, pos, ret as u64, flag::BYPASS);
     }
@@ -111,12 +105,12 @@ pub fn bypass(caller: &Caller, fd: i32, dir: u8, ret: i64) {
 
 /// One direction of the connection behind `fd` ended. Apart, for its part of the stack, as are the others that are rare.
 #[inline(never)]
-pub fn ended(caller: &Caller, fd: i32, why: u64) -> Option<()> {
-    flow::ended(caller, &socket::from_fd(fd)?, why)
+pub fn tell_half_end(caller: &Caller, fd: i32, why: u64) -> Option<()> {
+    flow::tell_half_end(caller, &socket::from_fd(fd)?, why)
 }
 
 /// A call on `fd` failed, since the peer has closed.
 #[inline(never)]
-fn left(caller: &Caller, fd: i32) -> Option<()> {
-    flow::left(caller, &socket::from_fd(fd)?)
+fn tell_peer_gone(caller: &Caller, fd: i32) -> Option<()> {
+    flow::tell_peer_gone(caller, &socket::from_fd(fd)?)
 }

@@ -397,7 +397,9 @@ CIRRON_COLD_ void cirron_tell_(uint64_t scope, int flags, cirron_attribute value
 
 CIRRON_COLD_ void cirron_end_(cirron_scope scope, int outcome)
 {
-    cirron_take_(scope.id);
+    /* It may have been entered more than once. */
+    while (cirron_take_(scope.id)) {
+    }
     if (CIRRON_LISTENS(scope_end))
         cirron_probe_scope_end(scope.id, (uint64_t)outcome);
 }

@@ -66,7 +66,8 @@ impl<F> InScope<F> {
     }
 }
 
-/// The time of one poll: what was set aside is on the thread's stack, and is set aside again.
+/// The time of one poll: what was set aside is on the thread's stack, and is set aside again. That
+/// is so for a scope of which nobody heard too: what begins inside may be heard.
 struct Visit<'a> {
     id: u64,
     inside: &'a mut Vec<u64>,
@@ -76,7 +77,9 @@ struct Visit<'a> {
 impl<'a> Visit<'a> {
     fn begin(id: u64, inside: &'a mut Vec<u64>) -> Self {
         let outside = stack::depth();
-        enter(id);
+        if id != 0 {
+            enter(id);
+        }
         for id in inside.drain(..) {
             enter(id);
         }
@@ -90,11 +93,14 @@ impl<'a> Visit<'a> {
 
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
+        let own = usize::from(self.id != 0);
         // Most futures hold no guard: nothing is allocated for those.
-        if stack::depth() > self.outside + 1 {
+        if stack::depth() > self.outside + own {
             let mut entered = stack::split_off(self.outside);
             entered.retain(|&id| id != self.id);
-            stack::push(self.id);
+            if self.id != 0 {
+                stack::push(self.id);
+            }
             for &id in entered.iter().rev() {
                 // It is off the stack: put back, so that its exit is told.
                 stack::push(id);
@@ -102,7 +108,9 @@ impl Drop for Visit<'_> {
             }
             *self.inside = entered;
         }
-        exit(self.id);
+        if self.id != 0 {
+            exit(self.id);
+        }
     }
 }
 
@@ -115,9 +123,6 @@ impl<F: Future> Future for InScope<F> {
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: as above; it is dropped in `drop` alone.
         let future = unsafe { Pin::new_unchecked(&mut *this.future) };
-        if this.scope.id() == 0 {
-            return future.poll(context);
-        }
         this.polling = true;
         let polled = {
             let _visit = Visit::begin(this.scope.id(), &mut this.inside);
@@ -134,22 +139,18 @@ impl<F: Future> Future for InScope<F> {
 impl<F> Drop for InScope<F> {
     fn drop(&mut self) {
         let id = self.scope.id();
-        if id == 0 {
-            // SAFETY: nothing uses it afterwards, and it is dropped where it was pinned.
-            unsafe { ManuallyDrop::drop(&mut self.future) };
-            return;
-        }
-        // It was not ready: a panic, or nobody wants it any more.
-        let outcome = if self.polling {
-            Outcome::Failed
-        } else {
-            Outcome::Cancelled
-        };
         {
             let _visit = Visit::begin(id, &mut self.inside);
-            // SAFETY: as above.
+            // SAFETY: nothing uses it afterwards, and it is dropped where it was pinned.
             unsafe { ManuallyDrop::drop(&mut self.future) };
         }
-        self.scope.end_as(outcome);
+        // Else it was ready, or nobody heard of it.
+        if id != 0 {
+            self.scope.end_as(if self.polling {
+                Outcome::Failed
+            } else {
+                Outcome::Cancelled
+            });
+        }
     }
 }

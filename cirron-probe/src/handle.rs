@@ -79,7 +79,8 @@ impl Scope {
     pub(crate) fn end_as(&mut self, outcome: Outcome) {
         let id = std::mem::take(&mut self.id);
         if id != 0 {
-            stack::take(id);
+            // It may have been entered more than once.
+            while stack::take(id) {}
             tell_end(id, outcome);
         }
     }

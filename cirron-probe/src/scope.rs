@@ -62,7 +62,9 @@ pub(crate) fn tell_end(id: u64, outcome: Outcome) {
 /// std::thread::spawn(move || drop(guard));
 /// ```
 ///
-/// So a future that holds one across an `await` is not `Send`: use [`InScope`](crate::InScope) there.
+/// So a future that holds one across an `await` is not `Send`. Wrap such a future
+/// ([`Scope::wrap`](crate::Scope::wrap)): an executor of a single thread takes it unwrapped too, and then scopes of
+/// its other tasks become children of this one.
 #[derive(Debug)]
 #[must_use = "the scope ends when the guard is dropped: bind it to a name, and not to `_`"]
 pub struct ScopeGuard {

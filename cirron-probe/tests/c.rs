@@ -82,6 +82,21 @@ fn every_compiler_writes_the_notes() {
     }
 }
 
+/// On another system the header compiles to nothing.
+#[test]
+fn elsewhere_there_is_nothing() {
+    for (compiler, arguments) in [COMPILERS[0], COMPILERS[3]] {
+        if !is_there(compiler) {
+            skip("C elsewhere", compiler, "CIRRON_REQUIRE_COMPILERS");
+            continue;
+        }
+        let elsewhere = [arguments, &["-U__linux__", "-Wno-unused-value"]].concat();
+        let program = compile(compiler, &elsewhere, &[tour()], "elsewhere");
+        assert!(notes::read(&program).is_empty());
+        assert_eq!(run(&program), "evaluated 0\n");
+    }
+}
+
 #[test]
 fn two_files_share_their_probes_and_their_state() {
     if !is_there("gcc") {

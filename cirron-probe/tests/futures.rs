@@ -182,3 +182,26 @@ fn a_future_of_which_nobody_heard_is_only_a_future() {
     let mut task = Box::pin(open_scope!("task").wrap(async { 3 }));
     assert_eq!(poll(&mut task), Poll::Ready(3));
 }
+
+#[test]
+fn what_is_heard_inside_of_an_unheard_future_stays_inside() {
+    let mut task = Box::pin(open_scope!("unheard").wrap(async {
+        Pending(1).await;
+        let _held = scope!("held");
+        Pending(1).await;
+        drop(scope!("below held"));
+    }));
+    assert!(poll(&mut task).is_pending());
+    let Some(hits) = traced("unheard", || {
+        assert!(poll(&mut task).is_pending());
+        drop(scope!("other"));
+        assert!(poll(&mut task).is_ready());
+    }) else {
+        return;
+    };
+    let held = find(&hits, "held");
+    assert_eq!((held.number(1), find(&hits, "other").number(1)), (0, 0));
+    assert_eq!(find(&hits, "below held").number(1), held.number(0));
+    assert!(hits.iter().all(|hit| hit.number(0) != 0));
+    assert_eq!(works_for(&hits).last(), Some(&Vec::new()));
+}

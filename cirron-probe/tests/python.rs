@@ -410,3 +410,102 @@ except KeyError:
         (0, 1, 2)
     );
 }
+
+#[test]
+fn streams_end_their_requests_however_they_end() {
+    let program = r#"
+import asyncio, gc
+from cirron_probe import inference, mark, scope
+
+@inference
+async def chat(n):
+    async def tokens():
+        try:
+            for i in range(n):
+                with scope("step", index=i):
+                    await asyncio.sleep(0)
+                yield {"usage": {"completion_tokens": 40 + i}}
+        finally:
+            mark("cleaned", 1)
+    return tokens()
+
+@inference
+def echo():
+    got = yield 1
+    mark("got", got or "nothing")
+    yield 2
+
+@scope("coroutine")
+async def coroutine():
+    mark("in coroutine", 1)
+
+@scope("stream")
+async def stream():
+    yield 1
+    mark("in stream", 1)
+
+async def main():
+    async for _ in await chat(3):
+        with scope("outside"): pass
+    broken = await chat(3)
+    async for _ in broken:
+        break
+    await broken.aclose()
+    await coroutine()
+    async for _ in stream(): pass
+
+asyncio.run(main())
+e = echo()
+assert next(e) == 1 and e.send("sent") == 2
+try:
+    e.throw(KeyError("thrown"))
+except KeyError:
+    pass
+e = echo(); next(e); e.close()
+e = echo(); next(e); del e; gc.collect()
+list(echo())
+with scope("after"): pass
+"#;
+    let Some(hits) = traced("streams", program) else {
+        return;
+    };
+    let told = lines(&hits);
+    let count = |line: &str| told.iter().filter(|told| *told == line).count();
+    assert_eq!(count("request"), 6, "{told:#?}");
+    for (line, times) in [
+        ("request > step[0]", 2),
+        ("request > step[2]", 1),
+        ("request : cleaned = 1 (int point)", 2),
+        // The last chunk that was taken has said it.
+        (
+            "request : output_tokens = 42 (int summary) normalized=True",
+            1,
+        ),
+        (
+            "request : output_tokens = 40 (int summary) normalized=True",
+            1,
+        ),
+        ("request : got = sent (string point)", 1),
+        (
+            "request : output_tokens = 1 (int summary) normalized=True",
+            2,
+        ),
+        ("request : request_duration_ms = * (float summary)", 6),
+        ("outside", 3),
+        ("coroutine : in coroutine = 1 (int point)", 1),
+        ("stream : in stream = 1 (int point)", 1),
+        ("after", 1),
+    ] {
+        assert_eq!(count(line), times, "{line}\n{told:#?}");
+    }
+    let begun = hits.iter().filter(|hit| hit.probe.starts_with("request_"));
+    let outcomes: Vec<_> = begun
+        .map(|request| {
+            let ends = |hit: &&Hit| hit.probe == "scope_end" && hit.number(0) == request.number(0);
+            let ends: Vec<_> = hits.iter().filter(ends).collect();
+            assert_eq!(ends.len(), 1);
+            ends[0].number(1)
+        })
+        .collect();
+    assert_eq!(outcomes, [0, 2, 1, 2, 2, 0]);
+}

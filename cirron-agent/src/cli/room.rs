@@ -29,7 +29,7 @@ pub struct Room {
 }
 
 impl Room {
-    fn of_defaults(ring: Option<u32>, max_memory: Option<usize>, halvings: u32) -> Room {
+    fn halved(ring: Option<u32>, max_memory: Option<usize>, halvings: u32) -> Room {
         let smaller = (halvings > 0).then_some(DEFAULT_MAX_MEMORY_BYTES >> halvings);
         Room {
             ring_bytes: ring.unwrap_or(RING_BYTES >> halvings),
@@ -54,12 +54,12 @@ pub fn room(
     ring: Option<u32>,
     max_memory: Option<usize>,
 ) -> (Room, Option<String>) {
-    let whole = Room::of_defaults(ring, max_memory, 0);
+    let whole = Room::halved(ring, max_memory, 0);
     let Some(limit) = limit.filter(|limit| *limit < whole.bytes()) else {
         return (whole, None);
     };
-    let rooms = (1..=MAX_HALVINGS).map(|n| Room::of_defaults(ring, max_memory, n));
-    let least = Room::of_defaults(ring, max_memory, MAX_HALVINGS);
+    let rooms = (1..=MAX_HALVINGS).map(|n| Room::halved(ring, max_memory, n));
+    let least = Room::halved(ring, max_memory, MAX_HALVINGS);
     let room = rooms
         .into_iter()
         .find(|r| r.bytes() <= limit)

@@ -108,12 +108,13 @@ impl Conn {
         )
     }
 
-    /// A connection whose opening record was lost.
+    /// A connection whose opening record was lost. Its positions begin where the kernel side began to follow it, as all do:
+    /// what is before the first that comes is a hole.
     pub(super) fn unknown(tgid: u32, of: u8) -> Conn {
         Conn::with(
             ConnInfo::default(),
             tgid,
-            None,
+            Some(0),
             ConnStart {
                 late: true,
                 role: None,

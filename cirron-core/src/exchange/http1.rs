@@ -1,6 +1,6 @@
 //! HTTP/1 on one connection: two parsers, and the pairing of what they say.
 //!
-//! Responses answer requests in order (RFC 9112, section 9.3). Each exchange goes its way:
+//! Responses answer requests in order (RFC 9112, section 9.3); behind a hole that order is not enough (`pairing`). Each exchange goes its way:
 //! ```text
 //!   request:   head --> body --> end                    both over --> End
 //!   response:  Waiting --> Open --> Done
@@ -22,6 +22,7 @@
 //! `Over` is final. How it is known which way the requests go (`Way`) is `Guessed` until a head has told it;
 //! while it is, a start line of the other kind shows that it was misread.
 
+mod pairing;
 mod phase;
 mod requests;
 mod responses;
@@ -31,6 +32,7 @@ pub(super) use switch::Next;
 
 use std::collections::VecDeque;
 
+use self::pairing::Pairing;
 use self::phase::{Owner, Phase, Seen, Way};
 use super::ending::{self, Ending, Ends, OpenExchanges, Unfinished};
 use super::hold::Hold;
@@ -58,6 +60,12 @@ pub(super) struct Http1 {
     /// Whose the response in hand is, or the next one.
     owner: Owner,
     seen: Seen,
+    /// Whether it is known which answer is whose.
+    pairing: Pairing,
+    /// Its client was seen to ask again before it was answered.
+    pipelines: bool,
+    /// An answer without a request came since the last request: a hole before the next one has told of that already.
+    orphaned: bool,
     way: Way,
     phase: Phase,
     /// What a client sent behind a request for another protocol before the answer was seen.
@@ -81,6 +89,9 @@ impl Http1 {
             given_up: 0,
             owner: Owner::Request,
             seen: if late { Seen::Nothing } else { Seen::Whole },
+            pairing: Pairing::at_first(late),
+            pipelines: false,
+            orphaned: false,
             way: Way::Guessed,
             phase: Phase::Http,
             early: Hold::default(),

@@ -73,6 +73,8 @@ impl Upgrade {
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) id: ExchangeId,
+    /// Time of its first event.
+    pub(super) start: MonoNs,
     pub(super) to: AnswerTo,
     pub(super) request: Option<MessageEnd>,
     pub(super) response: Response,
@@ -126,6 +128,7 @@ impl Exchange {
     pub(super) fn new(id: ExchangeId, start: MonoNs, late: bool) -> Exchange {
         Exchange {
             id,
+            start,
             to: AnswerTo::Other,
             request: late.then_some(MessageEnd::Lost),
             response: Response::Waiting,

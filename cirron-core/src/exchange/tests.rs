@@ -17,6 +17,7 @@ mod holes;
 mod http2;
 mod late;
 mod odd_starts;
+mod pairing;
 mod websocket;
 mod websocket_h2;
 mod wire;

@@ -17,34 +17,23 @@ const EXIT_LINGER_NS: u64 = 20 * MS;
 /// One direction of one generation.
 #[derive(Debug, Default)]
 struct Bytes {
-    start: Option<u64>,
     end: u64,
     covered: u64,
-    stale: u64,
 }
 
 impl Bytes {
     fn came(&mut self, pos: u64, len: u64) {
-        let start = *self.start.get_or_insert(pos);
-        if pos < start {
-            self.stale += len;
-        } else {
-            self.covered += len;
-            self.end = self.end.max(pos + len);
-        }
+        self.covered += len;
+        self.end = self.end.max(pos + len);
     }
 
-    /// So many had passed when an end was told: the tail before it is known, and where all began.
+    /// So many had passed when an end was told: the tail before it is known.
     fn stood(&mut self, end: u64) {
-        if end > 0 {
-            self.start.get_or_insert(0);
-            self.end = self.end.max(end);
-        }
+        self.end = self.end.max(end);
     }
 
     fn lost(&self) -> u64 {
-        let start = self.start.unwrap_or(0);
-        self.end.saturating_sub(start) - self.covered
+        self.end - self.covered
     }
 }
 
@@ -81,21 +70,20 @@ pub(crate) struct Expected {
     newest: BTreeMap<(u64, u32), Key>,
     pub(crate) connections: u64,
     pub(crate) lost_bytes: u64,
-    pub(crate) stale_bytes: u64,
     pub(crate) ends_lost: u64,
     pub(crate) evicted: u64,
 }
 
 impl Expected {
-    /// Something of a generation came. `opening`: its beginning did.
-    fn begin(&mut self, key: Key, actor: Actor, ts: u64, opening: bool) {
+    /// Something of a generation came.
+    fn begin(&mut self, key: Key, actor: Actor, ts: u64) {
         let Actor {
             tgid, is_socket, ..
         } = actor;
         if self.known.contains_key(&key) {
             return;
         }
-        let mut generation = Generation {
+        let generation = Generation {
             bytes: [Bytes::default(), Bytes::default()],
             tgid,
             is_socket,
@@ -103,9 +91,6 @@ impl Expected {
             ending: None,
             muted: false,
         };
-        if opening {
-            generation.bytes.iter_mut().for_each(|b| b.start = Some(0));
-        }
         self.connections += 1;
         self.known.insert(key, generation);
         let place = (key.0, if is_socket { 0 } else { tgid });
@@ -115,13 +100,13 @@ impl Expected {
     }
 
     pub(crate) fn open(&mut self, key: Key, actor: Actor, ts: u64) {
-        self.begin(key, actor, ts, true);
+        self.begin(key, actor, ts);
     }
 
     /// Bytes of a direction: their position and number.
     pub(crate) fn data(&mut self, key: Key, actor: Actor, ts: u64, bytes: (usize, u64, u64)) {
         let (dir, pos, len) = bytes;
-        self.begin(key, actor, ts, false);
+        self.begin(key, actor, ts);
         if let Some(generation) = self.known.get_mut(&key) {
             generation.ending = generation.ending.filter(|(_, how)| !how.is_untold());
             generation.bytes[dir].came(pos, len);
@@ -208,7 +193,6 @@ impl Expected {
         if let Some(generation) = self.known.remove(&key) {
             for bytes in &generation.bytes {
                 self.lost_bytes += bytes.lost();
-                self.stale_bytes += bytes.stale;
             }
             let process = if generation.is_socket {
                 0

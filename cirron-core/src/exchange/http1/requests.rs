@@ -47,7 +47,7 @@ impl Http1 {
         }
         let mut cur = Cursor::new(piece, MessageEnd::Aborted);
         self.run_requests(&mut cur, ends, sink);
-        if !self.held.is_empty() && self.is_awaited() {
+        if !self.held.is_empty() && self.is_surely_awaited() {
             self.drain_held(ends, sink);
         }
         cur.rest()
@@ -98,13 +98,15 @@ impl Http1 {
         match event {
             Event::Request { start, head } => self.begin_request(start, ts, &head, ends, sink),
             Event::HeadLost { start, len } => {
-                if self.seen != Seen::Nothing || start.is_some() {
+                self.doubt_requests(self.next_id, ends, ts, sink);
+                if !self.orphaned && (self.seen != Seen::Nothing || start.is_some()) {
                     self.begin_lost_request(start.unwrap_or(ts), ts, len, ends, sink);
                 }
             }
             Event::Hole(len) => {
+                self.doubt_requests(self.next_id, ends, ts, sink);
                 // While looking for a start line: another request, if none waits for its answer.
-                if self.seen != Seen::Nothing && !self.is_awaited() {
+                if self.seen != Seen::Nothing && !self.orphaned && !self.is_awaited() {
                     self.begin_lost_request(ts, ts, len, ends, sink);
                     self.end_open_request(ts, MessageEnd::Lost, ends, sink);
                 }
@@ -118,7 +120,12 @@ impl Http1 {
                     x.emit(ts, ExchangeEvent::RequestGap(len), sink);
                 }
             }
-            Event::End(end) => self.end_open_request(ts, end, ends, sink),
+            Event::End(end) => {
+                if end == MessageEnd::Lost {
+                    self.doubt_requests(self.next_id, ends, ts, sink);
+                }
+                self.end_open_request(ts, end, ends, sink);
+            }
             // Trailers of requests are of no use to us; the rest belongs to responses.
             Event::Trailers(_)
             | Event::Synced
@@ -165,8 +172,12 @@ impl Http1 {
         ends: &Ends,
         sink: &mut dyn ExchangeSink,
     ) {
+        if self.is_ended_by_older(start, ends, sink) {
+            return;
+        }
         self.way = Way::Told;
         self.phase.begin_request();
+        self.note_together(start);
         let expects = head.headers.get("expect");
         let expects_continue = expects.is_some_and(|v| v.eq_ignore_ascii_case(b"100-continue"));
         let x = self.begin(start, ts, false, ends, sink);
@@ -201,8 +212,11 @@ impl Http1 {
         ends: &Ends,
         sink: &mut dyn ExchangeSink,
     ) -> &mut Exchange {
-        if !late {
+        if late {
+            self.orphaned = true;
+        } else {
             self.seen.request();
+            self.orphaned = false;
         }
         // The next request shows that a response whose framing was lost is over.
         if self.responses.give_up_lost() {
@@ -219,6 +233,9 @@ impl Http1 {
         };
         self.next_id += 1;
         let mut x = Exchange::new(ExchangeId(self.next_id), start, late);
+        if !late && self.is_answer_unknown(&x) {
+            x.response = Response::Done(MessageEnd::Lost);
+        }
         x.emit(
             start,
             ExchangeEvent::Start {

@@ -36,7 +36,7 @@ impl Http1 {
             }
         } else {
             self.held.push_back(piece);
-            if self.is_awaited() {
+            if self.is_surely_awaited() {
                 self.drain_held(ends, sink);
             }
         }
@@ -77,21 +77,26 @@ impl Http1 {
         sink: &mut dyn ExchangeSink,
     ) {
         loop {
-            // A server has read the request before it answers: joined late, it came before us.
-            let must_wait = (self.seen != Seen::Nothing || self.role == Role::Client)
+            // A server has read the request before it answers: joined late, the first came before us.
+            let is_first = self.seen == Seen::Nothing && !self.orphaned;
+            let must_wait = (!is_first || self.role == Role::Client)
                 && self.responses.awaits_head()
                 && self.owner != Owner::Orphan
                 && matches!(cur.rest(), Some(Piece::Data { .. } | Piece::Gap { .. }))
-                && !self.is_awaited();
+                && (!self.is_surely_awaited() || self.is_early_answer(cur.ts));
             let is_read = matches!(self.phase, Phase::Http | Phase::Impatient);
             if must_wait || !is_read {
                 return;
             }
-            let to = self.unanswered().map_or(AnswerTo::Other, |x| x.to);
+            let to = self.answers(self.responses.head_start(cur.ts));
             let Some(event) = self.responses.next(cur, to) else {
                 return;
             };
+            self.regain(&event, cur.ts, ends, sink);
             self.on_response_event(event, cur.ts, ends, sink);
+            if self.responses.has_lost_open() {
+                self.doubt_answers(cur.ts, ends, sink);
+            }
         }
     }
 
@@ -112,6 +117,7 @@ impl Http1 {
             }
             Event::Informational(head) => {
                 if self.given_up == 0
+                    && self.find_asker(ts, ts, ends, sink)
                     && let Some(x) = self.unanswered()
                 {
                     x.emit(ts, ExchangeEvent::Informational(&head), sink);
@@ -134,6 +140,9 @@ impl Http1 {
                 });
             }
             Event::End(end) => {
+                if end == MessageEnd::Complete {
+                    self.note_answered(ts);
+                }
                 let (mut refused_tunnel, mut upgrades) = (false, Upgrade::No);
                 self.with_response(|x| {
                     match x.upgrades {
@@ -154,7 +163,8 @@ impl Http1 {
                     self.accept_switch(ts, ends, sink);
                 }
             }
-            Event::Hole(_) | Event::Synced | Event::Request { .. } => {}
+            Event::Hole(len) => self.lose_unbegun(ts, len, sink),
+            Event::Synced | Event::Request { .. } => {}
         }
     }
 
@@ -183,13 +193,18 @@ impl Http1 {
             self.owner = Owner::Nobody;
             return;
         }
-        if self.unanswered().is_none() {
+        let is_asked = self.find_asker(start, ts, ends, sink);
+        if !is_asked || self.unanswered().is_none() {
             // `408 Request Timeout` may come unasked on an idle connection, before its close.
             if self.seen == Seen::Whole && head.is_some_and(|h| h.status == 408) {
                 self.owner = Owner::Nobody;
                 return;
             }
             self.begin(start, ts, true, ends, sink);
+            if !is_asked {
+                // Before all that were asked later.
+                self.queue.rotate_right(1);
+            }
         }
         let Some(x) = self.unanswered() else { return };
         let upgrades = head.map_or(Upgrade::No, |head| Upgrade::by(head, x.to));
@@ -203,6 +218,14 @@ impl Http1 {
         x.emit(start, ExchangeEvent::ResponseStart, sink);
         if let Some(head) = head {
             x.emit(ts, ExchangeEvent::ResponseHead(head), sink);
+        }
+    }
+
+    /// A hole while a status line is looked for: it may have held the answer that is waited for.
+    fn lose_unbegun(&mut self, ts: MonoNs, len: u64, sink: &mut dyn ExchangeSink) {
+        if self.unanswered().is_some_and(|x| x.start <= ts) {
+            self.responses.lose_answer();
+            self.lose_response_head(None, ts, len, sink);
         }
     }
 
@@ -220,7 +243,8 @@ impl Http1 {
         if self.owner == Owner::Nobody {
             return;
         }
-        let Some(x) = self.unanswered() else {
+        // What was asked behind the hole has no answer in it.
+        let Some(x) = self.unanswered().filter(|x| x.start <= ts) else {
             // Nobody asked: no exchange is made of a hole alone.
             self.owner = Owner::Nobody;
             return;

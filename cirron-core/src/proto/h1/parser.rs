@@ -93,6 +93,19 @@ impl Parser {
         self.state == State::Head && self.buf.is_empty()
     }
 
+    /// When the head began that is not complete.
+    pub(crate) fn head_begun(&self) -> Option<MonoNs> {
+        (self.state == State::Head && !self.buf.is_empty()).then_some(self.start)
+    }
+
+    /// When the head began that goes on at `ts`.
+    pub(crate) fn head_start(&self, ts: MonoNs) -> MonoNs {
+        match self.buf.is_empty() {
+            true => ts,
+            false => self.start,
+        }
+    }
+
     /// A message may begin here: between messages, or looking for one.
     pub(crate) fn may_begin_message(&self) -> bool {
         self.is_between_messages() || matches!(self.state, State::Resync(_))
@@ -126,6 +139,21 @@ impl Parser {
             | State::Resync(_)
             | State::Closed => {}
         }
+    }
+
+    /// The framing of a response was lost before its end, and is looked for.
+    pub(crate) fn has_lost_open(&self) -> bool {
+        matches!(self.state, State::Resync(Resync { open: true, .. }))
+    }
+
+    /// What a hole took while a start line was looked for was an answer, or the beginning of one.
+    pub(crate) fn lose_answer(&mut self) {
+        self.buf = Vec::new();
+        self.state = State::Resync(Resync {
+            open: true,
+            chunks: true,
+            line_only: false,
+        });
     }
 
     /// The response whose framing was lost is over, as another fact shows: it will not be taken up

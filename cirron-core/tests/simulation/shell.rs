@@ -20,8 +20,8 @@ pub(crate) struct Shell {
     pub(crate) expected: Expected,
     /// By path: how often it was written, and whether all of it was whole.
     pub(crate) written: BTreeMap<String, (u32, bool)>,
-    /// Exchanges whose answer names another request.
-    pub(crate) mispaired: u64,
+    /// Exchanges whose answer names another request: whole ones, partial ones.
+    pub(crate) mispaired: [u64; 2],
     /// Of these it was said that somebody aborted them.
     pub(crate) aborted: BTreeSet<String>,
     /// Who uses a socket or an object, by its key.
@@ -51,7 +51,7 @@ impl Shell {
             engine: Engine::new(config, Box::new(SequentialIds::default())),
             expected: Expected::default(),
             written: BTreeMap::new(),
-            mispaired: 0,
+            mispaired: [0; 2],
             aborted: BTreeSet::new(),
             actors: HashMap::new(),
             peak_held: 0,
@@ -189,9 +189,7 @@ impl Shell {
                 let is_whole = !span.attrs.contains_key("cirron.partial");
                 if let Some(AttrValue::Str(answers)) = span.attrs.get("gen_ai.response.id") {
                     let is_its = path.starts_with(&format!("/c/{answers}/"));
-                    // Content without its head, behind a hole of which nothing told that it held more than one answer.
-                    let is_headless = !span.attrs.contains_key("http.response.status_code");
-                    self.mispaired += u64::from(!is_its && (is_whole || !is_headless));
+                    self.mispaired[usize::from(!is_whole)] += u64::from(!is_its);
                 }
                 let written = self.written.entry(path.to_string()).or_insert((0, true));
                 written.0 += 1;

@@ -41,7 +41,7 @@ pub const MAX_SSL_CALLS: u32 = 16_384;
 pub const MAX_SEALED: u32 = 16_384;
 /// Goroutines inside `crypto/tls` at once: each open connection has one that waits in a read.
 pub const MAX_GO_CALLS: u32 = 65_536;
-/// Different signatures of functions: TLS libraries have 15 between them, and a place with operands of its own takes one.
+/// Different signatures of functions: TLS libraries have 20 between them, and a place with operands of its own takes one.
 /// A function past it is not watched.
 pub const MAX_SIGNATURES: u32 = 1_024;
 /// Connections muted at once.

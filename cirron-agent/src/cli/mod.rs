@@ -22,7 +22,7 @@ pub mod values;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 use self::exit::Exit;
 use self::hiargs::{Resolved, Todo};
@@ -52,7 +52,7 @@ impl From<anyhow::Error> for Failed {
 /// The program.
 pub fn main() -> ExitCode {
     crate::inherited::settle();
-    let args = LowArgs::parse();
+    let args = typed();
     messages::start(args.verbose);
     if args.version {
         let printed = print(&version(args.verbose > 0));
@@ -68,6 +68,7 @@ pub fn main() -> ExitCode {
         }
         // clap's form, and its exit code.
         Err(text) => LowArgs::command()
+            .color(colours(&|name| std::env::var_os(name)))
             .error(clap::error::ErrorKind::ValueValidation, text)
             .exit(),
     };
@@ -80,6 +81,24 @@ pub fn main() -> ExitCode {
     });
     messages::finish();
     exit.into()
+}
+
+/// What was typed; help and errors of the command line are printed here.
+fn typed() -> LowArgs {
+    let mut command = LowArgs::command().color(colours(&|name| std::env::var_os(name)));
+    let matches = command.clone().get_matches();
+    LowArgs::from_arg_matches(&matches).unwrap_or_else(|e| e.format(&mut command).exit())
+}
+
+/// None where `NO_COLOR` says so, or the terminal is not known to have any: `TERM` is missing, empty or `dumb`. Else as
+/// clap decides, which looks at where the text goes.
+fn colours(env: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> ColorChoice {
+    let is_set = |name| env(name).is_some_and(|value| !value.is_empty());
+    let has_terminal = is_set("TERM") && env("TERM").is_none_or(|term| term != "dumb");
+    match has_terminal && !is_set("NO_COLOR") {
+        true => ColorChoice::Auto,
+        false => ColorChoice::Never,
+    }
 }
 
 /// What this is; `whole`: and the programs that are in it.
@@ -119,4 +138,28 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(shown_lines(text).as_bytes())?;
     Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_that_have_them_and_people_who_want_them() {
+        for (term, no_color, want) in [
+            (Some("xterm"), None, ColorChoice::Auto),
+            (Some("xterm"), Some(""), ColorChoice::Auto),
+            (Some("xterm"), Some("1"), ColorChoice::Never),
+            (Some("dumb"), None, ColorChoice::Never),
+            (Some(""), None, ColorChoice::Never),
+            (None, None, ColorChoice::Never),
+        ] {
+            let got = colours(&|name| match name {
+                "TERM" => term.map(Into::into),
+                "NO_COLOR" => no_color.map(Into::into),
+                _ => None,
+            });
+            assert_eq!(got, want, "{term:?} {no_color:?}");
+        }
+    }
 }

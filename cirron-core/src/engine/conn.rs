@@ -271,7 +271,12 @@ impl Conn {
         sink.reader = reader;
         let before = assembler.stats();
         work(assembler, &mut |piece| parser.handle(dir, piece, &mut sink));
-        sink.shared.stats.take_order(before, assembler.stats());
+        let after = assembler.stats();
+        if after.holes > before.holes {
+            let lossy_until = &mut sink.shared.lossy_until;
+            *lossy_until = assembler.last_ts().max(*lossy_until);
+        }
+        sink.shared.stats.take_order(before, after);
     }
 
     /// An end whose tail has come: `why` is one of `cirron_common::record::close`.
@@ -422,6 +427,7 @@ impl Conn {
         self.feed(Direction::Inbound, shared, |a, sink| a.flush(sink));
         self.send_rest(shared);
         self.feed(Direction::Outbound, shared, |a, sink| a.flush(sink));
+        let knows_tail = self.tail.is_some();
         self.lose_tail(ts, shared);
         if cause == CloseCause::Untold {
             shared.stats.ends_lost += u64::from(!self.evicted);
@@ -430,7 +436,17 @@ impl Conn {
             // When it was is not known: what is open ends where it was seen last.
             return self.close(MonoNs(0), cause, shared);
         }
+        if cause == CloseCause::ProcessExit && !knows_tail && self.may_lack_its_tail(shared) {
+            // What told of its end before its process ended may have been lost, and the end of an answer with it.
+            self.each_scope(shared, ExchangeScope::end_was_lost);
+            return self.close(MonoNs(0), CloseCause::Untold, shared);
+        }
         self.close(ts, cause, shared);
+    }
+
+    /// Records were lost since its last one: of any connection, since all share a ring.
+    fn may_lack_its_tail(&self, shared: &Shared) -> bool {
+        self.inbound.last_ts().max(self.outbound.last_ts()) < shared.lossy_until
     }
 
     fn close(&mut self, ts: MonoNs, cause: CloseCause, shared: &mut Shared) {

@@ -1,4 +1,5 @@
 //! Connections whose end was told by nobody: the record of it was dropped.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use cirron_common::record::{close, source};
 
@@ -166,6 +167,38 @@ fn only_sockets_without_an_end_are_asked_for() {
     let mut open: Vec<_> = rig.0.open_sockets().collect();
     open.sort_unstable();
     assert_eq!(open, [(3, 1), (7, 100)]);
+}
+
+/// A process that ends says where its connections stood only by the records of their own ends.
+#[test]
+fn who_ends_with_its_process_aborted_nothing_where_records_were_lost_since() {
+    let other = ConnRecords { conn: 9, ..CONN };
+    for of in [source::SOCKET, source::TLS] {
+        for (hole, aborted) in [(None, true), (Some(3), true), (Some(20), false)] {
+            let conn = ConnRecords { source: of, ..CONN };
+            let mut rig = Rig::open(conn);
+            rig.0.handle_record(&other.open(100));
+            if let Some(ms) = hole {
+                // On another connection a record was dropped.
+                rig.data(other, Direction::Inbound, 50, ms, ASK);
+            }
+            rig.0.handle_record(&crate::testing::records::exit(30 * MS));
+            let written = rig.later();
+            let span = written.iter().find(|s| {
+                let at = s.attrs.get("http.response.status_code");
+                at == Some(&AttrValue::Int(200))
+            });
+            let span = span.unwrap();
+            if aborted {
+                let by = span.attrs.get("cirron.aborted_by");
+                assert_eq!(by, Some(&AttrValue::from("server")), "{hole:?}");
+                assert_eq!(span.attrs.get("cirron.end_lost"), None);
+            } else {
+                assert_lost(span);
+            }
+            assert_eq!(rig.0.stats().ends_lost, 0);
+        }
+    }
 }
 
 /// The kernel tells the end of a connection that its target closed first as two halves.

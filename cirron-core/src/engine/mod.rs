@@ -133,6 +133,7 @@ impl Engine {
                 stats: EngineStats::default(),
                 sessions: Sessions::new(config.chunk_timing),
                 contexts: Contexts::default(),
+                lossy_until: MonoNs(0),
             },
             now: MonoNs(0),
         }

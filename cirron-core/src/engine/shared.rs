@@ -11,6 +11,7 @@ use super::conn::Conn;
 use super::session::Sessions;
 use super::{EngineStats, Key, Output};
 use crate::scope::{Contexts, Life, Span, Store};
+use crate::time::MonoNs;
 
 /// What all connections write to.
 pub(super) struct Shared {
@@ -19,6 +20,8 @@ pub(super) struct Shared {
     pub(super) stats: EngineStats,
     pub(super) sessions: Sessions,
     pub(super) contexts: Contexts,
+    /// Before this time records were lost, as a hole on some connection showed.
+    pub(super) lossy_until: MonoNs,
 }
 
 impl Shared {

@@ -251,7 +251,15 @@ impl OpenExchanges for Http1 {
             self.run_responses(&mut eof, ends, *sink);
             // No response can come any more.
             while !self.phase.is_over() && self.queue.iter().any(|x| !x.is_answered()) {
-                self.end_front(ts, Unfinished::CutOff, ends, *sink);
+                let is_lost = self
+                    .queue
+                    .front()
+                    .is_some_and(|x| self.may_have_lost_answer(x));
+                let why = match is_lost {
+                    true => Unfinished::Lost,
+                    false => Unfinished::CutOff,
+                };
+                self.end_front(ts, why, ends, *sink);
             }
         } else {
             while !self.phase.is_over() && !self.early.is_empty() {

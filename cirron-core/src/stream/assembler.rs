@@ -84,6 +84,11 @@ impl Assembler {
         self.stats
     }
 
+    /// Time of the last piece that it gave.
+    pub(crate) fn last_ts(&self) -> MonoNs {
+        self.last_ts
+    }
+
     /// Position of the next byte, once one is known.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn position(&self) -> Option<u64> {

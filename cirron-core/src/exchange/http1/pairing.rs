@@ -140,6 +140,16 @@ impl Http1 {
         matches!(self.pairing, Pairing::Unknown { .. }) && !self.pairing.is_certain(x)
     }
 
+    /// A hole in the answers, of which nothing tells how many it took, came behind this request.
+    pub(super) fn may_have_lost_answer(&self, x: &Exchange) -> bool {
+        match self.pairing {
+            Pairing::Doubtful {
+                certain: 0, since, ..
+            } => x.response == Response::Waiting && x.start <= since,
+            Pairing::Known | Pairing::Doubtful { .. } | Pairing::Unknown { .. } => false,
+        }
+    }
+
     /// Whether a request that was seen waits for its answer, or for the rest of it; without doubt, any.
     pub(super) fn is_surely_awaited(&self) -> bool {
         match self.pairing {

@@ -237,6 +237,18 @@ fn two_answers_that_one_hole_took_shift_nothing() {
 }
 
 #[test]
+fn who_closes_behind_a_hole_in_the_answers_aborted_none_of_them() {
+    let logs = served(&[In(GET), In(GET_B), OutGap(90)]);
+    let got: Vec<_> = logs.iter().map(|l| (path(l), status(l))).collect();
+    assert_eq!(got, [("/a", 0), ("/b", 0)]);
+    assert!(logs.iter().all(|l| aborted_by(l).is_none()), "{logs:#?}");
+    // What was asked behind the hole was.
+    let logs = served(&[In(GET), OutGap(90), In(GET_B)]);
+    assert_eq!(aborted_by(&logs[0]), None);
+    assert_eq!(aborted_by(&logs[1]), Some(AbortedBy::Server));
+}
+
+#[test]
 fn a_stream_that_is_found_again_is_the_last_that_was_asked_for() {
     let logs = served(&[
         In(GET),

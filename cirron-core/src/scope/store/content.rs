@@ -7,7 +7,7 @@ use super::Store;
 use crate::id::{Id, IdSource};
 use crate::scope::label::Label;
 use crate::scope::marks::Marks;
-use crate::scope::span::{Attrs, Mark, MarkKind, MarkValue, Span};
+use crate::scope::span::{Attrs, Mark, Span};
 use crate::time::MonoNs;
 
 /// Where and when a scope begins: known when it is opened.
@@ -124,8 +124,6 @@ const USUAL_ATTRS: usize = 21;
 
 /// Where a scope that is over is written.
 pub(crate) struct Closing<'a> {
-    /// When it ended.
-    end: MonoNs,
     /// Its attributes.
     pub attrs: Attrs,
     /// What the engine counts of it.
@@ -136,24 +134,10 @@ pub(crate) struct Closing<'a> {
 impl<'a> Closing<'a> {
     pub(super) fn new(origin: Origin, end: MonoNs, ids: &'a mut dyn IdSource) -> Closing<'a> {
         Closing {
-            end,
             attrs: Attrs::with_capacity(USUAL_ATTRS),
             facts: ScopeFacts::default(),
             marks: Marks::new(ids, origin.id, end),
         }
-    }
-
-    /// A mark of the whole scope, known at its end.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "for producers to come: so far a test's one marks its whole scope"
-        )
-    )]
-    pub(crate) fn mark(&mut self, name: impl Into<Label>, value: MarkValue, attrs: Attrs) {
-        let (ts, kind) = (self.end, MarkKind::Summary);
-        self.marks.push(name.into(), value, attrs, ts, kind);
     }
 
     pub(super) fn take(self) -> (Attrs, Vec<Mark>, ScopeFacts) {

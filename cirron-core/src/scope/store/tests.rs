@@ -5,7 +5,7 @@
 use super::*;
 use crate::id::SequentialIds;
 use crate::scope::label::Label;
-use crate::scope::{AttrValue, MarkValue, evidence};
+use crate::scope::{AttrValue, MarkKind, MarkValue, evidence};
 
 #[derive(Debug)]
 struct FunctionCall {
@@ -40,7 +40,10 @@ impl Content for FunctionCall {
 
     fn finish(self: Box<Self>, closing: &mut Closing<'_>) {
         closing.attrs.insert(Label::foreign("a\tb"), true.into());
-        closing.mark("phase", MarkValue::text("decode"), Attrs::new());
+        let (value, kind) = (MarkValue::text("decode"), MarkKind::Summary);
+        closing
+            .marks
+            .push("phase".into(), value, Attrs::new(), MonoNs(40), kind);
     }
 }
 

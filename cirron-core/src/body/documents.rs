@@ -191,6 +191,16 @@ impl Documents {
                 self.lines.ended |= self.lines.documents;
                 return;
             }
+            // No body begins so: it is the rest of an array, of which at least one element is missing.
+            b',' if self.fresh && self.style == Style::Values && !self.array => {
+                self.array = true;
+                (self.around, self.open) = (1, 1);
+                self.fresh = false;
+                self.elements = 1;
+                sink.element(0);
+                sink.hole();
+                return;
+            }
             b' ' | b'\t' | b'\r' | b',' | 0 | 0x1e => return,
             // Whatever ends a word is passed over here, also what closes nothing.
             b']' => self.open = self.open.saturating_sub(1),

@@ -160,3 +160,18 @@ fn values_that_have_a_line_each_go_on_behind_a_hole() {
         assert!(!log.whole.iter().any(|d| d.contains('d')), "{row}");
     }
 }
+
+#[test]
+fn what_begins_with_a_comma_is_the_rest_of_an_array() {
+    let log = feed(
+        Documents::values(),
+        &[Fed::Data(b" ,{\"b\":2}\n,{\"c\":3}\n]")],
+    );
+    assert_eq!(log.whole, ["~{\"b\":2}", "{\"c\":3}"]);
+    let mut documents = Documents::values();
+    documents.push(b",{\"b\":2}", &mut Log::default());
+    assert!(documents.is_array());
+    let mut row = Documents::values();
+    row.push(b"{\"b\":2},{\"c\":3}", &mut Log::default());
+    assert!(!row.is_array());
+}

@@ -452,6 +452,22 @@ fn an_array_joined_late_is_read_from_its_next_element() {
     }
 }
 
+/// Of several results what was reported last is that of one, and of the first nothing is known.
+#[test]
+fn results_joined_late_behind_the_first_have_no_sum() {
+    let element = |n: u8| {
+        format!(
+            r#"{{"text":"y","meta_info":{{"id":"2","prompt_tokens":4,"completion_tokens":{n},"finish_reason":{{"type":"length"}}}}}}"#
+        )
+    };
+    let body = format!(",{}\n,{}\n]", element(7), element(9));
+    let written = assert_split_invariant_at(body.as_bytes());
+    assert!(written.2.is_llm);
+    let output = mark(&written, "output_tokens");
+    let is_partial = output.is_none_or(|m| m.attrs.contains_key("partial"));
+    assert!(is_partial, "{output:?}");
+}
+
 /// In one piece and byte by byte.
 fn assert_split_invariant_at(body: &[u8]) -> Written {
     let whole = late(&[Fed::Data(body)]);

@@ -1,17 +1,22 @@
 //! One connection of the engine: two assemblers, a parser, and the scopes that are open on it.
 
+mod ends;
+mod room;
+
+pub(super) use room::GaveUp;
+
 use std::collections::BTreeMap;
 
 use cirron_common::conn::{ConnInfo, role};
-use cirron_common::record::{close, source};
+use cirron_common::record::source;
 
-use super::budget::{CONN_OVERHEAD_BYTES, Share, Usefulness};
+use super::Key;
+use super::budget::Share;
 use super::context::Mover;
 use super::shared::Shared;
 use super::sink::Sink;
 use super::tail::Tail;
 use super::unsent::Told;
-use super::{EXIT_LINGER_NS, Key, LINGER_NS};
 use crate::exchange::{CloseCause, ConnParser, ConnStart, ExchangeId, Protocol, Role};
 use crate::id::Id;
 use crate::record::{Data, Head};
@@ -77,17 +82,6 @@ pub(super) struct Conn {
     unnamed: bool,
 }
 
-/// What a connection gave up for the sake of the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum GaveUp {
-    /// Bodies only; the number of exchanges whose bodies they were.
-    Bodies(u64),
-    /// What was not complete of its heads, and all that follows.
-    Connection,
-    /// There was nothing more.
-    Nothing,
-}
-
 impl Conn {
     /// `of`: one of `cirron_common::record::source`.
     pub(super) fn new(info: ConnInfo, tgid: u32, of: u8) -> Conn {
@@ -150,59 +144,6 @@ impl Conn {
             evicted: false,
             unnamed: false,
         }
-    }
-
-    /// Bytes that it holds, about.
-    pub(super) fn held_bytes(&self) -> usize {
-        let order =
-            self.inbound.held_bytes() + self.outbound.held_bytes() + self.holding.held_bytes();
-        let own = size_of::<Conn>() + CONN_OVERHEAD_BYTES;
-        own + order + self.parser.held_bytes() + self.scope_bytes
-    }
-
-    /// What it holds, and for what.
-    pub(super) fn share(&self) -> Share {
-        let usefulness = match self.parser.protocol() {
-            Protocol::Opaque | Protocol::Tls => Usefulness::Unread,
-            Protocol::Unknown | Protocol::Http1 | Protocol::Http2 | Protocol::WebSocket => {
-                if self.scopes.is_empty() {
-                    Usefulness::Idle
-                } else {
-                    Usefulness::Open
-                }
-            }
-        };
-        Share {
-            bytes: self.held_bytes(),
-            usefulness,
-        }
-    }
-
-    /// All connections hold too much, this one is the first to give up: its bodies are read no further or, where
-    /// that was not it, nothing of it is.
-    pub(super) fn give_up(&mut self, now: MonoNs, shared: &mut Shared) -> GaveUp {
-        let mut bodies = 0;
-        self.each_scope(shared, |scope| bodies += u64::from(scope.give_up()));
-        let store = &shared.store;
-        self.scope_bytes = self.scopes.values().map(|id| store.held_bytes(*id)).sum();
-        let before = self.budgeted.map_or(0, |share| share.bytes);
-        if bodies > 0 && self.held_bytes() < before / 2 {
-            return GaveUp::Bodies(bodies);
-        }
-        match self.parser.protocol() {
-            Protocol::Opaque | Protocol::Tls => return GaveUp::Nothing,
-            Protocol::Unknown | Protocol::Http1 | Protocol::Http2 | Protocol::WebSocket => {}
-        }
-        self.muted = true;
-        self.given_up = true;
-        self.feed(Direction::Inbound, shared, |a, sink| a.flush(sink));
-        self.send_rest(shared);
-        self.feed(Direction::Outbound, shared, |a, sink| a.flush(sink));
-        let Parts {
-            parser, mut sink, ..
-        } = self.parts(shared);
-        parser.give_up(now, &mut sink);
-        GaveUp::Connection
     }
 
     pub(super) fn handle_data(&mut self, head: &Head, data: &Data<'_>, shared: &mut Shared) {
@@ -279,80 +220,6 @@ impl Conn {
         sink.shared.stats.take_order(before, after);
     }
 
-    /// An end whose tail has come: `why` is one of `cirron_common::record::close`.
-    pub(super) fn apply_close(&mut self, why: u64, ts: MonoNs, shared: &mut Shared) {
-        match why {
-            close::READ_EOF => {
-                self.feed(Direction::Inbound, shared, |a, sink| a.handle_eof(ts, sink));
-            }
-            close::PEER_FIN => {
-                self.note_half(why, ts);
-                self.close(ts, CloseCause::PeerFin, shared);
-            }
-            // Behind an end it says nothing: a server tidies up what its client has left.
-            close::LOCAL_SHUT_WRITE if self.has_ended_before(ts) => {}
-            close::LOCAL_SHUT_WRITE => {
-                self.note_half(why, ts);
-                self.send_rest(shared);
-                self.close(ts, CloseCause::LocalShutWrite, shared);
-            }
-            close::HELD => self.hold(),
-            // Of an end that was told they say nothing.
-            close::LOST | close::EVICTED if self.ending.is_some() => {}
-            // Nor of one whose halves both were.
-            close::LOST | close::EVICTED if self.halves_ended == [true; 2] => {
-                self.end_at(ts.plus(LINGER_NS), ts, CloseCause::LocalClose);
-            }
-            close::EVICTED => {
-                self.evicted = true;
-                self.end_at(ts.plus(LINGER_NS), ts, CloseCause::Untold);
-            }
-            _ => match cause_of(why) {
-                // Who holds it has done nothing with it: it ends with the process that used it, all the same.
-                Some(CloseCause::LocalClose) if self.orphaned => {
-                    self.end_at(ts.plus(EXIT_LINGER_NS), ts, CloseCause::ProcessExit);
-                }
-                Some(cause) => self.end_at(ts.plus(LINGER_NS), ts, cause),
-                None => {}
-            },
-        }
-    }
-
-    fn has_ended_before(&self, ts: MonoNs) -> bool {
-        self.ending.is_some_and(|e| e.ts <= ts)
-    }
-
-    /// One direction has ended, whether or not that is applied yet.
-    pub(super) fn note_half(&mut self, why: u64, ts: MonoNs) {
-        match why {
-            close::PEER_FIN => self.halves_ended[0] = true,
-            close::LOCAL_SHUT_WRITE => self.halves_ended[1] |= !self.has_ended_before(ts),
-            _ => {}
-        }
-    }
-
-    /// Somebody else holds the socket: it has not ended with its process.
-    fn hold(&mut self) {
-        let with_process = |e: &mut Ending| e.cause == CloseCause::ProcessExit;
-        self.orphaned |= !self.tls && self.ending.take_if(with_process).is_some();
-    }
-
-    /// A socket whose end is not noted.
-    pub(super) fn is_open_socket(&self) -> bool {
-        !self.tls && self.ending.is_none()
-    }
-
-    /// An object of a TLS library whose end is not noted.
-    pub(super) fn is_open_object(&self) -> bool {
-        self.tls && self.ending.is_none()
-    }
-
-    /// A socket that ends with its process, as far as is known.
-    pub(super) fn ends_with(&self, tgid: u32) -> bool {
-        let with_process = |e: Ending| e.cause == CloseCause::ProcessExit;
-        !self.tls && self.tgid == tgid && self.ending.is_none_or(with_process)
-    }
-
     /// An exchange of that process is open.
     pub(super) fn serves(&self, tgid: u32, store: &Store) -> bool {
         let pid = |id: &Id| store.origin(*id).map(|origin| origin.start.pid);
@@ -370,24 +237,6 @@ impl Conn {
     /// It is a socket, and no object of a TLS library.
     pub(super) fn is_socket(&self) -> bool {
         !self.tls
-    }
-
-    /// Its process has ended.
-    pub(super) fn end_with_process(&mut self, ts: MonoNs) {
-        let linger = if self.is_open_socket() {
-            LINGER_NS
-        } else {
-            EXIT_LINGER_NS
-        };
-        self.end_at(ts.plus(linger), ts, CloseCause::ProcessExit);
-    }
-
-    /// The connection ends at `due` at the latest. An end that is already noted is the true one, if
-    /// somebody told it.
-    pub(super) fn end_at(&mut self, due: MonoNs, ts: MonoNs, cause: CloseCause) {
-        self.ending = self.ending.filter(|e| e.cause != CloseCause::Untold);
-        let ending = self.ending.get_or_insert(Ending { due, ts, cause });
-        ending.due = ending.due.min(due);
     }
 
     /// True: the connection is over.
@@ -413,47 +262,6 @@ impl Conn {
             }
             _ => false,
         }
-    }
-
-    /// We stop looking: an end that is already noted is the true one.
-    pub(super) fn handle_end(&mut self, now: MonoNs, shared: &mut Shared) {
-        match self.ending {
-            Some(ending) => self.finish(ending.ts, ending.cause, shared),
-            None => self.finish(now, CloseCause::AgentStop, shared),
-        }
-    }
-
-    fn finish(&mut self, ts: MonoNs, cause: CloseCause, shared: &mut Shared) {
-        self.feed(Direction::Inbound, shared, |a, sink| a.flush(sink));
-        self.send_rest(shared);
-        self.feed(Direction::Outbound, shared, |a, sink| a.flush(sink));
-        let knows_tail = self.tail.is_some();
-        self.lose_tail(ts, shared);
-        if cause == CloseCause::Untold {
-            shared.stats.ends_lost += u64::from(!self.evicted);
-            shared.stats.evicted_connections += u64::from(self.evicted);
-            self.each_scope(shared, ExchangeScope::end_was_lost);
-            // When it was is not known: what is open ends where it was seen last.
-            return self.close(MonoNs(0), cause, shared);
-        }
-        if cause == CloseCause::ProcessExit && !knows_tail && self.may_lack_its_tail(shared) {
-            // What told of its end before its process ended may have been lost, and the end of an answer with it.
-            self.each_scope(shared, ExchangeScope::end_was_lost);
-            return self.close(MonoNs(0), CloseCause::Untold, shared);
-        }
-        self.close(ts, cause, shared);
-    }
-
-    /// Records were lost since its last one: of any connection, since all share a ring.
-    fn may_lack_its_tail(&self, shared: &Shared) -> bool {
-        self.inbound.last_ts().max(self.outbound.last_ts()) < shared.lossy_until
-    }
-
-    fn close(&mut self, ts: MonoNs, cause: CloseCause, shared: &mut Shared) {
-        let Parts {
-            parser, mut sink, ..
-        } = self.parts(shared);
-        parser.handle_close(ts, cause, &mut sink);
     }
 
     /// What a step of the parser borrows.
@@ -546,17 +354,6 @@ impl Conn {
             self.info = info;
             self.each_scope(shared, |scope| scope.take_addresses(&self.info, None));
         }
-    }
-}
-
-/// What the end that a record names means for the connection. `None`: no end.
-fn cause_of(why: u64) -> Option<CloseCause> {
-    match why {
-        close::LOCAL_CLOSE | close::FD_CLOSED => Some(CloseCause::LocalClose),
-        close::PEER_RESET => Some(CloseCause::PeerReset),
-        close::NET_ERROR => Some(CloseCause::NetError),
-        close::LOST | close::EVICTED => Some(CloseCause::Untold),
-        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use cirron_common::record::{close, source};
 
+use super::ends_rig::{ASK, Rig};
 use super::{Engine, EngineConfig, Output, ProcessFacts};
 use crate::id::SequentialIds;
 use crate::record::Body;
@@ -19,50 +20,13 @@ const CONN: ConnRecords = ConnRecords {
 /// The next at the same place.
 const NEXT: ConnRecords = ConnRecords { epoch: 200, ..CONN };
 
-const ASK: &[u8] = b"GET /a HTTP/1.1\r\n\r\n";
 const HALF: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
 
-struct Rig(Engine);
-
-impl Rig {
-    /// A request at 1 and a part of its answer at 5, on `conn`.
-    fn open(conn: ConnRecords) -> Rig {
-        let mut engine = Engine::new(EngineConfig::default(), Box::new(SequentialIds::default()));
-        engine.handle_process(ProcessFacts {
-            tgid: TGID,
-            ..ProcessFacts::default()
-        });
-        let mut rig = Rig(engine);
-        rig.0.handle_record(&conn.open(100));
-        rig.ask(conn, 1);
-        rig.data(conn, Direction::Outbound, 0, 5, HALF);
-        rig
-    }
-
-    fn data(&mut self, conn: ConnRecords, dir: Direction, pos: u64, ms: u64, bytes: &[u8]) {
-        let len = bytes.len() as u64;
-        self.0
-            .handle_record(&conn.data(dir, pos, ms * MS, bytes, len));
-    }
-
-    fn ask(&mut self, conn: ConnRecords, ms: u64) {
-        self.data(conn, Direction::Inbound, 0, ms, ASK);
-    }
-
-    fn scopes(&mut self) -> Vec<Span> {
-        let outputs = std::iter::from_fn(|| self.0.poll_output());
-        let scopes = outputs.filter_map(|output| match output {
-            Output::Scope { span, .. } => Some(span),
-            Output::Session(_) | Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => None,
-        });
-        scopes.collect()
-    }
-
-    /// What is written by 5 s.
-    fn later(&mut self) -> Vec<Span> {
-        self.0.handle_timeout(MonoNs(5_000 * MS));
-        self.scopes()
-    }
+/// A request at 1 ms and a part of its answer at 5, on `conn`.
+fn open(conn: ConnRecords) -> Rig {
+    let mut rig = Rig::asked(conn);
+    rig.data(conn, Direction::Outbound, 0, 5 * MS, HALF);
+    rig
 }
 
 /// It is partial, nobody is named, and it ends where it was seen last.
@@ -78,11 +42,11 @@ fn another_generation_at_the_same_place_shows_that_the_first_has_ended() {
     for of in [source::SOCKET, source::TLS] {
         let at = |conn: ConnRecords| ConnRecords { source: of, ..conn };
         for opens in [true, false] {
-            let mut rig = Rig::open(at(CONN));
+            let mut rig = open(at(CONN));
             if opens {
                 rig.0.handle_record(&at(NEXT).open(900 * MS));
             } else {
-                rig.ask(at(NEXT), 900);
+                rig.data(at(NEXT), Direction::Inbound, 0, 900 * MS, ASK);
             }
             let written = rig.later();
             assert_eq!(written.len(), 1);
@@ -98,7 +62,7 @@ fn an_object_at_the_same_address_of_another_process_is_another() {
         source: source::TLS,
         ..CONN
     };
-    let mut rig = Rig::open(tls);
+    let mut rig = open(tls);
     let other = by(&ConnRecords { epoch: 200, ..tls }.open(900 * MS), TGID + 1);
     rig.0.handle_record(&other);
     assert!(rig.later().is_empty());
@@ -108,7 +72,7 @@ fn an_object_at_the_same_address_of_another_process_is_another() {
 #[test]
 fn an_end_that_was_told_is_the_true_one_before_and_behind_the_lost_one() {
     for lost_first in [true, false] {
-        let mut rig = Rig::open(CONN);
+        let mut rig = open(CONN);
         let (lost, told) = (close::LOST, close::LOCAL_CLOSE);
         let order = if lost_first {
             [lost, told]
@@ -130,11 +94,11 @@ fn an_end_that_was_told_is_the_true_one_before_and_behind_the_lost_one() {
 
 #[test]
 fn a_connection_that_goes_on_has_not_ended() {
-    let mut rig = Rig::open(CONN);
+    let mut rig = open(CONN);
     rig.0.handle_record(&CONN.close(10 * MS, close::LOST));
     assert_eq!(rig.0.open_sockets().count(), 0);
     let at = HALF.len() as u64;
-    rig.data(CONN, Direction::Outbound, at, 20, b" more");
+    rig.data(CONN, Direction::Outbound, at, 20 * MS, b" more");
     assert_eq!(rig.0.open_sockets().collect::<Vec<_>>(), [(7, 100)]);
     let written = rig.later();
     assert_eq!(written[0].attrs.get("cirron.partial"), None, "{written:?}");
@@ -142,8 +106,14 @@ fn a_connection_that_goes_on_has_not_ended() {
 
 #[test]
 fn what_came_to_its_end_is_whole_and_what_was_idle_is_only_counted() {
-    let mut rig = Rig::open(CONN);
-    rig.data(CONN, Direction::Outbound, HALF.len() as u64, 20, b" more");
+    let mut rig = open(CONN);
+    rig.data(
+        CONN,
+        Direction::Outbound,
+        HALF.len() as u64,
+        20 * MS,
+        b" more",
+    );
     let written = rig.scopes();
     assert_eq!(written.len(), 1);
     rig.0.handle_record(&CONN.close(30 * MS, close::LOST));
@@ -153,7 +123,7 @@ fn what_came_to_its_end_is_whole_and_what_was_idle_is_only_counted() {
 
 #[test]
 fn only_sockets_without_an_end_are_asked_for() {
-    let mut rig = Rig::open(CONN);
+    let mut rig = open(CONN);
     let at = |conn, source| ConnRecords {
         conn,
         epoch: 1,
@@ -176,11 +146,11 @@ fn who_ends_with_its_process_aborted_nothing_where_records_were_lost_since() {
     for of in [source::SOCKET, source::TLS] {
         for (hole, aborted) in [(None, true), (Some(3), true), (Some(20), false)] {
             let conn = ConnRecords { source: of, ..CONN };
-            let mut rig = Rig::open(conn);
+            let mut rig = open(conn);
             rig.0.handle_record(&other.open(100));
             if let Some(ms) = hole {
                 // On another connection a record was dropped.
-                rig.data(other, Direction::Inbound, 50, ms, ASK);
+                rig.data(other, Direction::Inbound, 50, ms * MS, ASK);
             }
             rig.0.handle_record(&crate::testing::records::exit(30 * MS));
             let written = rig.later();
@@ -209,9 +179,9 @@ fn an_end_that_was_told_in_halves_is_not_lost() {
         [close::PEER_FIN, close::LOCAL_SHUT_WRITE],
     ] {
         for rest in [&b"-full"[..], b""] {
-            let mut rig = Rig::open(CONN);
+            let mut rig = open(CONN);
             if !rest.is_empty() {
-                rig.data(CONN, Direction::Outbound, HALF.len() as u64, 6, rest);
+                rig.data(CONN, Direction::Outbound, HALF.len() as u64, 6 * MS, rest);
             }
             for (ms, half) in (7..).zip(halves) {
                 rig.0.handle_record(&CONN.close(ms * MS, half));
@@ -224,7 +194,7 @@ fn an_end_that_was_told_in_halves_is_not_lost() {
             assert_eq!(rig.0.stats().ends_lost, 0);
         }
     }
-    let mut rig = Rig::open(CONN);
+    let mut rig = open(CONN);
     rig.0
         .handle_record(&CONN.close(7 * MS, close::LOCAL_SHUT_WRITE));
     rig.0.handle_record(&CONN.close(900 * MS, close::LOST));
@@ -235,7 +205,7 @@ fn an_end_that_was_told_in_halves_is_not_lost() {
 /// It has not ended as far as anybody knows: it is counted apart, and what was open says the same.
 #[test]
 fn a_connection_that_the_kernel_side_has_forgotten_is_closed_and_counted_apart() {
-    let mut rig = Rig::open(CONN);
+    let mut rig = open(CONN);
     rig.0.handle_record(&CONN.close(900 * MS, close::EVICTED));
     let written = rig.later();
     assert_eq!(written.len(), 1);
@@ -244,7 +214,7 @@ fn a_connection_that_the_kernel_side_has_forgotten_is_closed_and_counted_apart()
     assert_eq!((stats.ends_lost, stats.evicted_connections), (0, 1));
     assert_eq!(rig.0.open_connections(), 0);
     // Of an end that was told it says nothing.
-    let mut rig = Rig::open(CONN);
+    let mut rig = open(CONN);
     rig.0
         .handle_record(&CONN.close(10 * MS, close::LOCAL_CLOSE));
     rig.0.handle_record(&CONN.close(90 * MS, close::EVICTED));
@@ -255,7 +225,7 @@ fn a_connection_that_the_kernel_side_has_forgotten_is_closed_and_counted_apart()
 #[test]
 fn objects_of_a_library_end_with_the_program_that_has_them_and_sockets_do_not() {
     for (of, ended) in [(source::TLS, 1), (source::SOCKET, 0)] {
-        let mut rig = Rig::open(ConnRecords { source: of, ..CONN });
+        let mut rig = open(ConnRecords { source: of, ..CONN });
         assert_eq!(rig.0.open_objects().count(), ended);
         rig.0.handle_record(&process(TGID, 900 * MS, Body::Exec));
         assert_eq!(rig.later().len(), ended);
@@ -297,7 +267,7 @@ fn a_session_that_is_still_open_keeps_its_facts_when_its_number_is_given_to_anot
     take(&mut rig);
     // The new process's own exchange, and its end.
     rig.0.handle_record(&NEXT.open(6_000 * MS));
-    rig.ask(NEXT, 6_001);
+    rig.data(NEXT, Direction::Inbound, 0, 6_001 * MS, ASK);
     rig.0
         .handle_record(&crate::testing::records::exit(6_002 * MS));
     rig.0.handle_timeout(MonoNs(9_000 * MS));

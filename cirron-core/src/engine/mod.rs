@@ -310,6 +310,8 @@ impl Engine {
 #[cfg(test)]
 mod context_tests;
 #[cfg(test)]
+mod ends_rig;
+#[cfg(test)]
 mod ends_tests;
 #[cfg(test)]
 mod held_tests;

@@ -3,12 +3,11 @@
 
 use cirron_common::record::{close, source};
 
-use super::{Engine, EngineConfig, Output, ProcessFacts};
-use crate::id::SequentialIds;
+use super::ends_rig::{ASK, Rig};
 use crate::limits::REORDER_WINDOW_NS;
 use crate::scope::{AttrValue, Span};
 use crate::stream::Direction::{self, Inbound, Outbound};
-use crate::testing::records::{ConnRecords, TGID};
+use crate::testing::records::ConnRecords;
 use crate::time::{MS, MonoNs};
 
 const CONN: ConnRecords = ConnRecords {
@@ -17,7 +16,6 @@ const CONN: ConnRecords = ConnRecords {
     source: source::SOCKET,
 };
 
-const ASK: &[u8] = b"GET /a HTTP/1.1\r\n\r\n";
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n";
 const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
 const UNTIL_CLOSE: &[u8] = b"HTTP/1.0 200 OK\r\n\r\nall";
@@ -28,31 +26,16 @@ fn len(bytes: &[u8]) -> u64 {
     bytes.len() as u64
 }
 
-struct Rig(Engine);
-
 impl Rig {
     /// A request at 1 ms and the first bytes of its answer at 5 ms.
     fn answered(first: &[u8]) -> Rig {
-        let mut rig = Rig::asked();
-        rig.data(Outbound, 0, 5 * MS, first);
+        let mut rig = Rig::asked(CONN);
+        rig.moves(Outbound, 0, 5 * MS, first);
         rig
     }
 
-    fn asked() -> Rig {
-        let mut engine = Engine::new(EngineConfig::default(), Box::new(SequentialIds::default()));
-        engine.handle_process(ProcessFacts {
-            tgid: TGID,
-            ..ProcessFacts::default()
-        });
-        let mut rig = Rig(engine);
-        rig.0.handle_record(&CONN.open(100));
-        rig.data(Inbound, 0, MS, ASK);
-        rig
-    }
-
-    fn data(&mut self, dir: Direction, pos: u64, ts: u64, bytes: &[u8]) {
-        let record = CONN.data(dir, pos, ts, bytes, len(bytes));
-        self.0.handle_record(&record);
+    fn moves(&mut self, dir: Direction, pos: u64, ts: u64, bytes: &[u8]) {
+        self.data(CONN, dir, pos, ts, bytes);
     }
 
     /// Told at [`END`], when the request and `outbound` bytes had passed.
@@ -61,19 +44,9 @@ impl Rig {
             .handle_record(&CONN.close_at(END, why, len(ASK), outbound));
     }
 
-    fn written(&mut self) -> Vec<Span> {
-        let outputs = std::iter::from_fn(|| self.0.poll_output());
-        let scopes = outputs.filter_map(|output| match output {
-            Output::Scope { span, .. } => Some(span),
-            Output::Session(_) | Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => None,
-        });
-        scopes.collect()
-    }
-
     /// The one exchange, when all is over.
     fn one(&mut self) -> Span {
-        self.0.handle_timeout(MonoNs(5_000 * MS));
-        let mut written = self.written();
+        let mut written = self.later();
         assert_eq!(written.len(), 1);
         written.remove(0)
     }
@@ -122,7 +95,7 @@ fn an_answer_whose_tail_was_lost_is_partial_and_nobody_aborted_it() {
 
 #[test]
 fn an_answer_that_was_lost_whole_is_no_answer_that_was_not_given() {
-    let mut rig = Rig::asked();
+    let mut rig = Rig::asked(CONN);
     rig.end(close::LOCAL_CLOSE, 100);
     assert_only_partial(&rig.one(), "no head");
     assert_eq!(rig.lost(), (100, 0));
@@ -139,9 +112,9 @@ fn a_second_answer_that_was_lost_whole_is_no_answer_that_was_not_given() {
         close::LOCAL_SHUT_WRITE,
     ] {
         let mut rig = Rig::answered(HEAD);
-        rig.data(Outbound, len(HEAD), 6 * MS, b"half more");
-        assert_eq!(rig.written().len(), 1);
-        rig.data(Inbound, len(ASK), 7 * MS, ASK);
+        rig.moves(Outbound, len(HEAD), 6 * MS, b"half more");
+        assert_eq!(rig.scopes().len(), 1);
+        rig.moves(Inbound, len(ASK), 7 * MS, ASK);
         let end = |why| CONN.close_at(END, why, 2 * len(ASK), 2 * len(HEAD) + 18);
         rig.0.handle_record(&end(why));
         rig.0.handle_record(&end(close::LOCAL_CLOSE));
@@ -166,10 +139,10 @@ fn an_end_at_what_has_come_is_applied_as_one_without_positions() {
             } else {
                 rig.0.handle_record(&CONN.close(END, why));
             }
-            let at_once = rig.written();
+            let at_once = rig.scopes();
             rig.0.handle_record(&CONN.close(END, close::LOCAL_CLOSE));
             rig.0.handle_timeout(MonoNs(5_000 * MS));
-            let spans = (at_once, rig.written());
+            let spans = (at_once, rig.scopes());
             (spans, rig.0.stats())
         };
         let (spans, stats) = end(true);
@@ -190,8 +163,8 @@ fn an_end_that_has_overtaken_the_tail_waits_for_it() {
     ] {
         let mut rig = Rig::answered(HEAD);
         rig.end(why, len(HEAD) + 9);
-        rig.data(Outbound, len(HEAD) + 4, END - 1, b" more");
-        rig.data(Outbound, len(HEAD), END - 2, b"half");
+        rig.moves(Outbound, len(HEAD) + 4, END - 1, b" more");
+        rig.moves(Outbound, len(HEAD), END - 2, b"half");
         let span = rig.one();
         assert_eq!(span.attrs.get("cirron.partial"), None, "{why}: {span:?}");
         assert_eq!(rig.lost(), (0, 0), "{why}");
@@ -203,13 +176,13 @@ fn an_end_of_a_direction_waits_as_long_as_any_hole_and_keeps_its_time() {
     let mut rig = Rig::answered(HEAD);
     rig.end(close::LOCAL_SHUT_WRITE, len(HEAD) + 9);
     rig.0.handle_timeout(MonoNs(END + REORDER_WINDOW_NS - 1));
-    assert!(rig.written().is_empty());
+    assert!(rig.scopes().is_empty());
     rig.0.handle_timeout(MonoNs(END + REORDER_WINDOW_NS));
-    let written = rig.written();
+    let written = rig.scopes();
     assert_eq!(written.len(), 1);
     assert_eq!(written[0].end, Some(MonoNs(END)));
     // What comes now is too late.
-    rig.data(Outbound, len(HEAD), END + REORDER_WINDOW_NS + 1, b"half");
+    rig.moves(Outbound, len(HEAD), END + REORDER_WINDOW_NS + 1, b"half");
     assert_eq!(rig.lost(), (9, 4));
 }
 
@@ -218,8 +191,8 @@ fn an_end_of_a_direction_waits_as_long_as_any_hole_and_keeps_its_time() {
 fn a_write_that_no_position_counts_yet_is_part_of_the_answer() {
     let mut rig = Rig::answered(HEAD);
     rig.end(close::LOCAL_CLOSE, len(HEAD) + 4);
-    rig.data(Outbound, len(HEAD) + 4, END + 100 * MS, b" more");
-    rig.data(Outbound, len(HEAD), END + 100 * MS, b"half");
+    rig.moves(Outbound, len(HEAD) + 4, END + 100 * MS, b" more");
+    rig.moves(Outbound, len(HEAD), END + 100 * MS, b"half");
     let span = rig.one();
     assert_eq!(span.attrs.get("cirron.partial"), None, "{span:?}");
     assert_eq!(rig.lost(), (0, 0));
@@ -253,7 +226,7 @@ fn a_socket_s_positions_say_nothing_of_the_object_that_uses_it() {
         source: source::TLS,
         ..CONN
     };
-    let mut rig = Rig::asked();
+    let mut rig = Rig::asked(CONN);
     rig.0.handle_record(&object.open(100));
     let ask = object.data(Inbound, 0, 2 * MS, ASK, len(ASK));
     rig.0.handle_record(&ask);

@@ -199,6 +199,7 @@ impl Documents {
                 self.elements = 1;
                 sink.element(0);
                 sink.hole();
+                sink.end(EventEnd::Damaged);
                 return;
             }
             b' ' | b'\t' | b'\r' | b',' | 0 | 0x1e => return,

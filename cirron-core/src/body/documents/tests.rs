@@ -167,7 +167,8 @@ fn what_begins_with_a_comma_is_the_rest_of_an_array() {
         Documents::values(),
         &[Fed::Data(b" ,{\"b\":2}\n,{\"c\":3}\n]")],
     );
-    assert_eq!(log.whole, ["~{\"b\":2}", "{\"c\":3}"]);
+    assert_eq!(log.whole, ["{\"b\":2}", "{\"c\":3}"]);
+    assert_eq!(log.damaged, ["~"]);
     let mut documents = Documents::values();
     documents.push(b",{\"b\":2}", &mut Log::default());
     assert!(documents.is_array());

@@ -1,7 +1,8 @@
 //! AWS's event stream (`application/vnd.amazon.eventstream`): binary messages with headers.
 //!
 //! Decoded bytes go in by [`AwsEvents::push`]; payloads come out as events, in fragments, with the
-//! name of their kind (`:event-type`, or `:exception-type`, which ends in `Exception`). Ours, since
+//! name of their kind (`:event-type`, or `:exception-type`, which ends in `Exception`; [`ERROR`] of an
+//! error that has none, only an `:error-code`). Ours, since
 //! the library wants whole messages and ends at the first that is damaged; it judges this one in the
 //! tests. The checksum of a message is passed over: TCP has its own, and we would only count.
 //!
@@ -22,6 +23,9 @@ use crate::limits::MAX_AWS_HEADER_BYTES;
 /// Bytes of a message's lengths and their checksum.
 pub const PRELUDE: usize = 12;
 const CHECKSUM: u32 = 4;
+
+/// Kind of an error that the service does not model.
+const ERROR: &str = "error";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -221,6 +225,9 @@ fn kind(mut bytes: &[u8]) -> Option<String> {
             _ => return found,
         };
         let (value, rest) = rest.split_at_checked(size)?;
+        if value_type == 7 && name == b":error-code" {
+            found = Some(ERROR.to_owned());
+        }
         if value_type == 7 && matches!(name, b":event-type" | b":exception-type") {
             found = value
                 .get(2..)

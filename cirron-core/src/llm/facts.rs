@@ -91,6 +91,7 @@ pub(crate) struct ResponseFacts {
 impl ResponseFacts {
     /// An error of this class is told.
     pub(crate) fn fails(&mut self, class: Option<String>) {
+        let class = class.filter(|class| is_said(class));
         let class = class.unwrap_or_else(|| UNNAMED_ERROR.to_owned());
         self.absent_path |= is_absent_class(&class);
         self.error = Some(class);
@@ -120,8 +121,7 @@ impl ResponseFacts {
 
     /// The finish reason of a choice; a later one replaces it.
     pub(crate) fn note_finish(&mut self, choice: i64, reason: &str) {
-        // DashScope says so of a choice that goes on, others write their own language's word for it.
-        if matches!(reason.trim(), "" | "null" | "None") {
+        if !is_said(reason) {
             return;
         }
         match self.finish.binary_search_by_key(&choice, |(i, _)| *i) {
@@ -136,6 +136,12 @@ impl ResponseFacts {
             Err(_) => {}
         }
     }
+}
+
+/// Whether a reason or a class says something. DashScope calls the reason of a choice that goes on `null`;
+/// others (LiteLLM) write their own language's word for it.
+pub(crate) fn is_said(text: &str) -> bool {
+    !matches!(text.trim(), "" | "null" | "None")
 }
 
 /// Sets `slot` to `text`, without a copy where it says so already: every event repeats it. An empty

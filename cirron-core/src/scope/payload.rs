@@ -304,7 +304,9 @@ impl ResponseBody {
                 let Some((found, held, rest)) = sniff.push(bytes) else {
                     return;
                 };
-                *is_stream = is_stream_of(&found, declared, *asked);
+                // Some answer with one document whatever was asked: another shows that it is a stream.
+                let is_one = declared == Some(Framing::Values) && held.first() == Some(&b'{');
+                *is_stream = is_stream_of(&found, declared, *asked) && !is_one;
                 *shape = Shape::reading(found);
                 *is_other = matches!(shape, Shape::Other);
                 shape.push(&held, &mut sink);

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod calls;
+mod contents;
 mod ends;
 mod evidence;
 mod framing;

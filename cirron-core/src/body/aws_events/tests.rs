@@ -73,6 +73,19 @@ fn feed(parts: &[Fed<'_>]) -> Log {
 }
 
 #[test]
+fn an_error_without_a_type_is_one() {
+    let text = |s: &'static str| HeaderValue::String(s.into());
+    let message = Message::new(b"".as_slice())
+        .add_header(Header::new(":message-type", text("error")))
+        .add_header(Header::new(":error-code", text("InternalFailure")))
+        .add_header(Header::new(":error-message", text("no")));
+    let mut bytes = Vec::new();
+    write_message_to(&message, &mut bytes).unwrap();
+    let log = assert_split_invariant(&bytes, feed);
+    assert_eq!(log.whole, [("error".to_owned(), Vec::new())]);
+}
+
+#[test]
 fn what_the_library_writes_is_read_on_every_split() {
     let log = assert_split_invariant(&stream(), feed);
     let names: Vec<_> = log

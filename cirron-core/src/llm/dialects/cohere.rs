@@ -1,7 +1,8 @@
 //! Cohere's API: `/v2/chat`, `/v1/chat`, `embed`, `rerank`.
 //!
 //! `usage.tokens` is what the model read and wrote; `billed_units` counts otherwise and is taken
-//! only where nothing else is said. Source: Cohere's API reference, "Chat", "Chat with streaming".
+//! only where nothing else is said. Rerankers of others (vLLM, llama.cpp, Jina) answer on its path, with usage as
+//! OpenAI writes it. Source: Cohere's API reference, "Chat", "Chat with streaming".
 
 use crate::body::json::Seg::{Any, K};
 use crate::llm::dialect::{Dialect, Route, Row};
@@ -56,6 +57,9 @@ static REQUEST: RequestTable = RequestTable {
     stream: Some(false),
 };
 
+/// Reasons to end that are errors.
+const FAILED: &[&str] = &["ERROR", "TIMEOUT"];
+
 const DELTA: crate::body::json::Seg = K("delta");
 
 static RESPONSE: ResponseTable = ResponseTable {
@@ -74,7 +78,9 @@ static RESPONSE: ResponseTable = ResponseTable {
             Say::ToolCall,
         ),
         (&[K("message"), K("tool_calls"), Any, K("id")], Say::ToolId),
+        (&[K("message"), K("tool_plan")], Say::Reasoning),
         (&[K("finish_reason")], Say::Finish),
+        (&[K("finish_reason")], Say::FailsIf(FAILED)),
         (&[K("usage"), K("tokens"), K("input_tokens")], Say::Input),
         (&[K("usage"), K("tokens"), K("output_tokens")], Say::Output),
         (&[K("usage"), K("cached_tokens")], Say::Cached),
@@ -117,7 +123,10 @@ static RESPONSE: ResponseTable = ResponseTable {
             ],
             Say::Tool,
         ),
+        (&[DELTA, K("message"), K("tool_plan")], Say::Reasoning),
         (&[DELTA, K("finish_reason")], Say::Finish),
+        (&[DELTA, K("finish_reason")], Say::FailsIf(FAILED)),
+        (&[DELTA, K("error")], Say::Error),
         (
             &[DELTA, K("usage"), K("tokens"), K("input_tokens")],
             Say::Input,
@@ -179,6 +188,10 @@ static RESPONSE: ResponseTable = ResponseTable {
             ],
             Say::OutputElse,
         ),
+        // Rerankers of others: vLLM, llama.cpp, Jina.
+        (&[K("model")], Say::Model),
+        (&[K("usage"), K("prompt_tokens")], Say::Input),
+        (&[K("usage"), K("total_tokens")], Say::Total),
     ],
     shapes: &[
         &[
@@ -204,6 +217,7 @@ static RESPONSE: ResponseTable = ResponseTable {
         )],
         &[Sign::Has("id"), Sign::Has("embeddings"), Sign::Has("meta")],
         &[Sign::Has("id"), Sign::Has("results"), Sign::Has("meta")],
+        &[Sign::Has("model"), Sign::Has("results"), Sign::Has("usage")],
     ],
     operation: None,
     resync: &["usage"],

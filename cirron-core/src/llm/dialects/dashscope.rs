@@ -102,6 +102,7 @@ static RESPONSE: ResponseTable = ResponseTable {
             &[OUTPUT, CHOICES, Any, MESSAGE, CALLS, Any, K("index")],
             Say::ToolIndex,
         ),
+        (&[OUTPUT, CHOICES, Any, K("index")], Say::Choice),
         (&[OUTPUT, CHOICES, Any, K("finish_reason")], Say::Finish),
         (
             &[OUTPUT, CHOICES, Any, K("finish_reason")],

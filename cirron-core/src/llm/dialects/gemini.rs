@@ -134,6 +134,32 @@ static RESPONSE: ResponseTable = ResponseTable {
             ],
             Say::ToolGoesOn,
         ),
+        // What is no text: pictures and sound; code that it runs itself.
+        (
+            &[
+                K("candidates"),
+                Any,
+                K("content"),
+                K("parts"),
+                Any,
+                K("inlineData"),
+                K("data"),
+            ],
+            Say::Text,
+        ),
+        (
+            &[
+                K("candidates"),
+                Any,
+                K("content"),
+                K("parts"),
+                Any,
+                K("executableCode"),
+                K("code"),
+            ],
+            Say::Tool,
+        ),
+        (&[K("candidates"), Any, K("index")], Say::Choice),
         (&[K("candidates"), Any, K("finishReason")], Say::Finish),
         (&[K("promptFeedback"), K("blockReason")], Say::Finish),
         // No event follows that ends the stream.

@@ -14,6 +14,7 @@ use super::bedrock;
 use super::{anthropic, openai};
 use crate::body::json::Seg::{Any, K};
 use crate::llm::dialect::{Dialect, ReadResponse, Route, Row, last_segment};
+use crate::llm::errors::ERROR_EVENT;
 use crate::llm::facts::{Content, ResponseFacts};
 use crate::llm::readers::Readers;
 use crate::llm::table::{self, RequestTable, ResponseTable, Say, Sign};
@@ -207,6 +208,7 @@ static CHOICES: ResponseTable = ResponseTable {
             ],
             Say::ToolId,
         ),
+        (&[K("choices"), Any, K("index")], Say::Choice),
         (&[K("choices"), Any, K("stop_reason")], Say::Finish),
         (&[K("choices"), Any, K("finish_reason")], Say::Finish),
         (&[K("usage"), K("prompt_tokens")], Say::Input),
@@ -298,7 +300,7 @@ impl Family {
         self.facts.usage = self.facts.usage.or(&counted.usage);
         self.facts.reports += counted.reports;
         self.facts.report_cut |= counted.report_cut;
-        if name.ends_with("Exception") {
+        if name.ends_with("Exception") || name == ERROR_EVENT {
             self.exception = Some(name.to_owned());
         }
         self.facts.error = self.facts.error.take().or(self.exception.clone());

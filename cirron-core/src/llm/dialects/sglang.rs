@@ -1,9 +1,10 @@
 //! SGLang's own `/generate`: each event of a stream repeats the text so far and the counts so far.
-//! A list of prompts, or `n` samples, is answered by an array, or by events with an `index`.
+//! A list of prompts, or `n` samples, is answered by an array, or by events with an `index`. A server without a
+//! tokenizer gives `output_ids` and no text.
 //!
 //! Source: SGLang's documentation, "Sampling parameters" and `io_struct.py`.
 
-use crate::body::json::Seg::K;
+use crate::body::json::Seg::{Any, K};
 use crate::llm::dialect::{Dialect, Route, Row, last_segment};
 use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 
@@ -47,6 +48,8 @@ static RESPONSE: ResponseTable = ResponseTable {
         (&[], Say::Each),
         (&[K("index")], Say::Result),
         (&[K("text")], Say::Whole),
+        // Instead of the text, of a server without a tokenizer.
+        (&[K("output_ids"), Any], Say::WholeToken),
         (&[K("meta_info"), K("id")], Say::Id),
         (&[K("meta_info"), K("prompt_tokens")], Say::Input),
         (&[K("meta_info"), K("completion_tokens")], Say::Output),

@@ -8,7 +8,7 @@ use crate::llm::calls::{Calls, Piece, Pieces};
 use crate::llm::count::{count, counted, fill, sum};
 use crate::llm::dialect::ReadResponse;
 use crate::llm::errors::{ERROR_EVENT, ErrorMember};
-use crate::llm::facts::{Content, MAX_CHOICES, ResponseFacts, Usage, say};
+use crate::llm::facts::{Content, MAX_CHOICES, ResponseFacts, Usage, is_said, say};
 use crate::llm::repeats::{Repeats, Text};
 use crate::llm::results::Results;
 
@@ -36,6 +36,8 @@ struct Reading {
     pieces: Option<i64>,
     /// The answer's text so far, by result.
     texts: Vec<(u64, Repeats)>,
+    /// A choice that is not the first was named.
+    several: bool,
     document: Document,
     /// The document before was the last.
     last: bool,
@@ -50,6 +52,8 @@ struct Document {
     element: Option<u64>,
     /// Why choices ended; that of the result where no choice is said.
     finish: Vec<(Option<u64>, String)>,
+    /// Choices that say which they are, by their place.
+    choices: Vec<(u64, u64)>,
     /// `ModelOfAll`, and whether there is another.
     model: Option<String>,
     models_differ: bool,
@@ -76,6 +80,8 @@ struct Document {
     /// The text of its answer, and whether it is all so far.
     answer: Text,
     whole: bool,
+    /// The same, as tokens.
+    tokens: Text,
     error: ErrorMember,
     /// It names the class of one.
     fails: bool,
@@ -107,6 +113,7 @@ impl Reader {
                 calls: Calls::default(),
                 pieces: Some(0),
                 texts: Vec::new(),
+                several: false,
                 document: Document::default(),
                 last: false,
             },
@@ -155,7 +162,10 @@ impl ReadResponse for Reader {
         match finish {
             Finish::Complete => self.reading.take(document, name, true),
             Finish::Incomplete => {
-                let document = document.cut(self.reading.table);
+                let mut document = document.cut(self.reading.table);
+                if self.reading.several {
+                    document.forget_unnamed();
+                }
                 self.reading.take(document, name, false)
             }
             Finish::Bad => {
@@ -216,10 +226,16 @@ impl Reading {
     fn settle(&mut self, mut document: Document, name: &str) -> Content {
         document.end_block();
         document.end_piece();
+        if !document.whole && !document.tokens.is_empty() {
+            document.answer = document.tokens;
+            document.whole = true;
+        }
         document.content.answer |= self.is_new(&document);
         let pieces = std::mem::take(&mut document.pieces);
+        self.several |= document.choices.iter().any(|(_, choice)| *choice > 0);
         let facts = &mut self.facts;
         for (choice, reason) in &document.finish {
+            let choice = choice.map(|place| document.choice_at(place));
             let choice = choice.or(document.result).unwrap_or(0);
             facts.note_finish(i64::try_from(choice).unwrap_or(0), reason);
         }
@@ -293,6 +309,11 @@ impl Reading {
                 document.answer.push(value);
                 document.whole = true;
             }
+            (Say::WholeToken, Scalar::Num(prefix)) => document.tokens.push(Scalar::Str {
+                prefix,
+                len: prefix.len() as u64,
+                cut: false,
+            }),
             (Say::Reasoning, value) => document.content.reasoning |= value.is_text(),
             (Say::Tool, value) => document.content.tool |= value.is_text(),
             (Say::ToolCall, value) if value.is_text() => {
@@ -346,6 +367,15 @@ impl Reading {
                 let choice = any.and_then(|i| path.index(i));
                 document.finish(choice, prefix);
             }
+            (Say::Choice, value) => {
+                let any = place.iter().position(|seg| *seg == Seg::Any);
+                let at = any.and_then(|i| path.index(i)).zip(value.as_u64());
+                let room = document.choices.len() < MAX_CHOICES;
+                document.choices.extend(at.filter(|_| room));
+            }
+            (Say::FailsIf(texts), value) => {
+                document.fails |= value.as_str().is_some_and(|text| texts.contains(&text));
+            }
             (Say::ErrorClass, Scalar::Str { prefix, .. }) if !prefix.trim().is_empty() => {
                 document.fails = true;
                 say(&mut document.error_class, prefix);
@@ -353,7 +383,7 @@ impl Reading {
             (Say::Error, value) => document.error.scalar(None, value),
             (Say::ErrorMessage, value) => document.error.message(value),
             (Say::Last, value) => {
-                let empty = matches!(value, Scalar::Str { len: 0, .. });
+                let empty = matches!(value, Scalar::Str { prefix, .. } if !is_said(prefix));
                 document.last |= !empty && !matches!(value, Scalar::Null | Scalar::Bool(false));
             }
             (Say::LastIf(texts), value) => {
@@ -367,6 +397,7 @@ impl Reading {
                 | Say::ToolCall
                 | Say::ToolId
                 | Say::Finish
+                | Say::WholeToken
                 | Say::ErrorClass,
                 _,
             ) => {}
@@ -425,9 +456,21 @@ impl Document {
 
     /// A choice ended.
     fn finish(&mut self, choice: Option<u64>, reason: &str) {
-        if self.finish.len() < MAX_CHOICES {
+        if self.finish.len() < MAX_CHOICES && is_said(reason) {
             self.finish.push((choice, reason.to_owned()));
         }
+    }
+
+    /// The choice at this place.
+    fn choice_at(&self, place: u64) -> u64 {
+        let named = self.choices.iter().find(|(at, _)| *at == place);
+        named.map_or(place, |(_, choice)| *choice)
+    }
+
+    /// Of a choice that may have been named behind the break nobody knows which it is.
+    fn forget_unnamed(&mut self) {
+        let named = |place: u64| self.choices.iter().any(|(at, _)| *at == place);
+        self.finish.retain(|(place, _)| place.is_none_or(named));
     }
 
     fn forget_usage(&mut self) {

@@ -39,6 +39,8 @@ pub(crate) enum Say {
     ToolGoesOn,
     /// The answer so far, which each event repeats.
     Whole,
+    /// A token of the answer so far, where its text is not said.
+    WholeToken,
     /// Tokens of the prompt.
     Input,
     /// More tokens of the prompt, which `Input` leaves out.
@@ -71,8 +73,12 @@ pub(crate) enum Say {
     Cached,
     /// Of the answer's tokens, those of its reasoning; with `OutputMore`, where that is it.
     ReasoningTokens,
-    /// Why it ended; the choice is the first index of the path.
+    /// Why it ended; the choice is the first index of the path, unless `Choice` stands beside it.
     Finish,
+    /// Which choice it is: an event need not have all.
+    Choice,
+    /// There is an error, if this is one of these texts.
+    FailsIf(&'static [&'static str]),
     /// Text of the answer, where this is one of these texts.
     AnswerIf(&'static [&'static str]),
     /// Class of an error.

@@ -1,6 +1,7 @@
 //! What servers report of their tokens, where they put it, and when it is no report: through whole
 //! exchanges, of every dialect that reports.
 
+mod errors;
 mod found;
 mod preliminary;
 mod texts;

@@ -193,6 +193,65 @@ fn where_the_request_was_not_read_its_samples_are_not_known() {
     assert_eq!(figures(&written), (None, Some(12.0), None));
 }
 
+/// Events that have one choice each, which says which it is.
+#[test]
+fn a_choice_is_the_one_that_it_says() {
+    let gemini = |index: u32, reason: &str| {
+        format!(
+            r#"{{"candidates":[{{"content":{{"parts":[{{"text":"a"}}]}},"finishReason":{reason},"index":{index}}}],"usageMetadata":{{"promptTokenCount":3,"candidatesTokenCount":4}}}}"#
+        )
+    };
+    let dashscope = |index: u32, reason: &str| {
+        format!(
+            r#"{{"output":{{"choices":[{{"message":{{"content":"a"}},"finish_reason":{reason},"index":{index}}}]}},"usage":{{"input_tokens":3,"output_tokens":4}},"request_id":"r"}}"#
+        )
+    };
+    let of = |event: &dyn Fn(u32, &str) -> String| {
+        let events = [
+            event(0, "null"),
+            event(1, "null"),
+            event(0, r#""length""#),
+            event(1, r#""stop""#),
+        ];
+        events.map(|e| format!("data: {e}\n\n")).concat()
+    };
+    for (path, request, body) in [
+        (
+            "/v1beta/models/m:streamGenerateContent",
+            r#"{"contents":[],"generationConfig":{"candidateCount":2}}"#,
+            of(&gemini),
+        ),
+        (
+            "/api/v1/services/aigc/text-generation/generation",
+            r#"{"model":"m","input":{},"parameters":{"n":2}}"#,
+            of(&dashscope),
+        ),
+    ] {
+        let run = |parts: &[Fed<'_>]| {
+            let got = written(path, request.as_bytes(), EVENTS, parts);
+            figures(&got).2.map(str::to_owned)
+        };
+        let all = Some("length,stop".to_owned());
+        assert_eq!(assert_split_invariant(body.as_bytes(), run), all, "{path}");
+        let mut begins = body.match_indices("data: ").map(|(at, _)| at).skip(2);
+        let (third, fourth) = (begins.next().unwrap(), begins.next().unwrap());
+        assert_gap_safe(body.as_bytes(), run, |reasons, hole| {
+            let known = matches!(
+                reasons.as_deref(),
+                None | Some("length" | "stop" | "length,stop")
+            );
+            assert!(known, "{path} {hole:?} {reasons:?}");
+            let before = hole.start + hole.len < third - 1;
+            assert!(!before || *reasons == all, "{path} {hole:?} {reasons:?}");
+            let of_first = reasons.iter().any(|reasons| reasons.starts_with("length"));
+            assert!(
+                hole.start < fourth || of_first,
+                "{path} {hole:?} {reasons:?}"
+            );
+        });
+    }
+}
+
 #[test]
 fn an_array_that_is_one_answer_is_one() {
     let chunks = r#"[{"candidates":[{"content":{"parts":[{"text":"a"}]}}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":1}},{"candidates":[{"content":{"parts":[{"text":"b"}]}}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2}}]"#;

@@ -276,7 +276,9 @@ impl Reading {
             ..Usage::default()
         };
         facts.report(&usage, event.cut);
-        event.content
+        // Who passes on what Anthropic's own client makes of a stream repeats there what came before.
+        let repeats = matches!(event.kind.as_str(), "content_block_stop" | "message_stop");
+        Some(event.content).filter(|_| !repeats).unwrap_or_default()
     }
 
     /// The usage under way will not be told whole: a sum of what it told is too small.

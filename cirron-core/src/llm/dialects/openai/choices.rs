@@ -7,7 +7,7 @@
 use crate::body::json::{Path, Scalar};
 use crate::llm::calls::{Calls, ONLY, Piece, Pieces};
 use crate::llm::count::count;
-use crate::llm::facts::{Content, MAX_CHOICES, Usage, say};
+use crate::llm::facts::{Content, MAX_CHOICES, Usage, is_said, say};
 use crate::llm::repeats::{Repeats, Text};
 
 /// Of one event.
@@ -71,7 +71,9 @@ impl Choice {
         if depth == 3 {
             return match (key(2), value) {
                 (b"index", value) => self.index = count(value),
-                (b"finish_reason", Scalar::Str { prefix, .. }) => say(&mut self.finish, prefix),
+                (b"finish_reason", Scalar::Str { prefix, .. }) if is_said(prefix) => {
+                    say(&mut self.finish, prefix);
+                }
                 (b"text", value) => self.delta.answer.push(value),
                 (_, _) => {}
             };
@@ -93,6 +95,10 @@ impl Choice {
             // Lists of texts: Mistral's, and the audio of OpenAI's.
             (5, b"audio") => part.content.answer |= value.is_text(),
             (6, b"content") if key(5) == b"text" => part.answer.push(value),
+            // MiniMax, OpenRouter; some write it beside the text above.
+            (6, b"reasoning_details") if matches!(key(5), b"text" | b"summary") => {
+                part.content.reasoning |= value.is_text();
+            }
             (8, b"content") if key(5) == b"thinking" && key(7) == b"text" => {
                 part.reasoning.push(value);
             }
@@ -154,7 +160,8 @@ impl Choices {
             known.deltas |= is_delta;
             let ends = finish.is_some();
             content.answer = known.answer.piece(part.answer, ends) || part.content.answer;
-            content.reasoning = known.reasoning.piece(part.reasoning, ends);
+            let is_beside = part.reasoning.is_empty() && part.content.reasoning;
+            content.reasoning = known.reasoning.piece(part.reasoning, ends) || is_beside;
         }
         // One that broke off.
         part.end_call();

@@ -49,7 +49,7 @@ pub(super) struct Event {
     pub(super) choices: bool,
     pub(super) choice: Choice,
     pub(super) error: ErrorMember,
-    /// The framing calls it an error.
+    /// The framing calls it an error, or the reason why a choice ended.
     pub(super) fails: bool,
     /// It is a text, or the event is one: its class stands at the top, if anywhere.
     pub(super) error_at_top: bool,

@@ -5,7 +5,7 @@ use super::event::{Event, Object};
 use super::usage;
 use crate::body::json::{Container, JsonSink, Path, Scalar, Walk};
 use crate::llm::errors::is_absent_path;
-use crate::llm::facts::{MAX_CHOICES, ResponseFacts, say};
+use crate::llm::facts::{MAX_CHOICES, ResponseFacts, is_said, say};
 
 pub(super) struct Sink<'a> {
     pub(super) facts: &'a mut ResponseFacts,
@@ -24,6 +24,7 @@ impl JsonSink for Sink<'_> {
             (b"choices", 1, Container::Array) => self.event.choices = true,
             (b"choices", 2, _) => self.event.choice = Choice::default(),
             (b"choices", 3, _) if path.key(2) == Some(b"logprobs") => return Walk::Skip,
+            (b"choices", 3, _) if path.key(base + 2) == Some(b"error") => self.event.error.begin(),
             (b"data", 3, _) if path.key(2) == Some(b"embedding") => {
                 self.event.embedding = true;
                 return Walk::Skip;
@@ -43,6 +44,7 @@ impl JsonSink for Sink<'_> {
                 let place = path.index(base + 1).and_then(|i| i64::try_from(i).ok());
                 self.end_choice(place);
             }
+            (b"choices", 3) if path.key(base + 2) == Some(b"error") => self.event.error.end(),
             (b"choices", 3..) => self.event.choice.end(path, base),
             (b"error", 1) => self.event.error.end(),
             (b"output", 2) | (b"item", 1) => {
@@ -63,7 +65,16 @@ impl JsonSink for Sink<'_> {
             return usage::member(usage, path, at, value);
         }
         match (key, path.depth() - base) {
+            // OpenRouter's.
+            (b"choices", depth @ 3..) if path.key(base + 2) == Some(b"error") => {
+                self.error(path.key(base + 3), depth - 2, value);
+            }
             (b"choices", _) => self.event.choice.scalar(path, base, value),
+            (b"x_groq", 2) if path.key(1) == Some(b"error") => self.error(None, 1, value),
+            // MiniMax, in every answer; 0 where all is well.
+            (b"base_resp", 2) if path.key(base + 1) == Some(b"status_code") => {
+                self.error(Some(b"code"), 2, value);
+            }
             (b"timings" | b"perf_metrics", 2) => {
                 usage::read_aside(&mut self.event.aside, path.key(base + 1), value);
             }
@@ -75,6 +86,16 @@ impl JsonSink for Sink<'_> {
             },
             (b"item", 2) if base == 0 => self.item(path.key(1), value),
             (b"output", 3) => self.item(path.key(base + 2), value),
+            // Of a response that is no stream: what ends one repeats what its events brought.
+            (b"output", 5) if base == 0 => match (path.key(2), path.key(4)) {
+                (Some(b"content"), Some(b"text" | b"refusal")) => {
+                    self.event.content.answer |= value.is_text();
+                }
+                (Some(b"summary"), Some(b"text")) => {
+                    self.event.content.reasoning |= value.is_text();
+                }
+                (_, _) => {}
+            },
             (b"incomplete_details", 2) if path.key(base + 1) == Some(b"reason") => {
                 if let Scalar::Str { prefix, .. } = value {
                     say(&mut self.event.incomplete, prefix);
@@ -103,6 +124,7 @@ impl Sink<'_> {
         self.event.choice_count += 1;
         self.event.last_choice = index;
         self.event.finishes |= choice.finish.is_some();
+        self.event.fails |= choice.finish.as_deref() == Some("error");
         let usage = std::mem::take(&mut choice.usage);
         if usage.is_some() && self.event.of_choices.len() < MAX_CHOICES {
             self.event.of_choices.push((index, usage));
@@ -132,8 +154,10 @@ impl Sink<'_> {
     fn end_item(&mut self, place: Option<u64>) {
         let mut item = std::mem::take(&mut self.event.item);
         match place {
-            Some(_) if item.id.is_none() => item.index = place,
-            Some(_) => {}
+            Some(_) => {
+                self.event.content.tool |= item.named && !self.event.again;
+                item.index = place.filter(|_| item.id.is_none());
+            }
             // Its index stands beside it.
             None => {
                 self.event.added = Some(item);
@@ -178,6 +202,7 @@ impl Sink<'_> {
         event.error.scalar(key, value);
         match (key, value) {
             (_, _) if !value.says_something() => {}
+            (Some(b"type" | b"code"), Scalar::Str { prefix, .. }) if !is_said(prefix) => {}
             (None, _) => event.error_at_top = true,
             (Some(b"type"), Scalar::Str { prefix, .. }) if depth == 2 => {
                 say(&mut event.error_type, prefix);

@@ -338,6 +338,22 @@ fn lightllm_counts_beside_its_tokens() {
 }
 
 #[test]
+fn rerankers_of_others_count_as_openai_does() {
+    let request = r#"{"model":"m","query":"a","documents":["b","c"]}"#;
+    for answer in [
+        r#"{"id":"r","model":"bge","usage":{"prompt_tokens":15,"total_tokens":15},"results":[{"index":0,"relevance_score":0.8}]}"#,
+        r#"{"model":"bge","object":"list","usage":{"prompt_tokens":15,"total_tokens":15},"results":[]}"#,
+    ] {
+        let written = whole_with("/v1/rerank", request, &[], answer);
+        assert_eq!(tokens(&written), [Some(15.0), None, Some(15.0)], "{answer}");
+        assert_eq!(text(&written, "gen_ai.response.model"), Some("bge"));
+    }
+    let cohere = r#"{"id":"r","results":[],"meta":{"billed_units":{"search_units":1},"tokens":{"input_tokens":15}}}"#;
+    let written = whole_with("/v2/rerank", request, &[], cohere);
+    assert_eq!(tokens(&written), [Some(15.0), None, None]);
+}
+
+#[test]
 fn gateways_in_javascript_write_names_their_way() {
     for usage in [
         r#"{"promptTokens":17,"completionTokens":9,"totalTokens":26}"#,

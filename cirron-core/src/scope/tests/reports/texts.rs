@@ -102,6 +102,17 @@ fn an_empty_class_is_that_of_an_error_without_one() {
             r#"{"object":"error","type":"","code":400,"message":"x"}"#,
             "400",
         ),
+        // LiteLLM's.
+        (
+            "/v1/chat/completions",
+            r#"{"error":{"type":"None","code":"429","message":"x"}}"#,
+            "429",
+        ),
+        (
+            "/v1/messages",
+            r#"{"type":"error","error":{"type":"None","message":"x"}}"#,
+            "_OTHER",
+        ),
         (
             "/v1/messages",
             r#"{"type":"error","error":{"type":"","message":"x"}}"#,

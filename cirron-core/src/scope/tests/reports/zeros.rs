@@ -156,6 +156,21 @@ fn an_answer_that_is_no_stream_has_no_count_of_ours() {
             [Some(12.0), Some(0.0), Some(12.0)],
         ),
         (
+            "/v1/responses",
+            r#"{"object":"response","status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"hello"}]}],"usage":{"input_tokens":12,"output_tokens":0,"total_tokens":12}}"#,
+            [Some(12.0), None, None],
+        ),
+        (
+            "/v1/responses",
+            r#"{"object":"response","status":"completed","output":[{"id":"f","type":"function_call","name":"f","arguments":"{}"}],"usage":{"input_tokens":12,"output_tokens":0,"total_tokens":12}}"#,
+            [Some(12.0), None, None],
+        ),
+        (
+            "/v1/responses",
+            r#"{"object":"response","status":"completed","output":[],"usage":{"input_tokens":12,"output_tokens":0,"total_tokens":12}}"#,
+            [Some(12.0), Some(0.0), Some(12.0)],
+        ),
+        (
             "/v1/embeddings",
             r#"{"object":"list","model":"m","data":[{"embedding":[0.1],"index":0}],"usage":{"prompt_tokens":8,"total_tokens":8}}"#,
             [Some(8.0), None, Some(8.0)],

@@ -2,6 +2,7 @@
 
 use super::errors::{UNNAMED_ERROR, is_absent_class};
 pub(crate) use super::usage::Usage;
+use crate::body::json::Scalar;
 
 /// Choices of one response whose finish reasons are kept; OpenAI's own limit for `n`. Past it the
 /// reasons of further choices are not kept.
@@ -142,6 +143,23 @@ impl ResponseFacts {
 /// others (LiteLLM) write their own language's word for it.
 pub(crate) fn is_said(text: &str) -> bool {
     !matches!(text.trim(), "" | "null" | "None")
+}
+
+/// What a member of a request switches on or off. Servers in Python take a text or a number for it.
+pub(crate) fn switch(value: Scalar<'_>) -> Option<bool> {
+    let text = match value {
+        Scalar::Bool(on) => return Some(on),
+        Scalar::Num(text) => text,
+        Scalar::Str { .. } => value.as_str()?,
+        Scalar::Null => return None,
+    };
+    match text {
+        "1" => Some(true),
+        "0" => Some(false),
+        _ if text.eq_ignore_ascii_case("true") => Some(true),
+        _ if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
 }
 
 /// Sets `slot` to `text`, without a copy where it says so already: every event repeats it. An empty

@@ -305,7 +305,7 @@ impl ResponseBody {
                     return;
                 };
                 // Some answer with one document whatever was asked: another shows that it is a stream.
-                let is_one = declared == Some(Framing::Values) && held.first() == Some(&b'{');
+                let is_one = declared != Some(Framing::Lines) && held.first() == Some(&b'{');
                 *is_stream = is_stream_of(&found, declared, *asked) && !is_one;
                 *shape = Shape::reading(found);
                 *is_other = matches!(shape, Shape::Other);

@@ -4,7 +4,7 @@ use super::{Place, Seen, Shapes, leads};
 use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Walk};
 use crate::llm::count::count;
 use crate::llm::dialect::ReadRequest;
-use crate::llm::facts::{RequestFacts, say};
+use crate::llm::facts::{RequestFacts, say, switch};
 
 /// What a member of a request says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,9 +106,9 @@ impl JsonSink for Reading {
             }
             match (ask, value) {
                 (Ask::Model, Scalar::Str { prefix, .. }) => say(&mut self.facts.model, prefix),
-                (Ask::Stream, Scalar::Bool(stream)) => self.facts.stream = Some(stream),
+                (Ask::Stream, value) => self.facts.stream = switch(value),
                 (Ask::Choices, value) => self.facts.choices = count(value),
-                (Ask::Model | Ask::Stream | Ask::Prompts, _) => {}
+                (Ask::Model | Ask::Prompts, _) => {}
             }
         }
     }

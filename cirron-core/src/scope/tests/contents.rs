@@ -143,11 +143,15 @@ fn one_document_is_no_stream() {
         )
     };
     let usage = r#","usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":8}"#;
-    for (usage, want) in [(usage, Some(3.0)), ("", None)] {
+    for (usage, want, kind) in [
+        (usage, Some(3.0), "application/json"),
+        ("", None, "application/json"),
+        ("", None, "text/plain"),
+    ] {
         let mut call = ScopeRig::new(false);
         let request = br#"{"model":"m","stream":true,"messages":[]}"#;
         call.request("/v1/chat/completions", &[], request);
-        call.head(1, 200, &[("content-type", "application/json")]);
+        call.head(1, 200, &[("content-type", kind)]);
         call.body(10, answer(usage).as_bytes());
         let written = call.end(11);
         assert_eq!(number(&written, "output_tokens"), want);

@@ -344,3 +344,46 @@ fn an_error_that_says_that_nobody_serves_the_path_is_no_call() {
         );
     }
 }
+
+/// Servers in Python take a text or a number for a switch.
+#[test]
+fn a_stream_is_asked_for_in_whatever_way_it_is_taken() {
+    for (path, body, unless_said) in [
+        (
+            "/v1/chat/completions",
+            r#"{"model":"m","messages":[],"stream":S}"#,
+            false,
+        ),
+        (
+            "/v1/messages",
+            r#"{"model":"m","max_tokens":9,"messages":[],"stream":S}"#,
+            false,
+        ),
+        (
+            "/api/chat",
+            r#"{"model":"m","messages":[],"stream":S}"#,
+            true,
+        ),
+        (
+            "/v2/chat",
+            r#"{"model":"m","messages":[],"stream":S}"#,
+            false,
+        ),
+    ] {
+        for (stream, want) in [
+            ("true", true),
+            (r#""true""#, true),
+            (r#""True""#, true),
+            ("1", true),
+            ("false", false),
+            (r#""false""#, false),
+            ("0", false),
+            ("null", unless_said),
+        ] {
+            let request = body.replace('S', stream);
+            let written = answered(path, &request, 400, "application/json", r#"{"error":"x"}"#);
+            let got = written.0.attrs.get("cirron.request.stream");
+            assert_eq!(got, Some(&want.into()), "{request} to {path}");
+        }
+    }
+}

@@ -191,3 +191,53 @@ fn messages_of_aws_are_read_whatever_they_are_called() {
         }
     }
 }
+
+/// One that the service does not model has a code, and no kind of message.
+#[test]
+fn an_error_of_aws_without_a_type_fails_its_stream() {
+    use aws_smithy_eventstream::frame::write_message_to;
+    use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
+
+    let message = |fields: &[(&'static str, &'static str)], payload: &'static [u8]| {
+        let add = |message: Message, (name, value): &(&'static str, &'static str)| {
+            let value = HeaderValue::String((*value).into());
+            message.add_header(Header::new(*name, value))
+        };
+        let message = fields.iter().fold(Message::new(payload), add);
+        let mut bytes = Vec::new();
+        write_message_to(&message, &mut bytes).unwrap();
+        bytes
+    };
+    let error = message(
+        &[
+            (":message-type", "error"),
+            (":error-code", "InternalFailure"),
+        ],
+        b"",
+    );
+    for (path, kind, payload) in [
+        (
+            "/model/m/converse-stream",
+            "contentBlockDelta",
+            br#"{"contentBlockIndex":0,"delta":{"text":"a"}}"#.as_slice(),
+        ),
+        (
+            "/model/m/invoke-with-response-stream",
+            "chunk",
+            // {"contentBlockDelta":{"delta":{"text":"a"}}}
+            br#"{"bytes":"eyJjb250ZW50QmxvY2tEZWx0YSI6eyJkZWx0YSI6eyJ0ZXh0IjoiYSJ9fX0="}"#,
+        ),
+    ] {
+        let event = message(
+            &[(":message-type", "event"), (":event-type", kind)],
+            payload,
+        );
+        let body = [event.as_slice(), &event, &error].concat();
+        let kind = "application/vnd.amazon.eventstream";
+        let parts = [Fed::Data(&body)];
+        let written = written(kind, path, br#"{"messages":[]}"#, &parts);
+        assert_eq!(text(&written, "error.type"), Some("_OTHER"), "{path}");
+        assert_eq!(text(&written, "cirron.figures"), Some("partial"), "{path}");
+        assert_eq!(number(&written, "output_tokens"), Some(2.0), "{path}");
+    }
+}

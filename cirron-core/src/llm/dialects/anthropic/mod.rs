@@ -13,7 +13,7 @@ use crate::llm::calls::{Calls, Piece, Pieces};
 use crate::llm::count::count;
 use crate::llm::dialect::{Dialect, ReadRequest, ReadResponse, Route, Row, last_segment};
 use crate::llm::errors::{ERROR_EVENT, ErrorMember};
-use crate::llm::facts::{Content, RequestFacts, ResponseFacts, Usage, say};
+use crate::llm::facts::{Content, RequestFacts, ResponseFacts, Usage, say, switch};
 
 /// What is known of it.
 pub(crate) const ROWS: &[Row] = &[Row {
@@ -124,7 +124,7 @@ impl JsonSink for Asked {
         }
         match (path.key(0), value) {
             (Some(b"model"), Scalar::Str { prefix, .. }) => say(&mut self.model, prefix),
-            (Some(b"stream"), Scalar::Bool(stream)) => self.stream = Some(stream),
+            (Some(b"stream"), value) => self.stream = switch(value),
             (Some(b"max_tokens"), Scalar::Num(_)) => self.limited = true,
             (_, _) => {}
         }

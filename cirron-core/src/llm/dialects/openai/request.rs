@@ -3,7 +3,7 @@
 use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Walk};
 use crate::llm::count::count;
 use crate::llm::dialect::ReadRequest;
-use crate::llm::facts::{RequestFacts, say};
+use crate::llm::facts::{RequestFacts, say, switch};
 
 /// Members of which one makes a request of this dialect.
 const SHAPES: [&[u8]; 3] = [b"messages", b"prompt", b"input"];
@@ -71,18 +71,15 @@ impl JsonSink for Sink<'_> {
 
     fn scalar(&mut self, path: &Path, value: Scalar<'_>) {
         self.member(path);
-        if path.depth() == 2
-            && path.key(1) == Some(b"include_usage")
-            && let Scalar::Bool(asked) = value
-        {
-            self.0.usage = Some(asked);
+        if path.depth() == 2 && path.key(1) == Some(b"include_usage") {
+            self.0.usage = switch(value);
         }
         if path.depth() != 1 {
             return;
         }
         match (path.key(0), value) {
             (Some(b"model"), Scalar::Str { prefix, .. }) => say(&mut self.0.model, prefix),
-            (Some(b"stream"), Scalar::Bool(stream)) => self.0.stream = Some(stream),
+            (Some(b"stream"), value) => self.0.stream = switch(value),
             (Some(b"n"), value) => self.0.choices = count(value),
             (_, _) => {}
         }

@@ -136,6 +136,10 @@ impl Told {
             };
         }
         let broke_off = report.cut || is_stream && report.broken_off;
+        // A sum alone may have been told before the content that a hole took.
+        if is_stream && report.broken_off && usage.output.is_none() {
+            usage.total = None;
+        }
         Believed {
             usage,
             at_least: !ended || broke_off && usage.output.is_some() && aside.output.is_none(),

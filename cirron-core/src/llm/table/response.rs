@@ -433,6 +433,8 @@ impl Document {
     fn cut(mut self, table: &ResponseTable) -> Document {
         self.elements = None;
         self.model = None;
+        // What they stand in for may have been said behind the break.
+        self.instead = Default::default();
         self.broken = !self.usage_ended;
         let sums = |part| !self.usage_ended && table.has(part);
         if sums(Say::InputMore) {

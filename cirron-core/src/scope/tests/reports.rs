@@ -3,6 +3,7 @@
 
 mod errors;
 mod found;
+mod holes;
 mod preliminary;
 mod texts;
 mod zeros;

@@ -141,6 +141,10 @@ impl<'a> OpenCapture<'a> {
                 why.map_or("", |row| &row.detail)
             ));
         }
+        let rights = match uprobes.opens_events() {
+            true => rights.with_events(),
+            false => rights,
+        };
         let outputs = Outputs::open(&Opening {
             plan: &capture.outputs,
             owner: Owner::of_this_process(),

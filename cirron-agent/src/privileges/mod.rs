@@ -42,8 +42,8 @@ impl Rights {
         let had = rustix::thread::capabilities(None)
             .map_or(CapabilitySet::empty(), |sets| sets.permitted);
         let mut capture = ATTACH | LOOK;
-        // Where it stands for the others, or where a distribution's kernel asks for no less.
-        if !had.contains(capture) || probe::events_need_more(capture & had) {
+        // Where it stands for the others.
+        if !had.contains(capture) {
             capture |= CapabilitySet::SYS_ADMIN;
         }
         if command {
@@ -60,6 +60,19 @@ impl Rights {
             capture: capture & had,
             files: files & had,
             all: false,
+        }
+    }
+
+    /// For a capture that opens perf events later on: with CAP_SYS_ADMIN, where the kernel asks for no less.
+    #[must_use]
+    pub fn with_events(self) -> Rights {
+        match !self.all && probe::events_need_more(self.capture) {
+            true => Rights {
+                // It opened one, so that we have that right.
+                capture: self.capture | CapabilitySet::SYS_ADMIN,
+                ..self
+            },
+            false => self,
         }
     }
 
@@ -151,6 +164,14 @@ mod tests {
         .join()
         .unwrap();
         assert_eq!(rustix::thread::capabilities(None).unwrap(), before);
+    }
+
+    #[test]
+    fn a_capture_that_opens_events_keeps_what_the_kernel_asks_for() {
+        // As root, on a kernel that asks for CAP_SYS_ADMIN, the first would fail without the second.
+        let rights = Rights::needed(&[], Users::with(None), false).with_events();
+        assert!(!probe::events_need_more(rights.capture));
+        assert!(Rights::unchanged().with_events().all);
     }
 
     #[test]

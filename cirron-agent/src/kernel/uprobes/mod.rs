@@ -261,6 +261,13 @@ impl Uprobes {
         self.lock().as_ref().is_some_and(|s| s.attached.is_some())
     }
 
+    /// Whether attaching opens perf events: where each place is a link of its own.
+    pub fn opens_events(&self) -> bool {
+        let state = self.lock();
+        let attached = state.as_ref().and_then(|s| s.attached.as_ref());
+        attached.is_some_and(|attached| matches!(attached, Attached::Single(_)))
+    }
+
     /// Puts the programs at all `points` of the file `path`, or at none.
     ///
     /// # Errors

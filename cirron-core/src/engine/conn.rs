@@ -96,6 +96,7 @@ impl Conn {
             Some(0),
             ConnStart {
                 late: info.late != 0,
+                unopened: false,
                 role: hint,
             },
             of,
@@ -111,6 +112,7 @@ impl Conn {
             Some(0),
             ConnStart {
                 late: true,
+                unopened: true,
                 role: None,
             },
             of,

@@ -26,6 +26,8 @@ use crate::time::MonoNs;
 pub(crate) struct ConnStart {
     /// Its first bytes were not seen.
     pub late: bool,
+    /// The record of its opening was lost, so that it is called late, whether or not its first bytes were seen.
+    pub unopened: bool,
     /// From accept or connect, or from the kernel's own structures.
     pub role: Option<Role>,
 }
@@ -108,7 +110,8 @@ impl ConnParser {
                 Verdict::Undecided => {}
                 Verdict::Opaque(protocol) => self.state = State::Opaque(protocol),
                 Verdict::Http1(requests) => {
-                    let http = Http1::new(requests, self.start.late, 0);
+                    let mut http = Http1::new(requests, self.start.late, 0);
+                    http.set_unopened(self.start.unopened);
                     self.begin(State::Http1(Box::new(http)), sink);
                 }
                 Verdict::Http2 { requests, late } => {

@@ -55,7 +55,7 @@ pub(super) struct Http1 {
     queue: VecDeque<Exchange>,
     held: Hold,
     next_id: u64,
-    /// Exchanges that were given up before their response: so many responses belong to nobody.
+    /// Number of abandoned exchanges whose responses are still to come.
     given_up: u64,
     /// Whose the response in hand is, or the next one.
     owner: Owner,
@@ -66,6 +66,8 @@ pub(super) struct Http1 {
     pipelines: bool,
     /// An answer without a request came since the last request: a hole before the next one has told of that already.
     orphaned: bool,
+    /// See [`super::conn::ConnStart::unopened`].
+    unopened: bool,
     way: Way,
     phase: Phase,
     /// What a client sent behind a request for another protocol before the answer was seen.
@@ -92,10 +94,16 @@ impl Http1 {
             pairing: Pairing::at_first(late),
             pipelines: false,
             orphaned: false,
+            unopened: false,
             way: Way::Guessed,
             phase: Phase::Http,
             early: Hold::default(),
         }
+    }
+
+    /// Whether the record of the connection's opening was lost.
+    pub(super) fn set_unopened(&mut self, unopened: bool) {
+        self.unopened = unopened;
     }
 
     /// The direction of the responses.

@@ -47,7 +47,11 @@ struct Rig {
 
 impl Rig {
     fn new(late: bool, role: Option<Role>) -> Rig {
-        let conn = ConnParser::new(ConnStart { late, role });
+        let conn = ConnParser::new(ConnStart {
+            late,
+            role,
+            ..ConnStart::default()
+        });
         Rig {
             conn,
             ledger: Ledger::default(),

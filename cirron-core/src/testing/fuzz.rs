@@ -136,6 +136,7 @@ fn conversation(input: &[u8], phrases: &[&'static [u8]]) {
     let mut conn = ConnParser::new(ConnStart {
         late: config & 1 == 1,
         role,
+        ..ConnStart::default()
     });
     let mut ledger = Ledger::default();
     let mut now = 1_000;

@@ -77,8 +77,9 @@ impl Http1 {
         sink: &mut dyn ExchangeSink,
     ) {
         loop {
-            // A server has read the request before it answers: joined late, the first came before us.
-            let is_first = self.seen == Seen::Nothing && !self.orphaned;
+            // A server has read the request before it answers: joined late, the first came before us. Unless only the record
+            // of its opening was lost: then the first answer may have overtaken its request on the way to us.
+            let is_first = self.seen == Seen::Nothing && !self.orphaned && !self.unopened;
             let must_wait = (!is_first || self.role == Role::Client)
                 && self.responses.awaits_head()
                 && self.owner != Owner::Orphan

@@ -24,8 +24,8 @@ impl Wire {
     fn new() -> Wire {
         Wire {
             conn: ConnParser::new(ConnStart {
-                late: false,
                 role: Some(Role::Server),
+                ..ConnStart::default()
             }),
             ledger: Ledger::default(),
             ways: [Assembler::new(Some(0)), Assembler::new(Some(0))],
@@ -344,5 +344,24 @@ fn an_answer_before_the_first_request_that_came_shifts_nothing() {
             got.retain(|(path, _)| !path.is_empty());
             assert_eq!(got, [("/b", 204), ("/a", 200)], "{late} {role:?} {wait}");
         }
+    }
+}
+
+#[test]
+fn an_answer_that_overtakes_its_request_behind_a_lost_opening_is_that_of_the_request() {
+    for unopened in [true, false] {
+        let mut rig = Rig::new(true, None);
+        rig.conn = ConnParser::new(ConnStart {
+            late: true,
+            unopened,
+            role: None,
+        });
+        rig.now = 5;
+        rig.step(Out("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+        rig.now = 4;
+        rig.step(In("GET /a HTTP/1.1\r\n\r\n"));
+        rig.step(Close(CloseCause::LocalClose));
+        let log = rig.ledger.finish();
+        assert_eq!(log.len(), if unopened { 1 } else { 2 }, "{log:?}");
     }
 }

@@ -40,7 +40,7 @@ fn poll<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
     future.as_mut().poll(&mut Context::from_waker(&waker))
 }
 
-/// Pending so many times.
+/// Pending this number of times.
 struct Pending(u32);
 
 impl Future for Pending {

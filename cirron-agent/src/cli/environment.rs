@@ -14,7 +14,7 @@ pub struct Environment<'e> {
 }
 
 impl<'e> Environment<'e> {
-    /// Of what `get` gives by name, and a cgroup that allows so many bytes of `memory`.
+    /// Of what `get` gives by name, and a cgroup that allows `memory` bytes.
     pub fn new(get: &'e dyn Fn(&str) -> Option<OsString>, memory: Option<u64>) -> Environment<'e> {
         Environment {
             get,

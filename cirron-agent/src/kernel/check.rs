@@ -19,7 +19,7 @@ pub enum SocketState {
     Unknown,
     /// The kernel side does not follow this connection, or not any more.
     Forgotten,
-    /// Somebody holds it: so many descriptors, messages that pass one, and calls that are in it.
+    /// Somebody holds it: number of descriptors, of messages that pass one, and of calls that are in it.
     Held(u32),
     /// Nobody does any more.
     Released,

@@ -61,7 +61,7 @@ pub fn columns(text: &str) -> usize {
         .sum()
 }
 
-/// The text in at most so many columns, its middle left out where it is longer.
+/// The text in at most this number of columns, its middle left out where it is longer.
 pub fn squeezed(text: &str, max: usize) -> String {
     if columns(text) <= max {
         return text.to_owned();
@@ -78,7 +78,7 @@ pub fn squeezed(text: &str, max: usize) -> String {
     out + &tail
 }
 
-/// The text in at most so many columns, with a sign at its end where it is longer.
+/// The text in at most this number of columns, with a sign at its end where it is longer.
 pub fn ended(text: &str, max: usize) -> String {
     if columns(text) <= max {
         return text.to_owned();

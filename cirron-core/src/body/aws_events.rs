@@ -30,7 +30,7 @@ const ERROR: &str = "error";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Prelude,
-    /// So many bytes of headers are left, and so many of the payload behind them.
+    /// Number of bytes of headers that are left, and of the payload behind them.
     Headers {
         left: u32,
         payload: u32,

@@ -133,7 +133,7 @@ impl Scanner {
         }
     }
 
-    /// So many bytes of every message that is open were taken.
+    /// Number of bytes that were taken of every message that is open.
     fn use_up(&mut self, len: u64) {
         for left in &mut self.left {
             match left.checked_sub(len) {

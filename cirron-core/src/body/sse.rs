@@ -46,7 +46,7 @@ enum Field {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// So many bytes of a byte order mark were seen, at the very start.
+    /// Number of bytes of a byte order mark that were seen, at the very start.
     Bom(u8),
     /// In a field's name, or at the start of a line.
     Name,

@@ -32,7 +32,7 @@ enum Step<'a> {
     InEof,
     OutEof,
     Close(CloseCause),
-    /// So many ms pass.
+    /// This number of ms passes.
     Wait(u64),
 }
 

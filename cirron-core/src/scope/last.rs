@@ -50,7 +50,7 @@ impl Last {
         self.finished
     }
 
-    /// An event is over with which all said so many reasons to end and reports.
+    /// An event is over: number of reasons to end, and of reports, that all events so far said.
     pub(super) fn progress(&mut self, ts: MonoNs, choices: usize, reports: u64, content: bool) {
         if choices > self.choices {
             self.choices = choices;

@@ -71,7 +71,7 @@ names! {
     REQUEST_MESSAGE_BYTES = "cirron.request.message_bytes", "int, bytes of their payload on the wire", "with `cirron.request.messages`", "cirron";
     RESPONSE_MESSAGES = "cirron.response.messages", "int", "a WebSocket or a gRPC call: whole messages that the server sent", "cirron";
     RESPONSE_MESSAGE_BYTES = "cirron.response.message_bytes", "int, bytes of their payload on the wire", "with `cirron.response.messages`", "cirron";
-    MESSAGES_PARTIAL = "cirron.messages_partial", "bool, true", "at least so many messages: a hole or a late attach may have taken some", "cirron";
+    MESSAGES_PARTIAL = "cirron.messages_partial", "bool, true", "the number of messages is a lower bound: a hole or a late attach may have taken some", "cirron";
     CLOSED_BY = "cirron.websocket.closed_by", "string: `client`, `server`", "a Close frame was seen: who sent the first", "cirron";
     CLOSE_CODE = "cirron.websocket.close_code", "int (RFC 6455, section 7.4)", "the first Close frame says it", "cirron";
     RESPONSE_BEGIN = "cirron.response.begin", "string: `asked`, with the client's message that asks for it; `created`, with the server's first about it; `late`, in the middle", "on `response`: what its times count from", "cirron";
@@ -152,7 +152,7 @@ names! {
     SOURCE = "source", "string: the dialect", "the figure is the server's", "SDK";
     NORMALIZED = "normalized", "bool, true", "the name is one of the aliases that all dialects share", "SDK";
     ESTIMATED = "estimated", "bool, true", "the figure was counted by us, or made from one that was", "cirron";
-    MARK_PARTIAL = "partial", "bool, true", "at least so many: an estimate that a hole or a late attach touched, or usage of a response that did not come to its end, or that may have gone on behind its last report", "cirron";
+    MARK_PARTIAL = "partial", "bool, true", "a lower bound: an estimate that a hole or a late attach touched, or usage of a response that did not come to its end, or that may have gone on behind its last report", "cirron";
     RESOLUTION = "resolution_ms", "float, ms", "on `time_in_queue_ms`, where the kernel only told about which tick of its own the bytes came in: the value is the middle of a span so long", "cirron";
     INDEX = "index", "int, from 1", "on `chunk_ms`", "SDK";
 }

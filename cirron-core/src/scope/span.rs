@@ -82,7 +82,7 @@ impl Attrs {
         Attrs::default()
     }
 
-    /// None yet, with room for so many.
+    /// None yet, with room for this number of them.
     pub fn with_capacity(count: usize) -> Attrs {
         Attrs(Vec::with_capacity(count))
     }

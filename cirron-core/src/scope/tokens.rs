@@ -8,7 +8,7 @@ use crate::time::MonoNs;
 /// make some 3 000 tokens a second for one answer, that is 300 us for each.
 const MAX_BURST_EVENT_NS: u64 = 50_000;
 
-/// Events of which a burst has at least so many: two or three may share a step of speculation.
+/// Least number of events in a burst: two or three may share a step of speculation.
 const MIN_BURST_EVENTS: u64 = 4;
 
 /// When something came for the first time.

@@ -39,7 +39,7 @@ struct Report {
 pub(super) struct Believed {
     /// What was reported.
     pub(super) usage: Usage,
-    /// At least so many: the answer may have gone on.
+    /// A lower bound: the answer may have gone on.
     pub(super) at_least: bool,
     /// Tokens of a stream whose report is missing, or does not cover it.
     pub(super) estimate: Option<u64>,

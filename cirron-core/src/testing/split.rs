@@ -8,7 +8,7 @@ use std::fmt::Debug;
 pub(crate) enum Fed<'a> {
     /// Bytes, at least one.
     Data(&'a [u8]),
-    /// So many bytes were lost, at least one.
+    /// Number of bytes that were lost, at least 1.
     Gap(u64),
 }
 

@@ -27,7 +27,7 @@ impl Bytes {
         self.end = self.end.max(pos + len);
     }
 
-    /// So many had passed when an end was told: the tail before it is known.
+    /// Number of bytes that had passed when an end was told: the tail before it is known.
     fn stood(&mut self, end: u64) {
         self.end = self.end.max(end);
     }

@@ -271,7 +271,7 @@ fn quiet(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// So many calls of h2load's, over the connections that `more` asks for.
+/// This number of calls by h2load, over the connections that `more` asks for.
 fn h2load(server: &Server, stack: Stack, calls: usize, more: &[&str]) -> Result<Command> {
     let mut command = Command::new("h2load");
     command.args(["-n", &calls.to_string()]).args(more);

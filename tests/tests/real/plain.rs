@@ -38,7 +38,7 @@ impl Plain {
         self.guard.pid()
     }
 
-    /// So many requests, for what is not there, one after the other.
+    /// This number of requests, for what is not there, one after the other.
     pub(crate) fn call(&self, count: usize) -> Result<()> {
         let url = format!("http://127.0.0.1:{}/none", self.port);
         let urls: Vec<&str> = std::iter::repeat_n(url.as_str(), count).collect();

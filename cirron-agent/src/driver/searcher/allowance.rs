@@ -84,7 +84,7 @@ impl Allowance {
         self.process_left.get() == 0 || self.hour_left.get() == 0
     }
 
-    /// So much was read. Sleeps where that was too fast.
+    /// Notes what was read. Sleeps where that was too fast.
     pub(super) fn take(&self, bytes: u64) {
         for left in [&self.hour_left, &self.process_left] {
             left.set(left.get().saturating_sub(bytes));

@@ -30,7 +30,7 @@ use crate::spool::read::{Batches, Left};
 /// How to draw.
 #[derive(Clone, Copy, Debug)]
 pub struct Drawing {
-    /// Of each list of children the latest so many.
+    /// Number of the latest children that are shown of each list.
     pub limit: usize,
     /// All attributes and marks, and sessions in which nothing happened.
     pub verbose: bool,

@@ -15,9 +15,9 @@ pub(super) enum DrawStep {
     Group(usize, Vec<At>),
     /// A span at this depth.
     Span(usize, At),
-    /// So many older siblings of the next are not drawn.
+    /// Number of older siblings of the next that are not drawn.
     Earlier(usize, usize),
-    /// So many spans below are not drawn.
+    /// Number of spans below that are not drawn.
     Below(usize, usize),
 }
 

@@ -84,7 +84,7 @@ pub(super) struct Mark {
     pub(super) value: Scalar<'static>,
     /// It was counted by the agent.
     pub(super) is_estimated: bool,
-    /// At least so many.
+    /// A lower bound.
     pub(super) is_partial: bool,
 }
 

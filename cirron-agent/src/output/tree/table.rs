@@ -25,7 +25,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// For these lines, in so many columns.
+    /// For these lines, in this number of columns.
     pub(super) fn new<'c>(
         lines: impl Iterator<Item = &'c [String; COLUMNS]>,
         width: usize,

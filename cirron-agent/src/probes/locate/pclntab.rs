@@ -180,8 +180,8 @@ pub fn is_prologue(code: &[u8]) -> bool {
     head.windows(STACK_CHECK.len()).any(|w| w == STACK_CHECK)
 }
 
-/// The address of the start of Go's code. `section`: the address of `.text`; `code`: so many bytes of
-/// an address, or as many as there are, or nothing.
+/// The address of the start of Go's code. `section`: the address of `.text`; `code` gives
+/// the bytes at an address: at most as many as are asked for, and none where there are none.
 pub fn text_of(
     table: &GoTable,
     section: u64,

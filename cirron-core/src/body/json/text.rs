@@ -41,7 +41,7 @@ impl Text {
         self.high = None;
     }
 
-    /// The bytes that are kept, the first of so many.
+    /// The bytes that are kept, which are its first, and how many it has in all.
     pub(super) fn get(&self) -> (&[u8], u64) {
         (&self.prefix, self.len)
     }

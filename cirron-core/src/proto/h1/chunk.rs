@@ -31,7 +31,7 @@ enum State {
 pub(super) enum ChunkStep {
     /// The input is used up.
     NeedMore,
-    /// So many bytes of content follow in the input.
+    /// Number of bytes of content that follow in the input.
     Data(usize),
     /// The last chunk's line is complete.
     Done,

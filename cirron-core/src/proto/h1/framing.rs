@@ -8,7 +8,7 @@ use crate::proto::message::{Headers, RequestHead, ResponseHead};
 pub(super) enum Framing {
     /// There is none.
     None,
-    /// So many bytes, at least 1.
+    /// Number of bytes, at least 1.
     Length(u64),
     /// Chunked coding.
     Chunked,

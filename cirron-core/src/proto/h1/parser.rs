@@ -21,7 +21,7 @@ use resync::Resync;
 enum State {
     /// Between messages, or inside a head (its beginning is in `buf`).
     Head,
-    /// Content-Length: so many bytes to come, at least 1.
+    /// Content-Length: number of bytes to come, at least 1.
     Length { left: u64 },
     /// Chunked, trailers included.
     Chunked(Chunks),

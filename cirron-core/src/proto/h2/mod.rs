@@ -80,7 +80,7 @@ pub(crate) enum Event<'i> {
         /// The last one.
         last: u32,
     },
-    /// Frames are missing: any stream may lack anything. So many bytes at least.
+    /// Frames are missing: any stream may lack anything. Least number of bytes that are missing.
     Lost(u64),
 }
 

@@ -17,7 +17,7 @@ const SMALL: usize = 8;
 
 #[derive(Debug)]
 enum State {
-    /// So many bytes of it were seen.
+    /// Number of its bytes that were seen.
     Preface(usize),
     Resync,
     Header {

@@ -40,7 +40,7 @@ pub(super) enum Row {
     },
     /// If frames begin where the last of these ends, too.
     Perhaps {
-        /// So many bytes behind the piece.
+        /// Number of bytes behind the piece.
         beyond: u64,
     },
     /// No frames, or nobody can tell.

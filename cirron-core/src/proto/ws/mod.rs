@@ -83,10 +83,10 @@ pub(crate) enum Event<'e> {
         /// Why, as section 7.4 numbers it; `None`: not said, or lost.
         code: Option<u16>,
     },
-    /// So many bytes were lost (0: nobody knows how many), and with them the place: any frames may be missing,
+    /// Number of bytes that were lost (0: not known), and with them the place: any frames may be missing,
     /// and the message under way is lost.
     Lost(u64),
-    /// So many bytes passed of which no frame is known. They mean the same, and were not lost.
+    /// Number of bytes that passed of which no frame is known. They mean the same, and were not lost.
     Passed(u64),
     /// Bytes were lost that are of no message whose beginning was seen: a control frame's, say.
     OtherGap(u64),

@@ -25,7 +25,7 @@ enum State {
     Payload(Frame),
     /// The last frame of a compressed message is complete, its text may not be.
     Drain,
-    /// `Some`: perhaps a frame ends so many bytes from here.
+    /// `Some`: number of bytes from here to where a frame perhaps ends.
     Resync(Option<u64>),
     Closed,
     Opaque,
@@ -66,7 +66,7 @@ struct Message {
 /// What a step came to.
 enum WebSocketStep<'i> {
     Event(Event<'i>),
-    /// So many bytes of `out` are data.
+    /// Number of bytes of `out` that are data.
     Out(usize),
     Again,
     /// The piece is used up.

@@ -14,7 +14,7 @@ const ANSWER: Content = Content {
 enum AnswerPart {
     /// An event with content.
     Content,
-    /// One without, that reports so many tokens.
+    /// One without, that reports this number of tokens.
     Report(i64),
     /// One with both.
     Both(i64),
@@ -56,7 +56,7 @@ fn believed(steps: &[AnswerPart], ended: bool) -> Believed {
 
 #[test]
 fn a_report_of_all_is_believed_and_any_other_gives_way_to_the_events() {
-    // Reported, at least so many, estimated.
+    // Reported, a lower bound, estimated.
     for (steps, ended, want) in [
         (vec![C, C, R(9)], true, (Some(9), false, None)),
         (vec![Both(4), Both(9)], true, (Some(9), false, None)),

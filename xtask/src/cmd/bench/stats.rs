@@ -11,7 +11,7 @@ pub(super) fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// `median (lowest to highest)`, with so many decimals.
+/// `median (lowest to highest)`, with this number of decimals.
 pub(super) fn spread(values: &[f64], decimals: usize) -> String {
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);
     let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -35,7 +35,7 @@ const SUITES: [&str; 7] = [
 const IMAGE: &str = "linux-image-";
 const CLOUD: &str = "-cloud-amd64";
 
-/// A list may name what the mirror has no more: so many releases are tried, newest first.
+/// A list may name what the mirror has no more: this number of releases is tried, newest first.
 const TRIES: usize = 4;
 
 /// For the disks that the guest gets, to write on a root that is read-only, and for kernel TLS with AES-GCM.

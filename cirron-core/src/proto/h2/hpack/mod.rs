@@ -154,7 +154,7 @@ impl Decoder {
     }
 }
 
-/// An integer with a prefix of so many bits (RFC 7541, section 5.1); `None`: cut off, or absurd.
+/// An integer with a prefix of that many bits (RFC 7541, section 5.1); `None`: cut off, or absurd.
 fn integer(rest: &mut Bytes, prefix: u32) -> Option<usize> {
     let take = |rest: &mut Bytes| {
         let byte = *rest.first()?;

@@ -12,7 +12,7 @@ use crate::stream::Piece;
 /// Of a recording up to this length every index is tried.
 const MAX_WHOLE_BYTES: usize = 4_096;
 
-/// Of a longer one, far from where its frames begin, one index in so many.
+/// Of a longer one, far from where its frames begin, every n-th index.
 const FAR_STRIDE: usize = 131;
 
 type List = Vec<(String, Bytes)>;

@@ -13,7 +13,7 @@
 //! ```
 
 use super::resync::Resync;
-use super::text::{StringStep, Text, as_utf8, is_number, plain_bytes, whole};
+use super::text::{StringStep, Text, as_utf8, first_plain_bytes, is_number, plain_bytes, whole};
 use super::{Container, JsonSink, Path, Scalar, Walk};
 use crate::cut::{behind, upto};
 use crate::limits::MAX_JSON_DEPTH;
@@ -137,9 +137,13 @@ impl Scanner {
                 State::Str { key } => {
                     if self.text.is_plain() {
                         let rest = behind(bytes, i);
-                        let n = plain_bytes(rest);
+                        let is_first = self.text.is_empty();
+                        let n = match is_first {
+                            true => first_plain_bytes(rest),
+                            false => plain_bytes(rest),
+                        };
                         i += n;
-                        if self.text.is_empty() && rest.get(n) == Some(&b'"') {
+                        if is_first && rest.get(n) == Some(&b'"') {
                             // It stands in these bytes as it is: most do.
                             i += 1;
                             self.string(key, whole(upto(rest, n)), sink);

@@ -164,15 +164,17 @@ pub(super) fn as_utf8(bytes: &[u8]) -> &str {
 
 /// Bytes of a string before its end or its next escape sequence, all where neither is here.
 pub(super) fn plain_bytes(bytes: &[u8]) -> usize {
+    memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len())
+}
+
+/// The same of what a string begins with: most are keys and tokens, shorter than what a search by vectors takes to begin.
+/// In a long text with many escape sequences that is not so.
+pub(super) fn first_plain_bytes(bytes: &[u8]) -> usize {
     let is_special = |b: &u8| matches!(b, b'"' | b'\\');
-    // Most strings are shorter than what a search by vectors takes to begin.
     let near = upto(bytes, NEAR_BYTES);
     match near.iter().position(is_special) {
         Some(n) => n,
-        None => match memchr2(b'"', b'\\', behind(bytes, NEAR_BYTES)) {
-            Some(n) => NEAR_BYTES + n,
-            None => bytes.len(),
-        },
+        None => near.len() + plain_bytes(behind(bytes, NEAR_BYTES)),
     }
 }
 

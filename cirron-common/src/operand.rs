@@ -217,7 +217,7 @@ impl Operand {
         }
     }
 
-    /// Number of bytes, without a sign.
+    /// The same with this number of bytes, without a sign.
     #[must_use]
     pub const fn unsigned(self, bytes: u8) -> Operand {
         Operand {
@@ -227,7 +227,7 @@ impl Operand {
         }
     }
 
-    /// Number of bytes, with a sign.
+    /// The same with this number of bytes, with a sign.
     #[must_use]
     pub const fn signed(self, bytes: u8) -> Operand {
         Operand {

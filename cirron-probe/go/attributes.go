@@ -97,7 +97,7 @@ func attributeOf[V Value](key string, value V) Attribute {
 	}
 }
 
-// cut is the longest beginning of at most so many bytes that ends with a whole character.
+// cut is the longest beginning of at most this number of bytes that ends with a whole character.
 func cut(text string, limit int) string {
 	if len(text) <= limit {
 		return text

@@ -24,7 +24,7 @@ def tell(**line):
 
 
 def responses(connection, asked, count):
-    """Reads until so many responses are done."""
+    """Reads until this number of responses is done."""
     done, first, deltas, received = 0, None, 0, 0
     while done < count:
         event = connection.recv()

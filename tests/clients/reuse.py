@@ -1,4 +1,4 @@
-"""`reuse.py HOST PORT COUNT`: so many HTTPS connections, one after the other, by one SSL object (`SSL_clear`)."""
+"""`reuse.py HOST PORT COUNT`: that many HTTPS connections, one after the other, by one SSL object (`SSL_clear`)."""
 
 import ctypes
 import socket

@@ -58,12 +58,11 @@ pub fn room(
     let Some(limit) = limit.filter(|limit| *limit < whole.bytes()) else {
         return (whole, None);
     };
-    let rooms = (1..=MAX_HALVINGS).map(|n| Room::halved(ring, max_memory, n));
-    let least = Room::halved(ring, max_memory, MAX_HALVINGS);
-    let room = rooms
-        .into_iter()
+    let halved = |n| Room::halved(ring, max_memory, n);
+    let room = (1..=MAX_HALVINGS)
+        .map(halved)
         .find(|r| r.bytes() <= limit)
-        .unwrap_or(least);
+        .unwrap_or_else(|| halved(MAX_HALVINGS));
     let mib = |bytes: u64| bytes >> 20;
     let core = room.max_memory.unwrap_or(DEFAULT_MAX_MEMORY_BYTES) as u64;
     let mut said = format!(

@@ -42,8 +42,8 @@ impl ExchangeSink for Sink<'_> {
         }
         if let Some(scope) = self.scopes.get(&id).copied() {
             self.note_work(scope, ts, &event);
+            self.hand_on(scope, ts, &event);
         }
-        self.hand_on(id, ts, &event);
         if let ExchangeEvent::End(_) = event {
             self.end(id, ts);
         }
@@ -95,10 +95,7 @@ impl Sink<'_> {
         }
     }
 
-    fn hand_on(&mut self, id: ExchangeId, ts: MonoNs, event: &ExchangeEvent<'_>) {
-        let Some(scope) = self.scopes.get(&id).copied() else {
-            return;
-        };
+    fn hand_on(&mut self, scope: Id, ts: MonoNs, event: &ExchangeEvent<'_>) {
         let (store, told) = (&mut self.shared.store, self.told);
         let held = store.with(scope, |scope: &mut ExchangeScope, desk| {
             let before = scope.held();

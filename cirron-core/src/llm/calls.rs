@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 pub(crate) const MAX_KNOWN: usize = 128;
 
 /// Pieces of one document that are kept until it ends. Past it those with a name are calls of their
-/// own: a document of so many has whole ones.
+/// own: a document with more than these has whole calls.
 pub(crate) const MAX_PIECES: usize = 1024;
 
 /// The index of what can be but one for each choice: a `function_call`, before there were several.

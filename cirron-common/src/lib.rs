@@ -11,6 +11,7 @@
 pub mod config;
 pub mod conn;
 pub mod counters;
+pub mod hit;
 pub mod maps;
 pub mod operand;
 pub mod record;

@@ -7,6 +7,7 @@
 //!           | CONN_LINK  Link 64
 //!           | SENT       Sent 24
 //!           | PROC_FORK  Fork 8
+//!           | PROBE_SPEC, PROBE_HIT: see `hit`
 //!           | others     nothing
 //! ```
 //!
@@ -169,6 +170,10 @@ pub mod kind {
     pub const SENT: u8 = 9;
     /// A process is a target no more, though it lives. The programs never write it, the agent does.
     pub const PROC_RELEASE: u8 = 10;
+    /// What the hits of one number mean ([`crate::hit::Spec`]). As the one before, written by the agent only.
+    pub const PROBE_SPEC: u8 = 11;
+    /// A thread of a target has come to a probe that a rule put there ([`crate::hit::Hit`]), at this moment.
+    pub const PROBE_HIT: u8 = 12;
 }
 
 /// Values of [`Data::direction`], from the target's point of view.
@@ -191,6 +196,8 @@ pub mod source {
     pub const TCP_STATE: u8 = 3;
     /// A function of a TLS library: plaintext.
     pub const TLS: u8 = 4;
+    /// A probe that a rule put into a program.
+    pub const PROBE: u8 = 5;
 }
 
 /// Bits of [`Data::flags`].

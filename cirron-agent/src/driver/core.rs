@@ -257,7 +257,13 @@ impl Core {
                 self.forget(tgid);
             }
             Body::Close { why, .. } => self.ends.note_close(head.key(), why, ts),
-            Body::Data(_) | Body::Open(_) | Body::Link(_) | Body::Sent { .. } | Body::Release => {}
+            Body::Data(_)
+            | Body::Open(_)
+            | Body::Link(_)
+            | Body::Sent { .. }
+            | Body::Release
+            | Body::Spec(_)
+            | Body::Hit(_) => {}
         }
     }
 

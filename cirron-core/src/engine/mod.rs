@@ -202,7 +202,7 @@ impl Engine {
                     self.shared.contexts.end_process(child);
                 }
             }
-            Body::Mmap => {}
+            Body::Mmap | Body::Spec(_) | Body::Hit(_) => {}
             // The objects of its libraries went with its memory, and nothing frees them.
             Body::Exec => {
                 self.shared.contexts.end_process(head.tgid);

@@ -7,7 +7,9 @@ use cirron_common::ABI_VERSION;
 use cirron_common::conn::{CONN_INFO_LEN, ConnInfo, Positions};
 use cirron_common::record::{self as abi, DATA_LEN, HEADER_LEN, RecordHeader, direction, kind};
 
-use super::{Body, Data, DecodeError, Direction, Fixed, Head, Link, Record, conn_info, fixed};
+use super::{
+    Body, Data, DecodeError, Direction, Fixed, Head, Hit, Link, Record, Spec, conn_info, fixed,
+};
 use crate::time::MonoNs;
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
@@ -93,6 +95,8 @@ fn body(kind: u8, payload: &[u8]) -> Result<Body<'_>, DecodeError> {
         kind::PROC_EXIT => Body::Exit,
         kind::PROC_MMAP => Body::Mmap,
         kind::PROC_RELEASE => Body::Release,
+        kind::PROBE_SPEC => Body::Spec(Spec::decode(payload)?),
+        kind::PROBE_HIT => Body::Hit(Hit::decode(payload)?),
         other => return Err(DecodeError::Kind(other)),
     })
 }
@@ -157,6 +161,8 @@ fn payload(body: &Body<'_>) -> (u8, Vec<u8>) {
         Body::Exit => (kind::PROC_EXIT, Vec::new()),
         Body::Mmap => (kind::PROC_MMAP, Vec::new()),
         Body::Release => (kind::PROC_RELEASE, Vec::new()),
+        Body::Spec(spec) => (kind::PROBE_SPEC, spec.payload()),
+        Body::Hit(hit) => (kind::PROBE_HIT, hit.payload()),
     }
 }
 

@@ -7,6 +7,7 @@
 mod current;
 mod direction;
 mod old;
+mod probe;
 
 use cirron_common::conn::{CONN_INFO_LEN, ConnInfo, Positions};
 use cirron_common::reads_abi;
@@ -14,6 +15,7 @@ use cirron_common::record::source;
 
 pub use current::encode;
 pub use direction::Direction;
+pub use probe::{Hit, HitParts, Spec, Text, Value};
 
 use crate::time::MonoNs;
 
@@ -142,6 +144,10 @@ pub enum Body<'a> {
     Mmap,
     /// A process is a target no more, though it lives.
     Release,
+    /// What the hits of a probe mean.
+    Spec(Spec<'a>),
+    /// A thread came to a probe that a rule put there.
+    Hit(Hit<'a>),
 }
 
 /// A record, decoded.

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use cirron_common::hit::{form, role};
 use cirron_common::record::{CLOSE_LEN_3, HEADER_LEN, close, evidence, flag, kind};
 use cirron_common::{ABI_VERSION, OLDEST_ABI_VERSION};
 
@@ -231,4 +232,93 @@ fn other_versions_kinds_and_directions_are_named() {
     }
     assert_eq!(with(2, 99), DecodeError::Kind(99));
     assert_eq!(with(HEADER_LEN + 22, 3), DecodeError::Direction(3));
+}
+
+#[test]
+fn what_a_probe_means_is_read_as_it_was_written() {
+    let values = [
+        Value {
+            form: form::INT,
+            name: b"tokens",
+        },
+        Value {
+            form: form::TEXT,
+            name: b"",
+        },
+        Value {
+            form: form::TEXT,
+            name: b"model",
+        },
+    ];
+    let mut room = Vec::new();
+    let spec = Spec::new((7, 1 << 50, role::BEGIN), b"decode", &values, &mut room);
+    let record = Record {
+        head: head(0),
+        body: Body::Spec(spec),
+    };
+    let bytes = encode(&record);
+    let Ok(Record {
+        body: Body::Spec(read),
+        ..
+    }) = Record::decode(&bytes)
+    else {
+        panic!("no spec");
+    };
+    assert_eq!(read, spec);
+    assert_eq!(read.values().collect::<Vec<_>>(), values);
+    let texts: Vec<_> = (0..4).map(|n| read.text_index(n)).collect();
+    assert_eq!(texts, [None, Some(0), Some(1), None]);
+    for len in HEADER_LEN..bytes.len() {
+        let mut cut = bytes[..len].to_vec();
+        let payload = u32::try_from(len - HEADER_LEN).unwrap();
+        cut[4..8].copy_from_slice(&payload.to_ne_bytes());
+        assert!(Record::decode(&cut).is_err(), "{len}");
+    }
+}
+
+#[test]
+fn a_hit_has_its_values_and_texts() {
+    let text = |bytes: &'static [u8], len, fault| Text { len, bytes, fault };
+    let parts = HitParts {
+        probe: 7,
+        stack: 1 << 47,
+        cpu_ns: 5,
+        values: &[Some(u64::MAX), None, Some(3)],
+        texts: &[
+            text(b"ab", 2, false),
+            text(b"", 9, true),
+            text(b"cde", 300, false),
+        ],
+    };
+    let payload = parts.payload();
+    let record = Record {
+        head: head(4),
+        body: Body::Hit(Hit::view(&payload).unwrap()),
+    };
+    let bytes = encode(&record);
+    let Ok(Record {
+        body: Body::Hit(hit),
+        head: read,
+    }) = Record::decode(&bytes)
+    else {
+        panic!("no hit");
+    };
+    assert_eq!(read, head(4));
+    assert_eq!((hit.probe(), hit.stack()), (7, 1 << 47));
+    assert_eq!(hit.cpu_ns(), Some(5));
+    let values: Vec<_> = (0..4).map(|n| hit.value(n)).collect();
+    assert_eq!(values, [Some(u64::MAX), None, Some(3), None]);
+    for (n, text) in parts.texts.iter().enumerate() {
+        assert_eq!(hit.text(n), Some(*text));
+    }
+    assert_eq!(hit.text(3), None);
+    for len in 0..payload.len() {
+        assert!(Hit::view(&payload[..len]).is_err(), "{len}");
+    }
+    let unknown = HitParts::default().payload();
+    let hit = Hit::view(&unknown).unwrap();
+    assert_eq!(
+        (hit.cpu_ns(), hit.value(0), hit.text(0)),
+        (None, None, None)
+    );
 }

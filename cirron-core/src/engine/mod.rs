@@ -324,6 +324,8 @@ mod release_tests;
 #[cfg(test)]
 mod sendfile_tests;
 #[cfg(test)]
+mod streams_tests;
+#[cfg(test)]
 mod tail_tests;
 #[cfg(test)]
 mod tests;

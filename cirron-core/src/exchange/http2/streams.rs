@@ -23,6 +23,8 @@ impl Http2 {
             let requests = match (heads.list.is_request, heads.list.status) {
                 (true, _) => dir,
                 (false, Some(_)) => dir.opposite(),
+                // Trailers of gRPC, which only a server writes.
+                (false, None) if heads.list.headers.get("grpc-status").is_some() => dir.opposite(),
                 (false, None) => return,
             };
             self.role = Some(match requests {
@@ -332,7 +334,8 @@ impl Http2 {
         is_response: bool,
         step: &mut StepContext<'_>,
     ) {
-        if !self.streams.contains_key(&stream) {
+        let known = self.streams.contains_key(&stream);
+        if !known {
             // Its request, too, may have been lost: a held response is not waited for here.
             if is_response && stream > self.newest {
                 self.unseen_up_to = self.unseen_up_to.max(stream);
@@ -348,7 +351,9 @@ impl Http2 {
             return;
         };
         x.partial = true;
+        let mut is_head = !known;
         if is_response && x.response == Response::Waiting {
+            is_head = true;
             x.response = Response::Open;
             x.emit(start, ExchangeEvent::ResponseStart, step.sink);
         }
@@ -357,7 +362,8 @@ impl Http2 {
         } else {
             x.request.is_none()
         };
-        if open && len > 0 {
+        // Trailers that are there and cannot be read are a hole too.
+        if open && (len > 0 || !is_head) {
             let event = if is_response {
                 ExchangeEvent::ResponseGap(len)
             } else {

@@ -244,6 +244,54 @@ fn joined_late_without_a_role_the_first_head_tells_it() {
 }
 
 #[test]
+fn joined_late_trailers_of_grpc_tell_the_role() {
+    // `grpc-status: 0`, and a field that is none of gRPC.
+    let status = b"\0\x0bgrpc-status\x010";
+    for (block, told) in [(&status[..], Some(Role::Server)), (b"\0\x01a\x01b", None)] {
+        let parts = [
+            (
+                false,
+                [frame(0, 0, 7, b"x"), frame(8, 0, 0, &[0, 0, 1, 0])].concat(),
+            ),
+            (false, frame(1, 5, 7, block)),
+        ];
+        let mut rig = rig(true, None, &parts);
+        rig.step(Close(CloseCause::LocalClose));
+        let logs = rig.ledger.finish();
+        let roles: Vec<_> = logs.iter().map(|log| log.role).collect();
+        assert_eq!(roles, told.map(Some).into_iter().collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn trailers_that_cannot_be_read_are_a_hole() {
+    for by_client in [true, false] {
+        // No field of HPACK.
+        let bad = frame(1, 5, 1, &[0x40, 0x7f]);
+        let client = [frame(1, 4, 1, POST), frame(0, 0, 1, b"ask")].concat();
+        let server = [frame(1, 4, 1, OK_200), frame(0, 0, 1, b"ok")].concat();
+        let ends = |bad_one: bool, dir: bool| match bad_one {
+            true => (dir, bad.clone()),
+            false => (dir, frame(0, 1, 1, &[])),
+        };
+        let parts = [
+            (true, preface()),
+            (true, client),
+            ends(by_client, true),
+            (false, server),
+            ends(!by_client, false),
+        ];
+        let logs = rig(false, None, &parts).ledger.finish();
+        let [log] = logs.as_slice() else {
+            panic!("{logs:?}")
+        };
+        assert!(log.holes && log.end.unwrap().partial, "{by_client}");
+        assert_eq!((log.request_lost, log.response_lost), (0, 0));
+        assert_eq!(log.response_end, Some(MessageEnd::Complete));
+    }
+}
+
+#[test]
 fn a_hole_touches_the_streams_that_it_may_have_held() {
     let mut rig = rig(
         false,

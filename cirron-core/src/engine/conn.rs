@@ -83,8 +83,8 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    /// `of`: one of `cirron_common::record::source`.
-    pub(super) fn new(info: ConnInfo, tgid: u32, of: u8) -> Conn {
+    /// `source_kind`: one of `cirron_common::record::source`.
+    pub(super) fn new(info: ConnInfo, tgid: u32, source_kind: u8) -> Conn {
         let hint = match info.role {
             role::ACCEPTED => Some(Role::Server),
             role::CONNECTED => Some(Role::Client),
@@ -99,13 +99,13 @@ impl Conn {
                 unopened: false,
                 role: hint,
             },
-            of,
+            source_kind,
         )
     }
 
     /// A connection whose opening record was lost. Its positions begin where the kernel side began to follow it, as all do:
     /// what is before the first that comes is a hole.
-    pub(super) fn unknown(tgid: u32, of: u8) -> Conn {
+    pub(super) fn unknown(tgid: u32, source_kind: u8) -> Conn {
         Conn::with(
             ConnInfo::default(),
             tgid,
@@ -115,16 +115,22 @@ impl Conn {
                 unopened: true,
                 role: None,
             },
-            of,
+            source_kind,
         )
     }
 
-    fn with(info: ConnInfo, tgid: u32, pos: Option<u64>, start: ConnStart, of: u8) -> Conn {
+    fn with(
+        info: ConnInfo,
+        tgid: u32,
+        pos: Option<u64>,
+        start: ConnStart,
+        source_kind: u8,
+    ) -> Conn {
         Conn {
             tgid,
             tid: tgid,
             orphaned: false,
-            tls: of == source::TLS,
+            tls: source_kind == source::TLS,
             has_moved: false,
             tls_link: None,
             socket: None,

@@ -86,7 +86,11 @@ impl ConnParser {
             State::Opaque(_) => {}
             State::Http1(http) => {
                 if let Some(before) = http.give_up_misread(dir, piece, &self.ends, sink) {
-                    **http = Http1::new(http.responses_go(), true, before);
+                    let start = ConnStart {
+                        late: true,
+                        ..ConnStart::default()
+                    };
+                    **http = Http1::new(http.responses_go(), start, before);
                 }
                 http.handle(dir, piece, &mut self.ends, sink);
                 let is_end = matches!(piece, Piece::Eof { .. });
@@ -110,8 +114,7 @@ impl ConnParser {
                 Verdict::Undecided => {}
                 Verdict::Opaque(protocol) => self.state = State::Opaque(protocol),
                 Verdict::Http1(requests) => {
-                    let mut http = Http1::new(requests, self.start.late, 0);
-                    http.set_unopened(self.start.unopened);
+                    let http = Http1::new(requests, self.start, 0);
                     self.begin(State::Http1(Box::new(http)), sink);
                 }
                 Verdict::Http2 { requests, late } => {

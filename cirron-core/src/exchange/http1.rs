@@ -34,6 +34,7 @@ use std::collections::VecDeque;
 
 use self::pairing::Pairing;
 use self::phase::{Owner, Phase, Seen, Way};
+use super::conn::ConnStart;
 use super::ending::{self, Ending, Ends, OpenExchanges, Unfinished};
 use super::hold::Hold;
 use super::open::{Exchange, Response};
@@ -76,7 +77,8 @@ pub(super) struct Http1 {
 
 impl Http1 {
     /// `next_id`: the number of exchanges before.
-    pub(super) fn new(requests: Direction, late: bool, next_id: u64) -> Http1 {
+    pub(super) fn new(requests: Direction, start: ConnStart, next_id: u64) -> Http1 {
+        let ConnStart { late, unopened, .. } = start;
         let role = match requests {
             Direction::Inbound => Role::Server,
             Direction::Outbound => Role::Client,
@@ -94,16 +96,11 @@ impl Http1 {
             pairing: Pairing::at_first(late),
             pipelines: false,
             orphaned: false,
-            unopened: false,
+            unopened,
             way: Way::Guessed,
             phase: Phase::Http,
             early: Hold::default(),
         }
-    }
-
-    /// Whether the record of the connection's opening was lost.
-    pub(super) fn set_unopened(&mut self, unopened: bool) {
-        self.unopened = unopened;
     }
 
     /// The direction of the responses.

@@ -126,11 +126,11 @@ impl Inflater {
     }
 
     /// `late`: messages passed before.
-    pub(super) fn new(params: Params, late: bool) -> Inflater {
+    pub(super) fn new(params: Params) -> Inflater {
         Inflater {
             no_context_takeover: params.no_context_takeover,
             decoder: None,
-            desynced: late,
+            desynced: false,
             final_block: false,
             in_bytes: 0,
             out_bytes: 0,

@@ -13,13 +13,13 @@
 //!               |  ^                                  |                                       |
 //!   hole, or    |  | a row of frame headers (`chain`) +--Close--> Closed      Header <--------+
 //!   after one,  v  |
-//!   not valid  Resync <- late()            not valid, and never a hole: Opaque
+//!   not valid  Resync                      not valid, and never a hole: Opaque
 //! ```
 //! A hole inside the payload of a frame is bridged, since the frame's header says where the next one
 //! begins: it costs bytes of the message ([`Event::DataGap`]), and the rest of it if it is
 //! compressed. With context takeover it costs the text of every later compressed message too. A hole
 //! over a frame header costs whatever stood behind it ([`Event::Lost`]), until a row of headers is
-//! found where a piece begins ([`Parser::late`] begins so).
+//! found where a piece begins; so does a hole of unknown length ([`Parser::lose_place`]).
 //!
 //! What it does not do: check that text is UTF-8, demand that one side masks and the other does not
 //! (the mask bit of each frame counts), demand the shortest form of a length, undo extensions other

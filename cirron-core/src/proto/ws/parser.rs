@@ -12,8 +12,6 @@ use crate::limits::{MAX_WS_MISREADS, WS_CHUNK_BYTES};
 /// What the handshake agreed on.
 enum Compression {
     None,
-    /// Nobody saw the handshake: compressed messages are known as such and not inflated.
-    Unknown,
     Deflate(Box<Inflater>),
 }
 
@@ -104,7 +102,7 @@ impl Parser {
     /// From the first byte behind the handshake. `deflate`: what it agreed on for this direction.
     pub(crate) fn new(deflate: Option<Params>) -> Parser {
         let compression = match deflate {
-            Some(params) => Compression::Deflate(Box::new(Inflater::new(params, false))),
+            Some(params) => Compression::Deflate(Box::new(Inflater::new(params))),
             None => Compression::None,
         };
         Parser {
@@ -125,34 +123,9 @@ impl Parser {
     pub(crate) fn held_bytes(&self) -> usize {
         let inflater = match &self.compression {
             Compression::Deflate(inflater) => inflater.held_bytes(),
-            Compression::None | Compression::Unknown => 0,
+            Compression::None => 0,
         };
         size_of::<Parser>() + self.plain.capacity() + self.out.capacity() + inflater
-    }
-
-    /// From some byte of the connection. `deflate`: what was agreed on, if the handshake was seen.
-    ///
-    /// Frames are found where a piece begins with a frame of text, or with any two. Compressed
-    /// messages are told, and inflated only if each is known to be compressed on its own.
-    #[cfg_attr(
-        not(any(test, feature = "testing")),
-        expect(
-            dead_code,
-            reason = "a WebSocket whose handshake nobody saw is not read yet"
-        )
-    )]
-    pub(crate) fn late(deflate: Option<Params>) -> Parser {
-        let compression = match deflate {
-            Some(params) => Compression::Deflate(Box::new(Inflater::new(params, true))),
-            None => Compression::Unknown,
-        };
-        Parser {
-            state: State::Resync(None),
-            compression,
-            open: Open::Unknown,
-            in_step: false,
-            ..Parser::new(None)
-        }
     }
 
     /// This is no WebSocket, or frames were found too often where there were none: no more events.
@@ -160,7 +133,8 @@ impl Parser {
         matches!(self.state, State::Opaque)
     }
 
-    /// Bytes are missing here, nobody knows how many: frames are looked for from the next piece on.
+    /// Bytes are missing here, nobody knows how many: frames are found where a piece begins with a frame of text, or
+    /// with any two. Compressed messages are inflated only if each is known to be compressed on its own.
     /// `None`: it does not matter any more.
     pub(crate) fn lose_place(&mut self) -> Option<Event<'static>> {
         match self.state {
@@ -270,7 +244,7 @@ impl Parser {
         let readable = !compressed
             || match &mut self.compression {
                 Compression::Deflate(inflater) => inflater.begin(),
-                Compression::None | Compression::Unknown => false,
+                Compression::None => false,
             };
         self.open = Open::Message(Message {
             compressed,
@@ -337,7 +311,7 @@ impl Parser {
             Compression::Deflate(inflater) => {
                 inflater.inflate(behind(&self.plain, self.inflated), &mut self.out)
             }
-            Compression::None | Compression::Unknown => Ok((self.plain.len() - self.inflated, 0)),
+            Compression::None => Ok((self.plain.len() - self.inflated, 0)),
         };
         match done {
             Ok((read, written)) => {

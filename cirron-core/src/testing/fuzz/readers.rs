@@ -188,10 +188,10 @@ struct Frames {
 
 fn frames(deflate: Option<Deflate>, late: bool, parts: &[Fed<'_>]) -> Frames {
     let params = deflate.map(|d| d.server());
-    let mut parser = match late {
-        true => Parser::late(params),
-        false => Parser::new(params),
-    };
+    let mut parser = Parser::new(params);
+    if late {
+        parser.lose_place();
+    }
     let mut got = Frames::default();
     let (mut open, mut compressed_now, mut gap) = (false, false, 0);
     for (n, part) in (1..).zip(parts) {

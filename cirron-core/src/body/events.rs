@@ -20,6 +20,8 @@ pub enum EventEnd<'a> {
 pub trait EventSink {
     /// A fragment of the data of the event under way; never empty.
     fn data(&mut self, bytes: &[u8]);
+    /// Bytes behind the document of the event under way, which are none of it.
+    fn raw(&mut self, _bytes: &[u8]) {}
     /// The event that begins, or is the next to begin, is element `at` of an array.
     fn element(&mut self, _at: u64) {}
     /// Bytes are missing here. The data that follows, until the end, is raw: it may hold framing.

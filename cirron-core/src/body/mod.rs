@@ -4,6 +4,7 @@ pub mod aws_events;
 pub mod documents;
 pub mod events;
 pub mod grpc;
+pub mod headed;
 pub mod inflate;
 pub mod json;
 pub mod multipart;

@@ -20,6 +20,8 @@ pub(crate) trait ReadResponse: Debug + Send {
     fn push(&mut self, bytes: &[u8]);
     /// Bytes of the document are missing here.
     fn gap(&mut self);
+    /// Bytes behind the document, which are none of it.
+    fn raw(&mut self, _bytes: &[u8]) {}
     /// The document that begins is element `at` of an array.
     fn element(&mut self, _at: u64) {}
     /// The document's end, and the beginning of the next. `name`: of the event, where its framing

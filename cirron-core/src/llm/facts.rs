@@ -81,6 +81,8 @@ pub(crate) struct ResponseFacts {
     pub finish: Vec<(i64, String)>,
     /// Class of the error that the body tells of.
     pub error: Option<String>,
+    /// Documents that are not what the dialect writes: no JSON.
+    pub unreadable: u64,
     /// It says that nobody serves this path: whoever says so need not be a server of models.
     pub absent_path: bool,
     /// `gen_ai.operation.name`, where the shape tells it.

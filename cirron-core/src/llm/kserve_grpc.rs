@@ -14,7 +14,7 @@
 //!   ModelStreamInferResponse    1 error_message, 2 infer_response: ModelInferResponse
 //! ```
 
-mod tensors;
+pub(crate) mod tensors;
 
 use tensors::Tensors;
 

@@ -168,6 +168,11 @@ impl Readers {
         self.all().for_each(|r| r.reads.gap());
     }
 
+    /// See [`ReadResponse::raw`].
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        self.all().for_each(|r| r.reads.raw(bytes));
+    }
+
     /// See [`ReadResponse::element`].
     pub(crate) fn element(&mut self, at: u64) {
         self.all().for_each(|r| r.reads.element(at));

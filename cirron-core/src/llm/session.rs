@@ -23,6 +23,8 @@ pub(crate) enum Said {
     Began {
         /// Its id.
         id: String,
+        /// The model that answers, where the session has named it.
+        model: Option<String>,
     },
     /// A part of a response.
     Piece {

@@ -1,6 +1,7 @@
 //! The request's body: decoded, read for each dialect that may be it. Of gRPC, its first message.
 
 use crate::body::grpc::{GrpcMessages, Part};
+use crate::body::headed::{Headed, LENGTH_FIELD};
 use crate::body::inflate::Inflate;
 use crate::body::multipart::{Field, Form};
 use crate::llm::{Candidate, RequestFacts, Requests};
@@ -12,6 +13,8 @@ pub(super) struct RequestBody {
     inflate: Inflate,
     requests: Requests,
     form: Option<(Form, RequestFacts)>,
+    /// What stands before raw bytes.
+    headed: Option<Headed>,
     grpc: Option<GrpcMessages>,
     /// It has said all that is read of it.
     settled: bool,
@@ -27,6 +30,7 @@ impl RequestBody {
             inflate: Inflate::new(Some(&headers.joined("content-encoding"))),
             requests: Requests::new(candidates),
             form: form.map(|form| (form, RequestFacts::default())),
+            headed: Headed::new(headers.get_str(LENGTH_FIELD)),
             grpc: None,
             settled: false,
         }
@@ -41,6 +45,7 @@ impl RequestBody {
             inflate: Inflate::new(None),
             requests: Requests::new(candidates),
             form: None,
+            headed: None,
             grpc: Some(GrpcMessages::reading(encoding)),
             settled: false,
         }
@@ -67,6 +72,7 @@ impl RequestBody {
             inflate,
             requests,
             form,
+            headed,
             grpc,
             settled,
         } = self;
@@ -76,7 +82,10 @@ impl RequestBody {
         let decoding = inflate.is_decoding();
         inflate.push(bytes, &mut |bytes| match form {
             Some((form, facts)) => form.push(bytes, &mut |field| form_field(field, facts)),
-            None => requests.push(bytes),
+            None => match headed {
+                Some(headed) => requests.push(headed.cut(bytes)[0]),
+                None => requests.push(bytes),
+            },
         });
         if decoding && !inflate.is_decoding() {
             self.lose();
@@ -99,6 +108,9 @@ impl RequestBody {
     }
 
     fn lose(&mut self) {
+        if let Some(headed) = &mut self.headed {
+            headed.lose();
+        }
         match &mut self.form {
             Some((form, _)) => form.gap(),
             None => self.requests.gap(),

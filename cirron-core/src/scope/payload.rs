@@ -13,6 +13,7 @@ use crate::body::aws_events::AwsEvents;
 use crate::body::documents::Documents;
 use crate::body::events::{EventEnd, EventSink};
 use crate::body::grpc::{GrpcMessages, Part};
+use crate::body::headed::{Headed, LENGTH_FIELD};
 use crate::body::inflate::Inflate;
 use crate::body::sse::SseParser;
 use crate::llm::{Dialect, Readers, ResponseFacts};
@@ -28,6 +29,7 @@ enum Shape {
     Sse(SseParser),
     Documents(Documents),
     Aws(AwsEvents),
+    Headed(Headed),
     Grpc(GrpcMessages),
     /// Nothing that we read.
     Other,
@@ -48,6 +50,7 @@ impl Shape {
             Shape::Sse(parser) => parser.push(bytes, sink),
             Shape::Documents(parser) => parser.push(bytes, sink),
             Shape::Aws(parser) => parser.push(bytes, sink),
+            Shape::Headed(parser) => parser.push(bytes, sink),
             Shape::Unsure(_) | Shape::Sniff(_) | Shape::Grpc(_) | Shape::Other => {}
         }
     }
@@ -103,7 +106,9 @@ impl ResponseBody {
         let kind = head.and_then(|h| h.get_str("content-type"));
         let kind = kind.unwrap_or_default().to_ascii_lowercase();
         let framing = Framing::declared(&kind);
+        let headed = Headed::new(head.and_then(|h| h.get_str(LENGTH_FIELD)));
         let (shape, is_stream) = match (head, framing) {
+            (Some(_), _) if headed.is_some() => (headed.map_or(Shape::Other, Shape::Headed), false),
             (None, _) => (Shape::Unsure(Guess::default()), false),
             // HTTP/2, joined late: what it is was said before.
             (Some(h), _) if kind.is_empty() && h.unknown > 0 => {
@@ -212,6 +217,7 @@ impl ResponseBody {
             | Shape::Sse(_)
             | Shape::Documents(_)
             | Shape::Aws(_)
+            | Shape::Headed(_)
             | Shape::Other => 0,
         };
         let inflate = self.inflate.held_bytes();
@@ -245,10 +251,11 @@ impl ResponseBody {
         self.last.finished()
     }
 
-    /// It has a form that is read, and a coding that could be undone.
+    /// It has a form that is read, at least once what a dialect writes, and a coding that could be undone.
     pub(super) fn is_read(&self) -> bool {
         let undecided = matches!(&self.shape, Shape::Sniff(sniff) if sniff.declared().is_none());
-        !self.is_other && !undecided && self.is_decoded()
+        let unreadable = self.events > 0 && self.facts().unreadable >= self.events;
+        !self.is_other && !undecided && !unreadable && self.is_decoded()
     }
 
     pub(super) fn is_stream(&self) -> bool {
@@ -342,6 +349,7 @@ impl ResponseBody {
             | Shape::Sniff(_)
             | Shape::Sse(_)
             | Shape::Aws(_)
+            | Shape::Headed(_)
             | Shape::Grpc(_)
             | Shape::Other => *joined_late,
         };
@@ -397,6 +405,7 @@ impl ResponseBody {
             Shape::Sse(parser) => parser.gap(sink),
             Shape::Documents(parser) => parser.gap(sink),
             Shape::Aws(parser) => parser.gap(sink),
+            Shape::Headed(parser) => parser.gap(sink),
             Shape::Unsure(guess) => *guess = Guess::behind_hole(),
             Shape::Sniff(_) | Shape::Grpc(_) | Shape::Other => {}
         });
@@ -429,6 +438,10 @@ impl ResponseBody {
                 parser.finish(sink);
                 parser.lost_events()
             }
+            Shape::Headed(parser) => {
+                parser.finish(sink);
+                parser.lost_events()
+            }
             Shape::Unsure(_) | Shape::Sniff(_) | Shape::Grpc(_) | Shape::Other => 0,
         })
     }
@@ -441,7 +454,7 @@ impl ResponseBody {
             told: &mut self.told,
             last: &mut self.last,
             ts: self.latest,
-            keep_points: false,
+            keep_points: self.keep_points,
             events: &mut self.events,
         };
         work(&mut self.shape, &mut sink)
@@ -492,6 +505,10 @@ impl EventSink for Events<'_> {
     fn data(&mut self, bytes: &[u8]) {
         self.last.data(bytes);
         self.readers.push(bytes);
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        self.readers.raw(bytes);
     }
 
     fn element(&mut self, at: u64) {

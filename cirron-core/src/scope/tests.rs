@@ -1,6 +1,7 @@
 //! One exchange, from its events to its span and marks: whole, cut, and with holes.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod binary;
 mod bodies;
 mod calls;
 mod contents;

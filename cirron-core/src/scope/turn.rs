@@ -41,8 +41,8 @@ pub(super) struct Turn {
     pub(super) broken: bool,
     /// Name of the session's dialect.
     source: &'static str,
-    /// What the server said at its end.
-    facts: Box<ResponseFacts>,
+    /// What the server said of it, most of it at its end.
+    pub(super) facts: Box<ResponseFacts>,
     /// When the server said that; `None`: it did not.
     ended: Option<MonoNs>,
 }
@@ -76,7 +76,9 @@ impl Turn {
 
     /// It is over. `at`: when the server said so.
     pub(super) fn end(&mut self, id: String, facts: Box<ResponseFacts>, at: Option<MonoNs>) {
+        let model = self.facts.model.take();
         self.facts = facts;
+        self.facts.model = self.facts.model.take().or(model);
         self.facts.id.get_or_insert(id);
         self.ended = at;
         self.last = at.unwrap_or(self.last);
@@ -119,6 +121,7 @@ impl Content for Turn {
         let (ended, unbroken) = (turn.ended.is_some(), !turn.broken);
         let told = told.believed(&turn.tokens, true, ended, unbroken, &nothing);
         let call = ModelCall {
+            interrupted: false,
             failed: false,
             start: turn.start(),
             late,

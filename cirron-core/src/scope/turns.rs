@@ -86,7 +86,7 @@ impl Turns {
             Said::Nothing => {}
             Said::Asked => self.asks(ts, desk),
             Said::Refused => self.asked.clear(),
-            Said::Began { id } => {
+            Said::Began { id, model } => {
                 let begin = match self.asked.pop_front() {
                     // Whichever of several it answers: another may have been answered unseen.
                     Some(asked) if asked <= ts => Begin::Asked(asked),
@@ -96,6 +96,9 @@ impl Turns {
                     }
                 };
                 self.begin(id, begin, ts, desk);
+                if let Some(at) = self.open.len().checked_sub(1) {
+                    self.work(at, desk, |turn| turn.facts.model = model);
+                }
             }
             Said::Piece { id, content } => {
                 let keep_points = self.keep_points;

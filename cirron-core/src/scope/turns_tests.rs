@@ -118,3 +118,20 @@ fn a_response_that_nobody_counted_has_the_count_of_its_pieces() {
         assert_eq!(span.attrs[n::FIGURES], figures.into(), "{usage}");
     }
 }
+
+#[test]
+fn a_response_that_breaks_off_has_the_sessions_model() {
+    let mut bench = Bench::new();
+    let session = r#"{"type":"session.created","session":{"model":"gpt-realtime"}}"#;
+    bench.says(1, Sender::Server, session);
+    bench.answers(20, "created");
+    let start = Start::at_zero();
+    let origin = Origin {
+        id: Id([0; 16]),
+        start,
+    };
+    bench.turns.finish(&mut Desk::new(&mut bench.store, origin));
+    let (span, _, facts) = bench.closed();
+    assert_eq!(span.attrs[n::RESPONSE_MODEL], "gpt-realtime".into());
+    assert!(facts.partial);
+}

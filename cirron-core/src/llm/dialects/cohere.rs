@@ -5,14 +5,20 @@
 //! OpenAI writes it. Source: Cohere's API reference, "Chat", "Chat with streaming".
 
 use crate::body::json::Seg::{Any, K};
-use crate::llm::dialect::{Dialect, Route, Row};
+use crate::llm::dialect::{Dialect, Route, Row, last_segment};
 use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 
 /// What is known of it.
-pub(crate) const ROWS: &[Row] = &[Row {
-    precedence: 800,
-    dialect: DIALECT,
-}];
+pub(crate) const ROWS: &[Row] = &[
+    Row {
+        precedence: 800,
+        dialect: DIALECT,
+    },
+    Row {
+        precedence: 825,
+        dialect: RERANK,
+    },
+];
 
 /// The dialect's row.
 pub(crate) const DIALECT: Dialect = Dialect {
@@ -21,6 +27,13 @@ pub(crate) const DIALECT: Dialect = Dialect {
     request: || table::request(&REQUEST),
     response: || table::response(&RESPONSE),
     headers: &[],
+};
+
+/// The row of rerankers of others, on a path that text-embeddings-inference has too.
+pub(crate) const RERANK: Dialect = Dialect {
+    route: |path| (last_segment(path).1 == "rerank").then_some(Route::to("rerank")),
+    request: || table::request(&RERANK_REQUEST),
+    ..DIALECT
 };
 
 const PATHS: [(&str, &str); 6] = [
@@ -54,6 +67,12 @@ static REQUEST: RequestTable = RequestTable {
         &[Sign::Has("inputs")],
         &[Sign::Has("query"), Sign::Has("documents")],
     ],
+    stream: Some(false),
+};
+
+static RERANK_REQUEST: RequestTable = RequestTable {
+    rows: &[(&[K("model")], Ask::Model)],
+    shapes: &[&[Sign::Has("query"), Sign::Has("documents")]],
     stream: Some(false),
 };
 

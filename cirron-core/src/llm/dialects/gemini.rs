@@ -1,5 +1,6 @@
 //! Google's Gemini API and its like on Vertex AI: `models/M:generateContent`,
-//! `:streamGenerateContent`, `:embedContent`, `:batchEmbedContents`.
+//! `:streamGenerateContent`, `:embedContent`, `:batchEmbedContents`; on Vertex AI also `:predict`, whose embeddings
+//! count the tokens of each text.
 //!
 //! A stream is server-sent events with `alt=sse`, else the elements of one array, written piece by
 //! piece. Every event carries the usage so far. `candidatesTokenCount` leaves the reasoning out;
@@ -21,6 +22,10 @@ pub(crate) const ROWS: &[Row] = &[
         precedence: 600,
         dialect: VERTEX,
     },
+    Row {
+        precedence: 650,
+        dialect: VERTEX_PREDICT,
+    },
 ];
 
 /// The dialect's row.
@@ -37,6 +42,31 @@ pub(crate) const VERTEX: Dialect = Dialect {
     name: "gcp.vertex_ai",
     route: |path| route(path).filter(|_| path.contains("/publishers/google/")),
     ..DIALECT
+};
+
+/// The row of models of Vertex AI that do not speak Gemini's dialect: embeddings and pictures.
+pub(crate) const VERTEX_PREDICT: Dialect = Dialect {
+    name: "gcp.vertex_ai",
+    route: |path| {
+        let (_, rest) = path.rsplit_once("/publishers/google/models/")?;
+        let (model, "predict") = rest.rsplit_once(':')? else {
+            return None;
+        };
+        let is = |names: &[&str]| names.iter().any(|name| model.contains(name));
+        let operation = match model {
+            _ if is(&["embedding"]) => "embeddings",
+            _ if is(&["imagen", "imagegeneration"]) => "image_generation",
+            _ => "inference",
+        };
+        Some(Route {
+            model: Some(model),
+            stream: Some(false),
+            ..Route::to(operation)
+        })
+    },
+    request: || table::request(&PREDICT_REQUEST),
+    response: || table::response(&PREDICT_RESPONSE),
+    headers: &[],
 };
 
 fn route(path: &str) -> Option<Route<'_>> {
@@ -72,93 +102,51 @@ static REQUEST: RequestTable = RequestTable {
     stream: None,
 };
 
+static PREDICT_REQUEST: RequestTable = RequestTable {
+    rows: &[],
+    shapes: &[&[Sign::Has("instances")]],
+    stream: None,
+};
+
+static PREDICT_RESPONSE: ResponseTable = ResponseTable {
+    rows: &[
+        (
+            &[
+                K("predictions"),
+                Any,
+                K("embeddings"),
+                K("statistics"),
+                K("token_count"),
+            ],
+            Say::InputMore,
+        ),
+        (&[K("error"), K("status")], Say::ErrorClass),
+        (&[K("error")], Say::Error),
+    ],
+    shapes: &[&[Sign::Has("predictions")]],
+    operation: None,
+    resync: &[],
+};
+
+/// A member of a part of a candidate, as long as `$more` says.
+macro_rules! part {
+    ($($more:literal),+) => {
+        &[K("candidates"), Any, K("content"), K("parts"), Any, $(K($more)),+]
+    };
+}
+
 static RESPONSE: ResponseTable = ResponseTable {
     rows: &[
         (&[K("modelVersion")], Say::Model),
         (&[K("responseId")], Say::Id),
-        (
-            &[
-                K("candidates"),
-                Any,
-                K("content"),
-                K("parts"),
-                Any,
-                K("text"),
-            ],
-            Say::Text,
-        ),
-        (
-            &[
-                K("candidates"),
-                Any,
-                K("content"),
-                K("parts"),
-                Any,
-                K("thought"),
-            ],
-            Say::Thought,
-        ),
-        (
-            &[
-                K("candidates"),
-                Any,
-                K("content"),
-                K("parts"),
-                Any,
-                K("functionCall"),
-                K("name"),
-            ],
-            Say::ToolCall,
-        ),
-        (
-            &[
-                K("candidates"),
-                Any,
-                K("content"),
-                K("parts"),
-                Any,
-                K("functionCall"),
-                K("id"),
-            ],
-            Say::ToolId,
-        ),
-        (
-            &[
-                K("candidates"),
-                Any,
-                K("content"),
-                K("parts"),
-                Any,
-                K("functionCall"),
-                K("willContinue"),
-            ],
-            Say::ToolGoesOn,
-        ),
+        (part!("text"), Say::Text),
+        (part!("thought"), Say::Thought),
+        (part!("functionCall", "name"), Say::ToolCall),
+        (part!("functionCall", "id"), Say::ToolId),
+        (part!("functionCall", "willContinue"), Say::ToolGoesOn),
         // What is no text: pictures and sound; code that it runs itself.
-        (
-            &[
-                K("candidates"),
-                Any,
-                K("content"),
-                K("parts"),
-                Any,
-                K("inlineData"),
-                K("data"),
-            ],
-            Say::Text,
-        ),
-        (
-            &[
-                K("candidates"),
-                Any,
-                K("content"),
-                K("parts"),
-                Any,
-                K("executableCode"),
-                K("code"),
-            ],
-            Say::Tool,
-        ),
+        (part!("inlineData", "data"), Say::TextBelow),
+        (part!("executableCode", "code"), Say::Tool),
         (&[K("candidates"), Any, K("index")], Say::Choice),
         (&[K("candidates"), Any, K("finishReason")], Say::Finish),
         (&[K("promptFeedback"), K("blockReason")], Say::Finish),
@@ -188,16 +176,52 @@ static RESPONSE: ResponseTable = ResponseTable {
             &[K("usageMetadata"), K("cachedContentTokenCount")],
             Say::Cached,
         ),
+        // The same by gateways in Python, which write the names of their library.
+        (&[K("model_version")], Say::Model),
+        (&[K("response_id")], Say::Id),
+        (part!("function_call", "name"), Say::ToolCall),
+        (part!("function_call", "id"), Say::ToolId),
+        (part!("function_call", "will_continue"), Say::ToolGoesOn),
+        (part!("inline_data", "data"), Say::TextBelow),
+        (part!("executable_code", "code"), Say::Tool),
+        (&[K("candidates"), Any, K("finish_reason")], Say::Finish),
+        (&[K("prompt_feedback"), K("block_reason")], Say::Finish),
+        (&[K("candidates"), Any, K("finish_reason")], Say::Last),
+        (&[K("prompt_feedback"), K("block_reason")], Say::Last),
+        (&[K("usage_metadata"), K("prompt_token_count")], Say::Input),
+        (
+            &[K("usage_metadata"), K("tool_use_prompt_token_count")],
+            Say::InputMore,
+        ),
+        (
+            &[K("usage_metadata"), K("candidates_token_count")],
+            Say::Output,
+        ),
+        (
+            &[K("usage_metadata"), K("thoughts_token_count")],
+            Say::OutputMore,
+        ),
+        (
+            &[K("usage_metadata"), K("thoughts_token_count")],
+            Say::ReasoningTokens,
+        ),
+        (&[K("usage_metadata"), K("total_token_count")], Say::Total),
+        (
+            &[K("usage_metadata"), K("cached_content_token_count")],
+            Say::Cached,
+        ),
         (&[K("error"), K("status")], Say::ErrorClass),
         (&[K("error")], Say::Error),
     ],
     shapes: &[
         &[Sign::Has("candidates")],
         &[Sign::Has("usageMetadata")],
+        &[Sign::Has("usage_metadata")],
         &[Sign::Has("promptFeedback")],
+        &[Sign::Has("prompt_feedback")],
         &[Sign::Has("embedding")],
         &[Sign::Has("embeddings")],
     ],
     operation: Some("generate_content"),
-    resync: &["usageMetadata"],
+    resync: &["usageMetadata", "usage_metadata"],
 };

@@ -112,6 +112,10 @@ static V2_RESPONSE: ResponseTable = ResponseTable {
         (&[K("outputs"), Any, K("name")], Say::AnswerIf(TEXT_OUTPUTS)),
         (&[K("outputs"), Any, K("name")], Say::TensorName),
         (&[K("outputs"), Any, K("data"), Any], Say::TensorData),
+        (
+            &[K("outputs"), Any, K("parameters"), K("binary_data_size")],
+            Say::TensorBytes,
+        ),
         (&[K("error")], Say::Error),
     ],
     shapes: &[&[Sign::Has("model_name"), Sign::Has("outputs")]],

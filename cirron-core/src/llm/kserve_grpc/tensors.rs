@@ -12,7 +12,7 @@ use crate::body::protobuf::Want;
 use crate::cut::behind;
 
 /// Tensors of one response that are looked at. A language model answers with a handful.
-pub(super) const MAX_TENSORS: usize = 16;
+pub(crate) const MAX_TENSORS: usize = 16;
 
 /// Bytes before each text of a raw tensor: its length.
 const LENGTH: usize = 4;
@@ -175,7 +175,8 @@ fn varint(packed: &[u8]) -> Option<i64> {
     None
 }
 
-fn little_endian(content: &[u8]) -> Option<i64> {
+/// The one number of a tensor of four or eight bytes.
+pub(crate) fn little_endian(content: &[u8]) -> Option<i64> {
     match *content {
         [a, b, c, d] => Some(u32::from_le_bytes([a, b, c, d]).into()),
         [a, b, c, d, e, f, g, h] => {

@@ -1,7 +1,7 @@
 //! Responses by table.
 
 use super::say::{ResponseTable, Say};
-use super::tensors::{Counts, Tensor};
+use super::tensors::{Counts, Raw, Tensor};
 use super::{Place, Seen, leads};
 use crate::body::json::{Container, Finish, JsonSink, Path, Scalar, Scanner, Seg, Walk};
 use crate::llm::calls::{Calls, Piece, Pieces};
@@ -66,6 +66,7 @@ struct Document {
     /// `OutputPiece`
     output_piece: Option<i64>,
     tensor: Option<Tensor>,
+    raw: Raw,
     /// `InputElement`
     elements: Option<i64>,
     /// The object that has the usage came to its end: what it does not say is none.
@@ -147,6 +148,20 @@ impl ReadResponse for Reader {
         }
     }
 
+    fn raw(&mut self, bytes: &[u8]) {
+        let document = &mut self.reading.document;
+        let Document {
+            raw,
+            usage,
+            output_piece,
+            ..
+        } = document;
+        raw.push(bytes, &mut |counts, count| match counts {
+            Counts::Input => fill(&mut usage.input, Some(count)),
+            Counts::Output => *output_piece = Some(count),
+        });
+    }
+
     fn element(&mut self, at: u64) {
         if self.reading.table.has(Say::Each) {
             self.reading.array = true;
@@ -169,6 +184,7 @@ impl ReadResponse for Reader {
                 self.reading.take(document, name, false)
             }
             Finish::Bad => {
+                self.reading.facts.unreadable += 1;
                 if name == ERROR_EVENT {
                     self.reading.facts.fails(None);
                 }
@@ -322,7 +338,7 @@ impl Reading {
             }
             (Say::ThoughtIf(texts), value) => {
                 let is = value.as_str().is_some_and(|text| texts.contains(&text));
-                document.block(path).thought |= is;
+                document.block(path, 1).thought |= is;
             }
             (Say::CallIf(texts), value) => {
                 if value.as_str().is_some_and(|text| texts.contains(&text)) {
@@ -335,9 +351,14 @@ impl Reading {
             (Say::ToolGoesOn, value) => {
                 document.piece(path).goes_on = value == Scalar::Bool(true);
             }
-            (Say::Text, value) => document.block(path).text |= value.is_text(),
-            (Say::Thought, value) => document.block(path).thought |= value == Scalar::Bool(true),
-            (Say::Silent, value) => document.block(path).silent |= value == Scalar::Bool(true),
+            (Say::Text, value) => document.block(path, 1).text |= value.is_text(),
+            (Say::TextBelow, value) => document.block(path, 2).text |= value.is_text(),
+            (Say::Thought, value) => {
+                document.block(path, 1).thought |= value == Scalar::Bool(true);
+            }
+            (Say::Silent, value) => {
+                document.block(path, 1).silent |= value == Scalar::Bool(true);
+            }
             (Say::Input, value) => fill(&mut document.usage.input, count(value)),
             (Say::InputMore, value) => document.more[0] = sum(document.more[0], count(value)),
             (Say::InputElse, value) => fill(&mut document.instead[0], count(value)),
@@ -357,6 +378,13 @@ impl Reading {
                 Some(Counts::Output) => document.output_piece = count(value),
                 None => {}
             },
+            (Say::TensorBytes, value) => {
+                let tensor = document.tensor.filter(|tensor| tensor.holds(path));
+                let counts = tensor.map(|tensor| tensor.counts);
+                document
+                    .raw
+                    .announce(counts, value.as_u64().unwrap_or(u64::MAX));
+            }
             (Say::Result, value) => document.result = value.as_u64(),
             (Say::Each, _) => {}
             (Say::Total, value) => fill(&mut document.usage.total, count(value)),
@@ -482,9 +510,9 @@ impl Document {
         self.elements = None;
     }
 
-    /// The block that the member at `path` stands in.
-    fn block(&mut self, path: &Path) -> &mut Block {
-        let depth = path.depth().saturating_sub(1);
+    /// The block that the member at `path` stands in, so many levels above it.
+    fn block(&mut self, path: &Path, above: usize) -> &mut Block {
+        let depth = path.depth().saturating_sub(above);
         if self.block.as_ref().is_some_and(|b| b.depth != depth) {
             self.end_block();
         }

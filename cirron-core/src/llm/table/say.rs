@@ -19,6 +19,8 @@ pub(crate) enum Say {
     Reasoning,
     /// Text of either: `Thought` and `Silent` beside it tell which, in any order.
     Text,
+    /// The same, an object deeper than `Thought` and `Silent`.
+    TextBelow,
     /// `true`: the text beside it is reasoning.
     Thought,
     /// The same, if it is one of these texts.
@@ -63,6 +65,8 @@ pub(crate) enum Say {
     TensorName,
     /// What is in it.
     TensorData,
+    /// Number of bytes of it that stand behind the document.
+    TensorBytes,
     /// Both.
     Total,
     /// Which result the document is of: each reports for itself (see [`Results`]).

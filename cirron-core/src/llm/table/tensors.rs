@@ -3,7 +3,11 @@
 //!
 //! Source: Triton's vLLM backend, "Additional outputs from vLLM".
 
+use std::collections::VecDeque;
+
 use crate::body::json::Path;
+use crate::cut::{behind, upto};
+use crate::llm::kserve_grpc::tensors::{MAX_TENSORS, little_endian};
 
 /// What a tensor counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +39,52 @@ impl Tensor {
     /// What is at `path` is in it.
     pub(super) fn holds(self, path: &Path) -> bool {
         self.at == place(path)
+    }
+}
+
+/// Tensors whose data stands behind the document, one after the other. Past [`MAX_TENSORS`] none is looked at.
+#[derive(Debug, Default)]
+pub(super) struct Raw {
+    /// What each counts, if it does, and its bytes that did not come yet.
+    left: VecDeque<(Option<Counts>, u64)>,
+    /// More were announced than are looked at.
+    announced: usize,
+    /// Of the first, as far as it came: counts have eight bytes at most.
+    bytes: Vec<u8>,
+}
+
+/// Bytes of the largest number that counts.
+const MAX_COUNT_BYTES: usize = 8;
+
+impl Raw {
+    /// One more, with what it counts.
+    pub(super) fn announce(&mut self, counts: Option<Counts>, len: u64) {
+        self.announced += 1;
+        if self.announced <= MAX_TENSORS {
+            self.left.push_back((counts, len));
+        }
+    }
+
+    /// The next bytes; `found` takes what a tensor that has come counts.
+    pub(super) fn push(&mut self, mut data: &[u8], found: &mut dyn FnMut(Counts, i64)) {
+        while let Some((counts, left)) = self.left.front_mut() {
+            let len = usize::try_from(*left).unwrap_or(usize::MAX).min(data.len());
+            if self.bytes.len() <= MAX_COUNT_BYTES {
+                // One byte too many shows that it is larger.
+                let room = MAX_COUNT_BYTES + 1 - self.bytes.len();
+                self.bytes.extend_from_slice(upto(data, len.min(room)));
+            }
+            data = behind(data, len);
+            *left -= len as u64;
+            if *left > 0 {
+                return;
+            }
+            if let Some((counts, count)) = counts.zip(little_endian(&self.bytes)) {
+                found(counts, count);
+            }
+            self.bytes.clear();
+            self.left.pop_front();
+        }
     }
 }
 

@@ -235,6 +235,7 @@ impl ReadResponse for ResponseReader {
         match finish {
             Finish::Complete | Finish::Incomplete => self.reading.settle(event),
             Finish::Bad => {
+                self.reading.facts.unreadable += 1;
                 if event.fails {
                     self.reading.facts.fails(None);
                 }

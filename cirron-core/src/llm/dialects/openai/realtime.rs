@@ -96,7 +96,10 @@ impl Reader {
             self.model = Some(model);
         }
         match (event.kind.as_str(), event.id, event.response_id) {
-            ("response.created", Some(id), _) => Said::Began { id },
+            ("response.created", Some(id), _) => Said::Began {
+                id,
+                model: self.model.clone(),
+            },
             ("response.done", Some(id), _) => {
                 let mut facts = ResponseFacts {
                     shaped: true,
@@ -279,7 +282,10 @@ mod tests {
         };
         let want = [
             Said::Nothing,
-            Said::Began { id: id() },
+            Said::Began {
+                id: id(),
+                model: Some("gpt-realtime".to_owned()),
+            },
             piece(true, false),
             piece(true, false),
             piece(false, true),

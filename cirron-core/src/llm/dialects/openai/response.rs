@@ -103,6 +103,7 @@ impl ReadResponse for ResponseReader {
         let mut event = std::mem::take(event);
         *last = finish == Finish::Complete && event.is_last();
         if finish == Finish::Bad {
+            facts.unreadable += 1;
             if name == ERROR_EVENT {
                 facts.fails(None);
             }

@@ -176,10 +176,14 @@ impl SseParser {
         sink.hole();
     }
 
-    /// The stream ended. An event without its empty line is none, by the standard: but it may have
-    /// said something.
+    /// The stream ended. An event without its empty line is none, by the standard: but it has said something, and all
+    /// of it if its last line ended.
     pub fn finish<S: EventSink + ?Sized>(&mut self, sink: &mut S) {
-        if self.has_data || matches!(self.state, State::Skip { .. }) {
+        let ends_with_line = self.state == State::Name && self.name_len == 0;
+        if self.has_data && ends_with_line {
+            let name = std::str::from_utf8(&self.event).unwrap_or_default();
+            sink.end(EventEnd::Whole { name });
+        } else if self.has_data || matches!(self.state, State::Skip { .. }) {
             sink.end(EventEnd::Damaged);
         }
         *self = SseParser {

@@ -32,7 +32,10 @@ pub(super) struct ModelCall<'a> {
     pub(super) unbroken: bool,
     /// Bytes of request or answer were lost.
     pub(super) holed: bool,
-    /// Its status says that there is no answer.
+    /// Another request came on its stream behind the first token: between two tokens there may be a time that was
+    /// waited for that.
+    pub(super) interrupted: bool,
+    /// Its status says that there is no answer, or not all of one.
     pub(super) failed: bool,
 }
 

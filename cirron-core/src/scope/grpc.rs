@@ -194,6 +194,11 @@ impl Grpc {
         self.status_at
     }
 
+    /// Its status says that it came to nothing, or to no more than what had come.
+    pub(super) fn is_failed(&self) -> bool {
+        self.status.as_deref().is_some_and(|status| status != "0")
+    }
+
     fn read_fields(&mut self, ts: MonoNs, fields: &Headers) {
         if let Some(status) = fields.get_str("grpc-status") {
             self.sure = true;

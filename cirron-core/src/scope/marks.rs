@@ -198,9 +198,10 @@ fn stream(call: &ModelCall<'_>, output: Option<OutputTokens>, marks: &mut Marks<
         first_times(call.start, tokens, marks);
     }
     // A hole before the first token also leaves `first` unknown.
-    if let Some(first) = tokens.first.at().filter(|_| call.unbroken) {
-        let whole =
-            !call.told.failed && (output.is_some_and(|o| o.estimated) || !call.told.at_least);
+    let in_a_row = call.unbroken && !call.interrupted;
+    if let Some(first) = tokens.first.at().filter(|_| in_a_row) {
+        let failed = call.failed || call.told.failed;
+        let whole = !failed && (output.is_some_and(|o| o.estimated) || !call.told.at_least);
         if let Some((end, output)) = call.end.zip(output).filter(|_| whole) {
             rates(first, tokens.last, end, output, marks);
         }
@@ -231,11 +232,12 @@ fn first_times(start: MonoNs, tokens: &TokenTimes, marks: &mut Marks<'_>) {
     to(n::TIME_TO_FIRST_TOOL, tokens.first_tool);
 }
 
-/// A stream shorter than this has no rate, ns. Two writes of one thread are further apart; nearer stamps are those of
-/// bytes that the kernel let go together (`stream::holding` tells such bytes apart by one nanosecond).
+/// Content that came in less time than this has no rate, ns. Two writes of one thread are further apart; nearer stamps
+/// are those of bytes that the kernel let go together (`stream::holding` tells such bytes apart by one nanosecond).
 const MIN_RATED_NS: u64 = 1_000;
 
-/// Of a stream that was seen from its first token to its end.
+/// Of a stream that was seen from its first token to its end. What came with one event was made before it: of the
+/// time that it took nothing is known.
 fn rates(
     first: MonoNs,
     last: Option<MonoNs>,
@@ -243,12 +245,12 @@ fn rates(
     output: OutputTokens,
     marks: &mut Marks<'_>,
 ) {
-    let stream_ns = end.since(first);
-    if stream_ns >= MIN_RATED_NS {
-        let rate = output.tokens as f64 / (stream_ns as f64 / 1e9);
-        marks.float(n::TOKENS_PER_SECOND, rate, output.attrs(), end);
-    }
-    if let Some(last) = last.filter(|last| last.since(first) >= MIN_RATED_NS && output.tokens > 1) {
+    let Some(last) = last.filter(|last| last.since(first) >= MIN_RATED_NS) else {
+        return;
+    };
+    let rate = output.tokens as f64 / (end.since(first) as f64 / 1e9);
+    marks.float(n::TOKENS_PER_SECOND, rate, output.attrs(), end);
+    if output.tokens > 1 {
         let per_token = last.ms_since(first) / (output.tokens - 1) as f64;
         marks.float(n::TIME_PER_OUTPUT_TOKEN, per_token, output.attrs(), last);
     }

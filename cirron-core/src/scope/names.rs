@@ -106,7 +106,7 @@ names! {
     REASONING_TOKENS = "gen_ai.usage.reasoning.output_tokens", "int, tokens", "usage reports them", "OpenTelemetry";
     AUDIO_INPUT_TOKENS = "cirron.usage.audio.input_tokens", "int, tokens", "usage reports them", "cirron";
     AUDIO_OUTPUT_TOKENS = "cirron.usage.audio.output_tokens", "int, tokens", "usage reports them", "cirron";
-    FIGURES = "cirron.figures", "string: `complete`; `estimated`, tokens were counted by us; `partial`, a hole, an early end, or an error touched it (`cirron.lost_bytes`, `cirron.lost_events`, `cirron.aborted_by`, `error.type` say which); `late_attach`; `header_only`, no body of the response could be read", "an LLM call", "cirron";
+    FIGURES = "cirron.figures", "string: `complete`; `estimated`, tokens were counted by us; `partial`, a hole, an early end, or an error touched it (`cirron.lost_bytes`, `cirron.lost_events`, `cirron.aborted_by`, `error.type` say which); `late_attach`; `header_only`, no body of the response could be read, or nothing in it was what a dialect writes", "an LLM call", "cirron";
     BURST = "cirron.stream.burst", "bool, true", "a stream whose events came all at once, faster than any model makes them: it was held back, and its times between tokens are not the model's", "cirron";
     TOOL_CALLS = "cirron.response.tool_calls", "int", "the response calls tools, and none can be missing", "cirron";
 }
@@ -130,7 +130,7 @@ names! {
     MARKS:
     PROMPT_TOKENS = "prompt_tokens", "int, tokens; `source`", "of OpenAI's dialects (`openai`, `azure.ai.openai`, `mistral_ai`), and of usage in their shape: as `input_tokens`", "SDK";
     COMPLETION_TOKENS = "completion_tokens", "int, tokens; `source`", "of the same, where `output_tokens` has a `source`", "SDK";
-    INPUT_TOKENS = "input_tokens", "int, tokens; `source`, `normalized`", "usage reports them, more than 0", "SDK";
+    INPUT_TOKENS = "input_tokens", "int, tokens; `source`, `normalized`", "usage reports them, more than 0; not of a stream of gRPC with several requests", "SDK";
     OUTPUT_TOKENS = "output_tokens", "int, tokens; `source`, `normalized`", "usage reports them, with or behind the last content; else, of a stream, the content events (those behind the last report, where it was made on the way, and what it says), with `estimated` (and `partial` where some may be missing). A 0 beside content is no report", "SDK";
     OUTPUT_TO_NOBODY = "output_tokens_after_client_left", "int, tokens; `estimated`", "content events of a stream that were written when the client had left (its RST_STREAM, or a FIN that turned out to be a close): they are in no other figure, nor is what usage says of them", "cirron";
     TOTAL_TOKENS = "total_tokens", "int, tokens; `source`, `normalized`", "usage reports it or both parts, and it is not less than they are", "SDK";
@@ -139,9 +139,9 @@ names! {
     TIME_TO_FIRST_REASONING = "time_to_first_reasoning_token_ms", "float, ms", "of a stream that shows its reasoning", "cirron";
     TIME_TO_FIRST_ANSWER = "time_to_first_answer_token_ms", "float, ms", "of a stream that shows its reasoning: the first text of the answer, unless a hole may have taken it", "cirron";
     TIME_TO_FIRST_TOOL = "time_to_first_tool_call_ms", "float, ms", "of a stream that calls tools: the first piece of a call", "cirron";
-    TOKENS_PER_SECOND = "tokens_per_second", "float, 1/s; `estimated` where the tokens are", "of a whole stream that no error ended: output tokens over the time from the first token to the stream's end (see `request_duration_ms`)", "SDK";
-    TIME_PER_OUTPUT_TOKEN = "time_per_output_token_ms", "float, ms; `estimated` where the tokens are", "of a whole stream that no error ended: from the first token to the last, over the tokens between", "cirron";
-    MAX_INTER_TOKEN = "max_inter_token_ms", "float, ms", "of a stream without holes: the longest time between two events with content", "cirron";
+    TOKENS_PER_SECOND = "tokens_per_second", "float, 1/s; `estimated` where the tokens are", "of a whole stream that no error ended, whose content came with two events or more (what came with one took a time that nobody knows), and of gRPC no other request behind the first token: output tokens over the time from the first token to the stream's end (see `request_duration_ms`)", "SDK";
+    TIME_PER_OUTPUT_TOKEN = "time_per_output_token_ms", "float, ms; `estimated` where the tokens are", "as `tokens_per_second`: from the first token to the last, over the tokens between", "cirron";
+    MAX_INTER_TOKEN = "max_inter_token_ms", "float, ms", "of a stream without holes, and of gRPC no other request behind the first token: the longest time between two events with content", "cirron";
     REQUEST_DURATION = "request_duration_ms", "float, ms", "request's first byte to the response's last, or to its last event (`[DONE]`, `message_stop` and the like; else the one that ends the last choice, or reports the usage that was asked for) where the client left then", "SDK";
     CHUNK = "chunk_ms", "float, ms; point; `index`", "`--chunk-timing`, or `stream_chunk_timing` in the target's `CONFIG`: one for each event with content after the first", "SDK";
 }

@@ -111,8 +111,12 @@ fn holes_are_counted_once_for_each_place() {
 }
 
 #[test]
-fn an_unfinished_event_is_not_a_whole_one() {
-    assert!(!events(&[Fed::Data(b"data: a\n")])[0].2);
+fn an_event_whose_last_line_did_not_end_is_not_a_whole_one() {
+    assert!(!events(&[Fed::Data(b"data: a")])[0].2);
+    assert!(!events(&[Fed::Data(b"data: a\nda")])[0].2);
+    for last in ["data: a\n", "data: a\r", "data: a\r\n"] {
+        assert_eq!(events(&[Fed::Data(last.as_bytes())]), [whole("", "a")]);
+    }
     assert!(events(&[Fed::Data(b"event: a\n: b")]).is_empty());
 }
 

@@ -120,6 +120,19 @@ impl ExchangeScope {
         })
     }
 
+    /// When the last request came of a call of gRPC that has several; their answers come on one stream.
+    fn last_of_several(&self) -> Option<MonoNs> {
+        let call = self.grpc.as_ref().filter(|call| call.is_sure())?;
+        let [client, _] = call.messages();
+        client.last.filter(|_| client.count > 1)
+    }
+
+    /// Its status says that there is no answer, or not all of one.
+    fn is_failed(&self) -> bool {
+        let of_rpc = self.grpc.as_ref().is_some_and(|call| call.is_failed());
+        of_rpc || self.answer.status.is_some_and(|status| status >= 400)
+    }
+
     /// What header fields report of the whole response.
     fn usage_of_fields(&self, body: &ResponseBody) -> Usage {
         let mut usage = Usage::default();
@@ -149,6 +162,11 @@ impl ExchangeScope {
         let told = &body.told;
         let mut told = told.believed(&body.tokens, is_stream, end.is_some(), unbroken, &aside);
         told.usage = results::shared(told.usage, body.facts().results, self.choices());
+        let last_of_several = self.last_of_several().filter(|_| is_stream);
+        if last_of_several.is_some() {
+            // Each answer tells the prompt's tokens of its own request.
+            (told.usage.input, told.usage.total) = (None, None);
+        }
         Some(ModelCall {
             start: self.start,
             late: self.late,
@@ -161,7 +179,8 @@ impl ExchangeScope {
             is_stream,
             unbroken,
             holed: self.lost_bytes() > 0,
-            failed: self.answer.status.is_some_and(|status| status >= 400),
+            interrupted: last_of_several > body.tokens.first.at(),
+            failed: self.is_failed(),
         })
     }
 }

@@ -69,19 +69,35 @@ fn streamed(datatype: &str, raw: &[u8]) -> Vec<u8> {
 
 const GRPC: [(&str, &str); 1] = [("content-type", "application/grpc")];
 
+/// A call of this method, whose request is whole and whose response has begun.
+fn begun(method: &str, request: &[u8]) -> ScopeRig {
+    let mut call = ScopeRig::new(false);
+    let path = format!("/inference.GRPCInferenceService/{method}");
+    call.request(&path, &GRPC, request);
+    call.head(5, 200, &GRPC);
+    call
+}
+
 /// A call whose response's messages come 10 ms apart, from 10 on.
 fn call(method: &str, request: &[u8], responses: &[Vec<u8>], trailers: &[(&str, &str)]) -> Written {
-    let mut call = ScopeRig::new(false);
-    call.request(
-        &format!("/inference.GRPCInferenceService/{method}"),
-        &GRPC,
-        request,
-    );
-    call.head(5, 200, &GRPC);
+    let mut call = begun(method, request);
     for (i, bytes) in responses.iter().enumerate() {
         call.body(10 + 10 * i as u64, bytes);
     }
     call.at(90, E::ResponseTrailers(&headers(trailers)));
+    call.end(90)
+}
+
+/// A stream whose response comes in these parts, at 10.
+fn answered(request: &[u8], parts: &[Fed<'_>]) -> Written {
+    let mut call = begun("ModelStreamInfer", request);
+    for part in parts {
+        match part {
+            Fed::Data(bytes) => call.body(10, bytes),
+            Fed::Gap(len) => call.at(10, E::ResponseGap(*len)),
+        }
+    }
+    call.at(90, E::ResponseTrailers(&headers(&OK)));
     call.end(90)
 }
 
@@ -173,9 +189,10 @@ fn tensors_that_count_tokens_are_what_the_server_reports() {
     assert_eq!(text(&got, "cirron.figures"), Some("complete"));
     assert!(got.2.is_llm);
     let body = texts.concat();
-    let whole = assert_split_invariant(&body, counted_in);
+    let whole = assert_split_invariant(&body, |parts| answered(&request, parts));
     assert_eq!(number(&whole, "output_tokens"), Some(4.0));
-    assert_gap_safe(&body, counted_in, |holed, hole| {
+    let run = |parts: &[Fed<'_>]| answered(&request, parts);
+    assert_gap_safe(&body, run, |holed, hole| {
         let told = mark(holed, "output_tokens");
         let sure = told.filter(|m| !m.attrs.contains_key("estimated"));
         let sure = sure.filter(|m| !m.attrs.contains_key("partial"));
@@ -184,19 +201,69 @@ fn tensors_that_count_tokens_are_what_the_server_reports() {
     });
 }
 
-fn counted_in(parts: &[Fed<'_>]) -> Written {
-    let mut call = ScopeRig::new(false);
-    let path = "/inference.GRPCInferenceService/ModelStreamInfer";
-    call.request(path, &GRPC, &framed(&infer("BYTES", WORD)));
-    call.head(5, 200, &GRPC);
-    for part in parts {
-        match part {
-            Fed::Data(bytes) => call.body(10, bytes),
-            Fed::Gap(len) => call.at(10, E::ResponseGap(*len)),
+/// Cancelled, refused, late, broken: what came is there, and is not all.
+#[test]
+fn a_status_that_is_not_ok_leaves_no_rate_and_no_complete_figures() {
+    let request = framed(&infer("BYTES", WORD));
+    for (status, figures) in [
+        ("0", "complete"),
+        ("1", "partial"),
+        ("4", "partial"),
+        ("13", "partial"),
+    ] {
+        let texts = [counting(WORD, 1), counting(WORD, 2)];
+        let got = call(
+            "ModelStreamInfer",
+            &request,
+            &texts,
+            &[("grpc-status", status)],
+        );
+        assert_eq!(text(&got, "cirron.figures"), Some(figures), "{status}");
+        assert_eq!(number(&got, "output_tokens"), Some(3.0));
+        assert_eq!(number(&got, "time_to_first_token_ms"), Some(10.0));
+        for name in ["tokens_per_second", "time_per_output_token_ms"] {
+            let rate = number(&got, name);
+            assert_eq!(rate.is_some(), status == "0", "{name} {status}");
+        }
+        // Without an answer: in the trailers, or in a head that is all.
+        let got = call("ModelInfer", &request, &[], &[("grpc-status", status)]);
+        assert_eq!(text(&got, "cirron.figures"), Some(figures), "{status}");
+    }
+}
+
+/// As load generators ask, again and again on one stream: each answer tells its own prompt's tokens.
+#[test]
+fn a_stream_that_waited_for_another_request_has_no_rate() {
+    let request = framed(&infer("BYTES", WORD));
+    for (more_at, prompt, rated) in [
+        (None, true, true),
+        (Some(0), false, true),
+        (Some(25), false, false),
+    ] {
+        let mut call = begun("ModelStreamInfer", &request);
+        if more_at == Some(0) {
+            call = begun("ModelStreamInfer", &request.repeat(2));
+        }
+        for ms in [10, 20, 30, 40] {
+            if more_at == Some(ms - 5) {
+                call.at(ms - 5, E::RequestBody(&request));
+            }
+            call.body(ms, &counting(WORD, 1));
+        }
+        call.at(90, E::ResponseTrailers(&headers(&OK)));
+        let got = call.end(90);
+        assert_eq!(number(&got, "output_tokens"), Some(4.0));
+        assert_eq!(number(&got, "time_to_first_token_ms"), Some(10.0));
+        for (name, is) in [
+            ("input_tokens", prompt),
+            ("total_tokens", prompt),
+            ("tokens_per_second", rated),
+            ("time_per_output_token_ms", rated),
+            ("max_inter_token_ms", rated),
+        ] {
+            assert_eq!(number(&got, name).is_some(), is, "{name} {more_at:?}");
         }
     }
-    call.at(90, E::ResponseTrailers(&headers(&OK)));
-    call.end(90)
 }
 
 #[test]
@@ -327,9 +394,9 @@ fn without_header_fields_messages_or_the_status_show_what_it_is() {
     assert_eq!(text(&got, "rpc.system.name"), None);
 }
 
-fn parts_of_a_stream(parts: &[Fed<'_>], request: bool) -> Written {
+/// A stream whose request comes in these parts.
+fn asked(parts: &[Fed<'_>]) -> Written {
     let mut call = ScopeRig::new(false);
-    let whole = framed(&infer("BYTES", b"hello"));
     let head = RequestHead {
         method: "POST".to_owned(),
         path: "/inference.GRPCInferenceService/ModelStreamInfer".to_owned(),
@@ -339,26 +406,14 @@ fn parts_of_a_stream(parts: &[Fed<'_>], request: bool) -> Written {
         wire_len: 1,
     };
     call.at(0, E::RequestHead(&head));
-    if request {
-        for part in parts {
-            match part {
-                Fed::Data(bytes) => call.at(0, E::RequestBody(bytes)),
-                Fed::Gap(len) => call.at(0, E::RequestGap(*len)),
-            }
+    for part in parts {
+        match part {
+            Fed::Data(bytes) => call.at(0, E::RequestBody(bytes)),
+            Fed::Gap(len) => call.at(0, E::RequestGap(*len)),
         }
-    } else {
-        call.at(0, E::RequestBody(&whole));
     }
     call.at(0, E::RequestEnd(MessageEnd::Complete));
     call.head(5, 200, &GRPC);
-    if !request {
-        for part in parts {
-            match part {
-                Fed::Data(bytes) => call.body(10, bytes),
-                Fed::Gap(len) => call.at(10, E::ResponseGap(*len)),
-            }
-        }
-    }
     call.at(80, E::ResponseTrailers(&headers(&OK)));
     call.end(80)
 }
@@ -382,7 +437,11 @@ fn no_cut_and_no_hole_gives_a_wrong_count() {
         } else {
             "cirron.response.messages"
         };
-        let run = |parts: &[Fed<'_>]| parts_of_a_stream(parts, is_request);
+        let whole = framed(&infer("BYTES", b"hello"));
+        let run = |parts: &[Fed<'_>]| match is_request {
+            true => asked(parts),
+            false => answered(&whole, parts),
+        };
         let whole = assert_split_invariant(bytes, run);
         assert_eq!(whole.0.attrs[name], AttrValue::from(count as u64));
         assert_gap_safe(bytes, run, |got, hole| {

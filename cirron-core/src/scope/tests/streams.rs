@@ -53,6 +53,66 @@ fn bytes_that_the_kernel_let_go_together_have_no_rate() {
 }
 
 #[test]
+fn an_answer_that_comes_with_one_event_has_no_rate() {
+    for (more, rated) in [(None, false), (Some(20), false), (Some(30), true)] {
+        let mut call = ScopeRig::stream();
+        call.delta(20, ANSWER);
+        if let Some(ms) = more {
+            call.delta(ms, ANSWER);
+        }
+        call.event(35, USAGE);
+        let written = call.end(40);
+        assert_eq!(text(&written, "cirron.figures"), Some("complete"));
+        assert_eq!(number(&written, "output_tokens"), Some(9.0));
+        assert_eq!(number(&written, "time_to_first_token_ms"), Some(20.0));
+        for name in ["tokens_per_second", "time_per_output_token_ms"] {
+            assert_eq!(number(&written, name).is_some(), rated, "{name} {more:?}");
+        }
+    }
+}
+
+/// Some servers leave the last empty line out.
+#[test]
+fn a_last_event_whose_line_ended_counts_at_its_time() {
+    let event = r#"data: {"choices":[{"index":0,"delta":{"content":"a"}}]}"#;
+    for (last, want) in [
+        (format!("{event}\n\n"), 2.0),
+        (format!("{event}\n"), 2.0),
+        (format!("{event}\r"), 2.0),
+        // More of it may have been lost.
+        (event.to_owned(), 1.0),
+    ] {
+        let mut call = ScopeRig::stream();
+        call.body(10, format!("{event}\n\n").as_bytes());
+        call.body(30, last.as_bytes());
+        let written = call.end(40);
+        assert_eq!(number(&written, "output_tokens"), Some(want), "{last:?}");
+        let largest = number(&written, "max_inter_token_ms");
+        assert_eq!(largest, Some(20.0).filter(|_| want > 1.0), "{last:?}");
+    }
+}
+
+#[test]
+fn a_stream_of_which_nothing_could_be_read_has_no_figures() {
+    let event = r#"data: {"choices":[{"index":0,"delta":{"content":"a"}}]}"#;
+    for (body, figures) in [
+        // One line end between events, which the standard makes one event of.
+        (format!("{event}\n{event}\ndata: [DONE]\n"), "header_only"),
+        (format!("{event}\n{event}\ndata: [DONE]\n\n"), "header_only"),
+        ("data: hello\n\ndata: world\n\n".to_owned(), "header_only"),
+        (format!("data: ping\n\n{event}\n\n"), "estimated"),
+        (format!("{event}\n\ndata: [DONE]\n\n"), "estimated"),
+    ] {
+        let mut call = ScopeRig::stream();
+        call.body(10, body.as_bytes());
+        let written = call.end(20);
+        assert_eq!(text(&written, "cirron.figures"), Some(figures), "{body}");
+        let counted = number(&written, "output_tokens").is_some();
+        assert_eq!(counted, figures == "estimated", "{body}");
+    }
+}
+
+#[test]
 fn without_reasoning_there_is_one_time_to_the_first_token() {
     let mut call = ScopeRig::stream();
     call.delta(10, ANSWER);
@@ -273,10 +333,11 @@ fn joined_late_it_has_counts_and_no_times_that_need_the_start() {
 fn a_server_that_answers_before_it_has_read_all_is_timed_by_its_answer() {
     let mut call = ScopeRig::stream();
     call.delta(10, ANSWER);
+    call.delta(15, ANSWER);
     call.at(20, E::ResponseEnd(MessageEnd::Complete));
     let written = call.finish(500);
     assert_eq!(number(&written, "request_duration_ms"), Some(20.0));
-    assert_eq!(number(&written, "tokens_per_second"), Some(100.0));
+    assert_eq!(number(&written, "tokens_per_second"), Some(200.0));
 }
 
 #[test]
@@ -346,6 +407,7 @@ fn a_client_that_leaves_at_done_has_had_all() {
     ] {
         let mut call = ScopeRig::stream();
         call.delta(20, r#"{"content":"a"}"#);
+        call.delta(25, r#"{"content":"b"}"#);
         call.event(
             30,
             r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":4}}"#,

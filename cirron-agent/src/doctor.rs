@@ -11,12 +11,14 @@ use crate::probes::place::Choice;
 use crate::probes::plan::{Plan, plan, summary};
 use crate::probes::quiet::Quiet;
 use crate::probes::tls::blind;
+use crate::probes::usdt::look::look;
+use crate::probes::usdt::rule::Rule;
 use crate::shown::shown_path;
 
 /// Prints the checks; where the machine lacks nothing, loads the programs (with no target, so
 /// nothing is captured) and prints what became of each. For each of `pids`, where probes in
 /// its TLS libraries would sit.
-pub fn doctor(pids: &[u32], load: &LoadOptions) -> Result<Exit, Failed> {
+pub fn doctor(pids: &[u32], load: &LoadOptions, usdt: &[Rule]) -> Result<Exit, Failed> {
     let checks = preflight::all(pids);
     let mut out = report::table(&checks);
     let host: Vec<_> = checks
@@ -50,6 +52,7 @@ pub fn doctor(pids: &[u32], load: &LoadOptions) -> Result<Exit, Failed> {
     }
     for pid in pids {
         out.push_str(&tls(*pid));
+        out.push_str(&probes(*pid, usdt));
     }
     print(&out)?;
     Ok(exit)
@@ -104,6 +107,33 @@ fn tls(pid: u32) -> String {
         out.push_str(
             "no TLS library that we know is mapped now; one that is loaded later is seen then\n",
         );
+    }
+    out
+}
+
+/// Which USDT probes of a process would be told, where they are and what they cost. What cannot be looked at was said.
+fn probes(pid: u32, rules: &[Rule]) -> String {
+    let mut out = format!("\nprobes in process {pid}:\n");
+    let before = out.len();
+    let mut notes = 0;
+    for image in images(pid).unwrap_or_default() {
+        let Ok(file) = image.open() else {
+            continue;
+        };
+        let name = shown_path(&image.name);
+        let look = look(&Quiet::new(&file), rules, &mut |_| 0);
+        notes += look.notes;
+        for planned in &look.planned {
+            out.push_str(&format!("{name}: {planned}\n"));
+        }
+        for (label, why) in &look.refused {
+            out.push_str(&format!("{name}: {label} would not be watched: {why}\n"));
+        }
+    }
+    if out.len() == before {
+        out.push_str(&format!(
+            "none of cirron-probe, and none by --usdt, among {notes} USDT probes that are mapped now\n"
+        ));
     }
     out
 }

@@ -56,8 +56,14 @@ counters! {
     /// Times that the kernel passed a program over, since the same one was running on that processor.
     /// The kernel counts it itself; what happened then was not seen.
     PassedOver = 15, "passed_over";
+    /// Hits of probes by rules that found the ring full.
+    ProbeHitsLost = 16, "probe_hits_lost";
+    /// Hits of such probes that were left out, since the probe was hit too often.
+    ProbeHitsLeftOut = 17, "probe_hits_left_out";
+    /// Values and texts of such probes that could not be read of the target's memory.
+    ProbeFaults = 18, "probe_faults";
 }
 
 /// Length of the counter array.
-pub const COUNTERS: u32 = 16;
+pub const COUNTERS: u32 = 19;
 const _: () = assert!(Counter::ALL.len() <= COUNTERS as usize);

@@ -15,6 +15,7 @@ pub mod hit;
 pub mod maps;
 pub mod operand;
 pub mod record;
+pub mod shape;
 pub mod signature;
 pub mod tls;
 
@@ -23,6 +24,7 @@ pub use conn::{ConnInfo, ConnState};
 pub use counters::Counter;
 pub use operand::Operand;
 pub use record::RecordHeader;
+pub use shape::Shape;
 pub use signature::Signature;
 
 /// Raised whenever a layout or a meaning of records changes. A record with another version is

@@ -21,6 +21,12 @@ pub const GO_CALLS: &str = "GO_CALLS";
 pub const SEALED: &str = "SEALED";
 /// Array of [`crate::Signature`]: what the functions mean that programs stand in. The number is in the place's cookie.
 pub const SIGNATURES: &str = "SIGNATURES";
+/// Array of [`crate::Shape`]: what is read at probes by rules. The number is in the place's cookie.
+pub const SHAPES: &str = "SHAPES";
+/// LRU hash: [`crate::shape::RateKey`] to [`crate::shape::Rate`].
+pub const RATES: &str = "RATES";
+/// LRU hash: [`crate::shape::SkipKey`] to how many beginnings the thread is in that were left out.
+pub const SKIPS: &str = "SKIPS";
 /// Per-CPU array of [`crate::Counter`].
 pub const COUNTERS: &str = "COUNTERS";
 /// The read-only global of type [`crate::KernelConfig`].
@@ -44,6 +50,14 @@ pub const MAX_GO_CALLS: u32 = 65_536;
 /// Different signatures of functions: TLS libraries have 20 between them, and a place with operands of its own takes one.
 /// A function past it is not watched.
 pub const MAX_SIGNATURES: u32 = 1_024;
+/// Different shapes of probes by rules: those of `cirron-probe` are 7, PostgreSQL's probes 60. A probe past it is not
+/// watched. The cookie has room for 4 096.
+pub const MAX_SHAPES: u32 = 2_048;
+/// Probes of processes whose hits are counted at once; of one that is forgotten the count of what was left out is too,
+/// but not in the sum of all.
+pub const MAX_RATES: u32 = 16_384;
+/// Threads at once that are inside of beginnings that were left out.
+pub const MAX_SKIPS: u32 = 16_384;
 /// Connections muted at once.
 pub const MAX_MUTED: u32 = 65_536;
 /// Bytes of the ring where nothing else is asked for. At 20 000 calls a second of half a kilobyte

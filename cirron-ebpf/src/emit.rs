@@ -39,9 +39,9 @@ pub struct Call {
 
 /// A record in the ring, with the payload of its kind.
 #[repr(C)]
-struct With<P> {
-    header: RecordHeader,
-    payload: P,
+pub struct With<P> {
+    pub header: RecordHeader,
+    pub payload: P,
 }
 
 /// Bytes of a size class, behind what is said of them.
@@ -64,7 +64,7 @@ struct Part {
 /// # Safety
 /// `to` must be valid for writes.
 #[inline(always)]
-unsafe fn write_header(to: *mut RecordHeader, call: &Call, kind: u8, payload_len: u32) {
+pub unsafe fn write_header(to: *mut RecordHeader, call: &Call, kind: u8, payload_len: u32) {
     // SAFETY: the caller's.
     unsafe {
         (*to).abi = ABI_VERSION;
@@ -105,7 +105,7 @@ unsafe fn write_data(to: *mut Data, call: &Call, part: &Part) {
 /// Wakes the reader once, when this record takes the ring past the mark. Below it the reader comes
 /// by itself a few times a second: time stamps are ours, so nothing is lost by waiting.
 #[inline(always)]
-fn wakeup(len: u64) -> u64 {
+pub fn wakeup(len: u64) -> u64 {
     // SAFETY: the map pointer is valid, the helper only reads counters.
     let unread =
         unsafe { bpf_ringbuf_query(core::ptr::addr_of!(RING) as *mut _, BPF_RB_AVAIL_DATA) };

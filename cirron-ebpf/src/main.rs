@@ -10,6 +10,7 @@
 //! | `process_fork`, `process_exec`, `process_exit` | the life of targets and their children |
 //! | `c_enter`, `c_exit` | calls of functions with C's convention: plaintext inside TLS libraries; uprobes, attached where a target has one |
 //! | `go_enter`, `go_exit` | the same with Go's: its `crypto/tls` |
+//! | `probe_hit` | probes that a rule put there: USDT probes, those of `cirron-probe` |
 //! | `socket_check` | nothing; the agent runs it, to learn whether a connection's socket is held |
 //! | `uring_submit` | sends and receives by io_uring, whose bytes it cannot see |
 //!
@@ -33,11 +34,13 @@ mod gotls;
 mod iov;
 mod maps;
 mod operand;
+mod probed;
 mod process;
 mod sent;
 mod socket;
 mod syscalls;
 mod tcp;
+mod thinning;
 mod tls;
 mod tracepoints;
 mod transfer;

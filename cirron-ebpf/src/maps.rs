@@ -7,9 +7,10 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use cirron_common::{
-    Counter, Signature,
+    Counter, Shape, Signature,
     conn::ConnState,
     counters, maps,
+    shape::{Rate, RateKey, SkipKey},
     tls::{GoKey, Sealed, SslCall, SslKey, SslState},
 };
 
@@ -46,6 +47,15 @@ pub static SEALED: LruHashMap<u64, Sealed> = LruHashMap::with_max_entries(maps::
 pub static SIGNATURES: Array<Signature> = Array::with_max_entries(maps::MAX_SIGNATURES, 0);
 
 #[map]
+pub static SHAPES: Array<Shape> = Array::with_max_entries(maps::MAX_SHAPES, 0);
+
+#[map]
+pub static RATES: LruHashMap<RateKey, Rate> = LruHashMap::with_max_entries(maps::MAX_RATES, 0);
+
+#[map]
+pub static SKIPS: LruHashMap<SkipKey, u64> = LruHashMap::with_max_entries(maps::MAX_SKIPS, 0);
+
+#[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNTERS, 0);
 
 /// Adds `n` to a counter of this CPU. In one step: a thread that is preempted in the middle of two would
@@ -53,10 +63,16 @@ pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::
 #[inline(always)]
 pub fn count(counter: Counter, n: u64) {
     if let Some(slot) = COUNTERS.get_ptr_mut(counter as u32) {
-        // No operation of the language's: it has none for this target, whose atomics do not compare.
-        // SAFETY: a live and aligned map value.
-        unsafe { asm!("lock *(u64 *)({slot} + 0) += {n}", slot = in(reg) slot, n = in(reg) n) };
+        add(slot, n);
     }
+}
+
+/// Adds `n` to a word of a live map value, in one step.
+#[inline(always)]
+pub fn add(slot: *mut u64, n: u64) {
+    // No operation of the language's: it has none for this target, whose atomics do not compare.
+    // SAFETY: a live and aligned map value.
+    unsafe { asm!("lock *(u64 *)({slot} + 0) += {n}", slot = in(reg) slot, n = in(reg) n) };
 }
 
 /// Key of [`FDS`].

@@ -57,6 +57,49 @@ fn register(regs: *const pt_regs, number: u8) -> u64 {
     }
 }
 
+/// The saved registers, by their numbers: copied once, each is there by its number without a branch for each.
+#[repr(C)]
+pub struct Saved([u64; SAVED]);
+
+/// Saved registers.
+const SAVED: usize = 20;
+
+impl Saved {
+    #[inline(always)]
+    pub fn copy(regs: *const pt_regs) -> Saved {
+        let mut saved = Saved([0; SAVED]);
+        saved.0[0] = word!(regs, 0);
+        saved.0[1] = word!(regs, 1);
+        saved.0[2] = word!(regs, 2);
+        saved.0[3] = word!(regs, 3);
+        saved.0[4] = word!(regs, 4);
+        saved.0[5] = word!(regs, 5);
+        saved.0[6] = word!(regs, 6);
+        saved.0[7] = word!(regs, 7);
+        saved.0[8] = word!(regs, 8);
+        saved.0[9] = word!(regs, 9);
+        saved.0[10] = word!(regs, 10);
+        saved.0[11] = word!(regs, 11);
+        saved.0[12] = word!(regs, 12);
+        saved.0[13] = word!(regs, 13);
+        saved.0[14] = word!(regs, 14);
+        saved.0[16] = word!(regs, 16);
+        saved.0[19] = word!(regs, 19);
+        saved
+    }
+
+    #[inline(always)]
+    fn register(&self, number: u8) -> u64 {
+        // Opaque to the compiler, so that the bound stays where the verifier sees it.
+        // SAFETY: a local.
+        let number = unsafe { core::ptr::read_volatile(&(number as usize)) };
+        match number {
+            0..SAVED => self.0[number],
+            _ => 0,
+        }
+    }
+}
+
 /// Where the stack pointer stood at the function's first instruction, at a place `depth` below.
 #[inline(always)]
 pub fn stack(regs: *const pt_regs, depth: u64) -> u64 {
@@ -80,6 +123,12 @@ pub fn value(regs: *const pt_regs, depth: u64, operand: &Operand) -> Option<u64>
     (read_value(regs, depth, operand, &mut value) == 0).then_some(value)
 }
 
+/// The same of registers that were copied.
+#[inline(always)]
+pub fn value_of(saved: &Saved, depth: u64, operand: &Operand) -> Option<u64> {
+    stands(|number| saved.register(number), depth, operand)
+}
+
 /// At the exit, what [`value`] gave: of a pointer the value that it points at.
 #[inline(always)]
 pub fn followed(operand: &Operand, value: u64) -> Option<u64> {
@@ -93,20 +142,29 @@ pub fn followed(operand: &Operand, value: u64) -> Option<u64> {
 /// As [`value`]; gives 0 if `to` has it. Apart, so that its many ways stand once in a program.
 #[inline(never)]
 fn read_value(regs: *const pt_regs, depth: u64, operand: &Operand, to: &mut u64) -> u64 {
-    let raw = match operand.kind {
-        kind::ABSENT => {
-            *to = 0;
-            return 0;
+    match stands(|number| register(regs, number), depth, operand) {
+        Some(value) => {
+            *to = value;
+            0
         }
+        None => 1,
+    }
+}
+
+/// What stands where the operand says.
+#[inline(always)]
+fn stands(register: impl Fn(u8) -> u64, depth: u64, operand: &Operand) -> Option<u64> {
+    let raw = match operand.kind {
+        kind::ABSENT => return Some(0),
         kind::CONSTANT => operand.number as u64,
         _ => {
-            let mut raw = register(regs, operand.base);
+            let mut raw = register(operand.base);
             if operand.base == Register::Rsp as u8 {
                 raw = raw.wrapping_add(depth);
             }
             if operand.kind == kind::MEMORY {
                 if operand.index != NO_INDEX {
-                    let index = register(regs, operand.index);
+                    let index = register(operand.index);
                     raw = raw.wrapping_add(index << (operand.scale & 3));
                 }
                 raw = raw.wrapping_add(operand.number as u64);
@@ -114,16 +172,12 @@ fn read_value(regs: *const pt_regs, depth: u64, operand: &Operand, to: &mut u64)
                     0 => operand.width as u64,
                     _ => ADDRESS,
                 };
-                let Some(there) = read_memory(raw, bytes) else {
-                    return 1;
-                };
-                raw = there;
+                raw = read_memory(raw, bytes)?;
             }
             raw
         }
     };
-    *to = as_said(operand, raw);
-    0
+    Some(as_said(operand, raw))
 }
 
 /// An address is whole; width and sign are those of the value.

@@ -1,9 +1,10 @@
-//! The programs inside functions, a pair for each calling convention: where they begin. What they do is in `ctls` and
-//! `gotls`. The cookie of each place is `cirron_common::signature::cookie`'s.
+//! The programs inside functions, a pair for each calling convention, and the one at probes by rules: where they begin. What
+//! they do is in `ctls`, `gotls` and `probed`. The cookie of each place is `cirron_common::signature::cookie`'s, at a probe
+//! by a rule `cirron_common::shape::cookie`'s.
 
 use aya_ebpf::{macros::uprobe, programs::ProbeContext};
 
-use crate::{ctls, gotls};
+use crate::{ctls, gotls, probed};
 
 /// What a program inside a function answers. With links of many places 1 asks the kernel to take
 /// the probe out of that process.
@@ -34,5 +35,12 @@ pub fn go_enter(ctx: ProbeContext) -> u32 {
 #[uprobe]
 pub fn go_exit(ctx: ProbeContext) -> u32 {
     let _ = gotls::try_exit(&ctx);
+    KEEP
+}
+
+/// On probes that a rule put there.
+#[uprobe]
+pub fn probe_hit(ctx: ProbeContext) -> u32 {
+    let _ = probed::try_hit(&ctx);
     KEEP
 }

@@ -1,7 +1,7 @@
 //! Options that stand before a command, as in `cirron-agent --output-dir out tree`: they are the
 //! command's where it has them, and refused where they would do nothing.
 
-use super::lowargs::{CaptureArgs, DirArgs, LoadArgs, OutputArgs};
+use super::lowargs::{CaptureArgs, DirArgs, LoadArgs, OutputArgs, UsdtArgs};
 
 impl CaptureArgs {
     /// What was given behind a command, else what stands before it.
@@ -14,6 +14,7 @@ impl CaptureArgs {
             chunk_timing: self.chunk_timing || before.chunk_timing,
             max_memory: self.max_memory.or(before.max_memory),
             load: self.load.or(before.load),
+            usdt: self.usdt.or(before.usdt),
             record: self.record.or(before.record),
             summary_json: self.summary_json.or(before.summary_json),
         }
@@ -34,6 +35,7 @@ impl CaptureArgs {
             chunk_timing,
             max_memory,
             load: LoadArgs { ring_mib },
+            usdt: UsdtArgs { usdt },
             record,
             summary_json,
         } = self;
@@ -51,6 +53,7 @@ impl CaptureArgs {
             (*chunk_timing, "--chunk-timing", Group::Capture),
             (max_memory.is_some(), "--max-memory", Group::Capture),
             (ring_mib.is_some(), "--ring-mib", Group::Load),
+            (!usdt.is_empty(), "--usdt", Group::Probes),
             (record.is_some(), "--record", Group::Capture),
             (summary_json.is_some(), "--summary-json", Group::Capture),
         ];
@@ -75,6 +78,8 @@ pub enum Group {
     Dir,
     /// [`LoadArgs`].
     Load,
+    /// [`UsdtArgs`].
+    Probes,
 }
 
 impl OutputArgs {
@@ -106,6 +111,19 @@ impl LoadArgs {
     pub fn or(self, before: LoadArgs) -> LoadArgs {
         LoadArgs {
             ring_mib: self.ring_mib.or(before.ring_mib),
+        }
+    }
+}
+
+impl UsdtArgs {
+    /// As [`CaptureArgs::or`].
+    pub fn or(self, before: UsdtArgs) -> UsdtArgs {
+        UsdtArgs {
+            usdt: if self.usdt.is_empty() {
+                before.usdt
+            } else {
+                self.usdt
+            },
         }
     }
 }

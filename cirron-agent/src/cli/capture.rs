@@ -32,7 +32,9 @@ use crate::driver::counts::Counts;
 use crate::driver::helper::Helper;
 use crate::driver::leases::Leases;
 use crate::driver::pending::Pending;
+use crate::driver::ruled::{Ruled, Rules};
 use crate::driver::searcher::{MAX_ASKED, Searcher};
+use crate::driver::specs::Specs;
 use crate::driver::stop::Reason;
 use crate::driver::summary::{Detach, Summary};
 use crate::driver::supervise::Supervisor;
@@ -68,6 +70,7 @@ struct Libraries {
     leases: Leases,
     counts: Arc<Counts>,
     pending: Pending,
+    rules: Rules,
 }
 
 impl Libraries {
@@ -159,7 +162,11 @@ impl<'a> OpenCapture<'a> {
             })
             .transpose()?;
         let supervisor = Supervisor::new()?;
-        let libraries = Libraries::default();
+        let libraries = Libraries {
+            rules: Rules::new(capture.usdt.clone()),
+            ..Libraries::default()
+        };
+        let specs = Specs::default();
         let mut core = Core::new(
             capture.engine.clone(),
             Box::new(Uuid4Ids),
@@ -167,7 +174,11 @@ impl<'a> OpenCapture<'a> {
             Arc::clone(&libraries.counts),
             recorder,
         );
-        core.set_attacher(libraries.pending.clone(), libraries.leases.clone());
+        core.set_attacher(
+            libraries.pending.clone(),
+            libraries.leases.clone(),
+            specs.clone(),
+        );
         Ok(OpenCapture {
             capture,
             supervisor,
@@ -177,6 +188,7 @@ impl<'a> OpenCapture<'a> {
                 libraries.leases.clone(),
                 Arc::clone(&libraries.counts),
                 choice(),
+                Ruled::new(libraries.rules.clone(), specs),
             ),
             libraries,
             uprobes,
@@ -254,6 +266,7 @@ impl Capturing<'_> {
         if !self.libraries.pending.wait_for(&tgids, FIRST_LOOKS) {
             tracing::info!("libraries are still looked at");
         }
+        self.say_unmatched();
         self.commands.end_with_last_target()?;
         Ok(children.len())
     }
@@ -270,6 +283,12 @@ impl Capturing<'_> {
         let report = self.running.join();
         self.uprobes.detach();
         report.failure.unwrap_or(error)
+    }
+
+    fn say_unmatched(&self) {
+        if let Some(unmatched) = self.libraries.rules.unmatched() {
+            say(&format!("warning: {unmatched}"));
+        }
     }
 
     /// Says so.
@@ -329,6 +348,13 @@ impl Capturing<'_> {
         // Said first: on kernels before 6.6 detaching takes seconds.
         let mut summary = libraries.summary(&report, duration_s, spool_dir);
         say(&summary.line());
+        let left_out = libraries.rules.left_out(uprobes.left_out().into_iter());
+        left_out.iter().for_each(|left_out| say(left_out));
+        if command.is_some()
+            && let Some(unmatched) = libraries.rules.unmatched()
+        {
+            say(&format!("warning: {unmatched}"));
+        }
         summary.detach = uprobes.detach().map(Detach::new);
         if let Some(detach) = &summary.detach {
             tracing::info!("{detach}");

@@ -19,6 +19,7 @@ use crate::output::sink::{OutputPlan, SinkKind};
 use crate::output::stdout::KIND as STDOUT;
 use crate::output::table::{KINDS, OutputKind};
 use crate::output::tree::{Drawing, width};
+use crate::probes::usdt::rule::Rule;
 use crate::spool::sink::KIND as SPOOL;
 use crate::spool::{DEFAULT_FLUSH_INTERVAL, DEFAULT_MAX_BYTES};
 
@@ -63,6 +64,8 @@ pub enum Todo {
         pids: Vec<u32>,
         /// For the attempt to load.
         load: LoadOptions,
+        /// Which probes of others would be told.
+        usdt: Vec<Rule>,
     },
     /// Draw a spool.
     Tree {
@@ -84,6 +87,8 @@ pub struct Capture {
     pub engine: EngineConfig,
     /// Where scopes go.
     pub outputs: OutputPlan,
+    /// Which probes of others are told.
+    pub usdt: Vec<Rule>,
     /// When to end.
     pub duration: Option<Duration>,
     /// The recording.
@@ -152,12 +157,17 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
                 capture: capture(before, env),
             })
         }
-        Some(Command::Doctor { pids: more, load }) => {
-            before.refuse_all_but(&[Group::Load], "doctor")?;
+        Some(Command::Doctor {
+            pids: more,
+            load,
+            usdt,
+        }) => {
+            before.refuse_all_but(&[Group::Load, Group::Probes], "doctor")?;
             let pids: BTreeSet<u32> = pids.into_iter().chain(more).collect();
             Ok(Todo::Doctor {
                 pids: pids.into_iter().collect(),
                 load: load_options(&load.or(before.load), None, env).0,
+                usdt: usdt.or(before.usdt).usdt,
             })
         }
         Some(Command::Run {
@@ -212,6 +222,7 @@ fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Capture {
             queue_bytes: queue_bytes(max_memory.unwrap_or(DEFAULT_MAX_MEMORY_BYTES)),
             ..outputs(&args.output, interval, &SPOOL, env)
         },
+        usdt: args.usdt.usdt,
         duration: args.duration,
         record: args.record,
         summary_json: args.summary_json,

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{text, values};
 use crate::output::table::{self, OutputKind};
+use crate::probes::usdt::rule::Rule;
 
 /// The whole command line.
 #[derive(Clone, Debug, Parser)]
@@ -82,6 +83,21 @@ pub struct LoadArgs {
     pub ring_mib: Option<u32>,
 }
 
+/// Which probes of others are told.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct UsdtArgs {
+    /// Make a scope or a mark of a USDT probe: PROVIDER:PROBE=begin|end|mark[:NAME][(ARGUMENTS)]
+    ///
+    /// May be given several times. A `*` in PROVIDER or PROBE stands for any text. NAME is that of the scope or mark,
+    /// by default the probe's. ARGUMENTS are told as attributes: a list of [ATTRIBUTE=]N[:FORM], where N is the number
+    /// of the argument from 0 on, and FORM int, uint, float, bool or str (by default the number that the probe says). A
+    /// mark's value is its first argument, or 1. Examples: python:gc__start=begin:gc and python:gc__done=end:gc(0);
+    /// postgresql:query__start=mark:query(sql=0:str). Of each probe a process has 10000 hits a second at most; what is left
+    /// out is counted. Probes of cirron-probe need no flag.
+    #[arg(long, value_name = "RULE")]
+    pub usdt: Vec<Rule>,
+}
+
 /// How to capture.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct CaptureArgs {
@@ -116,6 +132,9 @@ pub struct CaptureArgs {
     /// The kernel side.
     #[command(flatten)]
     pub load: LoadArgs,
+    /// Probes.
+    #[command(flatten)]
+    pub usdt: UsdtArgs,
     /// Record everything captured into FILE, for `cirron-agent replay`
     ///
     /// FILE holds all that passed by, prompts and credentials included: it is created with mode
@@ -167,6 +186,9 @@ pub enum Command {
         /// The kernel side.
         #[command(flatten)]
         load: LoadArgs,
+        /// Probes.
+        #[command(flatten)]
+        usdt: UsdtArgs,
     },
     /// Print the scope tree of a spool; with -v all that it holds
     Tree {

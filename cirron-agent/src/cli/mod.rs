@@ -128,7 +128,7 @@ fn run(todo: Todo) -> Result<Exit, Failed> {
         Todo::Attach { pids, capture } => attach::attach(&pids, &capture),
         Todo::Run { command, capture } => attach::run(&command, &capture),
         Todo::Replay { file, ids, outputs } => offline::replay(&file, ids, &outputs),
-        Todo::Doctor { pids, load } => crate::doctor::doctor(&pids, &load),
+        Todo::Doctor { pids, load, usdt } => crate::doctor::doctor(&pids, &load, &usdt),
         Todo::Tree { spool_dir, drawing } => offline::tree(&spool_dir, drawing),
     }
 }

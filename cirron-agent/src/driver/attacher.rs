@@ -26,8 +26,9 @@ use cirron_common::operand::Convention;
 use super::counts::Counts;
 use super::leases::{Known, Leases, Seen};
 use super::pending::{Mapped, Pending, Todo};
+use super::ruled::Ruled;
 use crate::clock;
-use crate::kernel::{Attachment, Point, UprobeProgram, Uprobes};
+use crate::kernel::{Attachment, Point, Reads, UprobeProgram, Uprobes};
 use crate::probes::identity::FileKey;
 use crate::probes::images::{FileId, Image, images};
 use crate::probes::open::{Right, Unopened, identity};
@@ -55,6 +56,7 @@ pub struct Attacher {
     leases: Leases,
     counts: Arc<Counts>,
     choice: Choice,
+    ruled: Ruled,
     /// Functions so far.
     attached: usize,
     /// What was warned of: a server's workers lack the same.
@@ -74,12 +76,19 @@ struct Looked {
 
 impl Attacher {
     /// Nothing is attached yet.
-    pub fn new(uprobes: Uprobes, leases: Leases, counts: Arc<Counts>, choice: Choice) -> Attacher {
+    pub fn new(
+        uprobes: Uprobes,
+        leases: Leases,
+        counts: Arc<Counts>,
+        choice: Choice,
+        ruled: Ruled,
+    ) -> Attacher {
         Attacher {
             uprobes,
             leases,
             counts,
             choice,
+            ruled,
             attached: 0,
             warned: HashSet::new(),
             closer: None,
@@ -171,7 +180,7 @@ impl Attacher {
         let looked = catch_unwind(AssertUnwindSafe(|| {
             let key = FileKey::read(file, id, &Source::new(&quiet));
             let is_known = self.leases.hold_opened(pid, id, &key);
-            (!is_known).then(|| (key, plan(&quiet, self.choice)))
+            (!is_known).then(|| (key, plan(&quiet, self.choice), self.ruled.look(&quiet)))
         }));
         let Ok(looked) = looked else {
             Counts::add(&self.counts.panicked);
@@ -179,36 +188,47 @@ impl Attacher {
             self.pass_over(pid, id);
             return;
         };
-        let Some((key, look)) = looked else {
+        let Some((key, look, probes)) = looked else {
             return;
         };
+        self.ruled.note(name, &probes);
         for refused in &look.refused {
             tracing::info!("{}: {refused}", name.display());
         }
-        if look.is_cut {
+        if look.is_cut || probes.is_cut {
             Counts::add(&self.counts.cut);
             tracing::warn!("{}: not all of it is looked at", shown_path(name));
         }
-        let (seen, attachments) = match look.plan {
+        let is_wanted = matches!(look.plan, Plan::Watch(_)) || !probes.planned.is_empty();
+        let is_watched = is_wanted && self.may_watch();
+        let (seen, mut attachments) = match look.plan {
             Plan::Nothing => (Seen::Unsearched, Vec::new()),
             Plan::Unfollowed => (Seen::Blind(blind::UNFOLLOWED), Vec::new()),
-            Plan::Watch(functions) => {
-                let (may, idle) = self.leases.may_watch();
-                self.uprobes.close(idle);
-                if may {
-                    let (watched, made) = attach_image(&self.uprobes, name, file, &functions);
-                    self.attached += watched;
-                    (Seen::Watched, made)
-                } else {
-                    Counts::add(&self.counts.unwatched);
-                    (Seen::Blind(blind::TOO_MANY), Vec::new())
-                }
+            Plan::Watch(functions) if is_watched => {
+                let (watched, made) = attach_image(&self.uprobes, name, file, &functions);
+                self.attached += watched;
+                (Seen::Watched, made)
             }
+            Plan::Watch(_) => (Seen::Blind(blind::TOO_MANY), Vec::new()),
         };
+        if is_watched && !probes.planned.is_empty() {
+            let (uprobes, planned) = (&self.uprobes, &probes.planned);
+            attachments.extend(self.ruled.attach(uprobes, name, file, planned));
+        }
         if let Some(surplus) = self.leases.add(pid, id, key, seen, attachments) {
             self.uprobes.close(surplus);
             Counts::add(&self.counts.unwatched);
         }
+    }
+
+    /// Whether there is room for one more file that is watched; counts it if not.
+    fn may_watch(&self) -> bool {
+        let (may, idle) = self.leases.may_watch();
+        self.uprobes.close(idle);
+        if !may {
+            Counts::add(&self.counts.unwatched);
+        }
+        may
     }
 
     /// Closes what nobody has mapped for a while, in a thread of its own: it waits for the kernel.
@@ -365,10 +385,12 @@ pub fn points(attach: &Attach) -> Vec<Point> {
         Convention::Go => (UprobeProgram::GoEnter, UprobeProgram::GoExit),
     };
     let point = |program, place: &Place| Point {
+        is_last: false,
         program,
         offset: offset.wrapping_add_signed(place.offset),
-        signature: function.signature,
+        reads: Reads::Function(function.signature),
         depth: place.depth,
+        semaphore: 0,
     };
     let mut points = match exit {
         Exit::None => Vec::new(),

@@ -28,6 +28,7 @@ use super::own::{end_record, process_record};
 use super::pending::Pending;
 use super::reader::Batch;
 use super::source::{Control, Counters};
+use super::specs::Specs;
 use super::stop::{Reason, Stop};
 use super::unread::Unread;
 use crate::clock::{self, Anchor, RESYNC_INTERVAL};
@@ -94,6 +95,8 @@ pub struct Core {
     recorder: Option<Recorder>,
     /// Told of processes that may have a library we have not seen.
     attacher: Option<(Pending, Leases)>,
+    /// What hits mean that are about to come.
+    specs: Specs,
     unread: Unread,
     anchor: Anchor,
     anchor_taken: Instant,
@@ -132,6 +135,7 @@ impl Core {
             parents: HashMap::new(),
             recorder,
             attacher: None,
+            specs: Specs::default(),
             unread: Unread::default(),
             anchor,
             anchor_taken: Instant::now(),
@@ -142,9 +146,10 @@ impl Core {
         }
     }
 
-    /// Who looks into the libraries of processes from now on.
-    pub fn set_attacher(&mut self, pending: Pending, leases: Leases) {
+    /// Who looks into the libraries of processes from now on, and tells what hits of probes mean.
+    pub fn set_attacher(&mut self, pending: Pending, leases: Leases, specs: Specs) {
         self.attacher = Some((pending, leases));
+        self.specs = specs;
     }
 
     /// Who searches processes for TLS libraries that cannot be read.
@@ -176,6 +181,9 @@ impl Core {
             }
             match from_reader.recv_timeout(WAIT) {
                 Ok(batch) => {
+                    for spec in self.specs.take() {
+                        self.feed(&spec);
+                    }
                     for record in records(&batch.bytes) {
                         self.take_record(record);
                         // A record of pipelined requests gives thousands.

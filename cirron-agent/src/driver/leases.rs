@@ -69,7 +69,7 @@ struct Entry {
 
 impl Entry {
     fn is_watched(&self) -> bool {
-        self.seen == Seen::Watched
+        self.seen == Seen::Watched || !self.attachments.is_empty()
     }
 }
 

@@ -2,7 +2,7 @@
 //! Reading and writing records is the core's.
 
 use cirron_common::record::source;
-use cirron_core::record::{Body, Head, Record, encode};
+use cirron_core::record::{Body, Head, Record, Spec, encode};
 use cirron_core::time::MonoNs;
 
 /// About a process: an exit whose event was lost, a target that is let go.
@@ -14,6 +14,17 @@ pub fn process_record(body: Body<'_>, tgid: u32, ts: MonoNs) -> Vec<u8> {
         tid: tgid,
         ..Head::default()
     };
+    encode(&Record { head, body })
+}
+
+/// What hits of a number mean. It is of no process: the file that has the probe may be mapped by several.
+pub fn spec_record(spec: Spec<'_>, ts: MonoNs) -> Vec<u8> {
+    let head = Head {
+        ts,
+        source: source::PROBE,
+        ..Head::default()
+    };
+    let body = Body::Spec(spec);
     encode(&Record { head, body })
 }
 

@@ -33,8 +33,8 @@ use passed_over::PassedOver;
 pub use policy::Policy;
 pub use reader::Reader;
 use targets::Targets;
-use uprobes::Signatures;
-pub use uprobes::{Attachment, Detached, Links, Point, UprobeProgram, Uprobes};
+pub use uprobes::{Attachment, Detached, Links, Point, Reads, UprobeProgram, Uprobes};
+use uprobes::{DescribedMaps, Numbered};
 pub use verdict::{Failure, ProbeVerdict};
 
 /// The programs, built by `build.rs` from `cirron-ebpf`.
@@ -132,7 +132,11 @@ impl Kernel {
         verdicts.push(verdict);
         let loaded = uprobes::load(&mut ebpf, options.links);
         let targets = Targets::new(take(&mut ebpf, maps::TARGETS)?);
-        let signatures = Signatures::new(take(&mut ebpf, maps::SIGNATURES)?);
+        let described = DescribedMaps {
+            signatures: Numbered::new(take(&mut ebpf, maps::SIGNATURES)?),
+            shapes: Numbered::new(take(&mut ebpf, maps::SHAPES)?),
+            rates: take(&mut ebpf, maps::RATES)?,
+        };
         verdicts.push(loaded.verdict.clone());
         Ok(Kernel {
             log: log::reader(&mut ebpf),
@@ -143,7 +147,7 @@ impl Kernel {
             passed_over: PassedOver::open(&ebpf),
             check,
             reader: Some(Reader::new(ring(&mut ebpf, refused)?)),
-            uprobes: Some(Uprobes::new(ebpf, loaded, signatures, targets)),
+            uprobes: Some(Uprobes::new(ebpf, loaded, described, targets)),
             verdicts,
         })
     }

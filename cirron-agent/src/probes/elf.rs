@@ -178,6 +178,20 @@ impl<'s> Elf<'s> {
         })
     }
 
+    /// The same of an address of code.
+    pub fn code_offset_of(&self, address: u64) -> Option<u64> {
+        let is_code = self.segments.iter().any(|segment| {
+            let at = address.checked_sub(segment.address);
+            segment.flags & elf::PF_X.0 != 0 && at.is_some_and(|at| at < segment.size)
+        });
+        self.offset_of(address).filter(|_| is_code)
+    }
+
+    /// Whether it has section headers that could be read.
+    pub fn has_sections(&self) -> bool {
+        !self.sections.is_empty()
+    }
+
     /// Parts of the file that are mapped to be read and not to be executed: its texts lie there.
     pub fn read_only_parts(&self) -> Vec<Range<u64>> {
         let is_loaded = |s: &&Segment| s.kind == elf::PT_LOAD.0;

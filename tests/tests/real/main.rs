@@ -17,6 +17,7 @@ mod grpc;
 mod h2c;
 mod handed_on;
 mod held;
+mod hits;
 mod http2;
 mod http2_more;
 mod kept;
@@ -24,6 +25,7 @@ mod leases;
 mod load;
 mod memory;
 mod plain;
+mod probes;
 mod processes;
 mod quiet;
 mod read_back;
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         read_back::TESTS,
         bodies::TESTS,
         contexts::TESTS,
+        probes::TESTS,
         syscalls::TESTS,
         tails::TESTS,
         buffers::TESTS,

@@ -1,11 +1,16 @@
-//! The three calls of `bpf(2)` that aya does not make for us. Nothing is decided here.
+//! The calls of `bpf(2)` that aya does not make for us, and one of `perf_event_open(2)`. Nothing is decided here.
 
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
 use aya_obj::Function;
-use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_prog_type};
+use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_prog_type, perf_event_attr};
+
+use super::Probe;
+
+/// From where on the semaphore stands in the configuration of an event (`PERF_UPROBE_REF_CTR_OFFSET_SHIFT`).
+const SEMAPHORE_SHIFT: u32 = 32;
 
 /// `bpf(2)`, for commands that give a descriptor.
 fn call(command: bpf_cmd, attr: &bpf_attr) -> io::Result<OwnedFd> {
@@ -19,6 +24,11 @@ fn call(command: bpf_cmd, attr: &bpf_attr) -> io::Result<OwnedFd> {
             size_of::<bpf_attr>(),
         )
     };
+    made(rc)
+}
+
+/// The descriptor that a call has given.
+fn made(rc: libc::c_long) -> io::Result<OwnedFd> {
     if rc < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -80,24 +90,66 @@ pub(super) fn load_uprobe(
     call(bpf_cmd::BPF_PROG_LOAD, &attr)
 }
 
-/// Puts `program` at all `offsets` of the file `path`, each with its cookie, for all processes.
+/// Puts `program` at all `probes` of the file `path`, in their order, for all processes.
 pub(super) fn link_uprobes(
     program: BorrowedFd<'_>,
     path: &CStr,
-    offsets: &[u64],
-    cookies: &[u64],
+    probes: &[&Probe],
 ) -> io::Result<OwnedFd> {
-    if offsets.len() != cookies.len() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
+    let offsets: Vec<u64> = probes.iter().map(|probe| probe.offset).collect();
+    let cookies: Vec<u64> = probes.iter().map(|probe| probe.cookie).collect();
+    let semaphores: Vec<u64> = probes.iter().map(|probe| probe.semaphore).collect();
     let mut attr = zeroed();
     attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
     attr.link_create.attach_type = bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32;
     // SAFETY: the variant of this attach type; the rest stays zero.
     let multi = unsafe { &mut attr.link_create.__bindgen_anon_3.uprobe_multi };
     multi.path = path.as_ptr() as u64;
-    multi.offsets = address(offsets);
-    multi.cookies = address(cookies);
+    multi.offsets = address(&offsets);
+    multi.cookies = address(&cookies);
     multi.cnt = offsets.len() as u32;
+    if semaphores.iter().any(|at| *at != 0) {
+        multi.ref_ctr_offsets = address(&semaphores);
+    }
+    call(bpf_cmd::BPF_LINK_CREATE, &attr)
+}
+
+/// Puts `program` at one place of the file `path`, for all processes. `event_type`: the kernel's number of such events.
+pub(super) fn link_uprobe(
+    program: BorrowedFd<'_>,
+    event_type: u32,
+    path: &CStr,
+    probe: &Probe,
+) -> io::Result<OwnedFd> {
+    let semaphore = u32::try_from(probe.semaphore).map_err(io::Error::other)?;
+    // SAFETY: plain numbers.
+    let mut event: perf_event_attr = unsafe { std::mem::zeroed() };
+    event.size = size_of::<perf_event_attr>() as u32;
+    event.type_ = event_type;
+    event.config = u64::from(semaphore) << SEMAPHORE_SHIFT;
+    event.__bindgen_anon_3.uprobe_path = path.as_ptr() as u64;
+    event.__bindgen_anon_4.probe_offset = probe.offset;
+    const ALL_PROCESSES: libc::c_int = -1;
+    const FIRST_PROCESSOR: libc::c_int = 0;
+    const NO_GROUP: libc::c_int = -1;
+    /// Of `linux/perf_event.h`.
+    const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
+    // SAFETY: `event` is whole and zeroed where it was not filled; the path outlives the call.
+    let event = made(unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            std::ptr::from_ref(&event),
+            ALL_PROCESSES,
+            FIRST_PROCESSOR,
+            NO_GROUP,
+            PERF_FLAG_FD_CLOEXEC,
+        )
+    })?;
+    let mut attr = zeroed();
+    attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+    attr.link_create.__bindgen_anon_2.target_fd = event.as_raw_fd() as u32;
+    attr.link_create.attach_type = bpf_attach_type::BPF_PERF_EVENT as u32;
+    attr.link_create.__bindgen_anon_3.perf_event.bpf_cookie = probe.cookie;
+    // The link holds the event.
     call(bpf_cmd::BPF_LINK_CREATE, &attr)
 }

@@ -1,4 +1,4 @@
-//! Probes inside the functions of TLS libraries.
+//! Probes inside the functions of TLS libraries, and those by rules.
 //!
 //! A link is on a file, for all processes: which of them are targets is the programs' own filter,
 //! so that a second process with the same library costs nothing more. Where the kernel knows links
@@ -7,10 +7,15 @@
 //!
 //! What was attached to a file is closed when nobody needs it, or with everything at the end. The handle is shared:
 //! one thread attaches, another detaches at the end without waiting for it.
+//!
+//! A semaphore (a count in a program that says whether somebody listens to a probe) is raised by the kernel with the link, in
+//! each process that maps the file, also one that maps it later, and lowered with it, also where the agent was killed. It is
+//! raised in bystanders too: a link for one process alone would not be one of its children, whose copy of the count is
+//! raised and would never be lowered.
 
 mod bpf;
 mod multi;
-mod signatures;
+mod numbers;
 mod single;
 mod stack;
 
@@ -22,15 +27,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use aya::Ebpf;
-use cirron_common::Signature;
+use aya::maps::{HashMap as HashMapOf, MapData};
+use cirron_common::shape::{Rate, RateKey, cookie as probe_cookie};
+use cirron_common::signature::cookie;
+use cirron_common::{Shape, Signature};
 
-use self::multi::Multi;
-pub(super) use self::signatures::Signatures;
-use self::single::{Single, SingleLink};
+use self::multi::{Multi, MultiLink};
+pub(super) use self::numbers::Numbered;
+use self::single::Single;
 use super::targets::Targets;
 use super::verdict::{Failure, ProbeVerdict, Verdict};
 
-/// The programs that stand inside functions: a pair for each calling convention.
+/// The programs that stand inside functions: a pair for each calling convention; and the one at probes by rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UprobeProgram {
     /// On an exit of a function with C's convention.
@@ -41,16 +49,19 @@ pub enum UprobeProgram {
     Enter,
     /// On one with Go's.
     GoEnter,
+    /// On a probe by a rule.
+    Hit,
 }
 
 impl UprobeProgram {
     /// In the order in which they are attached, which is theirs. Exits first: an entry without its
     /// exit would leave a note of a call that never ends.
-    const ALL: [UprobeProgram; 4] = [
+    const ALL: [UprobeProgram; 5] = [
         UprobeProgram::Exit,
         UprobeProgram::GoExit,
         UprobeProgram::Enter,
         UprobeProgram::GoEnter,
+        UprobeProgram::Hit,
     ];
 
     /// ELF name of the program.
@@ -60,6 +71,7 @@ impl UprobeProgram {
             UprobeProgram::Exit => "c_exit",
             UprobeProgram::GoEnter => "go_enter",
             UprobeProgram::GoExit => "go_exit",
+            UprobeProgram::Hit => "probe_hit",
         }
     }
 }
@@ -67,14 +79,32 @@ impl UprobeProgram {
 /// A place in a file, and what stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Point {
+    /// It is attached behind all others of the file, and closed before them: it begins what they end.
+    pub is_last: bool,
     /// The program.
     pub program: UprobeProgram,
     /// Offset in the file.
     pub offset: u64,
-    /// What the function does, and where its values stand.
-    pub signature: Signature,
+    /// What its program reads there.
+    pub reads: Reads,
     /// How deep in the function's frame the place lies, in bytes.
     pub depth: u32,
+    /// Offset in the file of the semaphore; 0: it has none.
+    pub semaphore: u64,
+}
+
+/// What a program reads at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reads {
+    /// What the function does, and where its values stand.
+    Function(Signature),
+    /// The values of a probe by a rule.
+    Probe {
+        /// Its number, which its hits have.
+        probe: u32,
+        /// Where its values stand.
+        shape: Shape,
+    },
 }
 
 /// A [`Point`] as the kernel takes it.
@@ -82,8 +112,12 @@ pub struct Point {
 struct Probe {
     program: UprobeProgram,
     offset: u64,
-    /// One of `cirron_common::signature::cookie`'s.
+    /// One of `cirron_common::signature::cookie`'s, or of `cirron_common::shape::cookie`'s.
     cookie: u64,
+    /// As of the [`Point`].
+    semaphore: u64,
+    /// As of the [`Point`].
+    is_last: bool,
 }
 
 /// Which links to make.
@@ -136,8 +170,8 @@ impl Attachment {
 
 /// The links of one file.
 enum FileLinks {
-    Multi(Vec<OwnedFd>),
-    Single(Vec<SingleLink>),
+    Multi(Vec<MultiLink>),
+    Single(Vec<OwnedFd>),
 }
 
 /// What is there of an [`Attachment`].
@@ -152,14 +186,45 @@ enum Attached {
 }
 
 struct State {
-    /// Owns the programs that are no uprobes, and with one link for each place the uprobes as well:
-    /// dropping it detaches.
+    /// Owns the programs that are no uprobes, which dropping it detaches, and with one link for each place the uprobes
+    /// as well.
     ebpf: Ebpf,
     /// `None` where the kernel refuses the programs.
     attached: Option<Attached>,
-    signatures: Signatures,
+    described: DescribedMaps,
     held: HashMap<u64, Held>,
     next: u64,
+}
+
+/// What programs read by numbers.
+pub(super) struct DescribedMaps {
+    pub(super) signatures: Numbered<Signature>,
+    pub(super) shapes: Numbered<Shape>,
+    /// How often probes are hit.
+    pub(super) rates: HashMapOf<MapData, RateKey, Rate>,
+}
+
+impl DescribedMaps {
+    /// A point as the kernel takes it.
+    fn probe(&mut self, point: &Point) -> anyhow::Result<Probe> {
+        let cookie = match &point.reads {
+            Reads::Function(signature) => {
+                cookie::pack(self.signatures.number(signature)?, point.depth)
+            }
+            Reads::Probe { probe, shape } => {
+                let shape = self.shapes.number(shape)?;
+                probe_cookie::pack(shape, point.depth, *probe)
+                    .context("it lies too deep in the frame of its function")?
+            }
+        };
+        Ok(Probe {
+            program: point.program,
+            offset: point.offset,
+            cookie,
+            semaphore: point.semaphore,
+            is_last: point.is_last,
+        })
+    }
 }
 
 /// Attaches and detaches. Owns all programs of the kernel side: dropping the last one detaches.
@@ -237,7 +302,7 @@ impl Uprobes {
     pub(super) fn new(
         ebpf: Ebpf,
         loaded: Loaded,
-        signatures: Signatures,
+        described: DescribedMaps,
         targets: Targets,
     ) -> Uprobes {
         Uprobes {
@@ -245,7 +310,7 @@ impl Uprobes {
             state: Arc::new(Mutex::new(Some(State {
                 ebpf,
                 attached: loaded.attached,
-                signatures,
+                described,
                 held: HashMap::new(),
                 next: 0,
             }))),
@@ -271,7 +336,7 @@ impl Uprobes {
     /// Puts the programs at all `points` of the file `path`, or at none.
     ///
     /// # Errors
-    /// Where the kernel refuses one of them, their signatures are too many, or the end has begun.
+    /// Where the kernel refuses one of them, what they read is of too many kinds, or the end has begun.
     pub fn attach(&self, path: &CStr, points: &[Point]) -> anyhow::Result<Attachment> {
         let mut points = points.to_vec();
         // Two symbols of one function, two functions that end in a third.
@@ -279,7 +344,9 @@ impl Uprobes {
         points.dedup();
         let mut state = self.lock();
         let state = state.as_mut().context("the agent is ending")?;
-        let probes = state.signatures.probes(&points)?;
+        let described = &mut state.described;
+        let probes = points.iter().map(|point| described.probe(point));
+        let probes: Vec<Probe> = probes.collect::<anyhow::Result<_>>()?;
         let links = match &mut state.attached {
             Some(Attached::Multi(multi)) => FileLinks::Multi(multi.attach(path, &probes)?),
             Some(Attached::Single(single)) => {
@@ -299,6 +366,16 @@ impl Uprobes {
         self.targets.set_go(tgid);
     }
 
+    /// By number of a probe: its hits in a process that were left out. Of those of which the kernel side knows it still.
+    pub fn left_out(&self) -> Vec<(u32, u64)> {
+        let state = self.lock();
+        let rates = state.as_ref().map(|state| state.described.rates.iter());
+        let counts = rates.into_iter().flatten().filter_map(Result::ok);
+        counts
+            .map(|(key, rate)| (key.probe, rate.left_out))
+            .collect()
+    }
+
     /// Takes the programs out of files that nobody needs any more. Waits for a grace period of the kernel's at
     /// least; others may attach meanwhile. At the end there is nothing left to close.
     pub fn close(&self, attachments: Vec<Attachment>) {
@@ -308,14 +385,12 @@ impl Uprobes {
             for Attachment { id, .. } in attachments {
                 match state.held.remove(&id).map(|held| held.links) {
                     Some(FileLinks::Multi(links)) => closed.extend(links),
-                    Some(FileLinks::Single(links)) => {
-                        single.extend(Single::take(&mut state.ebpf, links));
-                    }
+                    Some(FileLinks::Single(links)) => single.push(links),
                     None => {}
                 }
             }
         }
-        drop(single);
+        single.into_iter().for_each(single::close);
         multi::close(closed);
     }
 
@@ -325,20 +400,18 @@ impl Uprobes {
         let state = self.lock().take()?;
         let began = Instant::now();
         let probes = state.held.values().map(|held| held.probes).sum();
-        let links = match state.attached {
-            Some(Attached::Multi(_)) => {
-                let links = state
-                    .held
-                    .into_values()
-                    .filter_map(|held| match held.links {
-                        FileLinks::Multi(links) => Some(links),
-                        FileLinks::Single(_) => None,
-                    });
-                multi::close(links.flatten().collect())
+        let mut many = Vec::new();
+        let mut links = 0;
+        for held in state.held.into_values() {
+            match held.links {
+                FileLinks::Multi(links) => many.extend(links),
+                FileLinks::Single(single) => {
+                    links += single.len();
+                    single::close(single);
+                }
             }
-            Some(Attached::Single(_)) => probes,
-            None => 0,
-        };
+        }
+        links += multi::close(many);
         drop(state.ebpf);
         Some(Detached {
             probes,
@@ -358,6 +431,8 @@ mod tests {
         let is_entry = |p: &UprobeProgram| match p {
             UprobeProgram::Enter | UprobeProgram::GoEnter => true,
             UprobeProgram::Exit | UprobeProgram::GoExit => false,
+            // Which of them begin something, each says itself.
+            UprobeProgram::Hit => true,
         };
         assert!(UprobeProgram::ALL.is_sorted_by_key(is_entry));
     }

@@ -79,30 +79,52 @@ impl Multi {
         }
     }
 
-    /// Links for all of `probes`, which are in the order of their programs, or none.
-    pub(super) fn attach(&self, path: &CStr, probes: &[Probe]) -> anyhow::Result<Vec<OwnedFd>> {
+    /// Links for all of `probes`, or none.
+    pub(super) fn attach(&self, path: &CStr, probes: &[Probe]) -> anyhow::Result<Vec<MultiLink>> {
         let mut made = Vec::new();
-        for (which, program) in &self.programs {
-            let (offsets, cookies): (Vec<u64>, Vec<u64>) = probes
-                .iter()
-                .filter(|probe| probe.program == *which)
-                .map(|probe| (probe.offset, probe.cookie))
-                .unzip();
-            if offsets.is_empty() {
+        let turns = [false, true].iter();
+        for (is_last, (which, program)) in
+            turns.flat_map(|is_last| self.programs.iter().map(move |p| (*is_last, p)))
+        {
+            let of_link = |probe: &&Probe| probe.program == *which && probe.is_last == is_last;
+            let probes: Vec<&Probe> = probes.iter().filter(of_link).collect();
+            if probes.is_empty() {
                 continue;
             }
-            let link = bpf::link_uprobes(program.as_fd(), path, &offsets, &cookies)
-                .with_context(|| format!("{} at {offsets:x?}", which.name()))?;
-            made.push(link);
+            let link = bpf::link_uprobes(program.as_fd(), path, &probes).with_context(|| {
+                let offsets: Vec<u64> = probes.iter().map(|probe| probe.offset).collect();
+                format!("{} at {offsets:x?}", which.name())
+            })?;
+            made.push(MultiLink { link, is_last });
         }
         Ok(made)
     }
 }
 
-/// Closes links and gives their number.
-///
+/// A link of places.
+pub(super) struct MultiLink {
+    link: OwnedFd,
+    /// As of its probes.
+    is_last: bool,
+}
+
+/// Closes links and gives their number: those first that were made last.
+pub(super) fn close(links: Vec<MultiLink>) -> usize {
+    let (last, first): (Vec<MultiLink>, Vec<MultiLink>) =
+        links.into_iter().partition(|link| link.is_last);
+    let close = |links: Vec<MultiLink>| {
+        close_at_once(
+            links
+                .into_iter()
+                .map(|MultiLink { link, .. }| link)
+                .collect(),
+        )
+    };
+    close(last) + close(first)
+}
+
 /// Each waits for a grace period; closed at the same time, they wait for the same one.
-pub(super) fn close(mut links: Vec<OwnedFd>) -> usize {
+fn close_at_once(mut links: Vec<OwnedFd>) -> usize {
     let count = links.len();
     let share = count.div_ceil(MAX_CLOSERS).max(1);
     thread::scope(|scope| {
@@ -185,7 +207,14 @@ impl<'a> Source<'a> {
 /// Kernels before 6.6 load the programs, and refuse the links. A directory has no code: a kernel
 /// that knows them says that it is no file (`EBADF`), any other does not get as far (`EINVAL`).
 fn knows_links(program: BorrowedFd<'_>) -> anyhow::Result<()> {
-    let error = match bpf::link_uprobes(program, c"/", &[0], &[0]) {
+    let nowhere = Probe {
+        program: UprobeProgram::Enter,
+        offset: 0,
+        cookie: 0,
+        semaphore: 0,
+        is_last: false,
+    };
+    let error = match bpf::link_uprobes(program, c"/", &[&nowhere]) {
         Ok(_) => io::Error::other("a directory was taken for a file"),
         Err(e) => e,
     };

@@ -4,26 +4,25 @@
 //! period of its own: closing them in several threads is not faster.
 //!
 //! aya loads these programs as they are, not on the thread's stack ([`super::stack`]): no kernel that
-//! gives them another one is without the links of [`super::multi`].
+//! gives them another one is without the links of [`super::multi`]. It knows no semaphores: the links are made here.
 
-use std::ffi::{CStr, OsStr};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::ffi::CStr;
+use std::fs;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use anyhow::Context as _;
 use aya::Ebpf;
 use aya::programs::UProbe;
-use aya::programs::uprobe::{
-    UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeLinkId, UProbeScope,
-};
 
-use super::{Probe, UprobeProgram};
+use super::{Probe, UprobeProgram, bpf};
 
-/// The programs, loaded; they and their links stay in the [`Ebpf`].
-pub(super) struct Single(());
+/// Where the kernel says which kind of events these are.
+const EVENT_TYPE: &str = "/sys/bus/event_source/devices/uprobe/type";
 
-/// A link of one place, which stays in the [`Ebpf`].
-pub(super) struct SingleLink(UprobeProgram, UProbeLinkId);
+/// The programs, loaded; they stay in the [`Ebpf`].
+pub(super) struct Single {
+    event_type: u32,
+}
 
 fn program(ebpf: &mut Ebpf, program: UprobeProgram) -> anyhow::Result<&mut UProbe> {
     let name = program.name();
@@ -35,39 +34,33 @@ impl Single {
         for which in UprobeProgram::ALL {
             program(ebpf, which)?.load().context(which.name())?;
         }
-        Ok(Single(()))
+        let event_type = fs::read_to_string(EVENT_TYPE).context(EVENT_TYPE)?;
+        let event_type = event_type.trim().parse().context(EVENT_TYPE)?;
+        Ok(Single { event_type })
     }
 
     /// Links for all of `probes`, in their order, or none.
     pub(super) fn attach(
-        &mut self,
+        &self,
         ebpf: &mut Ebpf,
         path: &CStr,
         probes: &[Probe],
-    ) -> anyhow::Result<Vec<SingleLink>> {
-        let file = Path::new(OsStr::from_bytes(path.to_bytes()));
+    ) -> anyhow::Result<Vec<OwnedFd>> {
         let mut made = Vec::new();
         for probe in probes {
-            let at = UProbeAttachPoint {
-                location: UProbeAttachLocation::AbsoluteOffset(probe.offset),
-                cookie: Some(probe.cookie),
-            };
-            match program(ebpf, probe.program)?.attach(at, file, UProbeScope::AllProcesses) {
-                Ok(link) => made.push(SingleLink(probe.program, link)),
-                Err(e) => {
-                    drop(Single::take(ebpf, made));
-                    return Err(e).context(format!("at {:#x}", probe.offset));
-                }
-            }
+            let link = program(ebpf, probe.program)?
+                .fd()
+                .map_err(anyhow::Error::from)
+                .and_then(|fd| Ok(bpf::link_uprobe(fd.as_fd(), self.event_type, path, probe)?));
+            made.push(link.with_context(|| format!("at {:#x}", probe.offset))?);
         }
         Ok(made)
     }
+}
 
-    /// Takes links out of `ebpf`: dropped, they are closed. What cannot be taken now is closed at the end.
-    pub(super) fn take(ebpf: &mut Ebpf, links: Vec<SingleLink>) -> Vec<UProbeLink> {
-        let links = links.into_iter();
-        links
-            .filter_map(|SingleLink(which, link)| program(ebpf, which).ok()?.take_link(link).ok())
-            .collect()
+/// Closes links, in the opposite order.
+pub(super) fn close(mut links: Vec<OwnedFd>) {
+    while let Some(link) = links.pop() {
+        drop(link);
     }
 }

@@ -1,0 +1,249 @@
+//! Probes by rules: finds them in a file, tells the core what each means, and attaches.
+//!
+//! ```text
+//! Attacher: an opened file -> look -> number each, push its meaning (Specs) -> kernel::uprobes
+//!                                       '-- which rules matched, and labels -> Rules -> command line
+//! ```
+//! A number is one probe of one file as it was attached to, and never another's. Attached again, it has another.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cirron_core::record::{Spec, Value};
+
+use super::own::spec_record;
+use super::specs::Specs;
+use crate::clock;
+use crate::kernel::{Attachment, Point, Reads, UprobeProgram, Uprobes};
+use crate::probes::quiet::Quiet;
+use crate::probes::usdt::look::{Look, Planned, look};
+use crate::probes::usdt::rule::Rule;
+use crate::shown::shown_path;
+
+/// Names of files that were looked at, to be said.
+const MAX_NAMES: usize = 8;
+/// Labels that are kept, to say which probes were hit too often; as many as the kernel side counts.
+const MAX_LABELS: usize = cirron_common::maps::MAX_RATES as usize;
+
+/// What was asked for, and what became of it. The handle is shared.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    usdt: Arc<[Rule]>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Numbers of the rules that a probe was found for.
+    matched: Vec<usize>,
+    /// Files that were looked at, and the names of the first.
+    files: usize,
+    names: Vec<String>,
+    /// Those of them whose notes could not be found.
+    headless: usize,
+    labels: HashMap<u32, String>,
+}
+
+impl Rules {
+    /// Of the command line.
+    pub fn new(usdt: Vec<Rule>) -> Rules {
+        Rules {
+            usdt: usdt.into(),
+            state: Arc::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rules that no file has had a probe for, in words, with what was looked at; `None`: each has some.
+    pub fn unmatched(&self) -> Option<String> {
+        let state = self.lock();
+        let rules = self.usdt.iter().enumerate();
+        let unmatched: Vec<&str> = rules
+            .filter(|(n, _)| !state.matched.contains(n))
+            .map(|(_, rule)| rule.text.as_str())
+            .collect();
+        if unmatched.is_empty() {
+            return None;
+        }
+        let more = match state.files.saturating_sub(state.names.len()) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let headless = match state.headless {
+            0 => String::new(),
+            n => {
+                format!("; {n} of them have no section headers, and so no notes that can be found")
+            }
+        };
+        Some(format!(
+            "no probe so far for --usdt {}\n  looked at {} files: {}{more}{headless}\n  a library that is loaded later is \
+             looked at then; `readelf -n FILE` lists what is there",
+            unmatched.join(", --usdt "),
+            state.files,
+            state.names.join(", "),
+        ))
+    }
+
+    /// What was left out of each probe, in words, the most first; `counts`: by number of the probe.
+    pub fn left_out(&self, counts: impl Iterator<Item = (u32, u64)>) -> Vec<String> {
+        let state = self.lock();
+        let mut by_label: BTreeMap<&str, u64> = BTreeMap::new();
+        for (probe, left_out) in counts.filter(|(_, left_out)| *left_out > 0) {
+            let label = state.labels.get(&probe);
+            let sum = by_label.entry(label.map_or("others", String::as_str));
+            *sum.or_default() += left_out;
+        }
+        let mut sorted: Vec<(u64, &str)> = by_label.into_iter().map(|(l, n)| (n, l)).collect();
+        sorted.sort_unstable_by(|a, b| b.cmp(a));
+        let words = |(n, label): &(u64, &str)| {
+            format!(
+                "{n} hits of {label} were left out: of each probe a process has {} a second at most",
+                cirron_common::shape::HITS_A_SECOND
+            )
+        };
+        sorted.iter().take(MAX_NAMES).map(words).collect()
+    }
+
+    fn note(&self, name: &Path, look: &Look) {
+        let mut state = self.lock();
+        state.files += 1;
+        state.headless += usize::from(look.is_headless);
+        if state.names.len() < MAX_NAMES {
+            state.names.push(shown_path(name).to_string());
+        }
+        for rule in look.planned.iter().filter_map(|planned| planned.rule) {
+            if !state.matched.contains(&rule) {
+                state.matched.push(rule);
+            }
+        }
+    }
+
+    fn label(&self, probe: u32, label: &str) {
+        let mut state = self.lock();
+        if state.labels.len() < MAX_LABELS {
+            state.labels.insert(probe, label.to_owned());
+        }
+    }
+}
+
+/// See the module; of the attach thread.
+#[derive(Debug)]
+pub struct Ruled {
+    rules: Rules,
+    specs: Specs,
+    pairs: HashMap<String, u32>,
+    next_probe: u32,
+    next_image: u64,
+}
+
+impl Ruled {
+    /// Nothing is attached yet.
+    pub fn new(rules: Rules, specs: Specs) -> Ruled {
+        Ruled {
+            rules,
+            specs,
+            pairs: HashMap::new(),
+            next_probe: 0,
+            next_image: 0,
+        }
+    }
+
+    /// What is in a file.
+    pub fn look(&mut self, file: &Quiet<'_>) -> Look {
+        let pairs = &mut self.pairs;
+        let mut pair = |name: &str| match pairs.get(name) {
+            Some(pair) => *pair,
+            None => {
+                let next = u32::try_from(pairs.len()).unwrap_or(u32::MAX);
+                pairs.insert(name.to_owned(), next);
+                next
+            }
+        };
+        look(file, &self.rules.usdt, &mut pair)
+    }
+
+    /// Says what is not put to use of it, and remembers what was looked at.
+    pub fn note(&self, name: &Path, look: &Look) {
+        self.rules.note(name, look);
+        for (label, why) in &look.refused {
+            tracing::warn!("{}: {label} is not watched: {why}", shown_path(name));
+        }
+    }
+
+    /// Attaches, and gives what was attached. All at once: where the kernel refuses one place it refuses all, and then
+    /// each probe is tried by itself.
+    pub fn attach(
+        &mut self,
+        uprobes: &Uprobes,
+        name: &Path,
+        file: &File,
+        planned: &[Planned],
+    ) -> Vec<Attachment> {
+        let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let Some(path) = path.ok().filter(|_| uprobes.is_loaded()) else {
+            return Vec::new();
+        };
+        self.next_image += 1;
+        let points: Vec<Point> = planned.iter().map(|planned| self.point(planned)).collect();
+        let made = match uprobes.attach(&path, &points) {
+            Ok(all) => vec![all],
+            // We are at the end.
+            Err(_) if !uprobes.is_loaded() => return Vec::new(),
+            Err(_) => {
+                let each = points.iter().zip(planned);
+                let each = each.filter_map(|(point, planned)| {
+                    let attached = uprobes.attach(&path, &[*point]);
+                    let said = attached.inspect_err(|e| {
+                        let name = shown_path(name);
+                        tracing::warn!("{name}: {} is not watched: {e:#}", planned.label);
+                    });
+                    said.ok()
+                });
+                each.collect()
+            }
+        };
+        if !made.is_empty() {
+            for planned in planned {
+                tracing::info!("{}: {planned}", name.display());
+            }
+        }
+        made
+    }
+
+    /// Numbers it, and tells the core what it means.
+    fn point(&mut self, planned: &Planned) -> Point {
+        let probe = self.next_probe;
+        self.next_probe = self.next_probe.wrapping_add(1);
+        self.rules.label(probe, &planned.label);
+        let values: Vec<Value<'_>> = planned
+            .values
+            .iter()
+            .map(|(form, name)| Value {
+                form: *form,
+                name: name.as_bytes(),
+            })
+            .collect();
+        let mut room = Vec::new();
+        let which = (probe, self.next_image, planned.role);
+        let spec = Spec::new(which, planned.name.as_bytes(), &values, &mut room);
+        self.specs.push(spec_record(spec, clock::now()));
+        Point {
+            is_last: planned.is_begin,
+            program: UprobeProgram::Hit,
+            offset: planned.offset,
+            reads: Reads::Probe {
+                probe,
+                shape: planned.shape,
+            },
+            depth: 0,
+            semaphore: planned.semaphore,
+        }
+    }
+}

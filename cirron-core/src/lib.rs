@@ -4,11 +4,12 @@
 //! no clock, file, socket, thread or async here; `clippy.toml` bans them. That is what lets a
 //! capture be replayed, the parsers be fuzzed, and a bug become a test.
 //!
-//! Other crates use `engine`, `record`, `scope`, `id`, `time` and three limits. The rest is this crate's own, so that
+//! Other crates use `engine`, `record`, `rules`, `scope`, `id`, `time` and three limits. The rest is this crate's own, so that
 //! the compiler sees what nobody uses.
 //!
 //! A module uses only what stands before it in this list:
-//! `time, id, limits, cut < record < stream < proto < exchange < body < llm < scope < engine`.
+//! `time, id, limits, cut < record < stream < proto < exchange < body < llm < rules < scope < engine`; the table of
+//! names, `scope::names`, uses nothing and may be used by all.
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
 
@@ -21,6 +22,7 @@ mod limits;
 mod llm;
 mod proto;
 pub mod record;
+pub mod rules;
 pub mod scope;
 mod stream;
 #[cfg(any(test, feature = "testing"))]

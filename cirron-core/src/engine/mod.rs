@@ -13,6 +13,7 @@ mod context;
 mod link;
 mod process;
 mod release;
+mod rules;
 mod session;
 mod shared;
 mod sink;
@@ -28,6 +29,7 @@ use cirron_common::record::evidence;
 
 use crate::id::IdSource;
 use crate::record::{Body, Record};
+use crate::rules::Rules;
 use crate::scope::{Contexts, Mark, Span, Store, Watched};
 use crate::time::{MS, MonoNs};
 
@@ -35,7 +37,7 @@ use budget::Budget;
 use conn::{Conn, Slot};
 pub use process::ProcessFacts;
 use session::Sessions;
-pub use session::{CHUNK_TIMING, WANTED_ENV};
+pub use session::WANTED_ENV;
 use shared::Shared;
 pub use stats::EngineStats;
 use timers::Timers;
@@ -57,8 +59,8 @@ const OUTLIVED_SESSION_NS: u64 = LINGER_NS;
 /// Settings of the engine.
 #[derive(Clone, Debug, Default)]
 pub struct EngineConfig {
-    /// Write `chunk_ms` points for every process, whatever its own `CONFIG` says.
-    pub chunk_timing: bool,
+    /// Which exchanges are written, and what else of them.
+    pub rules: Rules,
     /// Bytes that may be held in sum; `None`: [`crate::limits::DEFAULT_MAX_MEMORY_BYTES`].
     pub max_memory_bytes: Option<usize>,
 }
@@ -131,7 +133,7 @@ impl Engine {
                 store: Store::new(ids),
                 outputs: VecDeque::new(),
                 stats: EngineStats::default(),
-                sessions: Sessions::new(config.chunk_timing),
+                sessions: Sessions::new(config.rules),
                 contexts: Contexts::default(),
                 lossy_until: MonoNs(0),
             },
@@ -292,6 +294,7 @@ impl Engine {
     pub fn stats(&self) -> EngineStats {
         EngineStats {
             unknown_contexts: self.shared.contexts.not_kept(),
+            config_problems: self.shared.sessions.config_problems(),
             ..self.shared.stats
         }
     }
@@ -321,6 +324,8 @@ mod lost_ends_tests;
 mod order_tests;
 #[cfg(test)]
 mod release_tests;
+#[cfg(test)]
+mod rules_tests;
 #[cfg(test)]
 mod sendfile_tests;
 #[cfg(test)]

@@ -4,10 +4,12 @@
 //! so that helpers of a moment leave no empty trees, or at its end if it spoke TLS that was not read.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use super::{Output, ProcessFacts};
 use crate::id::Id;
 use crate::limits::MAX_PROCESSES;
+use crate::rules::{Problem, ProcessRules, Rules};
 use crate::scope::{Attrs, Span, Store, names as n};
 use crate::time::MonoNs;
 
@@ -19,8 +21,8 @@ const ENV_ATTRS: [(&str, &str); 4] = [
     ("CIRRON_WORKSPACE_ID", n::WORKSPACE_ID),
 ];
 
-/// Every variable of a target's environment that is looked at here; of `CONFIG` the value of
-/// [`CHUNK_TIMING`] alone. Whoever reads an environment keeps no other: they hold secrets.
+/// Every variable of a target's environment that is looked at here; of `CONFIG` what
+/// [`crate::rules::wanted_config`] keeps of it. Whoever reads an environment keeps no other: they hold secrets.
 pub const WANTED_ENV: [&str; 7] = [
     ENV_ATTRS[0].0,
     ENV_ATTRS[1].0,
@@ -30,9 +32,6 @@ pub const WANTED_ENV: [&str; 7] = [
     "LOCAL_RANK",
     "CONFIG",
 ];
-
-/// The key of `CONFIG` that the SDK's decorator honours, and we do.
-pub const CHUNK_TIMING: &str = "stream_chunk_timing";
 
 #[derive(Default)]
 struct Process {
@@ -52,6 +51,10 @@ struct Process {
     exit: Option<(MonoNs, MonoNs)>,
     /// Facts of the process that was given its number meanwhile.
     next: Option<ProcessFacts>,
+    /// What holds for its exchanges; `None`: nothing but what holds for all.
+    rules: Option<Arc<ProcessRules>>,
+    /// Exchanges that are no spans, since rules ignore them, and since sampling left them out.
+    withheld: [i64; 2],
 }
 
 /// Bytes of a process besides its facts: its entry in the tree, whose nodes are not full.
@@ -66,7 +69,8 @@ impl Process {
     fn held_bytes(&self) -> usize {
         let all = std::iter::once(&self.facts).chain(&self.next);
         let session = self.root.as_ref().map_or(0, |_| SESSION_BYTES);
-        PROCESS_BYTES + session + all.map(ProcessFacts::held_bytes).sum::<usize>()
+        let rules = self.rules.as_ref().map_or(0, |rules| rules.held_bytes());
+        PROCESS_BYTES + session + rules + all.map(ProcessFacts::held_bytes).sum::<usize>()
     }
 
     /// How dear it is to forget: what has ended is the least, then what has said nothing, then the oldest.
@@ -118,7 +122,10 @@ fn rank(facts: &ProcessFacts) -> i64 {
 
 /// All processes seen.
 pub(super) struct Sessions {
-    chunk_timing: bool,
+    configured: Rules,
+    /// What is wrong in targets' `CONFIG`, since it was asked for.
+    problems: Vec<(u32, Problem)>,
+    config_problems: u64,
     processes: BTreeMap<u32, Process>,
     /// Bytes that they hold.
     bytes: usize,
@@ -127,9 +134,11 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn new(chunk_timing: bool) -> Sessions {
+    pub(super) fn new(configured: Rules) -> Sessions {
         Sessions {
-            chunk_timing,
+            configured,
+            problems: Vec::new(),
+            config_problems: 0,
             processes: BTreeMap::new(),
             bytes: 0,
             unread: BTreeSet::new(),
@@ -193,6 +202,7 @@ impl Sessions {
         outputs: &mut VecDeque<Output>,
     ) {
         let (tgid, explicit) = (facts.tgid, facts.explicit);
+        let rules = self.read_rules(&facts);
         let process = self.entry(tgid);
         let before = process.held_bytes();
         if process.exit.is_some() {
@@ -200,6 +210,7 @@ impl Sessions {
             process.next = Some(facts);
         } else {
             process.facts = facts;
+            process.rules = rules;
             process.correct(outputs);
         }
         let now_held = process.held_bytes();
@@ -301,16 +312,6 @@ impl Sessions {
         }
     }
 
-    /// Whether `chunk_ms` points are wanted: by our flag, or by the target's own `CONFIG`.
-    pub(super) fn chunk_timing(&self, tgid: u32) -> bool {
-        let configured = || {
-            let config = self.processes.get(&tgid)?.facts.env.get("CONFIG")?;
-            let config: serde_json::Value = serde_json::from_str(config).ok()?;
-            config.get(CHUNK_TIMING)?.as_bool()
-        };
-        self.chunk_timing || configured().unwrap_or(false)
-    }
-
     pub(super) fn exits(&mut self, tgid: u32, ts: MonoNs, due: MonoNs) {
         if let Some(process) = self.processes.get_mut(&tgid) {
             let before = process.held_bytes();
@@ -345,7 +346,7 @@ impl Sessions {
     ) {
         let over = |p: &Process| p.exit.is_some_and(|(_, due)| due <= now);
         self.open_unread(now, over, store, outputs);
-        let bytes = &mut self.bytes;
+        let (bytes, configured) = (&mut self.bytes, &self.configured);
         self.processes.retain(|_, process| match process.exit {
             Some((ts, due)) if due <= now => {
                 *bytes -= process.held_bytes();
@@ -354,6 +355,7 @@ impl Sessions {
                     return false;
                 };
                 *process = Process {
+                    rules: rules::of_process(configured, &facts).0,
                     facts,
                     ..Process::default()
                 };
@@ -396,7 +398,8 @@ impl Sessions {
             .min()
     }
 
-    /// A process that only spoke TLS of which nothing was read, or what nothing named, is not passed over in silence.
+    /// A process that only spoke TLS of which nothing was read, or what nothing named, or what rules keep from being
+    /// written, is not passed over in silence.
     fn open_unread(
         &mut self,
         now: MonoNs,
@@ -404,9 +407,8 @@ impl Sessions {
         store: &mut Store,
         outputs: &mut VecDeque<Output>,
     ) {
-        let unread = |p: &Process| {
-            p.root.is_none() && (p.has_unread() || p.tls_silent > 0 || p.unnamed[0] > 0)
-        };
+        let counts = |p: &Process| p.tls_silent + p.unnamed[0] + p.withheld.iter().sum::<i64>();
+        let unread = |p: &Process| p.root.is_none() && (p.has_unread() || counts(p) > 0);
         let all: Vec<u32> = self
             .processes
             .iter()
@@ -441,10 +443,13 @@ fn close(process: &mut Process, end: MonoNs, outputs: &mut VecDeque<Output>) {
         if unread > 0 {
             root.attrs.insert(n::TLS_UNREAD, unread.into());
         }
-        for (name, count) in [n::UNNAMED_CONNECTIONS, n::UNNAMED_EXCHANGES]
-            .into_iter()
-            .zip(process.unnamed)
-        {
+        let counts = [
+            (n::UNNAMED_CONNECTIONS, process.unnamed[0]),
+            (n::UNNAMED_EXCHANGES, process.unnamed[1]),
+            (n::IGNORED_EXCHANGES, process.withheld[0]),
+            (n::SAMPLED_OUT_EXCHANGES, process.withheld[1]),
+        ];
+        for (name, count) in counts {
             if count > 0 {
                 root.attrs.insert(name, count.into());
             }
@@ -460,5 +465,6 @@ fn close(process: &mut Process, end: MonoNs, outputs: &mut VecDeque<Output>) {
     }
 }
 
+mod rules;
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,10 @@ impl Shared {
                     self.enter_session(&mut span);
                     Output::Open(span)
                 }
+                Life::Withheld(facts) => {
+                    self.stats.take(facts);
+                    continue;
+                }
                 Life::Closed {
                     mut span,
                     marks,

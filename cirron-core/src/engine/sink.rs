@@ -15,6 +15,7 @@ use super::shared::Shared;
 use super::unsent::Told;
 use crate::exchange::{ExchangeEvent, ExchangeId, ExchangeSink, Role};
 use crate::id::Id;
+use crate::rules;
 use crate::scope::{ExchangeScope, ScopeContext, Start, evidence};
 use crate::time::MonoNs;
 
@@ -56,7 +57,6 @@ impl Sink<'_> {
             store, sessions, ..
         } = &mut *self.shared;
         let context = ScopeContext {
-            chunk_timing: sessions.chunk_timing(self.tgid),
             tls: self.tls,
             tls_link: self.tls_link,
             conn: *self.info,
@@ -73,6 +73,9 @@ impl Sink<'_> {
             },
         };
         let mut scope = ExchangeScope::new(ts, store.next_id(), role, late, context);
+        if let Some(rules) = sessions.rules(self.tgid) {
+            scope.follow(rules, rules::hash(ts.0, self.tid, id.0));
+        }
         self.told.begin(ts, &mut scope);
         if self.given_up {
             // Its head was not complete.
@@ -101,10 +104,18 @@ impl Sink<'_> {
             let before = scope.held();
             scope.on_event(ts, event, desk);
             told.touch(ts, event, scope);
-            (before, scope.held())
+            let tells = matches!(
+                event,
+                ExchangeEvent::RequestHead(_) | ExchangeEvent::ResponseHead(_)
+            );
+            let withheld = tells.then(|| scope.withheld(false)).flatten();
+            (before, scope.held(), withheld)
         });
-        if let Some((before, after)) = held {
+        if let Some((before, after, withheld)) = held {
             *self.scope_bytes = *self.scope_bytes + after - before;
+            if let Some(why) = withheld {
+                store.withhold(scope, why);
+            }
         }
         self.shared.take_lives();
     }
@@ -118,7 +129,12 @@ impl Sink<'_> {
             *self.scopes = BTreeMap::new();
         }
         self.shared.contexts.end_scope(id);
-        let Shared { store, stats, .. } = &mut *self.shared;
+        let Shared {
+            store,
+            stats,
+            sessions,
+            ..
+        } = &mut *self.shared;
         *self.scope_bytes -= store.held_bytes(id);
         let Some(pid) = store.origin(id).map(|origin| origin.start.pid) else {
             return;
@@ -135,6 +151,13 @@ impl Sink<'_> {
             match role {
                 Role::Server => stats.requests += 1,
                 Role::Client => stats.client_calls += 1,
+            }
+            if let Some(why) = scope.withheld(true) {
+                store.withhold(id, why);
+            }
+            if let Some(why) = store.withheld(id) {
+                stats.count_withheld(why);
+                sessions.count_withheld(pid, why);
             }
             store.close(id, ts);
         }

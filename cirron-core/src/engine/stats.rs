@@ -1,7 +1,7 @@
 //! What the engine counts: what was read, and every way in which something was lost or given up. The shell puts
 //! it into the summary by name (`docs/summary.md`).
 
-use crate::scope::ScopeFacts;
+use crate::scope::{ScopeFacts, Withheld};
 use crate::stream::AssemblerStats;
 
 /// Counts of the engine, for the summary line. All since the start.
@@ -43,6 +43,12 @@ pub struct EngineStats {
     pub unnamed_exchanges: u64,
     /// Connections that had some.
     pub unnamed_connections: u64,
+    /// Of `exchanges`, those that a rule ignores: they are no spans, and were read no further once that was certain.
+    pub ignored_exchanges: u64,
+    /// Of `exchanges`, those that sampling left out: they are no spans, and count as any other.
+    pub sampled_out_exchanges: u64,
+    /// Keys and values for us in targets' `CONFIG` that were not taken.
+    pub config_problems: u64,
     /// Bytes before the first request of a connection that were passed over.
     pub passed_over_bytes: u64,
     /// Connections that have ended, and what told it was lost.
@@ -65,6 +71,14 @@ pub struct EngineStats {
 }
 
 impl EngineStats {
+    /// Counts an exchange that is not written.
+    pub(super) fn count_withheld(&mut self, why: Withheld) {
+        match why {
+            Withheld::Ignored => self.ignored_exchanges += 1,
+            Withheld::LeftOut => self.sampled_out_exchanges += 1,
+        }
+    }
+
     /// Counts what a finished scope is.
     pub(super) fn take(&mut self, facts: ScopeFacts) {
         self.llm_calls += u64::from(facts.is_llm);

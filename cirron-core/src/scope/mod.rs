@@ -6,6 +6,7 @@ mod call;
 mod contexts;
 pub(crate) mod evidence;
 mod exchange;
+mod field_body;
 mod grpc;
 mod joined;
 mod label;
@@ -23,6 +24,7 @@ mod tokens;
 mod told;
 mod turn;
 mod turns;
+mod wanted;
 mod write;
 
 pub(crate) use arrival::Arrival;
@@ -32,7 +34,7 @@ pub(crate) use exchange::{ExchangeScope, ScopeContext};
 pub use label::Label;
 pub use span::{AttrValue, Attrs, Mark, MarkKind, MarkValue, Span};
 pub use store::{About, Origin, Row, Rows, Start, Watched};
-pub(crate) use store::{Life, ScopeFacts, Store};
+pub(crate) use store::{Life, ScopeFacts, Store, Withheld};
 
 #[cfg(test)]
 mod tests;

@@ -46,6 +46,8 @@ names! {
     TLS_BLIND = "cirron.tls.blind", "string: `LIBRARY in FILE`, by commas", "at its end: it had a TLS connection that was not read, and has these libraries that cannot be; looked for in the background, so a process of a moment may lack them", "cirron";
     TLS_UNREAD = "cirron.tls.unread_connections", "int, from 1", "at its end: connections that carried TLS which was not read", "cirron";
     UNNAMED_CONNECTIONS = "cirron.unnamed_connections", "int, from 1", "at its end: connections with exchanges that nothing named: joined late, or behind a hole, their heads refer to what was not seen", "cirron";
+    IGNORED_EXCHANGES = "cirron.ignored_exchanges", "int, from 1", "at its end: exchanges that a rule ignores, which are no spans", "cirron";
+    SAMPLED_OUT_EXCHANGES = "cirron.sampled_out_exchanges", "int, from 1", "at its end: exchanges that sampling left out, which are no spans", "cirron";
     UNNAMED_EXCHANGES = "cirron.unnamed_exchanges", "int, from 1", "with `cirron.unnamed_connections`: those exchanges, which are no spans", "cirron";
     TLS_SILENT = "cirron.tls.silent_connections", "int, from 1", "at its end: connections that were seen in a TLS library and gave no plaintext: only a handshake, or plaintext that goes around its functions", "cirron";
 }
@@ -61,6 +63,12 @@ names! {
     SCHEME = "url.scheme", "string: `https`", "the exchange was read inside a TLS library", "OpenTelemetry";
     TLS_LINK = "cirron.tls.link", "string: `call`, the library moved the socket's bytes itself; `lengths`, the thread sent twice in a row what it had written before", "the exchange was read inside a TLS library, and the socket beneath is known", "cirron";
     PATH = "url.path", "string, without query, userinfo and parameters", "the request's head was seen", "OpenTelemetry";
+    NAME = "cirron.name", "string", "a rule names such exchanges ([configuration.md](configuration.md))", "cirron";
+    ROUTE = "http.route", "string: a path with `{name}` for segments", "a rule for this path of a `request` names segments", "OpenTelemetry";
+    URL_TEMPLATE = "url.template", "string: a path with `{name}` for segments", "a rule for this path of an `http.client` names segments", "OpenTelemetry";
+    SAMPLED_ONE_IN = "cirron.sampled_one_in", "int, from 2", "a rule samples such exchanges: it is one of so many, of which the others are counted (`cirron.sampled_out_exchanges`)", "cirron";
+    REQUEST_HEADER = "http.request.header.", "string, 1 024 bytes at most; several lines joined by commas", "a rule asks for this header field of the request, whose name follows in lower case", "OpenTelemetry";
+    RESPONSE_HEADER = "http.response.header.", "string, 1 024 bytes at most; several lines joined by commas", "the same of the response", "OpenTelemetry";
     REQUEST_SIZE = "http.request.body.size", "int, bytes on the wire", "the request's head was seen, and some of its body or its end", "OpenTelemetry";
     RESPONSE_SIZE = "http.response.body.size", "int, bytes on the wire", "the response's head was seen, and some of its body or its end; not of a WebSocket or tunnel", "OpenTelemetry";
     STATUS = "http.response.status_code", "int", "the response's head was seen", "OpenTelemetry";
@@ -143,7 +151,7 @@ names! {
     TIME_PER_OUTPUT_TOKEN = "time_per_output_token_ms", "float, ms; `estimated` where the tokens are", "as `tokens_per_second`: from the first token to the last, over the tokens between", "cirron";
     MAX_INTER_TOKEN = "max_inter_token_ms", "float, ms", "of a stream without holes, and of gRPC no other request behind the first token: the longest time between two events with content", "cirron";
     REQUEST_DURATION = "request_duration_ms", "float, ms", "request's first byte to the response's last, or to its last event (`[DONE]`, `message_stop` and the like; else the one that ends the last choice, or reports the usage that was asked for) where the client left then", "SDK";
-    CHUNK = "chunk_ms", "float, ms; point; `index`", "`--chunk-timing`, or `stream_chunk_timing` in the target's `CONFIG`: one for each event with content after the first", "SDK";
+    CHUNK = "chunk_ms", "float, ms; point; `index`", "a rule with `chunk_timing`, `--chunk-timing`, or `stream_chunk_timing` in the target's `CONFIG`: one for each event with content after the first", "SDK";
 }
 
 names! {
@@ -155,6 +163,8 @@ names! {
     MARK_PARTIAL = "partial", "bool, true", "a lower bound: an estimate that a hole or a late attach touched, or usage of a response that did not come to its end, or that may have gone on behind its last report", "cirron";
     RESOLUTION = "resolution_ms", "float, ms", "on `time_in_queue_ms`, where the kernel only told about which tick of its own the bytes came in: the value is the middle of a span so long", "cirron";
     INDEX = "index", "int, from 1", "on `chunk_ms`", "SDK";
+    FIELD = "field", "string: `request.` or `response.`, and keys and places joined by points", "on a mark that a rule makes of a field of a JSON body", "cirron";
+    MARK_CUT = "cut", "bool, true", "on the same: the text was longer than 256 bytes", "cirron";
 }
 
 /// The tables with their titles, in the order of the document.
@@ -170,6 +180,12 @@ pub const TABLES: &[(&str, &[Name])] = &[
     ("Marks of LLM calls", MARKS),
     ("Attributes of marks", MARK_ATTRS),
 ];
+
+/// Whether a mark of this name is one of ours.
+pub fn is_mark(name: &str) -> bool {
+    let ours = [EXCHANGE_MARKS, MESSAGE_MARKS, MARKS];
+    ours.into_iter().flatten().any(|row| row.name == name)
+}
 
 /// The tables as `docs/attributes.md` has them.
 #[cfg(test)]
@@ -236,6 +252,7 @@ mod tests {
             include_str!("messages.rs"),
             include_str!("socket.rs"),
             include_str!("turn.rs"),
+            include_str!("wanted.rs"),
             include_str!("../engine/session.rs"),
         ] {
             for call in ["insert(\"", "int(\"", "ms(\"", "name: \""] {

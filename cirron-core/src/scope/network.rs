@@ -112,7 +112,6 @@ mod tests {
             ..ConnInfo::default()
         };
         let context = ScopeContext {
-            chunk_timing: false,
             tls: false,
             tls_link: None,
             conn,

@@ -23,6 +23,7 @@ use super::{
 use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent as E, MessageEnd, Role};
 use crate::id::{Id, SequentialIds};
 use crate::proto::message::{Headers, RequestHead, ResponseHead, Version};
+use crate::rules::ProcessRules;
 use crate::time::{MS, MonoNs};
 
 /// A scope as it is written.
@@ -39,11 +40,10 @@ fn headers(fields: &[(&str, &str)]) -> Headers {
     fields.iter().map(own).collect::<Vec<_>>().into()
 }
 
-fn context(chunk_timing: bool) -> ScopeContext {
+fn context() -> ScopeContext {
     ScopeContext {
         tls: false,
         tls_link: None,
-        chunk_timing,
         conn: ConnInfo::default(),
     }
 }
@@ -60,8 +60,11 @@ impl ScopeRig {
             tid: 2,
             ..Start::at_zero()
         };
-        let (request_id, context) = (store.next_id(), context(chunk_timing));
-        let content = ExchangeScope::new(MonoNs(0), request_id, role, late, context);
+        let (request_id, context) = (store.next_id(), context());
+        let mut content = ExchangeScope::new(MonoNs(0), request_id, role, late, context);
+        if chunk_timing {
+            content.follow(ProcessRules::with_chunk_timing(), 0);
+        }
         let scope = store.open(start, Box::new(content));
         ScopeRig { store, scope }
     }

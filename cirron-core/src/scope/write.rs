@@ -52,6 +52,7 @@ impl Content for ExchangeScope {
 
     fn finish(mut self: Box<Self>, closing: &mut Closing<'_>) {
         self.read_all();
+        self.drop_unwanted_points();
         let scope = &*self;
         let partial = scope.end.partial
             || scope.given_up
@@ -82,6 +83,7 @@ impl Content for ExchangeScope {
             call.describe(scope.ask.path(), scope.role, attrs);
             messages(call.messages(), scope, attrs, marks);
         }
+        scope.write_wanted(attrs, marks);
     }
 }
 

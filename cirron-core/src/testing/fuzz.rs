@@ -25,6 +25,7 @@ use crate::limits::REORDER_WINDOW_NS;
 use crate::llm::openai::{RequestReader, ResponseReader};
 use crate::llm::{ReadRequest, ReadResponse, ResponseFacts};
 use crate::record::{DecodeError, Record, encode};
+use crate::rules::Rules;
 use crate::stream::{Assembler, Direction, Piece};
 use crate::time::MonoNs;
 
@@ -420,6 +421,18 @@ pub fn decode(input: &[u8]) {
     }
 }
 
+/// Rules with every setting, some of them decided late.
+fn every_setting() -> Rules {
+    let layer = serde_json::json!({"rules": [
+        {"status": "5xx", "sample": 1},
+        {"model": "m*", "sample": 2, "chunk_timing": true},
+        {"path": "/health/**", "ignore": true},
+        {"path": "/v1/{what}/**", "name": "call", "marks": {"id": "id", "stream": "request.stream"}},
+        {"chunk_timing": true, "request_headers": "host", "response_headers": ["content-type"]},
+    ]});
+    Rules::read([layer]).expect("rules")
+}
+
 /// Records, whole and damaged, of a few connections, through the whole engine.
 ///
 /// # Panics
@@ -428,7 +441,7 @@ pub fn records(input: &[u8]) {
     let mut input = Input(input);
     let mut engine = Engine::new(
         EngineConfig {
-            chunk_timing: true,
+            rules: every_setting(),
             max_memory_bytes: None,
         },
         Box::<SequentialIds>::default(),

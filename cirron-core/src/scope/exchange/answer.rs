@@ -130,7 +130,7 @@ impl ExchangeScope {
         let mut asked = candidates.iter().map(|(c, f)| f.stream.or(c.stream));
         let first = asked.next().flatten();
         let stream = first.filter(|_| asked.all(|a| a == first));
-        let keep_points = self.context.chunk_timing;
+        let keep_points = self.may_want_points(false);
         let mut body = if is_rpc {
             ResponseBody::of_grpc(readers, head, stream, keep_points)
         } else {

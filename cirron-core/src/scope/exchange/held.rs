@@ -10,7 +10,8 @@ impl ExchangeScope {
         let response = body.map_or(0, ResponseBody::held_bytes);
         let socket = self.socket.as_ref().map_or(0, |s| s.held_bytes());
         let grpc = self.grpc.as_ref().map_or(0, |g| g.held_bytes());
-        size_of::<ExchangeScope>() + self.ask.held_bytes() + response + socket + grpc
+        let wanted = self.wanted.as_ref().map_or(0, |w| w.held_bytes());
+        size_of::<ExchangeScope>() + wanted + self.ask.held_bytes() + response + socket + grpc
     }
 
     /// The core holds too much: the bodies are read no further, what they have said stands. Says
@@ -20,6 +21,9 @@ impl ExchangeScope {
             return false;
         }
         self.ask.give_up();
+        if let Some(wanted) = &mut self.wanted {
+            wanted.give_up();
+        }
         if let Some(body) = &mut self.answer.body {
             body.give_up();
         }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  ExchangeEvent -> Ask (request), Answer (response), WebSocketScope (WebSocket), Grpc (call) -> figures -> write
+//!        '-> Wanted (rules), before the others
 //! ```
 //! Each message has a file of its own (`ask`, `answer`); `figures` says what they mean together, and
 //! [`super::write`] makes attributes and marks of it. Its turns are scopes of their own ([`super::turns`]).
@@ -10,6 +11,7 @@ mod answer;
 mod ask;
 mod figures;
 mod held;
+mod rules;
 
 use cirron_common::conn::ConnInfo;
 
@@ -20,6 +22,7 @@ use super::grpc::Grpc;
 use super::payload::ResponseBody;
 use super::socket::WebSocketScope;
 use super::store::Desk;
+use super::wanted::Wanted;
 use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent, MessageEnd, Role, Sender};
 use crate::id::Id;
 use crate::llm::{Candidate, RequestFacts};
@@ -29,8 +32,6 @@ use crate::time::MonoNs;
 /// What the engine knows around an exchange.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ScopeContext {
-    /// Whether `chunk_ms` points are wanted.
-    pub chunk_timing: bool,
     /// Its bytes come from inside a TLS library.
     pub tls: bool,
     /// How the socket beneath is known, where it is.
@@ -64,6 +65,10 @@ pub(crate) struct ExchangeScope {
     pub(super) grpc: Option<Box<Grpc>>,
     /// The core held too much: its bodies are read no further.
     pub(super) given_up: bool,
+    /// What the rules of its process want of it, where there are some.
+    pub(super) wanted: Option<Box<Wanted>>,
+    /// A rule ignores it: nothing of it is read.
+    is_ignored: bool,
 }
 
 impl ExchangeScope {
@@ -91,6 +96,8 @@ impl ExchangeScope {
             socket: None,
             grpc: None,
             given_up: false,
+            wanted: None,
+            is_ignored: false,
         }
     }
 
@@ -117,6 +124,12 @@ impl ExchangeScope {
 
     /// The next event. `desk`: of its scope.
     pub(crate) fn on_event(&mut self, ts: MonoNs, event: &ExchangeEvent<'_>, desk: &mut Desk<'_>) {
+        if self.wanted.is_some() {
+            self.ask_rules(ts, event);
+        }
+        if self.is_ignored {
+            return;
+        }
         match *event {
             ExchangeEvent::Start { .. } | ExchangeEvent::Informational(_) => {}
             ExchangeEvent::RequestHead(head) => self.request_head(head),
@@ -138,7 +151,7 @@ impl ExchangeScope {
 
     /// A part of a message of the WebSocket that it turned into.
     fn message(&mut self, ts: MonoNs, by: Sender, event: &ws::Event<'_>, desk: &mut Desk<'_>) {
-        let keep_points = self.context.chunk_timing;
+        let keep_points = self.may_want_points(true);
         let path = self.ask.path();
         let new = || Box::new(WebSocketScope::new(path, keep_points));
         let socket = self.socket.get_or_insert_with(new);

@@ -3,6 +3,7 @@
 //! ```text
 //!  producer --open--> [Opened] --get_mut, with--> [Changed]* --close--> [Closed]   a span and its marks
 //!                         |                           |---forget--> [Forgotten]    nothing is written
+//!                         |                           |---close, where withheld--> [Withheld]   the same, counted
 //!                         +--a child is written------> [Shown]                     the span, still open
 //! ```
 //! A producer (an exchange, a turn of a WebSocket, later a probe) says once where its scope begins ([`Origin`]) and
@@ -38,6 +39,8 @@ pub(crate) enum Life {
     Watched(Watched),
     /// It goes on, and a child of it is to be written: its span so far.
     Shown(Span),
+    /// It is over, and a rule keeps it from being written.
+    Withheld(ScopeFacts),
     /// It is over.
     Closed {
         /// Its span.
@@ -70,6 +73,19 @@ struct Entry {
     shown: bool,
     /// `Changed` was told, and its row was not asked for since.
     told: bool,
+    /// It is not written, nor what is opened in it.
+    withheld: Option<Withheld>,
+    /// A scope was opened in it.
+    is_parent: bool,
+}
+
+/// Why a scope is not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Withheld {
+    /// A rule ignores it.
+    Ignored,
+    /// It was not among those that sampling takes.
+    LeftOut,
 }
 
 /// All scopes that are open.
@@ -122,11 +138,18 @@ impl Store {
     pub(crate) fn open(&mut self, start: Start, content: Box<dyn Content>) -> Id {
         let id = self.ids.next_id();
         *self.processes.entry(start.pid).or_default() += 1;
+        let parent = start.parent.and_then(|parent| self.open.get_mut(&parent));
+        let withheld = parent.and_then(|parent| {
+            parent.is_parent = true;
+            parent.withheld
+        });
         let entry = Entry {
             origin: Origin { id, start },
             content: Some(content),
             shown: false,
             told: false,
+            withheld,
+            is_parent: false,
         };
         self.open.insert(id, entry);
         if self.watched {
@@ -188,6 +211,19 @@ impl Store {
         if self.take(id).is_some() && self.watched {
             self.lives.push_back(Life::Watched(Watched::Forgotten(id)));
         }
+    }
+
+    /// A rule keeps it from being written, with what is opened in it from now on. What was opened in it before may be
+    /// written already, and then it is written too.
+    pub(crate) fn withhold(&mut self, id: Id, why: Withheld) {
+        if let Some(entry) = self.open.get_mut(&id).filter(|entry| !entry.is_parent) {
+            entry.withheld = Some(why);
+        }
+    }
+
+    /// Why an open scope is not going to be written, where that is so.
+    pub(crate) fn withheld(&self, id: Id) -> Option<Withheld> {
+        self.open.get(&id)?.withheld
     }
 
     /// The next life.
@@ -254,6 +290,10 @@ impl Store {
         }
         while let Some((id, end)) = self.closing.pop_front() {
             if let Some(entry) = self.take(id) {
+                if let Some(why) = entry.withheld {
+                    self.leave_out(entry, end, why);
+                    continue;
+                }
                 self.show(entry.origin.start.parent);
                 self.write(entry, end);
             }
@@ -277,6 +317,20 @@ impl Store {
             content.describe(&mut attrs);
             let span = entry.origin.span(&**content, None, attrs, Vec::new());
             self.lives.push_back(Life::Shown(span));
+        }
+    }
+
+    /// What is left out by sampling is read as any other, so that it counts as any other.
+    fn leave_out(&mut self, entry: Entry, end: MonoNs, why: Withheld) {
+        let id = entry.origin.id;
+        if let (Some(content), Withheld::LeftOut) = (entry.content, why) {
+            let mut closing = Closing::new(entry.origin, end, self.ids.as_mut());
+            content.finish(&mut closing);
+            let (_, _, facts) = closing.take();
+            self.lives.push_back(Life::Withheld(facts));
+        }
+        if self.watched {
+            self.lives.push_back(Life::Watched(Watched::Forgotten(id)));
         }
     }
 

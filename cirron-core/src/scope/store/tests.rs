@@ -132,7 +132,7 @@ fn parents_are_shown_before_a_child_is_written_and_once() {
     let told = |life: &Life| match life {
         Life::Shown(span) => (span.id, span.end, span.attrs.contains_key("tokens_so_far")),
         Life::Closed { span, .. } => (span.id, span.end, false),
-        other => panic!("{other:?}"),
+        other @ (Life::Watched(_) | Life::Withheld(_)) => panic!("{other:?}"),
     };
     let all: Vec<_> = lives(&mut store).iter().map(told).collect();
     assert_eq!(all[..2], [(outer, None, true), (inner, None, true)]);
@@ -233,4 +233,31 @@ fn the_table_is_given_back_when_nothing_is_open_any_more() {
     ids.into_iter().for_each(|id| store.forget(id));
     assert!(store.open.capacity() <= KEPT_CAPACITY);
     assert!(store.processes.is_empty());
+}
+
+#[test]
+fn what_is_withheld_takes_along_what_is_opened_in_it_and_a_parent_is_written() {
+    // Counted, and written: none of it.
+    let mut store = store();
+    let outer = step(&mut store, None, 1);
+    store.withhold(outer, Withheld::LeftOut);
+    let inner = step(&mut store, Some(outer), 2);
+    assert_eq!(store.withheld(inner), Some(Withheld::LeftOut));
+    store.close(inner, MonoNs(2));
+    store.close(outer, MonoNs(3));
+    let lives: Vec<Life> = std::iter::from_fn(|| store.next_life()).collect();
+    assert!(
+        lives.iter().all(|life| matches!(life, Life::Withheld(_))),
+        "{lives:?}"
+    );
+    assert_eq!(lives.len(), 2);
+    // What was opened in it before may have been written.
+    let outer = step(&mut store, None, 1);
+    let inner = step(&mut store, Some(outer), 2);
+    store.close(inner, MonoNs(2));
+    store.withhold(outer, Withheld::Ignored);
+    store.close(outer, MonoNs(3));
+    let written: Vec<Life> = std::iter::from_fn(|| store.next_life()).collect();
+    assert_eq!(written.len(), 3, "{written:?}");
+    assert!(!written.iter().any(|life| matches!(life, Life::Withheld(_))));
 }

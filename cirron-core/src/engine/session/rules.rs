@@ -1,0 +1,82 @@
+//! The rules of each process: read when its facts come, looked up when an exchange begins.
+//!
+//! What is configured anew holds for what begins from then on. What is wrong in a target's `CONFIG` is told once for each time
+//! that it says something else, and counted.
+
+use std::sync::Arc;
+
+use super::{ProcessFacts, Sessions};
+use crate::rules::{Problem, ProcessRules, Rules};
+use crate::scope::Withheld;
+
+/// Problems that wait until somebody asks for them. Past it they are only counted.
+const MAX_WAITING: usize = 256;
+
+/// What holds for the exchanges of a process with these facts, and what is wrong in its `CONFIG`.
+pub(super) fn of_process(
+    configured: &Rules,
+    facts: &ProcessFacts,
+) -> (Option<Arc<ProcessRules>>, Vec<Problem>) {
+    configured.for_process(facts.exe.as_deref(), config(facts))
+}
+
+fn config(facts: &ProcessFacts) -> Option<&str> {
+    facts.env.get("CONFIG").map(String::as_str)
+}
+
+impl Sessions {
+    /// The rules that facts which are given now lead to.
+    pub(super) fn read_rules(&mut self, facts: &ProcessFacts) -> Option<Arc<ProcessRules>> {
+        let before = self
+            .processes
+            .get(&facts.tgid)
+            .map(|process| &process.facts);
+        let is_known = before.is_some_and(|before| config(before) == config(facts));
+        let (rules, problems) = of_process(&self.configured, facts);
+        if !is_known {
+            self.config_problems += problems.len() as u64;
+            let room = MAX_WAITING.saturating_sub(self.problems.len());
+            let told = problems.into_iter().take(room);
+            self.problems
+                .extend(told.map(|problem| (facts.tgid, problem)));
+        }
+        rules
+    }
+
+    /// What holds for an exchange of `tgid` that begins now.
+    pub(in crate::engine) fn rules(&self, tgid: u32) -> Option<Arc<ProcessRules>> {
+        match self.processes.get(&tgid) {
+            Some(process) => process.rules.clone(),
+            None => self.configured.general().cloned(),
+        }
+    }
+
+    /// From now on this holds.
+    pub(in crate::engine) fn set_rules(&mut self, configured: Rules) {
+        for process in self.processes.values_mut() {
+            let before = process.held_bytes();
+            process.rules = of_process(&configured, &process.facts).0;
+            self.bytes = self.bytes + process.held_bytes() - before;
+        }
+        self.configured = configured;
+    }
+
+    /// What is wrong in `CONFIG`s, each with its process, since the last time.
+    pub(in crate::engine) fn take_problems(&mut self) -> Vec<(u32, Problem)> {
+        std::mem::take(&mut self.problems)
+    }
+
+    /// Number of those since the start.
+    pub(in crate::engine) fn config_problems(&self) -> u64 {
+        self.config_problems
+    }
+
+    /// An exchange has ended that is no span.
+    pub(in crate::engine) fn count_withheld(&mut self, tgid: u32, why: Withheld) {
+        let [ignored, left_out] = &mut self.entry(tgid).withheld;
+        *match why {
+            Withheld::Ignored => ignored,
+            Withheld::LeftOut => left_out,
+        } += 1;
+    }
+}

@@ -1,0 +1,246 @@
+//! Every key of a rule: what it is called, what it may be set to, what it means, and how it is read.
+//!
+//! `docs/configuration.md` is this table. A key that is added here is read, documented, named in messages, and asked
+//! for in the annotated example (`docs/cirron-agent.toml`) by a test.
+
+use serde_json::Value;
+
+use super::field::FieldPath;
+use super::header::is_secret;
+use super::pattern::{Glob, PathPattern, Statuses};
+use super::rule::Rule;
+use super::schema::{Fault, MAX_TEXT_BYTES, Wrong, list, table, texts};
+use crate::exchange::Role;
+use crate::limits::MAX_LABEL_BYTES;
+use crate::scope::names;
+
+/// The list of rules of a layer.
+pub(super) const RULES: &str = "rules";
+
+/// One in how many may be asked for, at most: of a server's million requests one is left.
+const MAX_ONE_IN: u64 = 1_000_000;
+
+/// Bytes of a header field's name: with what stands before it, it is an attribute's name, which has 128.
+const MAX_HEADER_NAME_BYTES: usize = 100;
+
+/// A key as the documents have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// As it is written.
+    pub name: &'static str,
+    /// It says which exchanges a rule is for; else what becomes of them.
+    pub is_condition: bool,
+    /// What it is set to.
+    pub form: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+/// A key as it is read.
+pub(super) struct RuleKey {
+    pub(super) name: &'static str,
+    pub(super) is_condition: bool,
+    pub(super) form: &'static str,
+    pub(super) read: fn(&Value, &mut Rule) -> Vec<Fault>,
+}
+
+macro_rules! keys {
+    ($($name:literal, $is_condition:literal, $form:literal, $meaning:literal, $read:expr;)*) => {
+        /// Every key of a rule, conditions first.
+        pub const KEYS: &[Key] = &[$(Key {
+            name: $name,
+            is_condition: $is_condition,
+            form: $form,
+            meaning: $meaning,
+        },)*];
+
+        pub(super) static RULE_KEYS: &[RuleKey] = &[$(RuleKey {
+            name: $name,
+            is_condition: $is_condition,
+            form: $form,
+            read: $read,
+        },)*];
+    };
+}
+
+keys! {
+    "role", true, "\"server\" or \"client\"",
+    "`server`: requests that the target serves; `client`: those that it makes",
+    |value, rule| one(value, &mut rule.when.role, role);
+
+    "method", true, "a method, or a list of them: \"POST\", [\"GET\", \"HEAD\"]",
+    "the request's method",
+    |value, rule| texts(value, &mut rule.when.methods, method);
+
+    "path", true, "a path, or a list of them: \"/healthz\", \"/v1/*\", \"/static/**\", \"/users/{id}\"",
+    "the request's path, without its query. `*` stands for characters of one segment, `**` for any number of segments, `{name}` for one segment: such a path is written as `http.route`",
+    |value, rule| texts(value, &mut rule.when.paths, PathPattern::new);
+
+    "model", true, "a name, or a list of them, each with `*` for any characters: \"gpt-4*\"",
+    "the model that the request names, else the one that the answer names",
+    |value, rule| texts(value, &mut rule.when.models, Glob::new);
+
+    "status", true, "a status, a class, a range, or a list of them: 404, \"5xx\", \"400-499\"",
+    "the status of the answer",
+    |value, rule| list(value, &mut rule.when.statuses, status);
+
+    "process", true, "a name, or a list of them, each with `*` for any characters: \"uvicorn\", \"python3*\"",
+    "the base name of the process's executable",
+    |value, rule| texts(value, &mut rule.when.processes, Glob::new);
+
+    "ignore", false, "true or false",
+    "`true`: such exchanges are not written and, once that is certain, not read; they are counted. `false`: rules behind do not ignore them",
+    |value, rule| one(value, &mut rule.then.ignore, Value::as_bool);
+
+    "sample", false, "one in how many, a whole number from 1 to 1000000",
+    "one in so many is written, all are counted. 1: all are, whatever rules behind say",
+    |value, rule| one(value, &mut rule.then.sample, one_in);
+
+    "name", false, "a text of 128 bytes at most",
+    "what such exchanges are called, as `cirron.name`",
+    |value, rule| one(value, &mut rule.then.name, name);
+
+    "chunk_timing", false, "true or false",
+    "whether each streamed token has a `chunk_ms` mark",
+    |value, rule| one(value, &mut rule.then.chunk_timing, Value::as_bool);
+
+    "marks", false, "a table of names and fields: { score = \"result.score\", heat = \"request.params.temperature\" }",
+    "marks made of fields of JSON bodies: the last value of a number, text (256 bytes) or truth value at that place. `request.` or `response.` in front says whose body, without it the response's; a number is a place in a list, from 0",
+    marks;
+
+    "request_headers", false, "a name, or a list of them; none that carries credentials",
+    "header fields of the request that are written, as `http.request.header.NAME`",
+    |value, rule| texts(value, &mut rule.then.request_headers, header);
+
+    "response_headers", false, "a name, or a list of them; none that carries credentials",
+    "header fields of the response that are written, as `http.response.header.NAME`",
+    |value, rule| texts(value, &mut rule.then.response_headers, header);
+}
+
+fn one<T>(value: &Value, into: &mut Option<T>, read: impl Fn(&Value) -> Option<T>) -> Vec<Fault> {
+    *into = read(value);
+    match into {
+        Some(_) => Vec::new(),
+        None => vec![(Vec::new(), Wrong::Value)],
+    }
+}
+
+fn role(value: &Value) -> Option<Role> {
+    match value.as_str()? {
+        "server" => Some(Role::Server),
+        "client" => Some(Role::Client),
+        _ => None,
+    }
+}
+
+/// A token (RFC 9110, section 5.6.2).
+fn is_token(text: &str) -> bool {
+    let is_mark = |b: u8| b"!#$%&'*+-.^_`|~".contains(&b);
+    let fits = !text.is_empty() && text.len() <= MAX_TEXT_BYTES;
+    fits && text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || is_mark(b))
+}
+
+/// As it is sent; those that the conventions know are upper case.
+fn method(text: &str) -> Result<String, Wrong> {
+    match is_token(text) {
+        true => Ok(text.to_ascii_uppercase()),
+        false => Err(Wrong::Value),
+    }
+}
+
+fn status(value: &Value) -> Result<Statuses, Wrong> {
+    match value {
+        Value::Number(number) => Statuses::new(&number.to_string()),
+        Value::String(text) => Statuses::new(text),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(Wrong::Value),
+    }
+}
+
+fn one_in(value: &Value) -> Option<u32> {
+    let number = value.as_u64().filter(|n| (1..=MAX_ONE_IN).contains(n))?;
+    u32::try_from(number).ok()
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_LABEL_BYTES && !text.contains(char::is_control)
+}
+
+fn name(value: &Value) -> Option<String> {
+    let text = value.as_str().filter(|text| is_name(text))?;
+    Some(text.to_owned())
+}
+
+fn marks(value: &Value, rule: &mut Rule) -> Vec<Fault> {
+    let Value::Object(map) = value else {
+        return vec![(Vec::new(), Wrong::Value)];
+    };
+    table(map, &mut rule.then.marks, |name, field| {
+        if !is_name(name) {
+            return Err(Wrong::Because(
+                "a mark's name is a text of 128 bytes at most",
+            ));
+        }
+        if names::is_mark(name) {
+            return Err(Wrong::Because("a mark of that name has another meaning"));
+        }
+        Ok((name.to_owned(), FieldPath::new(field)?))
+    })
+}
+
+fn header(text: &str) -> Result<String, Wrong> {
+    let name = text.to_ascii_lowercase();
+    if !is_token(&name) || name.len() > MAX_HEADER_NAME_BYTES {
+        return Err(Wrong::Value);
+    }
+    match is_secret(&name) {
+        true => Err(Wrong::Because(
+            "this header field may carry credentials, and is not written",
+        )),
+        false => Ok(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    /// The table as `docs/configuration.md` has it.
+    fn markdown() -> String {
+        let mut out = "| key | is set to | means |\n| --- | --- | --- |\n".to_owned();
+        for key in KEYS {
+            let form = key.form.replace('|', "\\|");
+            let _ = writeln!(out, "| `{}` | {form} | {} |", key.name, key.meaning);
+        }
+        out
+    }
+
+    /// To renew the document: `UPDATE_DOCS=1 cargo test -p cirron-core the_keys`.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "renews the document when asked")]
+    fn the_keys_of_the_document_are_this_table() {
+        const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+        const BEFORE: &str = "<!-- keys -->\n";
+        const BEHIND: &str = "<!-- /keys -->";
+        let text = std::fs::read_to_string(PATH).unwrap_or_default();
+        let (head, rest) = text.split_once(BEFORE).expect("the place of the table");
+        let (table, tail) = rest.split_once(BEHIND).expect("its end");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            let text = format!("{head}{BEFORE}{}{BEHIND}{tail}", markdown());
+            std::fs::write(PATH, text).expect("written");
+            return;
+        }
+        assert_eq!(table, markdown(), "see this test's comment");
+    }
+
+    #[test]
+    fn conditions_come_first_and_no_name_is_there_twice() {
+        let mut names: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), KEYS.len());
+        assert!(KEYS.is_sorted_by_key(|key| !key.is_condition));
+    }
+}

@@ -1,0 +1,297 @@
+//! From a layer as somebody wrote it to its rules, or to everything that is wrong with it.
+//!
+//! A problem says where it is by keys and indices, so that whoever has the text can name the line. It does not
+//! repeat a value: those of a target's `CONFIG` are its own.
+//!
+//! Where the wrong part is left out and the rest taken, a rule with a condition that is wrong, or with a key that nobody
+//! knows, is left out whole: without that it would hold for more than was meant.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::keys::{RULE_KEYS, RULES, RuleKey};
+use super::rule::Rule;
+
+/// Bytes of one text in a rule. Paths and names of models are shorter.
+pub(crate) const MAX_TEXT_BYTES: usize = 256;
+
+/// ProcessRules of one layer: each is compared with each request's head. Past it the layer is refused, or its rest left out.
+pub(crate) const MAX_RULES: usize = 256;
+
+/// Choices of one condition, marks and headers of one rule.
+pub(crate) const MAX_CHOICES: usize = 64;
+
+/// Problems of one layer that are told; whoever mends these sees the others.
+pub(crate) const MAX_PROBLEMS: usize = 32;
+
+/// How like a known key another one must be that was meant for it, of 1.
+const LIKENESS: f64 = 0.75;
+
+/// A step to the place of a problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A key of a table.
+    Key(String),
+    /// A place in a list, from 0.
+    Index(usize),
+}
+
+/// Something that is wrong in a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Which layer: 0 is asked first.
+    pub layer: usize,
+    /// Where.
+    pub at: Vec<Step>,
+    /// The key itself is wrong, and not what it is set to.
+    pub is_key: bool,
+    /// What is wrong.
+    pub what: String,
+    /// What would be right.
+    pub fix: String,
+}
+
+impl fmt::Display for Problem {
+    /// `rules[0].sample: WHAT`; the fix is a line of its own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, step) in self.at.iter().enumerate() {
+            match step {
+                Step::Key(key) if i == 0 => write!(f, "{}", shown(key))?,
+                Step::Key(key) => write!(f, ".{}", shown(key))?,
+                Step::Index(at) => write!(f, "[{at}]")?,
+            }
+        }
+        write!(f, ": {}\n  {}", self.what, self.fix)
+    }
+}
+
+/// A key that somebody wrote, bounded and without control characters.
+fn shown(key: &str) -> String {
+    let clean = |c: char| if c.is_control() { '?' } else { c };
+    key.chars().take(40).map(clean).collect()
+}
+
+/// What is wrong with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// It has not the form that its key asks for.
+    Value,
+    /// It has, and is not taken for this reason.
+    Because(&'static str),
+}
+
+/// A wrong value, by where it stands in what the key is set to.
+pub(super) type Fault = (Vec<Step>, Wrong);
+
+/// Reads a layer: `{"rules": [...]}`. Gives what is right of it, and what is wrong.
+pub(super) fn read(layer: usize, source: &Value) -> (Vec<Rule>, Vec<Problem>) {
+    let mut reading = Reading {
+        layer,
+        problems: Vec::new(),
+    };
+    let rules = reading.layer(source);
+    (rules, reading.problems)
+}
+
+struct Reading {
+    layer: usize,
+    problems: Vec<Problem>,
+}
+
+impl Reading {
+    fn layer(&mut self, source: &Value) -> Vec<Rule> {
+        let Value::Object(map) = source else {
+            self.tell(Vec::new(), false, "this is no table".into(), keys(&[RULES]));
+            return Vec::new();
+        };
+        for key in map.keys().filter(|key| *key != RULES) {
+            self.unknown_key(Vec::new(), key, &[RULES]);
+        }
+        match map.get(RULES) {
+            None => Vec::new(),
+            Some(Value::Array(all)) => self.rules(all),
+            Some(_) => {
+                let at = vec![Step::Key(RULES.into())];
+                let fix = "begin each rule with [[rules]]".to_owned();
+                self.tell(at, false, "this is no list of tables".into(), fix);
+                Vec::new()
+            }
+        }
+    }
+
+    fn rules(&mut self, all: &[Value]) -> Vec<Rule> {
+        if all.len() > MAX_RULES {
+            let at = vec![Step::Key(RULES.into()), Step::Index(MAX_RULES)];
+            let fix = format!("{MAX_RULES} are taken; one rule may have several paths");
+            self.tell(at, false, "there are too many rules".into(), fix);
+        }
+        let taken = all.iter().take(MAX_RULES).enumerate();
+        taken
+            .filter_map(|(i, source)| self.rule(i, source))
+            .collect()
+    }
+
+    /// `None`: it is not taken.
+    fn rule(&mut self, i: usize, source: &Value) -> Option<Rule> {
+        let at = vec![Step::Key(RULES.into()), Step::Index(i)];
+        let known: Vec<&str> = RULE_KEYS.iter().map(|key| key.name).collect();
+        let Value::Object(map) = source else {
+            self.tell(at, false, "this is no table".into(), keys(&known));
+            return None;
+        };
+        let mut rule = Rule::default();
+        let mut is_sound = true;
+        for (name, value) in map {
+            match RULE_KEYS.iter().find(|key| key.name == name) {
+                None => {
+                    is_sound = false;
+                    self.unknown_key(at.clone(), name, &known);
+                }
+                Some(key) => {
+                    let faults = (key.read)(value, &mut rule);
+                    is_sound &= faults.is_empty() || !key.is_condition;
+                    faults
+                        .into_iter()
+                        .for_each(|fault| self.fault(&at, key, fault));
+                }
+            }
+        }
+        if is_sound && map.keys().all(|name| is_condition(name)) {
+            let fix = format!("set one of {}", settings());
+            self.tell(at, false, "this rule sets nothing".into(), fix);
+            return None;
+        }
+        Some(rule).filter(|rule| is_sound && rule.says_something())
+    }
+
+    fn fault(&mut self, at: &[Step], key: &RuleKey, (inner, wrong): Fault) {
+        let mut at = at.to_vec();
+        at.push(Step::Key(key.name.into()));
+        at.extend(inner);
+        let (what, fix) = match wrong {
+            Wrong::Value => (
+                "this value is not taken".to_owned(),
+                format!("it is {}", key.form),
+            ),
+            Wrong::Because(why) => (why.to_owned(), format!("`{}` is {}", key.name, key.form)),
+        };
+        self.tell(at, false, what, fix);
+    }
+
+    fn unknown_key(&mut self, mut at: Vec<Step>, key: &str, known: &[&str]) {
+        let like = |name: &&&str| strsim::jaro_winkler(name, key);
+        let nearest = known.iter().max_by(|a, b| like(a).total_cmp(&like(b)));
+        let fix = match nearest.filter(|name| like(name) >= LIKENESS) {
+            Some(name) => format!("did you mean `{name}`? {}", keys(known)),
+            None => keys(known),
+        };
+        at.push(Step::Key(key.to_owned()));
+        self.tell(at, true, "there is no such key".into(), fix);
+    }
+
+    fn tell(&mut self, at: Vec<Step>, is_key: bool, what: String, fix: String) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(Problem {
+                layer: self.layer,
+                at,
+                is_key,
+                what,
+                fix,
+            });
+        }
+    }
+}
+
+impl Rule {
+    fn says_something(&self) -> bool {
+        self.then.has_any() || self.when.paths.iter().any(|path| path.template().is_some())
+    }
+}
+
+fn is_condition(name: &str) -> bool {
+    RULE_KEYS
+        .iter()
+        .any(|key| key.name == name && key.is_condition)
+}
+
+fn keys(known: &[&str]) -> String {
+    let plural = if known.len() == 1 {
+        "the key is"
+    } else {
+        "the keys are"
+    };
+    format!("{plural} {}", known.join(", "))
+}
+
+fn settings() -> String {
+    let all = RULE_KEYS.iter().filter(|key| !key.is_condition);
+    all.map(|key| key.name).collect::<Vec<_>>().join(", ")
+}
+
+/// Reads a text, or a list of texts.
+pub(super) fn texts<T>(
+    value: &Value,
+    into: &mut Vec<T>,
+    read: impl Fn(&str) -> Result<T, Wrong>,
+) -> Vec<Fault> {
+    let one = |value: &Value| read(value.as_str().ok_or(Wrong::Value)?);
+    list(value, into, one)
+}
+
+/// Reads a value, or a list of values.
+pub(super) fn list<T>(
+    value: &Value,
+    into: &mut Vec<T>,
+    read: impl Fn(&Value) -> Result<T, Wrong>,
+) -> Vec<Fault> {
+    let Value::Array(all) = value else {
+        return match read(value) {
+            Ok(one) => {
+                into.push(one);
+                Vec::new()
+            }
+            Err(wrong) => vec![(Vec::new(), wrong)],
+        };
+    };
+    if all.is_empty() || all.len() > MAX_CHOICES {
+        return vec![(
+            Vec::new(),
+            Wrong::Because("a list has from 1 to 64 entries"),
+        )];
+    }
+    let mut faults = Vec::new();
+    for (i, value) in all.iter().enumerate() {
+        match read(value) {
+            Ok(one) => into.push(one),
+            Err(wrong) => faults.push((vec![Step::Index(i)], wrong)),
+        }
+    }
+    faults
+}
+
+/// Reads a table of texts by name.
+pub(super) fn table<T>(
+    map: &Map<String, Value>,
+    into: &mut Vec<T>,
+    read: impl Fn(&str, &str) -> Result<T, Wrong>,
+) -> Vec<Fault> {
+    if map.is_empty() || map.len() > MAX_CHOICES {
+        return vec![(
+            Vec::new(),
+            Wrong::Because("a table has from 1 to 64 entries"),
+        )];
+    }
+    let mut faults = Vec::new();
+    for (name, value) in map {
+        match value
+            .as_str()
+            .ok_or(Wrong::Value)
+            .and_then(|text| read(name, text))
+        {
+            Ok(one) => into.push(one),
+            Err(wrong) => faults.push((vec![Step::Key(name.clone())], wrong)),
+        }
+    }
+    faults
+}

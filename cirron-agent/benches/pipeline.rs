@@ -14,6 +14,7 @@ use cirron_common::record::{close, source};
 use cirron_core::engine::{Engine, EngineConfig, EngineStats, ProcessFacts};
 use cirron_core::id::SequentialIds;
 use cirron_core::record::Direction;
+use cirron_core::rules::Rules;
 use cirron_core::testing::records::{ConnRecords, TGID};
 use cirron_core::time::MonoNs;
 
@@ -33,6 +34,7 @@ struct Row {
     /// What the engine must have counted.
     requests: u64,
     output_tokens: u64,
+    rules: Rules,
 }
 
 fn main() {
@@ -44,6 +46,11 @@ fn main() {
         http2(100),
         document(),
         exchanges(),
+        Row {
+            name: "the same under 50 rules of paths, of which one holds",
+            rules: fifty_rules(),
+            ..exchanges()
+        },
     ];
     println!("| row | wire bytes | MB/s | units | a second | ns each |");
     println!("| --- | --- | --- | --- | --- | --- |");
@@ -68,9 +75,21 @@ fn main() {
     }
 }
 
+/// Rules for paths of a service, the last of them that of a chat.
+fn fifty_rules() -> Rules {
+    let rule = |i: usize| serde_json::json!({"method": "POST", "path": format!("/v1/users/{{user}}/part-{i}/*"), "ignore": true});
+    let last = serde_json::json!({"path": "/v1/chat/**", "name": "chat"});
+    let all: Vec<_> = (1..50).map(rule).chain([last]).collect();
+    Rules::read([serde_json::json!({ "rules": all })]).unwrap()
+}
+
 /// Seconds of one run.
 fn run(row: &Row) -> f64 {
-    let mut engine = Engine::new(EngineConfig::default(), Box::new(SequentialIds::default()));
+    let config = EngineConfig {
+        rules: row.rules.clone(),
+        max_memory_bytes: None,
+    };
+    let mut engine = Engine::new(config, Box::new(SequentialIds::default()));
     engine.handle_process(ProcessFacts {
         tgid: TGID,
         ..ProcessFacts::default()
@@ -179,6 +198,7 @@ fn events(name: &'static str, count: u64, per_record: usize, gzip: bool) -> Row 
         records,
         requests: 1,
         output_tokens: count,
+        rules: Rules::default(),
     }
 }
 
@@ -262,6 +282,7 @@ fn http2(at_once: u32) -> Row {
         records,
         requests: u64::from(at_once),
         output_tokens: each * u64::from(at_once),
+        rules: Rules::default(),
     }
 }
 
@@ -286,6 +307,7 @@ fn document() -> Row {
         records,
         requests: 1,
         output_tokens: 7,
+        rules: Rules::default(),
     }
 }
 
@@ -313,5 +335,6 @@ fn exchanges() -> Row {
         records,
         requests: EXCHANGES,
         output_tokens: 2 * EXCHANGES,
+        rules: Rules::default(),
     }
 }

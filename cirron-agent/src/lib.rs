@@ -14,6 +14,7 @@
 
 mod cli;
 mod clock;
+mod config;
 mod discovery;
 mod doctor;
 mod driver;

@@ -158,3 +158,41 @@ fn a_tree_is_drawn_and_a_reader_that_goes_away_is_no_failure() {
         .unwrap();
     assert_eq!(status.code(), Some(0));
 }
+
+#[test]
+fn a_wrong_configuration_is_2_with_its_line_and_the_right_one_is_no_cause_of_any() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join("c.toml"),
+        "[[rules]]\npth = '/x'\nignore = true\nsample = 0\n",
+    )
+    .unwrap();
+    let none = ["--pid", "4194305"];
+    let with = |more: &[&str]| agent(dir.path(), &[&none[..], more].concat());
+    let output = with(&["--config", "c.toml"]);
+    assert_eq!(code(&output), 2, "{}", err(&output));
+    for want in [
+        "c.toml:2:1: rules[0].pth: there is no such key\n  did you mean `path`? the keys are role, method, path",
+        "c.toml:4:10: rules[0].sample: this value is not taken\n  it is one in how many",
+    ] {
+        assert!(err(&output).contains(want), "{}", err(&output));
+    }
+    let output = with(&["--config", "none.toml"]);
+    assert_eq!(code(&output), 2);
+    assert!(
+        err(&output).contains("none.toml cannot be read: No such file"),
+        "{}",
+        err(&output)
+    );
+    std::fs::write(
+        dir.path().join("c.toml"),
+        "[[rules]]\npath = '/x'\nignore = true\n",
+    )
+    .unwrap();
+    // The process is not there, or this machine cannot attach to any.
+    assert!([3, 4].contains(&code(&with(&["--config", "c.toml"]))));
+    assert_eq!(
+        code(&agent(dir.path(), &["--config", "c.toml", "doctor"])),
+        2
+    );
+}

@@ -37,7 +37,7 @@ use crate::driver::searcher::{MAX_ASKED, Searcher};
 use crate::driver::specs::Specs;
 use crate::driver::stop::Reason;
 use crate::driver::summary::{Detach, Summary};
-use crate::driver::supervise::Supervisor;
+use crate::driver::supervise::{Asks, Hangup, Supervisor};
 use crate::driver::unread::Unread;
 use crate::driver::{self, Report, Running};
 use crate::files::Users;
@@ -231,9 +231,19 @@ impl<'a> OpenCapture<'a> {
             rights,
             vec![attach, search],
         )?;
+        let reload = match capture.config_watch.clone() {
+            None => None,
+            Some(watch) => {
+                let commands = running.commands();
+                let (helper, reload) = watch.helper(move |rules| commands.set_rules(rules));
+                helper.start(&running.stop(), rights)?;
+                Some(Hangup::new(reload))
+            }
+        };
         Ok(Capturing {
             capture,
             supervisor,
+            reload,
             commands: running.commands(),
             running,
             libraries: Arc::new(libraries),
@@ -248,6 +258,7 @@ impl<'a> OpenCapture<'a> {
 pub struct Capturing<'a> {
     capture: &'a Capture,
     supervisor: Supervisor,
+    reload: Option<Hangup>,
     commands: Commands,
     running: Running,
     libraries: Arc<Libraries>,
@@ -312,6 +323,7 @@ impl Capturing<'_> {
         let Capturing {
             capture,
             supervisor,
+            reload,
             commands: _,
             running,
             libraries,
@@ -337,7 +349,11 @@ impl Capturing<'_> {
                 .context("the status thread cannot be started")?
         };
         rights.settle();
-        let watched = supervisor.watch(running, capture.duration, command, || status.ask())?;
+        let asks = Asks {
+            status: &|| status.ask(),
+            hangup: reload.as_ref(),
+        };
+        let watched = supervisor.watch(running, capture.duration, command, asks)?;
         let Some(report) = watched else {
             // By us, all at the same time: at our exit the kernel closes one link after the other.
             uprobes.detach();

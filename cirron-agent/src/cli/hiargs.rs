@@ -13,6 +13,8 @@ use super::environment::Environment;
 use super::lowargs::{CaptureArgs, Command, DirArgs, IdKind, LoadArgs, LowArgs, OutputArgs};
 use super::room::room;
 use super::values::{SIZE_FORM, TIME_FORM, parse_size, parse_time};
+use crate::config::Sources;
+use crate::config::watch::Watch;
 use crate::kernel::{Links, LoadOptions, Policy};
 use crate::output::queue::{QUEUE_BYTES, queue_bytes};
 use crate::output::sink::{OutputPlan, SinkKind};
@@ -83,6 +85,8 @@ pub struct Capture {
     pub load: LoadOptions,
     /// What of each target.
     pub policy: Policy,
+    /// The configuration file, where one was named.
+    pub config_watch: Option<Watch>,
     /// For the engine.
     pub engine: EngineConfig,
     /// Where scopes go.
@@ -106,7 +110,7 @@ pub struct Resolved {
     pub warnings: Vec<String>,
 }
 
-/// Resolves; an error is one of usage.
+/// Resolves; an error is one of usage, or of the configuration file, which is read here.
 ///
 /// `memory`: bytes that this process's cgroup allows, where it has a limit.
 pub fn resolve(
@@ -154,7 +158,7 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
             }
             Ok(Todo::Attach {
                 pids: pids.into_iter().collect(),
-                capture: capture(before, env),
+                capture: capture(before, env)?,
             })
         }
         Some(Command::Doctor {
@@ -177,7 +181,7 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
             no_pid("run")?;
             Ok(Todo::Run {
                 command,
-                capture: capture(own.or(before), env),
+                capture: capture(own.or(before), env)?,
             })
         }
         Some(Command::Replay { file, ids, output }) => {
@@ -202,20 +206,27 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
     }
 }
 
-fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Capture {
+fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Result<Capture, String> {
+    let sources = Sources {
+        chunk_timing: args.chunk_timing,
+        file: args.config,
+    };
+    let config_watch = Watch::new(&sources);
+    let rules = sources.read().map_err(|e| e.to_string())?;
     let interval = flush_interval(args.flush_interval, env);
     let max_memory = args
         .max_memory
         .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let (load, max_memory) = load_options(&args.load, max_memory, env);
-    Capture {
+    Ok(Capture {
         load,
+        config_watch,
         policy: Policy {
             children: !args.no_children,
             ..Policy::default()
         },
         engine: EngineConfig {
-            chunk_timing: args.chunk_timing,
+            rules,
             max_memory_bytes: max_memory,
         },
         outputs: OutputPlan {
@@ -226,7 +237,7 @@ fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Capture {
         duration: args.duration,
         record: args.record,
         summary_json: args.summary_json,
-    }
+    })
 }
 
 /// `CIRRON_UPROBE_LINKS=single` makes one link for each place, as on kernels that know no other:

@@ -115,9 +115,15 @@ pub struct CaptureArgs {
     /// The environment variable CIRRON_FLUSH_INTERVAL says the same; the flag wins.
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub flush_interval: Option<Duration>,
+    /// Read rules from FILE: what is ignored, sampled, named, and written besides
+    ///
+    /// TOML; docs/cirron-agent.toml has every key. They come before the rules in a target's CONFIG. A file that changes is
+    /// read again within a second, and at SIGHUP; what is wrong in it is said with its line.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Write a chunk_ms mark for each streamed token
     ///
-    /// A target whose CONFIG says stream_chunk_timing has it without this flag.
+    /// Whatever --config says. A target whose CONFIG says stream_chunk_timing has it without this flag.
     #[arg(long)]
     pub chunk_timing: bool,
     /// What connections, open scopes and sessions may hold in sum [default: 64MiB]

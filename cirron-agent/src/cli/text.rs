@@ -12,7 +12,8 @@ and make, and writes what Cirron's @ci.inference would have recorded: one `reque
 exchange, with time to first token, tokens per second and token counts, as batches in
 ./.cirron/spool that every Cirron reader understands.
 
-Prompts, completions, header values and query strings are not written.";
+Prompts, completions, header values and query strings are not written, but for header fields and
+fields of bodies that a rule of --config or of the target's CONFIG names.";
 
 /// How it is called.
 pub const USAGE: &str = "\
@@ -58,12 +59,13 @@ Sizes: 500MB, 1GB (1000 x 1000 x 1000), 2GiB (1024 x 1024 x 1024), or bytes. Tim
 
 Signals:
   SIGINT, SIGTERM, SIGHUP  end the capture and write the rest; a second one ends it at once
+                           With --config, SIGHUP reads the file again instead
   SIGUSR1                  the summary so far: a line on standard error, and --summary-json's file
 
 Exit codes:
   0   done; also after Ctrl-C, --duration, the last target's end, a closed pipe
   1   something failed while it ran
-  2   the command line is wrong
+  2   the command line, or the file of --config, is wrong
   3   cannot attach: the machine lacks something, or we lack a right
   4   cannot attach: a process that was named is not there
   run: the command's own code; 126 and 127 where it cannot be started; 128 + n after signal n";

@@ -1,13 +1,14 @@
 //! Facts of a process: the few variables of its environment that concern us, and its program.
 //!
 //! Nothing else of the environment is kept: it holds secrets, and a recording would carry them. The
-//! names are a list of those that are wanted, and of `CONFIG` only the one setting is kept.
+//! names are a list of those that are wanted, and of `CONFIG` only what is for us is kept.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 
-use cirron_core::engine::{CHUNK_TIMING, ProcessFacts, WANTED_ENV};
+use cirron_core::engine::{ProcessFacts, WANTED_ENV};
+use cirron_core::rules::wanted_config;
 
 use super::{asked, identity};
 use crate::shown::shown_bytes;
@@ -56,7 +57,7 @@ pub fn wanted(environ: &[u8]) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// What is needed of a value: of a number the number, of `CONFIG` its one setting.
+/// What is needed of a value: of a number the number, of `CONFIG` what is for us.
 fn needed(name: &str, value: &str) -> Option<String> {
     match name {
         // That one is set matters too: then the other is not asked.
@@ -64,11 +65,7 @@ fn needed(name: &str, value: &str) -> Option<String> {
             let rank = value.trim().parse::<i64>();
             Some(rank.map_or_else(|_| NO_NUMBER.to_owned(), |rank| rank.to_string()))
         }
-        "CONFIG" => {
-            let config: serde_json::Value = serde_json::from_str(value).ok()?;
-            let chunks = config.get(CHUNK_TIMING)?.as_bool()?;
-            Some(serde_json::json!({ CHUNK_TIMING: chunks }).to_string())
-        }
+        "CONFIG" => wanted_config(value),
         _ => Some(value.to_owned()),
     }
 }
@@ -117,7 +114,6 @@ mod tests {
         for environ in [
             "CONFIG=postgres://u:s@h/db",
             "CONFIG={\"key\":\"s\"}",
-            "CONFIG={\"stream_chunk_timing\":\"s\"}",
             "CONFIG=[\"s\"]",
             "CONFIG=",
         ] {

@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::time::Duration;
 
 use cirron_core::engine::ProcessFacts;
+use cirron_core::rules::Rules;
 use cirron_core::scope::Rows;
 
 use super::core::CoreReport;
@@ -63,6 +64,8 @@ pub(super) enum Command {
     Targets { reply: Reply<Vec<u32>> },
     /// The counts so far.
     Statistics { reply: Reply<CoreReport> },
+    /// From now on this decides which exchanges are written, and what else of them.
+    SetRules { rules: Rules, reply: Reply<()> },
     /// Exchanges that go on: the oldest `at_most`.
     OpenScopes { at_most: usize, reply: Reply<Rows> },
 }
@@ -198,6 +201,15 @@ impl Commands {
     /// Where nobody answers.
     pub fn statistics(&self) -> Result<CoreReport, Unanswered> {
         self.ask(|reply| Command::Statistics { reply })
+    }
+
+    /// From now on this decides which exchanges are written, and what else of them. It holds for those that begin after
+    /// this returns, at the latest.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub fn set_rules(&self, rules: Rules) -> Result<(), Unanswered> {
+        self.ask(|reply| Command::SetRules { rules, reply })
     }
 
     /// Exchanges that go on now: the oldest `at_most`, and how many others there are.

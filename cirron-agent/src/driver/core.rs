@@ -42,7 +42,7 @@ mod closing;
 mod facts;
 mod targets;
 
-use facts::Known;
+use facts::{ConfigProblems, Known};
 use targets::Parting;
 
 /// How often the log of the kernel side is handed on, and blind libraries are named.
@@ -103,6 +103,7 @@ pub struct Core {
     news_told: Instant,
     finished: Vec<Finished>,
     mute_failed: bool,
+    config_problems: ConfigProblems,
     report: CoreReport,
 }
 
@@ -142,6 +143,7 @@ impl Core {
             news_told: Instant::now(),
             finished: Vec::new(),
             mute_failed: false,
+            config_problems: ConfigProblems::default(),
             report: CoreReport::default(),
         }
     }
@@ -350,6 +352,7 @@ impl Core {
             self.news_told = Instant::now();
             self.control.flush_log();
             self.say_blind();
+            self.say_config_problems();
         }
         if self.anchor_taken.elapsed() >= RESYNC_INTERVAL {
             self.anchor_taken = Instant::now();
@@ -362,6 +365,7 @@ impl Core {
 
     fn end(mut self, to_sinks: &mut ToSinks) -> CoreReport {
         self.control.flush_log();
+        self.say_config_problems();
         self.take_answers();
         self.take_unread();
         for tgid in self.unread.processes() {

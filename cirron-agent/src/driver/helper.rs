@@ -28,7 +28,7 @@ impl Helper {
     }
 
     /// Starts it. It keeps the rights to look into other processes.
-    pub(super) fn start(self, stop: &Arc<Stop>, rights: Rights) -> anyhow::Result<()> {
+    pub fn start(self, stop: &Arc<Stop>, rights: Rights) -> anyhow::Result<()> {
         let Helper { name, run } = self;
         let stop = Arc::clone(stop);
         thread::Builder::new()

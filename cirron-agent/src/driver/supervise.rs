@@ -5,6 +5,9 @@
 //!
 //! SIGUSR1 asks for the summary so far, and ends nothing.
 //!
+//! With a configuration file SIGHUP has it read again, and ends nothing, unless the terminal that the agent was started
+//! from has gone: then it means that.
+//!
 //! SIGHUP stays ignored where it was at the start (`nohup`). SIGINT and SIGTERM do not: a shell
 //! ignores SIGINT for whatever it starts in the background, and whoever then sends it means it.
 
@@ -16,6 +19,7 @@ use tokio::signal::unix::{self, SignalKind, signal};
 
 use super::stop::Reason;
 use super::{Report, Running};
+use crate::config::watch::Reload;
 use crate::inherited::inherited;
 
 /// After the second signal, how long the threads may still take.
@@ -25,6 +29,46 @@ const FORCE_LIMIT: Duration = Duration::from_secs(3);
 pub struct Supervisor {
     runtime: Runtime,
     signals: Signals,
+}
+
+/// What signals ask for that end nothing.
+#[derive(Clone, Copy)]
+pub struct Asks<'a> {
+    /// The summary so far.
+    pub status: &'a dyn Fn(),
+    /// That the configuration file is read again, where there is one.
+    pub hangup: Option<&'a Hangup>,
+}
+
+/// SIGHUP, where there is a configuration file.
+#[derive(Debug)]
+pub struct Hangup {
+    reload: Reload,
+    had_terminal: bool,
+}
+
+impl Hangup {
+    /// `reload`: who reads the file.
+    pub fn new(reload: Reload) -> Hangup {
+        Hangup {
+            reload,
+            had_terminal: has_terminal(),
+        }
+    }
+
+    /// Has the file read again; `false`: the terminal has gone, and the signal means that.
+    fn reloads(&self) -> bool {
+        let is_meant = !self.had_terminal || has_terminal();
+        if is_meant {
+            self.reload.ask();
+        }
+        is_meant
+    }
+}
+
+/// A terminal controls us: its device can be opened as long as it is there.
+fn has_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
 }
 
 struct Signals {
@@ -60,10 +104,10 @@ impl Supervisor {
         running: Running,
         duration: Option<Duration>,
         command: Option<Pid>,
-        ask_status: impl Fn(),
+        asks: Asks<'_>,
     ) -> anyhow::Result<Option<Report>> {
         let Supervisor { runtime, signals } = self;
-        let report = runtime.block_on(watch(running, signals, duration, command, ask_status));
+        let report = runtime.block_on(watch(running, signals, duration, command, asks));
         // A thread that hangs must not keep us.
         runtime.shutdown_background();
         report
@@ -75,7 +119,7 @@ async fn watch(
     mut signals: Signals,
     duration: Option<Duration>,
     command: Option<Pid>,
-    ask_status: impl Fn(),
+    asks: Asks<'_>,
 ) -> anyhow::Result<Option<Report>> {
     let stop = running.stop();
     let (tell, mut done) = tokio::sync::oneshot::channel();
@@ -103,12 +147,17 @@ async fn watch(
                 continue;
             }
             _ = signals.status.recv() => {
-                ask_status();
+                (asks.status)();
                 continue;
             }
             _ = signals.interrupt.recv() => ("SIGINT", Signal::INT),
             _ = signals.terminate.recv() => ("SIGTERM", Signal::TERM),
-            () = hung_up(&mut signals.hangup) => ("SIGHUP", Signal::HUP),
+            () = hung_up(&mut signals.hangup) => {
+                if asks.hangup.is_some_and(Hangup::reloads) {
+                    continue;
+                }
+                ("SIGHUP", Signal::HUP)
+            }
         };
         if stop.is_requested() {
             crate::cli::say(&format!(

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests")]
 
 mod facts;
+mod rules;
 mod sinks;
 mod targets;
 mod time;
@@ -132,7 +133,11 @@ fn order(tape: &Tape) -> Vec<String> {
         .filter_map(|input| match input {
             Input::Process(facts) => Some(format!("F{}", facts.tgid)),
             Input::Record(r) => Some(format!("R{}", Record::decode(r).unwrap().head.tgid)),
-            Input::Config(_) | Input::Anchor(_) | Input::Timeout(_) | Input::Shutdown(_) => None,
+            Input::Config(_)
+            | Input::Rules(_)
+            | Input::Anchor(_)
+            | Input::Timeout(_)
+            | Input::Shutdown(_) => None,
         })
         .collect()
 }

@@ -14,16 +14,22 @@ pub mod replay;
 pub mod writer;
 
 use cirron_core::engine::{EngineConfig, ProcessFacts};
+use cirron_core::rules::{Problem, Rules};
 use cirron_core::time::MonoNs;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::clock::Anchor;
 
 /// First bytes of a recording.
 pub const MAGIC: &[u8; 16] = b"cirron-recording";
 
-/// Raised when the frame or an entry changes its meaning; what a record means is told by its own version.
-pub const VERSION: u16 = 1;
+/// Raised when the frame or an entry changes its meaning; what a record means is told by its own version. 2: all
+/// rules, and changes of it.
+pub const VERSION: u16 = 2;
+
+/// The oldest that is read.
+pub const OLDEST_VERSION: u16 = 1;
 
 /// Bytes of the head.
 pub const HEAD_LEN: usize = 24;
@@ -43,6 +49,8 @@ pub enum Input {
     Anchor(Anchor),
     /// `handle_process`
     Process(ProcessFacts),
+    /// `handle_rules`
+    Rules(RulesEntry),
     /// `handle_record`
     Record(Vec<u8>),
     /// `handle_timeout`
@@ -54,7 +62,12 @@ pub enum Input {
 /// An [`EngineConfig`] in a file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ConfigEntry {
+    /// Of version 1: all rules.
+    #[serde(default, skip_serializing)]
     chunk_timing: bool,
+    /// Since version 2.
+    #[serde(default)]
+    rules: RulesEntry,
     /// Since there is a limit.
     #[serde(default)]
     max_memory_bytes: Option<usize>,
@@ -64,12 +77,13 @@ impl From<&EngineConfig> for ConfigEntry {
     fn from(config: &EngineConfig) -> ConfigEntry {
         // Destructured, so that a new setting must be noticed here.
         let EngineConfig {
-            chunk_timing,
+            rules,
             max_memory_bytes,
-        } = *config;
+        } = config;
         ConfigEntry {
-            chunk_timing,
-            max_memory_bytes,
+            chunk_timing: false,
+            rules: RulesEntry(rules.clone()),
+            max_memory_bytes: *max_memory_bytes,
         }
     }
 }
@@ -77,9 +91,35 @@ impl From<&EngineConfig> for ConfigEntry {
 impl From<ConfigEntry> for EngineConfig {
     fn from(entry: ConfigEntry) -> EngineConfig {
         EngineConfig {
-            chunk_timing: entry.chunk_timing,
+            rules: match entry.chunk_timing {
+                true => Rules::of_chunk_timing(),
+                false => entry.rules.0,
+            },
             max_memory_bytes: entry.max_memory_bytes,
         }
+    }
+}
+
+/// A [`Rules`] in a file: its layers, as they were written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Value>", into = "Vec<Value>")]
+pub struct RulesEntry(pub Rules);
+
+impl From<RulesEntry> for Vec<Value> {
+    fn from(entry: RulesEntry) -> Vec<Value> {
+        entry.0.layers().cloned().collect()
+    }
+}
+
+impl TryFrom<Vec<Value>> for RulesEntry {
+    type Error = String;
+
+    fn try_from(layers: Vec<Value>) -> Result<RulesEntry, String> {
+        let read = Rules::read(layers).map(RulesEntry);
+        read.map_err(|problems| {
+            let said: Vec<String> = problems.iter().map(Problem::to_string).collect();
+            said.join("; ")
+        })
     }
 }
 
@@ -141,6 +181,7 @@ pub(crate) mod kind {
     pub(crate) const RECORD: u8 = 4;
     pub(crate) const TIMEOUT: u8 = 5;
     pub(crate) const SHUTDOWN: u8 = 6;
+    pub(crate) const RULES: u8 = 7;
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@ use std::io::{self, Read};
 use cirron_core::engine::ProcessFacts;
 use cirron_core::time::MonoNs;
 
-use super::{BYTE_ORDER, HEAD_LEN, Input, MAGIC, MAX_ENTRY_BYTES, ProcessEntry, VERSION, kind};
+use super::{
+    BYTE_ORDER, HEAD_LEN, Input, MAGIC, MAX_ENTRY_BYTES, OLDEST_VERSION, ProcessEntry, VERSION,
+    kind,
+};
 use crate::clock::Anchor;
 
 /// Why a recording, or the rest of one, cannot be read.
@@ -60,7 +63,7 @@ impl<R: Read> RecordingReader<R> {
         }
         let version = u16::from_le_bytes([head[16], head[17]]);
         let abi = u16::from_le_bytes([head[18], head[19]]);
-        let what = if version != VERSION {
+        let what = if !(OLDEST_VERSION..=VERSION).contains(&version) {
             Some(format!(
                 "the recording has version {version}, this agent reads {VERSION}"
             ))
@@ -146,6 +149,7 @@ fn decode(kind: u8, payload: Vec<u8>) -> Result<Input, String> {
                 serde_json::from_slice(&payload).map_err(|e| e.to_string())?;
             Input::Process(ProcessFacts::from(entry))
         }
+        kind::RULES => Input::Rules(serde_json::from_slice(&payload).map_err(|e| e.to_string())?),
         kind::RECORD => Input::Record(payload),
         kind::TIMEOUT => Input::Timeout(MonoNs(number(0)?)),
         kind::SHUTDOWN => Input::Shutdown(MonoNs(number(0)?)),

@@ -8,7 +8,7 @@ use cirron_core::record::Record;
 use cirron_core::time::MonoNs;
 
 use super::reader::{ReadError, RecordingReader};
-use super::{ConfigEntry, Input};
+use super::{ConfigEntry, Input, RulesEntry};
 use crate::clock::Anchor;
 use crate::output::Finished;
 
@@ -63,6 +63,7 @@ pub fn replay<R: Read>(
             Input::Config(_) => {}
             Input::Anchor(new) => anchor = new,
             Input::Process(facts) => engine.handle_process(facts),
+            Input::Rules(RulesEntry(rules)) => engine.handle_rules(rules),
             Input::Record(record) => {
                 records += 1;
                 last = Record::decode(&record).map_or(last, |r| last.max(r.head.ts));

@@ -22,6 +22,11 @@ impl Write for Shared {
     }
 }
 
+fn rules(name: &str) -> Rules {
+    let file = serde_json::json!({"rules": [{"path": "/v1/**", "name": name, "sample": 3}]});
+    Rules::read([serde_json::json!({}), file]).unwrap()
+}
+
 fn inputs() -> Vec<Input> {
     let facts = ProcessFacts {
         tgid: 7,
@@ -32,7 +37,8 @@ fn inputs() -> Vec<Input> {
     };
     vec![
         Input::Config(ConfigEntry {
-            chunk_timing: true,
+            chunk_timing: false,
+            rules: RulesEntry(rules("first")),
             max_memory_bytes: Some(1 << 26),
         }),
         Input::Anchor(Anchor {
@@ -40,6 +46,7 @@ fn inputs() -> Vec<Input> {
             wall_ns: u64::MAX,
         }),
         Input::Process(facts),
+        Input::Rules(RulesEntry(rules("second"))),
         Input::Record(vec![0, 1, 2, 255]),
         Input::Record(Vec::new()),
         Input::Timeout(MonoNs(9)),
@@ -55,6 +62,7 @@ fn recorded() -> Vec<u8> {
             Input::Config(entry) => recorder.config(&entry.into()),
             Input::Anchor(anchor) => recorder.anchor(&anchor),
             Input::Process(facts) => recorder.process(&facts),
+            Input::Rules(entry) => recorder.rules(&entry.0),
             Input::Record(record) => recorder.record(&record),
             Input::Timeout(now) => recorder.timeout(now),
             Input::Shutdown(now) => recorder.shutdown(now),
@@ -216,7 +224,11 @@ fn the_frame_and_the_records_have_versions_of_their_own() {
     let newer = format!("its records have version {}", ABI_VERSION + 1);
     assert!(other.starts_with(&newer), "{other}");
     let other = with(16, VERSION + 1).unwrap_err();
-    assert!(other.starts_with("the recording has version 2"), "{other}");
+    let newer = format!("the recording has version {}", VERSION + 1);
+    assert!(other.starts_with(&newer), "{other}");
+    for version in OLDEST_VERSION..=VERSION {
+        assert_eq!(with(16, version), Ok(()));
+    }
 }
 
 /// Goroutines in a recording of the corpus.
@@ -240,4 +252,122 @@ fn records_from_inside_go_s_tls_have_their_goroutine_and_others_have_none() {
     // One reads, another writes.
     assert!(goroutines("go-grpc-tls-client.recording").len() >= 2);
     assert!(goroutines("curl-tls.recording").is_empty());
+}
+
+#[test]
+fn what_version_1_said_of_chunk_timing_is_a_rule_and_rules_are_read_or_are_damage() {
+    let config = |text: &str| {
+        let mut bytes = recorded()[..HEAD_LEN].to_vec();
+        bytes.push(kind::CONFIG);
+        bytes.extend((text.len() as u32).to_le_bytes());
+        bytes.extend(text.as_bytes());
+        read(&bytes)
+    };
+    let rules = |text: &str| match config(text) {
+        (inputs, None) => match &inputs[..] {
+            [Input::Config(entry)] => EngineConfig::from(entry.clone()).rules,
+            other => panic!("{other:?}"),
+        },
+        (_, Some(e)) => panic!("{e}"),
+    };
+    assert_eq!(rules(r#"{"chunk_timing":true}"#), Rules::of_chunk_timing());
+    assert_eq!(rules(r#"{"chunk_timing":false}"#).rule_count(), 0);
+    assert_eq!(
+        rules(r#"{"rules":[{"rules":[{"sample":3}]}]}"#).rule_count(),
+        1
+    );
+    let bad = config(r#"{"rules":[{"rules":[{"sample":"x"}]}]}"#).1;
+    assert!(matches!(bad, Some(ReadError::Damaged { .. })), "{bad:?}");
+}
+
+#[test]
+fn a_replay_of_rules_that_changed_leaves_out_and_names_what_the_capture_did() {
+    use cirron_core::engine::{Engine, Output};
+    use cirron_core::id::SequentialIds;
+    use cirron_core::record::Direction;
+    use cirron_core::testing::records::{ConnRecords, TGID};
+
+    let rules =
+        |rules: serde_json::Value| Rules::read([serde_json::json!({ "rules": rules })]).unwrap();
+    let config = EngineConfig {
+        rules: rules(serde_json::json!([{"path": "/users/{id}", "name": "user"}, {"sample": 3}])),
+        max_memory_bytes: None,
+    };
+    let shared = Shared::default();
+    let mut recorder = Recorder::new(Box::new(shared.clone()));
+    recorder.config(&config);
+    let mut engine = Engine::new(config, Box::new(SequentialIds::default()));
+    let own = r#"{"cirron":{"rules":[{"path":"/own","ignore":true}]}}"#;
+    let facts = ProcessFacts {
+        tgid: TGID,
+        env: [("CONFIG".to_owned(), own.to_owned())].into(),
+        ..ProcessFacts::default()
+    };
+    recorder.process(&facts);
+    engine.handle_process(facts);
+    for i in 0..60_u64 {
+        if i == 40 {
+            let other = rules(serde_json::json!([{"path": "/users/*", "name": "changed"}]));
+            recorder.rules(&other);
+            engine.handle_rules(other);
+        }
+        let conn = ConnRecords {
+            conn: i,
+            epoch: 1,
+            source: cirron_common::record::source::SOCKET,
+        };
+        let path = if i % 5 == 0 {
+            "/own".to_owned()
+        } else {
+            format!("/users/{i}")
+        };
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let response = b"HTTP/1.1 204 No\r\n\r\n";
+        let at = (i + 1) * 1_000_000;
+        for record in [
+            conn.open(at),
+            conn.data(
+                Direction::Inbound,
+                0,
+                at,
+                request.as_bytes(),
+                request.len() as u64,
+            ),
+            conn.data(
+                Direction::Outbound,
+                0,
+                at + 1,
+                response,
+                response.len() as u64,
+            ),
+        ] {
+            recorder.record(&record);
+            engine.handle_record(&record);
+        }
+    }
+    recorder.shutdown(MonoNs(1 << 40));
+    engine.handle_shutdown(MonoNs(1 << 40));
+    let outputs = std::iter::from_fn(|| engine.poll_output());
+    let live: Vec<_> = outputs
+        .filter_map(|output| match output {
+            Output::Session(span) | Output::Open(span) | Output::Scope { span, .. } => Some(span),
+            Output::Mute { .. } | Output::Watched(_) => None,
+        })
+        .collect();
+    let bytes = shared.0.lock().unwrap().clone();
+    let mut reader = RecordingReader::new(&bytes[..]).unwrap();
+    let mut again = Vec::new();
+    let ids = Box::new(SequentialIds::default());
+    let replayed = replay::replay(&mut reader, ids, |finished| again.push(finished.span));
+    assert!(replayed.damage.is_none());
+    assert_eq!(again, live);
+    assert_eq!(replayed.engine, engine.stats());
+    let named = |name: &str| {
+        live.iter()
+            .filter(|s| s.attrs.get("cirron.name") == Some(&name.to_owned().into()))
+            .count()
+    };
+    assert_eq!(named("changed"), 16);
+    assert!((3..25).contains(&named("user")), "{}", named("user"));
+    assert!(engine.stats().ignored_exchanges == 12 && engine.stats().sampled_out_exchanges > 7);
 }

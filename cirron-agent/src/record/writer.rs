@@ -7,10 +7,13 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use cirron_core::engine::{EngineConfig, ProcessFacts};
+use cirron_core::rules::Rules;
 use cirron_core::time::MonoNs;
 use serde::Serialize;
 
-use super::{BYTE_ORDER, ConfigEntry, MAGIC, MAX_ENTRY_BYTES, ProcessEntry, VERSION, kind};
+use super::{
+    BYTE_ORDER, ConfigEntry, MAGIC, MAX_ENTRY_BYTES, ProcessEntry, RulesEntry, VERSION, kind,
+};
 use crate::clock::Anchor;
 use crate::files::place::Place;
 use crate::output::lossy::{Lossy, Waiting};
@@ -98,6 +101,11 @@ impl Recorder {
     /// `handle_process`
     pub fn process(&mut self, facts: &ProcessFacts) {
         self.json(kind::PROCESS, &ProcessEntry::from(facts.clone()));
+    }
+
+    /// `handle_rules`
+    pub fn rules(&mut self, rules: &Rules) {
+        self.json(kind::RULES, &RulesEntry(rules.clone()));
     }
 
     /// `handle_record`

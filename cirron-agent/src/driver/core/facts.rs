@@ -10,14 +10,33 @@
 //! A process's facts come before its first record, where the census answers in time. What comes late is given when it
 //! comes, as long as the process lives; behind its end it could be of the number's next owner, and is counted.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use cirron_core::engine::ProcessFacts;
+use cirron_core::rules::Problem;
 
 use super::super::census::{Answer, Asked};
 use super::super::counts::Counts;
 use super::super::unread::Named;
 use super::Core;
+
+/// Different problems that are said. One configuration is that of many processes, and has a few.
+const MAX_PROBLEMS_SAID: usize = 64;
+
+/// What was said to be wrong in targets' `CONFIG`, each once.
+#[derive(Debug, Default)]
+pub(super) struct ConfigProblems(HashSet<String>);
+
+impl ConfigProblems {
+    /// What is to be said of a problem; `None`: it was said of another process, or enough was.
+    pub(super) fn text(&mut self, tgid: u32, problem: &Problem) -> Option<String> {
+        let text = problem.to_string();
+        let room = self.0.len() < MAX_PROBLEMS_SAID;
+        (room && self.0.insert(text.clone()))
+            .then(|| format!("warning: pid {tgid}: not taken of its CONFIG: {text}"))
+    }
+}
 
 /// A process that the engine was told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +155,15 @@ impl Core {
         say(&self.unread.due(Instant::now(), is_unread));
     }
 
+    /// Says what was not taken of targets' `CONFIG`.
+    pub(super) fn say_config_problems(&mut self) {
+        for (tgid, problem) in self.engine.take_config_problems() {
+            if let Some(text) = self.config_problems.text(tgid, &problem) {
+                crate::cli::say(&text);
+            }
+        }
+    }
+
     /// Names those of a process that has ended.
     pub(super) fn forget_unread(&mut self, tgid: u32) {
         let is_unread = self.engine.has_unread_tls(tgid);
@@ -146,5 +174,34 @@ impl Core {
 fn say(named: &[Named]) {
     for named in named {
         crate::cli::say(&format!("warning: {named}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn what_many_processes_have_wrong_is_said_once_and_not_without_end() {
+        let mut said = ConfigProblems::default();
+        let problem = |what: &str| Problem {
+            layer: 0,
+            at: Vec::new(),
+            is_key: false,
+            what: what.to_owned(),
+            fix: "right".to_owned(),
+        };
+        let text = said.text(7, &problem("wrong")).unwrap();
+        assert_eq!(
+            text,
+            "warning: pid 7: not taken of its CONFIG: : wrong\n  right"
+        );
+        assert_eq!(said.text(8, &problem("wrong")), None);
+        for i in 1..MAX_PROBLEMS_SAID {
+            assert!(said.text(9, &problem(&i.to_string())).is_some());
+        }
+        assert_eq!(said.text(9, &problem("another")), None);
     }
 }

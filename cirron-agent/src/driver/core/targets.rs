@@ -151,6 +151,13 @@ impl Core {
             Command::Statistics { reply } => {
                 let _ = reply.try_send(self.statistics());
             }
+            Command::SetRules { rules, reply } => {
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.rules(&rules);
+                }
+                self.engine.handle_rules(rules);
+                let _ = reply.try_send(());
+            }
             Command::OpenScopes { at_most, reply } => {
                 let _ = reply.try_send(self.engine.open_scopes(at_most));
             }

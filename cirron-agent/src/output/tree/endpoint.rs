@@ -53,7 +53,9 @@ impl Endpoints {
             _ => Way::Scope,
         };
         let text = |name| row.attrs.get(name).and_then(|value| value.as_text());
-        let name = match (text("http.request.method"), text("url.path")) {
+        let template = || text("http.route").or_else(|| text("url.template"));
+        let path = template().or_else(|| text("url.path"));
+        let name = match (text("http.request.method"), path) {
             (Some(method), Some(path)) => format!("{method} {path}"),
             (None, Some(path)) => path.to_owned(),
             (Some(method), None) => method.to_owned(),
@@ -110,5 +112,22 @@ mod tests {
         assert!(all.names.len() <= MAX_ENDPOINTS + 3);
         let other = add(&mut all, "http.client", &"/x".repeat(500));
         assert_eq!(all.name(other).0, Way::Called);
+    }
+
+    #[test]
+    fn a_template_is_one_endpoint_whatever_ids_are_in_its_paths() {
+        let mut all = Endpoints::default();
+        let mut of = |name: &str, template: &str, path: &str| {
+            let json = format!(
+                r#"{{"id":"a","name":"{name}","parent_id":null,"index":null,"start_ns":0,"end_ns":null,
+                    "attrs":{{"http.request.method":"GET","{template}":"/users/{{id}}","url.path":"{path}"}}}}"#
+            );
+            all.add(&serde_json::from_str(&json).unwrap())
+        };
+        let first = of("request", "http.route", "/users/1");
+        assert_eq!(of("request", "http.route", "/users/2"), first);
+        let made = of("http.client", "url.template", "/users/1");
+        assert_eq!(of("http.client", "url.template", "/users/2"), made);
+        assert_eq!(all.name(first), (Way::Served, "GET /users/{id}"));
     }
 }

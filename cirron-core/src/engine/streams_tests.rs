@@ -178,6 +178,30 @@ fn two_answers_at_once_keep_their_own_tokens_and_times() {
 }
 
 #[test]
+fn where_a_hole_took_the_head_nobody_knows_the_first_byte() {
+    for lost in [0, 1] {
+        let mut talk = begun();
+        for (n, (one, two)) in (0..).zip(answer(1, 9).into_iter().zip(answer(3, 4))) {
+            let step = [one, two].concat();
+            if n == lost {
+                talk.at[1] += step.len() as u64;
+            } else {
+                talk.add(Direction::Outbound, 5 + 10 * n, &step);
+            }
+        }
+        let scopes = talk.scopes();
+        assert_eq!(scopes.len(), 2);
+        for (span, marks) in scopes {
+            assert_eq!(text(&span, "cirron.figures"), Some("partial"));
+            assert_eq!(text(&span, "cirron.aborted_by"), None);
+            let first = number(&marks, "time_to_first_byte_ms");
+            assert_eq!(first, Some(4.0).filter(|_| lost == 1));
+            assert_eq!(number(&marks, "time_to_first_token_ms"), None);
+        }
+    }
+}
+
+#[test]
 fn a_stream_that_is_reset_says_by_whom_unless_all_was_said() {
     for by_client in [true, false] {
         for seen in 0..=ALL {

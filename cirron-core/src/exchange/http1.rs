@@ -188,7 +188,8 @@ impl Http1 {
     ) {
         self.handle_timeout(piece.ts(), ends, sink);
         if self.phase.is_over() {
-            return;
+            // No request came for the answer that leads elsewhere: this is what comes there.
+            return self.keep_for_next(dir, piece);
         }
         if let Piece::Eof { ts } = piece {
             ending::end_of_file(self, dir, ts, ends, sink);

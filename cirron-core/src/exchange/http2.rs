@@ -247,8 +247,13 @@ impl Http2 {
     fn end_each(&mut self, which: impl Fn(&Exchange) -> bool, step: &mut StepContext<'_>) {
         let by = ending::closed_by(self, step.ends);
         let these = self.streams.iter().filter(|(_, x)| which(x));
-        for stream in these.map(|(s, _)| *s).collect::<Vec<_>>() {
-            self.end(stream, MessageEnd::Aborted, by, step);
+        // Of one whose end may have stood in a hole nobody knows that it was cut off.
+        let end = |x: &Exchange| match x.holed {
+            true => MessageEnd::Lost,
+            false => MessageEnd::Aborted,
+        };
+        for (stream, end) in these.map(|(s, x)| (*s, end(x))).collect::<Vec<_>>() {
+            self.end(stream, end, by, step);
         }
     }
 

@@ -142,7 +142,7 @@ names! {
     OUTPUT_TOKENS = "output_tokens", "int, tokens; `source`, `normalized`", "usage reports them, with or behind the last content; else, of a stream, the content events (those behind the last report, where it was made on the way, and what it says), with `estimated` (and `partial` where some may be missing). A 0 beside content is no report", "SDK";
     OUTPUT_TO_NOBODY = "output_tokens_after_client_left", "int, tokens; `estimated`", "content events of a stream that were written when the client had left (its RST_STREAM, or a FIN that turned out to be a close): they are in no other figure, nor is what usage says of them", "cirron";
     TOTAL_TOKENS = "total_tokens", "int, tokens; `source`, `normalized`", "usage reports it or both parts, and it is not less than they are", "SDK";
-    TIME_TO_FIRST_BYTE = "time_to_first_byte_ms", "float, ms", "request's first byte to response's first byte", "cirron";
+    TIME_TO_FIRST_BYTE = "time_to_first_byte_ms", "float, ms", "request's first byte to response's first byte, where the response's head was seen", "cirron";
     TIME_TO_FIRST_TOKEN = "time_to_first_token_ms", "float, ms", "of a stream: request's first byte to the first event with content", "SDK";
     TIME_TO_FIRST_REASONING = "time_to_first_reasoning_token_ms", "float, ms", "of a stream that shows its reasoning", "cirron";
     TIME_TO_FIRST_ANSWER = "time_to_first_answer_token_ms", "float, ms", "of a stream that shows its reasoning: the first text of the answer, unless a hole may have taken it", "cirron";

@@ -70,6 +70,18 @@ impl Http1 {
         Some((next, rest))
     }
 
+    /// A piece of what goes on elsewhere. An end is said there by who calls.
+    pub(super) fn keep_for_next(&mut self, dir: Direction, piece: Piece<'_>) {
+        if matches!(piece, Piece::Eof { .. }) {
+            return;
+        }
+        if dir == self.responses_go() {
+            self.held.push_back(piece);
+        } else {
+            self.early.push_back(piece);
+        }
+    }
+
     /// What the client sends next is HTTP/1 or not, as the answer to its last request will say.
     pub(super) fn awaits_switch(&self) -> bool {
         let Phase::Http = self.phase else {

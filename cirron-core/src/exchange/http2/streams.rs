@@ -294,6 +294,8 @@ impl Http2 {
                 x.emit(step.ts, ExchangeEvent::ResponseStart, step.sink);
             }
             if x.response == Response::Open {
+                // It goes on, so that no hole before had its end.
+                x.holed &= x.request.is_none();
                 x.emit(step.ts, event, step.sink);
             }
         } else if x.request.is_none() {

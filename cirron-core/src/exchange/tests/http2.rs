@@ -320,6 +320,24 @@ fn a_hole_touches_the_streams_that_it_may_have_held() {
 }
 
 #[test]
+fn nobody_aborted_what_may_have_ended_in_a_hole_unless_it_went_on() {
+    for goes_on in [false, true] {
+        let mut rig = two_open(true);
+        rig.step(OutGap(40));
+        if goes_on {
+            rig = rig.more(1, Direction::Outbound, &event(3));
+        }
+        rig.step(Close(CloseCause::LocalClose));
+        let logs = rig.ledger.finish();
+        let by = |log: &ExchangeLog| (log.response_end, aborted_by(log));
+        let lost = (Some(MessageEnd::Lost), None);
+        let cut_off = (Some(MessageEnd::Aborted), Some(AbortedBy::Server));
+        assert_eq!(by(&logs[0]), lost);
+        assert_eq!(by(&logs[1]), if goes_on { cut_off } else { lost });
+    }
+}
+
+#[test]
 fn a_stream_whose_end_a_hole_took_is_lost_after_a_while() {
     let parts = [
         (true, preface()),

@@ -125,6 +125,31 @@ fn the_first_message_may_come_with_the_handshake_and_the_answer_before_it() {
 }
 
 #[test]
+fn the_message_that_comes_when_nobody_waits_for_the_request_any_more_is_kept() {
+    for by_client in [true, false] {
+        let mut rig = Rig::new(false, Some(Role::Server));
+        for step in [InGap(1), In(&ASK[1..]), Out(SWITCH)] {
+            rig.step(step);
+        }
+        rig.now += crate::limits::HELD_RESPONSE_WINDOW_NS / MS + 1;
+        let dir = match by_client {
+            true => Direction::Inbound,
+            false => Direction::Outbound,
+        };
+        for said in ["one", "two"] {
+            rig.feed(dir, &text(by_client, said));
+        }
+        rig.step(Close(CloseCause::LocalClose));
+        let logs = rig.ledger.finish();
+        let said: Vec<_> = logs
+            .iter()
+            .flat_map(|l| &l.messages[usize::from(!by_client)])
+            .collect();
+        assert_eq!(said, [&whole("one"), &whole("two")], "{by_client}");
+    }
+}
+
+#[test]
 fn refused_it_stays_http() {
     let parts = [
         Client(ASK.into()),

@@ -1,10 +1,10 @@
-//! MLflow's scoring server: `/invocations`, with data frames or tensors.
+//! MLflow's scoring server: `/invocations`, with data frames or tensors, or with messages of a chat, whole or as events.
 //!
 //! Source: MLflow, "Deploy MLflow model locally", "Inference server specification".
 
 use crate::body::json::Seg::{Any, K};
 use crate::llm::dialect::{Dialect, Route, Row, last_segment};
-use crate::llm::table::{self, RequestTable, ResponseTable, Say, Sign};
+use crate::llm::table::{self, Ask, RequestTable, ResponseTable, Say, Sign};
 
 /// What is known of it.
 pub(crate) const ROWS: &[Row] = &[Row {
@@ -26,7 +26,7 @@ fn route(path: &str) -> Option<Route<'_>> {
 }
 
 static REQUEST: RequestTable = RequestTable {
-    rows: &[],
+    rows: &[(&[K("stream")], Ask::Stream)],
     shapes: &[
         &[Sign::Has("dataframe_split")],
         &[Sign::Has("dataframe_records")],
@@ -42,7 +42,36 @@ static RESPONSE: ResponseTable = ResponseTable {
         // Its chat models answer as OpenAI's do.
         (
             &[K("object")],
-            Say::AnswerIf(&["chat.completion", "chat.completion.chunk"]),
+            Say::GeneratesIf(&["chat.completion", "chat.completion.chunk"]),
+        ),
+        (
+            &[K("choices"), Any, K("message"), K("content")],
+            Say::Answer,
+        ),
+        (&[K("choices"), Any, K("delta"), K("content")], Say::Answer),
+        (
+            &[
+                K("choices"),
+                Any,
+                K("delta"),
+                K("tool_calls"),
+                Any,
+                K("function"),
+                K("name"),
+            ],
+            Say::ToolCall,
+        ),
+        (
+            &[
+                K("choices"),
+                Any,
+                K("message"),
+                K("tool_calls"),
+                Any,
+                K("function"),
+                K("name"),
+            ],
+            Say::ToolCall,
         ),
         (&[K("model")], Say::Model),
         (&[K("usage"), K("prompt_tokens")], Say::Input),

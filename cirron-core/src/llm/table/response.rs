@@ -321,6 +321,9 @@ impl Reading {
                 document.content.answer |= is;
                 document.generates |= is;
             }
+            (Say::GeneratesIf(texts), value) => {
+                document.generates |= value.as_str().is_some_and(|text| texts.contains(&text));
+            }
             (Say::Whole, value) => {
                 document.answer.push(value);
                 document.whole = true;

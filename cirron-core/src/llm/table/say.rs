@@ -85,6 +85,8 @@ pub(crate) enum Say {
     FailsIf(&'static [&'static str]),
     /// Text of the answer, where this is one of these texts.
     AnswerIf(&'static [&'static str]),
+    /// The document is of a language model, where this is one of these texts.
+    GeneratesIf(&'static [&'static str]),
     /// Class of an error.
     ErrorClass,
     /// There is an error, if this, or what stands in it, is neither null, false, 0 nor an empty text.

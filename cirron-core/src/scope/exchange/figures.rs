@@ -170,7 +170,11 @@ impl ExchangeScope {
         Some(ModelCall {
             start: self.start,
             late: self.late,
-            first_byte: self.answer.first_byte,
+            // Where a hole took the head, it may have taken the first byte.
+            first_byte: self
+                .answer
+                .first_byte
+                .filter(|_| self.answer.status.is_some()),
             end,
             source: body.dialect().name,
             facts: body.facts(),

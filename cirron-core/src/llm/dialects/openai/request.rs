@@ -80,6 +80,8 @@ impl JsonSink for Sink<'_> {
         match (path.key(0), value) {
             (Some(b"model"), Scalar::Str { prefix, .. }) => say(&mut self.0.model, prefix),
             (Some(b"stream"), value) => self.0.stream = switch(value),
+            // Of speech.
+            (Some(b"stream_format"), value) => self.0.stream = Some(value.as_str() == Some("sse")),
             (Some(b"n"), value) => self.0.choices = count(value),
             (_, _) => {}
         }

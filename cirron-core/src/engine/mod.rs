@@ -28,6 +28,7 @@ use std::collections::{HashMap, VecDeque};
 use cirron_common::record::evidence;
 
 use crate::id::IdSource;
+use crate::llm::Routes;
 use crate::record::{Body, Record};
 use crate::rules::Rules;
 use crate::scope::{Contexts, Mark, Span, Store, Watched};
@@ -135,6 +136,7 @@ impl Engine {
                 stats: EngineStats::default(),
                 sessions: Sessions::new(config.rules),
                 contexts: Contexts::default(),
+                routes: Routes::default(),
                 lossy_until: MonoNs(0),
             },
             now: MonoNs(0),

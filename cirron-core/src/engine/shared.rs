@@ -10,6 +10,7 @@ use cirron_common::record::source;
 use super::conn::Conn;
 use super::session::Sessions;
 use super::{EngineStats, Key, Output};
+use crate::llm::Routes;
 use crate::scope::{Contexts, Life, Span, Store};
 use crate::time::MonoNs;
 
@@ -20,6 +21,7 @@ pub(super) struct Shared {
     pub(super) stats: EngineStats,
     pub(super) sessions: Sessions,
     pub(super) contexts: Contexts,
+    pub(super) routes: Routes,
     /// Before this time records were lost, as a hole on some connection showed.
     pub(super) lossy_until: MonoNs,
 }

@@ -99,10 +99,11 @@ impl Sink<'_> {
     }
 
     fn hand_on(&mut self, scope: Id, ts: MonoNs, event: &ExchangeEvent<'_>) {
-        let (store, told) = (&mut self.shared.store, self.told);
+        let Shared { store, routes, .. } = &mut *self.shared;
+        let told = self.told;
         let held = store.with(scope, |scope: &mut ExchangeScope, desk| {
             let before = scope.held();
-            scope.on_event(ts, event, desk);
+            scope.on_event(ts, event, desk, routes);
             told.touch(ts, event, scope);
             let tells = matches!(
                 event,

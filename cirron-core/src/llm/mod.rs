@@ -14,6 +14,7 @@ pub(crate) mod kserve_grpc;
 pub(crate) mod readers;
 pub(crate) mod repeats;
 pub(crate) mod results;
+pub(crate) mod routes;
 pub(crate) mod session;
 pub(crate) mod table;
 pub(crate) mod usage;
@@ -27,6 +28,7 @@ pub(crate) use dialects::DIALECTS;
 pub(crate) use dialects::openai;
 pub(crate) use facts::{Content, RequestFacts, ResponseFacts, Usage};
 pub(crate) use readers::{Candidate, Readers, Requests};
+pub(crate) use routes::Routes;
 pub(crate) use session::{ReadSession, Said, SessionDialect};
 
 /// A method of gRPC that is known. A document of its dialect is a message.

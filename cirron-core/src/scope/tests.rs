@@ -22,6 +22,7 @@ use super::{
 };
 use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent as E, MessageEnd, Role};
 use crate::id::{Id, SequentialIds};
+use crate::llm::Routes;
 use crate::proto::message::{Headers, RequestHead, ResponseHead, Version};
 use crate::rules::ProcessRules;
 use crate::time::{MS, MonoNs};
@@ -77,7 +78,7 @@ impl ScopeRig {
         let ts = MonoNs(ns);
         self.store
             .with(self.scope, |x: &mut ExchangeScope, desk| {
-                x.on_event(ts, &event, desk)
+                x.on_event(ts, &event, desk, &mut Routes::default())
             })
             .unwrap();
     }

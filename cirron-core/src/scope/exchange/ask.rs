@@ -2,7 +2,7 @@
 
 use super::ExchangeScope;
 use crate::exchange::{MessageEnd, Sender};
-use crate::llm::{self, Candidate, RequestFacts};
+use crate::llm::{self, Candidate, RequestFacts, Routes};
 use crate::proto::message::RequestHead;
 use crate::scope::asked::RequestBody;
 use crate::scope::grpc::Grpc;
@@ -72,14 +72,15 @@ impl Ask {
 }
 
 impl ExchangeScope {
-    pub(super) fn request_head(&mut self, head: &RequestHead) {
+    pub(super) fn request_head(&mut self, head: &RequestHead, routes: &mut Routes) {
         self.grpc = Grpc::of_request(&head.headers).map(Box::new);
         let rpcs = self.grpc.as_ref().map(|_| llm::rpc_of_path(&head.path));
         let rpcs = rpcs.filter(|rpcs| !rpcs.is_empty());
         let is_rpc = rpcs.is_some();
-        let of_path = rpcs.unwrap_or_else(|| llm::of_path(&head.path));
-        let of_path = Some(of_path).filter(|_| head.method == "POST");
-        let of_path = of_path.unwrap_or_default();
+        let of_path = match head.method.as_str() {
+            "POST" => rpcs.unwrap_or_else(|| routes.candidates(&head.path)),
+            _ => Vec::new(),
+        };
         if !of_path.is_empty() {
             let nothing = |(c, _): &(Candidate, _)| (*c, RequestFacts::default());
             self.ask.candidates = of_path.iter().map(nothing).collect();

@@ -25,7 +25,7 @@ use super::store::Desk;
 use super::wanted::Wanted;
 use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent, MessageEnd, Role, Sender};
 use crate::id::Id;
-use crate::llm::{Candidate, RequestFacts};
+use crate::llm::{Candidate, RequestFacts, Routes};
 use crate::proto::ws;
 use crate::time::MonoNs;
 
@@ -123,7 +123,13 @@ impl ExchangeScope {
     }
 
     /// The next event. `desk`: of its scope.
-    pub(crate) fn on_event(&mut self, ts: MonoNs, event: &ExchangeEvent<'_>, desk: &mut Desk<'_>) {
+    pub(crate) fn on_event(
+        &mut self,
+        ts: MonoNs,
+        event: &ExchangeEvent<'_>,
+        desk: &mut Desk<'_>,
+        routes: &mut Routes,
+    ) {
         if self.wanted.is_some() {
             self.ask_rules(ts, event);
         }
@@ -132,7 +138,7 @@ impl ExchangeScope {
         }
         match *event {
             ExchangeEvent::Start { .. } | ExchangeEvent::Informational(_) => {}
-            ExchangeEvent::RequestHead(head) => self.request_head(head),
+            ExchangeEvent::RequestHead(head) => self.request_head(head, routes),
             ExchangeEvent::RequestBody(bytes) => self.request_body(ts, bytes),
             ExchangeEvent::RequestGap(len) => self.request_gap(ts, len),
             ExchangeEvent::RequestEnd(end) => self.request_end(end),

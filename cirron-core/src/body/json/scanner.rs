@@ -150,6 +150,10 @@ impl Scanner {
                             continue;
                         }
                         self.text.plain(upto(rest, n));
+                        if self.text.pair(behind(rest, n)) {
+                            i += 2;
+                            continue;
+                        }
                     }
                     let Some(&b) = bytes.get(i) else {
                         return;

@@ -52,6 +52,7 @@ impl Text {
     }
 
     /// Bytes that stand for themselves.
+    #[inline]
     pub(super) fn plain(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -60,12 +61,19 @@ impl Text {
         self.add(bytes);
     }
 
+    #[inline]
     fn add(&mut self, bytes: &[u8]) {
         self.len += bytes.len() as u64;
         let room = MAX_JSON_SCALAR_BYTES - self.prefix.len();
         if room > 0 {
-            self.prefix.extend_from_slice(upto(bytes, room));
+            self.keep(upto(bytes, room));
         }
+    }
+
+    /// Apart, so that a long text passes without it.
+    #[inline(never)]
+    fn keep(&mut self, bytes: &[u8]) {
+        self.prefix.extend_from_slice(bytes);
     }
 
     fn add_char(&mut self, c: char) {
@@ -83,6 +91,20 @@ impl Text {
         self.escape == Escape::No
     }
 
+    /// A backslash and what is behind it, in one piece: whether both were taken. What is no whole sequence of two bytes
+    /// is [`Text::special`]'s.
+    #[inline]
+    pub(super) fn pair(&mut self, bytes: &[u8]) -> bool {
+        let [b'\\', b, ..] = bytes else {
+            return false;
+        };
+        let Some(c) = unescaped(*b) else {
+            return false;
+        };
+        self.plain(&[c]);
+        true
+    }
+
     /// A quote, a backslash, or a byte of an escape sequence.
     pub(super) fn special(&mut self, b: u8) -> StringStep {
         match self.escape {
@@ -94,18 +116,12 @@ impl Text {
                 self.escape = Escape::Begun;
             }
             Escape::Begun => {
-                let c = match b {
-                    b'"' | b'\\' | b'/' => b,
-                    b'b' => 8,
-                    b'f' => 12,
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    b't' => b'\t',
-                    b'u' => {
-                        self.escape = Escape::Hex { n: 0, value: 0 };
-                        return StringStep::More;
-                    }
-                    _ => return StringStep::Bad,
+                if b == b'u' {
+                    self.escape = Escape::Hex { n: 0, value: 0 };
+                    return StringStep::More;
+                }
+                let Some(c) = unescaped(b) else {
+                    return StringStep::Bad;
                 };
                 self.escape = Escape::No;
                 self.plain(&[c]);
@@ -147,6 +163,20 @@ impl Text {
             }
         }
     }
+}
+
+/// What a backslash and this byte stand for (RFC 8259, section 7); `None`: more bytes belong to it, or it is none.
+#[inline]
+fn unescaped(b: u8) -> Option<u8> {
+    Some(match b {
+        b'"' | b'\\' | b'/' => b,
+        b'b' => 8,
+        b'f' => 12,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        _ => return None,
+    })
 }
 
 /// What [`Text::get`] gives for a text that is `bytes`, without a copy of them.

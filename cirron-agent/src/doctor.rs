@@ -3,6 +3,8 @@
 use crate::cli::exit::Exit;
 use crate::cli::{Failed, print};
 use crate::driver::attacher::{unlisted, unopened};
+use crate::driver::ruled::{Ruled, Rules};
+use crate::driver::specs::Specs;
 use crate::kernel::{Kernel, LoadOptions};
 use crate::preflight::{self, Subject, report};
 use crate::probes::images::images;
@@ -11,14 +13,12 @@ use crate::probes::place::Choice;
 use crate::probes::plan::{Plan, plan, summary};
 use crate::probes::quiet::Quiet;
 use crate::probes::tls::blind;
-use crate::probes::usdt::look::look;
-use crate::probes::usdt::rule::Rule;
 use crate::shown::shown_path;
 
 /// Prints the checks; where the machine lacks nothing, loads the programs (with no target, so
 /// nothing is captured) and prints what became of each. For each of `pids`, where probes in
 /// its TLS libraries would sit.
-pub fn doctor(pids: &[u32], load: &LoadOptions, usdt: &[Rule]) -> Result<Exit, Failed> {
+pub fn doctor(pids: &[u32], load: &LoadOptions, rules: &Rules) -> Result<Exit, Failed> {
     let checks = preflight::all(pids);
     let mut out = report::table(&checks);
     let host: Vec<_> = checks
@@ -52,7 +52,7 @@ pub fn doctor(pids: &[u32], load: &LoadOptions, usdt: &[Rule]) -> Result<Exit, F
     }
     for pid in pids {
         out.push_str(&tls(*pid));
-        out.push_str(&probes(*pid, usdt));
+        out.push_str(&probes(*pid, rules));
     }
     print(&out)?;
     Ok(exit)
@@ -111,29 +111,28 @@ fn tls(pid: u32) -> String {
     out
 }
 
-/// Which USDT probes of a process would be told, where they are and what they cost. What cannot be looked at was said.
-fn probes(pid: u32, rules: &[Rule]) -> String {
+/// Which probes of a process would be told, where they are and what they cost. What cannot be looked at was said.
+fn probes(pid: u32, rules: &Rules) -> String {
     let mut out = format!("\nprobes in process {pid}:\n");
     let before = out.len();
-    let mut notes = 0;
+    let mut ruled = Ruled::new(rules.clone(), Specs::default());
     for image in images(pid).unwrap_or_default() {
         let Ok(file) = image.open() else {
             continue;
         };
         let name = shown_path(&image.name);
-        let look = look(&Quiet::new(&file), rules, &mut |_| 0);
-        notes += look.notes;
-        for planned in &look.planned {
+        let found = ruled.look(&Quiet::new(&file), &image.name);
+        for planned in &found.planned {
             out.push_str(&format!("{name}: {planned}\n"));
         }
-        for (label, why) in &look.refused {
-            out.push_str(&format!("{name}: {label} would not be watched: {why}\n"));
+        for refused in &found.refused {
+            out.push_str(&format!("{name}: {refused}\n"));
         }
     }
     if out.len() == before {
-        out.push_str(&format!(
-            "none of cirron-probe, and none by --usdt, among {notes} USDT probes that are mapped now\n"
-        ));
+        out.push_str(
+            "none of cirron-probe, and none by --usdt or --scope, in what is mapped now\n",
+        );
     }
     out
 }

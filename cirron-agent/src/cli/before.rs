@@ -37,7 +37,7 @@ impl CaptureArgs {
             chunk_timing,
             max_memory,
             load: LoadArgs { ring_mib },
-            usdt: UsdtArgs { usdt },
+            usdt: UsdtArgs { usdt, scope },
             record,
             summary_json,
         } = self;
@@ -57,6 +57,7 @@ impl CaptureArgs {
             (max_memory.is_some(), "--max-memory", Group::Capture),
             (ring_mib.is_some(), "--ring-mib", Group::Load),
             (!usdt.is_empty(), "--usdt", Group::Probes),
+            (!scope.is_empty(), "--scope", Group::Probes),
             (record.is_some(), "--record", Group::Capture),
             (summary_json.is_some(), "--summary-json", Group::Capture),
         ];
@@ -126,6 +127,11 @@ impl UsdtArgs {
                 before.usdt
             } else {
                 self.usdt
+            },
+            scope: if self.scope.is_empty() {
+                before.scope
+            } else {
+                self.scope
             },
         }
     }

@@ -163,7 +163,7 @@ impl<'a> OpenCapture<'a> {
             .transpose()?;
         let supervisor = Supervisor::new()?;
         let libraries = Libraries {
-            rules: Rules::new(capture.usdt.clone()),
+            rules: Rules::new(capture.usdt.clone(), capture.scopes.clone()),
             ..Libraries::default()
         };
         let specs = Specs::default();

@@ -21,6 +21,7 @@ use crate::output::sink::{OutputPlan, SinkKind};
 use crate::output::stdout::KIND as STDOUT;
 use crate::output::table::{KINDS, OutputKind};
 use crate::output::tree::{Drawing, width};
+use crate::probes::scopes::rule::ScopeRule;
 use crate::probes::usdt::rule::Rule;
 use crate::spool::sink::KIND as SPOOL;
 use crate::spool::{DEFAULT_FLUSH_INTERVAL, DEFAULT_MAX_BYTES};
@@ -68,6 +69,8 @@ pub enum Todo {
         load: LoadOptions,
         /// Which probes of others would be told.
         usdt: Vec<Rule>,
+        /// Which functions would be scopes.
+        scopes: Vec<ScopeRule>,
     },
     /// Draw a spool.
     Tree {
@@ -93,6 +96,8 @@ pub struct Capture {
     pub outputs: OutputPlan,
     /// Which probes of others are told.
     pub usdt: Vec<Rule>,
+    /// Which functions are scopes.
+    pub scopes: Vec<ScopeRule>,
     /// When to end.
     pub duration: Option<Duration>,
     /// The recording.
@@ -168,10 +173,12 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
         }) => {
             before.refuse_all_but(&[Group::Load, Group::Probes], "doctor")?;
             let pids: BTreeSet<u32> = pids.into_iter().chain(more).collect();
+            let usdt = usdt.or(before.usdt);
             Ok(Todo::Doctor {
                 pids: pids.into_iter().collect(),
                 load: load_options(&load.or(before.load), None, env).0,
-                usdt: usdt.or(before.usdt).usdt,
+                usdt: usdt.usdt,
+                scopes: usdt.scope,
             })
         }
         Some(Command::Run {
@@ -234,6 +241,7 @@ fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Result<Capture, Stri
             ..outputs(&args.output, interval, &SPOOL, env)
         },
         usdt: args.usdt.usdt,
+        scopes: args.usdt.scope,
         duration: args.duration,
         record: args.record,
         summary_json: args.summary_json,

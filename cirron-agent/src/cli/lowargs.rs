@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{text, values};
 use crate::output::table::{self, OutputKind};
+use crate::probes::scopes::rule::ScopeRule;
 use crate::probes::usdt::rule::Rule;
 
 /// The whole command line.
@@ -96,6 +97,14 @@ pub struct UsdtArgs {
     /// out is counted. Probes of cirron-probe need no flag.
     #[arg(long, value_name = "RULE")]
     pub usdt: Vec<Rule>,
+    /// Make a scope of each call of a function: IMAGE:FUNCTION[(ARGUMENTS)][=NAME]
+    ///
+    /// May be given several times. IMAGE is the name of the program or library, or its path; FUNCTION a symbol, a name
+    /// as Rust demangles it, or +0xOFFSET in the file, of C, C++ or Rust. A `*` stands for any text. ARGUMENTS as for
+    /// --usdt, by the C convention. It ends at whichever exit it takes; a function of which one is not known is refused,
+    /// and that is said. Example: 'llama-server:llama_decode=decode'.
+    #[arg(long, value_name = "RULE")]
+    pub scope: Vec<ScopeRule>,
 }
 
 /// How to capture.

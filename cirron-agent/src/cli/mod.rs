@@ -28,6 +28,7 @@ use self::exit::Exit;
 use self::hiargs::{Resolved, Todo};
 use self::lowargs::LowArgs;
 pub use self::messages::say;
+use crate::driver::ruled::Rules;
 use crate::kernel::memory_limit;
 use crate::shown::shown_lines;
 
@@ -128,7 +129,12 @@ fn run(todo: Todo) -> Result<Exit, Failed> {
         Todo::Attach { pids, capture } => attach::attach(&pids, &capture),
         Todo::Run { command, capture } => attach::run(&command, &capture),
         Todo::Replay { file, ids, outputs } => offline::replay(&file, ids, &outputs),
-        Todo::Doctor { pids, load, usdt } => crate::doctor::doctor(&pids, &load, &usdt),
+        Todo::Doctor {
+            pids,
+            load,
+            usdt,
+            scopes,
+        } => crate::doctor::doctor(&pids, &load, &Rules::new(usdt, scopes)),
         Todo::Tree { spool_dir, drawing } => offline::tree(&spool_dir, drawing),
     }
 }

@@ -180,7 +180,13 @@ impl Attacher {
         let looked = catch_unwind(AssertUnwindSafe(|| {
             let key = FileKey::read(file, id, &Source::new(&quiet));
             let is_known = self.leases.hold_opened(pid, id, &key);
-            (!is_known).then(|| (key, plan(&quiet, self.choice), self.ruled.look(&quiet)))
+            (!is_known).then(|| {
+                (
+                    key,
+                    plan(&quiet, self.choice),
+                    self.ruled.look(&quiet, name),
+                )
+            })
         }));
         let Ok(looked) = looked else {
             Counts::add(&self.counts.panicked);

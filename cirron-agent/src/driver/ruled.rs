@@ -20,7 +20,9 @@ use super::specs::Specs;
 use crate::clock;
 use crate::kernel::{Attachment, Point, Reads, UprobeProgram, Uprobes};
 use crate::probes::quiet::Quiet;
-use crate::probes::usdt::look::{Look, Planned, look};
+use crate::probes::scopes::look as scopes;
+use crate::probes::scopes::rule::ScopeRule;
+use crate::probes::usdt::look::{self as usdt, Planned};
 use crate::probes::usdt::rule::Rule;
 use crate::shown::shown_path;
 
@@ -33,6 +35,8 @@ const MAX_LABELS: usize = cirron_common::maps::MAX_RATES as usize;
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     usdt: Arc<[Rule]>,
+    /// Numbered behind the others.
+    scopes: Arc<[ScopeRule]>,
     state: Arc<Mutex<State>>,
 }
 
@@ -50,9 +54,10 @@ struct State {
 
 impl Rules {
     /// Of the command line.
-    pub fn new(usdt: Vec<Rule>) -> Rules {
+    pub fn new(usdt: Vec<Rule>, scopes: Vec<ScopeRule>) -> Rules {
         Rules {
             usdt: usdt.into(),
+            scopes: scopes.into(),
             state: Arc::default(),
         }
     }
@@ -64,10 +69,13 @@ impl Rules {
     /// Rules that no file has had a probe for, in words, with what was looked at; `None`: each has some.
     pub fn unmatched(&self) -> Option<String> {
         let state = self.lock();
-        let rules = self.usdt.iter().enumerate();
-        let unmatched: Vec<&str> = rules
+        let usdt = self.usdt.iter().map(|rule| ("--usdt", &rule.text));
+        let scopes = self.scopes.iter().map(|rule| ("--scope", &rule.text));
+        let unmatched: Vec<String> = usdt
+            .chain(scopes)
+            .enumerate()
             .filter(|(n, _)| !state.matched.contains(n))
-            .map(|(_, rule)| rule.text.as_str())
+            .map(|(_, (option, text))| format!("{option} {text}"))
             .collect();
         if unmatched.is_empty() {
             return None;
@@ -83,9 +91,9 @@ impl Rules {
             }
         };
         Some(format!(
-            "no probe so far for --usdt {}\n  looked at {} files: {}{more}{headless}\n  a library that is loaded later is \
+            "no probe so far for {}\n  looked at {} files: {}{more}{headless}\n  a library that is loaded later is \
              looked at then; `readelf -n FILE` lists what is there",
-            unmatched.join(", --usdt "),
+            unmatched.join(", "),
             state.files,
             state.names.join(", "),
         ))
@@ -111,7 +119,7 @@ impl Rules {
         sorted.iter().take(MAX_NAMES).map(words).collect()
     }
 
-    fn note(&self, name: &Path, look: &Look) {
+    fn note(&self, name: &Path, look: &Ruling) {
         let mut state = self.lock();
         state.files += 1;
         state.headless += usize::from(look.is_headless);
@@ -131,6 +139,18 @@ impl Rules {
             state.labels.insert(probe, label.to_owned());
         }
     }
+}
+
+/// What is in a file.
+#[derive(Debug, Default)]
+pub struct Ruling {
+    /// What is put to use.
+    pub planned: Vec<Planned>,
+    /// What is not, and why, in words.
+    pub refused: Vec<String>,
+    is_headless: bool,
+    /// A bound was met: there may be more in it.
+    pub is_cut: bool,
 }
 
 /// See the module; of the attach thread.
@@ -156,7 +176,7 @@ impl Ruled {
     }
 
     /// What is in a file.
-    pub fn look(&mut self, file: &Quiet<'_>) -> Look {
+    pub fn look(&mut self, file: &Quiet<'_>, name: &Path) -> Ruling {
         let pairs = &mut self.pairs;
         let mut pair = |name: &str| match pairs.get(name) {
             Some(pair) => *pair,
@@ -166,14 +186,29 @@ impl Ruled {
                 next
             }
         };
-        look(file, &self.rules.usdt, &mut pair)
+        let (rules, first) = (&self.rules.scopes, self.rules.usdt.len());
+        let notes = usdt::look(file, &self.rules.usdt, &mut pair);
+        let functions = scopes::look((file, name), (rules, first), &mut pair);
+        let words =
+            |label: &str, why: &dyn std::fmt::Display| format!("{label} is not watched: {why}");
+        let of_notes = notes.refused.iter().map(|(label, why)| words(label, why));
+        let of_functions = functions
+            .refused
+            .iter()
+            .map(|(label, why)| words(label, why));
+        Ruling {
+            refused: of_notes.chain(of_functions).collect(),
+            planned: [notes.planned, functions.planned].concat(),
+            is_headless: notes.is_headless,
+            is_cut: notes.is_cut || functions.is_cut,
+        }
     }
 
     /// Says what is not put to use of it, and remembers what was looked at.
-    pub fn note(&self, name: &Path, look: &Look) {
+    pub fn note(&self, name: &Path, look: &Ruling) {
         self.rules.note(name, look);
-        for (label, why) in &look.refused {
-            tracing::warn!("{}: {label} is not watched: {why}", shown_path(name));
+        for refused in &look.refused {
+            tracing::warn!("{}: {refused}", shown_path(name));
         }
     }
 
@@ -242,7 +277,7 @@ impl Ruled {
                 probe,
                 shape: planned.shape,
             },
-            depth: 0,
+            depth: planned.depth,
             semaphore: planned.semaphore,
         }
     }

@@ -187,6 +187,26 @@ impl<'s> Elf<'s> {
         self.offset_of(address).filter(|_| is_code)
     }
 
+    /// The address of code at an offset in the file.
+    pub fn address_of(&self, offset: u64) -> Option<u64> {
+        self.segments.iter().find_map(|segment| {
+            let at = offset.checked_sub(segment.offset)?;
+            let is_code = segment.kind == elf::PT_LOAD.0 && segment.flags & elf::PF_X.0 != 0;
+            (is_code && at < segment.size)
+                .then(|| segment.address.checked_add(at))
+                .flatten()
+        })
+    }
+
+    /// Bytes of code from an address on.
+    pub fn code_behind(&self, address: u64) -> Option<u64> {
+        self.segments.iter().find_map(|segment| {
+            let at = address.checked_sub(segment.address)?;
+            let is_code = segment.flags & elf::PF_X.0 != 0;
+            segment.size.checked_sub(at).filter(|_| is_code)
+        })
+    }
+
     /// Whether it has section headers that could be read.
     pub fn has_sections(&self) -> bool {
         !self.sections.is_empty()

@@ -63,6 +63,12 @@ impl Extents {
         // A table that is not sorted is somebody's joke.
         (start <= address && address < end).then_some((start, end))
     }
+
+    /// Whether the last function begins there.
+    pub fn is_last(&self, address: u64) -> bool {
+        let last = self.table().last();
+        last.is_some_and(|entry| self.start(entry) == address)
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +94,7 @@ mod tests {
         assert_eq!(extents.function_at(0xf7f), Some((0xf00, 0xf80)));
         assert_eq!(extents.function_at(0xf80), Some((0xf80, 0x1040)));
         assert_eq!(extents.function_at(0xeff), None);
+        assert!(extents.is_last(0x1040) && !extents.is_last(0xf80));
         assert_eq!(
             extents.function_at(0x1040),
             None,

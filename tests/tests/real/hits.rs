@@ -24,6 +24,8 @@ pub(crate) struct ToldHit {
     pub(crate) texts: Vec<Option<String>>,
     /// The file that has the probe.
     pub(crate) image: u64,
+    /// Where the stack pointer stood.
+    pub(crate) stack: u64,
     /// Whose.
     pub(crate) pid: u32,
     /// Which thread.
@@ -88,6 +90,7 @@ pub(crate) fn hits(recording: &Path) -> Result<Vec<ToldHit>> {
                         .map(|text| (!text.fault).then(|| lossy(text.bytes)))
                         .collect(),
                     image: meaning.image,
+                    stack: hit.stack(),
                     pid: head.tgid,
                     tid: head.tid,
                     ts_ns: head.ts.0,

@@ -28,7 +28,8 @@ impl Kept {
         }
     }
 
-    pub(super) fn for_operands<'a>(operands: impl Iterator<Item = &'a Operand>) -> Kept {
+    /// For these.
+    pub fn for_operands<'a>(operands: impl Iterator<Item = &'a Operand>) -> Kept {
         let mut kept = Kept::default();
         for operand in operands {
             match operand.spot() {

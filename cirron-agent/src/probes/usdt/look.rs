@@ -36,6 +36,8 @@ pub struct Planned {
     pub label: String,
     /// Offset of its instruction in the file.
     pub offset: u64,
+    /// How deep in the frame of a function it lies, in bytes; else 0.
+    pub depth: u32,
     /// Offset of its semaphore; 0: it has none.
     pub semaphore: u64,
     /// What it costs.
@@ -163,6 +165,7 @@ fn plan(
     let planned = Planned {
         label: format!("{}:{}", note.provider, note.name),
         offset,
+        depth: 0,
         semaphore,
         class,
         shape: Shape::default(),
@@ -246,7 +249,7 @@ fn by_rule(
         ..Shape::default()
     };
     let (mut values, mut unread) = (Vec::new(), Vec::new());
-    for (n, wanted) in rule.values.iter().enumerate() {
+    for wanted in &rule.values {
         let argument = given.get(usize::from(wanted.index));
         match argument {
             None => unread.push(format!("it has no argument {}", wanted.index)),
@@ -255,17 +258,12 @@ fn by_rule(
                 unread.extend(why.map(|why| format!("argument {}: {why}", wanted.index)));
             }
         }
-        add(&mut shape, argument.map_or(Operand::ABSENT, |a| a.operand));
         let form = wanted
             .form
             .or(argument.map(|a| a.form))
             .unwrap_or(form::INT);
-        if form == form::TEXT {
-            add_text(&mut shape, n, n);
-            if let Some(most) = shape.most.get_mut(n) {
-                *most = TEXT_BYTES;
-            }
-        }
+        let operand = argument.map_or(Operand::ABSENT, |a| a.operand);
+        add_value(&mut shape, operand, form);
         values.push((form, wanted.name.clone()));
     }
     Planned {
@@ -277,6 +275,18 @@ fn by_rule(
         rule: Some(number),
         unread,
         ..planned
+    }
+}
+
+/// One more value; a text is ended by a 0.
+pub fn add_value(shape: &mut Shape, operand: Operand, form: u8) {
+    let n = usize::from(shape.values);
+    add(shape, operand);
+    if form == form::TEXT {
+        add_text(shape, n, n);
+        if let Some(most) = shape.most.get_mut(n) {
+            *most = TEXT_BYTES;
+        }
     }
 }
 

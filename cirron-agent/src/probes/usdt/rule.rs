@@ -104,12 +104,7 @@ impl std::str::FromStr for Rule {
         };
         let found = ROLES.iter().find(|(word, _)| *word == role);
         let (_, role) = *found.ok_or_else(|| NoRule::Role(role.to_owned()))?;
-        let values = values.split(',').map(str::trim).filter(|v| !v.is_empty());
-        let values: Vec<Wanted> = values.map(wanted).collect::<Result<_, _>>()?;
-        let texts = values.iter().filter(|v| v.form == Some(form::TEXT));
-        if values.len() > MAX_VALUES || texts.count() > MAX_TEXTS {
-            return Err(NoRule::Many);
-        }
+        let values = self::values(values)?;
         Ok(Rule {
             text: text.to_owned(),
             provider: provider.to_owned(),
@@ -121,7 +116,25 @@ impl std::str::FromStr for Rule {
     }
 }
 
-fn named(name: &str) -> Result<String, NoRule> {
+/// A list of arguments that are told.
+///
+/// # Errors
+/// Where one is none, or they are too many.
+pub fn values(text: &str) -> Result<Vec<Wanted>, NoRule> {
+    let values = text.split(',').map(str::trim).filter(|v| !v.is_empty());
+    let values: Vec<Wanted> = values.map(wanted).collect::<Result<_, _>>()?;
+    let texts = values.iter().filter(|v| v.form == Some(form::TEXT));
+    if values.len() > MAX_VALUES || texts.count() > MAX_TEXTS {
+        return Err(NoRule::Many);
+    }
+    Ok(values)
+}
+
+/// A name that somebody gives.
+///
+/// # Errors
+/// Where it has no bytes, or too many.
+pub fn named(name: &str) -> Result<String, NoRule> {
     match name.len() {
         1..=MAX_NAME_BYTES => Ok(name.to_owned()),
         _ => Err(NoRule::Name),

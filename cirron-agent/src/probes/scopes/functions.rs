@@ -1,0 +1,124 @@
+//! Functions of a file that a rule names, by its symbols.
+//!
+//! Names are matched as they stand in the file, and demangled where they are Rust's. All names of a table are held while
+//! it is looked through, so that tables past a bound are not: the largest libraries have some MiB.
+
+use std::mem::{offset_of, size_of};
+use std::ops::ControlFlow;
+
+use object::LittleEndian;
+use object::elf::{self, Sym64};
+
+use super::rule::Which;
+use crate::probes::elf::Elf;
+use crate::probes::source::{MAX_PIECE_BYTES, u32_in, u64_in};
+use crate::probes::usdt::rule::matches;
+
+/// Functions that one rule makes scopes of in a file.
+pub const MAX_FUNCTIONS: usize = 64;
+/// Bytes of a name that is looked at, mangled or not.
+const MAX_NAME_BYTES: usize = 512;
+
+type Row = Sym64<LittleEndian>;
+
+/// A function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its name, demangled where it is Rust's.
+    pub name: String,
+    /// Its address.
+    pub address: u64,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// Those that a rule names, each once. `true`: there are more than there may be.
+pub fn functions(elf: &Elf<'_>, which: &Which) -> (Vec<Named>, bool) {
+    match which {
+        Which::At(offset) => (at(elf, *offset).into_iter().collect(), false),
+        Which::Named(pattern) => named(elf, pattern),
+    }
+}
+
+/// The function that begins there, by the unwinder's table.
+fn at(elf: &Elf<'_>, offset: u64) -> Option<Named> {
+    let address = elf.address_of(offset)?;
+    let extents = elf.extents()?;
+    let size = match extents.function_at(address) {
+        Some((start, end)) if start == address => end - start,
+        Some(_) => return None,
+        // Of the last one the end is not known: no more than the code has. What is not reached is not looked at.
+        None if extents.is_last(address) => elf.code_behind(address)?,
+        None => return None,
+    };
+    Some(Named {
+        name: format!("+{offset:#x}"),
+        address,
+        size,
+    })
+}
+
+fn named(elf: &Elf<'_>, pattern: &str) -> (Vec<Named>, bool) {
+    let mut found: Vec<Named> = Vec::new();
+    for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
+        let Some((symbols, names)) = elf.linked(kind) else {
+            continue;
+        };
+        if names.size > MAX_PIECE_BYTES {
+            elf.source.cut();
+            continue;
+        }
+        let Some(names) = elf.source.piece(names.offset, names.size) else {
+            continue;
+        };
+        const ROW: usize = size_of::<Row>();
+        let mut next = symbols.offset;
+        let many = elf.source.blocks(symbols.part(), ROW - 1, |at, bytes| {
+            let from = usize::try_from(next.saturating_sub(at)).unwrap_or(usize::MAX);
+            for row in bytes.get(from..).unwrap_or_default().chunks_exact(ROW) {
+                next += ROW as u64;
+                let Some(function) = function(row, &names, pattern) else {
+                    continue;
+                };
+                // Another name of the same.
+                if found.iter().any(|f| f.address == function.address) {
+                    continue;
+                }
+                if found.len() == MAX_FUNCTIONS {
+                    return ControlFlow::Break(());
+                }
+                found.push(function);
+            }
+            ControlFlow::Continue(())
+        });
+        if many.is_some() {
+            return (found, true);
+        }
+    }
+    (found, false)
+}
+
+/// A function that the file defines, if the pattern is of it.
+fn function(row: &[u8], names: &[u8], pattern: &str) -> Option<Named> {
+    let kind = row.get(offset_of!(Row, st_info))? & 0x0f;
+    let section = row.get(offset_of!(Row, st_shndx)..offset_of!(Row, st_value))?;
+    let size = u64_in(row, offset_of!(Row, st_size))?;
+    let is_defined = section != elf::SHN_UNDEF.0.to_le_bytes();
+    if kind != elf::STT_FUNC.0 || !is_defined || size == 0 {
+        return None;
+    }
+    let at = usize::try_from(u32_in(row, offset_of!(Row, st_name))?).ok()?;
+    let rest = names.get(at..)?;
+    let rest = rest.get(..MAX_NAME_BYTES).unwrap_or(rest);
+    let end = rest.iter().position(|byte| *byte == 0)?;
+    let name = std::str::from_utf8(rest.get(..end)?).ok()?;
+    let demangled = match rustc_demangle::try_demangle(name) {
+        Ok(demangled) => format!("{demangled:#}"),
+        Err(_) => name.to_owned(),
+    };
+    (matches(pattern, &demangled) || matches(pattern, name)).then_some(Named {
+        name: demangled,
+        address: u64_in(row, offset_of!(Row, st_value))?,
+        size,
+    })
+}

@@ -1,0 +1,185 @@
+//! Which functions of a file become scopes, where, and what is read there.
+//!
+//! ```text
+//! file, rules --look--> for each function: an entry with its values, every exit, in one pair; or a refusal
+//! ```
+//! Pure: a file and rules in, a plan out.
+
+use std::path::Path;
+
+use cirron_common::hit::{form, role};
+use cirron_common::operand::{Convention, Operand};
+use cirron_common::shape::thinning;
+use cirron_common::{Shape, Signature};
+use thiserror::Error;
+
+use super::functions::{MAX_FUNCTIONS, Named, functions};
+use super::rule::ScopeRule;
+use crate::probes::elf::Elf;
+use crate::probes::locate::{Binary, switches, tails};
+use crate::probes::place::{self, Choice, Kept, Place, Ways};
+use crate::probes::source::{ReadAt, Source};
+use crate::probes::tls::functions::Function;
+use crate::probes::usdt::look::{Planned, add_value};
+
+/// What the planner is told of a function of which nothing is known but its convention.
+static UNKNOWN: Function = Function {
+    name: "",
+    convention: Convention::SystemV,
+    signature: Signature::event(0, Operand::ABSENT),
+    has_exit: true,
+};
+
+/// Why a function is no scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// The planner has no place.
+    #[error(transparent)]
+    Place(#[from] place::Refusal),
+    /// Its exits cannot be told.
+    #[error("functions of Go programs are not watched yet")]
+    Go,
+    /// Its bytes are not in the file.
+    #[error("its code is not in the file")]
+    NoCode,
+    /// Every call of that one would be an exit of this.
+    #[error("it ends in another function, which others call as well")]
+    Elsewhere,
+    /// See [`MAX_FUNCTIONS`].
+    #[error("more than {MAX_FUNCTIONS} functions of the file have such a name")]
+    Many,
+}
+
+/// What is there of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// What is put to use: of each function its entry and its exits.
+    pub planned: Vec<Planned>,
+    /// What is not, and why.
+    pub refused: Vec<(String, Refusal)>,
+    /// A bound was met: there may be more in it.
+    pub is_cut: bool,
+}
+
+/// Looks at a file. `pair`: the number of the beginnings and ends of a function. Rules are numbered from `first` on.
+pub fn look(
+    (file, path): (&dyn ReadAt, &Path),
+    (rules, first): (&[ScopeRule], usize),
+    pair: &mut dyn FnMut(&str) -> u32,
+) -> Look {
+    let mut found = Look::default();
+    let path = path.to_string_lossy();
+    // As the list of mappings says of one that was replaced.
+    let path = path.strip_suffix(" (deleted)").unwrap_or(&path);
+    let of_file = |(_, rule): &(usize, &ScopeRule)| rule.is_of(path);
+    let rules: Vec<(usize, &ScopeRule)> = rules.iter().enumerate().filter(of_file).collect();
+    if rules.is_empty() {
+        return found;
+    }
+    let source = Source::new(file);
+    let Some(binary) = Binary::read(&source) else {
+        return found;
+    };
+    let go = [".gopclntab", ".data.rel.ro.gopclntab"];
+    let is_go = go.iter().any(|name| binary.elf.section(name).is_some());
+    for (n, rule) in rules {
+        let (named, is_many) = functions(&binary.elf, &rule.which);
+        if is_many {
+            found.refused.push((rule.text.clone(), Refusal::Many));
+        }
+        for function in named {
+            let planned = match is_go {
+                true => Err(Refusal::Go),
+                false => plan(&binary, &function, rule, pair),
+            };
+            match planned {
+                Ok(planned) => found
+                    .planned
+                    .extend(planned.into_iter().map(|planned| Planned {
+                        rule: Some(first + n),
+                        ..planned
+                    })),
+                Err(why) => found.refused.push((function.name, why)),
+            }
+        }
+    }
+    found.is_cut = source.is_cut();
+    found
+}
+
+fn plan(
+    binary: &Binary<'_>,
+    function: &Named,
+    rule: &ScopeRule,
+    pair: &mut dyn FnMut(&str) -> u32,
+) -> Result<Vec<Planned>, Refusal> {
+    let elf = &binary.elf;
+    let offset = elf
+        .code_offset_of(function.address)
+        .ok_or(Refusal::NoCode)?;
+    let code = elf.function(offset, function.size).ok_or(Refusal::NoCode)?;
+    let ways = ways(binary, function.address, &code);
+    let pair = pair(&format!("{}@{offset:x}", function.name));
+    let mut enter = Shape {
+        thinning: thinning::BEGIN,
+        pair,
+        ..Shape::default()
+    };
+    let exit = Shape {
+        thinning: thinning::END,
+        ..enter
+    };
+    let mut values = Vec::new();
+    for wanted in &rule.values {
+        let form = wanted.form.unwrap_or(form::INT);
+        add_value(&mut enter, Convention::SystemV.argument(wanted.index), form);
+        values.push((form, wanted.name.clone()));
+    }
+    let read = enter.operands.iter();
+    let entry = place::entry(&code, &ways, &Kept::for_operands(read), Choice::Cheapest)?;
+    let exits = place::exits(&code, &ways, Choice::Cheapest)?;
+    let own = 0..function.size.cast_signed();
+    if exits.iter().any(|place| !own.contains(&place.offset)) {
+        return Err(Refusal::Elsewhere);
+    }
+    let planned = |place: &Place, role: u8, shape: Shape| Planned {
+        label: function.name.clone(),
+        offset: offset.wrapping_add_signed(place.offset),
+        depth: place.depth,
+        semaphore: 0,
+        class: place.class,
+        shape,
+        is_begin: role == role::ENTER,
+        role,
+        name: rule.name(&function.name).to_owned(),
+        values: Vec::new(),
+        rule: None,
+        unread: Vec::new(),
+    };
+    let mut all: Vec<Planned> = exits
+        .iter()
+        .map(|place| planned(place, role::EXIT, exit))
+        .collect();
+    all.push(Planned {
+        values,
+        ..planned(&entry, role::ENTER, enter)
+    });
+    Ok(all)
+}
+
+/// Ways in and out of it that its bytes do not tell.
+fn ways(binary: &Binary<'_>, address: u64, code: &[u8]) -> Ways {
+    let elf: &Elf<'_> = &binary.elf;
+    let switches = switches::read(elf, address, 0, code);
+    match binary.extents() {
+        Some(extents) => tails::follow(elf, &[], extents, &UNKNOWN, address, code, switches),
+        None => Ways {
+            switches,
+            ..Ways::default()
+        },
+    }
+}
+
+#[cfg(test)]
+#[path = "look_tests.rs"]
+mod tests;

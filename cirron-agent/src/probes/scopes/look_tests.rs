@@ -1,0 +1,121 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::process::Command;
+
+use cirron_common::operand::Register;
+
+use super::*;
+
+const PROGRAM: &str = r#"
+#include <stdio.h>
+__attribute__((noipa)) long leaf(long n, const char *text) { return n > 2 ? n * 3 : text[0]; }
+__attribute__((noipa)) long fact(long n) { if (n < 2) return leaf(n, "x") + 1; return n + 3 * fact(n - 1); }
+__attribute__((noipa)) long tail(long n) { return leaf(n + 1, "y"); }
+__attribute__((noipa)) long by_pointer(long (*f)(long), long n) { return f(n); }
+int main(int argc, char **argv) { printf("%ld %ld %ld\n", fact(argc), tail(argc), by_pointer(fact, 3)); return 0; }
+"#;
+
+/// `None` where there is no compiler.
+fn built(args: &[&str]) -> Option<Vec<u8>> {
+    let dir = tempfile::tempdir().unwrap();
+    let (c, out) = (dir.path().join("a.c"), dir.path().join("a.out"));
+    fs::write(&c, PROGRAM).unwrap();
+    let mut cc = Command::new("cc");
+    match cc.args(["-O2", "-o"]).args([&out, &c]).args(args).status() {
+        Ok(status) => assert!(status.success()),
+        Err(e) => {
+            println!("SKIP no C compiler: {e}");
+            return None;
+        }
+    }
+    Some(fs::read(out).unwrap())
+}
+
+fn looked(bytes: &[u8], rules: &[&str]) -> Look {
+    let rules: Vec<ScopeRule> = rules.iter().map(|rule| rule.parse().unwrap()).collect();
+    let mut pairs: Vec<String> = Vec::new();
+    let mut pair = |name: &str| {
+        pairs.push(name.to_owned());
+        u32::try_from(pairs.len()).unwrap()
+    };
+    look((&bytes, Path::new("/opt/server")), (&rules, 5), &mut pair)
+}
+
+#[test]
+fn a_function_has_an_entry_with_its_values_and_every_exit() {
+    let Some(bytes) = built(&[]) else {
+        return;
+    };
+    let found = looked(
+        &bytes,
+        &["server:leaf(n=0,1:str)=work", "server:fact", "other:tail"],
+    );
+    assert_eq!(found.refused, []);
+    for (label, name, rule) in [("leaf", "work", 5), ("fact", "fact", 6)] {
+        let of = found.planned.iter().filter(|p| p.label == label);
+        let of: Vec<&Planned> = of.collect();
+        let (enter, exits) = of.split_last().unwrap();
+        assert_eq!((enter.role, enter.is_begin), (role::ENTER, true));
+        assert!(!exits.is_empty());
+        assert!(exits.iter().all(|p| p.role == role::EXIT && !p.is_begin));
+        assert!(of.iter().all(|p| p.name == name && p.rule == Some(rule)));
+        assert!(
+            of.iter()
+                .all(|p| p.shape.pair == enter.shape.pair && p.shape.is_valid())
+        );
+    }
+    let leaf = found
+        .planned
+        .iter()
+        .find(|p| p.role == role::ENTER)
+        .unwrap();
+    assert_eq!(
+        leaf.values,
+        [(form::INT, "n".to_owned()), (form::TEXT, "arg1".to_owned())]
+    );
+    assert_eq!(leaf.shape.operands[1], Operand::register(Register::Rsi));
+    let pairs: std::collections::HashSet<u32> =
+        found.planned.iter().map(|p| p.shape.pair).collect();
+    assert_eq!(pairs.len(), 2, "each function is a pair of its own");
+}
+
+#[test]
+fn what_ends_elsewhere_is_refused() {
+    let Some(bytes) = built(&[]) else {
+        return;
+    };
+    for (name, why) in [
+        ("tail", Refusal::Elsewhere),
+        ("by_pointer", Refusal::Place(place::Refusal::Pointer)),
+    ] {
+        let found = looked(&bytes, &[&format!("server:{name}")]);
+        assert_eq!(found.refused, [(name.to_owned(), why)]);
+        assert_eq!(found.planned, []);
+    }
+}
+
+#[test]
+fn names_with_a_star_and_an_offset_in_a_stripped_file_are_found() {
+    let (Some(bytes), Some(stripped)) = (built(&[]), built(&["-s"])) else {
+        return;
+    };
+    let star = looked(&bytes, &["*:*a*"]);
+    let labels: std::collections::BTreeSet<&str> =
+        star.planned.iter().map(|p| p.label.as_str()).collect();
+    assert!(
+        ["leaf", "main"].iter().all(|l| labels.contains(l)),
+        "{labels:?}"
+    );
+    assert_eq!(looked(&stripped, &["server:leaf"]).planned, []);
+    let file = &bytes[..];
+    let source = Source::new(&file);
+    let elf = Elf::read(&source).unwrap();
+    let (named, _) = functions(&elf, &super::super::rule::Which::Named("leaf".to_owned()));
+    let offset = elf.code_offset_of(named[0].address).unwrap();
+    let by_offset = looked(&stripped, &[&format!("server:+{offset:#x}=leaf")]);
+    assert!(by_offset.planned.len() > 1, "{by_offset:?}");
+    assert_eq!(by_offset.planned[0].name, "leaf");
+    let inside = looked(&stripped, &[&format!("server:+{:#x}", offset + 1)]);
+    assert_eq!(inside.planned, [], "no function begins there");
+}

@@ -369,6 +369,11 @@ fn a_target_s_own_config_holds_where_the_agent_says_nothing_else() {
         rig.get("/healthz", 200);
         // The same facts again, as they come with news of libraries: nothing is told twice.
         rig.engine.handle_process(facts(&config.to_string()));
+        // Nor of its workers.
+        rig.engine.handle_process(ProcessFacts {
+            tgid: TGID + 1,
+            ..facts(&config.to_string())
+        });
         let problems = rig.engine.take_config_problems();
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].0, TGID);
@@ -427,4 +432,26 @@ fn a_rule_for_a_process_holds_for_that_one() {
         .map(|(s, _)| s.attrs.contains_key(n::NAME))
         .collect();
     assert_eq!(named, [true, false]);
+}
+
+#[test]
+fn of_configs_past_those_that_are_remembered_each_process_is_counted() {
+    let mut rig = Rig::new(json!([]));
+    let mut begin = |tgid: u32, which: u32| {
+        let config = json!({"cirron": {"rules": [{"name": ""}, {"name": which.to_string()}]}});
+        rig.engine.handle_process(ProcessFacts {
+            tgid,
+            ..facts(&config.to_string())
+        });
+        rig.engine.stats().config_problems
+    };
+    for which in 0..256 {
+        assert_eq!(begin(1_000 + which, which), u64::from(which) + 1);
+        assert_eq!(begin(2_000 + which, which), u64::from(which) + 1);
+    }
+    assert_eq!(begin(3_000, 256), 257);
+    assert_eq!(begin(3_001, 256), 258);
+    // Of those that wait to be told there is an end.
+    assert_eq!(rig.engine.take_config_problems().len(), 256);
+    assert!(rig.engine.take_config_problems().is_empty());
 }

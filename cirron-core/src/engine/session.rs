@@ -126,6 +126,8 @@ pub(super) struct Sessions {
     /// What is wrong in targets' `CONFIG`, since it was asked for.
     problems: Vec<(u32, Problem)>,
     config_problems: u64,
+    /// Numbers of `CONFIG`s with something wrong that were told of.
+    wrong_configs: BTreeSet<u64>,
     processes: BTreeMap<u32, Process>,
     /// Bytes that they hold.
     bytes: usize,
@@ -139,6 +141,7 @@ impl Sessions {
             configured,
             problems: Vec::new(),
             config_problems: 0,
+            wrong_configs: BTreeSet::new(),
             processes: BTreeMap::new(),
             bytes: 0,
             unread: BTreeSet::new(),

@@ -32,6 +32,7 @@ mod read_back;
 mod replay;
 mod rights;
 mod roles;
+mod rules;
 mod stacks;
 mod syscalls;
 mod tails;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         handed_on::TESTS,
         rights::TESTS,
         roles::TESTS,
+        rules::TESTS,
         processes::TESTS,
         quiet::TESTS,
         faults::TESTS,

@@ -1,8 +1,9 @@
 //! The rules of each process: read when its facts come, looked up when an exchange begins.
 //!
-//! What is configured anew holds for what begins from then on. What is wrong in a target's `CONFIG` is told once for each time
-//! that it says something else, and counted.
+//! What is configured anew holds for what begins from then on. What is wrong in a `CONFIG` is told and counted once,
+//! however many processes have it: a server's shell, its helpers of a moment and its workers inherit the same.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use super::{ProcessFacts, Sessions};
@@ -11,6 +12,10 @@ use crate::scope::Withheld;
 
 /// Problems that wait until somebody asks for them. Past it they are only counted.
 const MAX_WAITING: usize = 256;
+
+/// Different `CONFIG`s with something wrong that are remembered. A machine has a few deployments. Past it each process that
+/// has another one is counted.
+const MAX_WRONG_CONFIGS: usize = 256;
 
 /// What holds for the exchanges of a process with these facts, and what is wrong in its `CONFIG`.
 pub(super) fn of_process(
@@ -27,13 +32,8 @@ fn config(facts: &ProcessFacts) -> Option<&str> {
 impl Sessions {
     /// The rules that facts which are given now lead to.
     pub(super) fn read_rules(&mut self, facts: &ProcessFacts) -> Option<Arc<ProcessRules>> {
-        let before = self
-            .processes
-            .get(&facts.tgid)
-            .map(|process| &process.facts);
-        let is_known = before.is_some_and(|before| config(before) == config(facts));
         let (rules, problems) = of_process(&self.configured, facts);
-        if !is_known {
+        if !problems.is_empty() && self.is_new(config(facts)) {
             self.config_problems += problems.len() as u64;
             let room = MAX_WAITING.saturating_sub(self.problems.len());
             let told = problems.into_iter().take(room);
@@ -41,6 +41,18 @@ impl Sessions {
                 .extend(told.map(|problem| (facts.tgid, problem)));
         }
         rules
+    }
+
+    /// No process had this `CONFIG` before.
+    fn is_new(&mut self, config: Option<&str>) -> bool {
+        let mut hasher = DefaultHasher::new();
+        config.hash(&mut hasher);
+        let number = hasher.finish();
+        let is_new = !self.wrong_configs.contains(&number);
+        if is_new && self.wrong_configs.len() < MAX_WRONG_CONFIGS {
+            self.wrong_configs.insert(number);
+        }
+        is_new
     }
 
     /// What holds for an exchange of `tgid` that begins now.

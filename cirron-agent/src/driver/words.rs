@@ -36,7 +36,12 @@ impl Summary {
 
     /// Ways in which something was lost.
     fn losses(&self) -> Vec<String> {
-        let dropped = self.kernel(Counter::RingFull) + self.kernel(Counter::EventsLost);
+        let dropped = [
+            Counter::RingFull,
+            Counter::EventsLost,
+            Counter::ProbeHitsLost,
+        ];
+        let dropped: u64 = dropped.into_iter().map(|c| self.kernel(c)).sum();
         let lost = [
             Counter::RingFullBytes,
             Counter::FaultBytes,
@@ -64,6 +69,16 @@ impl Summary {
                 self.kernel(Counter::IoUringTransfers),
                 "send or receive by io_uring, which is not seen",
                 "sends and receives by io_uring, which are not seen",
+            ),
+            (
+                self.kernel(Counter::ProbeHitsLeftOut),
+                "hit of a probe that was hit too often",
+                "hits of probes that were hit too often",
+            ),
+            (
+                self.kernel(Counter::ProbeFaults),
+                "value or text of a probe that could not be read",
+                "values or texts of probes that could not be read",
             ),
             (
                 self.kernel(Counter::PassedOver),
@@ -266,6 +281,24 @@ mod tests {
             ),
             "{line}"
         );
+    }
+
+    #[test]
+    fn what_was_lost_of_probes_is_said() {
+        let mut report = report();
+        let mut counters = [0; cirron_common::counters::COUNTERS as usize];
+        counters[Counter::ProbeHitsLost as usize] = 2;
+        counters[Counter::ProbeHitsLeftOut as usize] = 3;
+        counters[Counter::ProbeFaults as usize] = 1;
+        report.core.counters = Some(counters);
+        let line = Summary::from_report(&report, 1.0, None).line();
+        for said in [
+            "2 records dropped while the ring was full",
+            "3 hits of probes that were hit too often",
+            "1 value or text of a probe that could not be read",
+        ] {
+            assert!(line.contains(said), "{line}");
+        }
     }
 
     #[test]

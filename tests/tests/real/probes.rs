@@ -51,6 +51,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: tour,
     },
     Test {
+        name: "probes_of_cirron_probe_are_told_of_a_python_program",
+        need: Need::Bpf,
+        run: python_module,
+    },
+    Test {
         name: "a_usdt_rule_that_matches_nothing_is_said",
         need: Need::Bpf,
         run: unmatched,
@@ -438,6 +443,59 @@ fn tour() -> Result<String> {
     ensure!(finish.text(1) == "stop", "{finish:?}");
     let parse = &all[10];
     ensure!(parse.tid != all[0].tid, "it is of another thread");
+    Ok(format!("{} hits", all.len()))
+}
+
+/// The Python module, unpacked from its wheel.
+fn python_module() -> Result<String> {
+    let dir = tempfile::tempdir()?;
+    let at = |name: &str| dir.path().join(name);
+    let built = Command::new("/usr/bin/python3")
+        .arg(file("../cirron-probe/python/build_backend.py"))
+        .arg(at("wheels"))
+        .output()?;
+    ensure!(built.status.success(), "{built:?}");
+    let wheel = String::from_utf8(built.stdout)?;
+    let unpacked = Command::new("/usr/bin/python3")
+        .args(["-m", "zipfile", "-e", wheel.trim()])
+        .arg(at("site"))
+        .status()?;
+    ensure!(unpacked.success());
+    let program = "import cirron_probe as ci, sys\n\
+                   @ci.inference\n\
+                   def predict():\n with ci.scope('preprocess', rows=3): ci.mark('bytes', 42)\n\
+                   print('ready', flush=True)\n\
+                   for _ in sys.stdin: predict(); print('done', flush=True)";
+    let mut command = Command::new("/usr/bin/python3");
+    command.args(["-c", program]).env("PYTHONPATH", at("site"));
+    let mut stepper = Stepper::start(command)?;
+    let (agent, recording) = attach(&[stepper.pid()], &[], &[], dir.path())?;
+    stepper.to.write_all(b"x\n")?;
+    stepper.line()?;
+    agent.finish()?;
+    let all = hits(&recording)?;
+    let names: Vec<&str> = all.iter().map(|hit| hit.name.as_str()).collect();
+    let expected = [
+        "request_begin",
+        "scope_begin",
+        "mark",
+        "scope_end",
+        "scope_end",
+    ];
+    ensure!(names == expected, "{all:#?}");
+    let (scope, mark) = (&all[1], &all[2]);
+    ensure!(
+        scope.text(0) == "preprocess" && scope.text(1).contains("rows"),
+        "{scope:?}"
+    );
+    ensure!(
+        scope.values[1] == all[0].values[0],
+        "its parent is the request"
+    );
+    ensure!(
+        mark.text(0) == "bytes" && mark.values[4] == Some(42),
+        "{mark:?}"
+    );
     Ok(format!("{} hits", all.len()))
 }
 

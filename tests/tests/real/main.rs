@@ -33,6 +33,7 @@ mod replay;
 mod rights;
 mod roles;
 mod rules;
+mod scopes;
 mod stacks;
 mod syscalls;
 mod tails;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         bodies::TESTS,
         contexts::TESTS,
         probes::TESTS,
+        scopes::TESTS,
         syscalls::TESTS,
         tails::TESTS,
         buffers::TESTS,

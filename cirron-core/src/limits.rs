@@ -176,6 +176,47 @@ pub(crate) const MAX_PROTOBUF_TEXT_BYTES: usize = 1_024;
 /// it a new one is not known, and counted.
 pub(crate) const MAX_CONTEXTS: usize = 16_384;
 
+/// Requests, each beside another one, that a process must have served with one thread from the read to the answer until
+/// what a thread does is known to be for the request that it read last. An event loop of 16 threads with few requests shows
+/// what it is within some.
+pub(crate) const CLEAN_PROOFS: u32 = 32;
+
+/// The same, one after the other, behind one that showed the opposite: of 64 loops that have two requests to serve, one in
+/// ten million such rows is clean by chance.
+pub(crate) const CLEAN_PROOFS_OF_MIXED: u32 = 1_024;
+
+/// Scopes that are over and wait at one open scope, until its end says whether they are part of it: the calls of one
+/// request. Past it the next ones have no parent that is known (`cirron.parent.unknown: too_many`), and are counted.
+pub(crate) const MAX_WAITING_CHILDREN: usize = 256;
+
+/// Bytes that wait so in sum, with marks that others gave: a thousand requests with a call each. Past it as above, and a
+/// mark is dropped and counted.
+pub(crate) const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
+
+/// Scopes of probes and functions that are open, of one process: deep trees of a thousand threads. Past it a new one is not
+/// opened, and counted.
+pub(crate) const MAX_PROBE_SCOPES_OF_ONE: usize = 4_096;
+
+/// The same in sum. Past it as above.
+pub(crate) const MAX_PROBE_SCOPES: usize = 16_384;
+
+/// Scopes within one another, and those that a thread works for at once: the SDK's own limit. Past it as above.
+pub(crate) const MAX_SCOPE_DEPTH: usize = 64;
+
+/// Scopes of one process that have ended and are known by their number: the next ones may name them as their parent. Past
+/// it the oldest is forgotten, and who names it has a parent that was not seen.
+pub(crate) const MAX_ENDED_PROBE_SCOPES: usize = 1_024;
+
+/// Kinds of probes: twice what the kernel side watches. Past it hits of a new one are not understood, and counted.
+pub(crate) const MAX_PROBES: usize = 4_096;
+
+/// Attributes of one scope or mark of a program; 512 bytes hold no more of any use. Past it they are counted.
+pub(crate) const MAX_PROBE_ATTRS: usize = 64;
+
+/// Marks that a program gives one scope. A loop that marks each step makes no span a reader can open. Past it a mark is
+/// dropped and counted.
+pub(crate) const MAX_SCOPE_MARKS: usize = 1_024;
+
 /// Processes that are known at once: twice as many as the kernel side watches, since some have ended. Past it one
 /// that has ended is forgotten, or one that has said nothing, or the oldest, and counted.
 pub const MAX_PROCESSES: usize = 2 * cirron_common::maps::MAX_TARGETS as usize;

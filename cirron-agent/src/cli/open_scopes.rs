@@ -72,7 +72,7 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
     use cirron_core::id::Id;
-    use cirron_core::scope::{About, Origin, Start};
+    use cirron_core::scope::{About, Join, Origin, Start};
     use cirron_core::time::MS;
 
     fn row(about: About) -> Row {
@@ -83,6 +83,7 @@ mod tests {
             tid: 8,
             rank: 0,
             evidence: "bytes",
+            join: Join::Plain,
         };
         Row {
             origin: Origin {

@@ -189,6 +189,15 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         forgotten_connections,
         forgotten_processes,
         unknown_contexts,
+        scopes_left_out,
+        marks_left_out,
+        marks_unplaced,
+        probes_unseen,
+        probes_unread,
+        probes_told_left_out,
+        parents_known,
+        parents_unknown,
+        parents_given_up,
     } = *stats;
     BTreeMap::from([
         ("exchanges", exchanges),
@@ -221,6 +230,15 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         ("forgotten_connections", forgotten_connections),
         ("forgotten_processes", forgotten_processes),
         ("unknown_contexts", unknown_contexts),
+        ("scopes_left_out", scopes_left_out),
+        ("marks_left_out", marks_left_out),
+        ("marks_unplaced", marks_unplaced),
+        ("probes_unseen", probes_unseen),
+        ("probes_unread", probes_unread),
+        ("probes_told_left_out", probes_told_left_out),
+        ("parents_known", parents_known),
+        ("parents_unknown", parents_unknown),
+        ("parents_given_up", parents_given_up),
     ])
 }
 

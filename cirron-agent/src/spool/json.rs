@@ -68,6 +68,7 @@ impl Serialize for SpanJson<'_> {
             index,
             start: _,
             end: _,
+            cpu_ns,
             thread_id,
             pid,
             rank,
@@ -82,7 +83,7 @@ impl Serialize for SpanJson<'_> {
         map.serialize_entry("start_ns", &times.start_ns)?;
         map.serialize_entry("end_ns", &times.end_ns)?;
         // Not measured: null, never 0.
-        map.serialize_entry("cpu_ns", &None::<u64>)?;
+        map.serialize_entry("cpu_ns", cpu_ns)?;
         map.serialize_entry("gpu_ns", &None::<u64>)?;
         map.serialize_entry("memory_peak_bytes", &None::<u64>)?;
         map.serialize_entry("thread_id", thread_id)?;

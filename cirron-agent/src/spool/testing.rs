@@ -43,6 +43,7 @@ pub fn span(n: u8, parent: Option<u8>, start: u64, end: Option<u64>) -> Span {
         index: None,
         start: MonoNs(start),
         end: end.map(MonoNs),
+        cpu_ns: None,
         thread_id: 8,
         pid: 7,
         rank: 0,

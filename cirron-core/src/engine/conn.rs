@@ -43,6 +43,8 @@ pub(super) struct Conn {
     /// Last process that used it.
     pub(super) tgid: u32,
     tid: u32,
+    /// The thread that accepted it; 0: not known.
+    acceptor: u32,
     /// That process has ended, and somebody else holds the socket.
     orphaned: bool,
     /// Its bytes come from inside a TLS library.
@@ -83,24 +85,27 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    /// `source_kind`: one of `cirron_common::record::source`.
-    pub(super) fn new(info: ConnInfo, tgid: u32, source_kind: u8) -> Conn {
+    /// By the record of its opening.
+    pub(super) fn new(info: ConnInfo, head: &Head) -> Conn {
         let hint = match info.role {
             role::ACCEPTED => Some(Role::Server),
             role::CONNECTED => Some(Role::Client),
             _ => None,
         };
-        Conn::with(
+        let mut conn = Conn::with(
             info,
-            tgid,
+            head.tgid,
             Some(0),
             ConnStart {
                 late: info.late != 0,
                 unopened: false,
                 role: hint,
             },
-            source_kind,
-        )
+            head.source,
+        );
+        let is_accepted = hint == Some(Role::Server) && info.late == 0 && !conn.tls;
+        conn.acceptor = if is_accepted { head.tid } else { 0 };
+        conn
     }
 
     /// A connection whose opening record was lost. Its positions begin where the kernel side began to follow it, as all do:
@@ -129,6 +134,7 @@ impl Conn {
         Conn {
             tgid,
             tid: tgid,
+            acceptor: 0,
             orphaned: false,
             tls: source_kind == source::TLS,
             has_moved: false,
@@ -174,16 +180,15 @@ impl Conn {
         if serves {
             mover.turns_to(self.scopes.values(), shared);
         }
-        let mut reader = None;
         match data.direction {
-            Direction::Inbound => {
-                reader = Some(mover);
-                self.told.arrival(ts, data);
+            Direction::Inbound => self.told.arrival(ts, data),
+            Direction::Outbound if self.keep_unsent(ts, data, shared) => {
+                let scopes = self.scopes.values();
+                return scopes.for_each(|id| shared.serving.hold(*id));
             }
-            Direction::Outbound if self.keep_unsent(ts, data, shared) => return,
             Direction::Outbound => {}
         }
-        self.feed_by(reader, data.direction, shared, |assembler, sink| {
+        self.feed_by(Some(mover), data.direction, shared, |assembler, sink| {
             assembler.handle_record(data.pos, ts, data.bytes, data.len, sink);
         });
         self.apply_ends_reached(shared);
@@ -199,10 +204,10 @@ impl Conn {
         self.feed_by(None, dir, shared, work);
     }
 
-    /// The same, by an inbound record of `reader`.
+    /// The same, by a record of `mover`.
     fn feed_by(
         &mut self,
-        reader: Option<Mover>,
+        mover: Option<Mover>,
         dir: Direction,
         shared: &mut Shared,
         work: impl FnOnce(&mut Assembler, &mut PieceSink<'_>),
@@ -217,7 +222,10 @@ impl Conn {
             Direction::Inbound => inbound,
             Direction::Outbound => outbound,
         };
-        sink.reader = reader;
+        match dir {
+            Direction::Inbound => sink.reader = mover,
+            Direction::Outbound => sink.writer = mover,
+        }
         let before = assembler.stats();
         work(assembler, &mut |piece| parser.handle(dir, piece, &mut sink));
         let after = assembler.stats();
@@ -289,7 +297,9 @@ impl Conn {
                 tls_link: self.tls_link,
                 tgid: self.tgid,
                 tid: self.tid,
+                acceptor: self.acceptor,
                 reader: None,
+                writer: None,
                 told: &self.told,
             },
         }

@@ -1,8 +1,8 @@
 //! Which thread or goroutine works for which exchange, as far as the records of reads and writes say.
 //!
-//! Who read bytes of a request works for it from then on: until the head of its answer, until another reads more of it,
-//! until it moves bytes of another connection that it serves, until the exchange or its process ends. Why so early:
-//! [`crate::scope::Context`]'s module. Bytes that waited for others are handed on while another record is handled,
+//! Who read bytes of a request works for it from then on: until another reads more of it or answers it, until it moves
+//! bytes of another connection that it serves or closes this one, until the exchange or its process ends. Whether that is
+//! enough to call what it does part of the request: [`super::serving`]. Bytes that waited for others are handed on while another record is handled,
 //! perhaps of another reader. So a piece counts for a reader only if it has the time of that reader's own record.
 
 use super::Engine;
@@ -32,6 +32,16 @@ impl Mover {
         }
     }
 
+    /// It made the record whose time is `ts`: what came with that is its.
+    pub(super) fn made(self, ts: MonoNs) -> bool {
+        self.at == ts
+    }
+
+    /// The goroutine where that is known, else the thread.
+    pub(super) fn context(self) -> Context {
+        self.goroutine().unwrap_or(self.thread())
+    }
+
     fn thread(self) -> Context {
         let Mover { pid, tid, .. } = self;
         Context::Thread { pid, tid }
@@ -50,15 +60,18 @@ impl Mover {
     ) {
         for context in std::iter::once(self.thread()).chain(self.goroutine()) {
             let work = shared.contexts.scope(context);
-            if work.is_some_and(|scope| open.clone().all(|id| *id != scope)) {
+            if let Some(scope) = work
+                && open.clone().all(|id| *id != scope)
+            {
                 shared.contexts.end(context);
+                shared.serving.turned(scope, context);
             }
         }
     }
 
     /// A head that is complete, or bytes of a body.
-    pub(super) fn works_for(self, scope: Id, ts: MonoNs, shared: &mut Shared) {
-        if ts != self.at {
+    pub(super) fn works_for(self, scope: Id, ts: MonoNs, acceptor: u32, shared: &mut Shared) {
+        if !self.made(ts) {
             return;
         }
         let work = Work {
@@ -74,9 +87,17 @@ impl Mover {
             }
             None => self.thread(),
         };
-        // Whoever read of it before has handed it over.
-        if shared.contexts.scope(context) != Some(scope) {
+        let before = shared.contexts.scope(context);
+        let behind = before.is_some_and(|before| before != scope);
+        shared.serving.read(scope, context, acceptor, behind);
+        if before != Some(scope) {
+            // Whoever read of it before has handed it over.
             shared.contexts.end_scope(scope);
+            // What it read before on this connection is not over.
+            if let Some(before) = before {
+                shared.serving.several(before);
+                shared.serving.several(scope);
+            }
         }
         shared.contexts.begin(context, work);
     }

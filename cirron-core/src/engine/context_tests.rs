@@ -80,7 +80,7 @@ impl Rig {
 }
 
 #[test]
-fn the_thread_that_read_the_head_works_for_the_exchange_until_its_answer_s_head() {
+fn the_thread_that_read_the_head_works_for_the_exchange_until_another_answers_or_its_end() {
     let mut rig = Rig::new();
     rig.reads(A, 0, &GET[..9], 1);
     assert_eq!(rig.thread(1), None, "half a head");
@@ -96,7 +96,10 @@ fn the_thread_that_read_the_head_works_for_the_exchange_until_its_answer_s_head(
         (None, two, None)
     );
     rig.writes(A, head as u64, &OK[head..], 1);
+    // Who read it and answers it works for it to its end.
     rig.writes(B, 0, &OK[..head], 2);
+    assert_eq!(rig.thread(2), two);
+    rig.writes(B, head as u64, &OK[head..], 2);
     assert_eq!(rig.engine.known_contexts(), 0);
     // The next on the same connection is another one.
     rig.reads(A, GET.len() as u64, GET, 1);
@@ -265,7 +268,8 @@ fn a_connection_that_ends_takes_its_exchanges_threads_along() {
     rig.reads(A, 0, GET, 1);
     let end = A.close(rig.now, close::LOCAL_CLOSE);
     rig.engine.handle_record(&end);
-    assert!(rig.thread(1).is_some());
+    // It has done with it, whenever that is applied.
+    assert_eq!(rig.engine.open_scopes(9).first.len(), 1);
     rig.engine.handle_timeout(MonoNs(rig.now + 1_000 * MS));
     assert_eq!(rig.engine.known_contexts(), 0);
 }

@@ -10,10 +10,13 @@
 mod budget;
 mod conn;
 mod context;
+mod joins;
 mod link;
+mod probes;
 mod process;
 mod release;
 mod rules;
+mod serving;
 mod session;
 mod shared;
 mod sink;
@@ -31,12 +34,13 @@ use crate::id::IdSource;
 use crate::llm::Routes;
 use crate::record::{Body, Record};
 use crate::rules::Rules;
-use crate::scope::{Contexts, Mark, Span, Store, Watched};
+use crate::scope::{Contexts, Mark, Probes, Span, Store, Watched};
 use crate::time::{MS, MonoNs};
 
 use budget::Budget;
 use conn::{Conn, Slot};
 pub use process::ProcessFacts;
+use serving::Serving;
 use session::Sessions;
 pub use session::WANTED_ENV;
 use shared::Shared;
@@ -137,6 +141,8 @@ impl Engine {
                 sessions: Sessions::new(config.rules),
                 contexts: Contexts::default(),
                 routes: Routes::default(),
+                probes: Probes::default(),
+                serving: Serving::default(),
                 lossy_until: MonoNs(0),
             },
             now: MonoNs(0),
@@ -158,7 +164,7 @@ impl Engine {
                 match self.conns.get_mut(&key) {
                     Some(conn) => conn.take_opening(info, &mut self.shared),
                     None => {
-                        let conn = Conn::new(info, head.tgid, head.source);
+                        let conn = Conn::new(info, &head);
                         self.begin(key, conn, &head);
                     }
                 }
@@ -193,7 +199,7 @@ impl Engine {
                 self.link(key, link.socket, &link.info, evidence);
             }
             Body::Exit => {
-                self.shared.contexts.end_process(head.tgid);
+                self.shared.end_process(head.tgid, ts);
                 self.end_with_process(|c| c.tgid == head.tgid, ts);
                 self.shared
                     .sessions
@@ -203,13 +209,15 @@ impl Engine {
             // The shell follows these; to the core a child is a process like any other, and a new one.
             Body::Fork { child } => {
                 if let Ok(child) = u32::try_from(child) {
-                    self.shared.contexts.end_process(child);
+                    self.shared.end_process(child, ts);
                 }
             }
-            Body::Mmap | Body::Spec(_) | Body::Hit(_) => {}
+            Body::Mmap => {}
+            Body::Spec(spec) => self.shared.probes.learn(&spec),
+            Body::Hit(hit) => self.reach(&head, &hit),
             // The objects of its libraries went with its memory, and nothing frees them.
             Body::Exec => {
-                self.shared.contexts.end_process(head.tgid);
+                self.shared.end_process(head.tgid, ts);
                 self.shared.sessions.execs(head.tgid);
                 let its = |c: &Conn| c.tgid == head.tgid && c.is_open_object();
                 self.end_with_process(its, ts);
@@ -271,6 +279,8 @@ impl Engine {
     /// The end: open exchanges close as partial, sessions close.
     pub fn handle_shutdown(&mut self, now: MonoNs) {
         self.handle_timeout(now);
+        self.shared.probes.end_all(now, &mut self.shared.store);
+        self.shared.take_lives();
         let mut keys: Vec<_> = self.conns.keys().copied().collect();
         keys.sort_unstable();
         for key in keys {
@@ -282,6 +292,7 @@ impl Engine {
             }
         }
         self.timers.clear();
+        self.shared.serving = Serving::default();
         let Shared {
             sessions,
             outputs,
@@ -294,11 +305,11 @@ impl Engine {
 
     /// Counts.
     pub fn stats(&self) -> EngineStats {
-        EngineStats {
+        self.shared.count_probes(EngineStats {
             unknown_contexts: self.shared.contexts.not_kept(),
             config_problems: self.shared.sessions.config_problems(),
             ..self.shared.stats
-        }
+        })
     }
 
     /// The most that connections and their scopes held at once, bytes.
@@ -320,6 +331,8 @@ mod ends_rig;
 mod ends_tests;
 #[cfg(test)]
 mod held_tests;
+#[cfg(test)]
+mod join_tests;
 #[cfg(test)]
 mod lost_ends_tests;
 #[cfg(test)]

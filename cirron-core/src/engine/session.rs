@@ -47,6 +47,8 @@ struct Process {
     tls_silent: i64,
     /// Connections with exchanges that nothing named, and those.
     unnamed: [i64; 2],
+    /// Scopes that may be part of another one: of which that is known, and of which it is not.
+    parents: [u64; 2],
     /// When it exited, and when its session closes.
     exit: Option<(MonoNs, MonoNs)>,
     /// Facts of the process that was given its number meanwhile.
@@ -197,6 +199,14 @@ impl Sessions {
         }
     }
 
+    /// Scopes were written that may be part of another one.
+    pub(super) fn count_parents(&mut self, tgid: u32, known: u64, unknown: u64) {
+        if let Some(process) = self.processes.get_mut(&tgid) {
+            process.parents[0] += known;
+            process.parents[1] += unknown;
+        }
+    }
+
     pub(super) fn introduce(
         &mut self,
         facts: ProcessFacts,
@@ -280,6 +290,7 @@ impl Sessions {
             index: None,
             start,
             end: None,
+            cpu_ns: None,
             thread_id: tgid,
             pid: tgid,
             rank: rank(&process.facts),
@@ -453,6 +464,14 @@ fn close(process: &mut Process, end: MonoNs, outputs: &mut VecDeque<Output>) {
             (n::SAMPLED_OUT_EXCHANGES, process.withheld[1]),
         ];
         for (name, count) in counts {
+            if count > 0 {
+                root.attrs.insert(name, count.into());
+            }
+        }
+        for (name, count) in [n::PARENTS_KNOWN, n::PARENTS_UNKNOWN]
+            .into_iter()
+            .zip(process.parents)
+        {
             if count > 0 {
                 root.attrs.insert(name, count.into());
             }

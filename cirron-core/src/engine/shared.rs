@@ -8,10 +8,11 @@ use std::collections::VecDeque;
 use cirron_common::record::source;
 
 use super::conn::Conn;
+use super::serving::Serving;
 use super::session::Sessions;
 use super::{EngineStats, Key, Output};
 use crate::llm::Routes;
-use crate::scope::{Contexts, Life, Span, Store};
+use crate::scope::{Contexts, Life, Probes, Span, Store, names};
 use crate::time::MonoNs;
 
 /// What all connections write to.
@@ -22,6 +23,8 @@ pub(super) struct Shared {
     pub(super) sessions: Sessions,
     pub(super) contexts: Contexts,
     pub(super) routes: Routes,
+    pub(super) probes: Probes,
+    pub(super) serving: Serving,
     /// Before this time records were lost, as a hole on some connection showed.
     pub(super) lossy_until: MonoNs,
 }
@@ -29,7 +32,19 @@ pub(super) struct Shared {
 impl Shared {
     /// Bytes that no connection holds.
     pub(super) fn held_bytes(&self) -> usize {
-        self.sessions.held_bytes() + self.contexts.held_bytes()
+        self.sessions.held_bytes()
+            + self.contexts.held_bytes()
+            + self.probes.held_bytes()
+            + self.serving.held_bytes()
+            + self.store.waiting_bytes()
+    }
+
+    /// A process has ended, is another program, or is a new one of that number.
+    pub(super) fn end_process(&mut self, pid: u32, ts: MonoNs) {
+        self.contexts.end_process(pid);
+        self.serving.end_process(pid);
+        self.probes.end_process(pid, ts, &mut self.store);
+        self.take_lives();
     }
 
     /// Hands on what became of scopes. The session of what is written is opened first.
@@ -52,6 +67,7 @@ impl Shared {
                 } => {
                     self.enter_session(&mut span);
                     self.stats.take(facts);
+                    self.count_parent(&span);
                     Output::Scope { span, marks }
                 }
             };
@@ -69,6 +85,17 @@ impl Shared {
         } = self;
         let session = sessions.open(span.pid, span.start, store, outputs);
         span.parent_id.get_or_insert(session);
+    }
+
+    /// Counts whether it is known what it is part of, where that was looked for.
+    fn count_parent(&mut self, span: &Span) {
+        let known = u64::from(span.attrs.contains_key(names::PARENT_BY));
+        let unknown = u64::from(span.attrs.contains_key(names::PARENT_UNKNOWN));
+        self.stats.parents_known += known;
+        self.stats.parents_unknown += unknown;
+        if known + unknown > 0 {
+            self.sessions.count_parents(span.pid, known, unknown);
+        }
     }
 
     pub(super) fn count_connection(&mut self, of: u8, tgid: u32) {

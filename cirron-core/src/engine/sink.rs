@@ -11,10 +11,12 @@ use std::collections::BTreeMap;
 use cirron_common::conn::ConnInfo;
 
 use super::context::Mover;
+use super::joins::Beginning;
 use super::shared::Shared;
 use super::unsent::Told;
 use crate::exchange::{ExchangeEvent, ExchangeId, ExchangeSink, Role};
 use crate::id::Id;
+use crate::proto::message::Version;
 use crate::rules;
 use crate::scope::{ExchangeScope, ScopeContext, Start, evidence};
 use crate::time::MonoNs;
@@ -31,8 +33,12 @@ pub(super) struct Sink<'a> {
     pub(super) tls_link: Option<&'static str>,
     pub(super) tgid: u32,
     pub(super) tid: u32,
+    /// The thread that accepted the connection; 0: not known.
+    pub(super) acceptor: u32,
     /// Who made the record that is read now, where it is an inbound one.
     pub(super) reader: Option<Mover>,
+    /// The same, where it is an outbound one.
+    pub(super) writer: Option<Mover>,
     pub(super) told: &'a Told,
 }
 
@@ -53,6 +59,13 @@ impl ExchangeSink for Sink<'_> {
 
 impl Sink<'_> {
     fn begin(&mut self, id: ExchangeId, ts: MonoNs, role: Role, late: bool) {
+        let (parent, join) = self.shared.parent(Beginning {
+            role,
+            late,
+            ts,
+            pid: self.tgid,
+            writer: self.writer,
+        });
         let Shared {
             store, sessions, ..
         } = &mut *self.shared;
@@ -62,7 +75,7 @@ impl Sink<'_> {
             conn: *self.info,
         };
         let start = Start {
-            parent: None,
+            parent,
             at: ts,
             pid: self.tgid,
             tid: self.tid,
@@ -71,6 +84,7 @@ impl Sink<'_> {
                 true => evidence::JOINED,
                 false => evidence::BYTES,
             },
+            join,
         };
         let mut scope = ExchangeScope::new(ts, store.next_id(), role, late, context);
         if let Some(rules) = sessions.rules(self.tgid) {
@@ -91,10 +105,22 @@ impl Sink<'_> {
     fn note_work(&mut self, scope: Id, ts: MonoNs, event: &ExchangeEvent<'_>) {
         if let ExchangeEvent::RequestHead(_) | ExchangeEvent::RequestBody(_) = event {
             if let Some(reader) = self.reader {
-                reader.works_for(scope, ts, self.shared);
+                reader.works_for(scope, ts, self.acceptor, self.shared);
+            }
+            if let ExchangeEvent::RequestHead(head) = event
+                && head.version == Version::Http2
+            {
+                self.shared.serving.doubt(scope, evidence::MULTIPLEXED);
+                self.shared
+                    .store
+                    .give_up_parent(scope, evidence::MULTIPLEXED);
             }
         } else if let ExchangeEvent::ResponseStart = event {
-            self.shared.contexts.end_scope(scope);
+            let writer = self.writer.filter(|writer| writer.made(ts));
+            let writer = writer.map(Mover::context);
+            if !self.shared.serving.answered(scope, writer) {
+                self.shared.contexts.end_scope(scope);
+            }
         }
     }
 
@@ -130,6 +156,7 @@ impl Sink<'_> {
             *self.scopes = BTreeMap::new();
         }
         self.shared.contexts.end_scope(id);
+        let doubt = self.shared.doubt(id);
         let Shared {
             store,
             stats,
@@ -160,7 +187,7 @@ impl Sink<'_> {
                 stats.count_withheld(why);
                 sessions.count_withheld(pid, why);
             }
-            store.close(id, ts);
+            store.close_in_doubt(id, ts, doubt);
         }
         self.shared.take_lives();
     }

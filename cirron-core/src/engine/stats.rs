@@ -68,6 +68,24 @@ pub struct EngineStats {
     /// Times that it was not kept which exchange a thread or goroutine works for, since more were known than there is
     /// room for.
     pub unknown_contexts: u64,
+    /// Scopes of probes that were not opened: too many were open, or within one another.
+    pub scopes_left_out: u64,
+    /// Marks of probes that had no room, or came behind their scope's end.
+    pub marks_left_out: u64,
+    /// Marks of probes of which it is not known whose they are.
+    pub marks_unplaced: u64,
+    /// Hits about scopes whose beginning was not seen.
+    pub probes_unseen: u64,
+    /// Hits, or names, values and attributes of them, that could not be read.
+    pub probes_unread: u64,
+    /// What programs said that their own library left out.
+    pub probes_told_left_out: u64,
+    /// Scopes whose parent was looked for and is known.
+    pub parents_known: u64,
+    /// The same, and is not.
+    pub parents_unknown: u64,
+    /// Scopes whose parent is unknown since too many waited for theirs.
+    pub parents_given_up: u64,
 }
 
 impl EngineStats {

@@ -27,6 +27,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::id::Id;
 use crate::limits::MAX_CONTEXTS;
+use crate::record::Head;
 use crate::time::MonoNs;
 
 /// What executes code.
@@ -49,6 +50,15 @@ pub enum Context {
 }
 
 impl Context {
+    /// What made a record: the goroutine where that is known, else the thread.
+    pub(crate) fn running(head: &Head) -> Context {
+        let pid = head.tgid;
+        match head.context {
+            0 => Context::Thread { pid, tid: head.tid },
+            address => Context::Goroutine { pid, address },
+        }
+    }
+
     /// Its process.
     pub fn pid(self) -> u32 {
         match self {

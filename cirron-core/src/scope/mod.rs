@@ -15,7 +15,10 @@ mod marks;
 mod messages;
 pub mod names;
 mod network;
+mod overhead;
 mod payload;
+mod place;
+mod probe;
 mod sniff;
 mod socket;
 mod span;
@@ -32,8 +35,10 @@ pub(crate) use contexts::Contexts;
 pub use contexts::{Context, Work};
 pub(crate) use exchange::{ExchangeScope, ScopeContext};
 pub use label::Label;
+pub(crate) use place::Place;
+pub(crate) use probe::{Probes, Reached};
 pub use span::{AttrValue, Attrs, Mark, MarkKind, MarkValue, Span};
-pub use store::{About, Origin, Row, Rows, Start, Watched};
+pub use store::{About, Join, Origin, Row, Rows, Start, Watched};
 pub(crate) use store::{Life, ScopeFacts, Store, Withheld};
 
 #[cfg(test)]

@@ -29,8 +29,23 @@ names! {
     SPANS:
     SESSION = "cirron.session", "root", "one for each target process that was named or has served or called something", "SDK";
     REQUEST = "request", "child of the session", "an exchange that the target serves", "SDK";
-    HTTP_CLIENT = "http.client", "child of the session", "an exchange that the target makes as a client", "cirron";
+    HTTP_CLIENT = "http.client", "child of the request or scope that it was made for, else of the session", "an exchange that the target makes as a client", "cirron";
     RESPONSE = "response", "child of the exchange whose WebSocket carries it", "a response of a session of messages (OpenAI's Realtime)", "cirron";
+}
+
+names! {
+    /// What a scope is part of.
+    JOIN_ATTRS:
+    PARENT_BY = "cirron.parent.by", "string: `id`, the program named it; `thread`, `goroutine`, it worked for the parent when this began", "the parent is another scope than the session, and not by what the scope is (a response of its WebSocket)", "cirron";
+    PARENT_UNKNOWN = "cirron.parent.unknown", "string, the reason: `no_request_on_thread`; `several_requests` read by the thread were open; `event_loop`, threads of the process wait for several at once; `handed_over`, one thread reads and another answers, also once and of another request; `unproven_threads`, neither was seen, and nothing that shows the opposite; `not_answered` by that thread; `records_lost`, bytes of the request that it may be part of were lost; `multiplexed`, an exchange of HTTP/2; `goroutine`, whose end nobody tells; `writer_unknown`, its first bytes were held back; `began_before_attach`; `parent_not_seen` or `parent_ended`, of the one that the program named; `end_not_seen`, of the scope that it may be part of; `too_many` scopes waited", "it may be part of another scope, and nobody knows of which: it hangs below the session", "cirron";
+}
+
+names! {
+    /// What is said of scopes of probes, besides what the program says, `request_id`, `error` and `cirron.partial`.
+    SCOPE_ATTRS:
+    SCOPE_END = "cirron.scope.end", "string: `cancelled`, its future or task was dropped before it was ready; `unwound`, its end was not seen, but that of what is around it (a panic, an exception, a lost event); `left_open`, its process ended, called exec or was released, or the agent ended", "a scope or request of a probe, or of a function, that did not end as it should; where a panic or exception went through it, `error` says so", "cirron";
+    ATTRS_LEFT_OUT = "cirron.attributes_left_out", "int, from 1", "attributes that had no room", "cirron";
+    MARKS_LEFT_OUT = "cirron.marks_left_out", "int, from 1", "marks that had no room", "cirron";
 }
 
 names! {
@@ -49,6 +64,8 @@ names! {
     IGNORED_EXCHANGES = "cirron.ignored_exchanges", "int, from 1", "at its end: exchanges that a rule ignores, which are no spans", "cirron";
     SAMPLED_OUT_EXCHANGES = "cirron.sampled_out_exchanges", "int, from 1", "at its end: exchanges that sampling left out, which are no spans", "cirron";
     UNNAMED_EXCHANGES = "cirron.unnamed_exchanges", "int, from 1", "with `cirron.unnamed_connections`: those exchanges, which are no spans", "cirron";
+    PARENTS_KNOWN = "cirron.parents.known", "int, from 1", "at its end: spans of it with `cirron.parent.by`", "cirron";
+    PARENTS_UNKNOWN = "cirron.parents.unknown", "int, from 1", "at its end: spans of it with `cirron.parent.unknown`", "cirron";
     TLS_SILENT = "cirron.tls.silent_connections", "int, from 1", "at its end: connections that were seen in a TLS library and gave no plaintext: only a handshake, or plaintext that goes around its functions", "cirron";
 }
 
@@ -151,6 +168,7 @@ names! {
     TIME_PER_OUTPUT_TOKEN = "time_per_output_token_ms", "float, ms; `estimated` where the tokens are", "as `tokens_per_second`: from the first token to the last, over the tokens between", "cirron";
     MAX_INTER_TOKEN = "max_inter_token_ms", "float, ms", "of a stream without holes, and of gRPC no other request behind the first token: the longest time between two events with content", "cirron";
     REQUEST_DURATION = "request_duration_ms", "float, ms", "request's first byte to the response's last, or to its last event (`[DONE]`, `message_stop` and the like; else the one that ends the last choice, or reports the usage that was asked for) where the client left then", "SDK";
+    OVERHEAD = "overhead_ms", "float, ms; `of`", "of a `request` for which calls were made, as far as is known: its share that none of them covers. `of: request_duration_ms`: of the time from its first byte to its answer's end; `of: time_to_first_token_ms`: of the time to its first token, where a stream covers until its own first token came", "cirron";
     CHUNK = "chunk_ms", "float, ms; point; `index`", "a rule with `chunk_timing`, `--chunk-timing`, or `stream_chunk_timing` in the target's `CONFIG`: one for each event with content after the first", "SDK";
 }
 
@@ -162,6 +180,7 @@ names! {
     ESTIMATED = "estimated", "bool, true", "the figure was counted by us, or made from one that was", "cirron";
     MARK_PARTIAL = "partial", "bool, true", "a lower bound: an estimate that a hole or a late attach touched, or usage of a response that did not come to its end, or that may have gone on behind its last report", "cirron";
     RESOLUTION = "resolution_ms", "float, ms", "on `time_in_queue_ms`, where the kernel only told about which tick of its own the bytes came in: the value is the middle of a span so long", "cirron";
+    OVERHEAD_OF = "of", "string: a mark", "on `overhead_ms`: whose share it is", "cirron";
     INDEX = "index", "int, from 1", "on `chunk_ms`", "SDK";
     FIELD = "field", "string: `request.` or `response.`, and keys and places joined by points", "on a mark that a rule makes of a field of a JSON body", "cirron";
     MARK_CUT = "cut", "bool, true", "on the same: the text was longer than 256 bytes", "cirron";
@@ -170,6 +189,8 @@ names! {
 /// The tables with their titles, in the order of the document.
 pub const TABLES: &[(&str, &[Name])] = &[
     ("Spans", SPANS),
+    ("What a scope is part of", JOIN_ATTRS),
+    ("Attributes of scopes of probes", SCOPE_ATTRS),
     ("Attributes of `cirron.session`", SESSION_ATTRS),
     (
         "Attributes of `request`, `http.client` and `response`",
@@ -253,6 +274,8 @@ mod tests {
             include_str!("socket.rs"),
             include_str!("turn.rs"),
             include_str!("wanted.rs"),
+            include_str!("probe/content.rs"),
+            include_str!("store/content.rs"),
             include_str!("../engine/session.rs"),
         ] {
             for call in ["insert(\"", "int(\"", "ms(\"", "name: \""] {

@@ -186,6 +186,8 @@ pub struct Span {
     pub start: MonoNs,
     /// `None` while open.
     pub end: Option<MonoNs>,
+    /// Processor time that it took, ns, where one thread served it and that is known.
+    pub cpu_ns: Option<u64>,
     /// The target's thread id.
     pub thread_id: u32,
     /// The target's process id.

@@ -7,6 +7,7 @@ use super::marks::{self, Marks};
 use super::messages::Messages;
 use super::names as n;
 use super::network::network;
+use super::overhead;
 use super::payload::ResponseBody;
 use super::span::{Attrs, text};
 use super::store::{About, Closing, Content};
@@ -50,6 +51,10 @@ impl Content for ExchangeScope {
         self.held()
     }
 
+    fn is_call(&self) -> bool {
+        self.role == Role::Client
+    }
+
     fn finish(mut self: Box<Self>, closing: &mut Closing<'_>) {
         self.read_all();
         self.drop_unwanted_points();
@@ -63,9 +68,11 @@ impl Content for ExchangeScope {
             attrs,
             marks,
             facts,
+            calls,
             ..
         } = closing;
         facts.partial = partial;
+        let calls = std::mem::take(calls);
         scope.describe(attrs);
         loss(scope, partial, attrs);
         scope.time_in_queue(marks);
@@ -74,6 +81,9 @@ impl Content for ExchangeScope {
             gen_ai(scope, attrs);
             attrs.insert(n::FIGURES, figures(scope).into());
             facts.output_tokens = scope.call().and_then(|call| marks::write(&call, marks));
+        }
+        if scope.is_whole() {
+            overhead::write(scope.times(), &calls, marks);
         }
         if let Some(socket) = &scope.socket {
             socket.describe(attrs);

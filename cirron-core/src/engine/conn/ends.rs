@@ -22,6 +22,11 @@ use crate::time::MonoNs;
 impl Conn {
     /// An end whose tail has come: `why` is one of `cirron_common::record::close`.
     pub(in crate::engine) fn apply_close(&mut self, why: u64, ts: MonoNs, shared: &mut Shared) {
+        if why == close::LOCAL_CLOSE {
+            // Who worked for what was asked here has done with it.
+            let ids = self.scopes.values();
+            ids.for_each(|id| shared.contexts.end_scope(*id));
+        }
         match why {
             close::READ_EOF => {
                 self.feed(Direction::Inbound, shared, |a, sink| a.handle_eof(ts, sink));

@@ -4,6 +4,7 @@ use super::ExchangeScope;
 use crate::exchange::AbortedBy;
 use crate::llm::{Candidate, Evidence, Figure, RequestFacts, Usage, count, results};
 use crate::scope::call::ModelCall;
+use crate::scope::overhead::Times;
 use crate::scope::payload::ResponseBody;
 use crate::time::MonoNs;
 
@@ -32,6 +33,23 @@ impl ExchangeScope {
         }
         let reported = finished.reported.filter(|at| self.is_in_time(*at));
         reported.or(Some(finished.at).filter(|_| asked.usage == Some(false)))
+    }
+
+    /// It was seen from its beginning to an end of its own, without a hole.
+    pub(crate) fn is_whole(&self) -> bool {
+        let is_cut = self.end.partial && !self.end.cut;
+        !self.late && !self.end_lost && !self.given_up && !is_cut && self.lost_bytes() == 0
+    }
+
+    /// What shares of its time are shares of.
+    pub(in crate::scope) fn times(&self) -> Times {
+        let body = self.answer.body.as_ref();
+        let stream = body.filter(|body| body.is_stream());
+        Times {
+            start: self.start,
+            first_token: stream.and_then(|body| body.tokens.first.at()),
+            end: self.answer.end,
+        }
     }
 
     /// It came before the client left, if it did.

@@ -4,10 +4,12 @@ use std::any::Any;
 use std::fmt::Debug;
 
 use super::Store;
+use super::waiting::Call;
 use crate::id::{Id, IdSource};
 use crate::scope::label::Label;
 use crate::scope::marks::Marks;
-use crate::scope::span::{Attrs, Mark, Span};
+use crate::scope::names;
+use crate::scope::span::{Attrs, Span};
 use crate::time::MonoNs;
 
 /// Where and when a scope begins: known when it is opened.
@@ -25,6 +27,36 @@ pub struct Start {
     pub rank: i64,
     /// How it is known that it began, and when: one of [`super::super::evidence`].
     pub evidence: &'static str,
+    /// How its parent is known.
+    pub join: Join,
+}
+
+/// How the parent of a scope is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Join {
+    /// By what it is: a response is part of its WebSocket, a request of its process. Nothing is written of that.
+    #[default]
+    Plain,
+    /// By this (`cirron.parent.by`).
+    By(&'static str),
+    /// By this, if the parent's end confirms it: until then no word of it is written.
+    Presumed(&'static str),
+    /// There may be one, which is not known for this reason (`cirron.parent.unknown`).
+    Unknown(&'static str),
+}
+
+impl Join {
+    fn describe(self, attrs: &mut Attrs) {
+        match self {
+            Join::Plain => {}
+            Join::By(by) | Join::Presumed(by) => {
+                attrs.insert(names::PARENT_BY, by.into());
+            }
+            Join::Unknown(why) => {
+                attrs.insert(names::PARENT_UNKNOWN, why.into());
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -38,6 +70,7 @@ impl Start {
             tid: 1,
             rank: 0,
             evidence: crate::scope::evidence::BYTES,
+            join: Join::Plain,
         }
     }
 }
@@ -68,6 +101,8 @@ impl Origin {
 
     /// Without a name.
     pub(super) fn bare_span(&self, end: Option<MonoNs>, attrs: Attrs, mark_ids: Vec<Id>) -> Span {
+        let mut attrs = attrs;
+        self.start.join.describe(&mut attrs);
         Span {
             id: self.id,
             name: Label::from(""),
@@ -75,6 +110,7 @@ impl Origin {
             index: None,
             start: self.start.at,
             end,
+            cpu_ns: None,
             thread_id: self.start.tid,
             pid: self.start.pid,
             rank: self.start.rank,
@@ -114,6 +150,11 @@ pub(crate) trait Content: Any + Debug + Send {
     /// Bytes that it holds, about.
     fn held_bytes(&self) -> usize;
 
+    /// It is a call that was made of somebody else, whose share of its parent's time is told apart.
+    fn is_call(&self) -> bool {
+        false
+    }
+
     /// It is over: writes its attributes and marks.
     fn finish(self: Box<Self>, closing: &mut Closing<'_>);
 }
@@ -128,6 +169,10 @@ pub(crate) struct Closing<'a> {
     pub attrs: Attrs,
     /// What the engine counts of it.
     pub facts: ScopeFacts,
+    /// Processor time that it took, ns, where that is known.
+    pub cpu_ns: Option<u64>,
+    /// Calls that were made for it, as far as is known.
+    pub(in crate::scope) calls: Vec<Call>,
     pub(in crate::scope) marks: Marks<'a>,
 }
 
@@ -136,12 +181,10 @@ impl<'a> Closing<'a> {
         Closing {
             attrs: Attrs::with_capacity(USUAL_ATTRS),
             facts: ScopeFacts::default(),
+            cpu_ns: None,
+            calls: Vec::new(),
             marks: Marks::new(ids, origin.id, end),
         }
-    }
-
-    pub(super) fn take(self) -> (Attrs, Vec<Mark>, ScopeFacts) {
-        (self.attrs, self.marks.finish(), self.facts)
     }
 }
 
@@ -168,6 +211,7 @@ impl<'a> Desk<'a> {
             parent: Some(self.parent.id),
             at,
             evidence,
+            join: Join::Plain,
             ..self.parent.start
         };
         self.store.open(start, content)

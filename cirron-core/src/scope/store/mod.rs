@@ -10,21 +10,26 @@
 //! leaves its state here ([`Content`]); the store writes the span, gives ids, and keeps the order: no child is
 //! written before its parents. `Closed` and `Shown` cost a line of the spool. The other lives are told only while
 //! somebody watches, `Changed` once until the scope's row was asked for. It promises nothing about the content,
-//! which stays its producer's, and does not bound itself: what scopes hold is in the engine's budget.
+//! which stays its producer's, and does not bound itself: what scopes hold is in the engine's budget. A parent that is
+//! presumed ([`Join::Presumed`]) is written when its end has confirmed it: until then its children wait ([`waiting`]).
 
 mod content;
 mod hash;
 mod row;
+mod waiting;
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 
 pub(crate) use content::{Closing, Content, Desk, ScopeFacts};
-pub use content::{Origin, Start};
+pub use content::{Join, Origin, Start};
 pub use row::{About, Row, Rows};
 
 use self::hash::IdHasher;
+pub(crate) use self::waiting::{Call, NewMark};
+use self::waiting::{Children, Finished, Settled};
+use super::evidence;
 use super::span::{Attrs, Mark, Span};
 use crate::id::{Id, IdSource};
 use crate::time::MonoNs;
@@ -75,8 +80,10 @@ struct Entry {
     told: bool,
     /// It is not written, nor what is opened in it.
     withheld: Option<Withheld>,
-    /// A scope was opened in it.
+    /// A scope was opened in it that may be written before it.
     is_parent: bool,
+    /// What waits for its end.
+    children: Option<Box<Children>>,
 }
 
 /// Why a scope is not written.
@@ -94,8 +101,15 @@ pub(crate) struct Store {
     open: HashMap<Id, Entry, BuildHasherDefault<IdHasher>>,
     /// Number of open scopes of each process that has any.
     processes: HashMap<u32, usize>,
-    /// Ends that were told while a parent was worked on, with their times.
-    closing: VecDeque<(Id, MonoNs)>,
+    /// Ends that were told while a parent was worked on, with their times, and what makes them doubtful.
+    closing: VecDeque<(Id, MonoNs, Option<&'static str>)>,
+    /// Scopes that are over and wait, each with the open one at which it does.
+    held: HashMap<Id, Id, BuildHasherDefault<IdHasher>>,
+    /// Bytes of what waits.
+    waiting_bytes: usize,
+    /// Times that there was no room to wait.
+    waiting_full: u64,
+    lost_marks: u64,
     lives: VecDeque<Life>,
     watched: bool,
     /// Producers that work on a scope now, one within the other.
@@ -118,6 +132,10 @@ impl Store {
             open: HashMap::default(),
             processes: HashMap::new(),
             closing: VecDeque::new(),
+            held: HashMap::default(),
+            waiting_bytes: 0,
+            waiting_full: 0,
+            lost_marks: 0,
             lives: VecDeque::new(),
             watched: false,
             at_work: 0,
@@ -138,7 +156,10 @@ impl Store {
     pub(crate) fn open(&mut self, start: Start, content: Box<dyn Content>) -> Id {
         let id = self.ids.next_id();
         *self.processes.entry(start.pid).or_default() += 1;
-        let parent = start.parent.and_then(|parent| self.open.get_mut(&parent));
+        // What is presumed may turn out to be no child of it.
+        let is_presumed = matches!(start.join, Join::Presumed(_));
+        let parent = start.parent.filter(|_| !is_presumed);
+        let parent = parent.and_then(|parent| self.open.get_mut(&parent));
         let withheld = parent.and_then(|parent| {
             parent.is_parent = true;
             parent.withheld
@@ -150,8 +171,12 @@ impl Store {
             told: false,
             withheld,
             is_parent: false,
+            children: None,
         };
         self.open.insert(id, entry);
+        if is_presumed {
+            self.note_presumed(id, start.parent);
+        }
         if self.watched {
             self.lives.push_back(Life::Watched(Watched::Opened(id)));
         }
@@ -202,15 +227,26 @@ impl Store {
 
     /// A scope is over. Its parents that are open are shown before it is written.
     pub(crate) fn close(&mut self, id: Id, end: MonoNs) {
-        self.closing.push_back((id, end));
+        self.close_in_doubt(id, end, None);
+    }
+
+    /// The same. `doubt`: why what was presumed to be part of it may not be.
+    pub(crate) fn close_in_doubt(&mut self, id: Id, end: MonoNs, doubt: Option<&'static str>) {
+        self.closing.push_back((id, end, doubt));
         self.write_closed();
     }
 
     /// A scope is over, and is not to be written.
     pub(crate) fn forget(&mut self, id: Id) {
-        if self.take(id).is_some() && self.watched {
+        let Some(mut entry) = self.take(id) else {
+            return;
+        };
+        if self.watched {
             self.lives.push_back(Life::Watched(Watched::Forgotten(id)));
         }
+        let doubt = Some(evidence::BEGAN_BEFORE);
+        let settled = self.settle(id, entry.children.take(), doubt, None);
+        self.hand_on(None, settled.finished);
     }
 
     /// A rule keeps it from being written, with what is opened in it from now on. What was opened in it before may be
@@ -229,6 +265,11 @@ impl Store {
     /// The next life.
     pub(crate) fn next_life(&mut self) -> Option<Life> {
         self.lives.pop_front()
+    }
+
+    /// Whether it is open.
+    pub(crate) fn is_open(&self, id: Id) -> bool {
+        self.open.contains_key(&id)
     }
 
     /// Where an open scope began.
@@ -288,14 +329,18 @@ impl Store {
         if self.at_work > 0 {
             return;
         }
-        while let Some((id, end)) = self.closing.pop_front() {
-            if let Some(entry) = self.take(id) {
-                if let Some(why) = entry.withheld {
-                    self.leave_out(entry, end, why);
-                    continue;
-                }
-                self.show(entry.origin.start.parent);
-                self.write(entry, end);
+        while let Some((id, end, doubt)) = self.closing.pop_front() {
+            let Some(mut entry) = self.take(id) else {
+                continue;
+            };
+            let children = entry.children.take();
+            let mut settled = self.settle(id, children, doubt, entry.withheld);
+            if let Some(why) = entry.withheld {
+                self.leave_out(entry, end, why);
+                self.leave_out_children(id, settled.finished, why);
+            } else {
+                let own = self.finish(entry, end, &mut settled);
+                self.hand_on(own, settled.finished);
             }
         }
     }
@@ -326,29 +371,46 @@ impl Store {
         if let (Some(content), Withheld::LeftOut) = (entry.content, why) {
             let mut closing = Closing::new(entry.origin, end, self.ids.as_mut());
             content.finish(&mut closing);
-            let (_, _, facts) = closing.take();
-            self.lives.push_back(Life::Withheld(facts));
+            self.lives.push_back(Life::Withheld(closing.facts));
         }
         if self.watched {
             self.lives.push_back(Life::Watched(Watched::Forgotten(id)));
         }
     }
 
-    fn write(&mut self, entry: Entry, end: MonoNs) {
-        let Some(content) = entry.content else { return };
+    fn finish(&mut self, entry: Entry, end: MonoNs, settled: &mut Settled) -> Option<Finished> {
+        let call = entry.call(Some(end));
+        let content = entry.content?;
         let origin = entry.origin;
         let (name, index) = (content.name(), content.index());
         let mut closing = Closing::new(origin, end, self.ids.as_mut());
+        settled.tell(&mut closing);
         content.finish(&mut closing);
-        let (attrs, marks, facts) = closing.take();
+        settled.write_marks(&mut closing);
+        let Closing {
+            attrs,
+            facts,
+            cpu_ns,
+            marks,
+            ..
+        } = closing;
+        let marks = marks.finish();
         let mark_ids = marks.iter().map(|m| m.id).collect();
         let end = Some(end.max(origin.start.at));
         let span = Span {
             name,
             index,
+            cpu_ns,
             ..origin.bare_span(end, attrs, mark_ids)
         };
-        self.lives.push_back(Life::Closed { span, marks, facts });
+        let is_presumed = matches!(origin.start.join, Join::Presumed(_));
+        Some(Finished {
+            span,
+            marks,
+            facts,
+            call,
+            is_presumed,
+        })
     }
 }
 

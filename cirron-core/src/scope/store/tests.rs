@@ -81,6 +81,7 @@ fn start(parent: Option<Id>, at: u64) -> Start {
         tid: 8,
         rank: 1,
         evidence: evidence::BYTES,
+        join: Join::Plain,
     }
 }
 
@@ -260,4 +261,43 @@ fn what_is_withheld_takes_along_what_is_opened_in_it_and_a_parent_is_written() {
     let written: Vec<Life> = std::iter::from_fn(|| store.next_life()).collect();
     assert_eq!(written.len(), 3, "{written:?}");
     assert!(!written.iter().any(|life| matches!(life, Life::Withheld(_))));
+}
+
+/// A parent that is left out by a rule, with a call that is over and one that goes on.
+#[test]
+fn what_is_part_of_one_that_is_left_out_is_left_out_too_once_that_is_confirmed() {
+    for doubt in [None, Some(evidence::RECORDS_LOST)] {
+        let mut store = store();
+        let parent = step(&mut store, None, 10);
+        let presumed = Start {
+            join: Join::Presumed(evidence::THREAD),
+            ..start(Some(parent), 11)
+        };
+        let calls = [1, 2].map(|_| store.open(presumed, Box::new(Other)));
+        let inner = store.open(start(Some(calls[0]), 12), Box::new(Other));
+        store.close(inner, MonoNs(13));
+        store.close(calls[0], MonoNs(14));
+        assert!(lives(&mut store).is_empty());
+        assert!(store.waiting_bytes() > 0);
+        store.withhold(parent, Withheld::Ignored);
+        store.close_in_doubt(parent, MonoNs(20), doubt);
+        store.close(calls[1], MonoNs(30));
+        let written: Vec<_> = lives(&mut store)
+            .iter()
+            .map(|life| {
+                let Life::Closed { span, .. } = life else {
+                    panic!("{life:?}");
+                };
+                (span.id, span.parent_id)
+            })
+            .collect();
+        match doubt {
+            None => assert_eq!(written, []),
+            Some(_) => assert_eq!(
+                written,
+                [(calls[0], None), (inner, Some(calls[0])), (calls[1], None)]
+            ),
+        }
+        assert_eq!((store.waiting_bytes(), store.held.len()), (0, 0));
+    }
 }

@@ -1,0 +1,229 @@
+//! Whether a thread that read a request does nothing else until it has answered it.
+//!
+//! ```text
+//!  one exchange   read by T --answered by T, whole, T read of no other meanwhile--> clean: what T did was for it
+//!                    |------anything else----------------------------------------> in doubt, with the reason
+//!
+//!  its process    [alone] --two are open at once--> [crowded] --32 clean ones that were not alone--> [proven]
+//!                    |                                    ^                                              |
+//!                    |                    1 024 of them --+                                              |
+//!                    +--a thread reads of a second while one is open, or another one answers------> [mixed] <--+
+//! ```
+//! Records cannot tell a thread that serves one request at a time from an event loop that happens to have one. So a process
+//! has to show it: in `alone` the thread that accepted the connection must be another one than reads (a loop accepts for
+//! itself); in `crowded` nothing is joined by thread until enough requests, each with others beside it, were served cleanly.
+//! `mixed` needs many more, one after the other: what looked so may have been a record that was lost. All is judged when the request ends: a record that was lost on the way has shown by
+//! then, as a hole. It promises no parent by time alone. What it holds is bounded ([`MAX_CONTEXTS`], [`MAX_PROCESSES`]).
+
+use std::collections::HashMap;
+
+use super::Map;
+use crate::id::Id;
+use crate::limits::{CLEAN_PROOFS, CLEAN_PROOFS_OF_MIXED, MAX_CONTEXTS, MAX_PROCESSES};
+use crate::scope::{Context, evidence};
+
+/// One exchange that a thread of a target serves.
+#[derive(Clone, Copy, Debug)]
+struct Served {
+    reader: Context,
+    /// Another thread accepted its connection.
+    handed_in: bool,
+    /// Number of times that its process had several open, when it began.
+    crowds: u64,
+    is_answered: bool,
+    /// The kernel holds some of its answer back: it may go on when its reader has done with it.
+    is_held: bool,
+    /// Why it is not known what its reader does.
+    doubt: Option<&'static str>,
+}
+
+/// How the threads of a process serve.
+#[derive(Clone, Copy, Debug, Default)]
+struct Process {
+    /// Exchanges that are open.
+    open: usize,
+    /// Times that one began beside another.
+    crowds: u64,
+    /// Clean exchanges that were not alone, since the last that showed the opposite.
+    proofs: u32,
+    /// What was that, if there was one.
+    mixed: Option<&'static str>,
+}
+
+impl Process {
+    fn mix(&mut self, why: &'static str) {
+        (self.mixed, self.proofs) = (Some(why), 0);
+    }
+
+    fn doubt(&self) -> Option<&'static str> {
+        self.mixed.filter(|_| self.proofs <= CLEAN_PROOFS_OF_MIXED)
+    }
+
+    /// A thread serves one request at a time. `handed_in`: another one accepted the connection.
+    fn is_proven(&self, handed_in: bool) -> bool {
+        let is_alone = self.crowds == 0 && self.mixed.is_none();
+        self.proofs > CLEAN_PROOFS || is_alone && handed_in
+    }
+}
+
+/// All exchanges that are served, and who serves them.
+#[derive(Debug, Default)]
+pub(super) struct Serving {
+    served: Map<Id, Served>,
+    processes: HashMap<u32, Process>,
+}
+
+impl Serving {
+    /// A process serves a request.
+    pub(super) fn note(&mut self, pid: u32) {
+        if self.processes.len() < MAX_PROCESSES {
+            self.processes.entry(pid).or_default();
+        }
+    }
+
+    /// Whether it was seen to serve one.
+    pub(super) fn serves(&self, pid: u32) -> bool {
+        self.processes.contains_key(&pid)
+    }
+
+    /// `reader` read bytes of it. `acceptor`: the thread that accepted its connection; 0: not known. `behind`: another that
+    /// it read on the same connection is open, which shows nothing of how threads serve.
+    pub(super) fn read(&mut self, scope: Id, reader: Context, acceptor: u32, behind: bool) {
+        if let Some(served) = self.served.get_mut(&scope) {
+            if served.reader != reader {
+                served.doubt.get_or_insert(evidence::HANDED_OVER);
+                self.hands_over(reader);
+            }
+            return;
+        }
+        let Some(process) = self.processes.get_mut(&reader.pid()) else {
+            return;
+        };
+        if self.served.len() >= MAX_CONTEXTS {
+            return;
+        }
+        // What was there when it began is beside it.
+        let crowds = process.crowds;
+        process.open += 1;
+        process.crowds += u64::from(process.open > 1 && !behind);
+        let handed_in = match reader {
+            Context::Thread { tid, .. } => acceptor != 0 && acceptor != tid,
+            Context::Goroutine { .. } => false,
+        };
+        let served = Served {
+            reader,
+            handed_in,
+            crowds,
+            is_answered: false,
+            is_held: false,
+            doubt: None,
+        };
+        self.served.insert(scope, served);
+    }
+
+    /// Its reader read of another one, while it was open.
+    pub(super) fn several(&mut self, scope: Id) {
+        if let Some(served) = self.served.get_mut(&scope) {
+            served.doubt.get_or_insert(evidence::SEVERAL);
+        }
+    }
+
+    /// The same, on another connection: who does that waits for several.
+    pub(super) fn turned(&mut self, scope: Id, reader: Context) {
+        if self.served.get(&scope).is_some_and(|served| served.is_held) {
+            return;
+        }
+        self.several(scope);
+        if let Context::Thread { pid, .. } = reader
+            && let Some(process) = self.processes.get_mut(&pid)
+        {
+            process.mix(evidence::EVENT_LOOP);
+        }
+    }
+
+    /// Some of its answer was written and is not sent.
+    pub(super) fn hold(&mut self, scope: Id) {
+        if let Some(served) = self.served.get_mut(&scope) {
+            served.is_held = true;
+        }
+    }
+
+    /// It is not one that a thread serves by itself.
+    pub(super) fn doubt(&mut self, scope: Id, why: &'static str) {
+        if let Some(served) = self.served.get_mut(&scope) {
+            served.doubt.get_or_insert(why);
+        }
+    }
+
+    /// Its answer began, by `writer` if that is known. True: its reader goes on to work for it.
+    pub(super) fn answered(&mut self, scope: Id, writer: Option<Context>) -> bool {
+        let Some(served) = self.served.get_mut(&scope) else {
+            return false;
+        };
+        served.is_answered = true;
+        let Some(writer) = writer else {
+            served.doubt.get_or_insert(evidence::WRITER_UNKNOWN);
+            return false;
+        };
+        if writer == served.reader {
+            return true;
+        }
+        served.doubt.get_or_insert(evidence::HANDED_OVER);
+        self.hands_over(writer);
+        false
+    }
+
+    fn hands_over(&mut self, context: Context) {
+        if let Context::Thread { pid, .. } = context
+            && let Some(process) = self.processes.get_mut(&pid)
+        {
+            process.mix(evidence::HANDED_OVER);
+        }
+    }
+
+    /// It is over. What makes it doubtful that what its reader did was for it, if anything does; `is_whole`: nothing of it
+    /// was lost.
+    pub(super) fn end(&mut self, scope: Id, is_whole: bool) -> Option<&'static str> {
+        let Some(served) = self.served.remove(&scope) else {
+            return Some(evidence::NO_REQUEST);
+        };
+        let process = self.processes.get_mut(&served.reader.pid())?;
+        process.open = process.open.saturating_sub(1);
+        let was_alone = process.crowds == served.crowds;
+        let lost = (!is_whole).then_some(evidence::RECORDS_LOST);
+        let unanswered = (!served.is_answered).then_some(evidence::NOT_ANSWERED);
+        let own = served.doubt.or(lost).or(unanswered);
+        if own.is_none() && !was_alone {
+            process.proofs = process.proofs.saturating_add(1);
+        }
+        let is_proven = process.is_proven(served.handed_in);
+        let unproven = (!is_proven).then_some(evidence::UNPROVEN);
+        own.or(process.doubt()).or(unproven)
+    }
+
+    /// Why nothing that a context does is known to be for this one, so far.
+    pub(super) fn doubts(&self, context: Context, scope: Option<Id>) -> Option<&'static str> {
+        if let Context::Goroutine { .. } = context {
+            return Some(evidence::GOROUTINE_END);
+        }
+        let process = self.processes.get(&context.pid()).and_then(Process::doubt);
+        let own = scope.and_then(|scope| self.served.get(&scope)?.doubt);
+        own.or(process)
+    }
+
+    /// A process has ended, is another program, or is a new one of that number.
+    pub(super) fn end_process(&mut self, pid: u32) {
+        if self.processes.remove(&pid).is_some() {
+            self.served.retain(|_, served| served.reader.pid() != pid);
+        }
+    }
+
+    /// Bytes that it holds, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        let served = self.served.len() * 2 * size_of::<(Id, Served)>();
+        served + self.processes.len() * 2 * size_of::<(u32, Process)>()
+    }
+}
+
+#[cfg(test)]
+mod tests;

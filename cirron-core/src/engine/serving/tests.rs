@@ -1,0 +1,167 @@
+//! The states by themselves.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+
+const PID: u32 = 1;
+const MAIN: u32 = 1;
+
+fn id(n: u32) -> Id {
+    let mut bytes = [0; 16];
+    bytes[..4].copy_from_slice(&n.to_be_bytes());
+    Id(bytes)
+}
+
+const fn thread(tid: u32) -> Context {
+    Context::Thread { pid: PID, tid }
+}
+
+fn serving() -> Serving {
+    let mut serving = Serving::default();
+    assert!(!serving.serves(PID));
+    serving.note(PID);
+    assert!(serving.serves(PID));
+    serving
+}
+
+/// Read and answered by one thread.
+fn clean(serving: &mut Serving, n: u32, tid: u32) -> Option<&'static str> {
+    serving.read(id(n), thread(tid), MAIN, false);
+    assert!(serving.answered(id(n), Some(thread(tid))));
+    serving.end(id(n), true)
+}
+
+/// Two at once, each by its own thread.
+fn pair(serving: &mut Serving, n: u32) -> [Option<&'static str>; 2] {
+    let all = [(n, 2), (n + 1, 3)];
+    for (n, tid) in all {
+        serving.read(id(n), thread(tid), MAIN, false);
+    }
+    all.map(|(n, tid)| {
+        assert!(serving.answered(id(n), Some(thread(tid))));
+        serving.end(id(n), true)
+    })
+}
+
+#[test]
+fn alone_it_counts_who_accepted_the_connection() {
+    let mut serving = serving();
+    assert_eq!(clean(&mut serving, 1, 2), None);
+    assert_eq!(clean(&mut serving, 2, MAIN), Some(evidence::UNPROVEN));
+    serving.read(id(3), thread(2), 0, false);
+    serving.answered(id(3), Some(thread(2)));
+    assert_eq!(serving.end(id(3), true), Some(evidence::UNPROVEN));
+    assert_eq!(serving.doubts(thread(2), None), None);
+}
+
+#[test]
+fn with_several_at_once_it_takes_enough_of_them_that_were_clean() {
+    let mut serving = serving();
+    let unproven = [Some(evidence::UNPROVEN); 2];
+    for n in 0..CLEAN_PROOFS / 2 {
+        assert_eq!(pair(&mut serving, 2 * n), unproven, "{n}");
+        // One that is alone shows nothing, and is not known either.
+        assert_eq!(clean(&mut serving, 999, 9), unproven[0]);
+    }
+    assert_eq!(pair(&mut serving, 200), [None; 2]);
+    // From here on whoever accepts.
+    assert_eq!(clean(&mut serving, 300, MAIN), None);
+}
+
+#[test]
+fn a_thread_that_reads_of_another_while_one_is_open_is_a_loop_until_much_shows_the_opposite() {
+    let mut serving = serving();
+    serving.read(id(1), thread(2), MAIN, false);
+    serving.turned(id(1), thread(2));
+    assert_eq!(serving.doubts(thread(9), None), Some(evidence::EVENT_LOOP));
+    serving.answered(id(1), Some(thread(2)));
+    assert_eq!(serving.end(id(1), true), Some(evidence::SEVERAL));
+    assert_eq!(clean(&mut serving, 2, 2), Some(evidence::EVENT_LOOP));
+    for n in 0..CLEAN_PROOFS_OF_MIXED / 2 {
+        let [one, two] = pair(&mut serving, 2 * n + 10);
+        assert_eq!((one, two), (Some(evidence::EVENT_LOOP), one), "{n}");
+    }
+    assert_eq!(pair(&mut serving, 9_000), [None; 2]);
+    // And again.
+    serving.read(id(1), thread(2), MAIN, false);
+    serving.turned(id(1), thread(2));
+    serving.end(id(1), true);
+    assert_eq!(serving.doubts(thread(9), None), Some(evidence::EVENT_LOOP));
+    serving.end_process(PID);
+    assert!(!serving.serves(PID));
+    serving.note(PID);
+    assert_eq!(clean(&mut serving, 3, 2), None);
+}
+
+#[test]
+fn one_whose_answer_is_held_back_may_be_left() {
+    let mut serving = serving();
+    serving.read(id(1), thread(2), MAIN, false);
+    serving.answered(id(1), Some(thread(2)));
+    serving.hold(id(1));
+    serving.turned(id(1), thread(2));
+    assert_eq!(serving.doubts(thread(2), None), None);
+    assert_eq!(serving.end(id(1), true), None);
+}
+
+#[test]
+fn who_does_not_answer_what_it_read_hands_over() {
+    let mut serving = serving();
+    serving.read(id(1), thread(2), MAIN, false);
+    assert!(!serving.answered(id(1), Some(thread(3))));
+    assert_eq!(serving.end(id(1), true), Some(evidence::HANDED_OVER));
+    assert_eq!(clean(&mut serving, 2, 2), Some(evidence::HANDED_OVER));
+    // As does who reads what another has begun to read.
+    let mut serving = self::serving();
+    serving.read(id(1), thread(2), MAIN, false);
+    serving.read(id(1), thread(3), MAIN, false);
+    assert_eq!(serving.doubts(thread(2), None), Some(evidence::HANDED_OVER));
+}
+
+#[test]
+fn whatever_is_not_known_of_one_is_a_doubt_of_that_one_alone() {
+    let mut serving = serving();
+    serving.read(id(1), thread(2), MAIN, false);
+    assert_eq!(serving.end(id(1), true), Some(evidence::NOT_ANSWERED));
+    serving.read(id(2), thread(2), MAIN, false);
+    assert!(!serving.answered(id(2), None));
+    assert_eq!(serving.end(id(2), true), Some(evidence::WRITER_UNKNOWN));
+    serving.read(id(3), thread(2), MAIN, false);
+    serving.answered(id(3), Some(thread(2)));
+    assert_eq!(serving.end(id(3), false), Some(evidence::RECORDS_LOST));
+    assert_eq!(serving.end(id(4), true), Some(evidence::NO_REQUEST));
+    serving.read(id(5), thread(2), MAIN, false);
+    serving.doubt(id(5), evidence::MULTIPLEXED);
+    assert_eq!(
+        serving.doubts(thread(2), Some(id(5))),
+        Some(evidence::MULTIPLEXED)
+    );
+    let goroutine = Context::Goroutine {
+        pid: PID,
+        address: 5,
+    };
+    assert_eq!(
+        serving.doubts(goroutine, None),
+        Some(evidence::GOROUTINE_END)
+    );
+    serving.answered(id(5), Some(thread(2)));
+    serving.end(id(5), true);
+    assert_eq!(clean(&mut serving, 6, 2), None);
+}
+
+#[test]
+fn what_finds_no_room_is_not_known() {
+    let mut serving = serving();
+    let all = u32::try_from(MAX_CONTEXTS).unwrap();
+    for n in 0..=all {
+        serving.read(id(n), thread(n + 2), MAIN, false);
+    }
+    assert_eq!(serving.served.len(), MAX_CONTEXTS);
+    assert!(serving.held_bytes() < 4 << 20, "{}", serving.held_bytes());
+    assert!(!serving.answered(id(all), Some(thread(all + 2))));
+    assert_eq!(serving.end(id(all), true), Some(evidence::NO_REQUEST));
+    for pid in 0..MAX_PROCESSES as u32 + 9 {
+        serving.note(pid + 100);
+    }
+    assert_eq!(serving.processes.len(), MAX_PROCESSES);
+}

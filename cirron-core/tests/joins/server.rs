@@ -1,0 +1,311 @@
+//! A server under load: its threads, what each request does, and who was right.
+
+use std::collections::BTreeMap;
+
+use cirron_core::engine::Output;
+use cirron_core::id::Id;
+use cirron_core::record::Direction;
+use cirron_core::scope::{AttrValue, Span};
+use cirron_core::time::MonoNs;
+
+use crate::wire::{Conn, Wire};
+
+/// How it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One thread accepts, each connection has a thread, whose number is given again at once (Flask).
+    ThreadPerConnection,
+    /// One thread accepts, each request goes to any free thread of a pool (gunicorn gthread).
+    Pool,
+    /// One thread does all, whatever is ready first (asyncio, Node).
+    Loop,
+    /// Four threads do so, and each step of a request may be on another one (tokio).
+    Loops,
+    /// One thread, one request at a time (gunicorn sync).
+    OneThread,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) kind: Kind,
+    pub(crate) at_once: usize,
+    pub(crate) calls: u64,
+    pub(crate) lost_ppm: u64,
+}
+
+/// What became of the calls and scopes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) right: u64,
+    pub(crate) unknown: u64,
+    pub(crate) wrong: u64,
+    /// Of runs in which nothing was lost.
+    pub(crate) right_unlost: u64,
+    pub(crate) unknown_unlost: u64,
+}
+
+impl Report {
+    pub(crate) fn unlost_known(&self) -> f64 {
+        self.right_unlost as f64 / (self.right_unlost + self.unknown_unlost) as f64
+    }
+}
+
+const ACCEPTOR: u32 = 1;
+const LOOPS: u32 = 4;
+/// Threads that serve have these numbers, those in the background others.
+const FIRST_WORKER: u32 = 10;
+const FIRST_BACKGROUND: u32 = 1_000;
+
+/// A request under way. What it does next is its step.
+struct Handler {
+    /// Numbers of the requests that came in one segment, the first is worked on.
+    numbers: Vec<u64>,
+    tid: u32,
+    conn: Conn,
+    step: u8,
+    call: Option<Conn>,
+    background: bool,
+    scoped: bool,
+}
+
+struct Server {
+    wire: Wire,
+    shape: Shape,
+    /// Connections that wait for their next request, with their thread where they have one.
+    idle: Vec<(Conn, u32)>,
+    /// Numbers of threads that are free, the last is given next.
+    free: Vec<u32>,
+    pooled: Vec<Conn>,
+    handlers: Vec<Handler>,
+    next: u64,
+}
+
+const DONE: u8 = 7;
+
+fn get(path: &str, number: u64) -> String {
+    format!("GET /{path}/{number} HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
+
+impl Server {
+    fn tid(&mut self, own: u32) -> u32 {
+        match self.shape.kind {
+            Kind::Loops => FIRST_WORKER + self.wire.random.between(0, LOOPS.into()) as u32,
+            Kind::ThreadPerConnection | Kind::Pool | Kind::Loop | Kind::OneThread => own,
+        }
+    }
+
+    fn chance(&mut self, per_cent: u64) -> bool {
+        self.wire.random.one_in_a_million(per_cent * 10_000)
+    }
+
+    fn begin(&mut self) {
+        let reuse = !self.idle.is_empty() && self.chance(60);
+        let (mut conn, mut tid) = if reuse {
+            let at = self.wire.random.between(0, self.idle.len() as u64) as usize;
+            self.idle.swap_remove(at)
+        } else {
+            let one = matches!(self.shape.kind, Kind::Loop | Kind::OneThread);
+            let by = if one { FIRST_WORKER } else { ACCEPTOR };
+            (self.wire.open(by, true), 0)
+        };
+        if tid == 0 {
+            tid = match self.shape.kind {
+                Kind::Loop | Kind::Loops | Kind::OneThread => FIRST_WORKER,
+                Kind::Pool | Kind::ThreadPerConnection => self.free.pop().unwrap(),
+            };
+        }
+        let several = self.shape.kind == Kind::ThreadPerConnection && self.chance(5);
+        let numbers: Vec<u64> = (0..1 + u64::from(several)).map(|n| self.next + n).collect();
+        self.next += numbers.len() as u64;
+        let text: String = numbers.iter().map(|n| get("r", *n)).collect();
+        let reader = self.tid(tid);
+        if self.chance(20) {
+            let (first, rest) = text.split_at(10);
+            self.wire
+                .moves(&mut conn, Direction::Inbound, first, reader);
+            self.wire.moves(&mut conn, Direction::Inbound, rest, reader);
+        } else {
+            self.wire
+                .moves(&mut conn, Direction::Inbound, &text, reader);
+        }
+        let handler = Handler {
+            numbers,
+            tid,
+            conn,
+            step: 0,
+            call: None,
+            background: self.chance(10),
+            scoped: self.chance(30),
+        };
+        self.handlers.push(handler);
+    }
+
+    /// Who calls for a request, and when: its own thread, or one in the background, perhaps behind the answer.
+    fn caller(&mut self, handler: &Handler) -> u32 {
+        if handler.background {
+            return FIRST_BACKGROUND + (handler.numbers[0] % 7) as u32;
+        }
+        self.tid(handler.tid)
+    }
+
+    fn step(&mut self, at: usize) {
+        let mut h = self.handlers.swap_remove(at);
+        let number = h.numbers[0];
+        let late_call = h.background && number.is_multiple_of(2);
+        let (call_at, answer_at) = if late_call { (4, 1) } else { (1, 4) };
+        let own = self.tid(h.tid);
+        match h.step {
+            0 if h.scoped => self.wire.begin(number + 1, &format!("s/{number}"), own),
+            step if step == call_at => {
+                let by = self.caller(&h);
+                let pooled = self.chance(70);
+                let pooled = pooled.then(|| self.pooled.pop()).flatten();
+                let mut conn = pooled.unwrap_or_else(|| self.wire.open(by, false));
+                self.wire
+                    .moves(&mut conn, Direction::Outbound, &get("c", number), by);
+                h.call = Some(conn);
+            }
+            step if step == call_at + 1 => {
+                let by = self.caller(&h);
+                if let Some(mut conn) = h.call.take() {
+                    let answer = format!("{OK}pong");
+                    self.wire.moves(&mut conn, Direction::Inbound, &answer, by);
+                    self.pooled.push(conn);
+                }
+            }
+            3 if h.scoped => self.wire.end(number + 1, own),
+            step if step == answer_at => {
+                self.wire.moves(&mut h.conn, Direction::Outbound, OK, own);
+            }
+            step if step == answer_at + 1 => {
+                self.wire
+                    .moves(&mut h.conn, Direction::Outbound, "done", own);
+            }
+            _ => {}
+        }
+        h.step += 1;
+        if h.step < DONE {
+            self.handlers.push(h);
+            return;
+        }
+        h.numbers.remove(0);
+        if !h.numbers.is_empty() {
+            h.step = 0;
+            self.handlers.push(h);
+            return;
+        }
+        self.finish(h);
+    }
+
+    fn finish(&mut self, h: Handler) {
+        let closes = self.chance(30);
+        match self.shape.kind {
+            Kind::ThreadPerConnection if closes => {
+                self.wire.close(&h.conn, h.tid);
+                self.free.push(h.tid);
+            }
+            Kind::ThreadPerConnection => self.idle.push((h.conn, h.tid)),
+            _ if closes => {
+                self.wire.close(&h.conn, h.tid);
+                self.free.push(h.tid);
+            }
+            Kind::Pool | Kind::Loop | Kind::Loops | Kind::OneThread => {
+                self.idle.push((h.conn, 0));
+                self.free.push(h.tid);
+            }
+        }
+        // Somebody calls on the server's own account: of a loop on the same thread.
+        if self.chance(5) {
+            let by = match self.shape.kind {
+                Kind::Loop => FIRST_WORKER,
+                Kind::ThreadPerConnection | Kind::Pool | Kind::Loops | Kind::OneThread => {
+                    FIRST_BACKGROUND + 9
+                }
+            };
+            let mut conn = self
+                .pooled
+                .pop()
+                .unwrap_or_else(|| self.wire.open(by, false));
+            self.wire
+                .moves(&mut conn, Direction::Outbound, &get("c", u64::MAX), by);
+            self.wire
+                .moves(&mut conn, Direction::Inbound, &format!("{OK}pong"), by);
+            self.pooled.push(conn);
+        }
+    }
+}
+
+pub(crate) fn simulate(seed: u64, shape: Shape) -> Report {
+    let threads = FIRST_WORKER..FIRST_WORKER + 8 * shape.at_once as u32 + 8;
+    let mut server = Server {
+        wire: Wire::new(seed, shape.lost_ppm),
+        shape,
+        idle: Vec::new(),
+        free: threads.rev().collect(),
+        pooled: Vec::new(),
+        handlers: Vec::new(),
+        next: 1,
+    };
+    let mut outputs = Vec::new();
+    while server.next < shape.calls || !server.handlers.is_empty() {
+        let is_full = server.handlers.len() >= shape.at_once || server.next >= shape.calls;
+        let few_threads = server.free.is_empty();
+        if !is_full && !few_threads && server.chance(60) {
+            server.begin();
+        } else if !server.handlers.is_empty() {
+            let at = server.wire.random.between(0, server.handlers.len() as u64);
+            server.step(at as usize);
+        } else if few_threads {
+            // Somebody hangs up.
+            let (conn, tid) = server.idle.swap_remove(0);
+            server.wire.close(&conn, tid);
+            server.free.push(tid);
+        }
+        outputs.extend(server.wire.outputs());
+    }
+    let now = server.wire.now + 1_000_000_000;
+    server.wire.engine.handle_timeout(MonoNs(now));
+    server.wire.engine.handle_shutdown(MonoNs(now));
+    outputs.extend(server.wire.outputs());
+    judge(outputs)
+}
+
+fn number(span: &Span, prefix: &str) -> Option<u64> {
+    let text = match span.attrs.get("url.path") {
+        Some(AttrValue::Str(path)) => path.to_string(),
+        _ => format!("/{}", span.name),
+    };
+    text.strip_prefix(prefix)?.parse().ok()
+}
+
+fn judge(outputs: Vec<Output>) -> Report {
+    let spans: Vec<Span> = outputs
+        .into_iter()
+        .filter_map(|output| match output {
+            Output::Scope { span, .. } => Some(span),
+            Output::Session(_) | Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => None,
+        })
+        .collect();
+    let by_id: BTreeMap<Id, &Span> = spans.iter().map(|span| (span.id, span)).collect();
+    let mut report = Report::default();
+    for span in &spans {
+        let Some(own) = number(span, "/c/").or(number(span, "/s/")) else {
+            continue;
+        };
+        let mut up = span.parent_id.and_then(|id| by_id.get(&id));
+        while let Some(scope) = up.filter(|span| span.name.as_str() != "request") {
+            up = scope.parent_id.and_then(|id| by_id.get(&id));
+        }
+        match up.map(|request| number(request, "/r/")) {
+            None => report.unknown += 1,
+            Some(Some(number)) if number == own => report.right += 1,
+            Some(other) => {
+                println!("of {own}, below {other:?}: {span:?}");
+                report.wrong += 1;
+            }
+        }
+    }
+    report
+}

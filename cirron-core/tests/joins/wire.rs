@@ -1,0 +1,148 @@
+//! Connections of the simulated server: what passes on them, and the records of that, which may be lost.
+
+use cirron_common::conn::role;
+use cirron_common::hit::role as probe;
+use cirron_common::record::{close, source};
+use cirron_core::engine::{Engine, EngineConfig, Output};
+use cirron_core::id::SequentialIds;
+use cirron_core::record::{Body, Direction, Head, Hit, HitParts, Record, Spec, Text, encode};
+use cirron_core::testing::records::{ConnRecords, TGID, edited};
+use cirron_core::time::{MS, MonoNs};
+
+use crate::random::Random;
+
+/// A connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Conn {
+    records: ConnRecords,
+    inbound: u64,
+    outbound: u64,
+}
+
+/// The engine, and the way to it.
+pub(crate) struct Wire {
+    pub(crate) engine: Engine,
+    pub(crate) random: Random,
+    pub(crate) now: u64,
+    pub(crate) lost_ppm: u64,
+    next_inode: u64,
+}
+
+const SCOPE: u32 = 1;
+const END: u32 = 2;
+
+impl Wire {
+    pub(crate) fn new(seed: u64, lost_ppm: u64) -> Wire {
+        let engine = Engine::new(EngineConfig::default(), Box::new(SequentialIds::default()));
+        let mut wire = Wire {
+            engine,
+            random: Random::new(seed),
+            now: MS,
+            lost_ppm: 0,
+            next_inode: 1,
+        };
+        for (number, role) in [(SCOPE, probe::SCOPE_BEGIN), (END, probe::SCOPE_END)] {
+            let mut kept = Vec::new();
+            let spec = Spec::new((number, 1, role), b"", &[], &mut kept);
+            wire.process(1, Body::Spec(spec));
+        }
+        wire.lost_ppm = lost_ppm;
+        wire
+    }
+
+    fn process(&mut self, tid: u32, body: Body<'_>) {
+        let head = Head {
+            ts: MonoNs(self.now),
+            tgid: TGID,
+            tid,
+            ..Head::default()
+        };
+        let record = encode(&Record { head, body });
+        self.hand_in(&record);
+    }
+
+    fn hand_in(&mut self, record: &[u8]) {
+        self.now += 1_000 * self.random.between(1, 300);
+        if !self.random.one_in_a_million(self.lost_ppm) {
+            self.engine.handle_record(record);
+        }
+        let due = self.engine.poll_timeout();
+        if due.is_some_and(|due| due.0 <= self.now) {
+            self.engine.handle_timeout(MonoNs(self.now));
+        }
+    }
+
+    /// One that was accepted, or was connected.
+    pub(crate) fn open(&mut self, tid: u32, accepted: bool) -> Conn {
+        let records = ConnRecords {
+            conn: self.next_inode,
+            epoch: self.now,
+            source: source::SOCKET,
+        };
+        self.next_inode += 1;
+        let record = edited(&records.open(self.now), |record| {
+            record.head.tid = tid;
+            if let (Body::Open(info), false) = (&mut record.body, accepted) {
+                info.role = role::CONNECTED;
+            }
+        });
+        self.hand_in(&record);
+        Conn {
+            records,
+            inbound: 0,
+            outbound: 0,
+        }
+    }
+
+    pub(crate) fn moves(&mut self, conn: &mut Conn, dir: Direction, text: &str, tid: u32) {
+        let pos = match dir {
+            Direction::Inbound => &mut conn.inbound,
+            Direction::Outbound => &mut conn.outbound,
+        };
+        let (bytes, len) = (text.as_bytes(), text.len() as u64);
+        let record = conn.records.data(dir, *pos, self.now, bytes, len);
+        *pos += len;
+        let record = edited(&record, |record| record.head.tid = tid);
+        self.hand_in(&record);
+    }
+
+    pub(crate) fn close(&mut self, conn: &Conn, tid: u32) {
+        let at = (conn.inbound, conn.outbound);
+        let record = conn
+            .records
+            .close_at(self.now, close::LOCAL_CLOSE, at.0, at.1);
+        let record = edited(&record, |record| record.head.tid = tid);
+        self.hand_in(&record);
+    }
+
+    /// A scope of a program's own begins, without a parent that it knows.
+    pub(crate) fn begin(&mut self, id: u64, name: &str, tid: u32) {
+        let len = name.len() as u64;
+        let values = [id, 0, 1, len, 0, 0].map(Some);
+        let text = Text {
+            len: u32::try_from(len).unwrap(),
+            bytes: name.as_bytes(),
+            fault: false,
+        };
+        self.hit(SCOPE, &values, &[text], tid);
+    }
+
+    pub(crate) fn end(&mut self, id: u64, tid: u32) {
+        self.hit(END, &[Some(id), Some(0)], &[], tid);
+    }
+
+    fn hit(&mut self, probe: u32, values: &[Option<u64>], texts: &[Text<'_>], tid: u32) {
+        let parts = HitParts {
+            probe,
+            values,
+            texts,
+            ..HitParts::default()
+        };
+        let payload = parts.payload();
+        self.process(tid, Body::Hit(Hit::view(&payload).unwrap()));
+    }
+
+    pub(crate) fn outputs(&mut self) -> Vec<Output> {
+        std::iter::from_fn(|| self.engine.poll_output()).collect()
+    }
+}

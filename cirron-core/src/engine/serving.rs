@@ -11,7 +11,8 @@
 //! ```
 //! Records cannot tell a thread that serves one request at a time from an event loop that happens to have one. So a process
 //! has to show it: in `alone` the thread that accepted the connection must be another one than reads (a loop accepts for
-//! itself); in `crowded` nothing is joined by thread until enough requests, each with others beside it, were served cleanly.
+//! itself); in `crowded` nothing is joined by thread until enough requests were served cleanly, while each of which another
+//! thread's ended cleanly too: one whose end was lost stays open, and shows nothing.
 //! `mixed` needs many more, one after the other: what looked so may have been a record that was lost. All is judged when the request ends: a record that was lost on the way has shown by
 //! then, as a hole. It promises no parent by time alone. What it holds is bounded ([`MAX_CONTEXTS`], [`MAX_PROCESSES`]).
 
@@ -28,13 +29,40 @@ struct Served {
     reader: Context,
     /// Another thread accepted its connection.
     handed_in: bool,
-    /// Number of times that its process had several open, when it began.
-    crowds: u64,
+    /// Number of clean ends in its process when it began.
+    ends: u64,
     is_answered: bool,
     /// The kernel holds some of its answer back: it may go on when its reader has done with it.
     is_held: bool,
     /// Why it is not known what its reader does.
     doubt: Option<&'static str>,
+}
+
+/// The clean ends of a process.
+#[derive(Clone, Copy, Debug, Default)]
+struct CleanEnds {
+    count: u64,
+    /// Number and reader of the last.
+    last: Option<(u64, Context)>,
+    /// The same of the last by another reader than that.
+    of_another: Option<(u64, Context)>,
+}
+
+impl CleanEnds {
+    fn note(&mut self, reader: Context) {
+        self.count += 1;
+        if self.last.is_some_and(|(_, by)| by != reader) {
+            self.of_another = self.last;
+        }
+        self.last = Some((self.count, reader));
+    }
+
+    /// Whether one of another reader came behind the one of number `since`.
+    fn beside(&self, reader: Context, since: u64) -> bool {
+        let both = self.last.into_iter().chain(self.of_another);
+        both.into_iter()
+            .any(|(number, by)| by != reader && number > since)
+    }
 }
 
 /// How the threads of a process serve.
@@ -44,6 +72,7 @@ struct Process {
     open: usize,
     /// Times that one began beside another.
     crowds: u64,
+    ends: CleanEnds,
     /// Clean exchanges that were not alone, since the last that showed the opposite.
     proofs: u32,
     /// What was that, if there was one.
@@ -102,8 +131,6 @@ impl Serving {
         if self.served.len() >= MAX_CONTEXTS {
             return;
         }
-        // What was there when it began is beside it.
-        let crowds = process.crowds;
         process.open += 1;
         process.crowds += u64::from(process.open > 1 && !behind);
         let handed_in = match reader {
@@ -113,7 +140,7 @@ impl Serving {
         let served = Served {
             reader,
             handed_in,
-            crowds,
+            ends: process.ends.count,
             is_answered: false,
             is_held: false,
             doubt: None,
@@ -189,12 +216,13 @@ impl Serving {
         };
         let process = self.processes.get_mut(&served.reader.pid())?;
         process.open = process.open.saturating_sub(1);
-        let was_alone = process.crowds == served.crowds;
         let lost = (!is_whole).then_some(evidence::RECORDS_LOST);
         let unanswered = (!served.is_answered).then_some(evidence::NOT_ANSWERED);
         let own = served.doubt.or(lost).or(unanswered);
-        if own.is_none() && !was_alone {
-            process.proofs = process.proofs.saturating_add(1);
+        if own.is_none() {
+            let was_beside = process.ends.beside(served.reader, served.ends);
+            process.proofs = process.proofs.saturating_add(was_beside.into());
+            process.ends.note(served.reader);
         }
         let is_proven = process.is_proven(served.handed_in);
         let unproven = (!is_proven).then_some(evidence::UNPROVEN);

@@ -58,12 +58,14 @@ fn alone_it_counts_who_accepted_the_connection() {
 fn with_several_at_once_it_takes_enough_of_them_that_were_clean() {
     let mut serving = serving();
     let unproven = [Some(evidence::UNPROVEN); 2];
-    for n in 0..CLEAN_PROOFS / 2 {
+    // Of each pair the one that ends last shows something.
+    for n in 0..CLEAN_PROOFS {
         assert_eq!(pair(&mut serving, 2 * n), unproven, "{n}");
         // One that is alone shows nothing, and is not known either.
         assert_eq!(clean(&mut serving, 999, 9), unproven[0]);
     }
-    assert_eq!(pair(&mut serving, 200), [None; 2]);
+    assert_eq!(pair(&mut serving, 200), [unproven[0], None]);
+    assert_eq!(pair(&mut serving, 202), [None; 2]);
     // From here on whoever accepts.
     assert_eq!(clean(&mut serving, 300, MAIN), None);
 }
@@ -77,11 +79,12 @@ fn a_thread_that_reads_of_another_while_one_is_open_is_a_loop_until_much_shows_t
     serving.answered(id(1), Some(thread(2)));
     assert_eq!(serving.end(id(1), true), Some(evidence::SEVERAL));
     assert_eq!(clean(&mut serving, 2, 2), Some(evidence::EVENT_LOOP));
-    for n in 0..CLEAN_PROOFS_OF_MIXED / 2 {
+    for n in 0..CLEAN_PROOFS_OF_MIXED {
         let [one, two] = pair(&mut serving, 2 * n + 10);
         assert_eq!((one, two), (Some(evidence::EVENT_LOOP), one), "{n}");
     }
-    assert_eq!(pair(&mut serving, 9_000), [None; 2]);
+    assert_eq!(pair(&mut serving, 9_000)[1], None);
+    assert_eq!(pair(&mut serving, 9_002), [None; 2]);
     // And again.
     serving.read(id(1), thread(2), MAIN, false);
     serving.turned(id(1), thread(2));
@@ -91,6 +94,24 @@ fn a_thread_that_reads_of_another_while_one_is_open_is_a_loop_until_much_shows_t
     assert!(!serving.serves(PID));
     serving.note(PID);
     assert_eq!(clean(&mut serving, 3, 2), None);
+}
+
+#[test]
+fn one_whose_end_was_lost_shows_nothing_of_those_beside_it() {
+    let mut serving = serving();
+    // Its reader has done with it, and nobody tells.
+    serving.read(id(1), thread(2), MAIN, false);
+    serving.answered(id(1), Some(thread(2)));
+    for n in 0..3 * CLEAN_PROOFS {
+        // Of another thread, and of its own.
+        for tid in [3, 2] {
+            assert_eq!(
+                clean(&mut serving, n + 10, tid),
+                Some(evidence::UNPROVEN),
+                "{n}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -15,8 +15,8 @@ impl Probes {
         let text = |value, usual| -> Option<Text<'_>> { hit.text(known.text_index(value, usual)) };
         let name = readable(text(1, 0)).map(label);
         let value = hit.value(3).zip(hit.value(4));
-        let value = value.and_then(|(kind, word)| marked(kind, word, text(5, 1)));
-        let value = value.or_else(|| self.text_mark(at, text(5, 1)));
+        let value = value.and_then(|(kind, word)| marked(kind, word, text(4, 1)));
+        let value = value.or_else(|| self.text_mark(at, text(4, 1)));
         let (Some(name), Some((value, kind)), Some(scope)) = (name, value, hit.value(0)) else {
             self.counts.unread += 1;
             return;

@@ -20,6 +20,7 @@ mod held;
 mod hits;
 mod http2;
 mod http2_more;
+mod joins;
 mod kept;
 mod leases;
 mod load;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         quiet::TESTS,
         faults::TESTS,
         held::TESTS,
+        joins::TESTS,
         memory::TESTS,
         replay::TESTS,
         dialects::TESTS,

@@ -1,0 +1,35 @@
+"""A service that asks a model for each request: WSGI, for servers whose threads serve one request at a time.
+
+UPSTREAM names the model's server. `/ask/ID` asks `/v1/ID/chat/completions`, so that whose call is whose can be judged.
+POOLED: the calls share a client that keeps its connections.
+"""
+
+import os
+import urllib.request
+
+import httpx
+from flask import Flask
+
+UPSTREAM = os.environ["UPSTREAM"]
+BODY = b'{"model": "m", "messages": [{"role": "user", "content": "x"}]}'
+HEADERS = {"content-type": "application/json"}
+
+app = Flask(__name__)
+client = httpx.Client(timeout=30)
+
+
+def asked(number):
+    url = f"{UPSTREAM}/v1/{number}/chat/completions"
+    if "POOLED" in os.environ:
+        return client.post(url, content=BODY, headers=HEADERS).content
+    return urllib.request.urlopen(urllib.request.Request(url, data=BODY, headers=HEADERS)).read()
+
+
+@app.get("/health")
+def health():
+    return {"ok": True}
+
+
+@app.post("/ask/<int:number>")
+def ask(number):
+    return asked(number), 200, {"content-type": "application/json"}

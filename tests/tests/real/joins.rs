@@ -1,0 +1,148 @@
+//! Calls that a server makes hang below the request that they were made for: servers with a thread for each request, 32
+//! requests at once, each with a call of its own. Judged by the number in both paths; none may be wrong. On an event loop,
+//! whose one thread says nothing, none is known.
+
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
+use cirron_tests::agent::Agent;
+use cirron_tests::process::Guard;
+use cirron_tests::raw::free_port;
+use cirron_tests::runner::{Need, Test};
+use cirron_tests::spool::{Span, Spool};
+use cirron_tests::{calls, stacks, wait};
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "calls_of_flask_s_threads_are_below_their_requests",
+        need: Need::Stacks,
+        run: || mostly_known(run(&FLASK, false)?),
+    },
+    Test {
+        name: "calls_of_gunicorn_s_threads_are_below_their_requests",
+        need: Need::Stacks,
+        run: || mostly_known(run(&GTHREAD, false)?),
+    },
+    Test {
+        name: "pooled_calls_of_gunicorn_s_threads_are_below_their_requests",
+        need: Need::Stacks,
+        run: || mostly_known(run(&GTHREAD, true)?),
+    },
+    Test {
+        name: "calls_of_an_event_loop_are_below_no_request",
+        need: Need::Stacks,
+        run: || {
+            let known = run(&UVICORN, true)?;
+            ensure!(known == 0, "{known} are known");
+            Ok("none is known".to_owned())
+        },
+    },
+];
+
+/// A program, its arguments, and a flag for its port.
+const FLASK: [&str; 6] = [
+    "flask",
+    "--app",
+    "app_threads",
+    "run",
+    "--with-threads",
+    "-p",
+];
+const GTHREAD: [&str; 7] = [
+    "gunicorn",
+    "app_threads:app",
+    "-k",
+    "gthread",
+    "--threads",
+    "32",
+    "-b",
+];
+const UVICORN: [&str; 4] = ["uvicorn", "app_loop:app", "--no-access-log", "--port"];
+
+/// Requests at once.
+const AT_ONCE: usize = 32;
+/// Requests of each client.
+const EACH: usize = 20;
+
+/// Number of a path's own segment: `/ask/ID`, `/v1/ID/chat/completions`.
+fn number(span: &Span) -> Option<usize> {
+    span.path().split('/').nth(2)?.parse().ok()
+}
+
+fn mostly_known(known: usize) -> Result<String> {
+    let all = AT_ONCE * EACH;
+    ensure!(known * 2 > all, "{known} of {all} are known");
+    Ok(format!(
+        "{known} of {all} calls are below their requests, none is wrong"
+    ))
+}
+
+/// How many calls are known to be part of a request.
+fn run(server: &[&str], pooled: bool) -> Result<usize> {
+    let (port, model_port) = (free_port()?, free_port()?);
+    let servers = stacks::here().join("servers/python");
+    let mut model = Command::new("/usr/bin/python3");
+    model.arg(servers.join("model_threads.py"));
+    model.arg(model_port.to_string());
+    let _model = Guard::spawn(model)?;
+    wait::listener(model_port)?;
+
+    let (program, arguments) = server.split_first().context("a program")?;
+    let mut command = Command::new(stacks::venv(program)?);
+    command.args(arguments).current_dir(&servers);
+    command.arg(match arguments.last() {
+        Some(&"-b") => format!("127.0.0.1:{port}"),
+        _ => port.to_string(),
+    });
+    command.stderr(Stdio::null());
+    command.env("UPSTREAM", format!("http://127.0.0.1:{model_port}"));
+    if pooled {
+        command.env("POOLED", "1");
+    }
+    let server = Guard::spawn(command)?;
+    wait::listener(port)?;
+    let agent = Agent::attach(&[server.pid()], &[])?;
+    let clients: Vec<_> = (0..AT_ONCE)
+        .map(|client| {
+            thread::spawn(move || -> Result<()> {
+                for n in 0..EACH {
+                    let url = format!("http://127.0.0.1:{port}/ask/{}", client * EACH + n);
+                    calls::curl(&["-d", "{}", &url])?;
+                }
+                Ok(())
+            })
+        })
+        .collect();
+    for client in clients {
+        client.join().map_err(|_| anyhow::anyhow!("a client"))??;
+    }
+    let report = agent.finish()?;
+    judge(&report.spool)
+}
+
+fn judge(spool: &Spool) -> Result<usize> {
+    let calls = spool.client_calls();
+    let told = calls.len();
+    ensure!(told == AT_ONCE * EACH, "{told} calls: {}", spool.describe());
+    let requests = spool.requests();
+    let mut known = 0;
+    for call in &calls {
+        let parent = requests
+            .iter()
+            .find(|request| Some(&request.id) == call.parent_id.as_ref());
+        match parent {
+            Some(request) => {
+                known += 1;
+                ensure!(
+                    number(request) == number(call),
+                    "wrong: {request:?} has {call:?}"
+                );
+                ensure!(call.text("cirron.parent.by") == Some("thread"), "{call:?}");
+                ensure!(request.mark("overhead_ms").is_some(), "{request:?}");
+            }
+            None => ensure!(call.text("cirron.parent.unknown").is_some(), "{call:?}"),
+        }
+    }
+    Ok(known)
+}

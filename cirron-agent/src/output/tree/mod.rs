@@ -80,7 +80,7 @@ fn draw_indexed(
     let plan = plan(index, &tree, drawing.limit, drawing.verbose);
     let planned = plan.steps.iter().filter_map(|step| match step {
         DrawStep::Span(_, at) => Some(*at),
-        DrawStep::Group(..) | DrawStep::Earlier(..) | DrawStep::Below(..) => None,
+        DrawStep::Group(_) | DrawStep::Earlier(..) | DrawStep::Below(..) => None,
     });
     let mut rows = Rows::new(index, planned, drawing.verbose, max_row_bytes);
     batches.read_newest_first(&mut rows, Rows::begin);
@@ -108,20 +108,29 @@ struct Page<'p> {
 
 impl Page<'_> {
     fn write(&self, plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
-        // The table of each depth: that of the siblings that are drawn there.
-        let mut tables: Vec<Table> = Vec::new();
-        for step in &plan.steps {
+        // By depth: the columns of what is drawn there, and the depth at which they begin.
+        let mut tables: Vec<(usize, Table)> = Vec::new();
+        let mut last = None;
+        for (index, step) in plan.steps.iter().enumerate() {
             match step {
-                DrawStep::Group(depth, group) => {
-                    let table = self.table(*depth, group);
-                    if let Some(titles) = table.titles() {
-                        writeln!(out, "{}{titles}", indent(*depth))?;
-                    }
+                DrawStep::Group(depth) => {
+                    let around = last.filter(|at| *depth > 0 && !self.is_session(*at));
+                    let same = around.and_then(|_| tables.get(depth.checked_sub(1)?).cloned());
                     tables.truncate(*depth);
-                    tables.resize(*depth, Table::default());
-                    tables.push(table);
+                    tables.resize(*depth, (*depth, Table::default()));
+                    tables.push(match same {
+                        Some(table) => table,
+                        None => {
+                            let table = self.table(*depth, plan.steps.get(index + 1..));
+                            if let Some(titles) = table.titles() {
+                                writeln!(out, "{}{titles}", indent(*depth))?;
+                            }
+                            (*depth, table)
+                        }
+                    });
                 }
                 DrawStep::Span(depth, at) => {
+                    last = Some(*at);
                     let Some(row) = self.rows.get(*at) else {
                         continue;
                     };
@@ -131,9 +140,9 @@ impl Page<'_> {
                     }
                     if self.is_session(*at) {
                         self.write_session(*at, row, out)?;
-                    } else if let Some(table) = tables.get(*depth) {
-                        let line = table.line(&self.cells(*depth, *at, row));
-                        writeln!(out, "{}{line}", indent(*depth))?;
+                    } else if let Some((base, table)) = tables.get(*depth) {
+                        let line = table.line(&self.cells((*base, *depth), *at, row));
+                        writeln!(out, "{}{line}", indent(*base))?;
                     }
                     if self.drawing.verbose {
                         self.write_facts(*depth, row, out)?;
@@ -162,28 +171,48 @@ impl Page<'_> {
             .is_some_and(|span| span.is_session)
     }
 
-    fn cells(&self, depth: usize, at: At, row: &Row) -> [String; COLUMNS] {
+    /// Of a line at `depth`, in columns that begin at `base`.
+    fn cells(&self, (base, depth): (usize, usize), at: At, row: &Row) -> [String; COLUMNS] {
         let is_orphan = depth == 0
             && self
                 .index
                 .spans
                 .get(at as usize)
                 .is_some_and(|span| span.parent.is_some());
-        cells(row, is_orphan)
+        let mut cells = cells(row, is_orphan);
+        if let Some(name) = cells.first_mut() {
+            name.insert_str(0, &indent(depth - base));
+        }
+        cells
     }
 
-    fn table(&self, depth: usize, group: &[At]) -> Table {
+    /// The columns of all that is drawn from here at `depth` and below, sessions and what is below them left out.
+    fn table(&self, depth: usize, steps: Option<&[DrawStep]>) -> Table {
         let width = if self.drawing.verbose {
             usize::MAX
         } else {
             self.drawing.width.saturating_sub(2 * depth)
         };
-        // The group may be longer than what is drawn of it.
-        let lines: Vec<_> = group
-            .iter()
-            .filter(|at| !self.is_session(**at))
-            .filter_map(|at| Some(self.cells(depth, *at, self.rows.get(*at)?)))
-            .collect();
+        let mut lines = Vec::new();
+        let mut is_in_session = false;
+        for step in steps.unwrap_or_default() {
+            let (DrawStep::Group(at)
+            | DrawStep::Span(at, _)
+            | DrawStep::Earlier(at, _)
+            | DrawStep::Below(at, _)) = step;
+            if *at < depth {
+                break;
+            }
+            let DrawStep::Span(at_depth, at) = step else {
+                continue;
+            };
+            if *at_depth == depth {
+                is_in_session = self.is_session(*at);
+            }
+            if let Some(row) = self.rows.get(*at).filter(|_| !is_in_session) {
+                lines.push(self.cells((depth, *at_depth), *at, row));
+            }
+        }
         Table::new(lines.iter(), width)
     }
 

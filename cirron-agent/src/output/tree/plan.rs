@@ -11,8 +11,8 @@ pub(super) const MAX_DEPTH: usize = 16;
 /// A step of drawing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DrawStep {
-    /// Spans with the same parent, at this depth, of which the first is the next.
-    Group(usize, Vec<At>),
+    /// Spans with the same parent come next, at this depth.
+    Group(usize),
     /// A span at this depth.
     Span(usize, At),
     /// Number of older siblings of the next that are not drawn.
@@ -180,7 +180,7 @@ fn push(stack: &mut Vec<DrawStep>, list: &[At], depth: usize, limit: usize) {
     let drawn = list.get(earlier..).unwrap_or_default();
     stack.extend(drawn.iter().rev().map(|at| DrawStep::Span(depth, *at)));
     if !drawn.is_empty() {
-        stack.push(DrawStep::Group(depth, drawn.to_vec()));
+        stack.push(DrawStep::Group(depth));
     }
     if earlier > 0 {
         stack.push(DrawStep::Earlier(depth, earlier));

@@ -109,6 +109,41 @@ cirron.session uvicorn, pid 42 — 5.0ms from 2026-11-27 07:06:30 UTC
 }
 
 #[test]
+fn what_is_inside_of_a_request_stands_in_its_columns() {
+    let scope = |id, parent, name, n| span(id, Some(parent), name, n, json!({}));
+    let to = json!({"http.request.method": "POST", "server.address": "10.0.0.1", "server.port": 80, "url.path": "/v1/x",
+        "http.response.status_code": 200, "gen_ai.response.model": "m"});
+    let spans = [
+        session("a", 42),
+        request("b", "a", "/ask", 1_000),
+        scope("c", "b", "preprocess", 1_100),
+        scope("d", "b", "model", 1_200),
+        span("e", Some("d"), "http.client", 1_300, to),
+        request("f", "a", "/ask", 2_000),
+        session("g", 43),
+        request("h", "g", "/a/longer/path", 3_000),
+    ];
+    let marks = [mark("e", "output_tokens", 50.into(), json!({}))];
+    let text = tree(&spans, &marks, DRAWING);
+    let drawn: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.contains("served"))
+        .collect();
+    assert_eq!(
+        drawn[1..7],
+        [
+            "                                               time  out  model",
+            "  request POST /ask                      200  5.0ms",
+            "    preprocess                                5.0ms",
+            "    model                                     5.0ms",
+            "      http.client POST 10.0.0.1:80/v1/x  200  5.0ms   50  m",
+            "  request POST /ask                      200  5.0ms",
+        ],
+        "{text}"
+    );
+}
+
+#[test]
 fn verbose_shows_all_that_there_is() {
     let mut open = request("b", "a", "/v1", 1_795_763_190_123);
     open["end_ns"] = Value::Null;

@@ -220,18 +220,26 @@ fn batch(name: &str, text: &str, joins: &mut Joins) -> Result<()> {
     Ok(())
 }
 
+/// Ours, or one that a program, a rule or a function gave a scope: bounded, and free of control characters.
+fn is_name(name: &str) -> bool {
+    let is_clean = !name.is_empty() && name.len() <= 128 && !name.contains(char::is_control);
+    is_clean && !name.starts_with("cirron.")
+}
+
+/// A request's id that its program gave it by a probe. Such a request is none of HTTP.
+fn is_programs_own(id: &Value, attrs: Option<&Map<String, Value>>) -> bool {
+    let is_http = |key: &String| key.starts_with("http.") || key.starts_with("network.");
+    let is_ours = hex32(id).is_ok();
+    let is_text = id.as_str().is_some_and(|id| !id.is_empty());
+    !is_ours && is_text && !attrs.is_some_and(|attrs| attrs.keys().any(is_http))
+}
+
 fn span(value: &Value, created: i64, joins: &mut Joins) -> Result<()> {
     let span = value.as_object().context("no object")?;
     keys("span", span, SPAN, &[])?;
     let id = uuid4(&span["id"])?;
     let name = span["name"].as_str().context("name")?.to_owned();
-    ensure!(
-        matches!(
-            name.as_str(),
-            "cirron.session" | "request" | "http.client" | "response"
-        ),
-        "name {name}"
-    );
+    ensure!(name == "cirron.session" || is_name(&name), "name {name:?}");
     let parent = if span["parent_id"].is_null() {
         None
     } else {
@@ -255,13 +263,13 @@ fn span(value: &Value, created: i64, joins: &mut Joins) -> Result<()> {
     ensure!(int(span, "pid")? > 0, "pid");
     scalars("span", &span["attrs"])?;
     if name == "request" {
-        let request = uuid4(
-            span["attrs"]
-                .get("request_id")
-                .context("request without request_id")?,
-        )?;
-        let other = joins.requests.insert(request, id.clone());
-        ensure!(other.is_none_or(|other| other == id), "request_id twice");
+        let request = span["attrs"]
+            .get("request_id")
+            .context("request without request_id")?;
+        if !is_programs_own(request, span["attrs"].as_object()) {
+            let other = joins.requests.insert(uuid4(request)?, id.clone());
+            ensure!(other.is_none_or(|other| other == id), "request_id twice");
+        }
     }
     for mark in span["mark_ids"].as_array().context("mark_ids")? {
         ensure!(

@@ -44,6 +44,20 @@ fn a_good_spool_passes() {
 }
 
 #[test]
+fn what_a_program_named_itself_passes() {
+    let mut batch = good();
+    batch["spans"][1]["attrs"]["request_id"] = "job-7".into();
+    let mut scope = batch["spans"][1].clone();
+    scope["id"] = id(6).into();
+    scope["parent_id"] = id(3).into();
+    scope["name"] = "préprocess".into();
+    scope["attrs"] = json!({"rows": 3});
+    scope["mark_ids"] = json!([]);
+    batch["spans"].as_array_mut().unwrap().push(scope);
+    check(spool(&batch).path()).unwrap();
+}
+
+#[test]
 fn each_spoiled_batch_is_refused() {
     let spoils: &[(&str, Value)] = &[
         ("/schema_version", json!(2)),
@@ -69,6 +83,14 @@ fn each_spoiled_batch_is_refused() {
             "/spans/1/attrs/request_id",
             json!("00000000000000000000000000000000"),
         ),
+        (
+            "/spans/1/attrs",
+            json!({"request_id": "job-7", "http.request.method": "GET"}),
+        ),
+        ("/spans/1/name", json!("")),
+        ("/spans/1/name", json!("cirron.scope")),
+        ("/spans/1/name", json!("a\u{1b}[2J")),
+        ("/spans/1/name", json!("x".repeat(129))),
         ("/spans/1/mark_ids", json!([])),
         ("/spans/1/mark_ids", json!([id(5), id(6)])),
         ("/marks/0/span_id", json!(id(8))),

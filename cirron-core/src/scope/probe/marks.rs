@@ -16,7 +16,6 @@ impl Probes {
         let name = readable(text(1, 0)).map(label);
         let value = hit.value(3).zip(hit.value(4));
         let value = value.and_then(|(kind, word)| marked(kind, word, text(4, 1)));
-        let value = value.or_else(|| self.text_mark(at, text(4, 1)));
         let (Some(name), Some((value, kind)), Some(scope)) = (name, value, hit.value(0)) else {
             self.counts.unread += 1;
             return;
@@ -44,15 +43,6 @@ impl Probes {
             Found::Open(..) | Found::Around(..) | Found::Ended => self.counts.marks_left_out += 1,
             Found::NotSeen => self.counts.unseen += 1,
         }
-    }
-
-    /// The value's address may be no word that could be read, and its text is.
-    fn text_mark(
-        &self,
-        at: &Reached<'_>,
-        value: Option<Text<'_>>,
-    ) -> Option<(MarkValue, MarkKind)> {
-        at.hit.value(3).and_then(|kind| marked(kind, 0, value))
     }
 
     /// Another provider's probe: a mark.

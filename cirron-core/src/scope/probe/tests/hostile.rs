@@ -21,6 +21,28 @@ fn names_of_any_length_and_bytes_are_cut_and_cleaned() {
 }
 
 #[test]
+fn a_mark_whose_value_could_not_be_read_is_none_and_counted() {
+    let mut rig = Rig::new();
+    rig.begin(1, 0, "s");
+    let name = Text {
+        len: 1,
+        bytes: b"n",
+        fault: false,
+    };
+    let number = [Some(1), Some(1), Some(1), Some(1), None];
+    let payload = HitParts {
+        probe: role::MARK.into(),
+        values: &number,
+        texts: &[name],
+        ..HitParts::default()
+    };
+    rig.record(Body::Hit(Hit::view(&payload.payload()).unwrap()));
+    assert_eq!(rig.engine.stats().probes_unread, 1);
+    rig.end(1);
+    assert!(rig.stop().spans[0].1.is_empty());
+}
+
+#[test]
 fn more_open_scopes_than_there_is_room_for_are_counted() {
     let mut rig = Rig::new();
     let extra = 5;

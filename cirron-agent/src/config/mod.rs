@@ -6,8 +6,8 @@
 //!                   watch: every second, SIGHUP --------------- Commands::set_rules --------------------'
 //! ```
 //! A file that is wrong is refused whole, with every wrong key and value, its line and what would be right: at the start
-//! the agent does not start, later what held before holds on. Flags are a layer before the file. What the keys are is
-//! told by `cirron_core::rules`; `docs/cirron-agent.toml` has each of them.
+//! the agent does not start, later what held before holds on. Flags are a layer before the file. `cirron_core::rules`
+//! lists the keys; `docs/cirron-agent.toml` has each of them.
 
 mod file;
 pub mod watch;

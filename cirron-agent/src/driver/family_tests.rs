@@ -25,6 +25,7 @@ use crate::probes::place::{Choice, Ways};
 use crate::probes::plan::{Plan, plan_with};
 use crate::probes::quiet::Quiet;
 use crate::probes::tls::functions::Function;
+use crate::testing::compiled;
 
 /// It takes milliseconds, and more where the machine is busy.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -170,18 +171,6 @@ impl Locator for Odd {
     }
 }
 
-/// The program, compiled.
-fn compiled(dir: &Path) -> Option<std::path::PathBuf> {
-    let source = dir.join("odd.c");
-    let program = dir.join("odd");
-    fs::write(&source, PROGRAM).unwrap();
-    let mut cc = Command::new("cc");
-    cc.args(["-O2", "-o"]).arg(&program).arg(&source);
-    let status = cc.status().ok()?;
-    assert!(status.success(), "it does not compile");
-    Some(program)
-}
-
 fn kernel(links: Links) -> Option<Kernel> {
     let options = LoadOptions {
         ring_bytes: 1 << 20,
@@ -224,7 +213,7 @@ impl Drop for Ended {
 /// What is told of the program's four objects, in the order of their last bytes.
 fn told(links: Links) -> Option<Vec<(Direction, String)>> {
     let dir = tempfile::tempdir().unwrap();
-    let Some(program) = compiled(dir.path()) else {
+    let Some(program) = compiled(dir.path(), PROGRAM, &[]) else {
         println!("SKIP: no C compiler");
         return None;
     };

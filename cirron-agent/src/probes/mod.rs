@@ -3,8 +3,9 @@
 //! ```text
 //! images (maps), upcoming (a command's) -> open, identity -> locate (functions in a file) -> plan, place -> kernel::uprobes
 //! ```
-//! Probes that have a note in the file, or a rule, go another way ([`usdt`], [`scopes`]). A locator ([`locate`]) finds functions in a file; a family ([`tls`]) says which are wanted and what they mean; the
-//! planner ([`plan()`](plan::plan)) places them. All that is read of a file goes through a [`source`], which bounds it.
+//! Probes that have a note in the file, or a rule, go another way ([`usdt`], [`scopes`]). A locator ([`locate`]) finds
+//! functions in a file; a family ([`tls`]) says which are wanted and what they mean; the planner ([`plan()`](plan::plan))
+//! places them. All that is read of a file goes through a [`source`], which bounds it.
 //!
 //! It reads files only; attaching is the kernel side's, understanding is the core's.
 
@@ -21,6 +22,7 @@ pub mod quiet;
 pub mod scopes;
 pub mod source;
 pub mod symbol_at;
+pub mod symbols;
 pub mod tls;
 pub mod upcoming;
 pub mod usdt;

@@ -4,15 +4,14 @@
 //! are looked for first: a string table is read in large blocks from its beginning to its end, and only
 //! where one of them is in it, the symbols that point there. Nothing of either is kept.
 
-use std::mem::{offset_of, size_of};
 use std::ops::{ControlFlow, Range};
 
 use memchr::memmem::Finder;
-use object::LittleEndian;
-use object::elf::{self, Sym64};
+use object::elf;
 
 use crate::probes::elf::Elf;
-use crate::probes::source::{Source, u32_in, u64_in};
+use crate::probes::source::Source;
+use crate::probes::symbols::{self, Defined};
 use crate::probes::tls::functions::{MAX_NAME_BYTES, STEMS, wanted};
 
 /// Symbols of such names in a file. Of each there are one or two, and as many copies of each as a file
@@ -24,8 +23,6 @@ const MAX_PLACES: usize = 1024;
 /// Bytes of a table that is read. Chromium's executable with all of its symbols has 0.4 GiB of names;
 /// without, the largest libraries have a tenth.
 const MAX_TABLE_BYTES: u64 = 512 * 1024 * 1024;
-
-type Row = Sym64<LittleEndian>;
 
 /// A symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,39 +97,28 @@ fn take(
     places: &[(u32, &'static str)],
     found: &mut Vec<Symbol>,
 ) {
-    const ROW: usize = size_of::<Row>();
-    let mut next = table.start;
-    source.blocks(table, ROW - 1, |at, bytes| {
-        let from = usize::try_from(next.saturating_sub(at)).unwrap_or(usize::MAX);
-        let rows = bytes.get(from..).unwrap_or_default().chunks_exact(ROW);
-        for row in rows {
-            next += ROW as u64;
-            let Some(symbol) = symbol(row, places) else {
-                continue;
-            };
-            if found.len() == MAX_SYMBOLS {
-                source.cut();
-                return ControlFlow::Break(());
-            }
-            if !found.contains(&symbol) {
-                found.push(symbol);
-            }
+    symbols::defined(source, table, |row| {
+        let Some(symbol) = symbol(&row, places) else {
+            return ControlFlow::Continue(());
+        };
+        if found.len() == MAX_SYMBOLS {
+            source.cut();
+            return ControlFlow::Break(());
+        }
+        if !found.contains(&symbol) {
+            found.push(symbol);
         }
         ControlFlow::Continue(())
     });
 }
 
-/// A function that the file defines.
-fn symbol(row: &[u8], places: &[(u32, &'static str)]) -> Option<Symbol> {
-    let name = u32_in(row, offset_of!(Row, st_name))?;
-    let at = places.binary_search_by_key(&name, |(at, _)| *at).ok()?;
-    let (_, name) = places.get(at)?;
-    let kind = row.get(offset_of!(Row, st_info))? & 0x0f;
-    let section = row.get(offset_of!(Row, st_shndx)..offset_of!(Row, st_value))?;
-    let is_defined = section != elf::SHN_UNDEF.0.to_le_bytes();
-    (kind == elf::STT_FUNC.0 && is_defined).then_some(Symbol {
+/// A function of one of those names.
+fn symbol(row: &Defined, places: &[(u32, &'static str)]) -> Option<Symbol> {
+    let at = places.binary_search_by_key(&row.name, |(at, _)| *at);
+    let (_, name) = places.get(at.ok()?)?;
+    row.is_function.then_some(Symbol {
         name,
-        address: u64_in(row, offset_of!(Row, st_value))?,
-        size: u64_in(row, offset_of!(Row, st_size))?,
+        address: row.address,
+        size: row.size,
     })
 }

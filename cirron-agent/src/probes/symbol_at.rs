@@ -4,15 +4,13 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::mem::{offset_of, size_of};
 use std::ops::ControlFlow;
 
 use memchr::memmem::Finder;
-use object::LittleEndian;
-use object::elf::{self, Sym64};
+use object::elf;
 
 use crate::probes::elf::Elf;
-use crate::probes::source::{u32_in, u64_in};
+use crate::probes::symbols;
 
 /// Names that are looked for in a file. A table of symbols is read again for each.
 const MAX_ASKED: usize = 32;
@@ -20,8 +18,6 @@ const MAX_ASKED: usize = 32;
 const MAX_NAME_BYTES: usize = 256;
 /// Bytes of a table that is read.
 const MAX_TABLE_BYTES: u64 = 64 * 1024 * 1024;
-
-type Row = Sym64<LittleEndian>;
 
 /// Symbols of a file.
 #[derive(Debug)]
@@ -57,8 +53,8 @@ impl<'e, 's> SymbolAt<'e, 's> {
     }
 
     fn find_in(&self, kind: elf::SectionType, name: &str) -> Option<u64> {
-        let (symbols, names) = self.elf.linked(kind)?;
-        if symbols.size.max(names.size) > MAX_TABLE_BYTES {
+        let (rows, names) = self.elf.linked(kind)?;
+        if rows.size.max(names.size) > MAX_TABLE_BYTES {
             self.elf.source.cut();
             return None;
         }
@@ -75,26 +71,11 @@ impl<'e, 's> SymbolAt<'e, 's> {
             ControlFlow::<()>::Continue(())
         });
         places.sort_unstable();
-        const ROW: usize = size_of::<Row>();
-        let mut next = symbols.offset;
-        source.blocks(symbols.part(), ROW - 1, |at, bytes| {
-            let from = usize::try_from(next.saturating_sub(at)).unwrap_or(usize::MAX);
-            for row in bytes.get(from..).unwrap_or_default().chunks_exact(ROW) {
-                next += ROW as u64;
-                if let Some(address) = defined(row, &places) {
-                    return ControlFlow::Break(address);
-                }
+        symbols::defined(source, rows.part(), |row| {
+            match places.binary_search(&row.name) {
+                Ok(_) => ControlFlow::Break(row.address),
+                Err(_) => ControlFlow::Continue(()),
             }
-            ControlFlow::Continue(())
         })
     }
-}
-
-/// The address of a symbol that the file defines and that has its name at one of `places`.
-fn defined(row: &[u8], places: &[u32]) -> Option<u64> {
-    let name = u32_in(row, offset_of!(Row, st_name))?;
-    places.binary_search(&name).ok()?;
-    let section = row.get(offset_of!(Row, st_shndx)..offset_of!(Row, st_value))?;
-    let is_defined = section != elf::SHN_UNDEF.0.to_le_bytes();
-    is_defined.then(|| u64_in(row, offset_of!(Row, st_value)))?
 }

@@ -24,7 +24,7 @@ use crate::clock::Anchor;
 /// First bytes of a recording.
 pub const MAGIC: &[u8; 16] = b"cirron-recording";
 
-/// Raised when the frame or an entry changes its meaning; what a record means is told by its own version. 2: all
+/// Raised when the frame or an entry changes its meaning; the meaning of a record has a version of its own. 2: all
 /// rules, and changes of it.
 pub const VERSION: u16 = 2;
 

@@ -1,7 +1,7 @@
 //! Who works for which exchange, as the records tell.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use cirron_common::record::{close, source};
+use cirron_common::record::close;
 
 use super::{Engine, EngineConfig};
 use crate::id::{Id, SequentialIds};
@@ -15,16 +15,8 @@ const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 const POST: &[u8] = b"POST /a HTTP/1.1\r\nContent-Length: 4\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-const A: ConnRecords = conn(7);
-const B: ConnRecords = conn(8);
-
-const fn conn(inode: u64) -> ConnRecords {
-    ConnRecords {
-        conn: inode,
-        epoch: 100,
-        source: source::SOCKET,
-    }
-}
+const A: ConnRecords = ConnRecords::socket(7);
+const B: ConnRecords = ConnRecords::socket(8);
 
 /// Records with the thread and the goroutine that made them.
 struct Rig {
@@ -152,7 +144,13 @@ fn behind_the_answer_of_another_a_new_context_of_an_old_name_is_known_for_nothin
     let mut rig = Rig::new();
     rig.moves(A, Direction::Inbound, 0, GET, (1, 0xc000));
     rig.writes(A, 0, &OK[..OK.len() - 2], 3);
-    rig.moves(conn(9), Direction::Outbound, 0, GET, (4, 0xc000));
+    rig.moves(
+        ConnRecords::socket(9),
+        Direction::Outbound,
+        0,
+        GET,
+        (4, 0xc000),
+    );
     let goroutine = Context::Goroutine {
         pid: TGID,
         address: 0xc000,
@@ -187,7 +185,7 @@ fn a_thread_that_reads_another_request_has_left_the_first() {
 #[test]
 fn a_thread_that_reads_what_a_server_sends_works_on() {
     let mut rig = Rig::new();
-    let out = conn(9);
+    let out = ConnRecords::socket(9);
     rig.reads(A, 0, GET, 1);
     let first = rig.thread(1);
     rig.writes(out, 0, GET, 1);

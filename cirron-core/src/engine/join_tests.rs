@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use cirron_common::conn::role;
-use cirron_common::record::{close, source};
+use cirron_common::record::close;
 
 use super::{Engine, EngineConfig, Output};
 use crate::id::SequentialIds;
@@ -17,14 +17,6 @@ const WORKER: u32 = 50;
 
 const SERVED: u64 = 7;
 const CALLED: u64 = 8;
-
-const fn conn(inode: u64) -> ConnRecords {
-    ConnRecords {
-        conn: inode,
-        epoch: 100,
-        source: source::SOCKET,
-    }
-}
 
 struct Rig {
     engine: Engine,
@@ -47,7 +39,7 @@ impl Rig {
     }
 
     fn open(&mut self, inode: u64, role: u8, by: u32) {
-        let record = edited(&conn(inode).open(self.now), |record| {
+        let record = edited(&ConnRecords::socket(inode).open(self.now), |record| {
             record.head.tid = by;
             if let Body::Open(info) = &mut record.body {
                 info.role = role;
@@ -62,7 +54,13 @@ impl Rig {
             .pos
             .entry((inode, dir == Direction::Inbound))
             .or_default();
-        let record = conn(inode).data(dir, *pos, self.now, text.as_bytes(), text.len() as u64);
+        let record = ConnRecords::socket(inode).data(
+            dir,
+            *pos,
+            self.now,
+            text.as_bytes(),
+            text.len() as u64,
+        );
         *pos += text.len() as u64;
         let record = edited(&record, |record| record.head.tid = by);
         self.engine.handle_record(&record);
@@ -200,7 +198,7 @@ fn what_cannot_be_known_says_why() {
         ("not_answered", |rig| {
             rig.asked(WORKER);
             rig.calls(WORKER);
-            let end = conn(SERVED).close(rig.now, close::LOCAL_CLOSE);
+            let end = ConnRecords::socket(SERVED).close(rig.now, close::LOCAL_CLOSE);
             rig.engine.handle_record(&end);
             rig.now += 1_000 * MS;
             rig.engine.handle_timeout(MonoNs(rig.now));

@@ -32,6 +32,15 @@ const INFO: ConnInfo = ConnInfo {
 };
 
 impl ConnRecords {
+    /// Of a socket.
+    pub const fn socket(inode: u64) -> ConnRecords {
+        ConnRecords {
+            conn: inode,
+            epoch: 100,
+            source: source::SOCKET,
+        }
+    }
+
     fn record(&self, ts_ns: u64, body: Body<'_>) -> Vec<u8> {
         let head = Head {
             ts: MonoNs(ts_ns),

@@ -3,23 +3,20 @@
 //! Names are matched as they stand in the file, and demangled where they are Rust's. All names of a table are held while
 //! it is looked through, so that tables past a bound are not: the largest libraries have some MiB.
 
-use std::mem::{offset_of, size_of};
 use std::ops::ControlFlow;
 
-use object::LittleEndian;
-use object::elf::{self, Sym64};
+use object::elf;
 
 use super::rule::Which;
 use crate::probes::elf::Elf;
-use crate::probes::source::{MAX_PIECE_BYTES, u32_in, u64_in};
+use crate::probes::source::MAX_PIECE_BYTES;
+use crate::probes::symbols::{self, Defined};
 use crate::probes::usdt::rule::matches;
 
 /// Functions that one rule makes scopes of in a file.
 pub const MAX_FUNCTIONS: usize = 64;
 /// Bytes of a name that is looked at, mangled or not.
 const MAX_NAME_BYTES: usize = 512;
-
-type Row = Sym64<LittleEndian>;
 
 /// A function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +58,7 @@ fn at(elf: &Elf<'_>, offset: u64) -> Option<Named> {
 fn named(elf: &Elf<'_>, pattern: &str) -> (Vec<Named>, bool) {
     let mut found: Vec<Named> = Vec::new();
     for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
-        let Some((symbols, names)) = elf.linked(kind) else {
+        let Some((rows, names)) = elf.linked(kind) else {
             continue;
         };
         if names.size > MAX_PIECE_BYTES {
@@ -71,24 +68,18 @@ fn named(elf: &Elf<'_>, pattern: &str) -> (Vec<Named>, bool) {
         let Some(names) = elf.source.piece(names.offset, names.size) else {
             continue;
         };
-        const ROW: usize = size_of::<Row>();
-        let mut next = symbols.offset;
-        let many = elf.source.blocks(symbols.part(), ROW - 1, |at, bytes| {
-            let from = usize::try_from(next.saturating_sub(at)).unwrap_or(usize::MAX);
-            for row in bytes.get(from..).unwrap_or_default().chunks_exact(ROW) {
-                next += ROW as u64;
-                let Some(function) = function(row, &names, pattern) else {
-                    continue;
-                };
-                // Another name of the same.
-                if found.iter().any(|f| f.address == function.address) {
-                    continue;
-                }
-                if found.len() == MAX_FUNCTIONS {
-                    return ControlFlow::Break(());
-                }
-                found.push(function);
+        let many = symbols::defined(elf.source, rows.part(), |row| {
+            let Some(function) = function(&row, &names, pattern) else {
+                return ControlFlow::Continue(());
+            };
+            // Another name of the same.
+            if found.iter().any(|f| f.address == function.address) {
+                return ControlFlow::Continue(());
             }
+            if found.len() == MAX_FUNCTIONS {
+                return ControlFlow::Break(());
+            }
+            found.push(function);
             ControlFlow::Continue(())
         });
         if many.is_some() {
@@ -98,16 +89,12 @@ fn named(elf: &Elf<'_>, pattern: &str) -> (Vec<Named>, bool) {
     (found, false)
 }
 
-/// A function that the file defines, if the pattern is of it.
-fn function(row: &[u8], names: &[u8], pattern: &str) -> Option<Named> {
-    let kind = row.get(offset_of!(Row, st_info))? & 0x0f;
-    let section = row.get(offset_of!(Row, st_shndx)..offset_of!(Row, st_value))?;
-    let size = u64_in(row, offset_of!(Row, st_size))?;
-    let is_defined = section != elf::SHN_UNDEF.0.to_le_bytes();
-    if kind != elf::STT_FUNC.0 || !is_defined || size == 0 {
+/// A function, if the pattern is of it.
+fn function(row: &Defined, names: &[u8], pattern: &str) -> Option<Named> {
+    if !row.is_function || row.size == 0 {
         return None;
     }
-    let at = usize::try_from(u32_in(row, offset_of!(Row, st_name))?).ok()?;
+    let at = usize::try_from(row.name).ok()?;
     let rest = names.get(at..)?;
     let rest = rest.get(..MAX_NAME_BYTES).unwrap_or(rest);
     let end = rest.iter().position(|byte| *byte == 0)?;
@@ -118,7 +105,7 @@ fn function(row: &[u8], names: &[u8], pattern: &str) -> Option<Named> {
     };
     (matches(pattern, &demangled) || matches(pattern, name)).then_some(Named {
         name: demangled,
-        address: u64_in(row, offset_of!(Row, st_value))?,
-        size,
+        address: row.address,
+        size: row.size,
     })
 }

@@ -1,11 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::fs;
-use std::process::Command;
-
 use cirron_common::operand::Register;
 
 use super::*;
+use crate::testing;
 
 const PROGRAM: &str = r#"
 #include <stdio.h>
@@ -16,20 +14,8 @@ __attribute__((noipa)) long by_pointer(long (*f)(long), long n) { return f(n); }
 int main(int argc, char **argv) { printf("%ld %ld %ld\n", fact(argc), tail(argc), by_pointer(fact, 3)); return 0; }
 "#;
 
-/// `None` where there is no compiler.
 fn built(args: &[&str]) -> Option<Vec<u8>> {
-    let dir = tempfile::tempdir().unwrap();
-    let (c, out) = (dir.path().join("a.c"), dir.path().join("a.out"));
-    fs::write(&c, PROGRAM).unwrap();
-    let mut cc = Command::new("cc");
-    match cc.args(["-O2", "-o"]).args([&out, &c]).args(args).status() {
-        Ok(status) => assert!(status.success()),
-        Err(e) => {
-            println!("SKIP no C compiler: {e}");
-            return None;
-        }
-    }
-    Some(fs::read(out).unwrap())
+    testing::built(PROGRAM, args)
 }
 
 fn looked(bytes: &[u8], rules: &[&str]) -> Look {

@@ -91,7 +91,7 @@ fn argument(text: &str, around: &Around<'_>) -> Argument {
                 is_signed: false,
                 is_float: false,
             })
-            .of(operand, natural_width),
+            .argument(operand, natural_width),
         Err(why) => unread(why),
     }
 }
@@ -129,7 +129,8 @@ impl Kind {
         })
     }
 
-    fn of(self, operand: Operand, natural_width: u8) -> Argument {
+    /// An operand that is of this kind.
+    fn argument(self, operand: Operand, natural_width: u8) -> Argument {
         // Of a register that is named by fewer bytes no others are its value.
         let width = self.width.min(natural_width);
         let (operand, form) = match (self.is_float, self.is_signed) {

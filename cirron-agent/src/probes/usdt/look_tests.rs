@@ -1,41 +1,15 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-
 use cirron_common::hit::role;
 use cirron_common::operand::Register;
 use cirron_common::shape::MAX_TEXT_BYTES;
 
 use super::super::provider::PROBES;
 use super::*;
+use crate::testing::built;
 
 /// A program with probes of another provider.
 const ZOO: &str = include_str!("../../../../tests/servers/c/usdt_zoo.c");
-
-/// A file made of C, or `None` where there is no compiler.
-fn built(source: &str, args: &[&str]) -> Option<Vec<u8>> {
-    let dir = tempfile::tempdir().unwrap();
-    let (c, out) = (dir.path().join("a.c"), dir.path().join("a.out"));
-    fs::write(&c, source).unwrap();
-    let probe_headers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cirron-probe/c");
-    let built = Command::new("cc")
-        .args(["-O2", "-o"])
-        .args([&out, &c])
-        .arg("-I")
-        .arg(probe_headers)
-        .args(args)
-        .status();
-    match built {
-        Ok(status) => assert!(status.success()),
-        Err(e) => {
-            println!("SKIP no C compiler: {e}");
-            return None;
-        }
-    }
-    Some(fs::read(out).unwrap())
-}
 
 fn looked(bytes: &[u8], rules: &[&str]) -> Look {
     let rules: Vec<Rule> = rules.iter().map(|rule| rule.parse().unwrap()).collect();

@@ -23,7 +23,7 @@ pub struct Headed {
 }
 
 impl Headed {
-    /// With a document of so many bytes, as [`LENGTH_FIELD`] says; `None`: it does not.
+    /// With a document of the length that [`LENGTH_FIELD`] says; `None`: it does not.
     pub fn new(length: Option<&str>) -> Option<Headed> {
         let left = length?.trim().parse().ok()?;
         let lost = false;

@@ -4,17 +4,18 @@
 //!  one exchange   read by T --answered by T, whole, T read of no other meanwhile--> clean: what T did was for it
 //!                    |------anything else----------------------------------------> in doubt, with the reason
 //!
-//!  its process    [alone] --two are open at once--> [crowded] --32 clean ones that were not alone--> [proven]
-//!                    |                                    ^                                              |
-//!                    |                    1 024 of them --+                                              |
-//!                    +--a thread reads of a second while one is open, or another one answers------> [mixed] <--+
+//!  its process    [alone] --two are open at once--> [crowded] --32 clean ones, each beside another's--> [proven]
+//!                    |                                    ^                                                 |
+//!                    |                    1 024 of them --+                                                 |
+//!                    +--a thread reads of a second while one is open, or another one answers---> [mixed] <--+
 //! ```
 //! Records cannot tell a thread that serves one request at a time from an event loop that happens to have one. So a process
 //! has to show it: in `alone` the thread that accepted the connection must be another one than reads (a loop accepts for
-//! itself); in `crowded` nothing is joined by thread until enough requests were served cleanly, while each of which another
-//! thread's ended cleanly too: one whose end was lost stays open, and shows nothing.
-//! `mixed` needs many more, one after the other: what looked so may have been a record that was lost. All is judged when the request ends: a record that was lost on the way has shown by
-//! then, as a hole. It promises no parent by time alone. What it holds is bounded ([`MAX_CONTEXTS`], [`MAX_PROCESSES`]).
+//! itself); in `crowded` nothing is joined by thread until enough requests were served cleanly, during each of which another
+//! thread's ended cleanly too: one whose end was lost stays open, and shows nothing. `mixed` needs many more, one after the
+//! other: what looked so may have been a record that was lost. All is judged when the request ends: a record that was lost
+//! on the way has shown by then, as a hole. It promises no parent by time alone. What it holds is bounded
+//! ([`MAX_CONTEXTS`], [`MAX_PROCESSES`]).
 
 use std::collections::HashMap;
 

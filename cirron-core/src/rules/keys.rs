@@ -93,7 +93,7 @@ keys! {
     |value, rule| one(value, &mut rule.then.ignore, Value::as_bool);
 
     "sample", false, "one in how many, a whole number from 1 to 1000000",
-    "one in so many is written, all are counted. 1: all are, whatever rules behind say",
+    "one exchange in this number is written, all are counted. 1: all are written, whatever later rules say",
     |value, rule| one(value, &mut rule.then.sample, one_in);
 
     "name", false, "a text of 128 bytes at most",

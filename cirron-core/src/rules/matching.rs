@@ -34,7 +34,7 @@ pub(crate) enum Pick<T> {
 /// Whether an exchange is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is; one of so many, where it was sampled.
+    /// It is; where it was sampled, one in this number is.
     Written { one_in: Option<u32> },
     /// It is not, and is not read.
     Ignored,

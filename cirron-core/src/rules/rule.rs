@@ -26,7 +26,7 @@ pub(crate) struct When {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Then {
     pub(crate) ignore: Option<bool>,
-    /// One in so many is written.
+    /// One exchange in this number is written.
     pub(crate) sample: Option<u32>,
     pub(crate) name: Option<String>,
     pub(crate) chunk_timing: Option<bool>,

@@ -83,7 +83,7 @@ names! {
     NAME = "cirron.name", "string", "a rule names such exchanges ([configuration.md](configuration.md))", "cirron";
     ROUTE = "http.route", "string: a path with `{name}` for segments", "a rule for this path of a `request` names segments", "OpenTelemetry";
     URL_TEMPLATE = "url.template", "string: a path with `{name}` for segments", "a rule for this path of an `http.client` names segments", "OpenTelemetry";
-    SAMPLED_ONE_IN = "cirron.sampled_one_in", "int, from 2", "a rule samples such exchanges: it is one of so many, of which the others are counted (`cirron.sampled_out_exchanges`)", "cirron";
+    SAMPLED_ONE_IN = "cirron.sampled_one_in", "int, from 2", "a rule samples such exchanges: one in this number is written, the others are counted (`cirron.sampled_out_exchanges`)", "cirron";
     REQUEST_HEADER = "http.request.header.", "string, 1 024 bytes at most; several lines joined by commas", "a rule asks for this header field of the request, whose name follows in lower case", "OpenTelemetry";
     RESPONSE_HEADER = "http.response.header.", "string, 1 024 bytes at most; several lines joined by commas", "the same of the response", "OpenTelemetry";
     REQUEST_SIZE = "http.request.body.size", "int, bytes on the wire", "the request's head was seen, and some of its body or its end", "OpenTelemetry";

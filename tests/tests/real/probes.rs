@@ -322,7 +322,7 @@ fn late() -> Result<String> {
     Ok(format!("told {} ms behind its loading", took.as_millis()))
 }
 
-/// Many steps at once: of each probe so many are told a second, and of a pair both or neither.
+/// Many steps at once: of each probe a bounded number is told a second, and of a pair both or neither.
 fn often() -> Result<String> {
     const STEPS: u32 = 300_000;
     let zoo = Zoo::build()?;

@@ -1,6 +1,8 @@
 //! Calls that a target makes while it serves, through the engine.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod told;
+
 use cirron_common::conn::role;
 use cirron_common::record::close;
 

@@ -39,6 +39,18 @@ impl<'a> Marks<'a> {
         self.list
     }
 
+    /// Marks of another span, which is this one: those of a name that it has none of.
+    pub(super) fn adopt(&mut self, marks: Vec<Mark>) {
+        let own = self.list.len();
+        for mark in marks {
+            let is_ours = |one: &Mark| one.name == mark.name;
+            if !self.list.iter().take(own).any(is_ours) {
+                let span_id = self.span;
+                self.list.push(Mark { span_id, ..mark });
+            }
+        }
+    }
+
     pub(super) fn push(
         &mut self,
         name: Label,

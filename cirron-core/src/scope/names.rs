@@ -45,6 +45,7 @@ names! {
     SCOPE_ATTRS:
     SCOPE_END = "cirron.scope.end", "string: `cancelled`, its future or task was dropped before it was ready; `unwound`, its end was not seen, but that of what is around it (a panic, an exception, a lost event); `left_open`, its process ended, called exec or was released, or the agent ended", "a scope or request of a probe, or of a function, that did not end as it should; where a panic or exception went through it, `error` says so", "cirron";
     ATTRS_LEFT_OUT = "cirron.attributes_left_out", "int, from 1", "attributes that had no room", "cirron";
+    TOLD_BY = "cirron.told.by", "string, as `cirron.parent.by`", "a `request` that was seen on the wire and that its program tells too (`@inference`, `request!`): how it is known that they are one", "cirron";
     MARKS_LEFT_OUT = "cirron.marks_left_out", "int, from 1", "marks that had no room", "cirron";
 }
 

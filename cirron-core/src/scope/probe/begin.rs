@@ -51,7 +51,7 @@ impl Probes {
         self.open_told((known.image, id), around, content, at, works, store);
     }
 
-    /// `cirron:request_begin` and `request_open`: a root.
+    /// `cirron:request_begin` and `request_open`: a root, or one that was seen on the wire too.
     pub(super) fn tell_request(
         &mut self,
         known: &Known,
@@ -66,7 +66,7 @@ impl Probes {
         let told = readable(at.hit.text(known.text_index(2, 0)));
         let mut content = ProbeScope::request(told, store.next_id(), at.cpu());
         self.take_attributes(known, at, &mut content);
-        let around = Around::by_evidence((None, Join::Plain));
+        let around = Around::by_evidence(at.place.parent(at.context()));
         self.open_told((known.image, id), around, content, at, works, store);
     }
 

@@ -4,7 +4,7 @@ use crate::id::Id;
 use crate::scope::label::Label;
 use crate::scope::names as n;
 use crate::scope::span::{AttrValue, Attrs, text};
-use crate::scope::store::{About, Closing, Content};
+use crate::scope::store::{About, Closing, Content, ToldRequest};
 
 /// How a scope ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub(super) struct ProbeScope {
     pub(super) begun: Option<CpuTime>,
     pub(super) ended: Option<CpuTime>,
     pub(super) end: End,
+    /// It is a request.
+    pub(super) told: Option<ToldRequest>,
 }
 
 impl ProbeScope {
@@ -66,14 +68,17 @@ impl ProbeScope {
             begun,
             ended: None,
             end: End::Told,
+            told: None,
         }
     }
 
     /// A request: by the id that its program gave it, else by ours.
     pub(super) fn request(id: Option<&[u8]>, ours: Id, begun: Option<CpuTime>) -> ProbeScope {
         let id = id.filter(|id| !id.is_empty()).map(String::from_utf8_lossy);
+        let has_id = id.is_some();
         let id = id.map_or_else(|| AttrValue::from(ours.to_string()), |id| text(&id));
         let mut scope = ProbeScope::new(n::REQUEST.into(), begun);
+        scope.told = Some(ToldRequest { has_id });
         scope.attrs.insert(n::REQUEST_ID, id);
         scope
     }
@@ -107,6 +112,10 @@ impl Content for ProbeScope {
 
     fn about(&self) -> About {
         About::default()
+    }
+
+    fn told_request(&self) -> Option<ToldRequest> {
+        self.told
     }
 
     fn held_bytes(&self) -> usize {

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt::Debug;
 
 use super::Store;
+use super::told_request::ToldRequest;
 use super::waiting::Call;
 use crate::id::{Id, IdSource};
 use crate::scope::label::Label;
@@ -153,6 +154,11 @@ pub(crate) trait Content: Any + Debug + Send {
     /// It is a call that was made of somebody else, whose share of its parent's time is told apart.
     fn is_call(&self) -> bool {
         false
+    }
+
+    /// It is a request that its program tells, and perhaps one that was seen on the wire.
+    fn told_request(&self) -> Option<ToldRequest> {
+        None
     }
 
     /// It is over: writes its attributes and marks.

@@ -16,6 +16,7 @@
 mod content;
 mod hash;
 mod row;
+mod told_request;
 mod waiting;
 
 use std::any::Any;
@@ -25,6 +26,7 @@ use std::hash::BuildHasherDefault;
 pub(crate) use content::{Closing, Content, Desk, ScopeFacts};
 pub use content::{Join, Origin, Start};
 pub use row::{About, Row, Rows};
+pub(crate) use told_request::ToldRequest;
 
 use self::hash::IdHasher;
 pub(crate) use self::waiting::{Call, NewMark};
@@ -82,6 +84,10 @@ struct Entry {
     withheld: Option<Withheld>,
     /// A scope was opened in it that may be written before it.
     is_parent: bool,
+    /// Scopes that are open and surely part of it.
+    open_parts: u32,
+    /// The scope that counts it among those.
+    part_of: Option<Id>,
     /// What waits for its end.
     children: Option<Box<Children>>,
 }
@@ -160,8 +166,11 @@ impl Store {
         let is_presumed = matches!(start.join, Join::Presumed(_));
         let parent = start.parent.filter(|_| !is_presumed);
         let parent = parent.and_then(|parent| self.open.get_mut(&parent));
+        let mut part_of = None;
         let withheld = parent.and_then(|parent| {
             parent.is_parent = true;
+            parent.open_parts += 1;
+            part_of = start.parent;
             parent.withheld
         });
         let entry = Entry {
@@ -171,6 +180,8 @@ impl Store {
             told: false,
             withheld,
             is_parent: false,
+            open_parts: 0,
+            part_of,
             children: None,
         };
         self.open.insert(id, entry);
@@ -311,6 +322,9 @@ impl Store {
 
     fn take(&mut self, id: Id) -> Option<Entry> {
         let entry = self.open.remove(&id)?;
+        if let Some(parent) = entry.part_of.and_then(|id| self.open.get_mut(&id)) {
+            parent.open_parts -= 1;
+        }
         let pid = entry.origin.start.pid;
         if let Some(count) = self.processes.get_mut(&pid) {
             *count -= 1;
@@ -339,6 +353,7 @@ impl Store {
                 self.leave_out(entry, end, why);
                 self.leave_out_children(id, settled.finished, why);
             } else {
+                settled.fold(id);
                 let own = self.finish(entry, end, &mut settled);
                 self.hand_on(own, settled.finished);
             }
@@ -380,19 +395,22 @@ impl Store {
 
     fn finish(&mut self, entry: Entry, end: MonoNs, settled: &mut Settled) -> Option<Finished> {
         let call = entry.call(Some(end));
+        let has_open_parts = entry.open_parts > 0 || settled.open_parts > 0;
         let content = entry.content?;
+        let told = content.told_request();
         let origin = entry.origin;
         let (name, index) = (content.name(), content.index());
         let mut closing = Closing::new(origin, end, self.ids.as_mut());
         settled.tell(&mut closing);
         content.finish(&mut closing);
         settled.write_marks(&mut closing);
+        settled.write_folded(&mut closing);
         let Closing {
             attrs,
             facts,
             cpu_ns,
             marks,
-            ..
+            calls,
         } = closing;
         let marks = marks.finish();
         let mark_ids = marks.iter().map(|m| m.id).collect();
@@ -408,8 +426,10 @@ impl Store {
             span,
             marks,
             facts,
-            call,
+            calls: call.into_iter().chain(calls).collect(),
             is_presumed,
+            told,
+            has_open_parts,
         })
     }
 }

@@ -11,6 +11,7 @@
 //! whether there is a doubt says who closes the parent.
 
 use super::content::{Closing, Join};
+use super::told_request::{Folded, ToldRequest};
 use super::{Entry, Store, Withheld};
 use crate::id::Id;
 use crate::limits::{MAX_SCOPE_MARKS, MAX_WAITING_BYTES, MAX_WAITING_CHILDREN};
@@ -55,8 +56,12 @@ pub(super) struct Finished {
     pub(super) span: Span,
     pub(super) marks: Vec<Mark>,
     pub(super) facts: ScopeFacts,
-    pub(super) call: Option<Call>,
+    /// Itself, if it is a call, and those within it that no exchange took for its own.
+    pub(super) calls: Vec<Call>,
     pub(super) is_presumed: bool,
+    pub(super) told: Option<ToldRequest>,
+    /// Something was open that is part of it.
+    pub(super) has_open_parts: bool,
 }
 
 /// Bytes of an attribute or mark besides its own size, about: its texts.
@@ -71,7 +76,8 @@ impl Finished {
     fn held_bytes(&self) -> usize {
         let marks = self.marks.capacity() * (size_of::<Mark>() + TEXT_BYTES);
         let ids = self.span.mark_ids.capacity() * size_of::<Id>();
-        size_of::<Finished>() + attrs_bytes(&self.span.attrs) + marks + ids
+        let calls = self.calls.capacity() * size_of::<Call>();
+        size_of::<Finished>() + attrs_bytes(&self.span.attrs) + marks + ids + calls
     }
 
     fn settle(&mut self, doubt: Option<&'static str>) {
@@ -106,6 +112,11 @@ pub(super) struct Settled {
     pub(super) calls: Vec<Call>,
     pub(super) marks: Vec<NewMark>,
     pub(super) finished: Vec<Finished>,
+    /// Scopes that go on and are part of it, and those among them that are requests of a program.
+    pub(super) open_parts: usize,
+    pub(super) open_told: usize,
+    /// What a request of its program adds to it.
+    pub(super) folded: Option<Folded>,
 }
 
 impl Settled {
@@ -198,9 +209,10 @@ impl Store {
         for mut child in children.finished {
             self.waiting_bytes -= child.held_bytes();
             self.held.remove(&child.span.id);
-            let call = child.call.filter(|_| child.is_presumed && doubt.is_none());
-            settled.calls.extend(call);
             child.settle(doubt);
+            if child.span.parent_id == Some(id) {
+                settled.calls.extend_from_slice(&child.calls);
+            }
             settled.finished.push(child);
         }
         for child in children.open {
@@ -220,6 +232,8 @@ impl Store {
                     start.join = Join::By(by);
                     entry.withheld = entry.withheld.or(withheld);
                     settled.calls.extend(entry.call(None));
+                    settled.open_parts += 1;
+                    settled.open_told += usize::from(entry.is_told());
                 }
             }
         }
@@ -350,6 +364,12 @@ impl Store {
 }
 
 impl Entry {
+    /// It is a request of a program.
+    fn is_told(&self) -> bool {
+        let content = self.content.as_deref();
+        content.is_some_and(|content| content.told_request().is_some())
+    }
+
     /// The call that it is, if it is one.
     pub(super) fn call(&self, end: Option<MonoNs>) -> Option<Call> {
         let content = self.content.as_deref()?;

@@ -35,6 +35,7 @@ mod rights;
 mod roles;
 mod rules;
 mod scopes;
+mod sdk;
 mod stacks;
 mod syscalls;
 mod tails;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         contexts::TESTS,
         probes::TESTS,
         scopes::TESTS,
+        sdk::TESTS,
         syscalls::TESTS,
         tails::TESTS,
         buffers::TESTS,

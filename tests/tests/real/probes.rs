@@ -437,9 +437,9 @@ fn tour() -> Result<String> {
 }
 
 /// The Python module, unpacked from its wheel.
-fn python_module() -> Result<String> {
-    let dir = tempfile::tempdir()?;
-    let at = |name: &str| dir.path().join(name);
+/// Builds the Python module and unpacks it below `dir`: the folder to be imported from.
+pub(crate) fn python_site(dir: &Path) -> Result<PathBuf> {
+    let at = |name: &str| dir.join(name);
     let built = Command::new("/usr/bin/python3")
         .arg(file("../cirron-probe/python/build_backend.py"))
         .arg(at("wheels"))
@@ -451,13 +451,19 @@ fn python_module() -> Result<String> {
         .arg(at("site"))
         .status()?;
     ensure!(unpacked.success());
+    Ok(at("site"))
+}
+
+fn python_module() -> Result<String> {
+    let dir = tempfile::tempdir()?;
+    let site = python_site(dir.path())?;
     let program = "import cirron_probe as ci, sys\n\
                    @ci.inference\n\
                    def predict():\n with ci.scope('preprocess', rows=3): ci.mark('bytes', 42)\n\
                    print('ready', flush=True)\n\
                    for _ in sys.stdin: predict(); print('done', flush=True)";
     let mut command = Command::new("/usr/bin/python3");
-    command.args(["-c", program]).env("PYTHONPATH", at("site"));
+    command.args(["-c", program]).env("PYTHONPATH", site);
     let mut stepper = Stepper::start(command)?;
     let (agent, recording) = attach(&[stepper.pid()], &[], &[], dir.path())?;
     stepper.to.write_all(b"x\n")?;

@@ -1,0 +1,93 @@
+"""Two spools, the SDK's and the agent's, of the same work: what differs, as JSON.
+
+`sdk_compare.py SDK AGENT`. `missing` and `more` are lines as `sdk_tree.py` writes them. Of the agent's only those attributes count whose
+names the SDK writes on anything of that name, and neither calls to others nor the figures of its own count.
+Places begin below the session: the SDK writes the requests of `@ci.inference` without a parent.
+`start_us` and `end_us` are by how much the agent's times are later, a number for each scope in the order of their begins;
+requests that the agent saw on the wire are left out there, as they begin earlier.
+"""
+
+import collections
+import glob
+import json
+import os
+import sys
+
+OWN = ("http.client", "overhead_ms", "time_in_queue_ms")
+
+
+def read(directory):
+    spans, marks = {}, []
+    for path in sorted(glob.glob(os.path.join(directory, "spool", "*.json"))):
+        with open(path) as file:
+            batch = json.load(file)
+        for span in batch["spans"]:
+            if span["id"] not in spans or span["end_ns"] is not None:
+                spans[span["id"]] = span
+        marks += batch["marks"]
+    return spans, marks
+
+
+def names(things):
+    """The names of attributes, by the names of what has them."""
+    found = collections.defaultdict(set)
+    for thing in things:
+        found[thing["name"]] |= set(thing["attrs"])
+    return found
+
+
+def shown(value):
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+class Tree:
+    def __init__(self, spool, span_names, mark_names):
+        self.spans, self.marks = spool
+        self.span_names, self.mark_names = span_names, mark_names
+
+    def attrs(self, thing, names):
+        kept = sorted((k, v) for k, v in thing["attrs"].items() if k in names[thing["name"]])
+        return "".join(f" {k}={shown(v)}" for k, v in kept if k not in ("request_id", "pid", "device", "framework"))
+
+    def place(self, span):
+        above = []
+        while span is not None and (span["name"] != "cirron.session" or not above):
+            index = "" if span["index"] is None else f"[{span['index']}]"
+            above.append(f"{span['name']}{index}{self.attrs(span, self.span_names)}")
+            span = self.spans.get(span["parent_id"])
+        return " > ".join(reversed(above))
+
+    def scopes(self):
+        """Places with times, in the order of their begins."""
+        ordered = sorted(self.spans.values(), key=lambda span: span["start_ns"])
+        return [(self.place(span), span) for span in ordered if span["name"] not in OWN]
+
+    def lines(self):
+        lines = [place for place, _ in self.scopes()]
+        for mark in self.marks:
+            if mark["name"] in OWN:
+                continue
+            measured = mark["name"].endswith("_ms") or mark["name"] == "tokens_per_second"
+            value = "*" if measured else shown(mark["value"])
+            kind = f"{mark['value_type']} {mark['kind']}"
+            place = self.place(self.spans[mark["span_id"]])
+            lines.append(f"{place} : {mark['name']} = {value} ({kind}){self.attrs(mark, self.mark_names)}")
+        return collections.Counter(lines)
+
+
+sdk, agent = read(sys.argv[1]), read(sys.argv[2])
+known = names(sdk[0].values()), names(sdk[1])
+theirs, ours = Tree(sdk, *known), Tree(agent, *known)
+both = collections.defaultdict(lambda: ([], []))
+for side, tree in enumerate((theirs, ours)):
+    for place, span in tree.scopes():
+        if span["name"] != "cirron.session" and "url.path" not in span["attrs"]:
+            both[place][side].append(span)
+pairs = [pair for spans in both.values() for pair in zip(*spans)]
+print(json.dumps({
+    "missing": sorted((theirs.lines() - ours.lines()).elements()),
+    "more": sorted((ours.lines() - theirs.lines()).elements()),
+    "lines": sum(theirs.lines().values()),
+    "start_us": [(b["start_ns"] - a["start_ns"]) // 1000 for a, b in pairs],
+    "end_us": [(b["end_ns"] - a["end_ns"]) // 1000 for a, b in pairs],
+}))

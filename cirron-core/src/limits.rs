@@ -207,7 +207,8 @@ pub(crate) const MAX_SCOPE_DEPTH: usize = 64;
 /// it the oldest is forgotten, and who names it has a parent that was not seen.
 pub(crate) const MAX_ENDED_PROBE_SCOPES: usize = 1_024;
 
-/// Kinds of probes: twice what the kernel side watches. Past it hits of a new one are not understood, and counted.
+/// Kinds of probes: twice what the kernel side watches. Past it the one that was hit longest ago is forgotten: most likely
+/// its file is gone. Its hits are not understood from then on, and counted.
 pub(crate) const MAX_PROBES: usize = 4_096;
 
 /// Attributes of one scope or mark of a program; 512 bytes hold no more of any use. Past it they are counted.

@@ -39,8 +39,8 @@ pub enum NoScopeRule {
     Form,
     /// Python's functions.
     #[error(
-        "functions of Python have no probe in an interpreter that is built without --with-dtrace, and no way to one here: \
-         cirron-probe's package marks them"
+        "functions of Python have no probe that could be used: most interpreters are built without --with-dtrace, and that of \
+         Debian 12 has the probes and reaches them for no call\n  cirron-probe's package marks them with a line"
     )]
     Python,
     /// Its offset is none.

@@ -58,6 +58,8 @@ struct Known {
     role: u8,
     name: Label,
     slots: Vec<Slot>,
+    /// When it was learned, or hit last, counted in [`Probes::uses`].
+    used: u64,
 }
 
 impl Known {
@@ -101,6 +103,8 @@ impl Reached<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
     known: HashMap<u32, Known>,
+    /// Number of specs and hits so far.
+    uses: u64,
     processes: HashMap<u32, Process>,
     /// Number of open scopes.
     open: usize,
@@ -124,8 +128,13 @@ impl Probes {
 
     /// What hits of one number mean.
     pub(crate) fn learn(&mut self, spec: &Spec<'_>) {
+        self.uses += 1;
         if self.known.len() >= MAX_PROBES && !self.known.contains_key(&spec.probe) {
-            return;
+            // Most likely of a file that is gone: on a node images come and go.
+            let oldest = self.known.iter().min_by_key(|(_, known)| known.used);
+            if let Some(oldest) = oldest.map(|(probe, _)| *probe) {
+                self.known.remove(&oldest);
+            }
         }
         let slots = spec.values().map(|value| Slot {
             form: value.form,
@@ -136,6 +145,7 @@ impl Probes {
             role: spec.role,
             name: label(spec.name),
             slots: slots.collect(),
+            used: self.uses,
         };
         self.known.insert(spec.probe, known);
     }
@@ -143,10 +153,12 @@ impl Probes {
     /// A probe was reached.
     pub(crate) fn reach(&mut self, at: &Reached<'_>, store: &mut Store) {
         // Taken out for the time of the work, so that the rest can be changed.
-        let Some(known) = self.known.remove(&at.hit.probe()) else {
+        let Some(mut known) = self.known.remove(&at.hit.probe()) else {
             self.counts.unread += 1;
             return;
         };
+        self.uses += 1;
+        known.used = self.uses;
         let pid = at.head.tgid;
         let before = self.bytes_of(pid);
         match known.role {

@@ -97,12 +97,30 @@ fn scopes_that_ended_long_ago_are_forgotten() {
 fn probes_that_nobody_described_are_counted() {
     let mut rig = Rig::new();
     rig.hit(77, 0, &[], &[]);
-    for probe in 0..MAX_PROBES as u32 + 1 {
-        rig.spec(10_000 + probe, FILE, role::BEGIN, "b", &[]);
-    }
-    rig.hit(10_000 + MAX_PROBES as u32, 0, &[], &[]);
-    assert_eq!(rig.engine.stats().probes_unread, 2);
+    assert_eq!(rig.engine.stats().probes_unread, 1);
     assert_eq!(rig.written().spans.len(), 0);
+}
+
+#[test]
+fn of_more_kinds_of_probes_than_are_kept_the_one_that_was_hit_longest_ago_is_forgotten() {
+    let mut rig = Rig::new();
+    let [first, hit, last] = [10_000, 10_001, 10_000 + MAX_PROBES as u32];
+    for probe in first..last {
+        rig.spec(probe, FILE, role::POINT, "b", &[]);
+        rig.begin(1, 0, "kept");
+        rig.end(1);
+        rig.hit(hit, 0, &[], &[]);
+    }
+    // Those of the rig's own that were never hit went first.
+    rig.spec(last, FILE, role::POINT, "b", &[]);
+    let unread = |rig: &Rig| rig.engine.stats().probes_unread;
+    let before = unread(&rig);
+    for known in [hit, last, u32::from(role::SCOPE_BEGIN)] {
+        rig.hit(known, 0, &[9, 0, 1, 1, 0, 0], &[b"x"]);
+    }
+    assert_eq!(unread(&rig), before);
+    rig.hit(first, 0, &[], &[]);
+    assert_eq!(unread(&rig), before + 1);
 }
 
 #[test]

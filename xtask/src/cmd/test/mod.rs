@@ -1,12 +1,13 @@
 //! `cargo xtask test`: everything that must be true, in one command.
 //!
 //! ```text
-//! setup ─▶ fmt, clippy, dependencies, purity, wasm32 ─▶ unit tests, corpora ─▶ agent ─▶ real servers
+//! setup ─▶ fmt, clippy, dependencies, purity, wasm32, oldest compiler ─▶ unit tests, corpora ─▶ agent ─▶ real servers
 //! ```
 //!
 //! A failing phase does not hide the next one's result. The last line is the sum:
 //! `N passed, N failed, N skipped`, where a phase that is not a test run counts as one.
 
+mod oldest;
 mod purity;
 mod tally;
 mod unused;
@@ -76,6 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         phases.check("unused dependencies", unused::check);
         phases.check("purity of the core", purity::check);
         phases.bare_core();
+        phases.oldest_compiler();
     }
     phases.tests("unit tests", || {
         let mut tests = sh::cargo(["test", "--workspace", "--locked", "--no-fail-fast"]);
@@ -191,6 +193,16 @@ impl Phases {
                 sh::run(build.args(["--target", setup::BARE_TARGET]))
             }),
             Ok(false) => self.skip(NAME, "no rustup to install the target's library"),
+        }
+    }
+
+    /// The probes' crate on the oldest compiler that it promises.
+    fn oldest_compiler(&mut self) {
+        const NAME: &str = "build of the probes' crate by its oldest compiler";
+        match oldest::toolchain() {
+            Err(error) => self.check(NAME, || Err(error)),
+            Ok(Some(version)) => self.check(NAME, || oldest::check(&version)),
+            Ok(None) => self.skip(NAME, "no rustup to install it"),
         }
     }
 

@@ -14,6 +14,7 @@ pub mod counters;
 pub mod hit;
 pub mod maps;
 pub mod operand;
+pub mod python;
 pub mod record;
 pub mod shape;
 pub mod signature;
@@ -29,11 +30,11 @@ pub use signature::Signature;
 
 /// Raised whenever a layout or a meaning of records changes. A record with another version is
 /// counted and skipped.
-pub const ABI_VERSION: u16 = 4;
+pub const ABI_VERSION: u16 = 5;
 
 /// The oldest version whose records are still read, since recordings have them; `cirron_core::record` knows how they
 /// lie. Versions 1 and 2 had one header of 64 bytes for all kinds, whose length and position meant what the kind said; up to
-/// version 3 an end had no positions.
+/// version 3 an end had no positions, up to version 4 a header no version of a context.
 pub const OLDEST_ABI_VERSION: u16 = 1;
 
 /// Whether records of version `abi` are read.

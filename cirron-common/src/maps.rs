@@ -27,6 +27,8 @@ pub const SHAPES: &str = "SHAPES";
 pub const RATES: &str = "RATES";
 /// LRU hash: [`crate::shape::SkipKey`] to how many beginnings the thread is in that were left out.
 pub const SKIPS: &str = "SKIPS";
+/// Hash: tgid to [`crate::python::Interpreter`].
+pub const INTERPRETERS: &str = "INTERPRETERS";
 /// Per-CPU array of [`crate::Counter`].
 pub const COUNTERS: &str = "COUNTERS";
 /// The read-only global of type [`crate::KernelConfig`].
@@ -58,6 +60,9 @@ pub const MAX_SHAPES: u32 = 2_048;
 pub const MAX_RATES: u32 = 16_384;
 /// Threads at once that are inside of beginnings that were left out.
 pub const MAX_SKIPS: u32 = 16_384;
+/// Processes at once whose Python tells contexts: a server's workers, at most a tenth of all targets. What is called by one
+/// past it is not known by its contexts.
+pub const MAX_INTERPRETERS: u32 = 1_024;
 /// Connections muted at once.
 pub const MAX_MUTED: u32 = 65_536;
 /// Bytes of the ring where nothing else is asked for. At 20 000 calls a second of half a kilobyte

@@ -1,12 +1,13 @@
 //! The record: a fixed header, then `payload_len` bytes of payload, whose type is that of the kind.
 //!
 //! ```text
-//! header 48 | DATA       Data 24, then the bytes that were captured
+//! header 56 | DATA       Data 24, then the bytes that were captured
 //!           | CONN_OPEN  ConnInfo 40
 //!           | CONN_CLOSE Close 24
 //!           | CONN_LINK  Link 64
 //!           | SENT       Sent 24
 //!           | PROC_FORK  Fork 8
+//!           | CONTEXT_MADE, CONTEXT_ENDED  ContextLife 16
 //!           | PROBE_SPEC, PROBE_HIT: see `hit`
 //!           | others     nothing
 //! ```
@@ -18,7 +19,7 @@
 use crate::ConnInfo;
 use crate::conn::Positions;
 
-/// First 48 bytes of each record.
+/// First 56 bytes of each record.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordHeader {
@@ -36,17 +37,23 @@ pub struct RecordHeader {
     pub conn: u64,
     /// When the kernel side first saw this connection (monotonic ns): its generation.
     pub epoch: u64,
-    /// What ran on the thread: in Go programs the address of the goroutine (`runtime.g`), in records of stream bytes and
-    /// where it is known to be one; 0 elsewhere, where the thread is all that is known.
+    /// What ran on the thread, where that is known: in Go programs the address of the goroutine (`runtime.g`), in Python the
+    /// address of the current `contextvars.Context`, 0 where the thread has none yet. 0 elsewhere: the thread is all that is
+    /// known.
     pub context: u64,
     /// Process id, in the initial pid namespace.
     pub tgid: u32,
     /// Thread id, in the initial pid namespace.
     pub tid: u32,
+    /// Of Python's contexts: a number that the thread raises each time that it enters or leaves one, never 0. 0: what ran has no
+    /// such number, it is a goroutine or not known.
+    pub version: u64,
 }
 
 /// Bytes of a [`RecordHeader`].
-pub const HEADER_LEN: usize = 48;
+pub const HEADER_LEN: usize = 56;
+/// Bytes of a [`RecordHeader`] of versions 3 and 4, which ends before its `version`.
+pub const HEADER_LEN_4: usize = 48;
 
 /// Payload of [`kind::DATA`], before the bytes.
 #[repr(C)]
@@ -113,6 +120,16 @@ pub struct Fork {
     pub child: u64,
 }
 
+/// Payload of [`kind::CONTEXT_MADE`] and [`kind::CONTEXT_ENDED`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ContextLife {
+    /// Address of the one that was made, or has ended.
+    pub context: u64,
+    /// How many such records its process was to have before this one, so that one that found no room shows; 0 at the first.
+    pub number: u64,
+}
+
 /// Bytes of a [`Data`].
 pub const DATA_LEN: usize = 24;
 /// Bytes of a [`Close`].
@@ -125,6 +142,8 @@ pub const LINK_LEN: usize = 64;
 pub const SENT_LEN: usize = 24;
 /// Bytes of a [`Fork`].
 pub const FORK_LEN: usize = 8;
+/// Bytes of a [`ContextLife`].
+pub const CONTEXT_LIFE_LEN: usize = 16;
 
 macro_rules! layout {
     ($type:ident, $len:expr; $($field:ident at $at:literal),*) => {
@@ -135,12 +154,13 @@ macro_rules! layout {
 }
 
 layout!(RecordHeader, HEADER_LEN; abi at 0, kind at 2, source at 3, payload_len at 4, ts_ns at 8, conn at 16,
-    epoch at 24, context at 32, tgid at 40, tid at 44);
+    epoch at 24, context at 32, tgid at 40, tid at 44, version at 48);
 layout!(Data, DATA_LEN; pos at 0, len at 8, told at 16, slack_us at 20, direction at 22, flags at 23);
 layout!(Close, CLOSE_LEN; why at 0, at at 8);
 layout!(Link, LINK_LEN; socket at 0, socket_epoch at 8, evidence at 16, info at 24);
 layout!(Sent, SENT_LEN; upto at 0, at_ns at 8, all at 16);
 layout!(Fork, FORK_LEN; child at 0);
+layout!(ContextLife, CONTEXT_LIFE_LEN; context at 0, number at 8);
 
 /// Values of [`RecordHeader::kind`], and the moment of each one's stamp. Readers skip and count what they do not know.
 pub mod kind {
@@ -174,6 +194,12 @@ pub mod kind {
     pub const PROBE_SPEC: u8 = 11;
     /// A thread of a target has come to a probe that a rule put there ([`crate::hit::Hit`]), at this moment.
     pub const PROBE_HIT: u8 = 12;
+    /// What can run on a thread was made: a context of Python's, a goroutine. The header's `context` is what ran then and made
+    /// it. Stamped inside of the function that makes it.
+    pub const CONTEXT_MADE: u8 = 13;
+    /// One has ended, and its address may be another's from now on. The header's `context` is what ran then. Stamped inside
+    /// of the function that frees it.
+    pub const CONTEXT_ENDED: u8 = 14;
 }
 
 /// Values of [`Data::direction`], from the target's point of view.
@@ -198,6 +224,8 @@ pub mod source {
     pub const TLS: u8 = 4;
     /// A probe that a rule put into a program.
     pub const PROBE: u8 = 5;
+    /// A function of a program's runtime.
+    pub const RUNTIME: u8 = 6;
 }
 
 /// Bits of [`Data::flags`].

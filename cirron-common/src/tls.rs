@@ -38,6 +38,8 @@ pub mod target {
     pub const CHILDREN: u32 = 2;
     /// It runs Go: the thread that makes a system call may be a goroutine's. Until it calls exec.
     pub const GO: u32 = 4;
+    /// Its Python tells which context a thread is in ([`crate::python::Interpreter`]). Until it calls exec.
+    pub const PYTHON: u32 = 8;
 }
 
 /// An SSL object of a process.

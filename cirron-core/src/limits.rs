@@ -185,6 +185,14 @@ pub(crate) const CLEAN_PROOFS: u32 = 32;
 /// ten million such rows is clean by chance.
 pub(crate) const CLEAN_PROOFS_OF_MIXED: u32 = 1_024;
 
+/// Contexts of Python's that are known, of all processes: an event loop has some for each connection and for each task. Past
+/// it a new one is not known, and counted.
+pub(crate) const MAX_NODES: usize = 65_536;
+
+/// Threads of a process of which it is known what they read last: a loop each, or a pool. Past it all are forgotten, and what
+/// was read before is tied to nothing that is made later.
+pub(crate) const MAX_READERS: usize = 1_024;
+
 /// Scopes that are over and wait at one open scope, until its end says whether they are part of it: the calls of one
 /// request. Past it the next ones have no parent that is known (`cirron.parent.unknown: too_many`), and are counted.
 pub(crate) const MAX_WAITING_CHILDREN: usize = 256;

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::generated::{bpf_probe_read_user, bpf_ringbuf_query};
 use cirron_common::{
     ABI_VERSION, Counter, RecordHeader,
     conn::Positions,
-    record::{Close, DATA_LEN, Data, Fork, HEADER_LEN, Link, Sent, flag, kind, source},
+    record::{Close, ContextLife, DATA_LEN, Data, Fork, HEADER_LEN, Link, Sent, flag, kind, source},
 };
 
 use crate::{
@@ -29,6 +29,7 @@ pub struct Call {
     pub pid_tgid: u64,
     /// As in the header.
     pub context: u64,
+    pub version: u64,
     /// As in [`Data`].
     pub told: u32,
     /// Bits of [`flag`] that all of them have.
@@ -77,6 +78,7 @@ pub unsafe fn write_header(to: *mut RecordHeader, call: &Call, kind: u8, payload
         (*to).context = call.context;
         (*to).tgid = (call.pid_tgid >> 32) as u32;
         (*to).tid = call.pid_tgid as u32;
+        (*to).version = call.version;
     }
 }
 
@@ -261,6 +263,23 @@ unsafe fn write_info(to: *mut Blank, info: &Blank) {
     }
 }
 
+/// A `CONTEXT_MADE` or `CONTEXT_ENDED` record.
+#[inline(always)]
+pub fn context_life(call: &Call, kind: u8, life: ContextLife) {
+    write(
+        call,
+        kind,
+        wakeup_for::<ContextLife>(),
+        |to: *mut ContextLife| {
+            // SAFETY: a record of ours.
+            unsafe {
+                (*to).context = life.context;
+                (*to).number = life.number;
+            }
+        },
+    );
+}
+
 /// A `CONN_OPEN` record.
 #[inline(always)]
 pub fn open(call: &Call, info: &Blank) {
@@ -303,6 +322,7 @@ fn of_process(ts_ns: u64, pid_tgid: u64) -> Call {
         epoch: 0,
         pid_tgid,
         context: 0,
+        version: 0,
         told: 0,
         flags: 0,
         direction: 0,

@@ -24,7 +24,7 @@ use crate::{
     emit::{self, Call},
     fds, goroutine, gotls,
     maps::{CONNS, MUTED, count},
-    sent,
+    python, sent,
     socket::{self, Blank, FdSocket},
     tls,
 };
@@ -58,6 +58,7 @@ impl Caller {
             epoch,
             pid_tgid: self.pid_tgid,
             context: 0,
+            version: 0,
             told: 0,
             flags: 0,
             direction,
@@ -127,10 +128,11 @@ fn introduce(caller: &Caller, socket: &FdSocket, fd: i32, role: u8) -> Option<()
         (*state).tcp = sent::tcp_of(socket);
     }
     fds::bind(caller.tgid(), fd, socket.ino);
-    emit::open(
-        &caller.call(socket.ino, caller.ts_ns, direction::NONE),
-        &blank,
-    );
+    let mut call = caller.call(socket.ino, caller.ts_ns, direction::NONE);
+    if caller.target & target::PYTHON != 0 && role == role::ACCEPTED {
+        python::note(&mut call);
+    }
+    emit::open(&call, &blank);
     Some(())
 }
 
@@ -211,6 +213,9 @@ pub fn take_bytes(
     }
     if caller.target & target::GO != 0 {
         call.context = goroutine::running(caller.r14);
+    }
+    if caller.target & target::PYTHON != 0 {
+        python::note(call);
     }
     Some(pos)
 }

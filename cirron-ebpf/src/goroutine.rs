@@ -23,13 +23,19 @@ pub fn running(r14: u64) -> u64 {
 
 #[inline(always)]
 fn on_thread() -> Option<u64> {
+    let fs = thread_storage()?;
+    // SAFETY: the helper checks the address.
+    unsafe { bpf_probe_read_user(fs.wrapping_sub(G_BELOW_FS) as *const u64) }.ok()
+}
+
+/// What `fs` points to: the end of the thread's own storage.
+#[inline(always)]
+pub fn thread_storage() -> Option<u64> {
     let offset = config!(task_fsbase);
     if offset == u32::MAX {
         return None;
     }
     // SAFETY: no arguments, always valid.
     let task = unsafe { bpf_get_current_task() };
-    let fs: u64 = kernel(task, offset)?;
-    // SAFETY: the helper checks the address.
-    unsafe { bpf_probe_read_user(fs.wrapping_sub(G_BELOW_FS) as *const u64) }.ok()
+    kernel(task, offset)
 }

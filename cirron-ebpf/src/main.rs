@@ -36,6 +36,7 @@ mod maps;
 mod operand;
 mod probed;
 mod process;
+mod python;
 mod sent;
 mod socket;
 mod syscalls;

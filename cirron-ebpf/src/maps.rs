@@ -10,6 +10,7 @@ use cirron_common::{
     Counter, Shape, Signature,
     conn::ConnState,
     counters, maps,
+    python::Interpreter,
     shape::{Rate, RateKey, SkipKey},
     tls::{GoKey, Sealed, SslCall, SslKey, SslState},
 };
@@ -54,6 +55,10 @@ pub static RATES: LruHashMap<RateKey, Rate> = LruHashMap::with_max_entries(maps:
 
 #[map]
 pub static SKIPS: LruHashMap<SkipKey, u64> = LruHashMap::with_max_entries(maps::MAX_SKIPS, 0);
+
+#[map]
+pub static INTERPRETERS: HashMap<u32, Interpreter> =
+    HashMap::with_max_entries(maps::MAX_INTERPRETERS, 0);
 
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNTERS, 0);

@@ -112,6 +112,18 @@ pub fn goroutine(regs: *const pt_regs) -> u64 {
     word!(regs, 1)
 }
 
+/// What a function returns, where it does.
+#[inline(always)]
+pub fn returned(regs: *const pt_regs) -> u64 {
+    word!(regs, 10)
+}
+
+/// A function's first argument, where it begins.
+#[inline(always)]
+pub fn first_argument(regs: *const pt_regs) -> u64 {
+    word!(regs, 14)
+}
+
 /// The operand's value at this moment; of a pointer the address. What is absent is 0.
 #[inline(always)]
 pub fn value(regs: *const pt_regs, depth: u64, operand: &Operand) -> Option<u64> {

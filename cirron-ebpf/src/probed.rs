@@ -84,6 +84,7 @@ pub fn try_hit(ctx: &ProbeContext) -> Option<u32> {
         epoch: 0,
         pid_tgid,
         context,
+        version: 0,
         told: 0,
         flags: 0,
         direction: 0,

@@ -10,7 +10,7 @@ use cirron_common::{Counter, record::kind, tls::target};
 use crate::{
     config::config,
     emit,
-    maps::{TARGETS, count},
+    maps::{INTERPRETERS, TARGETS, count},
     socket::kernel,
 };
 
@@ -26,6 +26,16 @@ pub fn try_fork(ctx: &impl EbpfContext, parent: u64, child: u64) -> Option<i32> 
     }
     if TARGETS.insert(child, flags, 0).is_err() {
         count(Counter::TargetMapFull, 1);
+    }
+    if flags & target::PYTHON != 0 {
+        // The child has the same memory, and no thread but one.
+        // SAFETY: a live map value.
+        let _ = unsafe { INTERPRETERS.get(&parent) }
+            .map(|interpreter| INTERPRETERS.insert(child, interpreter, 0));
+        if let Some(own) = INTERPRETERS.get_ptr_mut(&child) {
+            // SAFETY: as above.
+            unsafe { (*own).told = 0 };
+        }
     }
     debug!(ctx, "target {} forked {}", parent, child);
     // SAFETY: no arguments.
@@ -44,7 +54,8 @@ pub fn try_exec(ctx: &impl EbpfContext) -> Option<i32> {
     let flags = TARGETS.get_ptr_mut(&tgid)?;
     // What it runs now is not known yet.
     // SAFETY: a live map value.
-    unsafe { *flags &= !target::GO };
+    unsafe { *flags &= !(target::GO | target::PYTHON) };
+    let _ = INTERPRETERS.remove(&tgid);
     debug!(ctx, "target {} called exec", tgid);
     // SAFETY: no arguments.
     emit::process(kind::PROC_EXEC, unsafe { bpf_ktime_get_ns() }, pid_tgid);
@@ -63,6 +74,7 @@ pub fn try_exit(ctx: &impl EbpfContext, task: u64) -> Option<i32> {
         return None;
     }
     let _ = TARGETS.remove(&tgid);
+    let _ = INTERPRETERS.remove(&tgid);
     debug!(ctx, "target {} exited", tgid);
     // SAFETY: no arguments.
     emit::process(kind::PROC_EXIT, unsafe { bpf_ktime_get_ns() }, pid_tgid);

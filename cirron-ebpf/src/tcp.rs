@@ -92,6 +92,7 @@ pub fn try_state_change(sk: u64, old: i32, new: i32) -> Option<i32> {
         epoch,
         pid_tgid: (tgid as u64) << 32 | bpf_get_current_pid_tgid() as u32 as u64,
         context: 0,
+        version: 0,
         told: 0,
         flags: 0,
         direction: direction::NONE,

@@ -16,7 +16,7 @@ use crate::{
     flow,
     iov::{self, Buffers},
     maps::{MUTED, SEALED, SSL_CALLS, SSLS, TARGETS, count},
-    sent,
+    python, sent,
     socket::{self, Blank, FdSocket},
 };
 
@@ -52,6 +52,7 @@ impl TlsEvent {
             epoch,
             pid_tgid: self.pid_tgid,
             context: 0,
+            version: 0,
             told: 0,
             flags: 0,
             direction,
@@ -124,6 +125,9 @@ pub extern "C" fn cirron_tls_take_bytes(
     }
     let mut call = event.call(epoch, dir);
     call.context = context;
+    if context == 0 {
+        python::note(&mut call);
+    }
     sent::stamp_plaintext(&mut call, socket, pos);
     if event.op == op::SENDFILE {
         count(Counter::BypassBytes, len);

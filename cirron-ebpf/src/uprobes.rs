@@ -1,10 +1,10 @@
-//! The programs inside functions, a pair for each calling convention, and the one at probes by rules: where they begin. What
-//! they do is in `ctls`, `gotls` and `probed`. The cookie of each place is `cirron_common::signature::cookie`'s, at a probe
+//! The programs inside functions, a pair for each calling convention, those at contexts of Python's, and the one at probes by
+//! rules: where they begin. What they do is in `ctls`, `gotls`, `python` and `probed`. The cookie of each place is `cirron_common::signature::cookie`'s, at a probe
 //! by a rule `cirron_common::shape::cookie`'s.
 
 use aya_ebpf::{macros::uprobe, programs::ProbeContext};
 
-use crate::{ctls, gotls, probed};
+use crate::{ctls, gotls, probed, python};
 
 /// What a program inside a function answers. With links of many places 1 asks the kernel to take
 /// the probe out of that process.
@@ -35,6 +35,20 @@ pub fn go_enter(ctx: ProbeContext) -> u32 {
 #[uprobe]
 pub fn go_exit(ctx: ProbeContext) -> u32 {
     let _ = gotls::try_exit(&ctx);
+    KEEP
+}
+
+/// Where Python returns a context that it has made.
+#[uprobe]
+pub fn context_made(ctx: ProbeContext) -> u32 {
+    let _ = python::try_made(&ctx);
+    KEEP
+}
+
+/// Where Python begins to free one.
+#[uprobe]
+pub fn context_ended(ctx: ProbeContext) -> u32 {
+    let _ = python::try_ended(&ctx);
     KEEP
 }
 

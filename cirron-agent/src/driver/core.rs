@@ -271,6 +271,8 @@ impl Core {
             | Body::Open(_)
             | Body::Link(_)
             | Body::Sent { .. }
+            | Body::ContextMade { .. }
+            | Body::ContextEnded { .. }
             | Body::Release
             | Body::Spec(_)
             | Body::Hit(_) => {}

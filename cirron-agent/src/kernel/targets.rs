@@ -18,6 +18,9 @@ use super::Policy;
 /// Flag of an update that makes no new entry.
 const BPF_EXIST: u64 = 2;
 
+/// What is known of what a process runs.
+const RUNTIMES: u32 = target::GO | target::PYTHON;
+
 /// The handle is shared.
 #[derive(Clone)]
 pub(super) struct Targets(Arc<Mutex<HashMap<MapData, u32, u32>>>);
@@ -49,19 +52,19 @@ impl Targets {
         let _ = self.lock().remove(&tgid);
     }
 
-    /// `tgid`, if it is a target, runs Go.
-    pub(super) fn set_go(&self, tgid: u32) {
+    /// `tgid`, if it is a target, runs what this bit of [`target`] says.
+    pub(super) fn set_runtime(&self, tgid: u32, bit: u32) {
         let mut map = self.lock();
         if let Ok(before) = map.get(&tgid, 0) {
             // It may end just now.
-            let _ = map.insert(tgid, before | target::GO, BPF_EXIST);
+            let _ = map.insert(tgid, before | bit, BPF_EXIST);
         }
     }
 }
 
 /// The value of an entry with another policy: what the process runs stays.
 fn changed(before: u32, policy: Policy) -> u32 {
-    policy.bits() | before & target::GO
+    policy.bits() | before & RUNTIMES
 }
 
 #[cfg(test)]
@@ -77,6 +80,7 @@ mod tests {
         let all = Policy::default().bits();
         assert_eq!(changed(0, Policy::default()), all);
         assert_eq!(changed(all | target::GO, none), target::GO);
+        assert_eq!(changed(target::PYTHON, none), target::PYTHON);
         assert_eq!(
             changed(target::GO, Policy::default()),
             all | target::GO,

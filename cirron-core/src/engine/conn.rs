@@ -191,6 +191,10 @@ impl Conn {
         self.feed_by(Some(mover), data.direction, shared, |assembler, sink| {
             assembler.handle_record(data.pos, ts, data.bytes, data.len, sink);
         });
+        if let (Direction::Inbound, Some(moment)) = (data.direction, mover.moment()) {
+            let is_served = self.parser.role() == Some(Role::Server);
+            shared.lineage.read(self.slot, is_served, moment);
+        }
         self.apply_ends_reached(shared);
     }
 
@@ -250,6 +254,11 @@ impl Conn {
         }
     }
 
+    /// It was accepted by the record of its opening.
+    pub(super) fn was_accepted(&self) -> bool {
+        self.info.role == role::ACCEPTED && self.info.late == 0
+    }
+
     /// It is a socket, and no object of a TLS library.
     pub(super) fn is_socket(&self) -> bool {
         !self.tls
@@ -301,6 +310,7 @@ impl Conn {
                 reader: None,
                 writer: None,
                 told: &self.told,
+                slot: self.slot,
             },
         }
     }

@@ -6,6 +6,7 @@
 //! perhaps of another reader. So a piece counts for a reader only if it has the time of that reader's own record.
 
 use super::Engine;
+use super::lineage::Moment;
 use super::shared::Shared;
 use crate::id::Id;
 use crate::record::Head;
@@ -20,6 +21,8 @@ pub(super) struct Mover {
     tid: u32,
     /// A goroutine's; 0: none is known.
     address: u64,
+    /// What it ran in, of Python.
+    moment: Option<Moment>,
 }
 
 impl Mover {
@@ -28,13 +31,19 @@ impl Mover {
             at: head.ts,
             pid: head.tgid,
             tid: head.tid,
-            address: head.context,
+            address: head.goroutine().unwrap_or(0),
+            moment: Moment::new(head),
         }
     }
 
     /// It made the record whose time is `ts`: what came with that is its.
     pub(super) fn made(self, ts: MonoNs) -> bool {
         self.at == ts
+    }
+
+    /// In which context of Python's, where that is known.
+    pub(super) fn moment(self) -> Option<Moment> {
+        self.moment
     }
 
     /// The goroutine where that is known, else the thread.

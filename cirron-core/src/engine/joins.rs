@@ -1,10 +1,12 @@
 //! What an exchange that begins is part of, and what was done for one that ends.
 //!
 //! Stands between the exchanges of a connection ([`super::sink`]) and what is known of threads ([`super::serving`],
-//! [`crate::scope::Contexts`]). A call that a target makes belongs to whoever wrote its request's first byte. It decides
+//! [`crate::scope::Contexts`]) and of Python's contexts ([`super::lineage`]), which are asked first: where a thread has many
+//! requests in work only they can tell. A call that a target makes belongs to whoever wrote its request's first byte. It decides
 //! nothing by time.
 
 use super::context::Mover;
+use super::lineage::Held;
 use super::shared::Shared;
 use crate::exchange::Role;
 use crate::id::Id;
@@ -66,8 +68,68 @@ impl Shared {
             };
             return (None, join);
         };
+        let moment = writer.moment();
+        if let Some(request) = moment.and_then(|moment| self.lineage.candidate(moment)) {
+            let join = Join::Presumed(evidence::CONTEXT_DESCENT);
+            return (Some(request), join);
+        }
         let context = writer.context();
         self.probes.around(context, self.place(context))
+    }
+
+    /// A call begins whose parent is presumed by the context of its writer.
+    pub(super) fn note_call(
+        &mut self,
+        call: Id,
+        (parent, join): (Option<Id>, Join),
+        by: Option<Mover>,
+    ) {
+        if let (Some(request), Join::Presumed(evidence::CONTEXT_DESCENT)) = (parent, join)
+            && let Some(moment) = by.and_then(Mover::moment)
+        {
+            self.lineage.call(call, request, moment);
+        }
+    }
+
+    /// A scope of an exchange is over, at once or as soon as it is known which calls are part of it.
+    pub(super) fn close_exchange(&mut self, id: Id, end: MonoNs, doubt: Option<&'static str>) {
+        let start = self.store.origin(id).map(|origin| origin.start.at);
+        if !self.lineage.end(id) {
+            return self.store.close_in_doubt(id, end, doubt);
+        }
+        let scope = self.store.get_mut::<ExchangeScope>(id);
+        let is_whole = scope.is_some_and(|scope| scope.is_whole());
+        if !is_whole || start.is_some_and(|start| self.lossy_until >= start) {
+            self.lineage.refuse(id, evidence::RECORDS_LOST);
+        }
+        let held = Held::new(end, doubt, self.store.held_bytes(id));
+        self.judge(id, held, false);
+    }
+
+    /// Whether it is known by now which calls were made for a request that is over.
+    pub(super) fn judge(&mut self, id: Id, held: Held, is_late: bool) {
+        let Some(verdicts) = self.lineage.judge(id, held, is_late) else {
+            return;
+        };
+        for (call, verdict) in verdicts {
+            self.store.decide(call, id, verdict);
+        }
+        self.store.close_in_doubt(id, held.end, held.doubt);
+        self.take_lives();
+    }
+
+    /// The same of one that was held.
+    pub(super) fn judge_held(&mut self, id: Id, is_late: bool) {
+        if let Some(held) = self.lineage.held(id) {
+            self.judge(id, held, is_late);
+        }
+    }
+
+    /// Requests that wait, of all processes or of one, wait no longer.
+    pub(super) fn judge_all(&mut self, pid: Option<u32>) {
+        for id in self.lineage.waiting(pid) {
+            self.judge_held(id, true);
+        }
     }
 
     /// An exchange that a target served is over: what was presumed to be part of it is, or is not known to be.

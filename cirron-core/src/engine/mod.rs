@@ -11,6 +11,7 @@ mod budget;
 mod conn;
 mod context;
 mod joins;
+mod lineage;
 mod link;
 mod probes;
 mod process;
@@ -39,6 +40,7 @@ use crate::time::{MS, MonoNs};
 
 use budget::Budget;
 use conn::{Conn, Slot};
+use lineage::{Lineage, Moment};
 pub use process::ProcessFacts;
 use serving::Serving;
 use session::Sessions;
@@ -143,6 +145,7 @@ impl Engine {
                 routes: Routes::default(),
                 probes: Probes::default(),
                 serving: Serving::default(),
+                lineage: Lineage::default(),
                 lossy_until: MonoNs(0),
             },
             now: MonoNs(0),
@@ -213,6 +216,18 @@ impl Engine {
                 }
             }
             Body::Mmap => {}
+            Body::ContextMade { context, number } => {
+                if let Some(moment) = Moment::new(&head) {
+                    self.shared.lineage.made(context, number, moment);
+                }
+            }
+            Body::ContextEnded { context, number } => {
+                let moment = Moment::new(&head);
+                let ended = |m| self.shared.lineage.ended(context, number, ts, m);
+                if let Some(request) = moment.and_then(ended) {
+                    self.shared.judge_held(request, false);
+                }
+            }
             Body::Spec(spec) => self.shared.probes.learn(&spec),
             Body::Hit(hit) => self.reach(&head, &hit),
             // The objects of its libraries went with its memory, and nothing frees them.
@@ -244,6 +259,9 @@ impl Engine {
                 self.after(key);
             }
         }
+        while let Some(request) = self.shared.lineage.due(now) {
+            self.shared.judge_held(request, true);
+        }
         for tgid in self.shared.sessions.due(now) {
             // A socket that outlives it: what is open there is of this session.
             if self.shared.store.serves(tgid) {
@@ -263,7 +281,9 @@ impl Engine {
     /// When `handle_timeout` wants to be called, at the latest.
     pub fn poll_timeout(&self) -> Option<MonoNs> {
         let sessions = self.shared.sessions.poll_timeout();
-        self.timers.first().into_iter().chain(sessions).min()
+        let held = self.shared.lineage.poll_timeout();
+        let others = sessions.into_iter().chain(held);
+        self.timers.first().into_iter().chain(others).min()
     }
 
     /// Whether outputs are wanted that cost no line of the spool.
@@ -292,6 +312,8 @@ impl Engine {
             }
         }
         self.timers.clear();
+        self.shared.judge_all(None);
+        self.shared.lineage = Lineage::default();
         self.shared.serving = Serving::default();
         let Shared {
             sessions,
@@ -306,7 +328,7 @@ impl Engine {
     /// Counts.
     pub fn stats(&self) -> EngineStats {
         self.shared.count_probes(EngineStats {
-            unknown_contexts: self.shared.contexts.not_kept(),
+            unknown_contexts: self.shared.contexts.not_kept() + self.shared.lineage.not_kept(),
             config_problems: self.shared.sessions.config_problems(),
             ..self.shared.stats
         })

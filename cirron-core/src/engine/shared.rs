@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use cirron_common::record::source;
 
 use super::conn::Conn;
+use super::lineage::Lineage;
 use super::serving::Serving;
 use super::session::Sessions;
 use super::{EngineStats, Key, Output};
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     pub(super) routes: Routes,
     pub(super) probes: Probes,
     pub(super) serving: Serving,
+    pub(super) lineage: Lineage,
     /// Before this time records were lost, as a hole on some connection showed.
     pub(super) lossy_until: MonoNs,
 }
@@ -36,11 +38,14 @@ impl Shared {
             + self.contexts.held_bytes()
             + self.probes.held_bytes()
             + self.serving.held_bytes()
+            + self.lineage.held_bytes()
             + self.store.waiting_bytes()
     }
 
     /// A process has ended, is another program, or is a new one of that number.
     pub(super) fn end_process(&mut self, pid: u32, ts: MonoNs) {
+        self.judge_all(Some(pid));
+        self.lineage.end_process(pid);
         self.contexts.end_process(pid);
         self.serving.end_process(pid);
         self.probes.end_process(pid, ts, &mut self.store);

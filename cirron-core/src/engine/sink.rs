@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use cirron_common::conn::ConnInfo;
 
+use super::conn::Slot;
 use super::context::Mover;
 use super::joins::Beginning;
 use super::shared::Shared;
@@ -40,6 +41,7 @@ pub(super) struct Sink<'a> {
     /// The same, where it is an outbound one.
     pub(super) writer: Option<Mover>,
     pub(super) told: &'a Told,
+    pub(super) slot: Slot,
 }
 
 impl ExchangeSink for Sink<'_> {
@@ -98,6 +100,10 @@ impl Sink<'_> {
         let scope = store.open(start, Box::new(scope));
         *self.scope_bytes += store.held_bytes(scope);
         self.scopes.insert(id, scope);
+        match role {
+            Role::Server => self.shared.lineage.begin(scope, self.slot, self.tgid),
+            Role::Client => self.shared.note_call(scope, (parent, join), self.writer),
+        }
         self.shared.take_lives();
     }
 
@@ -111,12 +117,16 @@ impl Sink<'_> {
                 && head.version == Version::Http2
             {
                 self.shared.serving.doubt(scope, evidence::MULTIPLEXED);
+                self.shared.lineage.refuse(scope, evidence::MULTIPLEXED);
                 self.shared
                     .store
                     .give_up_parent(scope, evidence::MULTIPLEXED);
             }
         } else if let ExchangeEvent::ResponseStart = event {
             let writer = self.writer.filter(|writer| writer.made(ts));
+            if let Some(moment) = writer.and_then(Mover::moment) {
+                self.shared.lineage.answered(scope, moment);
+            }
             let writer = writer.map(Mover::context);
             if !self.shared.serving.answered(scope, writer) {
                 self.shared.contexts.end_scope(scope);
@@ -173,6 +183,7 @@ impl Sink<'_> {
         let role = scope.role();
         if scope.is_nameless() {
             store.forget(id);
+            self.shared.lineage.end(id);
             self.count_nameless(pid);
         } else {
             stats.exchanges += 1;
@@ -187,7 +198,7 @@ impl Sink<'_> {
                 stats.count_withheld(why);
                 sessions.count_withheld(pid, why);
             }
-            store.close_in_doubt(id, ts, doubt);
+            self.shared.close_exchange(id, ts, doubt);
         }
         self.shared.take_lives();
     }

@@ -4,6 +4,7 @@
 use cirron_common::record::close;
 
 use super::conn::{Conn, GaveUp};
+use super::lineage::Moment;
 use super::{Engine, Key};
 use crate::exchange::Protocol;
 use crate::record::Head;
@@ -15,6 +16,10 @@ impl Engine {
         // Processes have objects at the same addresses.
         let process = if conn.is_socket() { 0 } else { head.tgid };
         conn.slot = (key.0, process);
+        self.shared.lineage.forget_connection(conn.slot);
+        if let Some(moment) = Moment::new(head).filter(|_| conn.was_accepted()) {
+            self.shared.lineage.accept(conn.slot, moment);
+        }
         let before = self.newest.insert(conn.slot, key);
         self.conns.insert(key, Box::new(conn));
         if let Some(before) = before.filter(|before| *before != key) {
@@ -28,6 +33,7 @@ impl Engine {
             self.shared.count_end(&conn);
             self.budget.set(key, conn.budgeted, None);
             if self.newest.get(&conn.slot) == Some(&key) {
+                self.shared.lineage.forget_connection(conn.slot);
                 self.newest.remove(&conn.slot);
             }
             if let Some(socket) = conn.socket {

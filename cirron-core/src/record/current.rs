@@ -1,20 +1,29 @@
-//! How today's records lie, to read and to write them: the agent makes some of its own, and so do tests. Those of version 3
-//! differ in one kind, an end, and are read here too.
+//! How today's records lie, to read and to write them: the agent makes some of its own, and so do tests. Those of versions
+//! 3 and 4 have a shorter header, and ends of version 3 no positions: they are read here too.
 
 use std::mem::offset_of;
 
 use cirron_common::ABI_VERSION;
 use cirron_common::conn::{CONN_INFO_LEN, ConnInfo, Positions};
-use cirron_common::record::{self as abi, DATA_LEN, HEADER_LEN, RecordHeader, direction, kind};
+use cirron_common::record::{
+    self as abi, DATA_LEN, HEADER_LEN, HEADER_LEN_4, RecordHeader, direction, kind,
+};
 
 use super::{
     Body, Data, DecodeError, Direction, Fixed, Head, Hit, Link, Record, Spec, conn_info, fixed,
 };
 use crate::time::MonoNs;
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
+/// The last version whose header ends before the context's version.
+const SHORT_HEADER: u16 = 4;
+
+pub(super) fn decode(abi: u16, bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
+    let (header_len, has_version) = match abi <= SHORT_HEADER {
+        true => (HEADER_LEN_4, false),
+        false => (HEADER_LEN, true),
+    };
     let (head, rest) = bytes
-        .split_at_checked(HEADER_LEN)
+        .split_at_checked(header_len)
         .ok_or(DecodeError::Short(bytes.len()))?;
     let head = Fixed(head);
     let promised = head.u32(offset_of!(RecordHeader, payload_len)) as usize;
@@ -31,6 +40,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         context: head.u64(offset_of!(RecordHeader, context)),
         tgid: head.u32(offset_of!(RecordHeader, tgid)),
         tid: head.u32(offset_of!(RecordHeader, tid)),
+        version: match has_version {
+            true => head.u64(offset_of!(RecordHeader, version)),
+            false => 0,
+        },
     };
     Ok(Record { head, body })
 }
@@ -91,6 +104,14 @@ fn body(kind: u8, payload: &[u8]) -> Result<Body<'_>, DecodeError> {
             let child = fork.u64(offset_of!(abi::Fork, child));
             Body::Fork { child }
         }
+        kind::CONTEXT_MADE => {
+            let (context, number) = context_life(payload)?;
+            Body::ContextMade { context, number }
+        }
+        kind::CONTEXT_ENDED => {
+            let (context, number) = context_life(payload)?;
+            Body::ContextEnded { context, number }
+        }
         kind::PROC_EXEC => Body::Exec,
         kind::PROC_EXIT => Body::Exit,
         kind::PROC_MMAP => Body::Mmap,
@@ -99,6 +120,14 @@ fn body(kind: u8, payload: &[u8]) -> Result<Body<'_>, DecodeError> {
         kind::PROBE_HIT => Body::Hit(Hit::decode(payload)?),
         other => return Err(DecodeError::Kind(other)),
     })
+}
+
+fn context_life(payload: &[u8]) -> Result<(u64, u64), DecodeError> {
+    let (life, _) = fixed(payload, abi::CONTEXT_LIFE_LEN)?;
+    Ok((
+        life.u64(offset_of!(abi::ContextLife, context)),
+        life.u64(offset_of!(abi::ContextLife, number)),
+    ))
 }
 
 /// A record as the kernel side would have written it.
@@ -112,6 +141,7 @@ pub fn encode(record: &Record<'_>) -> Vec<u8> {
         context,
         tgid,
         tid,
+        version,
     } = record.head;
     let mut out = Vec::with_capacity(HEADER_LEN + payload.len());
     out.extend(ABI_VERSION.to_ne_bytes());
@@ -123,6 +153,7 @@ pub fn encode(record: &Record<'_>) -> Vec<u8> {
     }
     out.extend(tgid.to_ne_bytes());
     out.extend(tid.to_ne_bytes());
+    out.extend(version.to_ne_bytes());
     out.extend(payload);
     out
 }
@@ -157,6 +188,10 @@ fn payload(body: &Body<'_>) -> (u8, Vec<u8>) {
             (kind::SENT, words(&[*upto, at_ns, u64::from(*all)]))
         }
         Body::Fork { child } => (kind::PROC_FORK, words(&[*child])),
+        Body::ContextMade { context, number } => (kind::CONTEXT_MADE, words(&[*context, *number])),
+        Body::ContextEnded { context, number } => {
+            (kind::CONTEXT_ENDED, words(&[*context, *number]))
+        }
         Body::Exec => (kind::PROC_EXEC, Vec::new()),
         Body::Exit => (kind::PROC_EXIT, Vec::new()),
         Body::Mmap => (kind::PROC_MMAP, Vec::new()),

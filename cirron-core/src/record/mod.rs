@@ -55,8 +55,11 @@ pub struct Head {
     pub conn: u64,
     /// The connection's generation.
     pub epoch: u64,
-    /// What ran on the thread, where that is known: a goroutine's address; 0: the thread is all that is known.
+    /// What ran on the thread, where that is known: a goroutine's address, or that of a context of Python's; 0: the thread is
+    /// all that is known.
     pub context: u64,
+    /// Of Python's contexts: what the thread counts up whenever it enters or leaves one; 0: what ran is none.
+    pub version: u64,
     /// Process id.
     pub tgid: u32,
     /// Thread id.
@@ -67,6 +70,11 @@ impl Head {
     /// The connection and its generation.
     pub fn key(&self) -> (u64, u64) {
         (self.conn, self.epoch)
+    }
+
+    /// The goroutine that made it, where that is known.
+    pub fn goroutine(&self) -> Option<u64> {
+        (self.context != 0 && self.version == 0).then_some(self.context)
     }
 
     /// The process that did what this record tells. A TCP state changes for whoever used the socket last, who may
@@ -131,6 +139,20 @@ pub enum Body<'a> {
         /// Nothing is held any more.
         all: bool,
     },
+    /// What can run on a thread was made, by what ran there.
+    ContextMade {
+        /// Its address.
+        context: u64,
+        /// Such records of its process before this one.
+        number: u64,
+    },
+    /// What could run on a thread has ended.
+    ContextEnded {
+        /// Its address.
+        context: u64,
+        /// Such records of its process before this one.
+        number: u64,
+    },
     /// A target forked.
     Fork {
         /// The child's process id.
@@ -169,7 +191,7 @@ impl<'a> Record<'a> {
         match abi {
             abi if !reads_abi(abi) => Err(DecodeError::Abi(abi)),
             old::FIRST | old::HELD => old::decode(bytes),
-            _ => current::decode(bytes),
+            _ => current::decode(abi, bytes),
         }
     }
 }

@@ -44,6 +44,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
         conn: head.u64(16),
         epoch: head.u64(24),
         context: 0,
+        version: 0,
         tgid: head.u32(56),
         tid: head.u32(60),
     };

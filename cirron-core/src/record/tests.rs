@@ -1,7 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use cirron_common::hit::{form, role};
-use cirron_common::record::{CLOSE_LEN_3, HEADER_LEN, close, evidence, flag, kind};
+use cirron_common::record::{CLOSE_LEN_3, HEADER_LEN, HEADER_LEN_4, close, evidence, flag, kind};
 use cirron_common::{ABI_VERSION, OLDEST_ABI_VERSION};
 
 use super::*;
@@ -25,6 +25,7 @@ fn head(context: u64) -> Head {
         context,
         tgid: 5,
         tid: 6,
+        version: 0,
     }
 }
 
@@ -117,11 +118,16 @@ fn old(abi: u16, (kind, dir, flags, pos, orig_len, payload): Old) -> Vec<u8> {
 
 #[test]
 fn what_is_written_is_read_and_the_rest_of_a_size_class_is_not() {
-    for (body, _) in all() {
-        let record = Record {
-            head: head(4),
-            body,
+    let life = |context, number| [(context, number), (number, context)];
+    let lives = life(1 << 40, 9).map(|(context, number)| Body::ContextMade { context, number });
+    let ended = life(8, 0).map(|(context, number)| Body::ContextEnded { context, number });
+    let bodies = all().into_iter().map(|(body, _)| body);
+    for body in bodies.chain(lives).chain(ended) {
+        let head = Head {
+            version: 1 << 50,
+            ..head(4)
         };
+        let record = Record { head, body };
         let mut bytes = encode(&record);
         assert_eq!(Record::decode(&bytes), Ok(record));
         bytes.extend([0xee; 70]);
@@ -146,6 +152,28 @@ fn recordings_of_the_first_versions_are_read() {
     }
 }
 
+/// A record of version 4: its header had no version of a context.
+fn without_version(record: &Record<'_>) -> Vec<u8> {
+    let mut bytes = encode(record);
+    bytes.drain(HEADER_LEN_4..HEADER_LEN);
+    bytes[..2].copy_from_slice(&4_u16.to_ne_bytes());
+    bytes
+}
+
+#[test]
+fn records_of_version_4_have_all_but_the_version_of_a_context() {
+    for (body, _) in all() {
+        let record = Record {
+            head: head(4),
+            body,
+        };
+        let bytes = without_version(&record);
+        assert_eq!(Record::decode(&bytes), Ok(record));
+        let cut = bytes.get(..HEADER_LEN_4 - 1).unwrap();
+        assert_eq!(Record::decode(cut), Err(DecodeError::Short(cut.len())));
+    }
+}
+
 #[test]
 fn positions_of_an_end_are_read_and_version_3_has_none() {
     let body = |at| Body::Close {
@@ -160,9 +188,9 @@ fn positions_of_an_end_are_read_and_version_3_has_none() {
         head: head(0),
         body: body(known),
     };
-    let mut bytes = encode(&record);
-    assert_eq!(Record::decode(&bytes), Ok(record));
-    bytes.truncate(HEADER_LEN + CLOSE_LEN_3);
+    assert_eq!(Record::decode(&encode(&record)), Ok(record));
+    let mut bytes = without_version(&record);
+    bytes.truncate(HEADER_LEN_4 + CLOSE_LEN_3);
     bytes[..2].copy_from_slice(&3_u16.to_ne_bytes());
     bytes[4..8].copy_from_slice(&8_u32.to_ne_bytes());
     assert_eq!(Record::decode(&bytes).map(|r| r.body), Ok(body(None)));
@@ -198,6 +226,8 @@ fn a_payload_that_is_shorter_than_its_kind_is_none() {
         kind::CONN_LINK,
         kind::SENT,
         kind::PROC_FORK,
+        kind::CONTEXT_MADE,
+        kind::CONTEXT_ENDED,
     ];
     for kind in fixed {
         let mut bytes = vec![0; HEADER_LEN + 7];

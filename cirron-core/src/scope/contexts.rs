@@ -52,10 +52,10 @@ pub enum Context {
 impl Context {
     /// What made a record: the goroutine where that is known, else the thread.
     pub(crate) fn running(head: &Head) -> Context {
-        let pid = head.tgid;
-        match head.context {
-            0 => Context::Thread { pid, tid: head.tid },
-            address => Context::Goroutine { pid, address },
+        let (pid, tid) = (head.tgid, head.tid);
+        match head.goroutine() {
+            None => Context::Thread { pid, tid },
+            Some(address) => Context::Goroutine { pid, address },
         }
     }
 

@@ -18,6 +18,11 @@ pub(crate) const THREAD: &str = "thread";
 /// A parent: the goroutine worked for it.
 pub(crate) const GOROUTINE: &str = "goroutine";
 
+/// A parent: what was done in the same context (Python's `contextvars`) began its answer.
+pub(crate) const CONTEXT: &str = "context";
+/// A parent: the context descends from what was made while it was read, and ended with it.
+pub(crate) const CONTEXT_DESCENT: &str = "context_descent";
+
 /// No parent is known: the thread, as far as is known, worked for no request.
 pub(crate) const NO_REQUEST: &str = "no_request_on_thread";
 /// The same: it had read of several that were open.
@@ -43,6 +48,10 @@ pub(crate) const NOT_ANSWERED: &str = "not_answered";
 pub(crate) const RECORDS_LOST: &str = "records_lost";
 /// The same: on such a connection a write may be of several.
 pub(crate) const MULTIPLEXED: &str = "multiplexed";
+/// The same: the context, or one that it descends from, outlived the request: it may work for others as well.
+pub(crate) const OUTLIVES: &str = "context_outlives";
+/// The same: the context serves the whole connection, and another one answered the request.
+pub(crate) const OTHER_CONTEXT: &str = "other_context";
 /// The same: nobody tells the end of a goroutine, and its address is given again.
 pub(crate) const GOROUTINE_END: &str = "goroutine";
 /// The same: its first bytes were held back, and it is not known who wrote them.

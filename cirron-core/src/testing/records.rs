@@ -48,6 +48,7 @@ impl ConnRecords {
             conn: self.conn,
             epoch: self.epoch,
             context: 0,
+            version: 0,
             tgid: TGID,
             tid: TGID,
         };

@@ -105,6 +105,8 @@ pub(crate) fn hits(recording: &Path) -> Result<Vec<ToldHit>> {
             | Body::Exec
             | Body::Exit
             | Body::Mmap
+            | Body::ContextMade { .. }
+            | Body::ContextEnded { .. }
             | Body::Release => {}
         }
     }

@@ -30,6 +30,7 @@ use aya::Ebpf;
 use aya::maps::{HashMap as HashMapOf, MapData};
 use cirron_common::shape::{Rate, RateKey, cookie as probe_cookie};
 use cirron_common::signature::cookie;
+use cirron_common::tls::target;
 use cirron_common::{Shape, Signature};
 
 use self::multi::{Multi, MultiLink};
@@ -49,6 +50,10 @@ pub enum UprobeProgram {
     Enter,
     /// On one with Go's.
     GoEnter,
+    /// Where Python returns a context that it has made.
+    ContextMade,
+    /// Where it begins to free one.
+    ContextEnded,
     /// On a probe by a rule.
     Hit,
 }
@@ -56,11 +61,13 @@ pub enum UprobeProgram {
 impl UprobeProgram {
     /// In the order in which they are attached, which is theirs. Exits first: an entry without its
     /// exit would leave a note of a call that never ends.
-    const ALL: [UprobeProgram; 5] = [
+    const ALL: [UprobeProgram; 7] = [
         UprobeProgram::Exit,
         UprobeProgram::GoExit,
         UprobeProgram::Enter,
         UprobeProgram::GoEnter,
+        UprobeProgram::ContextMade,
+        UprobeProgram::ContextEnded,
         UprobeProgram::Hit,
     ];
 
@@ -71,6 +78,8 @@ impl UprobeProgram {
             UprobeProgram::Exit => "c_exit",
             UprobeProgram::GoEnter => "go_enter",
             UprobeProgram::GoExit => "go_exit",
+            UprobeProgram::ContextMade => "context_made",
+            UprobeProgram::ContextEnded => "context_ended",
             UprobeProgram::Hit => "probe_hit",
         }
     }
@@ -98,6 +107,8 @@ pub struct Point {
 pub enum Reads {
     /// What the function does, and where its values stand.
     Function(Signature),
+    /// What all places of its program have.
+    Usual,
     /// The values of a probe by a rule.
     Probe {
         /// Its number, which its hits have.
@@ -211,6 +222,7 @@ impl DescribedMaps {
             Reads::Function(signature) => {
                 cookie::pack(self.signatures.number(signature)?, point.depth)
             }
+            Reads::Usual => 0,
             Reads::Probe { probe, shape } => {
                 let shape = self.shapes.number(shape)?;
                 probe_cookie::pack(shape, point.depth, *probe)
@@ -363,7 +375,7 @@ impl Uprobes {
 
     /// This process runs Go: its records say which goroutine moved their bytes.
     pub fn set_go(&self, tgid: u32) {
-        self.targets.set_go(tgid);
+        self.targets.set_runtime(tgid, target::GO);
     }
 
     /// By number of a probe: its hits in a process that were left out. Of those of which the kernel side knows it still.
@@ -433,6 +445,8 @@ mod tests {
             UprobeProgram::Exit | UprobeProgram::GoExit => false,
             // Which of them begin something, each says itself.
             UprobeProgram::Hit => true,
+            // Each stands by itself.
+            UprobeProgram::ContextMade | UprobeProgram::ContextEnded => true,
         };
         assert!(UprobeProgram::ALL.is_sorted_by_key(is_entry));
     }

@@ -42,6 +42,8 @@ pub enum Join {
     By(&'static str),
     /// By this, if the parent's end confirms it: until then no word of it is written.
     Presumed(&'static str),
+    /// The same, and its parent's end has confirmed it already.
+    Confirmed(&'static str),
     /// There may be one, which is not known for this reason (`cirron.parent.unknown`).
     Unknown(&'static str),
 }
@@ -50,7 +52,7 @@ impl Join {
     fn describe(self, attrs: &mut Attrs) {
         match self {
             Join::Plain => {}
-            Join::By(by) | Join::Presumed(by) => {
+            Join::By(by) | Join::Presumed(by) | Join::Confirmed(by) => {
                 attrs.insert(names::PARENT_BY, by.into());
             }
             Join::Unknown(why) => {

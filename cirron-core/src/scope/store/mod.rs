@@ -430,6 +430,7 @@ impl Store {
             is_presumed,
             told,
             has_open_parts,
+            is_confirmed: false,
         })
     }
 }

@@ -62,6 +62,8 @@ pub(super) struct Finished {
     pub(super) told: Option<ToldRequest>,
     /// Something was open that is part of it.
     pub(super) has_open_parts: bool,
+    /// The end of what it is presumed to be part of has confirmed it already.
+    pub(super) is_confirmed: bool,
 }
 
 /// Bytes of an attribute or mark besides its own size, about: its texts.
@@ -81,6 +83,7 @@ impl Finished {
     }
 
     fn settle(&mut self, doubt: Option<&'static str>) {
+        let doubt = doubt.filter(|_| !self.is_confirmed);
         let presumed = std::mem::replace(&mut self.is_presumed, false);
         if let Some(why) = doubt.filter(|_| presumed) {
             self.span.parent_id = None;
@@ -179,10 +182,43 @@ impl Store {
             let start = &mut entry.origin.start;
             match start.join {
                 Join::Plain | Join::Unknown(_) => {}
-                Join::By(_) | Join::Presumed(_) => {
+                Join::By(_) | Join::Presumed(_) | Join::Confirmed(_) => {
                     (start.parent, start.join) = (None, Join::Unknown(why));
                 }
             }
+        }
+    }
+
+    /// Of a scope that is presumed to be part of `parent`, whose end comes next: whether it is, whatever that end says of
+    /// others.
+    pub(crate) fn decide(
+        &mut self,
+        id: Id,
+        parent: Id,
+        verdict: Result<&'static str, &'static str>,
+    ) {
+        if let Some(entry) = self.open.get_mut(&id) {
+            let start = &mut entry.origin.start;
+            if start.parent == Some(parent) && matches!(start.join, Join::Presumed(_)) {
+                (start.parent, start.join) = match verdict {
+                    Ok(by) => (Some(parent), Join::Confirmed(by)),
+                    Err(why) => (None, Join::Unknown(why)),
+                };
+            }
+            return;
+        }
+        let waiting = self.open.get_mut(&parent).and_then(|e| e.children.as_mut());
+        let all = waiting.into_iter().flat_map(|c| c.finished.iter_mut());
+        for child in all.filter(|child| child.span.id == id && child.is_presumed) {
+            let before = child.held_bytes();
+            match verdict {
+                Ok(by) => {
+                    child.is_confirmed = true;
+                    child.span.attrs.insert(names::PARENT_BY, by.into());
+                }
+                Err(why) => child.settle(Some(why)),
+            }
+            self.waiting_bytes = self.waiting_bytes - before + child.held_bytes();
         }
     }
 
@@ -220,8 +256,10 @@ impl Store {
                 continue;
             };
             let start = &mut entry.origin.start;
-            let Join::Presumed(by) = start.join else {
-                continue;
+            let (by, doubt) = match start.join {
+                Join::Presumed(by) => (by, doubt),
+                Join::Confirmed(by) => (by, None),
+                Join::Plain | Join::By(_) | Join::Unknown(_) => continue,
             };
             if start.parent != Some(id) {
                 continue;

@@ -1,0 +1,263 @@
+//! Which request a call was made for, in programs that keep many in work on one thread: by Python's contexts (`contextvars`),
+//! of which each task and callback of an event loop has one.
+//!
+//! ```text
+//!  a read, an accept, a context made --process--> what each context was made for
+//!  a call in a context --candidate--> one request in progress --its end, and those of the contexts--> judge --> verdict
+//!
+//!  the call's context began the answer                                            --> context
+//!  each context from there up to a read of the request has ended by then, or began
+//!  the answer, and none began another's                                           --> context_descent
+//!  else                                                                           --> unknown, with the reason
+//! ```
+//! Stands beside [`super::serving`], which tells the same of threads. A context is passed on where the program passes it on: to a
+//! task, a thread of `asyncio.to_thread`, a callback. Who began the answer is exact. Descent is true as well ("who started it"),
+//! and says nothing of the purpose: of a task that one request starts, and that calls for others as well and ends before the
+//! first is answered, the calls are taken to be the first one's. A worker that outlives the request tells for none.
+//!
+//! It promises no parent by time alone, and none where records were lost: lives of contexts are numbered, and a version that a
+//! thread counts up says whether anything ran between a read and what was made. What it holds is bounded ([`MAX_NODES`]).
+
+mod judge;
+mod node;
+mod process;
+
+use std::collections::{BTreeSet, HashMap};
+
+pub(super) use self::judge::Held;
+use self::judge::Request;
+use self::node::{Node, Number};
+use self::process::Process;
+use super::conn::Slot;
+use crate::id::Id;
+use crate::limits::{MAX_NODES, MAX_PROCESSES};
+use crate::record::Head;
+use crate::scope::evidence;
+use crate::time::MonoNs;
+
+/// A connection, and no other that has its number later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Connection(u64);
+
+/// Who did something, and in what context.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pid: u32,
+    tid: u32,
+    context: u64,
+    /// Never 0.
+    version: u64,
+    has_room: bool,
+}
+
+impl Moment {
+    /// `None`: no context is known.
+    pub(super) fn new(head: &Head) -> Option<Moment> {
+        (head.version != 0).then_some(Moment {
+            pid: head.tgid,
+            tid: head.tid,
+            context: head.context,
+            version: head.version,
+            has_room: true,
+        })
+    }
+}
+
+/// All contexts, and the calls that were made in them.
+#[derive(Debug, Default)]
+pub(super) struct Lineage {
+    processes: HashMap<u32, Process>,
+    requests: HashMap<Id, Request>,
+    /// Requests that are over, and wait for contexts to end: when that is given up.
+    due: BTreeSet<(MonoNs, Id)>,
+    /// Bytes of their scopes.
+    held_bytes: usize,
+    next_connection: u64,
+    nodes: usize,
+    not_kept: u64,
+}
+
+impl Lineage {
+    fn process(&mut self, at: &mut Moment) -> Option<&mut Process> {
+        at.has_room = self.nodes < MAX_NODES;
+        let is_known = self.processes.contains_key(&at.pid);
+        if !is_known && self.processes.len() >= MAX_PROCESSES {
+            return None;
+        }
+        Some(self.processes.entry(at.pid).or_default())
+    }
+
+    /// Lets `work` change a process, and counts its contexts anew.
+    fn change<T>(
+        &mut self,
+        mut at: Moment,
+        work: impl FnOnce(&mut Process, Moment, &mut u64) -> T,
+    ) -> Option<T> {
+        let mut next = self.next_connection;
+        let process = self.process(&mut at)?;
+        let before = process.nodes.len();
+        let done = work(process, at, &mut next);
+        let after = process.nodes.len();
+        self.next_connection = next;
+        self.nodes = self.nodes + after - before;
+        Some(done)
+    }
+
+    /// Bytes of a connection were read; `is_served`: they are a client's.
+    pub(super) fn read(&mut self, slot: Slot, is_served: bool, at: Moment) {
+        self.change(at, |process, at, next| {
+            let connection = process.connection(slot, next);
+            process.read(connection, is_served, at);
+        });
+    }
+
+    /// A connection was accepted.
+    pub(super) fn accept(&mut self, slot: Slot, at: Moment) {
+        self.change(at, |process, at, next| {
+            process.forget_connection(slot);
+            let connection = process.connection(slot, next);
+            process.accept(connection, at);
+        });
+    }
+
+    /// A connection is over: what has its number from now on is another one.
+    pub(super) fn forget_connection(&mut self, slot: Slot) {
+        for process in self.processes.values_mut() {
+            process.forget_connection(slot);
+        }
+    }
+
+    /// A context was made. `number`: of the record.
+    pub(super) fn made(&mut self, context: u64, number: u64, at: Moment) {
+        let is_full = self.nodes >= MAX_NODES;
+        self.not_kept += u64::from(is_full);
+        self.change(at, |process, at, _| {
+            process.count(number);
+            process.make(context, at);
+        });
+    }
+
+    /// A context has ended. Gives the request whose calls wait for that.
+    pub(super) fn ended(
+        &mut self,
+        context: u64,
+        number: u64,
+        ts: MonoNs,
+        at: Moment,
+    ) -> Option<Id> {
+        self.change(at, |process, _, _| {
+            process.count(number);
+            process.end(context, ts)
+        })
+        .flatten()
+    }
+
+    /// A request begins.
+    pub(super) fn begin(&mut self, request: Id, slot: Slot, pid: u32) {
+        let next = &mut self.next_connection;
+        if let Some(process) = self.processes.get_mut(&pid) {
+            let connection = process.connection(slot, next);
+            process.open.entry(connection).or_default().push(request);
+            self.requests.insert(request, Request::new(pid, connection));
+        }
+    }
+
+    /// The first byte of its answer was written.
+    pub(super) fn answered(&mut self, request: Id, at: Moment) {
+        let Some(connection) = self.requests.get(&request).map(|r| r.connection) else {
+            return;
+        };
+        let writer = self.change(at, |process, at, _| {
+            let writer = process.sight(at.context, at.has_room)?;
+            let node = process.nodes.get_mut(&writer)?;
+            node.answers = node.answers.and(connection);
+            Some(writer)
+        });
+        if let Some(request) = self.requests.get_mut(&request) {
+            request.answered_by = writer.flatten();
+        }
+    }
+
+    /// Nothing is known to be made for it, for this reason.
+    pub(super) fn refuse(&mut self, request: Id, why: &'static str) {
+        if let Some(request) = self.requests.get_mut(&request) {
+            request.refused = Some(why);
+        }
+    }
+
+    /// The request that what is done in a context now may be for.
+    pub(super) fn candidate(&self, at: Moment) -> Option<Id> {
+        let process = self.processes.get(&at.pid)?;
+        let node = process.nodes.get(&process.number(at.context)?)?;
+        let line = node.line?;
+        let open = process.in_progress(line.connection).ok()??;
+        line.request.is_none_or(|own| own == open).then_some(open)
+    }
+
+    /// `call` begins in a context, and is presumed to be for `request`.
+    pub(super) fn call(&mut self, call: Id, request: Id, at: Moment) {
+        let process = self.processes.get_mut(&at.pid);
+        let number = process.and_then(|process| {
+            let number = process.number(at.context)?;
+            process.nodes.get_mut(&number)?.needed_by += 1;
+            Some(number)
+        });
+        if let (Some(number), Some(request)) = (number, self.requests.get_mut(&request)) {
+            request.calls.push((call, number));
+        }
+    }
+
+    /// When [`Lineage::due`] wants to be asked.
+    pub(super) fn poll_timeout(&self) -> Option<MonoNs> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// A request whose wait is over.
+    pub(super) fn due(&self, now: MonoNs) -> Option<Id> {
+        let (at, id) = *self.due.first()?;
+        (at <= now).then_some(id)
+    }
+
+    /// Requests of a process that wait.
+    pub(super) fn waiting(&self, pid: Option<u32>) -> Vec<Id> {
+        let its = |id: &Id| {
+            let request = self.requests.get(id);
+            request.is_some_and(|request| pid.is_none_or(|pid| request.pid == pid))
+        };
+        self.due.iter().map(|(_, id)| *id).filter(its).collect()
+    }
+
+    /// A process has ended, is another program, or is a new one of that number. Those that wait were judged.
+    pub(super) fn end_process(&mut self, pid: u32) {
+        if let Some(process) = self.processes.remove(&pid) {
+            self.nodes -= process.nodes.len();
+            self.requests.retain(|_, request| request.pid != pid);
+        }
+    }
+
+    /// Contexts that found no place.
+    pub(super) fn not_kept(&self) -> u64 {
+        self.not_kept
+    }
+
+    /// Bytes that it holds, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        let nodes = self.nodes * 2 * size_of::<(u64, Number, Number, Node)>();
+        nodes + self.requests.len() * 2 * size_of::<(Id, Request)>() + self.held_bytes
+    }
+
+    fn refusal(&self, request: &Request) -> Option<&'static str> {
+        let is_known = self.processes.contains_key(&request.pid);
+        request
+            .refused
+            .or((!is_known).then_some(evidence::RECORDS_LOST))
+    }
+
+    fn hold(&mut self, id: Id, held: Held) {
+        if let Some(request) = self.requests.get_mut(&id) {
+            self.due.insert((held.due, id));
+            self.held_bytes += held.bytes;
+            request.held = Some(held);
+        }
+    }
+}

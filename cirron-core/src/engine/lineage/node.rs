@@ -1,0 +1,59 @@
+//! One context of a process: what it descends from, and what it did.
+
+use super::Connection;
+use crate::id::Id;
+use crate::time::MonoNs;
+
+/// A context's own number, never given again: its address is.
+pub(super) type Number = u64;
+
+/// The connections of which something was done in a context.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Of {
+    #[default]
+    None,
+    One(Connection),
+    Several,
+}
+
+impl Of {
+    pub(super) fn and(self, connection: Connection) -> Of {
+        match self {
+            Of::None => Of::One(connection),
+            Of::One(before) if before == connection => self,
+            Of::One(_) | Of::Several => Of::Several,
+        }
+    }
+}
+
+/// What a context was made for, as far as its descent says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) connection: Connection,
+    /// `None`: nothing was in progress there when it was made.
+    pub(super) request: Option<Id>,
+    /// It was made where bytes of the connection were read, or in a context that reads them: what made it is of no interest.
+    pub(super) is_top: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    pub(super) maker: Option<Number>,
+    pub(super) line: Option<Line>,
+    /// Connections that were read in it.
+    pub(super) reads: Of,
+    /// Connections on which the first byte of an answer was written in it.
+    pub(super) answers: Of,
+    pub(super) ended: Option<MonoNs>,
+    /// Contexts that it made, and calls in it, of which something is still to be known.
+    pub(super) needed_by: usize,
+    /// The request whose calls wait for its end.
+    pub(super) awaited_by: Option<Id>,
+}
+
+impl Node {
+    /// Nothing more is to be known of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended.is_some() && self.needed_by == 0
+    }
+}

@@ -1,0 +1,450 @@
+//! A server on an event loop: what each request does, step by step, in which contexts.
+
+use cirron_core::engine::Output;
+use cirron_core::time::MonoNs;
+
+use crate::world::{By, Conn, Ctx, World};
+
+/// Whose loop it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loop {
+    /// A connection is read in a context of its own.
+    Asyncio,
+    /// All are read in the loop's context, and then that of the connection is entered (libuv).
+    Uvloop,
+}
+
+/// What a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Its task calls (httpx with a pool), once before and once behind an `await`.
+    Own,
+    /// A task of each call writes it (aiohttp).
+    Writer,
+    /// Three at once.
+    Gather,
+    /// The answer's head is written by a task that calls then (`StreamingResponse`).
+    Stream,
+    /// A thread of a pool calls, in a copy of the context (`to_thread`, anyio).
+    Thread,
+    /// The same without the context (`run_in_executor`).
+    Executor,
+    /// Its task calls when it has answered.
+    Background,
+    /// A worker that the first of them made calls for all.
+    Worker,
+    /// The same, with a task for each call.
+    WorkerTask,
+    /// A task that it starts and does not wait for, which calls behind the answer.
+    Detached,
+    /// It writes on the connections of others meanwhile.
+    Broadcast,
+    /// It hangs up before it is answered, having called.
+    HangUp,
+    /// One task serves the whole connection, and calls (aiohttp's server).
+    Connection,
+    /// What one request starts calls for others that wait, and ends before that one is answered.
+    Coalesced,
+}
+
+impl Kind {
+    pub(crate) const FIT: [Kind; 7] = [
+        Kind::Own,
+        Kind::Writer,
+        Kind::Gather,
+        Kind::Stream,
+        Kind::Thread,
+        Kind::Broadcast,
+        Kind::HangUp,
+    ];
+    pub(crate) const UNFIT: [Kind; 5] = [
+        Kind::Executor,
+        Kind::Background,
+        Kind::Worker,
+        Kind::WorkerTask,
+        Kind::Detached,
+    ];
+}
+
+const LOOP: u32 = 10;
+const POOL: u32 = 20;
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n";
+
+#[derive(Clone, Copy, Debug)]
+struct Client {
+    conn: Conn,
+    /// The context that its bytes are read in.
+    reader: Ctx,
+    /// The task that serves all of its requests, if one does.
+    task: Ctx,
+}
+
+struct Work {
+    number: u64,
+    kind: Kind,
+    client: Client,
+    task: Ctx,
+    kids: Vec<Ctx>,
+    calls: Vec<Conn>,
+    step: u32,
+    /// Requests of the same segment that come next.
+    behind: Vec<u64>,
+}
+
+pub(crate) struct Server {
+    pub(crate) world: World,
+    which: Loop,
+    kinds: Vec<Kind>,
+    base: Ctx,
+    listener: Ctx,
+    ticker: Ctx,
+    worker: Ctx,
+    idle: Vec<Client>,
+    pool: Vec<Conn>,
+    work: Vec<Work>,
+    /// Numbers that wait for what another one started.
+    waiting: Vec<u64>,
+    next: u64,
+    pipelines: bool,
+}
+
+fn get(path: &str, number: u64) -> String {
+    format!("GET /{path}/{number} HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+impl Server {
+    pub(crate) fn new(seed: u64, lost_ppm: u64, which: Loop, kinds: &[Kind]) -> Server {
+        let mut world = World::new(seed, lost_ppm);
+        let none = By { tid: LOOP, ctx: 0 };
+        let base = world.make(none);
+        let of_base = By {
+            tid: LOOP,
+            ctx: base,
+        };
+        let (listener, ticker) = (world.make(of_base), world.make(of_base));
+        Server {
+            world,
+            which,
+            kinds: kinds.to_vec(),
+            base,
+            listener,
+            ticker,
+            worker: 0,
+            idle: Vec::new(),
+            pool: Vec::new(),
+            work: Vec::new(),
+            waiting: Vec::new(),
+            next: 1,
+            pipelines: false,
+        }
+    }
+
+    pub(crate) fn pipelines(mut self) -> Server {
+        self.pipelines = true;
+        self
+    }
+
+    fn chance(&mut self, per_cent: u64) -> bool {
+        self.world.random.one_in_a_million(per_cent * 10_000)
+    }
+
+    fn on(&self, ctx: Ctx) -> By {
+        By { tid: LOOP, ctx }
+    }
+
+    /// Runs in a context on the loop's thread.
+    fn run<T>(&mut self, ctx: Ctx, work: impl FnOnce(&mut World, By) -> T) -> T {
+        let by = self.on(ctx);
+        let mut done = None;
+        self.world.enter(by, |world| done = Some(work(world, by)));
+        done.unwrap()
+    }
+
+    fn accept(&mut self) -> Client {
+        let (which, base) = (self.which, self.on(self.base));
+        let serves = self.kinds.contains(&Kind::Connection);
+        let mut conn = None;
+        if which == Loop::Uvloop {
+            conn = Some(self.world.open(base, true));
+        }
+        let (conn, reader, task) = self.run(self.listener, |world, by| {
+            let conn = conn.unwrap_or_else(|| world.open(by, true));
+            let accepted = world.make(by);
+            let by = By {
+                ctx: accepted,
+                ..by
+            };
+            let mut made = (0, 0);
+            world.enter(by, |world| {
+                let task = if serves { world.make(by) } else { 0 };
+                made = (world.make(by), task);
+            });
+            world.free(by, accepted);
+            (conn, made.0, made.1)
+        });
+        Client { conn, reader, task }
+    }
+
+    /// Something is read from a connection, and what its callback makes is made.
+    fn read<T>(
+        &mut self,
+        conn: Conn,
+        reader: Ctx,
+        text: &str,
+        then: impl FnOnce(&mut World, By) -> T,
+    ) -> T {
+        match self.which {
+            Loop::Asyncio => self.run(reader, |world, by| {
+                world.reads(by, conn, text);
+                then(world, by)
+            }),
+            Loop::Uvloop => {
+                let base = self.on(self.base);
+                self.world.reads(base, conn, text);
+                self.run(reader, then)
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        let client = match self.idle.is_empty() || self.chance(20) {
+            true => self.accept(),
+            false => {
+                let at = self.world.random.between(0, self.idle.len() as u64);
+                self.idle.swap_remove(at as usize)
+            }
+        };
+        let at = self.world.random.between(0, self.kinds.len() as u64);
+        let kind = self.kinds[at as usize];
+        let both = self.pipelines && self.chance(20);
+        let numbers: Vec<u64> = (0..1 + u64::from(both)).map(|n| self.next + n).collect();
+        self.next += numbers.len() as u64;
+        let text: String = numbers.iter().map(|n| get("r", *n)).collect();
+        let serves = client.task != 0;
+        let task = self.read(client.conn, client.reader, &text, |world, by| {
+            if serves { 0 } else { world.make(by) }
+        });
+        let mut numbers = numbers.into_iter();
+        let number = numbers.next().unwrap();
+        self.work.push(Work {
+            number,
+            kind,
+            client,
+            task: if serves { client.task } else { task },
+            kids: Vec::new(),
+            calls: Vec::new(),
+            step: 0,
+            behind: numbers.collect(),
+        });
+    }
+
+    /// A call of `number` by whoever is in a context. The connection may be another's.
+    fn call(&mut self, by: By, number: u64) -> Conn {
+        let pooled = self.chance(70).then(|| self.pool.pop()).flatten();
+        let mut conn = pooled;
+        let world = &mut self.world;
+        world.enter(by, |world| {
+            let conn = *conn.get_or_insert_with(|| world.open(by, false));
+            world.writes(by, conn, &get("c", number));
+        });
+        conn.unwrap()
+    }
+
+    fn is_answered(&mut self, conn: Conn) {
+        let (base, text) = (self.base, format!("{OK}12345678"));
+        let reader = self.run(base, |world, by| world.make(by));
+        self.read(conn, reader, &text, |_, _| ());
+        self.run(base, |world, by| world.free(by, reader));
+        self.pool.push(conn);
+    }
+
+    fn step(&mut self, at: usize) {
+        let mut w = self.work.swap_remove(at);
+        w.step += 1;
+        let by = self.on(w.task);
+        match (w.step, w.kind) {
+            (1, Kind::Own | Kind::Broadcast | Kind::HangUp | Kind::Connection) => {
+                w.calls.push(self.call(by, w.number));
+            }
+            (1, Kind::Writer | Kind::Gather | Kind::Thread | Kind::Stream | Kind::Detached) => {
+                let many = if w.kind == Kind::Gather { 3 } else { 1 };
+                w.kids = self.run(w.task, |world, by| {
+                    (0..many).map(|_| world.make(by)).collect()
+                });
+            }
+            (1, Kind::Worker | Kind::WorkerTask) if self.worker == 0 => {
+                self.worker = self.run(w.task, |world, by| world.make(by));
+            }
+            (1, Kind::Coalesced) => {
+                self.waiting.push(w.number);
+                if self.worker == 0 {
+                    self.worker = self.run(w.task, |world, by| world.make(by));
+                    w.kids.push(self.worker);
+                }
+            }
+            (2 | 3, Kind::Writer | Kind::Gather) if w.calls.len() < w.kids.len() => {
+                let by = self.on(w.kids[w.calls.len()]);
+                w.calls.push(self.call(by, w.number));
+                w.step -= u32::from(w.calls.len() < w.kids.len());
+            }
+            (2, Kind::Thread) => {
+                let by = By {
+                    tid: POOL + (w.number % 4) as u32,
+                    ctx: w.kids[0],
+                };
+                w.calls.push(self.call(by, w.number));
+            }
+            (2, Kind::Executor) => {
+                let by = By {
+                    tid: POOL + (w.number % 4) as u32,
+                    ctx: 0,
+                };
+                w.calls.push(self.call(by, w.number));
+            }
+            (2, Kind::Stream) => {
+                self.run(w.kids[0], |world, by| world.writes(by, w.client.conn, OK));
+                let by = self.on(w.kids[0]);
+                w.calls.push(self.call(by, w.number));
+            }
+            (2, Kind::Worker) => {
+                let by = self.on(self.worker);
+                w.calls.push(self.call(by, w.number));
+            }
+            (2, Kind::WorkerTask) => {
+                let kid = self.run(self.worker, |world, by| world.make(by));
+                w.kids.push(kid);
+                w.calls.push(self.call(self.on(kid), w.number));
+            }
+            (3, Kind::Coalesced) if w.kids.len() == 1 => {
+                for number in std::mem::take(&mut self.waiting) {
+                    let conn = self.call(self.on(self.worker), number);
+                    self.is_answered(conn);
+                }
+                self.worker = 0;
+            }
+            (3, Kind::Own | Kind::Connection) => {
+                for conn in std::mem::take(&mut w.calls) {
+                    self.is_answered(conn);
+                }
+                w.calls.push(self.call(by, w.number));
+            }
+            (3, Kind::HangUp) => {
+                self.run(w.task, |world, by| world.close(by, w.client.conn));
+                for conn in std::mem::take(&mut w.calls) {
+                    self.is_answered(conn);
+                }
+                self.run(w.task, |world, by| world.free(by, w.task));
+                return;
+            }
+            (4, _) => {
+                let kids = match w.kind {
+                    Kind::Detached | Kind::Stream => Vec::new(),
+                    _ => std::mem::take(&mut w.kids),
+                };
+                for conn in std::mem::take(&mut w.calls) {
+                    self.is_answered(conn);
+                }
+                self.run(w.task, |world, by| {
+                    kids.iter().for_each(|kid| world.free(by, *kid))
+                });
+            }
+            (5, Kind::Stream) => {
+                self.run(w.kids[0], |world, by| {
+                    world.writes(by, w.client.conn, "1234")
+                });
+                for kid in std::mem::take(&mut w.kids) {
+                    self.run(w.task, |world, by| world.free(by, kid));
+                }
+            }
+            (5, _) => self.run(w.task, |world, by| {
+                world.writes(by, w.client.conn, &format!("{OK}1234"));
+            }),
+            (6, Kind::Broadcast) => {
+                let other = self
+                    .work
+                    .iter()
+                    .find(|o| o.step == 5)
+                    .map(|o| o.client.conn);
+                if let Some(other) = other {
+                    self.run(w.task, |world, by| world.writes(by, other, "12"));
+                    let o = self.work.iter_mut().find(|o| o.step == 5).unwrap();
+                    o.step = 100;
+                }
+            }
+            (7 | 101, _) => {
+                let rest = if w.step == 101 { "34" } else { "1234" };
+                self.run(w.task, |world, by| world.writes(by, w.client.conn, rest));
+                w.step = 7;
+            }
+            (8, Kind::Background) => w.calls.push(self.call(by, w.number)),
+            (8, Kind::Detached) => w.calls.push(self.call(self.on(w.kids[0]), w.number)),
+            (9, _) => return self.finish(w),
+            _ => {}
+        }
+        self.work.push(w);
+    }
+
+    fn finish(&mut self, mut w: Work) {
+        for conn in std::mem::take(&mut w.calls) {
+            self.is_answered(conn);
+        }
+        for kid in std::mem::take(&mut w.kids) {
+            self.run(w.task, |world, by| world.free(by, kid));
+        }
+        let serves = w.client.task != 0;
+        if let Some(number) = w.behind.pop() {
+            // The predecessor makes the next one's task.
+            let task = self.run(
+                w.task,
+                |world, by| if serves { by.ctx } else { world.make(by) },
+            );
+            if !serves {
+                self.run(self.base, |world, by| world.free(by, w.task));
+            }
+            self.work.push(Work {
+                number,
+                task,
+                step: 0,
+                ..w
+            });
+            return;
+        }
+        if !serves {
+            self.run(self.base, |world, by| world.free(by, w.task));
+        }
+        if self.chance(10) {
+            let conn = self.call(self.on(self.ticker), u64::MAX);
+            self.is_answered(conn);
+        }
+        if self.chance(20) {
+            self.run(w.client.reader, |world, by| world.close(by, w.client.conn));
+            for ctx in [w.client.reader, w.client.task] {
+                if ctx != 0 {
+                    self.run(self.base, |world, by| world.free(by, ctx));
+                }
+            }
+        } else {
+            self.idle.push(w.client);
+        }
+    }
+
+    pub(crate) fn serve(mut self, requests: u64, at_once: usize) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        while self.next < requests || !self.work.is_empty() {
+            let may_begin = self.next < requests && self.work.len() < at_once;
+            if may_begin && self.chance(40) {
+                self.begin();
+            } else if !self.work.is_empty() {
+                let at = self.world.random.between(0, self.work.len() as u64);
+                self.step(at as usize);
+            }
+            outputs.extend(self.world.outputs());
+        }
+        let now = MonoNs(self.world.now + 5_000_000_000);
+        self.world.engine.handle_timeout(now);
+        self.world.engine.handle_shutdown(now);
+        assert_eq!(self.world.engine.held_bytes(), 0, "{:?}", self.which);
+        outputs.extend(self.world.outputs());
+        outputs
+    }
+}

@@ -1,0 +1,170 @@
+//! A process of Python: threads that enter and leave contexts, contexts that are made and freed at addresses that are given
+//! again at once, connections; and the records of that, which may be lost.
+
+use std::collections::BTreeMap;
+
+use cirron_common::conn::role;
+use cirron_common::record::close;
+use cirron_core::engine::{Engine, EngineConfig, Output};
+use cirron_core::id::SequentialIds;
+use cirron_core::record::{Body, Direction, Head, Record, encode};
+use cirron_core::testing::records::{ConnRecords, TGID, edited};
+use cirron_core::time::{MS, MonoNs};
+
+use crate::random::Random;
+
+/// Address of a context; 0: none.
+pub(crate) type Ctx = u64;
+
+/// Who does something: a thread, and the context that it is in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct By {
+    pub(crate) tid: u32,
+    pub(crate) ctx: Ctx,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Conn {
+    records: ConnRecords,
+    inode: u64,
+}
+
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) random: Random,
+    pub(crate) now: u64,
+    lost_ppm: u64,
+    versions: BTreeMap<u32, u64>,
+    free: Vec<Ctx>,
+    next_ctx: Ctx,
+    lives: u64,
+    at: BTreeMap<u64, [u64; 2]>,
+    inodes: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, lost_ppm: u64) -> World {
+        World {
+            engine: Engine::new(EngineConfig::default(), Box::new(SequentialIds::default())),
+            random: Random::new(seed),
+            now: MS,
+            lost_ppm,
+            versions: BTreeMap::new(),
+            free: Vec::new(),
+            next_ctx: 0x7000_0000_0000,
+            lives: 0,
+            at: BTreeMap::new(),
+            inodes: 0,
+        }
+    }
+
+    fn hand_in(&mut self, record: &[u8]) {
+        self.now += 1_000 * self.random.between(1, 300);
+        if !self.random.one_in_a_million(self.lost_ppm) {
+            self.engine.handle_record(record);
+        }
+        if self
+            .engine
+            .poll_timeout()
+            .is_some_and(|due| due.0 <= self.now)
+        {
+            self.engine.handle_timeout(MonoNs(self.now));
+        }
+    }
+
+    fn version(&mut self, tid: u32) -> &mut u64 {
+        self.versions.entry(tid).or_insert(1)
+    }
+
+    /// A thread runs something in a context, and leaves it.
+    pub(crate) fn enter(&mut self, by: By, work: impl FnOnce(&mut World)) {
+        *self.version(by.tid) += 1;
+        work(self);
+        *self.version(by.tid) += 1;
+    }
+
+    fn life(&mut self, by: By, body: impl Fn(u64) -> Body<'static>) {
+        let head = Head {
+            ts: MonoNs(self.now),
+            tgid: TGID,
+            tid: by.tid,
+            context: by.ctx,
+            version: *self.version(by.tid),
+            ..Head::default()
+        };
+        let body = body(self.lives);
+        self.lives += 1;
+        self.hand_in(&encode(&Record { head, body }));
+    }
+
+    pub(crate) fn make(&mut self, by: By) -> Ctx {
+        let context = self.free.pop().unwrap_or_else(|| {
+            self.next_ctx += 64;
+            self.next_ctx
+        });
+        self.life(by, |number| Body::ContextMade { context, number });
+        context
+    }
+
+    pub(crate) fn free(&mut self, by: By, context: Ctx) {
+        self.life(by, |number| Body::ContextEnded { context, number });
+        self.free.push(context);
+    }
+
+    fn by(&mut self, by: By, record: &[u8]) {
+        let version = *self.version(by.tid);
+        let record = edited(record, |record| {
+            record.head.tid = by.tid;
+            record.head.context = by.ctx;
+            record.head.version = version;
+        });
+        self.hand_in(&record);
+    }
+
+    /// One that was accepted, or was connected.
+    pub(crate) fn open(&mut self, by: By, accepted: bool) -> Conn {
+        self.inodes += 1;
+        let inode = self.inodes;
+        let records = ConnRecords {
+            epoch: self.now,
+            ..ConnRecords::socket(inode)
+        };
+        let record = edited(&records.open(self.now), |record| {
+            if let (Body::Open(info), false) = (&mut record.body, accepted) {
+                info.role = role::CONNECTED;
+            }
+        });
+        self.by(by, &record);
+        Conn { records, inode }
+    }
+
+    fn moves(&mut self, by: By, conn: Conn, dir: Direction, text: &str) {
+        let len = text.len() as u64;
+        let at =
+            &mut self.at.entry(conn.inode).or_default()[usize::from(dir == Direction::Inbound)];
+        let pos = *at;
+        *at += len;
+        let record = conn.records.data(dir, pos, self.now, text.as_bytes(), len);
+        self.by(by, &record);
+    }
+
+    pub(crate) fn reads(&mut self, by: By, conn: Conn, text: &str) {
+        self.moves(by, conn, Direction::Inbound, text);
+    }
+
+    pub(crate) fn writes(&mut self, by: By, conn: Conn, text: &str) {
+        self.moves(by, conn, Direction::Outbound, text);
+    }
+
+    pub(crate) fn close(&mut self, by: By, conn: Conn) {
+        let [outbound, inbound] = self.at.get(&conn.inode).copied().unwrap_or_default();
+        let record = conn
+            .records
+            .close_at(self.now, close::LOCAL_CLOSE, inbound, outbound);
+        self.by(by, &record);
+    }
+
+    pub(crate) fn outputs(&mut self) -> Vec<Output> {
+        std::iter::from_fn(|| self.engine.poll_output()).collect()
+    }
+}

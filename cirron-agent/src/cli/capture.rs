@@ -27,6 +27,7 @@ use crate::discovery::Procfs;
 use crate::discovery::owner::Owner;
 use crate::driver::attacher::Attacher;
 use crate::driver::command::Commands;
+use crate::driver::contexts::{Calibrator, Contexts};
 use crate::driver::core::Core;
 use crate::driver::counts::Counts;
 use crate::driver::helper::Helper;
@@ -222,6 +223,10 @@ impl<'a> OpenCapture<'a> {
         core.set_unread(unread);
         let pending = libraries.pending.clone();
         let attach = Helper::new("attach", move || attacher.run(&pending));
+        let contexts = Contexts::default();
+        core.set_contexts(contexts.clone());
+        let calibrator = Calibrator::new(contexts, uprobes.clone(), Arc::clone(&libraries.counts));
+        let calibrate = Helper::new("contexts", move || calibrator.run());
         let running = driver::start(
             core,
             Box::new(reader),
@@ -229,7 +234,7 @@ impl<'a> OpenCapture<'a> {
             outputs,
             capture.outputs.flush_interval,
             rights,
-            vec![attach, search],
+            vec![attach, search, calibrate],
         )?;
         let reload = match capture.config_watch.clone() {
             None => None,

@@ -416,6 +416,7 @@ mod tests {
             name: name.into(),
             pid: 1,
             range: (0, 1),
+            offset: 0,
         }
     }
 

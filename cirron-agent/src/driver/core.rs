@@ -20,6 +20,7 @@ use cirron_core::time::MonoNs;
 
 use super::census::{Census, Clerk};
 use super::command::Command;
+use super::contexts::Contexts;
 use super::counts::Counts;
 use super::ends::Ends;
 use super::leases::Leases;
@@ -98,6 +99,7 @@ pub struct Core {
     /// What hits mean that are about to come.
     specs: Specs,
     unread: Unread,
+    contexts: Contexts,
     anchor: Anchor,
     anchor_taken: Instant,
     news_told: Instant,
@@ -138,6 +140,7 @@ impl Core {
             attacher: None,
             specs: Specs::default(),
             unread: Unread::default(),
+            contexts: Contexts::default(),
             anchor,
             anchor_taken: Instant::now(),
             news_told: Instant::now(),
@@ -152,6 +155,11 @@ impl Core {
     pub fn set_attacher(&mut self, pending: Pending, leases: Leases, specs: Specs) {
         self.attacher = Some((pending, leases));
         self.specs = specs;
+    }
+
+    /// Who finds out in which contexts a process calls.
+    pub fn set_contexts(&mut self, contexts: Contexts) {
+        self.contexts = contexts;
     }
 
     /// Who searches processes for TLS libraries that cannot be read.
@@ -318,6 +326,11 @@ impl Core {
             match output {
                 Output::Session(span) | Output::Open(span) => self.finish(span, Vec::new()),
                 Output::Scope { span, marks } => self.finish(span, marks),
+                Output::Unplaced { pid } => {
+                    if !self.contexts.ask(pid) {
+                        Counts::add(&self.counts.uncalibrated);
+                    }
+                }
                 // Nobody watches yet.
                 Output::Watched(_) => {}
                 Output::Mute { conn, epoch } => {

@@ -22,6 +22,9 @@ pub struct Counts {
     pub unsearched: AtomicU64,
     /// Questions about processes for which there was no room.
     pub unasked: AtomicU64,
+    /// Processes whose Python tells no contexts: nothing in their memory, or several things, looked like one, or too many
+    /// were to be looked at.
+    pub uncalibrated: AtomicU64,
     /// Processes that had ended when their facts came.
     pub late: AtomicU64,
 }
@@ -43,6 +46,7 @@ impl Counts {
             unlooked,
             unsearched,
             unasked,
+            uncalibrated,
             late,
         } = self;
         [
@@ -54,6 +58,7 @@ impl Counts {
             ("processes_unlooked", unlooked),
             ("processes_unsearched", unsearched),
             ("processes_unasked", unasked),
+            ("processes_uncalibrated", uncalibrated),
             ("facts_late", late),
         ]
         .map(|(name, count)| (name, count.load(Ordering::Relaxed)))

@@ -13,6 +13,7 @@
 pub mod attacher;
 pub mod census;
 pub mod command;
+pub mod contexts;
 pub mod core;
 pub mod counts;
 pub mod ends;

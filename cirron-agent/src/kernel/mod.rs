@@ -136,6 +136,7 @@ impl Kernel {
             signatures: Numbered::new(take(&mut ebpf, maps::SIGNATURES)?),
             shapes: Numbered::new(take(&mut ebpf, maps::SHAPES)?),
             rates: take(&mut ebpf, maps::RATES)?,
+            interpreters: take(&mut ebpf, maps::INTERPRETERS)?,
         };
         verdicts.push(loaded.verdict.clone());
         Ok(Kernel {

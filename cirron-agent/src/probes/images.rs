@@ -32,6 +32,8 @@ pub struct Image {
     pub pid: u32,
     /// From where to where it is mapped.
     pub range: (u64, u64),
+    /// Where in the file that begins.
+    pub offset: u64,
 }
 
 /// The images of a process; none where it is gone.
@@ -80,7 +82,8 @@ fn image(pid: u32, line: &[u8]) -> Option<Image> {
     if perms.get(2) != Some(&b'x') {
         return None;
     }
-    let (device, inode) = (fields.nth(1)?, fields.next()?);
+    let (offset, device, inode) = (fields.next()?, fields.next()?, fields.next()?);
+    let offset = std::str::from_utf8(offset).ok()?;
     let name = fields.next()?.trim_ascii_start();
     let inode: u64 = std::str::from_utf8(inode).ok()?.parse().ok()?;
     if inode == 0 || !name.starts_with(b"/") {
@@ -93,6 +96,7 @@ fn image(pid: u32, line: &[u8]) -> Option<Image> {
         name: OsString::from_vec(name.to_vec()).into(),
         pid,
         range: pair(range, b'-')?,
+        offset: u64::from_str_radix(offset, 16).ok()?,
     })
 }
 

@@ -18,6 +18,7 @@ pub mod names;
 pub mod open;
 pub mod place;
 pub mod plan;
+pub mod python;
 pub mod quiet;
 pub mod scopes;
 pub mod source;

@@ -351,7 +351,7 @@ fn a_replay_of_rules_that_changed_leaves_out_and_names_what_the_capture_did() {
     let live: Vec<_> = outputs
         .filter_map(|output| match output {
             Output::Session(span) | Output::Open(span) | Output::Scope { span, .. } => Some(span),
-            Output::Mute { .. } | Output::Watched(_) => None,
+            Output::Mute { .. } | Output::Watched(_) | Output::Unplaced { .. } => None,
         })
         .collect();
     let bytes = shared.0.lock().unwrap().clone();

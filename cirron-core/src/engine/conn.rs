@@ -194,6 +194,9 @@ impl Conn {
         if let (Direction::Inbound, Some(moment)) = (data.direction, mover.moment()) {
             let is_served = self.parser.role() == Some(Role::Server);
             shared.lineage.read(self.slot, is_served, moment);
+            for id in self.scopes.values().filter(|_| is_served) {
+                shared.lineage.note_late(*id, self.slot, head.tgid);
+            }
         }
         self.apply_ends_reached(shared);
     }

@@ -41,7 +41,11 @@ impl Rig {
         let outputs = std::iter::from_fn(|| self.0.poll_output());
         let scopes = outputs.filter_map(|output| match output {
             Output::Scope { span, .. } => Some(span),
-            Output::Session(_) | Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => None,
+            Output::Session(_)
+            | Output::Open(_)
+            | Output::Watched(_)
+            | Output::Unplaced { .. }
+            | Output::Mute { .. } => None,
         });
         scopes.collect()
     }

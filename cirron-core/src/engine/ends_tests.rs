@@ -53,7 +53,11 @@ fn written(of: u8, steps: &[(u64, ConnAct)]) -> (Span, Vec<Mark>) {
     let mut scopes =
         std::iter::from_fn(|| engine.poll_output()).filter_map(|output| match output {
             Output::Scope { span, marks } => Some((span, marks)),
-            Output::Session(_) | Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => None,
+            Output::Session(_)
+            | Output::Open(_)
+            | Output::Watched(_)
+            | Output::Unplaced { .. }
+            | Output::Mute { .. } => None,
         });
     let scope = scopes.next().unwrap();
     assert!(scopes.next().is_none());

@@ -73,7 +73,10 @@ fn run(records: &[Vec<u8>]) -> Seen {
             }
             Output::Session(span) if span.end.is_none() => order.push("open"),
             Output::Session(_) => order.push("closed"),
-            Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => {}
+            Output::Open(_)
+            | Output::Watched(_)
+            | Output::Unplaced { .. }
+            | Output::Mute { .. } => {}
         }
     }
     Seen {

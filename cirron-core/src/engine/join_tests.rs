@@ -94,7 +94,10 @@ impl Rig {
             match output {
                 Output::Scope { span, marks } => all.push((span, marks)),
                 Output::Open(span) => panic!("a line more: {span:?}"),
-                Output::Session(_) | Output::Watched(_) | Output::Mute { .. } => {}
+                Output::Session(_)
+                | Output::Watched(_)
+                | Output::Unplaced { .. }
+                | Output::Mute { .. } => {}
             }
         }
         all

@@ -95,6 +95,12 @@ pub enum Output {
     },
     /// What becomes of a scope and costs no line of the spool. Only while somebody watches ([`Engine::watch`]).
     Watched(Watched),
+    /// It is not known for which request this process did something, for the first time: whoever can find out where it keeps
+    /// what it runs is to do so.
+    Unplaced {
+        /// The process.
+        pid: u32,
+    },
     /// The bytes of this connection are of no use: the kernel side may leave them alone.
     Mute {
         /// Socket inode.

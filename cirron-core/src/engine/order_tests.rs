@@ -60,7 +60,11 @@ fn an_opening_behind_the_first_bytes_is_no_second_connection_and_loses_nothing_o
     let outputs = std::iter::from_fn(|| engine.poll_output());
     let scopes = outputs.filter_map(|output| match output {
         Output::Scope { span, .. } => Some(span),
-        Output::Session(_) | Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => None,
+        Output::Session(_)
+        | Output::Open(_)
+        | Output::Watched(_)
+        | Output::Unplaced { .. }
+        | Output::Mute { .. } => None,
     });
     let scopes: Vec<_> = scopes.collect();
     assert_eq!(scopes.len(), 1);

@@ -43,7 +43,10 @@ fn written(engine: &mut Engine) -> (Vec<Span>, Vec<Span>) {
         match output {
             Output::Session(span) => sessions.push(span),
             Output::Scope { span, .. } => scopes.push(span),
-            Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => {}
+            Output::Open(_)
+            | Output::Watched(_)
+            | Output::Unplaced { .. }
+            | Output::Mute { .. } => {}
         }
     }
     (sessions, scopes)

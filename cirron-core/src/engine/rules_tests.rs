@@ -122,7 +122,10 @@ impl Rig {
             match output {
                 Output::Session(span) => sessions.push(span),
                 Output::Scope { span, marks } => scopes.push((span, marks)),
-                Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => {}
+                Output::Open(_)
+                | Output::Watched(_)
+                | Output::Unplaced { .. }
+                | Output::Mute { .. } => {}
             }
         }
         Written {

@@ -49,7 +49,11 @@ fn exchange(length: u64, sent: u64) -> Span {
     while let Some(output) = engine.poll_output() {
         match output {
             Output::Scope { span, .. } => spans.push(span),
-            Output::Session(_) | Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => {}
+            Output::Session(_)
+            | Output::Open(_)
+            | Output::Watched(_)
+            | Output::Unplaced { .. }
+            | Output::Mute { .. } => {}
         }
     }
     assert_eq!(spans.len(), 1);

@@ -101,6 +101,9 @@ impl Shared {
         if known + unknown > 0 {
             self.sessions.count_parents(span.pid, known, unknown);
         }
+        if unknown > 0 && self.lineage.asks(span.pid) {
+            self.outputs.push_back(Output::Unplaced { pid: span.pid });
+        }
     }
 
     pub(super) fn count_connection(&mut self, of: u8, tgid: u32) {

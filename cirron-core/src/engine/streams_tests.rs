@@ -111,7 +111,11 @@ impl Conversation {
         let outputs = std::iter::from_fn(|| engine.poll_output());
         let scopes = outputs.filter_map(|output| match output {
             Output::Scope { span, marks } => Some((span, marks)),
-            Output::Session(_) | Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => None,
+            Output::Session(_)
+            | Output::Open(_)
+            | Output::Watched(_)
+            | Output::Unplaced { .. }
+            | Output::Mute { .. } => None,
         });
         scopes.collect()
     }

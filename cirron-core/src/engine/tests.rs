@@ -34,7 +34,11 @@ fn outputs(mut engine: Engine) -> (Vec<(Span, Vec<Mark>)>, EngineStats) {
     while let Some(output) = engine.poll_output() {
         match output {
             Output::Scope { span, marks } => scopes.push((span, marks)),
-            Output::Session(_) | Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => {}
+            Output::Session(_)
+            | Output::Open(_)
+            | Output::Watched(_)
+            | Output::Unplaced { .. }
+            | Output::Mute { .. } => {}
         }
     }
     (scopes, engine.stats())
@@ -293,6 +297,7 @@ fn closed_sessions(mut engine: Engine) -> Vec<Span> {
             | Output::Open(_)
             | Output::Scope { .. }
             | Output::Watched(_)
+            | Output::Unplaced { .. }
             | Output::Mute { .. } => {}
         }
     }
@@ -472,7 +477,11 @@ fn exchanges_end_before_the_session_of_a_process_that_has_ended() {
         match output {
             Output::Scope { .. } => kinds.push("scope"),
             Output::Session(span) if span.end.is_some() => kinds.push("session's end"),
-            Output::Session(_) | Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => {}
+            Output::Session(_)
+            | Output::Open(_)
+            | Output::Watched(_)
+            | Output::Unplaced { .. }
+            | Output::Mute { .. } => {}
         }
     }
     assert_eq!(kinds, ["scope", "session's end"]);

@@ -49,7 +49,10 @@ fn joined(explicit: bool, conns: &[Vec<(bool, Vec<u8>)>]) -> (Vec<Span>, Span, E
         match output {
             Output::Scope { span, .. } => scopes.push(span),
             Output::Session(span) => session = Some(span),
-            Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => {}
+            Output::Open(_)
+            | Output::Watched(_)
+            | Output::Unplaced { .. }
+            | Output::Mute { .. } => {}
         }
     }
     (scopes, session.unwrap(), stats)

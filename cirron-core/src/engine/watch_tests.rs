@@ -94,7 +94,11 @@ fn who_watches_hears_of_a_change_once_until_it_looks() {
     engine.handle_shutdown(MonoNs(60 * MS));
     let closed = std::iter::from_fn(|| engine.poll_output()).any(|output| match output {
         Output::Scope { span, .. } => span.id == *id,
-        Output::Session(_) | Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => false,
+        Output::Session(_)
+        | Output::Open(_)
+        | Output::Watched(_)
+        | Output::Unplaced { .. }
+        | Output::Mute { .. } => false,
     });
     assert!(closed, "by the id that it was opened with");
     assert_eq!(engine.open_scopes(9).first, []);

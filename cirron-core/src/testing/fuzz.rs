@@ -497,7 +497,7 @@ pub fn records(input: &[u8]) {
                 assert!(span.end.is_some_and(|end| end >= span.start), "{span:?}");
                 assert_eq!(span.mark_ids.len(), marks.len());
             }
-            Output::Watched(_) | Output::Mute { .. } => {}
+            Output::Watched(_) | Output::Unplaced { .. } | Output::Mute { .. } => {}
         }
     }
     assert_eq!(open, 0, "a session stays open");

@@ -285,7 +285,11 @@ fn judge(outputs: Vec<Output>) -> Report {
         .into_iter()
         .filter_map(|output| match output {
             Output::Scope { span, .. } => Some(span),
-            Output::Session(_) | Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => None,
+            Output::Session(_)
+            | Output::Open(_)
+            | Output::Watched(_)
+            | Output::Unplaced { .. }
+            | Output::Mute { .. } => None,
         })
         .collect();
     let by_id: BTreeMap<Id, &Span> = spans.iter().map(|span| (span.id, span)).collect();

@@ -183,7 +183,10 @@ impl Shell {
                     self.expected.mute((conn, epoch));
                     continue;
                 }
-                Output::Session(_) | Output::Open(_) | Output::Watched(_) => continue,
+                Output::Session(_)
+                | Output::Open(_)
+                | Output::Watched(_)
+                | Output::Unplaced { .. } => continue,
             };
             if let Some(AttrValue::Str(path)) = span.attrs.get("url.path") {
                 let is_whole = !span.attrs.contains_key("cirron.partial");

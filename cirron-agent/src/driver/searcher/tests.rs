@@ -65,6 +65,7 @@ impl Machine for Fleet {
             name: format!("/lib/{n}.so").into(),
             pid,
             range: (0, SIZE),
+            offset: 0,
         };
         Ok((0..FILES).map(image).collect())
     }

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use aya::Ebpf;
 use aya::maps::{HashMap as HashMapOf, MapData};
+use cirron_common::python::Interpreter;
 use cirron_common::shape::{Rate, RateKey, cookie as probe_cookie};
 use cirron_common::signature::cookie;
 use cirron_common::tls::target;
@@ -213,6 +214,8 @@ pub(super) struct DescribedMaps {
     pub(super) shapes: Numbered<Shape>,
     /// How often probes are hit.
     pub(super) rates: HashMapOf<MapData, RateKey, Rate>,
+    /// How contexts of Python's are reached.
+    pub(super) interpreters: HashMapOf<MapData, u32, Interpreter>,
 }
 
 impl DescribedMaps {
@@ -376,6 +379,28 @@ impl Uprobes {
     /// This process runs Go: its records say which goroutine moved their bytes.
     pub fn set_go(&self, tgid: u32) {
         self.targets.set_runtime(tgid, target::GO);
+    }
+
+    /// This process runs Python: how its contexts are reached, or, all 0, that this is to be found out.
+    pub fn set_python(&self, tgid: u32, interpreter: Interpreter) {
+        if let Some(state) = self.lock().as_mut() {
+            // Without room its contexts are not told.
+            let _ = state.described.interpreters.insert(tgid, interpreter, 0);
+        }
+        self.targets.set_runtime(tgid, target::PYTHON);
+    }
+
+    /// Its contexts are not to be told.
+    pub fn unset_python(&self, tgid: u32) {
+        if let Some(state) = self.lock().as_mut() {
+            let _ = state.described.interpreters.remove(&tgid);
+        }
+    }
+
+    /// What was said so of a process, and what the programs wrote to it; `None`: nothing, or it has ended.
+    pub fn interpreter(&self, tgid: u32) -> Option<Interpreter> {
+        let state = self.lock();
+        state.as_ref()?.described.interpreters.get(&tgid, 0).ok()
     }
 
     /// By number of a probe: its hits in a process that were left out. Of those of which the kernel side knows it still.

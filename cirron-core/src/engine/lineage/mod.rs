@@ -73,6 +73,7 @@ pub(super) struct Lineage {
     /// Bytes of their scopes.
     held_bytes: usize,
     next_connection: u64,
+    asked: BTreeSet<u32>,
     nodes: usize,
     not_kept: u64,
 }
@@ -101,6 +102,11 @@ impl Lineage {
         self.next_connection = next;
         self.nodes = self.nodes + after - before;
         Some(done)
+    }
+
+    /// Once of each process: that its contexts are wanted.
+    pub(super) fn asks(&mut self, pid: u32) -> bool {
+        self.asked.len() < MAX_PROCESSES && self.asked.insert(pid)
     }
 
     /// Bytes of a connection were read; `is_served`: they are a client's.
@@ -159,6 +165,14 @@ impl Lineage {
             let connection = process.connection(slot, next);
             process.open.entry(connection).or_default().push(request);
             self.requests.insert(request, Request::new(pid, connection));
+        }
+    }
+
+    /// A request is in progress that may have begun before contexts were known: nothing tells what was made for it.
+    pub(super) fn note_late(&mut self, request: Id, slot: Slot, pid: u32) {
+        if !self.requests.contains_key(&request) {
+            self.begin(request, slot, pid);
+            self.refuse(request, evidence::BEGAN_BEFORE);
         }
     }
 
@@ -229,6 +243,7 @@ impl Lineage {
 
     /// A process has ended, is another program, or is a new one of that number. Those that wait were judged.
     pub(super) fn end_process(&mut self, pid: u32) {
+        self.asked.remove(&pid);
         if let Some(process) = self.processes.remove(&pid) {
             self.nodes -= process.nodes.len();
             self.requests.retain(|_, request| request.pid != pid);

@@ -33,7 +33,11 @@ fn sessions(engine: &mut Engine) -> Vec<Span> {
     let outputs = std::iter::from_fn(|| engine.poll_output());
     let spans = outputs.filter_map(|output| match output {
         Output::Session(span) => Some(span),
-        Output::Scope { .. } | Output::Open(_) | Output::Watched(_) | Output::Mute { .. } => None,
+        Output::Scope { .. }
+        | Output::Open(_)
+        | Output::Watched(_)
+        | Output::Unplaced { .. }
+        | Output::Mute { .. } => None,
     });
     spans.collect()
 }

@@ -137,7 +137,10 @@ impl Rig {
         let mut written = Written::default();
         while let Some(output) = self.engine.poll_output() {
             match output {
-                Output::Session(_) | Output::Watched(_) | Output::Mute { .. } => {}
+                Output::Session(_)
+                | Output::Watched(_)
+                | Output::Unplaced { .. }
+                | Output::Mute { .. } => {}
                 Output::Open(span) => assert!(span.end.is_none()),
                 Output::Scope { span, marks } => written.spans.push((span, marks)),
             }

@@ -169,7 +169,7 @@ proptest! {
                     prop_assert_eq!(span.mark_ids.len(), marks.len());
                     span
                 }
-                Output::Watched(_) | Output::Mute { .. } => continue,
+                Output::Watched(_) | Output::Unplaced { .. } | Output::Mute { .. } => continue,
             };
             if let Some(parent) = span.parent_id {
                 prop_assert!(shown.contains(&parent), "before its parent");

@@ -1,0 +1,117 @@
+"""Handlers that call for themselves in each way that an event loop knows: `uvicorn app_contexts:app`, or this file with a port:
+aiohttp's own server. The number in the path is that of each call."""
+
+import asyncio
+import os
+import sys
+
+import aiohttp
+import httpx
+
+UPSTREAM = os.environ["UPSTREAM"]
+BODY = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+shared = {}
+
+
+def url(number):
+    return f"{UPSTREAM}/v1/{number}/chat/completions"
+
+
+def pool():
+    if "httpx" not in shared:
+        shared["httpx"] = httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=100))
+    return shared["httpx"]
+
+
+async def hx(number):
+    return (await pool().post(url(number), json=BODY)).content
+
+
+async def ai(number):
+    if "aiohttp" not in shared:
+        shared["aiohttp"] = aiohttp.ClientSession()
+    async with shared["aiohttp"].post(url(number), json=BODY) as answer:
+        return await answer.read()
+
+
+async def gather(number):
+    return (await asyncio.gather(hx(number), ai(number), hx(number)))[0]
+
+
+def sync(number):
+    return httpx.post(url(number), json=BODY, timeout=60).content
+
+
+async def to_thread(number):
+    return await asyncio.to_thread(sync, number)
+
+
+async def executor(number):
+    return await asyncio.get_running_loop().run_in_executor(None, sync, number)
+
+
+async def worker(number):
+    """One worker, which the first request makes, calls for all."""
+    if "queue" not in shared:
+        shared["queue"] = asyncio.Queue()
+        shared["worker"] = asyncio.create_task(work(shared["queue"]))
+    done = asyncio.get_running_loop().create_future()
+    await shared["queue"].put((number, done))
+    return await done
+
+
+async def work(queue):
+    while True:
+        number, done = await queue.get()
+        done.set_result(await hx(number))
+
+
+WAYS = {f.__name__: f for f in (hx, ai, gather, to_thread, executor, worker)}
+
+
+def fast():
+    from fastapi import BackgroundTasks, FastAPI, Response
+    from fastapi.responses import StreamingResponse
+
+    app = FastAPI()
+
+    @app.post("/stream/{number}")
+    async def stream(number: int):
+        async def pieces():
+            for _ in range(2):
+                yield await hx(number)
+
+        return StreamingResponse(pieces())
+
+    @app.post("/sync/{number}")
+    def in_pool(number: int):
+        return Response(sync(number))
+
+    @app.post("/background/{number}")
+    async def background(number: int, tasks: BackgroundTasks):
+        tasks.add_task(hx, number)
+        return Response("later")
+
+    @app.post("/{way}/{number}")
+    async def ask(way: str, number: int):
+        return Response(await WAYS[way](number))
+
+    return app
+
+
+def own(port):
+    from aiohttp import web
+
+    async def ask(request):
+        way, number = request.match_info["way"], int(request.match_info["number"])
+        return web.Response(body=await WAYS[way](number))
+
+    app = web.Application()
+    app.router.add_post("/{way}/{number}", ask)
+    web.run_app(app, host="127.0.0.1", port=port, print=None)
+
+
+if __name__ == "__main__":
+    own(int(sys.argv[1]))
+else:
+    app = fast()

@@ -58,7 +58,11 @@ fn judge(outputs: Vec<Output>, report: &mut Report) {
         .into_iter()
         .filter_map(|output| match output {
             Output::Scope { span, .. } => Some(span),
-            _ => None,
+            Output::Session(_)
+            | Output::Open(_)
+            | Output::Watched(_)
+            | Output::Unplaced { .. }
+            | Output::Mute { .. } => None,
         })
         .collect();
     let by_id: BTreeMap<_, &Span> = spans.iter().map(|span| (span.id, span)).collect();

@@ -337,9 +337,9 @@ impl Server {
                 return;
             }
             (4, _) => {
-                let kids = match w.kind {
-                    Kind::Detached | Kind::Stream => Vec::new(),
-                    _ => std::mem::take(&mut w.kids),
+                let kids = match matches!(w.kind, Kind::Detached | Kind::Stream) {
+                    true => Vec::new(),
+                    false => std::mem::take(&mut w.kids),
                 };
                 for conn in std::mem::take(&mut w.calls) {
                     self.is_answered(conn);

@@ -1,6 +1,5 @@
 //! Calls that a server makes hang below the request that they were made for: servers with a thread for each request, 32
-//! requests at once, each with a call of its own. Judged by the number in both paths; none may be wrong. On an event loop,
-//! whose one thread says nothing, none is known.
+//! requests at once, each with a call of its own. Judged by the number in both paths; none may be wrong.
 
 use std::process::{Command, Stdio};
 use std::thread;
@@ -29,15 +28,6 @@ pub(crate) const TESTS: &[Test] = &[
         need: Need::Stacks,
         run: || mostly_known(run(&GTHREAD, true)?),
     },
-    Test {
-        name: "calls_of_an_event_loop_are_below_no_request",
-        need: Need::Stacks,
-        run: || {
-            let known = run(&UVICORN, true)?;
-            ensure!(known == 0, "{known} are known");
-            Ok("none is known".to_owned())
-        },
-    },
 ];
 
 /// A program, its arguments, and a flag for its port.
@@ -58,7 +48,6 @@ const GTHREAD: [&str; 7] = [
     "32",
     "-b",
 ];
-const UVICORN: [&str; 4] = ["uvicorn", "app_loop:app", "--no-access-log", "--port"];
 
 /// Requests at once.
 const AT_ONCE: usize = 32;

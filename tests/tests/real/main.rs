@@ -11,6 +11,7 @@ mod contexts;
 mod detach;
 mod dialects;
 mod documented;
+mod event_loops;
 mod faults;
 mod files;
 mod grpc;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         faults::TESTS,
         held::TESTS,
         joins::TESTS,
+        event_loops::TESTS,
         memory::TESTS,
         replay::TESTS,
         dialects::TESTS,

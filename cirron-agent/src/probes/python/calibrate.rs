@@ -25,6 +25,8 @@ const WORD: usize = 8;
 const TYPE_AT: u64 = 8;
 /// Of a type, to the function that frees its objects: the same since Python 3.
 pub const DEALLOC_AT: u64 = 48;
+/// Below it nothing is mapped.
+const FIRST_PAGES: u64 = 0x1_0000;
 /// Addresses of programs end here.
 const USER_END: u64 = 1 << 47;
 
@@ -49,7 +51,7 @@ pub enum Unknown {
 }
 
 fn is_pointer(word: u64) -> bool {
-    word.is_multiple_of(WORD as u64) && word >= 0x1_0000 && word < USER_END
+    word.is_multiple_of(WORD as u64) && (FIRST_PAGES..USER_END).contains(&word)
 }
 
 /// The way on a thread whose `fs` points to `storage`. `kind`: address of `PyContext_Type`.
@@ -114,7 +116,8 @@ mod tests {
 
     impl Memory for Words {
         fn read(&self, address: u64, to: &mut [u8]) -> bool {
-            for (at, word) in (address..).step_by(8).zip(to.chunks_mut(8)) {
+            let addresses = (0..).map(|n| address.wrapping_add(8 * n));
+            for (at, word) in addresses.zip(to.chunks_mut(8)) {
                 let Some(value) = self.0.get(&at) else {
                     return false;
                 };

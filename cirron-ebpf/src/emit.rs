@@ -4,7 +4,9 @@ use aya_ebpf::helpers::generated::{bpf_probe_read_user, bpf_ringbuf_query};
 use cirron_common::{
     ABI_VERSION, Counter, RecordHeader,
     conn::Positions,
-    record::{Close, ContextLife, DATA_LEN, Data, Fork, HEADER_LEN, Link, Sent, flag, kind, source},
+    record::{
+        Close, ContextLife, DATA_LEN, Data, Fork, HEADER_LEN, Link, Sent, flag, kind, source,
+    },
 };
 
 use crate::{

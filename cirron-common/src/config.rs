@@ -57,6 +57,8 @@ pub struct KernelConfig {
     pub task_tgid: u32,
     /// `task_struct.thread.fsbase`; `u32::MAX` where there is none
     pub task_fsbase: u32,
+    /// `task_struct.se.sum_exec_runtime`; `u32::MAX` where it may stand still for longer than a tick
+    pub task_runtime: u32,
     /// `task_struct.signal`
     pub task_signal: u32,
     /// `signal_struct.live`
@@ -99,7 +101,7 @@ pub struct KernelConfig {
     pub wakeup_bytes: u32,
 }
 
-const _: () = assert!(core::mem::size_of::<KernelConfig>() == 45 * 4);
+const _: () = assert!(core::mem::size_of::<KernelConfig>() == 46 * 4);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, only `u32` fields, no padding.

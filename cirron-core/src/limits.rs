@@ -215,6 +215,10 @@ pub(crate) const MAX_SCOPE_DEPTH: usize = 64;
 /// it the oldest is forgotten, and who names it has a parent that was not seen.
 pub(crate) const MAX_ENDED_PROBE_SCOPES: usize = 1_024;
 
+/// Length from which on a scope has its processor time, ns. The kernel's figure is as old as its last tick, 10 ms at most: of
+/// a scope of this length that is a hundredth.
+pub(crate) const MIN_CPU_WALL_NS: u64 = 1_000_000_000;
+
 /// Kinds of probes: twice what the kernel side watches. Past it the one that was hit longest ago is forgotten: most likely
 /// its file is gone. Its hits are not understood from then on, and counted.
 pub(crate) const MAX_PROBES: usize = 4_096;

@@ -29,6 +29,7 @@ static CONFIG: KernelConfig = KernelConfig {
     sk_shutdown: 0,
     task_tgid: 0,
     task_fsbase: 0,
+    task_runtime: 0,
     task_signal: 0,
     signal_live: 0,
     kiocb_opcode: 0,

@@ -10,7 +10,7 @@
 use aya_ebpf::{
     EbpfContext as _,
     helpers::{
-        bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_ktime_get_ns,
+        bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_get_current_task, bpf_ktime_get_ns,
         generated::{bpf_probe_read_user, bpf_probe_read_user_str},
     },
     programs::ProbeContext,
@@ -25,10 +25,12 @@ use cirron_common::{
 };
 
 use crate::{
+    config::config,
     emit::{self, Call, With},
     goroutine,
     maps::{RING, SHAPES, TARGETS, count},
     operand::{self, Saved},
+    socket::kernel,
     thinning,
 };
 
@@ -61,6 +63,7 @@ struct Values {
 struct What {
     probe: u32,
     stack: u64,
+    cpu_ns: u64,
 }
 
 #[inline(always)]
@@ -116,6 +119,7 @@ pub fn try_hit(ctx: &ProbeContext) -> Option<u32> {
     let what = What {
         probe: hit.probe,
         stack: operand::stack(ctx.regs, depth),
+        cpu_ns: runtime_ns(),
     };
     if values.text_bytes <= SMALL as u64 {
         tell::<SMALL>(&call, shape, &what, &values);
@@ -125,6 +129,17 @@ pub fn try_hit(ctx: &ProbeContext) -> Option<u32> {
         tell::<LARGE>(&call, shape, &what, &values);
     }
     None
+}
+
+/// Processor time of the thread; 0: not known.
+#[inline(always)]
+fn runtime_ns() -> u64 {
+    let at = config!(task_runtime);
+    if at == u32::MAX {
+        return 0;
+    }
+    // SAFETY: no arguments, always valid.
+    kernel(unsafe { bpf_get_current_task() }, at).unwrap_or(0)
 }
 
 /// Reads the value at `index`. A global function to the verifier: walked once, not once for each value.
@@ -192,7 +207,7 @@ fn tell<const N: usize>(call: &Call, shape: &Shape, what: &What, values: &Values
         (*to).texts = shape.texts;
         (*to).unread = values.unread as u16;
         (*to).stack = what.stack;
-        (*to).cpu_ns = 0;
+        (*to).cpu_ns = what.cpu_ns;
         for i in 0..MAX_VALUES {
             (&raw mut (*to).value[i]).write_volatile(values.value[i]);
         }

@@ -37,6 +37,8 @@ pub struct Span {
     pub start_ns: i64,
     /// None while open.
     pub end_ns: Option<i64>,
+    /// Of its thread; none where that is not known.
+    pub cpu_ns: Option<i64>,
     /// The target's.
     pub pid: u32,
     /// Attributes.

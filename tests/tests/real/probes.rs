@@ -56,6 +56,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: python_module,
     },
     Test {
+        name: "a_scope_of_a_second_has_its_thread_s_processor_time",
+        need: Need::Bpf,
+        run: processor_time,
+    },
+    Test {
         name: "a_usdt_rule_that_matches_nothing_is_said",
         need: Need::Bpf,
         run: unmatched,
@@ -452,6 +457,42 @@ pub(crate) fn python_site(dir: &Path) -> Result<PathBuf> {
         .status()?;
     ensure!(unpacked.success());
     Ok(at("site"))
+}
+
+/// A thread that is busy, and one that sleeps, against what the program itself reads of its clock. No neighbour can disturb
+/// it: the kernel's figure is a tick old at most, at both ends.
+fn processor_time() -> Result<String> {
+    const TICK_NS: i64 = 10_000_000;
+    let dir = tempfile::tempdir()?;
+    let site = python_site(dir.path())?;
+    let program = "import cirron_probe as ci, sys, time\n\
+                   def work(name, do):\n \
+                    began = time.thread_time_ns()\n \
+                    with ci.scope(name): do()\n \
+                    return time.thread_time_ns() - began\n\
+                   def busy():\n \
+                    until = time.time() + 1.5\n \
+                    while time.time() < until: pass\n\
+                   print('ready', flush=True)\n\
+                   for _ in sys.stdin: print(work('busy', busy), work('asleep', lambda: time.sleep(1.1)), flush=True)";
+    let mut command = Command::new("/usr/bin/python3");
+    command.args(["-c", program]).env("PYTHONPATH", site);
+    let mut stepper = Stepper::start(command)?;
+    let agent = Agent::attach(&[stepper.pid()], &[])?;
+    stepper.to.write_all(b"x\n")?;
+    let said = stepper.line()?;
+    let report = agent.finish()?;
+    let mut told = Vec::new();
+    for (name, said) in ["busy", "asleep"].into_iter().zip(said.split(' ')) {
+        let span = report.spool.named(name).next().context("no scope")?;
+        let (is, said) = (span.cpu_ns.context("no time")?, said.parse::<i64>()?);
+        ensure!(
+            (is - said).abs() <= 2 * TICK_NS,
+            "{name}: {is} ns, {said} ns"
+        );
+        told.push(format!("{name}: {is} ns, by the program itself {said} ns"));
+    }
+    Ok(told.join("; "))
 }
 
 fn python_module() -> Result<String> {

@@ -3,6 +3,7 @@
 //! Rust has no CO-RE relocations; what they would have patched is looked up here and handed to the
 //! programs as constants. A member may lie inside anonymous structs and unions.
 
+mod runtime;
 mod tcp;
 mod types;
 
@@ -67,6 +68,7 @@ pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
         task_tgid: at("task_struct", "tgid")?,
         task_fsbase: (types.bits("task_struct", &["thread", "fsbase"]))
             .map_or(u32::MAX, |bits| bits / 8),
+        task_runtime: runtime::offset(&types).unwrap_or(u32::MAX),
         task_signal: at("task_struct", "signal")?,
         signal_live: at("signal_struct", "live")?,
         kiocb_opcode: at("io_kiocb", "opcode").unwrap_or(u32::MAX),

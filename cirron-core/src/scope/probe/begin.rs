@@ -46,7 +46,7 @@ impl Probes {
             self.counts.unread += 1;
             return;
         };
-        let mut content = ProbeScope::new(label(name), at.cpu());
+        let mut content = ProbeScope::new(label(name), at.cpu().filter(|_| works));
         self.take_attributes(known, at, &mut content);
         self.open_told((known.image, id), around, content, at, works, store);
     }
@@ -64,7 +64,8 @@ impl Probes {
             return;
         };
         let told = readable(at.hit.text(known.text_index(2, 0)));
-        let mut content = ProbeScope::request(told, store.next_id(), at.cpu());
+        let cpu = at.cpu().filter(|_| works);
+        let mut content = ProbeScope::request(told, store.next_id(), cpu);
         self.take_attributes(known, at, &mut content);
         let around = Around::by_evidence(at.place.parent(at.context()));
         self.open_told((known.image, id), around, content, at, works, store);
@@ -195,11 +196,17 @@ impl Probes {
     }
 
     /// `cirron:scope_exit`.
-    pub(super) fn exit(&mut self, known: &Known, at: &Reached<'_>) {
+    pub(super) fn exit(&mut self, known: &Known, at: &Reached<'_>, store: &mut Store) {
         match at.hit.value(0) {
             Some(id) => {
-                let context = at.context();
-                self.process(at.head.tgid).exit(context, (known.image, id));
+                let (context, key) = (at.context(), (known.image, id));
+                let process = self.process(at.head.tgid);
+                process.exit(context, key);
+                // The thread does something else until it comes back.
+                let scope = process.open_node(key);
+                if let Some(content) = scope.and_then(|id| store.get_mut::<ProbeScope>(id)) {
+                    content.begun = None;
+                }
             }
             None => self.counts.unread += 1,
         }

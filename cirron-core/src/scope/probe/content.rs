@@ -1,10 +1,12 @@
 //! A scope or request that a probe told of, as the content of a scope.
 
 use crate::id::Id;
+use crate::limits::MIN_CPU_WALL_NS;
 use crate::scope::label::Label;
 use crate::scope::names as n;
 use crate::scope::span::{AttrValue, Attrs, text};
 use crate::scope::store::{About, Closing, Content, ToldRequest};
+use crate::time::MonoNs;
 
 /// How a scope ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +40,8 @@ impl End {
 pub(super) struct CpuTime {
     pub(super) tid: u32,
     pub(super) ns: u64,
+    /// When.
+    pub(super) at: MonoNs,
 }
 
 /// A scope of a probe.
@@ -83,12 +87,12 @@ impl ProbeScope {
         scope
     }
 
-    /// Processor time, where one thread began and ended it.
+    /// Processor time, where one thread began and ended it, and it is known well enough.
     fn cpu_ns(&self) -> Option<u64> {
         let (begun, ended) = (self.begun?, self.ended?);
-        (begun.tid == ended.tid)
-            .then(|| ended.ns.checked_sub(begun.ns))
-            .flatten()
+        let is_known = begun.tid == ended.tid && ended.at.since(begun.at) >= MIN_CPU_WALL_NS;
+        let ns = ended.ns.checked_sub(begun.ns).filter(|_| is_known);
+        ns.map(|ns| ns.min(ended.at.since(begun.at)))
     }
 }
 

@@ -92,10 +92,13 @@ impl Reached<'_> {
         Context::running(self.head)
     }
 
+    /// Of the thread; of one that runs many goroutines it says nothing.
     fn cpu(&self) -> Option<CpuTime> {
-        let ns = self.hit.cpu_ns()?;
-        let tid = self.head.tid;
-        Some(CpuTime { tid, ns })
+        let Context::Thread { tid, .. } = self.context() else {
+            return None;
+        };
+        let (ns, at) = (self.hit.cpu_ns()?, self.head.ts);
+        Some(CpuTime { tid, ns, at })
     }
 }
 
@@ -167,7 +170,7 @@ impl Probes {
             role::REQUEST_BEGIN => self.tell_request(&known, at, true, store),
             role::REQUEST_OPEN => self.tell_request(&known, at, false, store),
             role::SCOPE_ENTER => self.enter(&known, at, store),
-            role::SCOPE_EXIT => self.exit(&known, at),
+            role::SCOPE_EXIT => self.exit(&known, at, store),
             role::SCOPE_END => self.tell_end(&known, at, store),
             role::MARK => self.tell_mark(&known, at, store),
             role::DROPPED => self.tell_left_out(&known, at),

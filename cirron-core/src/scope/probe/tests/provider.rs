@@ -146,17 +146,38 @@ fn processor_time_is_that_of_one_thread() {
     rig.cpu = 100;
     rig.begin(1, 0, "here");
     rig.begin(2, 1, "moved");
+    rig.told(role::SCOPE_OPEN, 4, 1, "task");
+    rig.begin(5, 1, "left for a while");
+    rig.hit(role::SCOPE_EXIT.into(), 0, &[5], &[]);
+    rig.hit(role::SCOPE_ENTER.into(), 0, &[5], &[]);
+    rig.now += 1_000 * MS;
+    rig.begin(6, 1, "short");
     rig.cpu = 350;
-    rig.end(1);
+    for id in [1, 4, 5, 6] {
+        rig.end(id);
+    }
     rig.tid = 2;
     rig.end(2);
     rig.cpu = 0;
     rig.begin(3, 0, "unknown");
+    rig.now += 1_000 * MS;
     rig.end(3);
+    (rig.cpu, rig.goroutine) = (1, 7);
+    rig.begin(7, 0, "goroutine");
+    rig.now += 1_000 * MS;
+    rig.end(7);
     let written = rig.written();
     assert_eq!(written.span("here").cpu_ns, Some(250));
-    assert_eq!(written.span("moved").cpu_ns, None);
-    assert_eq!(written.span("unknown").cpu_ns, None);
+    for none in [
+        "moved",
+        "task",
+        "left for a while",
+        "short",
+        "unknown",
+        "goroutine",
+    ] {
+        assert_eq!(written.span(none).cpu_ns, None, "{none}");
+    }
 }
 
 #[test]

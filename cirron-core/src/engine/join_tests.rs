@@ -1,13 +1,14 @@
 //! Calls that a target makes while it serves, through the engine.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod forked;
 mod told;
 
 use cirron_common::conn::role;
 use cirron_common::record::close;
 
 use super::{Engine, EngineConfig, Output};
-use crate::id::SequentialIds;
+use crate::id::{Id, SequentialIds};
 use crate::record::Body;
 use crate::scope::{AttrValue, Mark, MarkValue, Span};
 use crate::stream::Direction;

@@ -6,10 +6,12 @@
 //! nothing by time.
 
 use super::context::Mover;
+use super::forks::Purpose;
 use super::lineage::Held;
 use super::shared::Shared;
 use crate::exchange::Role;
 use crate::id::Id;
+use crate::record::Head;
 use crate::scope::{Context, ExchangeScope, Join, Place, evidence};
 use crate::time::MonoNs;
 
@@ -74,10 +76,43 @@ impl Shared {
             return (Some(request), join);
         }
         let context = writer.context();
-        self.probes.around(context, self.place(context))
+        match self.probes.around(context, self.place(context)) {
+            (None, Join::Plain) => self.parent_of_child(begins.pid),
+            found => found,
+        }
     }
 
-    /// A call begins whose parent is presumed by the context of its writer.
+    /// A process that serves nobody makes a call: part of the request that it was forked for, if it was for one.
+    fn parent_of_child(&self, pid: u32) -> (Option<Id>, Join) {
+        match self.forks.purpose(pid) {
+            None => (None, Join::Plain),
+            Some(Purpose::Unknown(why)) => (None, Join::Unknown(why)),
+            Some(Purpose::Request(id)) => (Some(id), Join::Presumed(evidence::FORK)),
+        }
+    }
+
+    /// A thread forked a process.
+    pub(super) fn fork(&mut self, head: &Head, child: u32) {
+        let place = self.place(Context::running(head));
+        self.forks.forked(head.tgid, place, child);
+    }
+
+    /// A process is watched no more, though it lives.
+    pub(super) fn release_child(&mut self, pid: u32) {
+        if let Some((request, calls)) = self.forks.release(pid) {
+            self.part(request, calls);
+        }
+    }
+
+    /// Of these calls it is not known that they are part of the request.
+    fn part(&mut self, request: Id, calls: Vec<Id>) {
+        for call in calls {
+            let verdict = Err(evidence::CHILD_OUTLIVES);
+            self.store.decide(call, request, verdict);
+        }
+    }
+
+    /// A call begins whose parent is presumed by the context of its writer, or since its process was forked for it.
     pub(super) fn note_call(
         &mut self,
         call: Id,
@@ -89,10 +124,18 @@ impl Shared {
         {
             self.lineage.call(call, request, moment);
         }
+        if let Join::Presumed(evidence::FORK) = join
+            && let Some(pid) = self.store.origin(call).map(|origin| origin.start.pid)
+            && !self.forks.call(pid, call)
+        {
+            self.store.give_up_parent(call, evidence::TOO_MANY);
+        }
     }
 
     /// A scope of an exchange is over, at once or as soon as it is known which calls are part of it.
     pub(super) fn close_exchange(&mut self, id: Id, end: MonoNs, doubt: Option<&'static str>) {
+        let living = self.forks.end(id);
+        self.part(id, living);
         let start = self.store.origin(id).map(|origin| origin.start.at);
         if !self.lineage.end(id) {
             return self.store.close_in_doubt(id, end, doubt);

@@ -10,6 +10,7 @@
 mod budget;
 mod conn;
 mod context;
+mod forks;
 mod joins;
 mod lineage;
 mod link;
@@ -40,6 +41,7 @@ use crate::time::{MS, MonoNs};
 
 use budget::Budget;
 use conn::{Conn, Slot};
+use forks::Forks;
 use lineage::{Lineage, Moment};
 pub use process::ProcessFacts;
 use serving::Serving;
@@ -151,6 +153,7 @@ impl Engine {
                 routes: Routes::default(),
                 probes: Probes::default(),
                 serving: Serving::default(),
+                forks: Forks::default(),
                 lineage: Lineage::default(),
                 lossy_until: MonoNs(0),
             },
@@ -208,6 +211,7 @@ impl Engine {
                 self.link(key, link.socket, &link.info, evidence);
             }
             Body::Exit => {
+                self.shared.forks.gone(head.tgid);
                 self.shared.end_process(head.tgid, ts);
                 self.end_with_process(|c| c.tgid == head.tgid, ts);
                 self.shared
@@ -219,6 +223,7 @@ impl Engine {
             Body::Fork { child } => {
                 if let Ok(child) = u32::try_from(child) {
                     self.shared.end_process(child, ts);
+                    self.shared.fork(&head, child);
                 }
             }
             Body::Mmap => {}
@@ -321,6 +326,7 @@ impl Engine {
         self.shared.judge_all(None);
         self.shared.lineage = Lineage::default();
         self.shared.serving = Serving::default();
+        self.shared.forks = Forks::default();
         let Shared {
             sessions,
             outputs,

@@ -23,6 +23,7 @@ impl Engine {
             }
             self.forget(key);
         }
+        self.shared.release_child(tgid);
         self.shared.end_process(tgid, ts);
         let Shared {
             sessions,

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use cirron_common::record::source;
 
 use super::conn::Conn;
+use super::forks::Forks;
 use super::lineage::Lineage;
 use super::serving::Serving;
 use super::session::Sessions;
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) probes: Probes,
     pub(super) serving: Serving,
     pub(super) lineage: Lineage,
+    pub(super) forks: Forks,
     /// Before this time records were lost, as a hole on some connection showed.
     pub(super) lossy_until: MonoNs,
 }
@@ -39,6 +41,7 @@ impl Shared {
             + self.probes.held_bytes()
             + self.serving.held_bytes()
             + self.lineage.held_bytes()
+            + self.forks.held_bytes()
             + self.store.waiting_bytes()
     }
 

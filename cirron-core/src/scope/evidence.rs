@@ -15,6 +15,8 @@ pub(crate) const PROBE: &str = "probe";
 pub(crate) const ID: &str = "id";
 /// A parent: the thread worked for it.
 pub(crate) const THREAD: &str = "thread";
+/// A parent: its thread forked the process, which was gone by its end.
+pub(crate) const FORK: &str = "fork";
 /// A parent: the goroutine worked for it.
 pub(crate) const GOROUTINE: &str = "goroutine";
 
@@ -46,6 +48,8 @@ pub(crate) const UNPROVEN: &str = "unproven_threads";
 pub(crate) const NOT_ANSWERED: &str = "not_answered";
 /// The same: bytes of the request that it may be part of were lost.
 pub(crate) const RECORDS_LOST: &str = "records_lost";
+/// The same: the process that was forked for it lived on behind its end.
+pub(crate) const CHILD_OUTLIVES: &str = "child_outlives";
 /// The same: on such a connection a write may be of several.
 pub(crate) const MULTIPLEXED: &str = "multiplexed";
 /// The same: the context, or one that it descends from, outlived the request: it may work for others as well.

@@ -16,17 +16,22 @@ pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "calls_of_flask_s_threads_are_below_their_requests",
         need: Need::Stacks,
-        run: || mostly_known(run(&FLASK, false)?),
+        run: || mostly_known(run(&FLASK, Caller::Itself)?),
     },
     Test {
         name: "calls_of_gunicorn_s_threads_are_below_their_requests",
         need: Need::Stacks,
-        run: || mostly_known(run(&GTHREAD, false)?),
+        run: || mostly_known(run(&GTHREAD, Caller::Itself)?),
     },
     Test {
         name: "pooled_calls_of_gunicorn_s_threads_are_below_their_requests",
         need: Need::Stacks,
-        run: || mostly_known(run(&GTHREAD, true)?),
+        run: || mostly_known(run(&GTHREAD, Caller::Pool)?),
+    },
+    Test {
+        name: "calls_of_programs_that_flask_s_threads_start_are_below_their_requests",
+        need: Need::Stacks,
+        run: || mostly_known(run(&FLASK, Caller::Child)?),
     },
 ];
 
@@ -54,6 +59,35 @@ const AT_ONCE: usize = 32;
 /// Requests of each client.
 const EACH: usize = 20;
 
+/// Who makes the calls.
+#[derive(Clone, Copy, PartialEq)]
+enum Caller {
+    /// The handler, on a connection for each.
+    Itself,
+    /// The handler, with a client that all share.
+    Pool,
+    /// A program that the handler starts for each.
+    Child,
+}
+
+impl Caller {
+    /// The variable that says so to the service.
+    fn variable(self) -> Option<&'static str> {
+        match self {
+            Caller::Itself => None,
+            Caller::Pool => Some("POOLED"),
+            Caller::Child => Some("BY_CHILD"),
+        }
+    }
+
+    fn evidence(self) -> &'static str {
+        match self {
+            Caller::Itself | Caller::Pool => "thread",
+            Caller::Child => "fork",
+        }
+    }
+}
+
 /// Number of a path's own segment: `/ask/ID`, `/v1/ID/chat/completions`.
 fn number(span: &Span) -> Option<usize> {
     span.path().split('/').nth(2)?.parse().ok()
@@ -68,7 +102,7 @@ fn mostly_known(known: usize) -> Result<String> {
 }
 
 /// How many calls are known to be part of a request.
-fn run(server: &[&str], pooled: bool) -> Result<usize> {
+fn run(server: &[&str], caller: Caller) -> Result<usize> {
     let (port, model_port) = (free_port()?, free_port()?);
     let servers = stacks::here().join("servers/python");
     let mut model = Command::new("/usr/bin/python3");
@@ -86,8 +120,8 @@ fn run(server: &[&str], pooled: bool) -> Result<usize> {
     });
     command.stderr(Stdio::null());
     command.env("UPSTREAM", format!("http://127.0.0.1:{model_port}"));
-    if pooled {
-        command.env("POOLED", "1");
+    if let Some(variable) = caller.variable() {
+        command.env(variable, "1");
     }
     let server = Guard::spawn(command)?;
     wait::listener(port)?;
@@ -107,10 +141,10 @@ fn run(server: &[&str], pooled: bool) -> Result<usize> {
         client.join().map_err(|_| anyhow::anyhow!("a client"))??;
     }
     let report = agent.finish()?;
-    judge(&report.spool)
+    judge(&report.spool, caller)
 }
 
-fn judge(spool: &Spool) -> Result<usize> {
+fn judge(spool: &Spool, caller: Caller) -> Result<usize> {
     let calls = spool.client_calls();
     let told = calls.len();
     ensure!(told == AT_ONCE * EACH, "{told} calls: {}", spool.describe());
@@ -127,7 +161,10 @@ fn judge(spool: &Spool) -> Result<usize> {
                     number(request) == number(call),
                     "wrong: {request:?} has {call:?}"
                 );
-                ensure!(call.text("cirron.parent.by") == Some("thread"), "{call:?}");
+                ensure!(
+                    call.text("cirron.parent.by") == Some(caller.evidence()),
+                    "{call:?}"
+                );
                 ensure!(request.mark("overhead_ms").is_some(), "{request:?}");
             }
             None => ensure!(call.text("cirron.parent.unknown").is_some(), "{call:?}"),

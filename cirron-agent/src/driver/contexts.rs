@@ -259,3 +259,21 @@ fn attach(uprobes: &Uprobes, asked: &Asked, found: &Found, free: u64) -> anyhow:
     uprobes.attach(&path, &points)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn past_the_most_a_process_is_not_asked_for_until_others_were_taken() {
+        let contexts = Contexts::default();
+        let most = MAX_ASKED as u32;
+        assert!((0..most).all(|tgid| contexts.ask(tgid)));
+        assert!(!contexts.ask(most));
+        let taken = contexts.take(None);
+        assert_eq!(taken, (0..most).collect::<Vec<_>>());
+        assert!(contexts.ask(most));
+        assert_eq!(contexts.take(Some(Duration::ZERO)), [most]);
+        assert!(contexts.take(Some(Duration::ZERO)).is_empty());
+    }
+}

@@ -183,6 +183,12 @@ impl Conn {
         match data.direction {
             Direction::Inbound => self.told.arrival(ts, data),
             Direction::Outbound if self.keep_unsent(ts, data, shared) => {
+                // Of the only request that is open it is the answer.
+                if let (1, Some(id), true) =
+                    (self.scopes.len(), self.scopes.values().next(), serves)
+                {
+                    shared.lineage.answered(*id, mover.moment());
+                }
                 let scopes = self.scopes.values();
                 return scopes.for_each(|id| shared.serving.hold(*id));
             }

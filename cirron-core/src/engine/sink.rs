@@ -124,9 +124,8 @@ impl Sink<'_> {
             }
         } else if let ExchangeEvent::ResponseStart = event {
             let writer = self.writer.filter(|writer| writer.made(ts));
-            if let Some(moment) = writer.and_then(Mover::moment) {
-                self.shared.lineage.answered(scope, moment);
-            }
+            let moment = writer.and_then(Mover::moment);
+            self.shared.lineage.answered(scope, moment);
             let writer = writer.map(Mover::context);
             if !self.shared.serving.answered(scope, writer) {
                 self.shared.contexts.end_scope(scope);

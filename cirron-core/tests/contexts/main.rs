@@ -143,9 +143,14 @@ fn calls_of_nobody_s_task_are_below_none() {
 
 #[test]
 fn one_task_for_each_connection() {
-    let report = run(Loop::Asyncio, &[Kind::Connection], 0, false);
-    assert_eq!(report.wrong, 0, "{report:?}");
-    assert!(report.right > 9 * report.unknown(), "{report:?}");
+    for kinds in [
+        &[Kind::Connection][..],
+        &[Kind::Connection, Kind::Gather, Kind::Writer],
+    ] {
+        let report = run(Loop::Asyncio, kinds, 0, false);
+        assert_eq!(report.wrong, 0, "{report:?}");
+        assert!(report.right > 9 * report.unknown(), "{report:?}");
+    }
     // Of a connection that uvloop accepts it is not known what is made for it.
     let report = run(Loop::Uvloop, &[Kind::Connection], 0, false);
     assert_eq!(report.wrong, 0, "{report:?}");

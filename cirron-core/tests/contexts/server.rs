@@ -179,7 +179,10 @@ impl Server {
                 let task = if serves { world.make(by) } else { 0 };
                 made = (world.make(by), task);
             });
-            world.free(by, accepted);
+            // What accepted it may be kept until memory is tidied.
+            if !serves {
+                world.free(by, accepted);
+            }
             (conn, made.0, made.1)
         });
         Client { conn, reader, task }

@@ -24,6 +24,7 @@ type Verdicts = Vec<(Id, Result<&'static str, &'static str>)>;
 pub(super) struct Request {
     pub(super) pid: u32,
     pub(super) connection: Connection,
+    pub(super) is_answered: bool,
     pub(super) answered_by: Option<Number>,
     pub(super) refused: Option<&'static str>,
     /// Calls that are presumed to be its, and in which contexts they began.
@@ -36,6 +37,7 @@ impl Request {
         Request {
             pid,
             connection,
+            is_answered: false,
             answered_by: None,
             refused: None,
             calls: Vec::new(),
@@ -183,7 +185,8 @@ impl Lineage {
                 return Verdict::Certain(Err(evidence::OTHER_CONTEXT));
             }
             match node.maker {
-                _ if line.is_top => break,
+                // What answers it is at work for it, whatever made that.
+                _ if line.is_top || began(next) => break,
                 Some(maker) => next = maker,
                 None => return lost,
             }

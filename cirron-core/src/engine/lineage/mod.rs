@@ -6,8 +6,8 @@
 //!  a call in a context --candidate--> one request in progress --its end, and those of the contexts--> judge --> verdict
 //!
 //!  the call's context began the answer                                            --> context
-//!  each context from there up to a read of the request has ended by then, or began
-//!  the answer, and none began another's                                           --> context_descent
+//!  each context from there up to the one that began the answer, or to a read of
+//!  the request, has ended by then, and none began another's                       --> context_descent
 //!  else                                                                           --> unknown, with the reason
 //! ```
 //! Stands beside [`super::serving`], which tells the same of threads. A context is passed on where the program passes it on: to a
@@ -176,11 +176,16 @@ impl Lineage {
         }
     }
 
-    /// The first byte of its answer was written.
-    pub(super) fn answered(&mut self, request: Id, at: Moment) {
-        let Some(connection) = self.requests.get(&request).map(|r| r.connection) else {
+    /// The first byte of its answer was written; `by`: by whom, where that is known. What is told first counts: bytes that the
+    /// kernel holds back are told when they are written, and read when they have gone.
+    pub(super) fn answered(&mut self, request: Id, by: Option<Moment>) {
+        let known = self.requests.get_mut(&request);
+        let Some(known) = known.filter(|known| !known.is_answered) else {
             return;
         };
+        known.is_answered = true;
+        let connection = known.connection;
+        let Some(at) = by else { return };
         let writer = self.change(at, |process, at, _| {
             let writer = process.sight(at.context, at.has_room)?;
             let node = process.nodes.get_mut(&writer)?;
@@ -276,3 +281,6 @@ impl Lineage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,12 @@ pub struct KernelConfig {
     pub sk_v6_daddr: u32,
     /// `sock.__sk_common.skc_v6_rcv_saddr`; `u32::MAX` where the kernel has no IPv6
     pub sk_v6_saddr: u32,
+    /// `sock.__sk_common.skc_net.net`; `u32::MAX` where the kernel has no namespaces
+    pub sk_net: u32,
+    /// `net.ns.inum`
+    pub net_number: u32,
+    /// `unix_sock.peer`; `u32::MAX` where it is not known
+    pub unix_peer: u32,
     /// `sock.sk_socket`
     pub sk_socket: u32,
     /// `sock.sk_err`
@@ -69,6 +75,10 @@ pub struct KernelConfig {
     pub sk_protocol: u32,
     /// 1: the members of `tcp_sock` below were found.
     pub tcp_known: u32,
+    /// `tcp_sock.rcv_nxt`
+    pub tcp_rcv_nxt: u32,
+    /// `tcp_sock.bytes_received`
+    pub tcp_received: u32,
     /// `tcp_sock.write_seq`
     pub tcp_write_seq: u32,
     /// `tcp_sock.snd_nxt`
@@ -102,6 +112,7 @@ pub struct KernelConfig {
 }
 
 const _: () = assert!(core::mem::size_of::<KernelConfig>() == 46 * 4);
+const _: () = assert!(core::mem::size_of::<KernelConfig>() == 50 * 4);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, only `u32` fields, no padding.

@@ -18,12 +18,19 @@ pub struct ConnInfo {
     pub peer_port: u16,
     /// Network order; an IPv4 address takes the first four bytes.
     pub local_addr: [u8; 16],
-    /// As `local_addr`.
+    /// As `local_addr`. Of a Unix socket that was accepted the inode number of the socket which connected, 8 bytes.
     pub peer_addr: [u8; 16],
+    /// Number of the network namespace that the socket is in.
+    pub netns: u32,
+    /// Of a TCP connection that was accepted or connected: the sequence number of the first byte that the end which
+    /// connected sends. Both ends know it, and another connection of the same addresses has another one.
+    pub first_seq: u32,
 }
 
 /// Bytes of a [`ConnInfo`].
-pub const CONN_INFO_LEN: usize = 40;
+pub const CONN_INFO_LEN: usize = 48;
+/// The same up to version 4 of the records, which had neither namespace nor sequence number.
+pub const CONN_INFO_LEN_4: usize = 40;
 const _: () = assert!(core::mem::size_of::<ConnInfo>() == CONN_INFO_LEN);
 
 /// Values of [`ConnInfo::role`].

@@ -34,7 +34,8 @@ pub const ABI_VERSION: u16 = 5;
 
 /// The oldest version whose records are still read, since recordings have them; `cirron_core::record` knows how they
 /// lie. Versions 1 and 2 had one header of 64 bytes for all kinds, whose length and position meant what the kind said; up to
-/// version 3 an end had no positions, up to version 4 a header no version of a context.
+/// version 3 an end had no positions, up to version 4 a header no version of a context, and a connection no network
+/// namespace.
 pub const OLDEST_ABI_VERSION: u16 = 1;
 
 /// Whether records of version `abi` are read.

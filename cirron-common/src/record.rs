@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! header 56 | DATA       Data 24, then the bytes that were captured
-//!           | CONN_OPEN  ConnInfo 40
+//!           | CONN_OPEN  ConnInfo 48
 //!           | CONN_CLOSE Close 24
-//!           | CONN_LINK  Link 64
+//!           | CONN_LINK  Link 72
 //!           | SENT       Sent 24
 //!           | PROC_FORK  Fork 8
 //!           | CONTEXT_MADE, CONTEXT_ENDED  ContextLife 16
@@ -137,7 +137,9 @@ pub const CLOSE_LEN: usize = 24;
 /// Bytes of a [`Close`] of version 3, which has no positions.
 pub const CLOSE_LEN_3: usize = 8;
 /// Bytes of a [`Link`].
-pub const LINK_LEN: usize = 64;
+pub const LINK_LEN: usize = 72;
+/// Bytes of a [`Link`] up to version 4, whose addresses are shorter.
+pub const LINK_LEN_4: usize = 64;
 /// Bytes of a [`Sent`].
 pub const SENT_LEN: usize = 24;
 /// Bytes of a [`Fork`].

@@ -201,6 +201,10 @@ pub(crate) const MAX_WAITING_CHILDREN: usize = 256;
 /// mark is dropped and counted.
 pub(crate) const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
 
+/// Scopes that have ended and whose trace is known, so that what began in them or answers them has the same: those of some
+/// seconds at a thousand joined requests a second. Past it the oldest is forgotten, and counted.
+pub(crate) const MAX_ENDED_TRACES: usize = 16_384;
+
 /// Scopes of probes and functions that are open, of one process: deep trees of a thousand threads. Past it a new one is not
 /// opened, and counted.
 pub(crate) const MAX_PROBE_SCOPES_OF_ONE: usize = 4_096;

@@ -16,6 +16,7 @@ const AF_UNIX: u16 = 1;
 /// Both directions of a socket are shut.
 pub const SHUTDOWN_MASK: u8 = 3;
 const AF_INET: u16 = 2;
+const IPPROTO_TCP: u16 = 6;
 const AF_INET6: u16 = 10;
 /// `socket_type` and IPv6 offsets that the running kernel does not have.
 const ABSENT: u32 = u32::MAX;
@@ -137,7 +138,13 @@ fn read_info(file: u64, out: &mut ConnInfo) -> Option<()> {
     let family: u16 = kernel(sk, config!(sk_family))?;
     out.family = family;
     match family {
-        AF_UNIX => {}
+        AF_UNIX => {
+            if out.role == role::ACCEPTED {
+                let ino = unix_peer(sk).unwrap_or(0);
+                out.peer_addr[..8].copy_from_slice(&ino.to_ne_bytes());
+            }
+            return Some(());
+        }
         AF_INET => {
             ports(sk, out);
             let local: u32 = kernel(sk, config!(sk_saddr)).unwrap_or(0);
@@ -159,7 +166,52 @@ fn read_info(file: u64, out: &mut ConnInfo) -> Option<()> {
         }
         _ => return None,
     }
+    out.netns = netns(sk).unwrap_or(0);
+    out.first_seq = first_seq(sk, out.role).unwrap_or(0);
     Some(())
+}
+
+/// The inode number of the socket at the other end of a Unix socket.
+#[inline(always)]
+fn unix_peer(sk: u64) -> Option<u64> {
+    if config!(unix_peer) == ABSENT {
+        return None;
+    }
+    let peer: u64 = kernel(sk, config!(unix_peer))?;
+    if peer == 0 {
+        return None;
+    }
+    let sock: u64 = kernel(peer, config!(sk_socket))?;
+    if sock == 0 {
+        return None;
+    }
+    kernel(sock + config!(socket_inode) as u64, config!(inode_ino))
+}
+
+#[inline(always)]
+fn netns(sk: u64) -> Option<u32> {
+    if config!(sk_net) == ABSENT {
+        return None;
+    }
+    let net: u64 = kernel(sk, config!(sk_net))?;
+    kernel(net, config!(net_number))
+}
+
+/// See [`ConnInfo::first_seq`]. Who connected has written nothing yet; who accepted may have been sent something.
+#[inline(always)]
+fn first_seq(sk: u64, role: u8) -> Option<u32> {
+    if config!(tcp_known) == 0 || kernel::<u16>(sk, config!(sk_protocol))? != IPPROTO_TCP {
+        return None;
+    }
+    match role {
+        role::CONNECTED => kernel(sk, config!(tcp_write_seq)),
+        role::ACCEPTED => {
+            let next: u32 = kernel(sk, config!(tcp_rcv_nxt))?;
+            let received: u64 = kernel(sk, config!(tcp_received))?;
+            Some(next.wrapping_sub(received as u32))
+        }
+        _ => None,
+    }
 }
 
 #[inline(always)]

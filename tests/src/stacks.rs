@@ -29,6 +29,17 @@ pub fn venv(program: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// litellm's proxy, in an environment of its own.
+pub fn litellm() -> Result<PathBuf> {
+    let path = root()
+        .context("no home directory")?
+        .join("litellm/bin/litellm");
+    if !path.exists() {
+        bail!("litellm is missing from the stacks\n  cargo xtask stacks");
+    }
+    Ok(path)
+}
+
 /// The root directory in which llama-server runs.
 pub fn llama_root() -> Result<PathBuf> {
     let path = root().context("no home directory")?.join("llama-root");

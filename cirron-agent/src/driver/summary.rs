@@ -198,6 +198,12 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         parents_known,
         parents_unknown,
         parents_given_up,
+        paired_connections,
+        callers_known,
+        callers_unknown,
+        ends_refused,
+        traces_forgotten,
+        bad_traceparents,
     } = *stats;
     BTreeMap::from([
         ("exchanges", exchanges),
@@ -239,6 +245,12 @@ pub fn engine_counters(stats: &EngineStats) -> BTreeMap<&'static str, u64> {
         ("parents_known", parents_known),
         ("parents_unknown", parents_unknown),
         ("parents_given_up", parents_given_up),
+        ("paired_connections", paired_connections),
+        ("callers_known", callers_known),
+        ("callers_unknown", callers_unknown),
+        ("ends_refused", ends_refused),
+        ("traces_forgotten", traces_forgotten),
+        ("bad_traceparents", bad_traceparents),
     ])
 }
 

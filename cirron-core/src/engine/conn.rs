@@ -13,6 +13,7 @@ use cirron_common::record::source;
 use super::Key;
 use super::budget::Share;
 use super::context::Mover;
+use super::peers::Place;
 use super::shared::Shared;
 use super::sink::Sink;
 use super::tail::Tail;
@@ -75,6 +76,8 @@ pub(super) struct Conn {
     pub(super) tail: Option<Box<Tail>>,
     /// Whose generations follow each other: those of a socket, or of an object of one process.
     pub(super) slot: Slot,
+    /// Its generation.
+    pub(super) epoch: u64,
     pub(super) muted: bool,
     /// All connections held too much, and nothing of this one is read further.
     given_up: bool,
@@ -153,6 +156,7 @@ impl Conn {
             halves_ended: [false; 2],
             tail: None,
             slot: (0, 0),
+            epoch: 0,
             muted: false,
             given_up: false,
             evicted: false,
@@ -268,6 +272,23 @@ impl Conn {
         self.info.role == role::ACCEPTED && self.info.late == 0
     }
 
+    /// What was told of its addresses.
+    pub(super) fn info(&self) -> &ConnInfo {
+        &self.info
+    }
+
+    /// The peer of `socket`, which carries this, has become known: what is open may be an exchange of both.
+    pub(super) fn note_open(&self, socket: Key, shared: &mut Shared) {
+        for id in self.scopes.values() {
+            let scope = shared.store.get_mut::<ExchangeScope>(*id);
+            let place = scope.and_then(|scope| Some((scope.spot()?, scope.role())));
+            if let Some((spot, role)) = place {
+                let tls = self.tls;
+                shared.note_exchange(socket, Place { tls, spot }, role, *id);
+            }
+        }
+    }
+
     /// It is a socket, and no object of a TLS library.
     pub(super) fn is_socket(&self) -> bool {
         !self.tls
@@ -309,6 +330,10 @@ impl Conn {
                 scope_bytes: &mut self.scope_bytes,
                 shared,
                 info: &self.info,
+                socket: match self.tls {
+                    true => self.socket,
+                    false => Some((self.slot.0, self.epoch)),
+                },
                 unnamed: &mut self.unnamed,
                 given_up: self.given_up,
                 tls: self.tls,

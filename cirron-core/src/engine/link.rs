@@ -40,6 +40,7 @@ impl Engine {
             self.shared.stats.tls_sockets -= u64::from(first && seen);
             let sessions = &mut self.shared.sessions;
             sessions.tls(tgid, -i64::from(first && seen), -i64::from(unlinked));
+            self.note_open(key, socket);
         }
     }
 

@@ -14,6 +14,7 @@ mod forks;
 mod joins;
 mod lineage;
 mod link;
+mod peers;
 mod probes;
 mod process;
 mod release;
@@ -43,6 +44,7 @@ use budget::Budget;
 use conn::{Conn, Slot};
 use forks::Forks;
 use lineage::{Lineage, Moment};
+use peers::Peers;
 pub use process::ProcessFacts;
 use serving::Serving;
 use session::Sessions;
@@ -155,6 +157,7 @@ impl Engine {
                 serving: Serving::default(),
                 forks: Forks::default(),
                 lineage: Lineage::default(),
+                peers: Peers::default(),
                 lossy_until: MonoNs(0),
             },
             now: MonoNs(0),
@@ -180,6 +183,7 @@ impl Engine {
                         self.begin(key, conn, &head);
                     }
                 }
+                self.find_peer(key);
                 self.after(key);
             }
             Body::Data(data) => {
@@ -327,6 +331,8 @@ impl Engine {
         self.shared.lineage = Lineage::default();
         self.shared.serving = Serving::default();
         self.shared.forks = Forks::default();
+        self.shared.peers = Peers::default();
+        self.shared.store.forget_traces();
         let Shared {
             sessions,
             outputs,
@@ -341,6 +347,7 @@ impl Engine {
     pub fn stats(&self) -> EngineStats {
         self.shared.count_probes(EngineStats {
             unknown_contexts: self.shared.contexts.not_kept() + self.shared.lineage.not_kept(),
+            traces_forgotten: self.shared.store.traces_forgotten(),
             config_problems: self.shared.sessions.config_problems(),
             ..self.shared.stats
         })
@@ -371,6 +378,8 @@ mod join_tests;
 mod lost_ends_tests;
 #[cfg(test)]
 mod order_tests;
+#[cfg(test)]
+mod peers_tests;
 #[cfg(test)]
 mod release_tests;
 #[cfg(test)]

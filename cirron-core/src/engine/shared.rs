@@ -10,6 +10,7 @@ use cirron_common::record::source;
 use super::conn::Conn;
 use super::forks::Forks;
 use super::lineage::Lineage;
+use super::peers::Peers;
 use super::serving::Serving;
 use super::session::Sessions;
 use super::{EngineStats, Key, Output};
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) serving: Serving,
     pub(super) lineage: Lineage,
     pub(super) forks: Forks,
+    pub(super) peers: Peers,
     /// Before this time records were lost, as a hole on some connection showed.
     pub(super) lossy_until: MonoNs,
 }
@@ -42,6 +44,7 @@ impl Shared {
             + self.serving.held_bytes()
             + self.lineage.held_bytes()
             + self.forks.held_bytes()
+            + self.peers.held_bytes()
             + self.store.waiting_bytes()
     }
 

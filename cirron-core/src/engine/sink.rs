@@ -10,12 +10,14 @@ use std::collections::BTreeMap;
 
 use cirron_common::conn::ConnInfo;
 
+use super::Key;
 use super::conn::Slot;
 use super::context::Mover;
 use super::joins::Beginning;
+use super::peers::Place;
 use super::shared::Shared;
 use super::unsent::Told;
-use crate::exchange::{ExchangeEvent, ExchangeId, ExchangeSink, Role};
+use crate::exchange::{ExchangeEvent, ExchangeId, ExchangeSink, Role, Spot};
 use crate::id::Id;
 use crate::proto::message::Version;
 use crate::rules;
@@ -28,6 +30,8 @@ pub(super) struct Sink<'a> {
     pub(super) scope_bytes: &'a mut usize,
     pub(super) shared: &'a mut Shared,
     pub(super) info: &'a ConnInfo,
+    /// Its socket, where that is known.
+    pub(super) socket: Option<Key>,
     pub(super) unnamed: &'a mut bool,
     pub(super) given_up: bool,
     pub(super) tls: bool,
@@ -55,6 +59,22 @@ impl ExchangeSink for Sink<'_> {
         }
         if let ExchangeEvent::End(_) = event {
             self.end(id, ts);
+        }
+    }
+
+    fn on_spot(&mut self, id: ExchangeId, spot: Spot) {
+        let Some(id) = self.scopes.get(&id).copied() else {
+            return;
+        };
+        let Some(scope) = self.shared.store.get_mut::<ExchangeScope>(id) else {
+            return;
+        };
+        scope.set_spot(spot);
+        let role = scope.role();
+        if let Some(socket) = self.socket {
+            let tls = self.tls;
+            self.shared
+                .note_exchange(socket, Place { tls, spot }, role, id);
         }
     }
 }
@@ -166,12 +186,7 @@ impl Sink<'_> {
         }
         self.shared.contexts.end_scope(id);
         let doubt = self.shared.doubt(id);
-        let Shared {
-            store,
-            stats,
-            sessions,
-            ..
-        } = &mut *self.shared;
+        let Shared { store, .. } = &mut *self.shared;
         *self.scope_bytes -= store.held_bytes(id);
         let Some(pid) = store.origin(id).map(|origin| origin.start.pid) else {
             return;
@@ -180,6 +195,18 @@ impl Sink<'_> {
             return;
         };
         let role = scope.role();
+        if let Some(socket) = self.socket {
+            self.shared.end_exchange(socket, role, id);
+        }
+        let Shared {
+            store,
+            stats,
+            sessions,
+            ..
+        } = &mut *self.shared;
+        let Some(scope) = store.get_mut::<ExchangeScope>(id) else {
+            return;
+        };
         if scope.is_nameless() {
             store.forget(id);
             self.shared.lineage.end(id);

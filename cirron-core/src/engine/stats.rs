@@ -86,6 +86,18 @@ pub struct EngineStats {
     pub parents_unknown: u64,
     /// Scopes whose parent is unknown since too many waited for theirs.
     pub parents_given_up: u64,
+    /// Connections of which targets hold both sockets, and were seen to.
+    pub paired_connections: u64,
+    /// Requests on such connections whose call is known.
+    pub callers_known: u64,
+    /// The same, and is not: it was not seen, or not while the request was open.
+    pub callers_unknown: u64,
+    /// Exchanges that stand at the same place of such a connection, and are not the same.
+    pub ends_refused: u64,
+    /// Traces of scopes that ended and were not kept, since more were known than there is room for.
+    pub traces_forgotten: u64,
+    /// Exchanges with a `traceparent` that is none.
+    pub bad_traceparents: u64,
 }
 
 impl EngineStats {
@@ -101,6 +113,7 @@ impl EngineStats {
     pub(super) fn take(&mut self, facts: ScopeFacts) {
         self.llm_calls += u64::from(facts.is_llm);
         self.partial += u64::from(facts.partial);
+        self.bad_traceparents += u64::from(facts.bad_traceparent);
         self.output_tokens += facts.output_tokens.unwrap_or(0);
     }
 

@@ -16,6 +16,7 @@ impl Engine {
         // Processes have objects at the same addresses.
         let process = if conn.is_socket() { 0 } else { head.tgid };
         conn.slot = (key.0, process);
+        conn.epoch = key.1;
         self.shared.lineage.forget_connection(conn.slot);
         if let Some(moment) = Moment::new(head).filter(|_| conn.was_accepted()) {
             self.shared.lineage.accept(conn.slot, moment);
@@ -31,6 +32,9 @@ impl Engine {
     pub(super) fn forget(&mut self, key: Key) {
         if let Some(conn) = self.conns.remove(&key) {
             self.shared.count_end(&conn);
+            if conn.is_socket() {
+                self.shared.peers.forget(key, conn.info());
+            }
             self.budget.set(key, conn.budgeted, None);
             if self.newest.get(&conn.slot) == Some(&key) {
                 self.shared.lineage.forget_connection(conn.slot);

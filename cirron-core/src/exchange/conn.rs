@@ -114,7 +114,8 @@ impl ConnParser {
                 Verdict::Undecided => {}
                 Verdict::Opaque(protocol) => self.state = State::Opaque(protocol),
                 Verdict::Http1(requests) => {
-                    let http = Http1::new(requests, self.start, 0);
+                    let mut http = Http1::new(requests, self.start, 0);
+                    http.set_requested(sniffing.before_held(requests));
                     self.begin(State::Http1(Box::new(http)), sink);
                 }
                 Verdict::Http2 { requests, late } => {

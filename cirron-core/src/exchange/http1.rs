@@ -70,6 +70,8 @@ pub(super) struct Http1 {
     /// See [`super::conn::ConnStart::unopened`].
     unopened: bool,
     way: Way,
+    /// Bytes of requests that were read, lost ones too; `None`: not from the first on.
+    requested: Option<u64>,
     phase: Phase,
     /// What a client sent behind a request for another protocol before the answer was seen.
     early: Hold,
@@ -98,9 +100,15 @@ impl Http1 {
             orphaned: false,
             unopened,
             way: Way::Guessed,
+            requested: None,
             phase: Phase::Http,
             early: Hold::default(),
         }
+    }
+
+    /// Bytes of the direction of requests that passed before what is read here.
+    pub(super) fn set_requested(&mut self, before: Option<u64>) {
+        self.requested = before.filter(|_| self.seen == Seen::Whole);
     }
 
     /// The direction of the responses.

@@ -35,6 +35,15 @@ use crate::time::MonoNs;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ExchangeId(pub u64);
 
+/// Where the request of an exchange stands on its connection: the same at both ends of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spot {
+    /// The position behind its head, in bytes of its direction, of a connection that was seen from its beginning.
+    Behind(u64),
+    /// The number of its stream of HTTP/2.
+    Stream(u32),
+}
+
 /// Which end of the exchange the target is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
@@ -156,6 +165,9 @@ pub(crate) enum ExchangeEvent<'a> {
 pub(crate) trait ExchangeSink {
     /// `ts`: when the bytes that completed this event passed.
     fn on_event(&mut self, id: ExchangeId, ts: MonoNs, event: ExchangeEvent<'_>);
+
+    /// Its request's head is complete, and it is known where that stands.
+    fn on_spot(&mut self, _id: ExchangeId, _spot: Spot) {}
 }
 
 #[cfg(test)]

@@ -38,6 +38,10 @@ struct Side {
     late: bool,
     /// Bytes that begin nothing, and may be a request line that nobody can read.
     doubtful: usize,
+    /// Bytes that passed, lost ones too.
+    seen: u64,
+    /// A hole was not kept.
+    is_uncounted: bool,
 }
 
 /// What stands before a request.
@@ -67,6 +71,8 @@ impl Sniffing {
             prefix: Vec::new(),
             late,
             doubtful: 0,
+            seen: 0,
+            is_uncounted: false,
         };
         Sniffing {
             role,
@@ -90,6 +96,17 @@ impl Sniffing {
         self.passed_over
     }
 
+    /// Bytes of a direction that passed before what is held of it; `None`: not known.
+    pub(super) fn before_held(&self, dir: Direction) -> Option<u64> {
+        let side = match dir {
+            Direction::Inbound => &self.inbound,
+            Direction::Outbound => &self.outbound,
+        };
+        let held = self.held.iter().filter(|(d, _)| *d == dir);
+        let held: u64 = held.map(|(_, piece)| piece.piece().len()).sum();
+        side.seen.checked_sub(held).filter(|_| !side.is_uncounted)
+    }
+
     /// What was held, in order of arrival.
     pub(super) fn into_held(self) -> Vec<(Direction, HeldPiece)> {
         self.held
@@ -98,6 +115,7 @@ impl Sniffing {
     /// Looks at a piece, and keeps it if it is of use later.
     pub(super) fn handle(&mut self, dir: Direction, piece: Piece<'_>) -> Verdict {
         let mut piece = piece;
+        self.side(dir).seen += piece.len();
         if let Piece::Data { ts, bytes } = piece {
             match self.preamble(dir, bytes) {
                 Before::Nothing => {}
@@ -281,6 +299,8 @@ impl Sniffing {
             |(d, p): &(Direction, HeldPiece)| *d == dir && !matches!(p.piece(), Piece::Data { .. });
         if matches!(piece, Piece::Data { .. }) || self.held.iter().filter(|h| same(h)).count() < 2 {
             self.held.push((dir, piece.into()));
+        } else {
+            self.side(dir).is_uncounted = true;
         }
     }
 

@@ -41,6 +41,11 @@ impl<'i> Cursor<'i> {
         self.bytes.is_empty() && self.gap == 0 && self.eof.is_none()
     }
 
+    /// Bytes that are left, lost ones too.
+    pub(crate) fn left(&self) -> u64 {
+        self.bytes.len() as u64 + self.gap
+    }
+
     /// What is left, as a piece.
     pub(crate) fn rest(&self) -> Option<Piece<'i>> {
         let ts = self.ts;

@@ -1,5 +1,5 @@
 //! How today's records lie, to read and to write them: the agent makes some of its own, and so do tests. Those of versions
-//! 3 and 4 have a shorter header, and ends of version 3 no positions: they are read here too.
+//! 3 and 4 have a shorter header and shorter addresses, and ends of version 3 no positions: they are read here too.
 
 use std::mem::offset_of;
 
@@ -80,7 +80,10 @@ fn body(kind: u8, payload: &[u8]) -> Result<Body<'_>, DecodeError> {
             }
         }
         kind::CONN_LINK => {
-            let (link, _) = fixed(payload, abi::LINK_LEN)?;
+            let (link, _) = match payload.len() {
+                abi::LINK_LEN_4 => fixed(payload, abi::LINK_LEN_4)?,
+                _ => fixed(payload, abi::LINK_LEN)?,
+            };
             Body::Link(Link {
                 socket: (
                     link.u64(offset_of!(abi::Link, socket)),
@@ -209,5 +212,7 @@ fn addresses(info: &ConnInfo) -> Vec<u8> {
     out.extend(info.peer_port.to_ne_bytes());
     out.extend(info.local_addr);
     out.extend(info.peer_addr);
+    out.extend(info.netns.to_ne_bytes());
+    out.extend(info.first_seq.to_ne_bytes());
     out
 }

@@ -9,7 +9,7 @@ mod direction;
 mod old;
 mod probe;
 
-use cirron_common::conn::{CONN_INFO_LEN, ConnInfo, Positions};
+use cirron_common::conn::{CONN_INFO_LEN, CONN_INFO_LEN_4, ConnInfo, Positions};
 use cirron_common::reads_abi;
 use cirron_common::record::source;
 
@@ -202,7 +202,7 @@ struct Fixed<'a>(&'a [u8]);
 impl Fixed<'_> {
     fn array<const N: usize>(&self, at: usize) -> [u8; N] {
         let bytes = self.0.get(at..).and_then(|rest| rest.first_chunk());
-        // Every place lies within a part that was checked.
+        // Every place lies within a part that was checked, or behind one that older programs wrote.
         bytes.copied().unwrap_or([0; N])
     }
 
@@ -231,6 +231,9 @@ impl Fixed<'_> {
             peer_port: self.u16(at + 6),
             local_addr: self.array(at + 8),
             peer_addr: self.array(at + 24),
+            // Nothing is there in records of before version 5.
+            netns: self.u32(at + CONN_INFO_LEN_4),
+            first_seq: self.u32(at + CONN_INFO_LEN_4 + 4),
         }
     }
 }
@@ -247,7 +250,11 @@ fn fixed(payload: &[u8], len: usize) -> Result<(Fixed<'_>, &[u8]), DecodeError> 
 }
 
 fn conn_info(payload: &[u8]) -> Result<ConnInfo, DecodeError> {
-    Ok(fixed(payload, CONN_INFO_LEN)?.0.conn_info(0))
+    let len = match payload.len() {
+        CONN_INFO_LEN_4 => CONN_INFO_LEN_4,
+        _ => CONN_INFO_LEN,
+    };
+    Ok(fixed(payload, len)?.0.conn_info(0))
 }
 
 fn direction_of(number: u8) -> Result<Direction, DecodeError> {

@@ -1,7 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use cirron_common::hit::{form, role};
-use cirron_common::record::{CLOSE_LEN_3, HEADER_LEN, HEADER_LEN_4, close, evidence, flag, kind};
+use cirron_common::record::{
+    CLOSE_LEN_3, HEADER_LEN, HEADER_LEN_4, LINK_LEN_4, close, evidence, flag, kind,
+};
 use cirron_common::{ABI_VERSION, OLDEST_ABI_VERSION};
 
 use super::*;
@@ -14,6 +16,8 @@ const INFO: ConnInfo = ConnInfo {
     peer_port: 40_000,
     local_addr: [7; 16],
     peer_addr: [9; 16],
+    netns: 0,
+    first_seq: 0,
 };
 
 fn head(context: u64) -> Head {
@@ -194,6 +198,38 @@ fn positions_of_an_end_are_read_and_version_3_has_none() {
     bytes[..2].copy_from_slice(&3_u16.to_ne_bytes());
     bytes[4..8].copy_from_slice(&8_u32.to_ne_bytes());
     assert_eq!(Record::decode(&bytes).map(|r| r.body), Ok(body(None)));
+}
+
+#[test]
+fn what_two_ends_have_in_common_is_read_and_version_4_has_none() {
+    let info = ConnInfo {
+        netns: 5,
+        first_seq: 6,
+        ..INFO
+    };
+    let link = |info| {
+        Body::Link(Link {
+            socket: (11, 12),
+            evidence: evidence::CALL,
+            info,
+        })
+    };
+    for (body, before, len) in [
+        (Body::Open(info), Body::Open(INFO), CONN_INFO_LEN_4),
+        (link(info), link(INFO), LINK_LEN_4),
+    ] {
+        let record = Record {
+            head: head(0),
+            body,
+        };
+        let mut bytes = encode(&record);
+        assert_eq!(Record::decode(&bytes), Ok(record));
+        bytes.drain(HEADER_LEN_4..HEADER_LEN);
+        bytes.truncate(HEADER_LEN_4 + len);
+        bytes[..2].copy_from_slice(&4_u16.to_ne_bytes());
+        bytes[4] = u8::try_from(len).unwrap();
+        assert_eq!(Record::decode(&bytes).map(|r| r.body), Ok(before));
+    }
 }
 
 #[test]

@@ -24,6 +24,10 @@ pub(crate) const GOROUTINE: &str = "goroutine";
 pub(crate) const CONTEXT: &str = "context";
 /// A parent: the context descends from what was made while it was read, and ended with it.
 pub(crate) const CONTEXT_DESCENT: &str = "context_descent";
+/// A caller: its end of the connection is the other one.
+pub(crate) const CONNECTION: &str = "connection";
+/// A caller: the request's header names it.
+pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// No parent is known: the thread, as far as is known, worked for no request.
 pub(crate) const NO_REQUEST: &str = "no_request_on_thread";

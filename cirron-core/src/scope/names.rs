@@ -38,6 +38,10 @@ names! {
     JOIN_ATTRS:
     PARENT_BY = "cirron.parent.by", "string: `id`, the program named it; `thread`, `goroutine`, it worked for the parent when this began; `fork`, the parent's thread forked the process, which had ended when the parent did; `context`, this began in the context (Python's `contextvars`) that also began the parent's answer; `context_descent`, in one that descends from the read of the parent's request, and ended with it: who started this is certain, and not that it was for nobody else", "the parent is another scope than the session, and not by what the scope is (a response of its WebSocket)", "cirron";
     PARENT_UNKNOWN = "cirron.parent.unknown", "string, the reason: `no_request_on_thread`; `several_requests` read by the thread were open; `event_loop`, threads of the process wait for several at once; `handed_over`, one thread reads and another answers, also once and of another request; `unproven_threads`, neither was seen, and nothing that shows the opposite; `not_answered` by that thread; `records_lost`, bytes of the request that it may be part of were lost; `child_outlives`, the process that was forked for it lived on behind its end; `multiplexed`, an exchange of HTTP/2; `context_outlives`, the context of Python that this began in, or one that it descends from, did not end with the request; `other_context`, it serves the connection, and another one answered; `goroutine`, whose end nobody tells; `writer_unknown`, its first bytes were held back; `began_before_attach`; `parent_not_seen` or `parent_ended`, of the one that the program named; `end_not_seen`, of the scope that it may be part of; `too_many` scopes waited", "it may be part of another scope, and nobody knows of which: it hangs below the session", "cirron";
+    TRACE_ID = "cirron.trace_id", "string, 32 hexadecimal characters", "the exchange carries a `traceparent`, whose trace this is; or it is one end of a connection whose other end is a target's too, or is around or within such a one: then the trace of its caller, else of its parent, and of who has neither its own id", "cirron";
+    CALLER_SPAN_ID = "cirron.caller.span_id", "string: 32 hexadecimal characters, the id of an `http.client`; 16, the parent id of the request's `traceparent` as sent", "on `request`: who called. It stays below its own session, since a parent there would leave that one empty", "cirron";
+    CALLER_BY = "cirron.caller.by", "string: `connection`, the call is the same exchange at the other end of the connection; `traceparent`, the header says it", "with `cirron.caller.span_id`", "cirron";
+    SENT_SPAN_ID = "cirron.sent.span_id", "string, 16 hexadecimal characters", "on `http.client`: the parent id of the `traceparent` that it sent, by which an agent elsewhere names it", "cirron";
 }
 
 names! {
@@ -277,6 +281,7 @@ mod tests {
             include_str!("wanted.rs"),
             include_str!("probe/content.rs"),
             include_str!("store/content.rs"),
+            include_str!("store/traces.rs"),
             include_str!("../engine/session.rs"),
         ] {
             for call in ["insert(\"", "int(\"", "ms(\"", "name: \""] {

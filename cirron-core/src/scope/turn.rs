@@ -152,6 +152,7 @@ impl Content for Turn {
             is_llm: true,
             output_tokens: marks::write(&call, &mut closing.marks),
             partial,
+            bad_traceparent: false,
         };
     }
 }

@@ -1,6 +1,7 @@
 //! From a finished exchange to its span and marks, by the SDK's names.
 
 use super::call::ModelCall;
+use super::evidence;
 use super::exchange::ExchangeScope;
 use super::label::Label;
 use super::marks::{self, Marks};
@@ -12,6 +13,7 @@ use super::payload::ResponseBody;
 use super::span::{Attrs, text};
 use super::store::{About, Closing, Content};
 use crate::exchange::Role;
+use crate::id::Id;
 use crate::llm::RequestFacts;
 use crate::proto::message::Version;
 
@@ -32,6 +34,7 @@ impl Content for ExchangeScope {
         attrs.insert(n::REQUEST_ID, self.request_id.to_string().into());
         http(self, attrs);
         network(self, attrs);
+        self.describe_trace(attrs);
     }
 
     fn about(&self) -> About {
@@ -55,6 +58,10 @@ impl Content for ExchangeScope {
         self.role == Role::Client
     }
 
+    fn trace(&self) -> Option<Id> {
+        self.ask.trace.as_ref().map(|carried| carried.trace)
+    }
+
     fn finish(mut self: Box<Self>, closing: &mut Closing<'_>) {
         self.read_all();
         self.drop_unwanted_points();
@@ -72,6 +79,7 @@ impl Content for ExchangeScope {
             ..
         } = closing;
         facts.partial = partial;
+        facts.bad_traceparent = scope.ask.bad_traceparent;
         let calls = std::mem::take(calls);
         scope.describe(attrs);
         loss(scope, partial, attrs);
@@ -94,6 +102,24 @@ impl Content for ExchangeScope {
             messages(call.messages(), scope, attrs, marks);
         }
         scope.write_wanted(attrs, marks);
+    }
+}
+
+impl ExchangeScope {
+    /// What the head says of who called; which trace that is says the store.
+    fn describe_trace(&self, attrs: &mut Attrs) {
+        let Some(carried) = &self.ask.trace else {
+            return;
+        };
+        match self.role {
+            Role::Server => {
+                attrs.insert(n::CALLER_SPAN_ID, carried.span_text().into());
+                attrs.insert(n::CALLER_BY, evidence::TRACEPARENT.into());
+            }
+            Role::Client => {
+                attrs.insert(n::SENT_SPAN_ID, carried.span_text().into());
+            }
+        }
     }
 }
 

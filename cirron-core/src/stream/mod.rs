@@ -44,4 +44,13 @@ impl Piece<'_> {
             Piece::Data { ts, .. } | Piece::Gap { ts, .. } | Piece::Eof { ts } => ts,
         }
     }
+
+    /// Bytes that it stands for.
+    pub(crate) fn len(&self) -> u64 {
+        match *self {
+            Piece::Data { bytes, .. } => bytes.len() as u64,
+            Piece::Gap { len, .. } => len,
+            Piece::Eof { .. } => 0,
+        }
+    }
 }

@@ -29,6 +29,8 @@ const INFO: ConnInfo = ConnInfo {
     peer_port: 40_000,
     local_addr: [0; 16],
     peer_addr: [0; 16],
+    netns: 0,
+    first_seq: 0,
 };
 
 impl ConnRecords {

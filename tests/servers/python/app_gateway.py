@@ -1,6 +1,6 @@
 """A gateway: serves chat completions by asking another server for them. `uvicorn app_gateway:app`.
 
-UPSTREAM names the server behind it. The model's name loses its prefix `gw-` on the way.
+UPSTREAM names the server behind it, HTTP2 has it asked by HTTP/2. The model's name loses its prefix `gw-` on the way.
 """
 
 import json
@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 app = FastAPI()
-client = httpx.AsyncClient(base_url=os.environ["UPSTREAM"], timeout=30)
+client = httpx.AsyncClient(base_url=os.environ["UPSTREAM"], timeout=30, http2="HTTP2" in os.environ)
 
 
 @app.get("/health")

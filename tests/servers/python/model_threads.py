@@ -1,6 +1,11 @@
-"""The model behind `app_threads.py`: a small answer after some milliseconds. `model_threads.py PORT`"""
+"""The model behind `app_threads.py`: a small answer after some milliseconds. `model_threads.py PORT`
+
+TLS_KEY, TLS_CERT: over HTTPS.
+"""
 
 import json
+import os
+import ssl
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,4 +39,9 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
 
-Server(("127.0.0.1", int(sys.argv[1])), Model).serve_forever()
+server = Server(("127.0.0.1", int(sys.argv[1])), Model)
+if "TLS_KEY" in os.environ:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.environ["TLS_CERT"], os.environ["TLS_KEY"])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()

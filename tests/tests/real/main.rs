@@ -26,6 +26,7 @@ mod kept;
 mod leases;
 mod load;
 mod memory;
+mod peers;
 mod plain;
 mod probes;
 mod processes;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         held::TESTS,
         joins::TESTS,
         event_loops::TESTS,
+        peers::TESTS,
         memory::TESTS,
         replay::TESTS,
         dialects::TESTS,

@@ -40,6 +40,10 @@ pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
         Some(offset) => (offset, 0),
         None => (at("file", "f_count")?, 1),
     };
+    // Without them no two sockets are known to be the ends of one connection.
+    let bytes_of = |owner: &str, path: &[&str]| types.bits(owner, path).map(|bits| bits / 8);
+    let net = bytes_of("sock_common", &["skc_net", "net"]).map(|o| common + o);
+    let net = net.zip(bytes_of("net", &["ns", "inum"]));
     let tcp = tcp::offsets(&types).unwrap_or_default();
     Ok(KernelConfig {
         task_files: at("task_struct", "files")?,
@@ -62,6 +66,9 @@ pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
         sk_num: in_sock("skc_num")?,
         sk_v6_daddr: in_sock("skc_v6_daddr").unwrap_or(u32::MAX),
         sk_v6_saddr: in_sock("skc_v6_rcv_saddr").unwrap_or(u32::MAX),
+        sk_net: net.map_or(u32::MAX, |(net, _)| net),
+        net_number: net.map_or(u32::MAX, |(_, number)| number),
+        unix_peer: at("unix_sock", "peer").unwrap_or(u32::MAX),
         sk_socket: at("sock", "sk_socket")?,
         sk_err: at("sock", "sk_err")?,
         sk_shutdown: at("sock", "sk_shutdown")?,

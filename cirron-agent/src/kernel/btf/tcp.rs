@@ -23,6 +23,8 @@ pub(super) fn offsets(types: &Types<'_>) -> Option<KernelConfig> {
     Some(KernelConfig {
         sk_protocol: types.offset("sock", "sk_protocol")?,
         tcp_known: 1,
+        tcp_rcv_nxt: in_tcp("rcv_nxt")?,
+        tcp_received: in_tcp("bytes_received")?,
         tcp_write_seq: in_tcp("write_seq")?,
         tcp_snd_nxt: in_tcp("snd_nxt")?,
         tcp_snd_una: in_tcp("snd_una")?,

@@ -7,7 +7,7 @@ use super::Http1;
 use super::phase::{Owner, Phase, Seen, Way};
 use crate::exchange::ending::{Ends, Unfinished};
 use crate::exchange::open::{Asks, Exchange, Response};
-use crate::exchange::{ExchangeEvent, ExchangeId, ExchangeSink};
+use crate::exchange::{ExchangeEvent, ExchangeId, ExchangeSink, Spot};
 use crate::limits::MAX_PIPELINED;
 use crate::proto::h1::start_line::{self, Plausible};
 use crate::proto::h1::{AnswerTo, Cursor, Event};
@@ -80,10 +80,13 @@ impl Http1 {
         ends: &Ends,
         sink: &mut dyn ExchangeSink,
     ) {
-        while !self.phase.is_over()
-            && !self.awaits_switch()
-            && let Some(event) = self.requests.next(cur, AnswerTo::Other)
-        {
+        while !self.phase.is_over() && !self.awaits_switch() {
+            let left = cur.left();
+            let event = self.requests.next(cur, AnswerTo::Other);
+            if let Some(behind) = &mut self.requested {
+                *behind += left - cur.left();
+            }
+            let Some(event) = event else { break };
             self.on_request_event(event, cur.ts, ends, sink);
         }
     }
@@ -185,6 +188,10 @@ impl Http1 {
         x.expects_continue = expects_continue;
         x.asks = Asks::read(&head.headers);
         x.emit(ts, ExchangeEvent::RequestHead(head), sink);
+        let id = x.id;
+        if let Some(behind) = self.requested {
+            sink.on_spot(id, Spot::Behind(behind));
+        }
     }
 
     /// A request whose head is unusable keeps its place.

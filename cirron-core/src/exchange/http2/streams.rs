@@ -3,7 +3,7 @@
 use super::{Http2, StepContext};
 use crate::exchange::open::{Exchange, Response};
 use crate::exchange::sniffing::response_direction;
-use crate::exchange::{AbortedBy, ExchangeEvent, ExchangeId, Role};
+use crate::exchange::{AbortedBy, ExchangeEvent, ExchangeId, Role, Spot};
 use crate::limits::{LOST_STREAM_LINGER_NS, MAX_OPEN_STREAMS};
 use crate::proto::h2::{Event, Heads};
 use crate::proto::message::MessageEnd;
@@ -125,6 +125,7 @@ impl Http2 {
                 match list.request() {
                     Some(head) => {
                         x.emit(step.ts, ExchangeEvent::RequestHead(&head), step.sink);
+                        step.sink.on_spot(x.id, Spot::Stream(stream));
                     }
                     None => (x.partial, x.unread) = (true, true),
                 }

@@ -4,6 +4,7 @@ use super::ExchangeScope;
 use crate::exchange::{MessageEnd, Sender};
 use crate::llm::{self, Candidate, RequestFacts, Routes};
 use crate::proto::message::RequestHead;
+use crate::proto::traceparent::{self, Carried, TraceParent};
 use crate::scope::asked::RequestBody;
 use crate::scope::grpc::Grpc;
 use crate::scope::span::cut;
@@ -33,6 +34,10 @@ pub(in crate::scope) struct Ask {
     pub(in crate::scope) unmeasured: bool,
     /// Bytes of it, or of the client's messages, that were lost.
     pub(in crate::scope) lost_bytes: u64,
+    /// The trace that its head names.
+    pub(in crate::scope) trace: Option<Box<TraceParent>>,
+    /// Its head names one in a way that is none.
+    pub(in crate::scope) bad_traceparent: bool,
 }
 
 impl Ask {
@@ -46,6 +51,8 @@ impl Ask {
             whole: false,
             unmeasured: false,
             lost_bytes: 0,
+            trace: None,
+            bad_traceparent: false,
         }
     }
 
@@ -54,7 +61,8 @@ impl Ask {
         let line = self.line.as_ref();
         let line = line.map_or(0, |line| line.path.capacity() + line.method.capacity());
         let candidates = self.candidates.capacity() * size_of::<(Candidate, RequestFacts)>();
-        line + candidates + self.body.as_ref().map_or(0, RequestBody::held_bytes)
+        let trace = self.trace.as_ref().map_or(0, |_| size_of::<TraceParent>());
+        trace + line + candidates + self.body.as_ref().map_or(0, RequestBody::held_bytes)
     }
 
     /// The core holds too much: its body is read no further.
@@ -90,6 +98,11 @@ impl ExchangeScope {
             } else {
                 RequestBody::new(of_path, &head.headers)
             });
+        }
+        match traceparent::read(&head.headers) {
+            Carried::Nothing => {}
+            Carried::Malformed => self.ask.bad_traceparent = true,
+            Carried::One(trace) => self.ask.trace = Some(Box::new(trace)),
         }
         self.ask.line = Some(RequestLine {
             method: cut(&head.method).to_owned(),

@@ -23,7 +23,7 @@ use super::payload::ResponseBody;
 use super::socket::WebSocketScope;
 use super::store::Desk;
 use super::wanted::Wanted;
-use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent, MessageEnd, Role, Sender};
+use crate::exchange::{AbortedBy, ExchangeEnd, ExchangeEvent, MessageEnd, Role, Sender, Spot};
 use crate::id::Id;
 use crate::llm::{Candidate, RequestFacts, Routes};
 use crate::proto::ws;
@@ -69,6 +69,8 @@ pub(crate) struct ExchangeScope {
     pub(super) wanted: Option<Box<Wanted>>,
     /// A rule ignores it: nothing of it is read.
     is_ignored: bool,
+    /// Where its request stands on its connection.
+    spot: Option<Spot>,
 }
 
 impl ExchangeScope {
@@ -98,6 +100,7 @@ impl ExchangeScope {
             given_up: false,
             wanted: None,
             is_ignored: false,
+            spot: None,
         }
     }
 
@@ -115,6 +118,22 @@ impl ExchangeScope {
     /// Which end the target is.
     pub(crate) fn role(&self) -> Role {
         self.role
+    }
+
+    /// Where its request stands on its connection, where that is known.
+    pub(crate) fn spot(&self) -> Option<Spot> {
+        self.spot
+    }
+
+    /// That is known now.
+    pub(crate) fn set_spot(&mut self, spot: Spot) {
+        self.spot = Some(spot);
+    }
+
+    /// Method and path.
+    pub(crate) fn first_line(&self) -> Option<(String, String)> {
+        let line = self.ask.line.as_ref()?;
+        Some((line.method.clone(), line.path.clone()))
     }
 
     /// Bytes of it that were lost.

@@ -132,6 +132,8 @@ pub(crate) struct ScopeFacts {
     pub output_tokens: Option<u64>,
     /// A hole, a late attach or an early end touched it.
     pub partial: bool,
+    /// It carries a `traceparent` that is none.
+    pub bad_traceparent: bool,
 }
 
 /// A producer's state of one open scope.
@@ -160,6 +162,11 @@ pub(crate) trait Content: Any + Debug + Send {
 
     /// It is a request that its program tells, and perhaps one that was seen on the wire.
     fn told_request(&self) -> Option<ToldRequest> {
+        None
+    }
+
+    /// The trace that it says it is part of.
+    fn trace(&self) -> Option<Id> {
         None
     }
 

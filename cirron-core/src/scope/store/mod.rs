@@ -17,6 +17,7 @@ mod content;
 mod hash;
 mod row;
 mod told_request;
+mod traces;
 mod waiting;
 
 use std::any::Any;
@@ -29,6 +30,7 @@ pub use row::{About, Row, Rows};
 pub(crate) use told_request::ToldRequest;
 
 use self::hash::IdHasher;
+use self::traces::{Ended, Ends};
 pub(crate) use self::waiting::{Call, NewMark};
 use self::waiting::{Children, Finished, Settled};
 use super::evidence;
@@ -38,6 +40,9 @@ use crate::time::MonoNs;
 
 /// Bytes of one scope besides its content: its place in a table that has just grown.
 const ENTRY_BYTES: usize = 2 * size_of::<(Id, Entry)>();
+
+/// By the ids of scopes.
+type IdMap<V> = HashMap<Id, V, BuildHasherDefault<IdHasher>>;
 
 /// What becomes of scopes, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +95,8 @@ struct Entry {
     part_of: Option<Id>,
     /// What waits for its end.
     children: Option<Box<Children>>,
+    /// What it is joined to.
+    ends: Option<Box<Ends>>,
 }
 
 /// Why a scope is not written.
@@ -104,13 +111,15 @@ pub(crate) enum Withheld {
 /// All scopes that are open.
 pub(crate) struct Store {
     ids: Box<dyn IdSource + Send>,
-    open: HashMap<Id, Entry, BuildHasherDefault<IdHasher>>,
+    open: IdMap<Entry>,
     /// Number of open scopes of each process that has any.
     processes: HashMap<u32, usize>,
     /// Ends that were told while a parent was worked on, with their times, and what makes them doubtful.
     closing: VecDeque<(Id, MonoNs, Option<&'static str>)>,
     /// Scopes that are over and wait, each with the open one at which it does.
-    held: HashMap<Id, Id, BuildHasherDefault<IdHasher>>,
+    held: IdMap<Id>,
+    /// Of scopes that are written.
+    ended: Ended,
     /// Bytes of what waits.
     waiting_bytes: usize,
     /// Times that there was no room to wait.
@@ -139,6 +148,7 @@ impl Store {
             processes: HashMap::new(),
             closing: VecDeque::new(),
             held: HashMap::default(),
+            ended: Ended::default(),
             waiting_bytes: 0,
             waiting_full: 0,
             lost_marks: 0,
@@ -183,6 +193,7 @@ impl Store {
             open_parts: 0,
             part_of,
             children: None,
+            ends: None,
         };
         self.open.insert(id, entry);
         if is_presumed {
@@ -255,8 +266,13 @@ impl Store {
         if self.watched {
             self.lives.push_back(Life::Watched(Watched::Forgotten(id)));
         }
+        self.leave_callee(entry.ends.as_deref());
         let doubt = Some(evidence::BEGAN_BEFORE);
-        let settled = self.settle(id, entry.children.take(), doubt, None);
+        let mut settled = self.settle(id, entry.children.take(), doubt, None);
+        let callee = settled.finished.iter_mut();
+        callee
+            .filter(|one| one.ends.caller == Some(id))
+            .for_each(|one| one.ends.caller = None);
         self.hand_on(None, settled.finished);
     }
 
@@ -350,6 +366,7 @@ impl Store {
             let children = entry.children.take();
             let mut settled = self.settle(id, children, doubt, entry.withheld);
             if let Some(why) = entry.withheld {
+                self.leave_callee(entry.ends.as_deref());
                 self.leave_out(entry, end, why);
                 self.leave_out_children(id, settled.finished, why);
             } else {
@@ -396,7 +413,9 @@ impl Store {
     fn finish(&mut self, entry: Entry, end: MonoNs, settled: &mut Settled) -> Option<Finished> {
         let call = entry.call(Some(end));
         let has_open_parts = entry.open_parts > 0 || settled.open_parts > 0;
+        let ends = entry.ends.as_deref().copied().unwrap_or_default();
         let content = entry.content?;
+        let said = content.trace();
         let told = content.told_request();
         let origin = entry.origin;
         let (name, index) = (content.name(), content.index());
@@ -431,6 +450,8 @@ impl Store {
             told,
             has_open_parts,
             is_confirmed: false,
+            ends,
+            said,
         })
     }
 }

@@ -12,6 +12,7 @@
 
 use super::content::{Closing, Join};
 use super::told_request::{Folded, ToldRequest};
+use super::traces::Ends;
 use super::{Entry, Store, Withheld};
 use crate::id::Id;
 use crate::limits::{MAX_SCOPE_MARKS, MAX_WAITING_BYTES, MAX_WAITING_CHILDREN};
@@ -64,6 +65,9 @@ pub(super) struct Finished {
     pub(super) has_open_parts: bool,
     /// The end of what it is presumed to be part of has confirmed it already.
     pub(super) is_confirmed: bool,
+    pub(super) ends: Ends,
+    /// The trace that a header of it names.
+    pub(super) said: Option<Id>,
 }
 
 /// Bytes of an attribute or mark besides its own size, about: its texts.
@@ -163,7 +167,7 @@ impl Store {
 
     /// Bytes of what waits.
     pub(crate) fn waiting_bytes(&self) -> usize {
-        self.waiting_bytes
+        self.waiting_bytes + self.traces_bytes()
     }
 
     /// Marks that were presumed to be of a scope which closed in doubt.
@@ -296,6 +300,9 @@ impl Store {
                     self.lives.push_back(Life::Withheld(child.facts));
                 }
             } else {
+                let mut child = child;
+                // Its call is not written.
+                child.ends.caller = child.ends.caller.filter(|id| !gone.contains(id));
                 self.write(child);
             }
         }
@@ -307,11 +314,13 @@ impl Store {
             rest.into_iter().for_each(|child| self.write(child));
             return;
         };
+        let mut rest = rest;
+        self.note_around(&mut own, &mut rest);
         match self.room_at_holder(&mut own) {
             Some(holder) => {
                 for one in std::iter::once(own).chain(rest) {
-                    let parent = one.span.parent_id;
-                    if one.is_presumed || parent.is_some_and(|p| self.waits(p)) {
+                    let up = one.up();
+                    if one.is_presumed || up.is_some_and(|up| self.waits(up)) {
                         self.wait(one, holder);
                     } else {
                         self.write(one);
@@ -330,7 +339,7 @@ impl Store {
     fn room_at_holder(&mut self, own: &mut Finished) -> Option<Id> {
         let bytes = own.held_bytes();
         loop {
-            let parent = own.span.parent_id?;
+            let parent = own.up()?;
             if let Some(holder) = self.held.get(&parent) {
                 return Some(*holder);
             }
@@ -361,12 +370,12 @@ impl Store {
                 (start.parent, start.join) = (None, Join::Unknown(evidence::TOO_MANY));
                 return true;
             }
-            next = start.parent;
+            next = entry.up();
         }
         false
     }
 
-    /// A parent of an open scope is presumed, or that one's.
+    /// A parent of an open scope is presumed, or that one's, or of who called.
     fn is_presumed(&self, id: Id) -> bool {
         let mut next = Some(id);
         while let Some(id) = next {
@@ -376,7 +385,7 @@ impl Store {
             if let Join::Presumed(_) = entry.origin.start.join {
                 return true;
             }
-            next = entry.origin.start.parent;
+            next = entry.up();
         }
         false
     }
@@ -394,6 +403,8 @@ impl Store {
     }
 
     fn write(&mut self, one: Finished) {
+        let mut one = one;
+        self.write_trace(&mut one);
         let Finished {
             span, marks, facts, ..
         } = one;

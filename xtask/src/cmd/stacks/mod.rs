@@ -3,6 +3,7 @@
 //! ```text
 //! CACHE/cirron-agent/stacks/
 //!   venv/            Python with the packages of tests/stacks.txt, Go among them
+//!   litellm/         Python with the packages of tests/litellm.txt
 //!   node/            the npm packages of tests/clients/node
 //!   libressl/        LibreSSL's own `openssl` and its libraries
 //!   llama-root/      a root directory with llama-server and its libraries, and m/tiny-f16.gguf
@@ -39,7 +40,11 @@ pub(crate) fn run() -> Result<ExitCode> {
 
 /// Installs what is missing. False when something could not be; it was said.
 pub(crate) fn ensure() -> bool {
-    let mut complete = report("the Python and Go stacks", venv::ensure());
+    let mut complete = report(
+        "the Python and Go stacks",
+        venv::ensure("venv", "stacks.txt"),
+    );
+    complete &= report("litellm", venv::ensure("litellm", "litellm.txt"));
     complete &= report("Node's clients", node::ensure());
     complete &= report("llama-server", llama::ensure());
     complete &= report("LibreSSL", libressl::ensure());

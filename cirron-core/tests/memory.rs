@@ -312,8 +312,12 @@ fn a_flood_of_half_heads_takes_no_place_from_streams_that_were_there() {
     let stats = run.engine.stats();
     assert!(stats.given_up_connections > 20_000, "{stats:?}");
     assert!(stats.forgotten_connections > 15_000, "{stats:?}");
-    let given_up = stats.given_up_connections;
-    assert_eq!((stats.given_up_bodies, run.scopes), (0, [given_up; 2]));
+    assert_eq!(stats.given_up_bodies, 0);
+    // Each that had a head is a scope; one that gave up at its opening had none.
+    let [written, partial] = run.scopes;
+    assert_eq!(written, partial);
+    let without = stats.given_up_connections - written;
+    assert!(without < 10, "{without}");
     for (conn, mut pos) in (0..).zip(ends) {
         run.send(conn, Direction::Outbound, &mut pos, b"data: [DONE]\n\n");
         run.engine
@@ -321,12 +325,8 @@ fn a_flood_of_half_heads_takes_no_place_from_streams_that_were_there() {
     }
     run.engine.handle_timeout(MonoNs(run.ts + 10_000 * MS));
     run.take();
-    assert_eq!(
-        run.scopes,
-        [given_up + 1_000, given_up],
-        "streams are whole"
-    );
-    assert_eq!(run.engine.stats().partial, given_up);
+    assert_eq!(run.scopes, [written + 1_000, written], "streams are whole");
+    assert_eq!(run.engine.stats().partial, written);
     run.finish();
 }
 

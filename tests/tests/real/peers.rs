@@ -89,7 +89,7 @@ fn judge(spool: &Spool) -> Result<Vec<(Span, Span)>> {
         let call = calls.iter().find(|call| call.id == id);
         let call = call.with_context(|| format!("{id} is no call"))?;
         ensure!(
-            told(call) == told(&request),
+            told(call) == told(request),
             "wrong: {request:?} names {call:?}"
         );
         let trace = request.text("cirron.trace_id");
@@ -105,9 +105,9 @@ fn judge(spool: &Spool) -> Result<Vec<(Span, Span)>> {
             joined.iter().all(|(_, other)| other.id != call.id),
             "named twice: {call:?}"
         );
-        let parent = spool.requests().into_iter();
-        let parent = parent
-            .into_iter()
+        let requests = spool.requests();
+        let parent = requests
+            .iter()
             .find(|up| Some(&up.id) == call.parent_id.as_ref());
         if let Some(parent) = parent {
             ensure!(
@@ -175,7 +175,7 @@ fn threads(tls: bool) -> Result<String> {
 fn ask(port: u16, count: usize) -> Result<()> {
     let chat = |i: usize| {
         let extra = json!({"max_tokens": 4, "x_tokens": 3});
-        calls::call("chat", &format!("gw-m{i}"), i % 3 == 0, extra)
+        calls::call("chat", &format!("gw-m{i}"), i.is_multiple_of(3), extra)
     };
     let all: Vec<Value> = (0..count).map(chat).collect();
     let (first, rest) = all.split_at(count / 2);
@@ -248,7 +248,12 @@ fn litellm(behind: Stack, least: usize) -> Result<String> {
     let agent = Agent::attach(&[proxy.pid(), behind_it.pid()], &[])?;
     let chat = |i: usize| {
         let extra = json!({"max_tokens": 4});
-        calls::call("chat", &format!("gw-m{}", i % 6), i % 3 == 0, extra)
+        calls::call(
+            "chat",
+            &format!("gw-m{}", i % 6),
+            i.is_multiple_of(3),
+            extra,
+        )
     };
     let all: Vec<Value> = (0..ASKED).map(chat).collect();
     calls::openai(port, 1, &all)?;

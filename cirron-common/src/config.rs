@@ -111,8 +111,7 @@ pub struct KernelConfig {
     pub wakeup_bytes: u32,
 }
 
-const _: () = assert!(core::mem::size_of::<KernelConfig>() == 46 * 4);
-const _: () = assert!(core::mem::size_of::<KernelConfig>() == 50 * 4);
+const _: () = assert!(core::mem::size_of::<KernelConfig>() == 51 * 4);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, only `u32` fields, no padding.

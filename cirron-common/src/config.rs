@@ -15,6 +15,8 @@ pub struct KernelConfig {
     pub fdt_max_fds: u32,
     /// `fdtable.fd`
     pub fdt_fd: u32,
+    /// `file.f_flags`
+    pub file_flags: u32,
     /// `file.f_inode`
     pub file_inode: u32,
     /// `file.private_data`
@@ -111,7 +113,7 @@ pub struct KernelConfig {
     pub wakeup_bytes: u32,
 }
 
-const _: () = assert!(core::mem::size_of::<KernelConfig>() == 51 * 4);
+const _: () = assert!(core::mem::size_of::<KernelConfig>() == 52 * 4);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, only `u32` fields, no padding.

@@ -127,9 +127,52 @@ pub struct ConnState {
     pub held_segments: u32,
     /// Bits of [`crate::record::flag`] that belong to `arrived_ns`.
     pub arrived_flags: u32,
+    /// Who has read of it.
+    pub turn: Turn,
 }
 
-const _: () = assert!(core::mem::size_of::<ConnState>() == 96);
+const _: () = assert!(core::mem::size_of::<ConnState>() == 120);
+
+/// Who has read since the last write, of a socket or of an object of Go's.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// A context as in a record, or `tgid << 32 | tid`.
+    pub reader: u64,
+    /// Its turn then: the value of [`crate::maps::TURNS`].
+    pub began_ns: u64,
+    /// Bits of [`turn`].
+    pub bits: u64,
+}
+
+impl Turn {
+    /// Nobody.
+    pub const NONE: Turn = Turn {
+        reader: 0,
+        began_ns: 0,
+        bits: 0,
+    };
+}
+
+/// Bits of [`Turn::bits`].
+pub mod turn {
+    /// `reader` has read all that was read since the last write, in one turn.
+    pub const WHOLE: u64 = 1;
+    /// Somebody else has read as well, or it was read in several turns, or by a call that does not wait.
+    pub const MIXED: u64 = 2;
+    /// It was written since: the next read begins anew.
+    pub const WRITTEN: u64 = 4;
+}
+
+/// Who runs: key of [`crate::maps::TURNS`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Runner {
+    /// A context as in a record; 0: the thread.
+    pub context: u64,
+    /// As the helper gives them; of a context without the thread.
+    pub pid_tgid: u64,
+}
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, no padding (asserted by its size), every bit pattern is valid.

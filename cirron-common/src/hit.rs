@@ -43,7 +43,8 @@ pub struct Hit {
     /// Bit `n`: value `n` could not be read.
     pub unread: u16,
     /// At a function's entry and exits: where the stack pointer stood at the function's first instruction. Elsewhere
-    /// where it stands.
+    /// where it stands. Of a goroutine whose number is known it is told from the end of its stack, so that it stays the
+    /// same when that moves.
     pub stack: u64,
     /// Processor time of the thread since it began, ns; 0: not known.
     pub cpu_ns: u64,

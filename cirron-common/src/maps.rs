@@ -29,6 +29,13 @@ pub const RATES: &str = "RATES";
 pub const SKIPS: &str = "SKIPS";
 /// Hash: tgid to [`crate::python::Interpreter`].
 pub const INTERPRETERS: &str = "INTERPRETERS";
+/// LRU hash: [`crate::conn::Runner`] to when it waited for several things at once last, or was first seen to read by calls
+/// that wait, monotonic ns: its turn began then.
+pub const TURNS: &str = "TURNS";
+/// LRU hash: [`crate::tls::GoKey`] of a client's connection (`net/http.persistConn`) to the goroutine that asked there last.
+pub const GO_ASKED: &str = "GO_ASKED";
+/// LRU hash: [`crate::conn::Runner`] of a goroutine that writes for others to the one that it writes for.
+pub const GO_WRITERS: &str = "GO_WRITERS";
 /// Per-CPU array of [`crate::Counter`].
 pub const COUNTERS: &str = "COUNTERS";
 /// The read-only global of type [`crate::KernelConfig`].
@@ -63,6 +70,11 @@ pub const MAX_SKIPS: u32 = 16_384;
 /// Processes at once whose Python tells contexts: a server's workers, at most a tenth of all targets. What is called by one
 /// past it is not known by its contexts.
 pub const MAX_INTERPRETERS: u32 = 1_024;
+/// Threads and goroutines that read by calls that wait. Of one that is forgotten it is not known whether it did something
+/// else between a read and a write.
+pub const MAX_TURNS: u32 = 16_384;
+/// Connections of Go's HTTP client. Who asked on one that is forgotten is not known.
+pub const MAX_GO_ASKED: u32 = 16_384;
 /// Connections muted at once.
 pub const MAX_MUTED: u32 = 65_536;
 /// Bytes of the ring where nothing else is asked for. At 20 000 calls a second of half a kilobyte

@@ -37,9 +37,9 @@ pub struct RecordHeader {
     pub conn: u64,
     /// When the kernel side first saw this connection (monotonic ns): its generation.
     pub epoch: u64,
-    /// What ran on the thread, where that is known: in Go programs the address of the goroutine (`runtime.g`), in Python the
-    /// address of the current `contextvars.Context`, 0 where the thread has none yet. 0 elsewhere: the thread is all that is
-    /// known.
+    /// What ran on the thread, where that is known: in Go programs the goroutine, with [`GOID`] its number, else the address of
+    /// its `runtime.g`; in Python the address of the current `contextvars.Context`, 0 where the thread has none yet. 0
+    /// elsewhere: the thread is all that is known.
     pub context: u64,
     /// Process id, in the initial pid namespace.
     pub tgid: u32,
@@ -49,6 +49,10 @@ pub struct RecordHeader {
     /// such number, it is a goroutine or not known.
     pub version: u64,
 }
+
+/// In [`RecordHeader::context`]: the rest is the number of a goroutine (`goid`), which a program gives once. No address of
+/// a program has this bit.
+pub const GOID: u64 = 1 << 63;
 
 /// Bytes of a [`RecordHeader`].
 pub const HEADER_LEN: usize = 56;
@@ -238,6 +242,10 @@ pub mod flag {
     pub const FAULT: u8 = 2;
     /// Past the limit of bytes, iovecs or messages copied for one call.
     pub const OVER_LIMIT: u8 = 4;
+    /// Outbound: the thread (in Go programs the goroutine) that writes has read all that was read here since the write
+    /// before, by calls that wait for bytes, and has not waited for several things at once since (`poll`, `select`,
+    /// `epoll_wait`). Without it nothing is known.
+    pub const STRAIGHT: u8 = 8;
     /// Outbound: at the call's end the kernel had not sent all of it. `told` is the position
     /// up to which it had, its low 32 bits.
     pub const HELD: u8 = 16;

@@ -54,8 +54,10 @@ pub struct Shape {
     pub texts: u8,
     /// One of [`thinning`].
     pub thinning: u8,
+    /// 1: it is a function of Go's, whose hits mean something with the goroutine alone.
+    pub of_goroutine: u8,
     /// Zero.
-    pub padding: [u8; 3],
+    pub padding: [u8; 2],
     /// Beginnings and ends that belong together have the same.
     pub pair: u32,
 }
@@ -66,7 +68,7 @@ const _: () = {
     assert!(offset_of!(Shape, most) == 128);
     assert!(offset_of!(Shape, text) == 144);
     assert!(offset_of!(Shape, values) == 150);
-    assert!(offset_of!(Shape, padding) == 153);
+    assert!(offset_of!(Shape, padding) == 154);
     assert!(offset_of!(Shape, pair) == 156);
 };
 

@@ -3,7 +3,7 @@
 //! A connection inside a TLS library is keyed by process and object address; its records carry the
 //! address in `conn`, the time it was first seen in `epoch`, and [`crate::record::source::TLS`].
 
-use crate::conn::Positions;
+use crate::conn::{Positions, Turn};
 
 /// What a function does. Where its values stand is its [`crate::signature::Signature`]'s.
 pub mod op {
@@ -28,6 +28,10 @@ pub mod op {
     /// The connection ends, and what others do with the object at that moment is still its own:
     /// Go's `(*Conn).Close`.
     pub const CLOSE: u64 = 10;
+    /// A goroutine asks for an answer on the connection that the object is: Go's `net/http.(*persistConn).roundTrip`.
+    pub const REQUEST: u64 = 11;
+    /// A goroutine writes what was asked on it: `net/http.persistConnWriter.Write`.
+    pub const SEND: u64 = 12;
 }
 
 /// Bits of a value of the process filter.
@@ -40,6 +44,13 @@ pub mod target {
     pub const GO: u32 = 4;
     /// Its Python tells which context a thread is in ([`crate::python::Interpreter`]). Until it calls exec.
     pub const PYTHON: u32 = 8;
+    /// Of a process that runs Go the bits of where a goroutine has its number (`goid`) in its `runtime.g`: the offset in
+    /// words; 0: that is not known.
+    pub const GOID: u32 = 0xff << GOID_SHIFT;
+    /// Where [`GOID`] begins.
+    pub const GOID_SHIFT: u32 = 8;
+    /// All that is known of what the process runs, which an exec changes.
+    pub const RUNS: u32 = GO | GOID | PYTHON;
 }
 
 /// An SSL object of a process.
@@ -78,6 +89,8 @@ pub struct SslState {
     pub matches: u64,
     /// When [`op::CLOSE`] was called, monotonic ns; 0: it was not.
     pub closed_ns: u64,
+    /// Who has read of it, where it is Go's: a goroutine may leave another one the rest of what it took from the socket.
+    pub turn: Turn,
 }
 
 #[cfg(feature = "user")]

@@ -43,9 +43,11 @@ pub mod nr {
     pub const READ: u64 = 0;
     pub const WRITE: u64 = 1;
     pub const CLOSE: u64 = 3;
+    pub const POLL: u64 = 7;
     pub const MMAP: u64 = 9;
     pub const READV: u64 = 19;
     pub const WRITEV: u64 = 20;
+    pub const SELECT: u64 = 23;
     pub const DUP: u64 = 32;
     pub const DUP2: u64 = 33;
     pub const SENDFILE: u64 = 40;
@@ -58,7 +60,11 @@ pub mod nr {
     pub const RECVMSG: u64 = 47;
     pub const SHUTDOWN: u64 = 48;
     pub const SETSOCKOPT: u64 = 54;
+    pub const EPOLL_WAIT: u64 = 232;
+    pub const PSELECT6: u64 = 270;
+    pub const PPOLL: u64 = 271;
     pub const SPLICE: u64 = 275;
+    pub const EPOLL_PWAIT: u64 = 281;
     pub const ACCEPT4: u64 = 288;
     pub const DUP3: u64 = 292;
     pub const RECVMMSG: u64 = 299;
@@ -66,4 +72,5 @@ pub mod nr {
     pub const PREADV2: u64 = 327;
     pub const PWRITEV2: u64 = 328;
     pub const CLOSE_RANGE: u64 = 436;
+    pub const EPOLL_PWAIT2: u64 = 441;
 }

@@ -8,6 +8,7 @@ static CONFIG: KernelConfig = KernelConfig {
     files_fdt: 0,
     fdt_max_fds: 0,
     fdt_fd: 0,
+    file_flags: 0,
     file_inode: 0,
     file_private: 0,
     file_refs: 0,

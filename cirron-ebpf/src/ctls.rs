@@ -24,7 +24,7 @@ use crate::{
 
 #[inline(always)]
 pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
-    let pid_tgid = watched_thread()?;
+    let (pid_tgid, _) = watched_thread()?;
     let place = Place::reached(ctx);
     let signature = place.signature()?;
     let event = place.event(signature, pid_tgid)?;
@@ -55,7 +55,7 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
 
 #[inline(always)]
 pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
-    let pid_tgid = watched_thread()?;
+    let (pid_tgid, _) = watched_thread()?;
     // SAFETY: copied at once.
     let call = *unsafe { SSL_CALLS.get(&pid_tgid) }?;
     let place = Place::reached(ctx);

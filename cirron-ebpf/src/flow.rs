@@ -14,7 +14,7 @@
 
 use cirron_common::{
     Counter,
-    conn::{ConnState, Positions, role},
+    conn::{ConnState, Positions, Turn, role},
     record::{close, direction, evidence, source},
     tls::{op, target},
 };
@@ -22,11 +22,11 @@ use cirron_common::{
 use crate::{
     arrived,
     emit::{self, Call},
-    fds, goroutine, gotls,
+    fds, gohttp, goroutine, gotls,
     maps::{CONNS, MUTED, count},
     python, sent,
     socket::{self, Blank, FdSocket},
-    tls,
+    tls, turns,
 };
 
 pub const AF_UNIX: u32 = 1;
@@ -38,6 +38,8 @@ pub struct Caller {
     pub pid_tgid: u64,
     /// Bits of [`cirron_common::tls::target`].
     pub target: u32,
+    /// 1: the call asked for bytes that are there, and not to wait for any.
+    pub is_hasty: u32,
     /// In Go's code the goroutine; anything in other's.
     pub r14: u64,
     /// The stack pointer.
@@ -103,6 +105,7 @@ static NEW: ConnState = ConnState {
     held_ns: 0,
     held_segments: 0,
     arrived_flags: 0,
+    turn: Turn::NONE,
 };
 
 /// Enters a connection in the maps and tells the reader.
@@ -175,11 +178,7 @@ pub fn take_bytes(
     count(Counter::StreamBytes, len);
     call.conn = socket.ino;
     call.epoch = epoch;
-    if dir == direction::INBOUND {
-        arrived::stamp_read(call, state);
-    } else {
-        sent::stamp_write(call, state, len);
-    }
+    stamp(caller, call, state, socket.file, len);
     // The two keys lie on the stack already: it is short.
     let inside = || {
         tls::call_of(call.pid_tgid, caller.sp).or_else(|| gotls::call_of(call.pid_tgid, caller.r14))
@@ -211,13 +210,36 @@ pub fn take_bytes(
         count(Counter::MutedBytes, len);
         return None;
     }
+    name_runner(caller, call);
+    Some(pos)
+}
+
+/// What the kernel and its reader or writer say of bytes of the socket of that file. Apart, for its part of the stack.
+#[inline(never)]
+fn stamp(caller: &Caller, call: &mut Call, state: *mut ConnState, file: u64, len: u64) {
     if caller.target & target::GO != 0 {
-        call.context = goroutine::running(caller.r14);
+        call.context = goroutine::running(caller.r14, caller.target);
+    }
+    // SAFETY: a live map value.
+    let turn = unsafe { &raw mut (*state).turn };
+    if call.direction == direction::INBOUND {
+        arrived::stamp_read(call, state);
+        turns::note_read(call, turn, file, caller.is_hasty);
+    } else {
+        sent::stamp_write(call, state, len);
+        turns::stamp_write(call, turn);
+    }
+}
+
+/// Whom the record names. Apart, for its part of the stack.
+#[inline(never)]
+fn name_runner(caller: &Caller, call: &mut Call) {
+    if call.direction == direction::OUTBOUND && call.context != 0 {
+        call.context = gohttp::asked_by(call.context, call.pid_tgid);
     }
     if caller.target & target::PYTHON != 0 {
         python::note(call);
     }
-    Some(pos)
 }
 
 /// Where the bytes of a connection (or an object) stand, if all that pass are told: of a muted one they are not.

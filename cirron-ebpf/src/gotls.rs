@@ -8,12 +8,13 @@
 use aya_ebpf::{helpers::bpf_probe_read_user, programs::ProbeContext};
 use cirron_common::{
     conn::role,
-    record::close,
+    record::{close, direction},
     tls::{GoKey, op},
 };
 
 use crate::{
     called::{Place, direction_of, returned},
+    gohttp, goroutine,
     maps::{GO_CALLS, SSLS},
     tls::{
         Inside, TlsEvent, cirron_tls_take_bytes, cirron_tls_tell_end, introduce, watched_thread,
@@ -36,7 +37,7 @@ pub fn call_of(pid_tgid: u64, goroutine: u64) -> Option<Inside> {
 
 #[inline(always)]
 pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
-    let pid_tgid = watched_thread()?;
+    let (pid_tgid, flags) = watched_thread()?;
     let place = Place::reached(ctx);
     let signature = place.signature()?;
     let event = place.event(signature, pid_tgid)?;
@@ -51,6 +52,7 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
             cirron_tls_tell_end(&event, close::LOCAL_SHUT_WRITE);
             return None;
         }
+        op::REQUEST | op::SEND => return note_http(&place, &event, flags),
         _ => {}
     }
     let key = GoKey {
@@ -64,7 +66,7 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
 
 #[inline(always)]
 pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
-    let pid_tgid = watched_thread()?;
+    let (pid_tgid, flags) = watched_thread()?;
     let place = Place::reached(ctx);
     let key = GoKey {
         goroutine: place.goroutine(),
@@ -84,7 +86,22 @@ pub fn try_exit(ctx: &ProbeContext) -> Option<u32> {
     if is_new {
         introduce(&event, role_of(call.object), true)?;
     }
-    cirron_tls_take_bytes(&event, dir as u64, call.buffer, len, key.goroutine);
+    let mut context = goroutine::number(key.goroutine, flags).unwrap_or(0);
+    if dir == direction::OUTBOUND {
+        context = gohttp::asked_by(context, pid_tgid);
+    }
+    cirron_tls_take_bytes(&event, dir as u64, call.buffer, len, context);
+    None
+}
+
+/// Go's HTTP client asks, or writes what was asked. Apart, for its part of the stack.
+#[inline(never)]
+fn note_http(place: &Place, event: &TlsEvent, flags: u32) -> Option<u32> {
+    let context = goroutine::number(place.goroutine(), flags)?;
+    match event.op {
+        op::REQUEST => gohttp::note_request(event.object, context, event.pid_tgid),
+        _ => gohttp::note_writer(event.object, context, event.pid_tgid),
+    }
     None
 }
 

@@ -9,7 +9,7 @@
 //! | `tcp_reading` | when the bytes came that a target reads |
 //! | `process_fork`, `process_exec`, `process_exit` | the life of targets and their children |
 //! | `c_enter`, `c_exit` | calls of functions with C's convention: plaintext inside TLS libraries; uprobes, attached where a target has one |
-//! | `go_enter`, `go_exit` | the same with Go's: its `crypto/tls` |
+//! | `go_enter`, `go_exit` | the same with Go's: its `crypto/tls`, and who asks by its HTTP client |
 //! | `probe_hit` | probes that a rule put there: USDT probes, those of `cirron-probe` |
 //! | `socket_check` | nothing; the agent runs it, to learn whether a connection's socket is held |
 //! | `uring_submit` | sends and receives by io_uring, whose bytes it cannot see |
@@ -29,6 +29,7 @@ mod ctls;
 mod emit;
 mod fds;
 mod flow;
+mod gohttp;
 mod goroutine;
 mod gotls;
 mod iov;
@@ -45,6 +46,7 @@ mod thinning;
 mod tls;
 mod tracepoints;
 mod transfer;
+mod turns;
 mod uprobes;
 mod uring;
 

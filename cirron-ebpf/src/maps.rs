@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use cirron_common::{
     Counter, Shape, Signature,
-    conn::ConnState,
+    conn::{ConnState, Runner},
     counters, maps,
     python::Interpreter,
     shape::{Rate, RateKey, SkipKey},
@@ -59,6 +59,16 @@ pub static SKIPS: LruHashMap<SkipKey, u64> = LruHashMap::with_max_entries(maps::
 #[map]
 pub static INTERPRETERS: HashMap<u32, Interpreter> =
     HashMap::with_max_entries(maps::MAX_INTERPRETERS, 0);
+
+#[map]
+pub static TURNS: LruHashMap<Runner, u64> = LruHashMap::with_max_entries(maps::MAX_TURNS, 0);
+
+#[map]
+pub static GO_ASKED: LruHashMap<GoKey, u64> = LruHashMap::with_max_entries(maps::MAX_GO_ASKED, 0);
+
+#[map]
+pub static GO_WRITERS: LruHashMap<Runner, u64> =
+    LruHashMap::with_max_entries(maps::MAX_GO_ASKED, 0);
 
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNTERS, 0);

@@ -19,7 +19,7 @@ use cirron_common::{
     Counter, Shape,
     hit::{HIT_LEN, Hit, MAX_TEXTS, MAX_VALUES},
     operand::kind::ABSENT,
-    record::{HEADER_LEN, kind, source},
+    record::{GOID, HEADER_LEN, kind, source},
     shape::{MAX_TEXT_BYTES, cookie},
     tls::target,
 };
@@ -78,7 +78,7 @@ pub fn try_hit(ctx: &ProbeContext) -> Option<u32> {
     let shape = unsafe { &*shape };
     let context = match flags & target::GO {
         0 => 0,
-        _ => goroutine::running(operand::goroutine(ctx.regs)),
+        _ => goroutine::running(operand::goroutine(ctx.regs), flags),
     };
     let call = Call {
         // SAFETY: no arguments.
@@ -99,6 +99,11 @@ pub fn try_hit(ctx: &ProbeContext) -> Option<u32> {
         context,
         ts_ns: call.ts_ns,
     };
+    if shape.of_goroutine != 0 && context == 0 {
+        // Between the attach and what tells the process to run Go, or on a stack of the runtime's own.
+        thinning::leave_out(&hit);
+        return None;
+    }
     if !thinning::is_told(&hit, shape) {
         return None;
     }
@@ -116,9 +121,14 @@ pub fn try_hit(ctx: &ProbeContext) -> Option<u32> {
         }
         cirron_read_value(&saved, depth, shape, index, &mut values);
     }
+    let mut stack = operand::stack(ctx.regs, depth);
+    if context & GOID != 0 {
+        let top = goroutine::stack_top(operand::goroutine(ctx.regs));
+        stack = stack.wrapping_sub(top.unwrap_or(0));
+    }
     let what = What {
         probe: hit.probe,
-        stack: operand::stack(ctx.regs, depth),
+        stack,
         cpu_ns: runtime_ns(),
     };
     if values.text_bytes <= SMALL as u64 {

@@ -54,7 +54,7 @@ pub fn try_exec(ctx: &impl EbpfContext) -> Option<i32> {
     let flags = TARGETS.get_ptr_mut(&tgid)?;
     // What it runs now is not known yet.
     // SAFETY: a live map value.
-    unsafe { *flags &= !(target::GO | target::PYTHON) };
+    unsafe { *flags &= !target::RUNS };
     let _ = INTERPRETERS.remove(&tgid);
     debug!(ctx, "target {} called exec", tgid);
     // SAFETY: no arguments.

@@ -22,6 +22,7 @@ use crate::{
     emit::{self, Call},
     maps::CONNS,
     socket::{FdSocket, kernel},
+    turns,
 };
 
 const IPPROTO_TCP: u16 = 6;
@@ -268,6 +269,11 @@ pub fn stamp_plaintext(call: &mut Call, ino: u64, pos: u64) -> Option<()> {
     let (held, at_ns, flags) =
         unsafe { ((*state).held, (*state).arrived_ns, (*state).arrived_flags) };
     if call.direction == direction::OUTBOUND {
+        // Go's object knows by itself.
+        if call.context == 0 {
+            // SAFETY: as above.
+            call.flags |= turns::straight(call, unsafe { &raw const (*state).turn });
+        }
         if held != 0 {
             call.flags |= flag::HELD;
             call.told = pos as u32;

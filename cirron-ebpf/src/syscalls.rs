@@ -22,6 +22,7 @@ use crate::{
     transfer::{
         BYPASS, FLAT, MESSAGE, MESSAGES, NOTHING, Transfer, VECTOR, bypass, take, tell_half_end,
     },
+    turns,
 };
 
 const EINPROGRESS: i64 = 115;
@@ -31,6 +32,7 @@ const TCP_CORK: u64 = 3;
 const MSG_OOB: u64 = 1;
 const MSG_PEEK: u64 = 2;
 const MSG_TRUNC: u64 = 0x20;
+const MSG_DONTWAIT: u64 = 0x40;
 const MSG_ERRQUEUE: u64 = 0x2000;
 const SHUT_RD: u64 = 0;
 const F_DUPFD: u64 = 0;
@@ -69,6 +71,13 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
         | nr::PREADV2
         | nr::PWRITEV2
         | nr::CLOSE_RANGE => {}
+        nr::EPOLL_WAIT
+        | nr::EPOLL_PWAIT
+        | nr::EPOLL_PWAIT2
+        | nr::SELECT
+        | nr::PSELECT6
+        | nr::POLL
+        | nr::PPOLL => return turns::note_wait(regs),
         _ => return None,
     }
     let pid_tgid = bpf_get_current_pid_tgid();
@@ -89,6 +98,7 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
         ts_ns: unsafe { bpf_ktime_get_ns() },
         pid_tgid,
         target,
+        is_hasty: is_hasty(nr, a2, a3) as u32,
         r14,
         sp,
     };
@@ -213,6 +223,17 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
     };
     take(&caller, fd, &transfer, transfer.shape, ret);
     None
+}
+
+/// A read that does not wait for bytes, whatever its socket is. Of several messages the first alone is waited for, if any.
+#[inline(always)]
+fn is_hasty(nr: u64, a2: u64, a3: u64) -> bool {
+    match nr {
+        nr::RECVFROM => a3 & MSG_DONTWAIT != 0,
+        nr::RECVMSG => a2 & MSG_DONTWAIT != 0,
+        nr::RECVMMSG | nr::PREADV2 | nr::SPLICE => true,
+        _ => false,
+    }
 }
 
 #[inline(always)]

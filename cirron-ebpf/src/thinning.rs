@@ -70,9 +70,9 @@ fn within_rate(hit: &Hit) -> bool {
     false
 }
 
-/// It is left out though its second is not over yet.
-#[inline(always)]
-fn leave_out(hit: &Hit) {
+/// It is left out though its second is not over yet. Apart, for its part of the stack.
+#[inline(never)]
+pub fn leave_out(hit: &Hit) {
     let key = rate_key(hit);
     match RATES.get_ptr_mut(&key) {
         // SAFETY: a live map value.

@@ -6,7 +6,7 @@
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use cirron_common::{
     Counter,
-    conn::{Positions, role},
+    conn::{Positions, Turn, role},
     record::{close, direction, flag, source},
     tls::{SslCall, SslKey, SslState, op, target},
 };
@@ -18,6 +18,7 @@ use crate::{
     maps::{MUTED, SEALED, SSL_CALLS, SSLS, TARGETS, count},
     python, sent,
     socket::{self, Blank, FdSocket},
+    turns,
 };
 
 /// Sends in a row whose lengths fit, until a socket is an object's. One may be by chance.
@@ -80,13 +81,13 @@ impl Inside {
     }
 }
 
-/// The thread's identity where its process is a target whose TLS is watched.
+/// The thread's identity and what is known of its process, where that is a target whose TLS is watched.
 #[inline(always)]
-pub fn watched_thread() -> Option<u64> {
+pub fn watched_thread() -> Option<(u64, u32)> {
     let pid_tgid = bpf_get_current_pid_tgid();
     // SAFETY: a live map value.
     let flags = unsafe { *TARGETS.get_ptr(&((pid_tgid >> 32) as u32))? };
-    (flags & target::TLS != 0).then_some(pid_tgid)
+    (flags & target::TLS != 0).then_some((pid_tgid, flags))
 }
 
 /// `len` bytes of plaintext at `buffer` moved; `context` as in the record. Gives 1 where the object is not known to move
@@ -125,10 +126,19 @@ pub extern "C" fn cirron_tls_take_bytes(
     }
     let mut call = event.call(epoch, dir);
     call.context = context;
+    if context != 0 {
+        // SAFETY: a live map value.
+        let turn = unsafe { &raw mut (*state).turn };
+        if dir == direction::INBOUND {
+            turns::note_read(&call, turn, 0, 0);
+        } else {
+            turns::stamp_write(&mut call, turn);
+        }
+    }
+    sent::stamp_plaintext(&mut call, socket, pos);
     if context == 0 {
         python::note(&mut call);
     }
-    sent::stamp_plaintext(&mut call, socket, pos);
     if event.op == op::SENDFILE {
         count(Counter::BypassBytes, len);
         emit::gap(&call, pos, len, flag::BYPASS);
@@ -158,6 +168,7 @@ static NEW: SslState = SslState {
     candidate: 0,
     matches: 0,
     closed_ns: 0,
+    turn: Turn::NONE,
 };
 
 /// Makes an object known. `late`: it may have moved bytes before.

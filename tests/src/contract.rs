@@ -96,6 +96,9 @@ struct Joins {
     requests: BTreeMap<String, String>,
 }
 
+/// Scopes around one: 64 of probes, and those that are around these.
+const MAX_PARENTS: usize = 70;
+
 impl Joins {
     fn check(&self) -> Result<()> {
         for (id, (name, parent, ended)) in &self.spans {
@@ -107,7 +110,7 @@ impl Joins {
                     format!("span {name} {id}: parent {up} is not in the spool")
                 })?;
                 (at, top, steps) = (p.as_ref(), n, steps + 1);
-                ensure!(steps < 10, "span {id}: parents without end");
+                ensure!(steps < MAX_PARENTS, "span {id}: parents without end");
             }
             ensure!(top == "cirron.session", "span {name} {id} hangs on {top}");
         }

@@ -143,8 +143,8 @@ impl Attacher {
         // An empty list is that of a process that has ended.
         let names = Some(names).filter(|names| !names.is_empty());
         self.leases.end(pid, names.as_deref(), Instant::now());
-        if self.leases.runs_go(pid) {
-            self.uprobes.set_go(pid);
+        if let Some(goid) = self.leases.go(pid) {
+            self.uprobes.set_go(pid, goid);
         }
         for _ in &missing {
             Counts::add(&self.counts.unopened);
@@ -220,6 +220,10 @@ impl Attacher {
         if is_watched && !probes.planned.is_empty() {
             let (uprobes, planned) = (&self.uprobes, &probes.planned);
             attachments.extend(self.ruled.attach(uprobes, name, file, planned));
+        }
+        if let Some(goid) = look.go {
+            let of_go = |attachment: Attachment| attachment.of_go(goid);
+            attachments = attachments.into_iter().map(of_go).collect();
         }
         if let Some(surplus) = self.leases.add(pid, id, key, seen, attachments) {
             self.uprobes.close(surplus);

@@ -274,8 +274,8 @@ impl Leases {
         None
     }
 
-    /// A process maps a Go program that is watched.
-    pub fn runs_go(&self, tgid: u32) -> bool {
+    /// A process maps a Go program that is watched ([`Attachment::go`]).
+    pub fn go(&self, tgid: u32) -> Option<u8> {
         let state = self.lock();
         let held = state
             .processes
@@ -284,7 +284,7 @@ impl Leases {
             .into_iter()
             .flatten();
         let mut entries = held.filter_map(|slot| state.entries.get(slot));
-        entries.any(|entry| entry.attachments.iter().any(Attachment::is_go))
+        entries.find_map(|entry| entry.attachments.iter().find_map(Attachment::go))
     }
 
     /// What is known of the file of that name.

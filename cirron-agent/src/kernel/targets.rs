@@ -18,9 +18,6 @@ use super::Policy;
 /// Flag of an update that makes no new entry.
 const BPF_EXIST: u64 = 2;
 
-/// What is known of what a process runs.
-const RUNTIMES: u32 = target::GO | target::PYTHON;
-
 /// The handle is shared.
 #[derive(Clone)]
 pub(super) struct Targets(Arc<Mutex<HashMap<MapData, u32, u32>>>);
@@ -52,19 +49,33 @@ impl Targets {
         let _ = self.lock().remove(&tgid);
     }
 
-    /// `tgid`, if it is a target, runs what this bit of [`target`] says.
-    pub(super) fn set_runtime(&self, tgid: u32, bit: u32) {
+    /// `tgid`, if it is a target, runs what these bits of [`target`] say.
+    pub(super) fn set_runtime(&self, tgid: u32, bits: u32) {
         let mut map = self.lock();
         if let Ok(before) = map.get(&tgid, 0) {
             // It may end just now.
-            let _ = map.insert(tgid, before | bit, BPF_EXIST);
+            let _ = map.insert(tgid, running(before, bits), BPF_EXIST);
         }
     }
 }
 
 /// The value of an entry with another policy: what the process runs stays.
 fn changed(before: u32, policy: Policy) -> u32 {
-    policy.bits() | before & RUNTIMES
+    policy.bits() | before & target::RUNS
+}
+
+/// The bits of a process that runs Go. `goid`: where its goroutines have their numbers, in words, 0 where that is not known.
+pub(super) fn go(goid: u8) -> u32 {
+    target::GO | u32::from(goid) << target::GOID_SHIFT
+}
+
+/// The value of an entry of a process that runs this, too.
+fn running(before: u32, bits: u32) -> u32 {
+    let others = match bits & target::GO {
+        0 => before,
+        _ => before & !target::GOID,
+    };
+    others | bits
 }
 
 #[cfg(test)]
@@ -86,5 +97,9 @@ mod tests {
             all | target::GO,
             "each bit has its own place"
         );
+        let go = running(all | target::PYTHON, go(19));
+        assert_eq!(go & target::GOID, 19 << target::GOID_SHIFT);
+        assert_eq!(changed(go, none), go & target::RUNS);
+        assert_eq!(running(go, super::go(0)), all | target::PYTHON | target::GO);
     }
 }

@@ -11,6 +11,7 @@
 
 pub mod elf;
 pub mod extents;
+pub mod go_build;
 pub mod identity;
 pub mod images;
 pub mod locate;

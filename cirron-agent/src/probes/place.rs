@@ -21,6 +21,7 @@ use iced_x86::{
 
 mod call;
 mod exit;
+mod go;
 mod kept;
 mod reached;
 mod refusal;
@@ -28,6 +29,7 @@ mod switch;
 
 pub use call::{around_call, hands_to};
 pub use exit::{exits, returns};
+pub use go::entry_once;
 pub use kept::Kept;
 pub use refusal::Refusal;
 pub use switch::{Switch, SwitchTable};

@@ -67,6 +67,8 @@ pub struct Look {
     pub plan: Plan,
     /// What is not watched of it, and why.
     pub refused: Vec<Refused>,
+    /// It is a Go program ([`crate::probes::go_build::goid`]).
+    pub go: Option<u8>,
     /// A bound was met ([`crate::probes::source`]): there may be more in it.
     pub is_cut: bool,
 }
@@ -84,6 +86,7 @@ pub fn plan_with(file: &dyn ReadAt, choice: Choice, locators: &[&dyn Locator]) -
     Look {
         plan,
         refused,
+        go: found.go,
         is_cut: source.is_cut(),
     }
 }

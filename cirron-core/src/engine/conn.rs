@@ -174,7 +174,7 @@ impl Conn {
         self.ending = self
             .ending
             .filter(|e| e.cause != CloseCause::Untold || e.ts >= ts);
-        let mover = Mover::new(head);
+        let mover = Mover::new(head, data);
         let serves = match data.direction {
             // What comes from a server is no request.
             Direction::Inbound => self.parser.role() != Some(Role::Client),
@@ -183,6 +183,12 @@ impl Conn {
         };
         if serves {
             mover.turns_to(self.scopes.values(), shared);
+            for id in self.scopes.values() {
+                match data.direction {
+                    Direction::Inbound => shared.serving.reads_on(*id),
+                    Direction::Outbound => shared.serving.writes(*id, mover.is_straight()),
+                }
+            }
         }
         match data.direction {
             Direction::Inbound => self.told.arrival(ts, data),

@@ -5,11 +5,13 @@
 //! enough to call what it does part of the request: [`super::serving`]. Bytes that waited for others are handed on while another record is handled,
 //! perhaps of another reader. So a piece counts for a reader only if it has the time of that reader's own record.
 
+use cirron_common::record::flag;
+
 use super::Engine;
 use super::lineage::Moment;
 use super::shared::Shared;
 use crate::id::Id;
-use crate::record::Head;
+use crate::record::{Data, Head};
 use crate::scope::{Context, Work, evidence};
 use crate::time::MonoNs;
 
@@ -19,21 +21,29 @@ pub(super) struct Mover {
     at: MonoNs,
     pid: u32,
     tid: u32,
-    /// A goroutine's; 0: none is known.
-    address: u64,
+    /// A goroutine, as in the record; 0: none is known.
+    goroutine: u64,
+    /// As `cirron_common::record::flag::STRAIGHT` says.
+    is_straight: bool,
     /// What it ran in, of Python.
     moment: Option<Moment>,
 }
 
 impl Mover {
-    pub(super) fn new(head: &Head) -> Mover {
+    pub(super) fn new(head: &Head, data: &Data<'_>) -> Mover {
         Mover {
             at: head.ts,
             pid: head.tgid,
             tid: head.tid,
-            address: head.goroutine().unwrap_or(0),
+            goroutine: head.goroutine().unwrap_or(0),
+            is_straight: data.flags & flag::STRAIGHT != 0,
             moment: Moment::new(head),
         }
+    }
+
+    /// It writes where it has read, and has waited for nothing else since.
+    pub(super) fn is_straight(self) -> bool {
+        self.is_straight
     }
 
     /// It made the record whose time is `ts`: what came with that is its.
@@ -57,8 +67,8 @@ impl Mover {
     }
 
     fn goroutine(self) -> Option<Context> {
-        let Mover { pid, address, .. } = self;
-        (address != 0).then_some(Context::Goroutine { pid, address })
+        let Mover { pid, goroutine, .. } = self;
+        (goroutine != 0).then_some(Context::Goroutine { pid, id: goroutine })
     }
 
     /// It reads or answers on a connection on which these are open: it works for none of another one any more.

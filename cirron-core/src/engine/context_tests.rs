@@ -128,7 +128,7 @@ fn a_new_context_of_an_old_name_inherits_nothing_once_it_serves() {
             rig.moves(A, Direction::Inbound, 0, GET, by);
             let context = match by {
                 (tid, 0) => Context::Thread { pid: TGID, tid },
-                (_, address) => Context::Goroutine { pid: TGID, address },
+                (_, id) => Context::Goroutine { pid: TGID, id },
             };
             let old = rig.known(context);
             assert!(old.is_some());
@@ -153,7 +153,7 @@ fn behind_the_answer_of_another_a_new_context_of_an_old_name_is_known_for_nothin
     );
     let goroutine = Context::Goroutine {
         pid: TGID,
-        address: 0xc000,
+        id: 0xc000,
     };
     assert_eq!(rig.known(goroutine), None);
 }
@@ -220,7 +220,7 @@ fn a_goroutine_is_known_in_place_of_the_thread_that_ran_it() {
     rig.moves(B, Direction::Inbound, 0, GET, (1, 0xc000));
     let goroutine = Context::Goroutine {
         pid: TGID,
-        address: 0xc000,
+        id: 0xc000,
     };
     assert!(rig.known(goroutine).is_some());
     assert_eq!(rig.thread(1), None, "it runs many");

@@ -10,12 +10,18 @@
 //!                    +--a thread reads of a second while one is open, or another one answers---> [mixed] <--+
 //! ```
 //! Records cannot tell a thread that serves one request at a time from an event loop that happens to have one. So a process
-//! has to show it: in `alone` the thread that accepted the connection must be another one than reads (a loop accepts for
-//! itself); in `crowded` nothing is joined by thread until enough requests were served cleanly, during each of which another
-//! thread's ended cleanly too: one whose end was lost stays open, and shows nothing. `mixed` needs many more, one after the
-//! other: what looked so may have been a record that was lost. All is judged when the request ends: a record that was lost
-//! on the way has shown by then, as a hole. It promises no parent by time alone. What it holds is bounded
-//! ([`MAX_CONTEXTS`], [`MAX_PROCESSES`]).
+//! has to show it. In `alone` the answer must be straight ([`flag::STRAIGHT`]: its writer read the request by calls that wait
+//! for bytes, and waited for nothing else until then, which a loop does), or the thread that accepted the connection must be
+//! another one than reads (a loop accepts for itself). In `crowded` nothing is joined by thread until enough requests were
+//! served cleanly, during each of which another thread's ended cleanly too: one whose end was lost stays open, and shows
+//! nothing; threads that hand work to each other by queues are not told apart sooner. `mixed` needs many more, one after
+//! the other: what looked so may have been a record that was lost. All is judged when the request ends: a record that was
+//! lost on the way has shown by then, as a hole.
+//!
+//! A goroutine that reads of a connection is made for that: if its answers are straight, what it did was for them, whatever
+//! its process shows. It promises no parent by time alone. What it holds is bounded ([`MAX_CONTEXTS`], [`MAX_PROCESSES`]).
+//!
+//! [`flag::STRAIGHT`]: cirron_common::record::flag::STRAIGHT
 
 use std::collections::HashMap;
 
@@ -33,6 +39,12 @@ struct Served {
     /// Number of clean ends in its process when it began.
     ends: u64,
     is_answered: bool,
+    /// Something was written on its connection while it was open.
+    has_written: bool,
+    /// All of that was straight, and nothing was read behind it.
+    is_straight: bool,
+    /// Its connection was closed: its reader has done with it.
+    is_left: bool,
     /// The kernel holds some of its answer back: it may go on when its reader has done with it.
     is_held: bool,
     /// Why it is not known what its reader does.
@@ -89,10 +101,32 @@ impl Process {
         self.mixed.filter(|_| self.proofs <= CLEAN_PROOFS_OF_MIXED)
     }
 
-    /// A thread serves one request at a time. `handed_in`: another one accepted the connection.
-    fn is_proven(&self, handed_in: bool) -> bool {
+    /// A thread serves one request at a time. `is_shown`: this exchange shows it, if it is the only one.
+    fn is_proven(&self, is_shown: bool) -> bool {
         let is_alone = self.crowds == 0 && self.mixed.is_none();
-        self.proofs > CLEAN_PROOFS || is_alone && handed_in
+        self.proofs > CLEAN_PROOFS || is_alone && is_shown
+    }
+
+    /// One that a thread served is over, and was served cleanly.
+    fn note_clean(&mut self, served: &Served) {
+        if let Context::Thread { .. } = served.reader {
+            let was_beside = self.ends.beside(served.reader, served.ends);
+            self.proofs = self.proofs.saturating_add(was_beside.into());
+            self.ends.note(served.reader);
+        }
+    }
+
+    /// What makes it doubtful that what the reader of a clean one did was for it.
+    fn doubts(&self, served: &Served) -> Option<&'static str> {
+        let is_straight = served.has_written && served.is_straight;
+        match served.reader {
+            Context::Thread { .. } => {
+                let is_proven = self.is_proven(served.handed_in || is_straight);
+                let unproven = (!is_proven).then_some(evidence::UNPROVEN);
+                self.doubt().or(unproven)
+            }
+            Context::Goroutine { .. } => (!is_straight).then_some(evidence::UNPROVEN_GOROUTINE),
+        }
     }
 }
 
@@ -143,6 +177,9 @@ impl Serving {
             handed_in,
             ends: process.ends.count,
             is_answered: false,
+            has_written: false,
+            is_straight: true,
+            is_left: false,
             is_held: false,
             doubt: None,
         };
@@ -166,6 +203,31 @@ impl Serving {
             && let Some(process) = self.processes.get_mut(&pid)
         {
             process.mix(evidence::EVENT_LOOP);
+        }
+    }
+
+    /// Bytes were written on its connection.
+    pub(super) fn writes(&mut self, scope: Id, is_straight: bool) {
+        if let Some(served) = self.served.get_mut(&scope) {
+            served.has_written = true;
+            served.is_straight &= is_straight;
+        }
+    }
+
+    /// Bytes were read on its connection. Behind something that was written, a new turn may have begun in between.
+    pub(super) fn reads_on(&mut self, scope: Id) {
+        if let Some(served) = self.served.get_mut(&scope) {
+            served.is_straight &= !served.has_written;
+        }
+    }
+
+    /// Its connection was closed by its process. It is open for us alone, until that is applied.
+    pub(super) fn leave(&mut self, scope: Id) {
+        if let Some(served) = self.served.get_mut(&scope)
+            && !std::mem::replace(&mut served.is_left, true)
+            && let Some(process) = self.processes.get_mut(&served.reader.pid())
+        {
+            process.open = process.open.saturating_sub(1);
         }
     }
 
@@ -216,28 +278,27 @@ impl Serving {
             return Some(evidence::NO_REQUEST);
         };
         let process = self.processes.get_mut(&served.reader.pid())?;
-        process.open = process.open.saturating_sub(1);
+        process.open = process.open.saturating_sub((!served.is_left).into());
         let lost = (!is_whole).then_some(evidence::RECORDS_LOST);
         let unanswered = (!served.is_answered).then_some(evidence::NOT_ANSWERED);
         let own = served.doubt.or(lost).or(unanswered);
-        if own.is_none() {
-            let was_beside = process.ends.beside(served.reader, served.ends);
-            process.proofs = process.proofs.saturating_add(was_beside.into());
-            process.ends.note(served.reader);
+        if own.is_some() {
+            return own;
         }
-        let is_proven = process.is_proven(served.handed_in);
-        let unproven = (!is_proven).then_some(evidence::UNPROVEN);
-        own.or(process.doubt()).or(unproven)
+        process.note_clean(&served);
+        process.doubts(&served)
     }
 
     /// Why nothing that a context does is known to be for this one, so far.
     pub(super) fn doubts(&self, context: Context, scope: Option<Id>) -> Option<&'static str> {
-        if let Context::Goroutine { .. } = context {
+        if context.is_reused() {
             return Some(evidence::GOROUTINE_END);
         }
-        let process = self.processes.get(&context.pid()).and_then(Process::doubt);
         let own = scope.and_then(|scope| self.served.get(&scope)?.doubt);
-        own.or(process)
+        own.or_else(|| match context {
+            Context::Thread { pid, .. } => self.processes.get(&pid).and_then(Process::doubt),
+            Context::Goroutine { .. } => None,
+        })
     }
 
     /// A process has ended, is another program, or is a new one of that number.

@@ -20,10 +20,12 @@
 //! one as soon as it serves anything. What is left is the time from a read to the head of the answer: a context
 //! that ends in it, and whose name is given again in it, to one that is seen at nothing but calls of its own. A thread's
 //! number is given again when the kernel has given all others, 32 768 at least, and a number that a process was given is
-//! a thread's no more ([`Contexts::end_process`]). A goroutine's address is given again at once: before an entry of one
-//! is evidence for a call that it makes, somebody has to tell its end or the beginning of the next by [`Contexts::end`].
+//! a thread's no more ([`Contexts::end_process`]). A goroutine's number is never given again. Its address is, at once: an
+//! entry of one that is known by its address alone is evidence for nothing.
 
 use std::collections::{BTreeSet, HashMap};
+
+use cirron_common::record::GOID;
 
 use crate::id::Id;
 use crate::limits::MAX_CONTEXTS;
@@ -40,12 +42,12 @@ pub enum Context {
         /// Its number.
         tid: u32,
     },
-    /// A goroutine, by the address of its `g`.
+    /// A goroutine.
     Goroutine {
         /// Its process.
         pid: u32,
-        /// Its address.
-        address: u64,
+        /// Its number, or the address of its `g`, as `cirron_common::record::GOID` says.
+        id: u64,
     },
 }
 
@@ -55,8 +57,13 @@ impl Context {
         let (pid, tid) = (head.tgid, head.tid);
         match head.goroutine() {
             None => Context::Thread { pid, tid },
-            Some(address) => Context::Goroutine { pid, address },
+            Some(id) => Context::Goroutine { pid, id },
         }
+    }
+
+    /// A goroutine of which only the address is known: by now another one may be there.
+    pub(crate) fn is_reused(self) -> bool {
+        matches!(self, Context::Goroutine { id, .. } if id & GOID == 0)
     }
 
     /// Its process.

@@ -48,6 +48,8 @@ pub(crate) const EVENT_LOOP: &str = "event_loop";
 pub(crate) const HANDED_OVER: &str = "handed_over";
 /// The same: nothing has shown yet that a thread of the process serves one request at a time.
 pub(crate) const UNPROVEN: &str = "unproven_threads";
+/// The same: nothing shows that the goroutine which read the request did nothing else until it answered.
+pub(crate) const UNPROVEN_GOROUTINE: &str = "unproven_goroutine";
 /// The same: the thread has not answered the request.
 pub(crate) const NOT_ANSWERED: &str = "not_answered";
 /// The same: bytes of the request that it may be part of were lost.
@@ -60,7 +62,7 @@ pub(crate) const MULTIPLEXED: &str = "multiplexed";
 pub(crate) const OUTLIVES: &str = "context_outlives";
 /// The same: the context serves the whole connection, and another one answered the request.
 pub(crate) const OTHER_CONTEXT: &str = "other_context";
-/// The same: nobody tells the end of a goroutine, and its address is given again.
+/// The same: of a goroutine only the address is known, which is given again.
 pub(crate) const GOROUTINE_END: &str = "goroutine";
 /// The same: its first bytes were held back, and it is not known who wrote them.
 pub(crate) const WRITER_UNKNOWN: &str = "writer_unknown";

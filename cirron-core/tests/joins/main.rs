@@ -84,3 +84,38 @@ fn one_thread_one_request() {
         "it is no different from a loop"
     );
 }
+
+#[test]
+fn one_thread_that_waits_for_one_at_a_time() {
+    let report = run(Kind::OneWaiting, 1);
+    assert!(report.unlost_known() > 0.75, "{report:?}");
+}
+
+#[test]
+fn one_event_loop_on_sockets_that_wait() {
+    for at_once in [1, 2, 32] {
+        assert_eq!(run(Kind::WaitingLoop, at_once).right, 0);
+    }
+}
+
+#[test]
+fn threads_that_hand_on_what_they_read_by_sockets_that_wait() {
+    for at_once in [2, 3, 8, 32] {
+        run(Kind::Stages, at_once);
+    }
+}
+
+#[test]
+fn a_goroutine_for_each_connection() {
+    for at_once in [1, 32] {
+        let report = run(Kind::Goroutines, at_once);
+        assert!(report.unlost_known() > 0.75, "{report:?}");
+    }
+}
+
+#[test]
+fn one_goroutine_that_waits_for_all() {
+    for at_once in [1, 2, 32] {
+        assert_eq!(run(Kind::GoLoop, at_once).right, 0);
+    }
+}

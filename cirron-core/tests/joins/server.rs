@@ -21,8 +21,41 @@ pub(crate) enum Kind {
     Loop,
     /// Four threads do so, and each step of a request may be on another one (tokio).
     Loops,
-    /// One thread, one request at a time (gunicorn sync).
+    /// One thread, one request at a time.
     OneThread,
+    /// The same with sockets that wait (gunicorn sync).
+    OneWaiting,
+    /// One thread does all on sockets that wait, when `poll` says that one is ready; it calls for itself at any time.
+    WaitingLoop,
+    /// Four threads take steps of any request from a queue, and read by sockets that wait.
+    Stages,
+    /// Each connection has a goroutine (net/http).
+    Goroutines,
+    /// One goroutine waits for all connections by `epoll` and does all (gnet).
+    GoLoop,
+}
+
+impl Kind {
+    /// One thread or goroutine does all.
+    fn is_one(self) -> bool {
+        use Kind::{GoLoop, Loop, OneThread, OneWaiting, WaitingLoop};
+        matches!(self, Loop | OneThread | OneWaiting | WaitingLoop | GoLoop)
+    }
+
+    /// Each connection has its own.
+    fn is_kept(self) -> bool {
+        matches!(self, Kind::ThreadPerConnection | Kind::Goroutines)
+    }
+
+    /// Any of some may take the next step.
+    fn is_shared(self) -> bool {
+        matches!(self, Kind::Loops | Kind::Stages)
+    }
+
+    /// It waits for several between two steps, and may call for itself meanwhile.
+    fn is_polling(self) -> bool {
+        matches!(self, Kind::WaitingLoop | Kind::GoLoop)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +88,7 @@ const LOOPS: u32 = 4;
 /// Threads that serve have these numbers, those in the background others.
 const FIRST_WORKER: u32 = 10;
 const FIRST_BACKGROUND: u32 = 1_000;
+const FIRST_GOROUTINE: u32 = 10_000;
 
 /// A request under way. What it does next is its step.
 struct Handler {
@@ -76,6 +110,8 @@ struct Server {
     /// Numbers of threads that are free, the last is given next.
     free: Vec<u32>,
     pooled: Vec<Conn>,
+    /// Goroutines so far, whose numbers are never given again.
+    goroutines: u32,
     handlers: Vec<Handler>,
     next: u64,
 }
@@ -90,9 +126,9 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
 
 impl Server {
     fn tid(&mut self, own: u32) -> u32 {
-        match self.shape.kind {
-            Kind::Loops => FIRST_WORKER + self.wire.random.between(0, LOOPS.into()) as u32,
-            Kind::ThreadPerConnection | Kind::Pool | Kind::Loop | Kind::OneThread => own,
+        match self.shape.kind.is_shared() {
+            true => FIRST_WORKER + self.wire.random.between(0, LOOPS.into()) as u32,
+            false => own,
         }
     }
 
@@ -106,25 +142,42 @@ impl Server {
             let at = self.wire.random.between(0, self.idle.len() as u64) as usize;
             self.idle.swap_remove(at)
         } else {
-            let one = matches!(self.shape.kind, Kind::Loop | Kind::OneThread);
-            let by = if one { FIRST_WORKER } else { ACCEPTOR };
+            let by = match self.shape.kind.is_one() {
+                true => FIRST_WORKER,
+                false => ACCEPTOR,
+            };
             (self.wire.open(by, true), 0)
         };
         if tid == 0 {
             tid = match self.shape.kind {
-                Kind::Loop | Kind::Loops | Kind::OneThread => FIRST_WORKER,
                 Kind::Pool | Kind::ThreadPerConnection => self.free.pop().unwrap(),
+                Kind::Goroutines => {
+                    self.goroutines += 1;
+                    FIRST_GOROUTINE + self.goroutines
+                }
+                _ => FIRST_WORKER,
             };
         }
-        let several = self.shape.kind == Kind::ThreadPerConnection && self.chance(5);
+        if self.shape.kind.is_polling() {
+            self.wire.waits(tid);
+        }
+        let several = self.shape.kind.is_kept() && self.chance(5);
         let numbers: Vec<u64> = (0..1 + u64::from(several)).map(|n| self.next + n).collect();
         self.next += numbers.len() as u64;
         let text: String = numbers.iter().map(|n| get("r", *n)).collect();
         let reader = self.tid(tid);
         if self.chance(20) {
             let (first, rest) = text.split_at(10);
+            // Go's server has another goroutine wait for what comes next.
+            let waiter = match self.shape.kind {
+                Kind::Goroutines => {
+                    self.goroutines += 1;
+                    FIRST_GOROUTINE + self.goroutines
+                }
+                _ => reader,
+            };
             self.wire
-                .moves(&mut conn, Direction::Inbound, first, reader);
+                .moves(&mut conn, Direction::Inbound, first, waiter);
             self.wire.moves(&mut conn, Direction::Inbound, rest, reader);
         } else {
             self.wire
@@ -156,6 +209,12 @@ impl Server {
         let late_call = h.background && number.is_multiple_of(2);
         let (call_at, answer_at) = if late_call { (4, 1) } else { (1, 4) };
         let own = self.tid(h.tid);
+        if self.shape.kind.is_polling() {
+            if self.chance(20) {
+                self.call_for_itself(own);
+            }
+            self.wire.waits(own);
+        }
         match h.step {
             0 if h.scoped => self.wire.begin(number + 1, &format!("s/{number}"), own),
             step if step == call_at => {
@@ -201,39 +260,37 @@ impl Server {
 
     fn finish(&mut self, h: Handler) {
         let closes = self.chance(30);
-        match self.shape.kind {
-            Kind::ThreadPerConnection if closes => {
-                self.wire.close(&h.conn, h.tid);
-                self.free.push(h.tid);
-            }
-            Kind::ThreadPerConnection => self.idle.push((h.conn, h.tid)),
-            _ if closes => {
-                self.wire.close(&h.conn, h.tid);
-                self.free.push(h.tid);
-            }
-            Kind::Pool | Kind::Loop | Kind::Loops | Kind::OneThread => {
-                self.idle.push((h.conn, 0));
-                self.free.push(h.tid);
-            }
+        let is_kept = self.shape.kind.is_kept();
+        if closes {
+            self.wire.close(&h.conn, h.tid);
+        } else {
+            let by = if is_kept { h.tid } else { 0 };
+            self.idle.push((h.conn, by));
+        }
+        if (closes || !is_kept) && self.shape.kind != Kind::Goroutines {
+            self.free.push(h.tid);
         }
         // Somebody calls on the server's own account: of a loop on the same thread.
         if self.chance(5) {
             let by = match self.shape.kind {
-                Kind::Loop => FIRST_WORKER,
-                Kind::ThreadPerConnection | Kind::Pool | Kind::Loops | Kind::OneThread => {
-                    FIRST_BACKGROUND + 9
-                }
+                Kind::Loop | Kind::WaitingLoop | Kind::GoLoop => FIRST_WORKER,
+                _ => FIRST_BACKGROUND + 9,
             };
-            let mut conn = self
-                .pooled
-                .pop()
-                .unwrap_or_else(|| self.wire.open(by, false));
-            self.wire
-                .moves(&mut conn, Direction::Outbound, &get("c", u64::MAX), by);
-            self.wire
-                .moves(&mut conn, Direction::Inbound, &format!("{OK}pong"), by);
-            self.pooled.push(conn);
+            self.call_for_itself(by);
         }
+    }
+
+    /// A call that is made for no request.
+    fn call_for_itself(&mut self, by: u32) {
+        let mut conn = self
+            .pooled
+            .pop()
+            .unwrap_or_else(|| self.wire.open(by, false));
+        self.wire
+            .moves(&mut conn, Direction::Outbound, &get("c", u64::MAX), by);
+        self.wire
+            .moves(&mut conn, Direction::Inbound, &format!("{OK}pong"), by);
+        self.pooled.push(conn);
     }
 }
 
@@ -245,9 +302,17 @@ pub(crate) fn simulate(seed: u64, shape: Shape) -> Report {
         idle: Vec::new(),
         free: threads.rev().collect(),
         pooled: Vec::new(),
+        goroutines: 0,
         handlers: Vec::new(),
         next: 1,
     };
+    server.wire.is_go = matches!(shape.kind, Kind::Goroutines | Kind::GoLoop);
+    // Whoever runs Go waits by its runtime.
+    let waiting = matches!(
+        shape.kind,
+        Kind::OneWaiting | Kind::WaitingLoop | Kind::Stages
+    );
+    server.wire.is_blocking = waiting || server.wire.is_go;
     let mut outputs = Vec::new();
     while server.next < shape.calls || !server.handlers.is_empty() {
         let is_full = server.handlers.len() >= shape.at_once || server.next >= shape.calls;

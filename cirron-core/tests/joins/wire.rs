@@ -1,8 +1,10 @@
 //! Connections of the simulated server: what passes on them, and the records of that, which may be lost.
 
+use std::collections::BTreeMap;
+
 use cirron_common::conn::role;
 use cirron_common::hit::role as probe;
-use cirron_common::record::{close, source};
+use cirron_common::record::{GOID, close, flag, source};
 use cirron_core::engine::{Engine, EngineConfig, Output};
 use cirron_core::id::SequentialIds;
 use cirron_core::record::{Body, Direction, Head, Hit, HitParts, Record, Spec, Text, encode};
@@ -17,6 +19,11 @@ pub(crate) struct Conn {
     records: ConnRecords,
     inbound: u64,
     outbound: u64,
+    /// Who has read since the last write, and in which turn; `None`: several, or in several.
+    reader: Option<(u32, u64)>,
+    /// Who has read last.
+    last: u32,
+    is_written: bool,
 }
 
 /// The engine, and the way to it.
@@ -26,6 +33,12 @@ pub(crate) struct Wire {
     pub(crate) now: u64,
     pub(crate) lost_ppm: u64,
     next_inode: u64,
+    /// Its sockets wait for bytes.
+    pub(crate) is_blocking: bool,
+    /// What runs are goroutines, on any thread.
+    pub(crate) is_go: bool,
+    /// Of each thread or goroutine, how often it has waited for several.
+    turns: BTreeMap<u32, u64>,
 }
 
 const SCOPE: u32 = 1;
@@ -40,6 +53,9 @@ impl Wire {
             now: MS,
             lost_ppm: 0,
             next_inode: 1,
+            is_blocking: false,
+            is_go: false,
+            turns: BTreeMap::new(),
         };
         for (number, role) in [(SCOPE, probe::SCOPE_BEGIN), (END, probe::SCOPE_END)] {
             let mut kept = Vec::new();
@@ -51,9 +67,11 @@ impl Wire {
     }
 
     fn process(&mut self, tid: u32, body: Body<'_>) {
+        let (context, tid) = self.runner(tid);
         let head = Head {
             ts: MonoNs(self.now),
             tgid: TGID,
+            context,
             tid,
             ..Head::default()
         };
@@ -91,6 +109,32 @@ impl Wire {
             records,
             inbound: 0,
             outbound: 0,
+            reader: None,
+            last: 0,
+            is_written: true,
+        }
+    }
+
+    /// A thread or goroutine waits for several things at once.
+    pub(crate) fn waits(&mut self, tid: u32) {
+        *self.turns.entry(tid).or_default() += 1;
+    }
+
+    /// What the kernel side says of a write, as `cirron-ebpf/src/turns.rs` does.
+    fn is_straight(&mut self, conn: &mut Conn, dir: Direction, tid: u32) -> bool {
+        let by = (tid, self.turns.get(&tid).copied().unwrap_or(0));
+        match dir {
+            Direction::Outbound => {
+                conn.is_written = true;
+                conn.reader == Some(by)
+            }
+            Direction::Inbound => {
+                let is_other = self.is_go && std::mem::replace(&mut conn.last, tid) != tid;
+                let is_first = std::mem::take(&mut conn.is_written) || is_other;
+                let is_same = is_first || conn.reader == Some(by);
+                conn.reader = Some(by).filter(|_| is_same && self.is_blocking);
+                false
+            }
         }
     }
 
@@ -102,8 +146,27 @@ impl Wire {
         let (bytes, len) = (text.as_bytes(), text.len() as u64);
         let record = conn.records.data(dir, *pos, self.now, bytes, len);
         *pos += len;
-        let record = edited(&record, |record| record.head.tid = tid);
+        let is_straight = self.is_straight(conn, dir, tid);
+        let (context, tid) = self.runner(tid);
+        let record = edited(&record, |record| {
+            record.head.tid = tid;
+            record.head.context = context;
+            if let (Body::Data(data), true) = (&mut record.body, is_straight) {
+                data.flags |= flag::STRAIGHT;
+            }
+        });
         self.hand_in(&record);
+    }
+
+    /// Context and thread of who has this number.
+    fn runner(&mut self, number: u32) -> (u64, u32) {
+        match self.is_go {
+            true => {
+                let tid = self.random.between(1, 5) as u32;
+                (GOID | u64::from(number), tid)
+            }
+            false => (0, number),
+        }
     }
 
     pub(crate) fn close(&mut self, conn: &Conn, tid: u32) {

@@ -1,5 +1,5 @@
 // The scripted model on net/http: `scripted HOST:PORT`, over HTTPS with TLS_CERT and TLS_KEY, without
-// these HTTP/2 by prior knowledge with HTTP2. See ../python/script.py. `scripted client URL` is a client of such a server, see client.go.
+// these HTTP/2 by prior knowledge with HTTP2. See ../python/script.py. `scripted client URL` is a client of such a server, see client.go; `scripted gateway` asks others, see gateway.go.
 package main
 
 import (
@@ -166,6 +166,10 @@ func v1(w http.ResponseWriter, r *http.Request) {
 func main() {
 	if os.Args[1] == "client" {
 		client(os.Args[2])
+		return
+	}
+	if os.Args[1] == "gateway" {
+		gateway(os.Args[2])
 		return
 	}
 	truth, _ = os.OpenFile(os.Getenv("TRUTH_FILE"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)

@@ -22,6 +22,7 @@ mod hits;
 mod http2;
 mod http2_more;
 mod joins;
+mod joins_go;
 mod kept;
 mod leases;
 mod load;
@@ -37,6 +38,7 @@ mod rights;
 mod roles;
 mod rules;
 mod scopes;
+mod scopes_go;
 mod sdk;
 mod stacks;
 mod syscalls;
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         contexts::TESTS,
         probes::TESTS,
         scopes::TESTS,
+        scopes_go::TESTS,
         sdk::TESTS,
         syscalls::TESTS,
         tails::TESTS,
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         joins::TESTS,
         event_loops::TESTS,
         peers::TESTS,
+        joins_go::TESTS,
         memory::TESTS,
         replay::TESTS,
         dialects::TESTS,

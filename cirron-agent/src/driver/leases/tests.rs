@@ -178,16 +178,16 @@ fn a_process_runs_go_while_it_maps_a_watched_program_of_go() {
     let (of_c, of_go) = (name(7), name(8));
     for (file, made) in [
         (of_c, Attachment::for_test(7)),
-        (of_go, Attachment::of_go_for_test(8)),
+        (of_go, Attachment::for_test(8).of_go(19)),
     ] {
         let key = FileKey::of_name(file);
         assert_eq!(leases.add(1, file, key, Seen::Watched, vec![made]), None);
     }
-    assert!(leases.runs_go(1));
+    assert_eq!(leases.go(1), Some(19));
     assert_eq!(leases.hold(2, of_c), Known::Held);
-    assert!(!leases.runs_go(2));
-    assert!(!leases.runs_go(3), "nobody");
+    assert_eq!(leases.go(2), None);
+    assert_eq!(leases.go(3), None, "nobody");
     // It has called exec.
     leases.end(1, Some(&[of_c]), now);
-    assert!(!leases.runs_go(1));
+    assert_eq!(leases.go(1), None);
 }

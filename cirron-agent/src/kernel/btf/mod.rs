@@ -50,6 +50,7 @@ pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
         files_fdt: at("files_struct", "fdt")?,
         fdt_max_fds: at("fdtable", "max_fds")?,
         fdt_fd: at("fdtable", "fd")?,
+        file_flags: at("file", "f_flags")?,
         file_inode: at("file", "f_inode")?,
         file_private: at("file", "private_data")?,
         file_refs,

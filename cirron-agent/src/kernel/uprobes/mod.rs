@@ -37,7 +37,7 @@ use cirron_common::{Shape, Signature};
 use self::multi::{Multi, MultiLink};
 pub(super) use self::numbers::Numbered;
 use self::single::Single;
-use super::targets::Targets;
+use super::targets::{self, Targets};
 use super::verdict::{Failure, ProbeVerdict, Verdict};
 
 /// The programs that stand inside functions: a pair for each calling convention; and the one at probes by rules.
@@ -157,13 +157,22 @@ pub struct Detached {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Attachment {
     id: u64,
-    is_go: bool,
+    go: Option<u8>,
 }
 
 impl Attachment {
-    /// The file is a Go program.
-    pub fn is_go(&self) -> bool {
-        self.is_go
+    /// The file is a Go program. `goid`: as `probes::go_build` says.
+    #[must_use]
+    pub fn of_go(self, goid: u8) -> Attachment {
+        Attachment {
+            go: Some(goid),
+            ..self
+        }
+    }
+
+    /// Of a Go program, where its goroutines have their numbers.
+    pub fn go(&self) -> Option<u8> {
+        self.go
     }
 }
 
@@ -171,12 +180,7 @@ impl Attachment {
 impl Attachment {
     /// Of no programs.
     pub fn for_test(id: u64) -> Attachment {
-        Attachment { id, is_go: false }
-    }
-
-    /// The same, of a Go program.
-    pub fn of_go_for_test(id: u64) -> Attachment {
-        Attachment { id, is_go: true }
+        Attachment { id, go: None }
     }
 }
 
@@ -370,15 +374,14 @@ impl Uprobes {
             None => bail!("the programs were refused"),
         };
         let (id, probes) = (state.next, points.len());
-        let is_go = points.iter().any(|p| p.program == UprobeProgram::GoEnter);
         state.next += 1;
         state.held.insert(id, Held { links, probes });
-        Ok(Attachment { id, is_go })
+        Ok(Attachment { id, go: None })
     }
 
-    /// This process runs Go: its records say which goroutine moved their bytes.
-    pub fn set_go(&self, tgid: u32) {
-        self.targets.set_runtime(tgid, target::GO);
+    /// This process runs Go: its records say which goroutine moved their bytes. `goid`: where these have their numbers.
+    pub fn set_go(&self, tgid: u32, goid: u8) {
+        self.targets.set_runtime(tgid, targets::go(goid));
     }
 
     /// This process runs Python: how its contexts are reached, or, all 0, that this is to be found out.

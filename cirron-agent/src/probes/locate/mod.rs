@@ -19,6 +19,7 @@ use symbol::Found;
 
 use crate::probes::elf::Elf;
 use crate::probes::extents::Extents;
+use crate::probes::go_build;
 use crate::probes::source::Source;
 
 /// A file as locators read it.
@@ -51,6 +52,8 @@ pub struct Located {
     pub functions: Vec<Found>,
     /// Calls that go around them.
     pub calls: Vec<HiddenCall>,
+    /// It is a Go program ([`crate::probes::go_build::goid`]).
+    pub go: Option<u8>,
 }
 
 /// A way to find functions.
@@ -66,6 +69,7 @@ pub const LOCATORS: &[&dyn Locator] = &[&symbol::Symbols, &call_site::CallSites,
 pub fn locate(source: &Source<'_>, locators: &[&dyn Locator]) -> Located {
     let mut located = Located::default();
     if let Some(binary) = Binary::read(source) {
+        located.go = go_build::goid(&binary.elf);
         for locator in locators {
             locator.locate(&binary, &mut located);
         }

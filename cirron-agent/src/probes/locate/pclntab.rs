@@ -1,4 +1,4 @@
-//! Go's `crypto/tls` in an executable, by the function table that every Go program carries.
+//! Go's `crypto/tls` and HTTP client in an executable, by the function table that every Go program carries.
 //!
 //! Stripping takes the symbols away and leaves `pclntab`: the runtime needs it to unwind. It gives
 //! each function's name, and its place relative to the start of Go's code. Where that start is, the
@@ -15,13 +15,17 @@ use memchr::memmem::Finder;
 
 use super::symbol::Found;
 use super::{Binary, Located, Locator};
-use crate::probes::elf::Elf;
+use crate::probes::elf::{Elf, Section};
 use crate::probes::place::Ways;
 use crate::probes::source::{Source, u32_in};
 use crate::probes::tls::functions::{Function, GO_FUNCTIONS};
 
-/// How all names of [`GO_FUNCTIONS`] begin.
-const STEM: &[u8] = b"crypto/tls.(*Conn).";
+/// How the names of [`GO_FUNCTIONS`] begin.
+const STEMS: [&[u8]; 3] = [
+    b"crypto/tls.(*Conn).",
+    b"net/http.(*persistConn).",
+    b"net/http.persistConnWriter.",
+];
 /// Bytes of the longest of them, and more.
 const MAX_NAME_BYTES: usize = 48;
 /// Functions of those names. A program has each once.
@@ -68,62 +72,193 @@ pub struct GoTable {
     pub functions: Vec<GoFunction>,
 }
 
+/// Where the parts of a table lie in its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoTableParts {
+    /// Address of the start of Go's code, where the table has it.
+    text: Option<u64>,
+    names: Range<u64>,
+    functions: u64,
+    rows: Range<u64>,
+}
+
+/// A function of a table, relative to the start of Go's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row<'n> {
+    /// Its name.
+    pub name: &'n str,
+    /// Its first byte.
+    pub start: u64,
+    /// Where the next function begins.
+    pub end: u64,
+    /// As [`GoFunction::recovered`].
+    pub recovered: Option<u64>,
+}
+
+/// What a row of a table says: entry, place of its `_func`, the next one's entry.
+struct Entry {
+    name: u32,
+    start: u64,
+    end: u64,
+    recovered: Option<u64>,
+}
+
+impl GoTableParts {
+    /// `None` where it is none, or one of another age.
+    fn read(source: &Source<'_>, table: Range<u64>) -> Option<GoTableParts> {
+        let at = |offset: u64| {
+            let at = table
+                .start
+                .checked_add(source.u64(table.start.checked_add(offset)?)?)?;
+            (at <= table.end).then_some(at)
+        };
+        let word = |offset: u64| source.u32(table.start.checked_add(offset)?);
+        // Two bytes of zero, the instruction alignment of x86 and the size of a pointer.
+        if !MAGICS.contains(&word(0)?) || word(4)? != u32::from_le_bytes([0, 0, 1, 8]) {
+            return None;
+        }
+        let count = source.u64(table.start.checked_add(8)?)?;
+        let text = source.u64(table.start.checked_add(24)?)?;
+        let (names, units, functions) = (at(32)?, at(40)?, at(64)?);
+        if count > (table.end - functions) / ROW_BYTES {
+            return None;
+        }
+        // What lies behind the names is that of compilation units.
+        let end = if units > names { units } else { table.end };
+        Some(GoTableParts {
+            text: (text != 0).then_some(text),
+            names: names..end,
+            functions,
+            rows: functions..functions + count * ROW_BYTES + ENTRY_BYTES,
+        })
+    }
+
+    /// Hands out what each row says. `Some`: `take` has ended it.
+    fn entries(
+        &self,
+        source: &Source<'_>,
+        mut take: impl FnMut(Entry) -> ControlFlow<()>,
+    ) -> Option<()> {
+        let mut next = self.rows.start;
+        let overlap = (ROW_BYTES + ENTRY_BYTES) as usize;
+        source.blocks(self.rows.clone(), overlap, |at, bytes| {
+            while let Some(row) = usize::try_from(next - at)
+                .ok()
+                .and_then(|from| bytes.get(from..from.checked_add(overlap)?))
+            {
+                next += ROW_BYTES;
+                if let Some(entry) = self.entry(source, row)
+                    && take(entry).is_break()
+                {
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// `_func`: entry offset, name offset, size of arguments, offset of the call of `deferreturn` or 0.
+    fn entry(&self, source: &Source<'_>, row: &[u8]) -> Option<Entry> {
+        let info = self.functions.checked_add(u32_in(row, 4)?.into())?;
+        let recovered = source.u32(info.checked_add(3 * ENTRY_BYTES)?)?;
+        Some(Entry {
+            name: source.u32(info.checked_add(ENTRY_BYTES)?)?,
+            start: u32_in(row, 0)?.into(),
+            end: u32_in(row, 8)?.into(),
+            recovered: (recovered != 0).then_some(recovered.into()),
+        })
+    }
+
+    /// Hands out each function by its name. `Some`: `take` has ended it.
+    pub fn rows(
+        &self,
+        source: &Source<'_>,
+        mut take: impl FnMut(&Row<'_>) -> ControlFlow<()>,
+    ) -> Option<()> {
+        let names = source.piece(self.names.start, self.names.end - self.names.start)?;
+        self.entries(source, |entry| {
+            let Entry {
+                name,
+                start,
+                end,
+                recovered,
+            } = entry;
+            match usize::try_from(name)
+                .ok()
+                .and_then(|at| text_at(&names, at))
+            {
+                Some(name) => take(&Row {
+                    name,
+                    start,
+                    end,
+                    recovered,
+                }),
+                None => ControlFlow::Continue(()),
+            }
+        })
+    }
+}
+
+/// The text that begins there and that a 0 ends.
+fn text_at(bytes: &[u8], at: usize) -> Option<&str> {
+    let rest = bytes.get(at..)?;
+    let end = memchr::memchr(0, rest)?;
+    std::str::from_utf8(rest.get(..end)?).ok()
+}
+
 /// Reads the `pclntab` in a part of a file. `None` where it is none, or one of another age.
 pub fn read(source: &Source<'_>, table: Range<u64>) -> Option<GoTable> {
-    let at = |offset: u64| {
-        let at = table
-            .start
-            .checked_add(source.u64(table.start.checked_add(offset)?)?)?;
-        (at <= table.end).then_some(at)
-    };
-    let word = |offset: u64| source.u32(table.start.checked_add(offset)?);
-    // Two bytes of zero, the instruction alignment of x86 and the size of a pointer.
-    if !MAGICS.contains(&word(0)?) || word(4)? != u32::from_le_bytes([0, 0, 1, 8]) {
-        return None;
-    }
-    let count = source.u64(table.start.checked_add(8)?)?;
-    let text = source.u64(table.start.checked_add(24)?)?;
-    let (names, units, functions) = (at(32)?, at(40)?, at(64)?);
-    if count > (table.end - functions) / ROW_BYTES {
-        return None;
-    }
-    // What lies behind the names is that of compilation units.
-    let end = if units > names { units } else { table.end };
-    let places = places(source, names..end);
+    Some(watched(source, &GoTableParts::read(source, table)?))
+}
+
+/// The functions of ours in a table.
+fn watched(source: &Source<'_>, parts: &GoTableParts) -> GoTable {
+    let places = places(source, parts.names.clone());
     let mut found = Vec::new();
-    let rows = functions..functions + count * ROW_BYTES + ENTRY_BYTES;
-    let mut next = rows.start;
-    let overlap = (ROW_BYTES + ENTRY_BYTES) as usize;
-    source.blocks(rows, overlap, |at, bytes| {
-        while let Some(row) = usize::try_from(next - at)
-            .ok()
-            .and_then(|from| bytes.get(from..from.checked_add(overlap)?))
-        {
-            next += ROW_BYTES;
-            let Some(function) = function(source, functions, row, &places) else {
-                continue;
-            };
-            if found.len() == MAX_FUNCTIONS {
-                source.cut();
-                return ControlFlow::Break(());
-            }
-            found.push(function);
+    let is_named = |entry: &Entry| {
+        let at = places.binary_search_by_key(&entry.name, |(at, _)| *at).ok();
+        at.and_then(|at| places.get(at))
+            .map(|(_, function)| *function)
+    };
+    let mut take = |entry: Entry| {
+        let Some(function) = is_named(&entry) else {
+            return ControlFlow::Continue(());
+        };
+        if found.len() == MAX_FUNCTIONS {
+            source.cut();
+            return ControlFlow::Break(());
         }
+        found.push(GoFunction {
+            function,
+            start: entry.start,
+            end: entry.end,
+            recovered: entry.recovered,
+        });
         ControlFlow::Continue(())
-    });
-    Some(GoTable {
-        text: (text != 0).then_some(text),
+    };
+    if !places.is_empty() {
+        parts.entries(source, &mut take);
+    }
+    GoTable {
+        text: parts.text,
         functions: found,
-    })
+    }
+}
+
+/// The table of a Go program, and the address of the start of its code: where our functions fit, or as the table says.
+pub fn table(elf: &Elf<'_>) -> Option<(GoTableParts, u64)> {
+    let parts = GoTableParts::read(elf.source, section(elf)?.part())?;
+    let start = start_of(elf, &watched(elf.source, &parts)).or(parts.text)?;
+    Some((parts, start))
 }
 
 /// Where among names those of [`GO_FUNCTIONS`] begin, in order.
 fn places(source: &Source<'_>, names: Range<u64>) -> Vec<(u32, &'static Function)> {
-    let stem = Finder::new(STEM);
+    let stems = STEMS.map(Finder::new);
     let mut found: Vec<(u32, &'static Function)> = Vec::new();
     let start = names.start;
     source.blocks(names, MAX_NAME_BYTES + 1, |at, bytes| {
-        for place in stem.find_iter(bytes) {
+        for place in stems.iter().flat_map(|stem| stem.find_iter(bytes)) {
             let Some(function) = bytes.get(place..).and_then(named) else {
                 continue;
             };
@@ -140,30 +275,6 @@ fn places(source: &Source<'_>, names: Range<u64>) -> Vec<(u32, &'static Function
     found.sort_unstable_by_key(|(at, _)| *at);
     found.dedup();
     found
-}
-
-/// The function of a row of the table: entry, place of its `_func`, the next one's entry.
-fn function(
-    source: &Source<'_>,
-    functions: u64,
-    row: &[u8],
-    places: &[(u32, &'static Function)],
-) -> Option<GoFunction> {
-    if places.is_empty() {
-        return None;
-    }
-    // `_func`: entry offset, name offset, size of arguments, offset of the call of `deferreturn` or 0.
-    let info = functions.checked_add(u32_in(row, 4)?.into())?;
-    let name = source.u32(info.checked_add(ENTRY_BYTES)?)?;
-    let at = places.binary_search_by_key(&name, |(at, _)| *at).ok()?;
-    let (_, function) = places.get(at)?;
-    let recovered = source.u32(info.checked_add(3 * ENTRY_BYTES)?)?;
-    Some(GoFunction {
-        function,
-        start: u32_in(row, 0)?.into(),
-        end: u32_in(row, 8)?.into(),
-        recovered: (recovered != 0).then_some(recovered.into()),
-    })
 }
 
 /// The row whose name `bytes` begin with, up to a zero byte.
@@ -235,27 +346,33 @@ impl Locator for Pclntab {
     }
 }
 
-/// Those of a Go program; none where it is none.
-fn functions(elf: &Elf<'_>) -> Vec<Found> {
-    let section = [".gopclntab", ".data.rel.ro.gopclntab"]
+fn section<'e>(elf: &'e Elf<'_>) -> Option<&'e Section> {
+    [".gopclntab", ".data.rel.ro.gopclntab"]
         .iter()
-        .find_map(|name| elf.section(name));
-    let table = section
-        .and_then(|s| read(elf.source, s.part()))
-        .unwrap_or_default();
-    if table.functions.is_empty() {
-        return Vec::new();
-    }
-    let Some(text) = elf.section(".text") else {
-        return Vec::new();
-    };
+        .find_map(|name| elf.section(name))
+}
+
+/// The address of the start of Go's code, where the functions of a table fit.
+fn start_of(elf: &Elf<'_>, table: &GoTable) -> Option<u64> {
+    let text = elf.section(".text")?;
     let part = text.part();
     // Of a section's address its bytes, as far as they go.
     let code = |address: u64, size: u64| {
         let at = part.start.checked_add(address.checked_sub(text.address)?)?;
         elf.source.piece(at, size.min(part.end.checked_sub(at)?))
     };
-    let Some(start) = text_of(&table, text.address, code) else {
+    text_of(table, text.address, code)
+}
+
+/// Those of a Go program; none where it is none.
+fn functions(elf: &Elf<'_>) -> Vec<Found> {
+    let table = section(elf)
+        .and_then(|s| read(elf.source, s.part()))
+        .unwrap_or_default();
+    if table.functions.is_empty() || elf.section(".text").is_none() {
+        return Vec::new();
+    }
+    let Some(start) = start_of(elf, &table) else {
         tracing::info!("a Go program whose code does not begin where its table fits");
         return Vec::new();
     };
@@ -291,7 +408,8 @@ mod tests {
     #[test]
     fn every_name_is_looked_for_by_the_stem_and_held_by_a_block() {
         for function in GO_FUNCTIONS {
-            assert!(function.name.as_bytes().starts_with(STEM));
+            let name = function.name.as_bytes();
+            assert!(STEMS.iter().any(|stem| name.starts_with(stem)));
             assert!(function.name.len() < MAX_NAME_BYTES);
         }
     }

@@ -24,7 +24,7 @@ fn found(name: &str, offset: u64, code: &str) -> Found {
 fn decided(functions: &[Found], choice: Choice) -> Plan {
     let symbols = Located {
         functions: functions.to_vec(),
-        calls: Vec::new(),
+        ..Located::default()
     };
     super::decide(&symbols, choice).0
 }
@@ -109,6 +109,7 @@ fn a_call_of_what_is_behind_the_exported_functions_is_watched() {
     let symbols = Located {
         functions: newest(),
         calls: vec![call(0x49), call(0x4a)],
+        go: None,
     };
     let functions = watched(super::decide(&symbols, Choice::Cheapest).0);
     assert_eq!(

@@ -1,17 +1,17 @@
 //! Functions of a file that a rule names, by its symbols.
 //!
-//! Names are matched as they stand in the file, and demangled where they are Rust's. All names of a table are held while
+//! Names are matched as they stand in the file, and demangled where they are Rust's or C++'s. All names of a table are held while
 //! it is looked through, so that tables past a bound are not: the largest libraries have some MiB.
 
 use std::ops::ControlFlow;
 
 use object::elf;
 
+use super::demangled::Names;
 use super::rule::Which;
 use crate::probes::elf::Elf;
 use crate::probes::source::MAX_PIECE_BYTES;
 use crate::probes::symbols::{self, Defined};
-use crate::probes::usdt::rule::matches;
 
 /// Functions that one rule makes scopes of in a file.
 pub const MAX_FUNCTIONS: usize = 64;
@@ -21,7 +21,7 @@ const MAX_NAME_BYTES: usize = 512;
 /// A function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
-    /// Its name, demangled where it is Rust's.
+    /// Its name, demangled.
     pub name: String,
     /// Its address.
     pub address: u64,
@@ -99,12 +99,9 @@ fn function(row: &Defined, names: &[u8], pattern: &str) -> Option<Named> {
     let rest = rest.get(..MAX_NAME_BYTES).unwrap_or(rest);
     let end = rest.iter().position(|byte| *byte == 0)?;
     let name = std::str::from_utf8(rest.get(..end)?).ok()?;
-    let demangled = match rustc_demangle::try_demangle(name) {
-        Ok(demangled) => format!("{demangled:#}"),
-        Err(_) => name.to_owned(),
-    };
-    (matches(pattern, &demangled) || matches(pattern, name)).then_some(Named {
-        name: demangled,
+    let names = Names::read(name);
+    names.fit(pattern).then(|| Named {
+        name: names.shown,
         address: row.address,
         size: row.size,
     })

@@ -7,15 +7,17 @@
 
 use std::path::Path;
 
-use cirron_common::hit::{form, role};
+use cirron_common::hit::{MAX_VALUES, form, role};
 use cirron_common::operand::{Convention, Operand};
 use cirron_common::shape::thinning;
 use cirron_common::{Shape, Signature};
 use thiserror::Error;
 
 use super::functions::{MAX_FUNCTIONS, Named, functions};
+use super::go::{self, GoNamed};
 use super::rule::ScopeRule;
 use crate::probes::elf::Elf;
+use crate::probes::go_build;
 use crate::probes::locate::{Binary, switches, tails};
 use crate::probes::place::{self, Choice, Kept, Place, Ways};
 use crate::probes::source::{ReadAt, Source};
@@ -36,9 +38,9 @@ pub enum Refusal {
     /// The planner has no place.
     #[error(transparent)]
     Place(#[from] place::Refusal),
-    /// Its exits cannot be told.
-    #[error("functions of Go programs are not watched yet")]
-    Go,
+    /// With the lengths of its texts there are more values than there is room for.
+    #[error("more than {MAX_VALUES} values are asked for: a string of Go is two")]
+    Values,
     /// Its bytes are not in the file.
     #[error("its code is not in the file")]
     NoCode,
@@ -80,18 +82,16 @@ pub fn look(
     let Some(binary) = Binary::read(&source) else {
         return found;
     };
-    let go = [".gopclntab", ".data.rel.ro.gopclntab"];
-    let is_go = go.iter().any(|name| binary.elf.section(name).is_some());
+    let is_go = go_build::goid(&binary.elf).is_some();
     for (n, rule) in rules {
-        let (named, is_many) = functions(&binary.elf, &rule.which);
+        let (functions, is_many) = match is_go {
+            true => in_go(&binary, rule, pair),
+            false => in_symbols(&binary, rule, pair),
+        };
         if is_many {
             found.refused.push((rule.text.clone(), Refusal::Many));
         }
-        for function in named {
-            let planned = match is_go {
-                true => Err(Refusal::Go),
-                false => plan(&binary, &function, rule, pair),
-            };
+        for (name, planned) in functions {
             match planned {
                 Ok(planned) => found
                     .planned
@@ -99,12 +99,50 @@ pub fn look(
                         rule: Some(first + n),
                         ..planned
                     })),
-                Err(why) => found.refused.push((function.name, why)),
+                Err(why) => found.refused.push((name, why)),
             }
         }
     }
     found.is_cut = source.is_cut();
     found
+}
+
+/// Names of functions, and what is planned for each.
+type Functions = Vec<(String, Result<Vec<Planned>, Refusal>)>;
+
+fn in_symbols(
+    binary: &Binary<'_>,
+    rule: &ScopeRule,
+    pair: &mut dyn FnMut(&str) -> u32,
+) -> (Functions, bool) {
+    let (named, is_many) = functions(&binary.elf, &rule.which);
+    let planned = named.into_iter().map(|function| {
+        let planned = plan(binary, &function, rule, pair);
+        (function.name, planned)
+    });
+    (planned.collect(), is_many)
+}
+
+fn in_go(
+    binary: &Binary<'_>,
+    rule: &ScopeRule,
+    pair: &mut dyn FnMut(&str) -> u32,
+) -> (Functions, bool) {
+    let (named, is_many) = go::named(&binary.elf, &rule.which);
+    let planned = named.into_iter().map(|function| {
+        let planned = plan_go(&binary.elf, &function, rule, pair);
+        (function.function.name, planned)
+    });
+    (planned.collect(), is_many)
+}
+
+/// Where the function lies in the file, and its bytes.
+fn code(elf: &Elf<'_>, function: &Named) -> Result<(u64, Vec<u8>), Refusal> {
+    let offset = elf
+        .code_offset_of(function.address)
+        .ok_or(Refusal::NoCode)?;
+    let code = elf.function(offset, function.size).ok_or(Refusal::NoCode)?;
+    Ok((offset, code))
 }
 
 fn plan(
@@ -113,22 +151,9 @@ fn plan(
     rule: &ScopeRule,
     pair: &mut dyn FnMut(&str) -> u32,
 ) -> Result<Vec<Planned>, Refusal> {
-    let elf = &binary.elf;
-    let offset = elf
-        .code_offset_of(function.address)
-        .ok_or(Refusal::NoCode)?;
-    let code = elf.function(offset, function.size).ok_or(Refusal::NoCode)?;
+    let (offset, code) = code(&binary.elf, function)?;
     let ways = ways(binary, function.address, &code);
-    let pair = pair(&format!("{}@{offset:x}", function.name));
-    let mut enter = Shape {
-        thinning: thinning::BEGIN,
-        pair,
-        ..Shape::default()
-    };
-    let exit = Shape {
-        thinning: thinning::END,
-        ..enter
-    };
+    let mut enter = Shape::default();
     let mut values = Vec::new();
     for wanted in &rule.values {
         let form = wanted.form.unwrap_or(form::INT);
@@ -142,29 +167,95 @@ fn plan(
     if exits.iter().any(|place| !own.contains(&place.offset)) {
         return Err(Refusal::Elsewhere);
     }
-    let planned = |place: &Place, role: u8, shape: Shape| Planned {
-        label: function.name.clone(),
-        offset: offset.wrapping_add_signed(place.offset),
-        depth: place.depth,
-        semaphore: 0,
-        class: place.class,
-        shape,
-        is_begin: role == role::ENTER,
-        role,
-        name: rule.name(&function.name).to_owned(),
-        values: Vec::new(),
-        rule: None,
-        unread: Vec::new(),
-    };
-    let mut all: Vec<Planned> = exits
-        .iter()
-        .map(|place| planned(place, role::EXIT, exit))
-        .collect();
-    all.push(Planned {
+    let scope = Scope {
+        function,
+        offset,
+        name: rule.name(&function.name),
+        enter,
         values,
-        ..planned(&entry, role::ENTER, enter)
-    });
-    Ok(all)
+    };
+    Ok(scope.planned(&entry, &exits, pair))
+}
+
+fn plan_go(
+    elf: &Elf<'_>,
+    go: &GoNamed,
+    rule: &ScopeRule,
+    pair: &mut dyn FnMut(&str) -> u32,
+) -> Result<Vec<Planned>, Refusal> {
+    let function = &go.function;
+    let (offset, code) = code(elf, function)?;
+    let mut enter = Shape {
+        of_goroutine: 1,
+        ..Shape::default()
+    };
+    let values = go::add_values(&mut enter, rule)?;
+    let kept = Kept::for_operands(enter.operands.iter());
+    let (entry, exits) = go::places(&code, go, &kept)?;
+    let scope = Scope {
+        function,
+        offset,
+        name: rule.name(&function.name),
+        enter,
+        values,
+    };
+    Ok(scope.planned(&entry, &exits, pair))
+}
+
+/// A function that becomes a scope.
+struct Scope<'a> {
+    function: &'a Named,
+    /// Of its first byte in the file.
+    offset: u64,
+    name: &'a str,
+    /// What is read at its entry.
+    enter: Shape,
+    values: Vec<(u8, String)>,
+}
+
+impl Scope<'_> {
+    fn planned(
+        self,
+        entry: &Place,
+        exits: &[Place],
+        pair: &mut dyn FnMut(&str) -> u32,
+    ) -> Vec<Planned> {
+        let pair = pair(&format!("{}@{:x}", self.function.name, self.offset));
+        let enter = Shape {
+            thinning: thinning::BEGIN,
+            pair,
+            ..self.enter
+        };
+        let exit = Shape {
+            thinning: thinning::END,
+            pair,
+            of_goroutine: enter.of_goroutine,
+            ..Shape::default()
+        };
+        let planned = |place: &Place, role: u8, shape: Shape| Planned {
+            label: self.function.name.clone(),
+            offset: self.offset.wrapping_add_signed(place.offset),
+            depth: place.depth,
+            semaphore: 0,
+            class: place.class,
+            shape,
+            is_begin: role == role::ENTER,
+            role,
+            name: self.name.to_owned(),
+            values: Vec::new(),
+            rule: None,
+            unread: Vec::new(),
+        };
+        let mut all: Vec<Planned> = exits
+            .iter()
+            .map(|place| planned(place, role::EXIT, exit))
+            .collect();
+        all.push(Planned {
+            values: self.values.clone(),
+            ..planned(entry, role::ENTER, enter)
+        });
+        all
+    }
 }
 
 /// Ways in and out of it that its bytes do not tell.

@@ -6,6 +6,8 @@
 //! Places are the planner's ([`crate::probes::place`]): never a return probe, and no function of which an exit is not known.
 //! Both ends name the frame by its stack pointer, so that recursion and what is unwound are told apart by the core.
 
+pub mod demangled;
 pub mod functions;
+pub mod go;
 pub mod look;
 pub mod rule;

@@ -3,7 +3,7 @@
 //! ```text
 //! IMAGE:FUNCTION[([ATTRIBUTE=]N[:FORM],...)][=NAME]          FUNCTION: a symbol, a name as it is demangled, +0xOFFSET
 //! ```
-//! `*` stands for any text. Nothing is looked up here: text in, rule out.
+//! `*` stands for any text. A `(` behind a `.` is part of a name, as in Go's `main.(*Server).Handle`. Nothing is looked up here: text in, rule out.
 
 use thiserror::Error;
 
@@ -59,7 +59,7 @@ impl std::str::FromStr for ScopeRule {
         if image == "py" {
             return Err(NoScopeRule::Python);
         }
-        let (function, arguments, name) = match rest.split_once('(') {
+        let (function, arguments, name) = match split_arguments(rest) {
             Some((function, rest)) => {
                 let (arguments, behind) = rest.split_once(')').ok_or(NoScopeRule::Form)?;
                 let name = match behind {
@@ -87,6 +87,14 @@ impl std::str::FromStr for ScopeRule {
             values: values(arguments)?,
         })
     }
+}
+
+/// A function's name and what follows the `(` of its arguments.
+fn split_arguments(text: &str) -> Option<(&str, &str)> {
+    let is_name = |at: &usize| text.get(..*at).is_some_and(|before| before.ends_with('.'));
+    let mut open = text.match_indices('(').map(|(at, _)| at);
+    let at = open.find(|at| !is_name(at))?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 fn offset_in(text: &str) -> Result<u64, NoScopeRule> {
@@ -134,6 +142,14 @@ mod tests {
         assert_eq!(long.values[0].name, "n");
         assert_eq!(long.values[1].form, Some(form::TEXT));
         assert!(long.is_of("/usr/lib/libx.so"));
+        let method = rule("app:main.(*Server).Handle(n=1:int)=handle").unwrap();
+        assert_eq!(
+            method.which,
+            Which::Named("main.(*Server).Handle".to_owned())
+        );
+        assert_eq!((method.name("x"), method.values.len()), ("handle", 1));
+        let bare = rule("app:main.(*Server).Handle").unwrap();
+        assert_eq!((bare.which, bare.values.len()), (method.which, 0));
         let path = rule("/opt/*/server:+0x1a40=step").unwrap();
         assert_eq!(path.which, Which::At(0x1a40));
         assert!(path.is_of("/opt/a/server") && !path.is_of("/server"));

@@ -157,7 +157,7 @@ const fn go_event(name: &'static str, op: u64) -> Function {
     }
 }
 
-/// Go's `crypto/tls`. The handshake functions run once for each connection.
+/// Go's `crypto/tls`, and its HTTP client. The handshake functions run once for each connection.
 pub const GO_FUNCTIONS: &[Function] = &[
     go_data("crypto/tls.(*Conn).Read", op::READ),
     go_data("crypto/tls.(*Conn).Write", op::WRITE),
@@ -165,6 +165,9 @@ pub const GO_FUNCTIONS: &[Function] = &[
     go_event("crypto/tls.(*Conn).CloseWrite", op::SHUTDOWN),
     go_event("crypto/tls.(*Conn).serverHandshake", op::BEGIN_SERVER),
     go_event("crypto/tls.(*Conn).clientHandshake", op::BEGIN_CLIENT),
+    go_event("net/http.(*persistConn).roundTrip", op::REQUEST),
+    // Of a structure that is one pointer: the connection.
+    go_event("net/http.persistConnWriter.Write", op::SEND),
 ];
 
 /// A function without a symbol, which a library calls from more places than its exported functions.
@@ -236,7 +239,7 @@ mod tests {
             assert!(f.has_exit || f.direction().is_none(), "{}", f.name);
         }
         let different: std::collections::HashSet<_> = all().map(|f| f.signature).collect();
-        assert_eq!(different.len(), 20);
+        assert_eq!(different.len(), 22);
     }
 
     /// At a call the return address is not on the stack yet: an operand there would lie elsewhere.

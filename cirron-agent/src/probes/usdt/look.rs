@@ -290,6 +290,15 @@ pub fn add_value(shape: &mut Shape, operand: Operand, form: u8) {
     }
 }
 
+/// The text whose address is the value at `address`, and whose length stands at `length`. `None`: it has no room.
+pub fn add_counted_text(shape: &mut Shape, address: u8, length: Operand) -> Option<()> {
+    let n = usize::from(shape.values);
+    *shape.most.get_mut(n)? = TEXT_BYTES;
+    add(shape, length);
+    add_text(shape, address.into(), n);
+    Some(())
+}
+
 /// One more value. Tables and rules have no more than there is room for.
 fn add(shape: &mut Shape, operand: Operand) {
     if let Some(to) = shape.operands.get_mut(usize::from(shape.values)) {

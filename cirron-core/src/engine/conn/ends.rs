@@ -24,8 +24,10 @@ impl Conn {
     pub(in crate::engine) fn apply_close(&mut self, why: u64, ts: MonoNs, shared: &mut Shared) {
         if why == close::LOCAL_CLOSE {
             // Who worked for what was asked here has done with it.
-            let ids = self.scopes.values();
-            ids.for_each(|id| shared.contexts.end_scope(*id));
+            for id in self.scopes.values() {
+                shared.contexts.end_scope(*id);
+                shared.serving.leave(*id);
+            }
         }
         match why {
             close::READ_EOF => {

@@ -1,6 +1,8 @@
 //! The states by themselves.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use cirron_common::record::GOID;
+
 use super::*;
 
 const PID: u32 = 1;
@@ -157,10 +159,7 @@ fn whatever_is_not_known_of_one_is_a_doubt_of_that_one_alone() {
         serving.doubts(thread(2), Some(id(5))),
         Some(evidence::MULTIPLEXED)
     );
-    let goroutine = Context::Goroutine {
-        pid: PID,
-        address: 5,
-    };
+    let goroutine = Context::Goroutine { pid: PID, id: 5 };
     assert_eq!(
         serving.doubts(goroutine, None),
         Some(evidence::GOROUTINE_END)
@@ -185,4 +184,85 @@ fn what_finds_no_room_is_not_known() {
         serving.note(pid + 100);
     }
     assert_eq!(serving.processes.len(), MAX_PROCESSES);
+}
+
+/// Read and answered by one context, alone.
+fn served(serving: &mut Serving, by: Context, is_straight: bool) -> Option<&'static str> {
+    serving.read(id(1), by, MAIN, false);
+    serving.writes(id(1), is_straight);
+    assert!(serving.answered(id(1), Some(by)));
+    serving.end(id(1), true)
+}
+
+#[test]
+fn a_straight_answer_shows_it_where_it_is_the_only_one() {
+    let mut serving = serving();
+    assert_eq!(served(&mut serving, thread(MAIN), true), None);
+    assert_eq!(
+        served(&mut serving, thread(MAIN), false),
+        Some(evidence::UNPROVEN)
+    );
+    // A second piece that is not, and a read behind the first.
+    serving.read(id(1), thread(MAIN), MAIN, false);
+    serving.writes(id(1), true);
+    assert!(serving.answered(id(1), Some(thread(MAIN))));
+    serving.writes(id(1), false);
+    serving.writes(id(1), true);
+    assert_eq!(serving.end(id(1), true), Some(evidence::UNPROVEN));
+    serving.read(id(1), thread(MAIN), MAIN, false);
+    serving.reads_on(id(1));
+    serving.writes(id(1), true);
+    serving.reads_on(id(1));
+    assert!(serving.answered(id(1), Some(thread(MAIN))));
+    assert_eq!(serving.end(id(1), true), Some(evidence::UNPROVEN));
+    // Nothing of it was seen to be written.
+    assert_eq!(clean(&mut serving, 2, MAIN), Some(evidence::UNPROVEN));
+    // With others beside it says nothing of queues between threads.
+    for (n, tid) in [(3, 2), (4, MAIN)] {
+        serving.read(id(n), thread(tid), MAIN, false);
+        serving.writes(id(n), true);
+        assert!(serving.answered(id(n), Some(thread(tid))));
+    }
+    assert_eq!(serving.end(id(3), true), Some(evidence::UNPROVEN));
+    assert_eq!(serving.end(id(4), true), Some(evidence::UNPROVEN));
+    assert_eq!(
+        served(&mut serving, thread(MAIN), true),
+        Some(evidence::UNPROVEN)
+    );
+}
+
+#[test]
+fn one_whose_connection_was_closed_is_beside_nothing() {
+    let mut serving = serving();
+    serving.read(id(2), thread(MAIN), MAIN, false);
+    serving.leave(id(2));
+    serving.leave(id(2));
+    assert_eq!(served(&mut serving, thread(MAIN), true), None);
+    serving.end(id(2), true);
+    assert_eq!(served(&mut serving, thread(MAIN), true), None);
+}
+
+#[test]
+fn a_goroutine_is_believed_by_its_straight_answers_alone() {
+    let mut serving = serving();
+    let goroutine = |id| Context::Goroutine {
+        pid: PID,
+        id: GOID | id,
+    };
+    assert_eq!(served(&mut serving, goroutine(5), true), None);
+    assert_eq!(
+        served(&mut serving, goroutine(5), false),
+        Some(evidence::UNPROVEN_GOROUTINE)
+    );
+    // Whatever its process shows.
+    serving.read(id(2), thread(2), MAIN, false);
+    serving.turned(id(2), thread(2));
+    assert_eq!(serving.doubts(thread(2), None), Some(evidence::EVENT_LOOP));
+    assert_eq!(serving.doubts(goroutine(5), None), None);
+    assert_eq!(served(&mut serving, goroutine(5), true), None);
+    // Clean ones say nothing of threads.
+    for n in 0..2 * CLEAN_PROOFS_OF_MIXED {
+        served(&mut serving, goroutine(n.into()), true);
+    }
+    assert_eq!(serving.doubts(thread(2), None), Some(evidence::EVENT_LOOP));
 }

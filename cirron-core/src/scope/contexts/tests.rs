@@ -59,7 +59,7 @@ fn what_read_several_at_once_is_known_for_none_of_them() {
 
 #[test]
 fn a_name_that_is_used_again_is_not_the_old_one() {
-    let goroutine = |address| Context::Goroutine { pid: 1, address };
+    let goroutine = |id| Context::Goroutine { pid: 1, id };
     let mut contexts = Contexts::default();
     // A thread and a goroutine are different things, whatever their numbers.
     contexts.begin(thread(1, 7), work(1, 1));

@@ -287,17 +287,19 @@ impl Probes {
     pub(super) fn leave(&mut self, known: &Known, at: &Reached<'_>, store: &mut Store) {
         let (context, stack) = (at.context(), at.hit.stack());
         let process = self.process(at.head.tgid);
-        let is_it = |what: &What| match (context, what) {
+        let is_it = |what: &What| match what {
             // A function that ends in another one is left where that one is.
-            (super::Context::Thread { .. }, What::Frame { stack: its, .. }) => *its == stack,
-            (super::Context::Goroutine { .. }, What::Frame { name, .. }) => *name == known.name,
-            (_, What::Told(_) | What::Begun(_)) => false,
+            What::Frame { stack: its, name } => match context.is_reused() {
+                false => *its == stack,
+                true => *name == known.name,
+            },
+            What::Told(_) | What::Begun(_) => false,
         };
         let entries = process.entries(context);
         let place = entries.iter().rposition(|entry| is_it(&entry.what));
         let within = process.take(context, |index, what| match what {
             What::Frame { stack: its, .. } if place.is_none() => {
-                matches!(context, super::Context::Thread { .. }) && *its < stack
+                !context.is_reused() && *its < stack
             }
             What::Frame { .. } | What::Begun(_) => place.is_some_and(|place| index > place),
             What::Told(_) => false,
@@ -315,12 +317,12 @@ impl Probes {
     }
 }
 
-/// A frame that was entered at `its` is over where another is entered at `stack`. A goroutine's stack may have moved in
-/// between: there only the same place says so.
+/// A frame that was entered at `its` is over where another is entered at `stack`. The stack of a goroutine without a number
+/// may have moved in between: there only the same place says so.
 fn stack_is_over(context: super::Context, its: u64, stack: u64) -> bool {
-    match context {
-        super::Context::Thread { .. } => its <= stack,
-        super::Context::Goroutine { .. } => its == stack,
+    match context.is_reused() {
+        false => its <= stack,
+        true => its == stack,
     }
 }
 

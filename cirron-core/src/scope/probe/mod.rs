@@ -7,8 +7,9 @@
 //! ```
 //! Where a parent comes from, in this order: the program names it; the thread works for a scope that another producer began;
 //! the thread works for a request ([`super::place`]). A frame of a function closes with its exit, or at the latest when a
-//! frame around it is left or another is entered at its place in the stack. A goroutine's stack moves, so that its frames are
-//! told apart by their order: an exit closes the innermost of its function, and those within. It promises that every scope
+//! frame around it is left or another is entered at its place in the stack. The stack of a goroutine moves: places in it are told from
+//! its end where its number is known, else its frames are told apart by their order: an exit closes the innermost of its
+//! function, and those within. It promises that every scope
 //! that was opened is closed, at the latest with its process, and counts whatever it leaves out ([`ProbeCounts`]). It has
 //! no clock, and trusts no length.
 

@@ -139,6 +139,45 @@ fn a_goroutine_s_frames_survive_the_move_of_its_stack() {
     assert_eq!(second.attrs["cirron.scope.end"], AttrValue::from("unwound"));
 }
 
+/// Of a goroutine with a number the frames are told from the end of its stack: they keep their places when it moves.
+#[test]
+fn a_numbered_goroutine_s_frames_are_told_apart_by_their_places() {
+    let mut rig = rig();
+    rig.goroutine = cirron_common::record::GOID | 7;
+    let below = |bytes: u64| 0_u64.wrapping_sub(bytes);
+    enter(&mut rig, F, below(100));
+    rig.tid = 2;
+    enter(&mut rig, F, below(200));
+    enter(&mut rig, G, below(300));
+    // A panic goes through g and the inner f; the outer one is left.
+    leave(&mut rig, F, below(100));
+    // And through one that is called again from the same place.
+    enter(&mut rig, H, below(100));
+    enter(&mut rig, H, below(100));
+    leave(&mut rig, H, below(100));
+    let written = rig.written();
+    let ends: Vec<_> = (written.spans.iter())
+        .map(|(span, _)| {
+            (
+                span.name.to_string(),
+                span.attrs.contains_key("cirron.scope.end"),
+            )
+        })
+        .collect();
+    let expected = [
+        ("g", true),
+        ("f", true),
+        ("f", false),
+        ("h", true),
+        ("h", false),
+    ];
+    assert_eq!(
+        ends,
+        expected.map(|(name, is_unwound)| (name.to_owned(), is_unwound))
+    );
+    assert_eq!(rig.engine.stats().probes_unseen, 0);
+}
+
 #[test]
 fn sixty_four_within_one_another_and_no_more() {
     let mut rig = rig();

@@ -155,7 +155,13 @@ impl Server {
                     self.goroutines += 1;
                     FIRST_GOROUTINE + self.goroutines
                 }
-                _ => FIRST_WORKER,
+                Kind::Loop
+                | Kind::Loops
+                | Kind::OneThread
+                | Kind::OneWaiting
+                | Kind::WaitingLoop
+                | Kind::Stages
+                | Kind::GoLoop => FIRST_WORKER,
             };
         }
         if self.shape.kind.is_polling() {
@@ -169,12 +175,11 @@ impl Server {
         if self.chance(20) {
             let (first, rest) = text.split_at(10);
             // Go's server has another goroutine wait for what comes next.
-            let waiter = match self.shape.kind {
-                Kind::Goroutines => {
-                    self.goroutines += 1;
-                    FIRST_GOROUTINE + self.goroutines
-                }
-                _ => reader,
+            let waiter = if self.shape.kind == Kind::Goroutines {
+                self.goroutines += 1;
+                FIRST_GOROUTINE + self.goroutines
+            } else {
+                reader
             };
             self.wire
                 .moves(&mut conn, Direction::Inbound, first, waiter);
@@ -272,9 +277,11 @@ impl Server {
         }
         // Somebody calls on the server's own account: of a loop on the same thread.
         if self.chance(5) {
-            let by = match self.shape.kind {
-                Kind::Loop | Kind::WaitingLoop | Kind::GoLoop => FIRST_WORKER,
-                _ => FIRST_BACKGROUND + 9,
+            let is_own = self.shape.kind.is_one()
+                && !matches!(self.shape.kind, Kind::OneThread | Kind::OneWaiting);
+            let by = match is_own {
+                true => FIRST_WORKER,
+                false => FIRST_BACKGROUND + 9,
             };
             self.call_for_itself(by);
         }

@@ -100,7 +100,7 @@ fn function(row: &Defined, names: &[u8], pattern: &str) -> Option<Named> {
     let end = rest.iter().position(|byte| *byte == 0)?;
     let name = std::str::from_utf8(rest.get(..end)?).ok()?;
     let names = Names::read(name);
-    names.fit(pattern).then(|| Named {
+    names.fit(pattern).then_some(Named {
         name: names.shown,
         address: row.address,
         size: row.size,

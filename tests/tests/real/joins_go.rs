@@ -23,7 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "calls_of_a_go_server_s_handlers_over_https_are_below_their_requests",
         need: Need::Stacks,
-        run: || told(&run("ask", true)?, AT_ONCE * EACH, 95),
+        run: || told(&run("ask", true)?, AT_ONCE * EACH, 75),
     },
     Test {
         name: "calls_of_a_go_server_s_goroutines_are_below_no_wrong_request",

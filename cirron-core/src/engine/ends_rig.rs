@@ -1,6 +1,6 @@
 //! What the tests of ends build: an engine that knows one process, records of connections, what is written.
 
-use super::{Engine, EngineConfig, Output, ProcessFacts};
+use super::{Engine, EngineConfig, ProcessFacts};
 use crate::id::SequentialIds;
 use crate::scope::Span;
 use crate::stream::Direction;
@@ -39,14 +39,7 @@ impl Rig {
 
     pub(super) fn scopes(&mut self) -> Vec<Span> {
         let outputs = std::iter::from_fn(|| self.0.poll_output());
-        let scopes = outputs.filter_map(|output| match output {
-            Output::Scope { span, .. } => Some(span),
-            Output::Session(_)
-            | Output::Open(_)
-            | Output::Watched(_)
-            | Output::Unplaced { .. }
-            | Output::Mute { .. } => None,
-        });
+        let scopes = outputs.filter_map(|output| Some(output.into_scope()?.0));
         scopes.collect()
     }
 

@@ -50,15 +50,7 @@ fn written(of: u8, steps: &[(u64, ConnAct)]) -> (Span, Vec<Mark>) {
     }
     engine.handle_timeout(MonoNs(20_000 * MS));
     engine.handle_shutdown(MonoNs(20_001 * MS));
-    let mut scopes =
-        std::iter::from_fn(|| engine.poll_output()).filter_map(|output| match output {
-            Output::Scope { span, marks } => Some((span, marks)),
-            Output::Session(_)
-            | Output::Open(_)
-            | Output::Watched(_)
-            | Output::Unplaced { .. }
-            | Output::Mute { .. } => None,
-        });
+    let mut scopes = std::iter::from_fn(|| engine.poll_output()).filter_map(Output::into_scope);
     let scope = scopes.next().unwrap();
     assert!(scopes.next().is_none());
     scope

@@ -114,6 +114,20 @@ pub enum Output {
     },
 }
 
+impl Output {
+    /// The finished scope with its marks; `None`: it says something else.
+    pub fn into_scope(self) -> Option<(Span, Vec<Mark>)> {
+        match self {
+            Output::Scope { span, marks } => Some((span, marks)),
+            Output::Session(_)
+            | Output::Open(_)
+            | Output::Watched(_)
+            | Output::Unplaced { .. }
+            | Output::Mute { .. } => None,
+        }
+    }
+}
+
 /// The core, whole.
 pub struct Engine {
     /// Boxed: a table that grows is there twice for a moment.

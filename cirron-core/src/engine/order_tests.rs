@@ -2,7 +2,7 @@
 
 use cirron_common::record::source;
 
-use super::{Engine, EngineConfig, EngineStats, Output};
+use super::{Engine, EngineConfig, EngineStats};
 use crate::id::SequentialIds;
 use crate::stream::Direction;
 use crate::testing::records::ConnRecords;
@@ -58,14 +58,7 @@ fn an_opening_behind_the_first_bytes_is_no_second_connection_and_loses_nothing_o
     engine.handle_record(&CONN.data(Direction::Outbound, 0, 2 * MS, answer, len(answer)));
     assert_eq!(engine.stats().connections, 1);
     let outputs = std::iter::from_fn(|| engine.poll_output());
-    let scopes = outputs.filter_map(|output| match output {
-        Output::Scope { span, .. } => Some(span),
-        Output::Session(_)
-        | Output::Open(_)
-        | Output::Watched(_)
-        | Output::Unplaced { .. }
-        | Output::Mute { .. } => None,
-    });
+    let scopes = outputs.filter_map(|output| Some(output.into_scope()?.0));
     let scopes: Vec<_> = scopes.collect();
     assert_eq!(scopes.len(), 1);
     assert_eq!(scopes[0].attrs["url.path"], "/a".into());

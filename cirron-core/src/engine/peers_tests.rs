@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use cirron_common::conn::{ConnInfo, role};
 use cirron_common::record::{close, source};
 
-use super::{Engine, EngineConfig, Output};
+use super::{Engine, EngineConfig};
 use crate::id::SequentialIds;
 use crate::record::Body;
 use crate::scope::{AttrValue, Span};
@@ -141,14 +141,7 @@ impl Rig {
     fn written(&mut self) -> Vec<Span> {
         let outputs = std::iter::from_fn(|| self.engine.poll_output());
         outputs
-            .filter_map(|output| match output {
-                Output::Scope { span, .. } => Some(span),
-                Output::Session(_)
-                | Output::Open(_)
-                | Output::Watched(_)
-                | Output::Unplaced { .. }
-                | Output::Mute { .. } => None,
-            })
+            .filter_map(|output| Some(output.into_scope()?.0))
             .collect()
     }
 

@@ -3,7 +3,7 @@
 
 use cirron_common::record::{flag, source};
 
-use super::{Engine, EngineConfig, Output, ProcessFacts};
+use super::{Engine, EngineConfig, ProcessFacts};
 use crate::id::SequentialIds;
 use crate::record::Body;
 use crate::scope::{AttrValue, Span};
@@ -45,17 +45,10 @@ fn exchange(length: u64, sent: u64) -> Span {
         engine.handle_record(&with(&record, flags));
     }
     engine.handle_shutdown(MonoNs(10_000 * MS));
-    let mut spans = Vec::new();
-    while let Some(output) = engine.poll_output() {
-        match output {
-            Output::Scope { span, .. } => spans.push(span),
-            Output::Session(_)
-            | Output::Open(_)
-            | Output::Watched(_)
-            | Output::Unplaced { .. }
-            | Output::Mute { .. } => {}
-        }
-    }
+    let outputs = std::iter::from_fn(|| engine.poll_output());
+    let mut spans: Vec<_> = outputs
+        .filter_map(|output| Some(output.into_scope()?.0))
+        .collect();
     assert_eq!(spans.len(), 1);
     spans.pop().unwrap()
 }

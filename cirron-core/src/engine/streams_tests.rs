@@ -109,14 +109,7 @@ impl Conversation {
         engine.handle_timeout(MonoNs(9_000 * MS));
         engine.handle_shutdown(MonoNs(10_000 * MS));
         let outputs = std::iter::from_fn(|| engine.poll_output());
-        let scopes = outputs.filter_map(|output| match output {
-            Output::Scope { span, marks } => Some((span, marks)),
-            Output::Session(_)
-            | Output::Open(_)
-            | Output::Watched(_)
-            | Output::Unplaced { .. }
-            | Output::Mute { .. } => None,
-        });
+        let scopes = outputs.filter_map(Output::into_scope);
         scopes.collect()
     }
 }

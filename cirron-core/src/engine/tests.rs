@@ -30,17 +30,8 @@ fn engine() -> Engine {
 
 fn outputs(mut engine: Engine) -> (Vec<(Span, Vec<Mark>)>, EngineStats) {
     engine.handle_shutdown(MonoNs(10_000 * MS));
-    let mut scopes = Vec::new();
-    while let Some(output) = engine.poll_output() {
-        match output {
-            Output::Scope { span, marks } => scopes.push((span, marks)),
-            Output::Session(_)
-            | Output::Open(_)
-            | Output::Watched(_)
-            | Output::Unplaced { .. }
-            | Output::Mute { .. } => {}
-        }
-    }
+    let outputs = std::iter::from_fn(|| engine.poll_output());
+    let scopes = outputs.filter_map(Output::into_scope).collect();
     (scopes, engine.stats())
 }
 

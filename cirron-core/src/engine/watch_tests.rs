@@ -92,14 +92,8 @@ fn who_watches_hears_of_a_change_once_until_it_looks() {
         "it was looked at"
     );
     engine.handle_shutdown(MonoNs(60 * MS));
-    let closed = std::iter::from_fn(|| engine.poll_output()).any(|output| match output {
-        Output::Scope { span, .. } => span.id == *id,
-        Output::Session(_)
-        | Output::Open(_)
-        | Output::Watched(_)
-        | Output::Unplaced { .. }
-        | Output::Mute { .. } => false,
-    });
+    let closed = std::iter::from_fn(|| engine.poll_output())
+        .any(|output| output.into_scope().is_some_and(|(span, _)| span.id == *id));
     assert!(closed, "by the id that it was opened with");
     assert_eq!(engine.open_scopes(9).first, []);
 }

@@ -6,6 +6,10 @@
 //! `CIRRON_REQUESTS=100000` chooses another number of requests, `CIRRON_SEED=7` another seed.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../simulation/asked.rs"]
+mod asked;
+#[path = "../simulation/feed.rs"]
+mod feed;
 #[path = "../simulation/random.rs"]
 mod random;
 mod server;
@@ -13,17 +17,12 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use cirron_core::engine::Output;
+use asked::number;
 use cirron_core::scope::{AttrValue, Span};
 use server::{Kind, Loop, Server};
 
 const REQUESTS: u64 = 3_000;
 const LOST_PPM: u64 = 5_000;
-
-fn number(variable: &str, default: u64) -> u64 {
-    let asked = std::env::var_os(variable);
-    asked.map_or(default, |text| text.to_str().unwrap().parse().unwrap())
-}
 
 #[derive(Debug, Default)]
 struct Report {
@@ -53,20 +52,9 @@ fn of_path(span: &Span, prefix: &str) -> Option<u64> {
     text(span, "url.path")?.strip_prefix(prefix)?.parse().ok()
 }
 
-fn judge(outputs: Vec<Output>, report: &mut Report) {
-    let spans: Vec<Span> = outputs
-        .into_iter()
-        .filter_map(|output| match output {
-            Output::Scope { span, .. } => Some(span),
-            Output::Session(_)
-            | Output::Open(_)
-            | Output::Watched(_)
-            | Output::Unplaced { .. }
-            | Output::Mute { .. } => None,
-        })
-        .collect();
+fn judge(spans: &[Span], report: &mut Report) {
     let by_id: BTreeMap<_, &Span> = spans.iter().map(|span| (span.id, span)).collect();
-    for span in &spans {
+    for span in spans {
         let Some(own) = of_path(span, "/c/") else {
             continue;
         };
@@ -101,7 +89,7 @@ fn run(which: Loop, kinds: &[Kind], lost_ppm: u64, pipelines: bool) -> Report {
                 server
             };
             judge(
-                server.serve(number("CIRRON_REQUESTS", REQUESTS) / 12, at_once),
+                &server.serve(number("CIRRON_REQUESTS", REQUESTS) / 12, at_once),
                 &mut report,
             );
         }

@@ -1,7 +1,7 @@
 //! A server on an event loop: what each request does, step by step, in which contexts.
 
-use cirron_core::engine::Output;
-use cirron_core::time::MonoNs;
+use cirron_core::scope::Span;
+use cirron_core::time::MS;
 
 use crate::world::{By, Conn, Ctx, World};
 
@@ -145,7 +145,7 @@ impl Server {
     }
 
     fn chance(&mut self, per_cent: u64) -> bool {
-        self.world.random.one_in_a_million(per_cent * 10_000)
+        self.world.feed.random.one_in_a_million(per_cent * 10_000)
     }
 
     fn on(&self, ctx: Ctx) -> By {
@@ -213,11 +213,11 @@ impl Server {
         let client = match self.idle.is_empty() || self.chance(20) {
             true => self.accept(),
             false => {
-                let at = self.world.random.between(0, self.idle.len() as u64);
+                let at = self.world.feed.random.between(0, self.idle.len() as u64);
                 self.idle.swap_remove(at as usize)
             }
         };
-        let at = self.world.random.between(0, self.kinds.len() as u64);
+        let at = self.world.feed.random.between(0, self.kinds.len() as u64);
         let kind = self.kinds[at as usize];
         let both = self.pipelines && self.chance(20);
         let numbers: Vec<u64> = (0..1 + u64::from(both)).map(|n| self.next + n).collect();
@@ -431,23 +431,20 @@ impl Server {
         }
     }
 
-    pub(crate) fn serve(mut self, requests: u64, at_once: usize) -> Vec<Output> {
-        let mut outputs = Vec::new();
+    pub(crate) fn serve(mut self, requests: u64, at_once: usize) -> Vec<Span> {
+        let mut spans = Vec::new();
         while self.next < requests || !self.work.is_empty() {
             let may_begin = self.next < requests && self.work.len() < at_once;
             if may_begin && self.chance(40) {
                 self.begin();
             } else if !self.work.is_empty() {
-                let at = self.world.random.between(0, self.work.len() as u64);
+                let at = self.world.feed.random.between(0, self.work.len() as u64);
                 self.step(at as usize);
             }
-            outputs.extend(self.world.outputs());
+            spans.extend(self.world.feed.spans());
         }
-        let now = MonoNs(self.world.now + 5_000_000_000);
-        self.world.engine.handle_timeout(now);
-        self.world.engine.handle_shutdown(now);
-        assert_eq!(self.world.engine.held_bytes(), 0, "{:?}", self.which);
-        outputs.extend(self.world.outputs());
-        outputs
+        spans.extend(self.world.feed.stop(5_000 * MS));
+        assert_eq!(self.world.feed.engine.held_bytes(), 0, "{:?}", self.which);
+        spans
     }
 }

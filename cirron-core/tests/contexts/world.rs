@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use cirron_common::conn::role;
 use cirron_common::record::close;
-use cirron_core::engine::{Engine, EngineConfig, Output};
+use cirron_core::engine::{Engine, EngineConfig};
 use cirron_core::id::SequentialIds;
 use cirron_core::record::{Body, Direction, Head, Record, encode};
 use cirron_core::testing::records::{ConnRecords, TGID, edited};
-use cirron_core::time::{MS, MonoNs};
+use cirron_core::time::MonoNs;
 
-use crate::random::Random;
+use crate::feed::Feed;
 
 /// Address of a context; 0: none.
 pub(crate) type Ctx = u64;
@@ -30,10 +30,7 @@ pub(crate) struct Conn {
 }
 
 pub(crate) struct World {
-    pub(crate) engine: Engine,
-    pub(crate) random: Random,
-    pub(crate) now: u64,
-    lost_ppm: u64,
+    pub(crate) feed: Feed,
     versions: BTreeMap<u32, u64>,
     free: Vec<Ctx>,
     next_ctx: Ctx,
@@ -44,31 +41,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, lost_ppm: u64) -> World {
+        let engine = Engine::new(EngineConfig::default(), Box::new(SequentialIds::default()));
         World {
-            engine: Engine::new(EngineConfig::default(), Box::new(SequentialIds::default())),
-            random: Random::new(seed),
-            now: MS,
-            lost_ppm,
+            feed: Feed::new(engine, seed, lost_ppm),
             versions: BTreeMap::new(),
             free: Vec::new(),
             next_ctx: 0x7000_0000_0000,
             lives: 0,
             at: BTreeMap::new(),
             inodes: 0,
-        }
-    }
-
-    fn hand_in(&mut self, record: &[u8]) {
-        self.now += 1_000 * self.random.between(1, 300);
-        if !self.random.one_in_a_million(self.lost_ppm) {
-            self.engine.handle_record(record);
-        }
-        if self
-            .engine
-            .poll_timeout()
-            .is_some_and(|due| due.0 <= self.now)
-        {
-            self.engine.handle_timeout(MonoNs(self.now));
         }
     }
 
@@ -85,7 +66,7 @@ impl World {
 
     fn life(&mut self, by: By, body: impl Fn(u64) -> Body<'static>) {
         let head = Head {
-            ts: MonoNs(self.now),
+            ts: MonoNs(self.feed.now),
             tgid: TGID,
             tid: by.tid,
             context: by.ctx,
@@ -94,7 +75,7 @@ impl World {
         };
         let body = body(self.lives);
         self.lives += 1;
-        self.hand_in(&encode(&Record { head, body }));
+        self.feed.hand_in(&encode(&Record { head, body }));
     }
 
     pub(crate) fn make(&mut self, by: By) -> Ctx {
@@ -118,7 +99,7 @@ impl World {
             record.head.context = by.ctx;
             record.head.version = version;
         });
-        self.hand_in(&record);
+        self.feed.hand_in(&record);
     }
 
     /// One that was accepted, or was connected.
@@ -126,10 +107,10 @@ impl World {
         self.inodes += 1;
         let inode = self.inodes;
         let records = ConnRecords {
-            epoch: self.now,
+            epoch: self.feed.now,
             ..ConnRecords::socket(inode)
         };
-        let record = edited(&records.open(self.now), |record| {
+        let record = edited(&records.open(self.feed.now), |record| {
             if let (Body::Open(info), false) = (&mut record.body, accepted) {
                 info.role = role::CONNECTED;
             }
@@ -144,7 +125,9 @@ impl World {
             &mut self.at.entry(conn.inode).or_default()[usize::from(dir == Direction::Inbound)];
         let pos = *at;
         *at += len;
-        let record = conn.records.data(dir, pos, self.now, text.as_bytes(), len);
+        let record = conn
+            .records
+            .data(dir, pos, self.feed.now, text.as_bytes(), len);
         self.by(by, &record);
     }
 
@@ -160,11 +143,7 @@ impl World {
         let [outbound, inbound] = self.at.get(&conn.inode).copied().unwrap_or_default();
         let record = conn
             .records
-            .close_at(self.now, close::LOCAL_CLOSE, inbound, outbound);
+            .close_at(self.feed.now, close::LOCAL_CLOSE, inbound, outbound);
         self.by(by, &record);
-    }
-
-    pub(crate) fn outputs(&mut self) -> Vec<Output> {
-        std::iter::from_fn(|| self.engine.poll_output()).collect()
     }
 }

@@ -5,20 +5,20 @@
 //! counted, and its share printed. `CIRRON_CALLS=100000` chooses another number of calls, `CIRRON_SEED=7` another seed.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../simulation/asked.rs"]
+mod asked;
+#[path = "../simulation/feed.rs"]
+mod feed;
 #[path = "../simulation/random.rs"]
 mod random;
 mod server;
 mod wire;
 
+use asked::number;
 use server::{Kind, Report, Shape, simulate};
 
 /// Calls of one run where nobody asks for another number.
 const CALLS: u64 = 10_000;
-
-fn number(variable: &str, default: u64) -> u64 {
-    let asked = std::env::var_os(variable);
-    asked.map_or(default, |text| text.to_str().unwrap().parse().unwrap())
-}
 
 /// Over some seeds; in half of them records are lost.
 fn run(kind: Kind, at_once: usize) -> Report {

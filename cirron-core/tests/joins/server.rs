@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use cirron_core::engine::Output;
 use cirron_core::id::Id;
 use cirron_core::record::Direction;
 use cirron_core::scope::{AttrValue, Span};
-use cirron_core::time::MonoNs;
+use cirron_core::time::MS;
 
 use crate::wire::{Conn, Wire};
 
@@ -127,19 +126,19 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
 impl Server {
     fn tid(&mut self, own: u32) -> u32 {
         match self.shape.kind.is_shared() {
-            true => FIRST_WORKER + self.wire.random.between(0, LOOPS.into()) as u32,
+            true => FIRST_WORKER + self.wire.feed.random.between(0, LOOPS.into()) as u32,
             false => own,
         }
     }
 
     fn chance(&mut self, per_cent: u64) -> bool {
-        self.wire.random.one_in_a_million(per_cent * 10_000)
+        self.wire.feed.random.one_in_a_million(per_cent * 10_000)
     }
 
     fn begin(&mut self) {
         let reuse = !self.idle.is_empty() && self.chance(60);
         let (mut conn, mut tid) = if reuse {
-            let at = self.wire.random.between(0, self.idle.len() as u64) as usize;
+            let at = self.wire.feed.random.between(0, self.idle.len() as u64) as usize;
             self.idle.swap_remove(at)
         } else {
             let by = match self.shape.kind.is_one() {
@@ -320,14 +319,18 @@ pub(crate) fn simulate(seed: u64, shape: Shape) -> Report {
         Kind::OneWaiting | Kind::WaitingLoop | Kind::Stages
     );
     server.wire.is_blocking = waiting || server.wire.is_go;
-    let mut outputs = Vec::new();
+    let mut spans = Vec::new();
     while server.next < shape.calls || !server.handlers.is_empty() {
         let is_full = server.handlers.len() >= shape.at_once || server.next >= shape.calls;
         let few_threads = server.free.is_empty();
         if !is_full && !few_threads && server.chance(60) {
             server.begin();
         } else if !server.handlers.is_empty() {
-            let at = server.wire.random.between(0, server.handlers.len() as u64);
+            let at = server
+                .wire
+                .feed
+                .random
+                .between(0, server.handlers.len() as u64);
             server.step(at as usize);
         } else if few_threads {
             // Somebody hangs up.
@@ -335,13 +338,10 @@ pub(crate) fn simulate(seed: u64, shape: Shape) -> Report {
             server.wire.close(&conn, tid);
             server.free.push(tid);
         }
-        outputs.extend(server.wire.outputs());
+        spans.extend(server.wire.feed.spans());
     }
-    let now = server.wire.now + 1_000_000_000;
-    server.wire.engine.handle_timeout(MonoNs(now));
-    server.wire.engine.handle_shutdown(MonoNs(now));
-    outputs.extend(server.wire.outputs());
-    judge(outputs)
+    spans.extend(server.wire.feed.stop(1_000 * MS));
+    judge(&spans)
 }
 
 fn number(span: &Span, prefix: &str) -> Option<u64> {
@@ -352,21 +352,10 @@ fn number(span: &Span, prefix: &str) -> Option<u64> {
     text.strip_prefix(prefix)?.parse().ok()
 }
 
-fn judge(outputs: Vec<Output>) -> Report {
-    let spans: Vec<Span> = outputs
-        .into_iter()
-        .filter_map(|output| match output {
-            Output::Scope { span, .. } => Some(span),
-            Output::Session(_)
-            | Output::Open(_)
-            | Output::Watched(_)
-            | Output::Unplaced { .. }
-            | Output::Mute { .. } => None,
-        })
-        .collect();
+fn judge(spans: &[Span]) -> Report {
     let by_id: BTreeMap<Id, &Span> = spans.iter().map(|span| (span.id, span)).collect();
     let mut report = Report::default();
-    for span in &spans {
+    for span in spans {
         let Some(own) = number(span, "/c/").or(number(span, "/s/")) else {
             continue;
         };

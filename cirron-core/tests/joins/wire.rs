@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use cirron_common::conn::role;
 use cirron_common::hit::role as probe;
 use cirron_common::record::{GOID, close, flag, source};
-use cirron_core::engine::{Engine, EngineConfig, Output};
+use cirron_core::engine::{Engine, EngineConfig};
 use cirron_core::id::SequentialIds;
 use cirron_core::record::{Body, Direction, Head, Hit, HitParts, Record, Spec, Text, encode};
 use cirron_core::testing::records::{ConnRecords, TGID, edited};
-use cirron_core::time::{MS, MonoNs};
+use cirron_core::time::MonoNs;
 
-use crate::random::Random;
+use crate::feed::Feed;
 
 /// A connection.
 #[derive(Clone, Debug)]
@@ -28,10 +28,7 @@ pub(crate) struct Conn {
 
 /// The engine, and the way to it.
 pub(crate) struct Wire {
-    pub(crate) engine: Engine,
-    pub(crate) random: Random,
-    pub(crate) now: u64,
-    pub(crate) lost_ppm: u64,
+    pub(crate) feed: Feed,
     next_inode: u64,
     /// Its sockets wait for bytes.
     pub(crate) is_blocking: bool,
@@ -48,10 +45,7 @@ impl Wire {
     pub(crate) fn new(seed: u64, lost_ppm: u64) -> Wire {
         let engine = Engine::new(EngineConfig::default(), Box::new(SequentialIds::default()));
         let mut wire = Wire {
-            engine,
-            random: Random::new(seed),
-            now: MS,
-            lost_ppm: 0,
+            feed: Feed::new(engine, seed, 0),
             next_inode: 1,
             is_blocking: false,
             is_go: false,
@@ -62,49 +56,38 @@ impl Wire {
             let spec = Spec::new((number, 1, role), b"", &[], &mut kept);
             wire.process(1, Body::Spec(spec));
         }
-        wire.lost_ppm = lost_ppm;
+        wire.feed.lost_ppm = lost_ppm;
         wire
     }
 
     fn process(&mut self, tid: u32, body: Body<'_>) {
         let (context, tid) = self.runner(tid);
         let head = Head {
-            ts: MonoNs(self.now),
+            ts: MonoNs(self.feed.now),
             tgid: TGID,
             context,
             tid,
             ..Head::default()
         };
         let record = encode(&Record { head, body });
-        self.hand_in(&record);
-    }
-
-    fn hand_in(&mut self, record: &[u8]) {
-        self.now += 1_000 * self.random.between(1, 300);
-        if !self.random.one_in_a_million(self.lost_ppm) {
-            self.engine.handle_record(record);
-        }
-        let due = self.engine.poll_timeout();
-        if due.is_some_and(|due| due.0 <= self.now) {
-            self.engine.handle_timeout(MonoNs(self.now));
-        }
+        self.feed.hand_in(&record);
     }
 
     /// One that was accepted, or was connected.
     pub(crate) fn open(&mut self, tid: u32, accepted: bool) -> Conn {
         let records = ConnRecords {
             conn: self.next_inode,
-            epoch: self.now,
+            epoch: self.feed.now,
             source: source::SOCKET,
         };
         self.next_inode += 1;
-        let record = edited(&records.open(self.now), |record| {
+        let record = edited(&records.open(self.feed.now), |record| {
             record.head.tid = tid;
             if let (Body::Open(info), false) = (&mut record.body, accepted) {
                 info.role = role::CONNECTED;
             }
         });
-        self.hand_in(&record);
+        self.feed.hand_in(&record);
         Conn {
             records,
             inbound: 0,
@@ -144,7 +127,7 @@ impl Wire {
             Direction::Outbound => &mut conn.outbound,
         };
         let (bytes, len) = (text.as_bytes(), text.len() as u64);
-        let record = conn.records.data(dir, *pos, self.now, bytes, len);
+        let record = conn.records.data(dir, *pos, self.feed.now, bytes, len);
         *pos += len;
         let is_straight = self.is_straight(conn, dir, tid);
         let (context, tid) = self.runner(tid);
@@ -155,14 +138,14 @@ impl Wire {
                 data.flags |= flag::STRAIGHT;
             }
         });
-        self.hand_in(&record);
+        self.feed.hand_in(&record);
     }
 
     /// Context and thread of who has this number.
     fn runner(&mut self, number: u32) -> (u64, u32) {
         match self.is_go {
             true => {
-                let tid = self.random.between(1, 5) as u32;
+                let tid = self.feed.random.between(1, 5) as u32;
                 (GOID | u64::from(number), tid)
             }
             false => (0, number),
@@ -173,9 +156,9 @@ impl Wire {
         let at = (conn.inbound, conn.outbound);
         let record = conn
             .records
-            .close_at(self.now, close::LOCAL_CLOSE, at.0, at.1);
+            .close_at(self.feed.now, close::LOCAL_CLOSE, at.0, at.1);
         let record = edited(&record, |record| record.head.tid = tid);
-        self.hand_in(&record);
+        self.feed.hand_in(&record);
     }
 
     /// A scope of a program's own begins, without a parent that it knows.
@@ -203,9 +186,5 @@ impl Wire {
         };
         let payload = parts.payload();
         self.process(tid, Body::Hit(Hit::view(&payload).unwrap()));
-    }
-
-    pub(crate) fn outputs(&mut self) -> Vec<Output> {
-        std::iter::from_fn(|| self.engine.poll_output()).collect()
     }
 }

@@ -9,21 +9,18 @@
 //! `CIRRON_SIMULATION=100000` chooses another number of connections, `CIRRON_SEED=7` another seed.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod asked;
 mod expected;
 mod kernel;
 mod random;
 mod shell;
 mod world;
 
+use asked::number;
 use world::{Report, Shape, simulate};
 
 /// Connections of one run where nobody asks for another number: some seconds without optimisation.
 const CONNECTIONS: u64 = 20_000;
-
-fn number(variable: &str, default: u64) -> u64 {
-    let asked = std::env::var_os(variable);
-    asked.map_or(default, |text| text.to_str().unwrap().parse().unwrap())
-}
 
 fn run(shape: Shape) -> Report {
     let seed = number("CIRRON_SEED", 1);

@@ -13,7 +13,7 @@ use cirron_common::record::source;
 use super::Key;
 use super::budget::Share;
 use super::context::Mover;
-use super::peers::Place;
+use super::peers::SocketSpot;
 use super::shared::Shared;
 use super::sink::Sink;
 use super::tail::Tail;
@@ -183,11 +183,9 @@ impl Conn {
         };
         if serves {
             mover.turns_to(self.scopes.values(), shared);
-            for id in self.scopes.values() {
-                match data.direction {
-                    Direction::Inbound => shared.serving.reads_on(*id),
-                    Direction::Outbound => shared.serving.writes(*id, mover.is_straight()),
-                }
+            // Bytes of HTTP/2 are of many, and show nothing of any.
+            if self.parser.protocol() != Protocol::Http2 {
+                self.note_turn(data.direction, mover, shared);
             }
         }
         match data.direction {
@@ -215,6 +213,16 @@ impl Conn {
             }
         }
         self.apply_ends_reached(shared);
+    }
+
+    /// Bytes of what is served passed: whether who moves them does nothing else meanwhile.
+    fn note_turn(&self, direction: Direction, mover: Mover, shared: &mut Shared) {
+        for id in self.scopes.values() {
+            match direction {
+                Direction::Inbound => shared.serving.reads_on(*id),
+                Direction::Outbound => shared.serving.writes(*id, mover.is_straight()),
+            }
+        }
     }
 
     /// Lets `work` move one assembler, and hands what comes out of it to the parser.
@@ -290,7 +298,7 @@ impl Conn {
             let place = scope.and_then(|scope| Some((scope.spot()?, scope.role())));
             if let Some((spot, role)) = place {
                 let tls = self.tls;
-                shared.note_exchange(socket, Place { tls, spot }, role, *id);
+                shared.note_exchange(socket, SocketSpot { tls, spot }, role, *id);
             }
         }
     }

@@ -37,6 +37,8 @@ pub(super) struct Forks {
     children: HashMap<u32, Child>,
     /// By the request that they were forked for.
     by_request: HashMap<Id, Vec<u32>>,
+    /// Number of calls of all of them.
+    calls: usize,
 }
 
 impl Forks {
@@ -70,16 +72,13 @@ impl Forks {
             return false;
         };
         child.calls.push(call);
+        self.calls += 1;
         true
     }
 
     /// A process has ended.
     pub(super) fn gone(&mut self, pid: u32) {
-        if let Some(child) = self.children.remove(&pid)
-            && let Purpose::Request(id) = child.purpose
-        {
-            self.unlist(id, pid);
-        }
+        self.release(pid);
     }
 
     fn unlist(&mut self, request: Id, pid: u32) {
@@ -95,6 +94,7 @@ impl Forks {
     /// part of it.
     pub(super) fn release(&mut self, pid: u32) -> Option<(Id, Vec<Id>)> {
         let Child { purpose, calls } = self.children.remove(&pid)?;
+        self.calls -= calls.len();
         let Purpose::Request(id) = purpose else {
             return None;
         };
@@ -111,14 +111,13 @@ impl Forks {
                 calls.append(&mut child.calls);
             }
         }
+        self.calls -= calls.len();
         calls
     }
 
     /// Bytes that it holds, about.
     pub(super) fn held_bytes(&self) -> usize {
-        let calls = self.children.values().map(|child| child.calls.capacity());
-        let calls = calls.sum::<usize>() * size_of::<Id>();
         let places = size_of::<(u32, Child)>() + size_of::<(Id, Vec<u32>)>() + size_of::<u32>();
-        calls + self.children.len() * 2 * places
+        2 * (self.calls * size_of::<Id>() + self.children.len() * places)
     }
 }

@@ -132,10 +132,22 @@ impl Shared {
         }
     }
 
-    /// A scope of an exchange is over, at once or as soon as it is known which calls are part of it.
-    pub(super) fn close_exchange(&mut self, id: Id, end: MonoNs, doubt: Option<&'static str>) {
+    /// A scope of an exchange is over, and is not written: nothing is part of it.
+    pub(super) fn forget_exchange(&mut self, id: Id) {
+        self.end_forks(id);
+        self.lineage.leave_out(id);
+        self.store.forget(id);
+    }
+
+    /// A request is over for the processes that were forked for it.
+    fn end_forks(&mut self, id: Id) {
         let living = self.forks.end(id);
         self.part(id, living);
+    }
+
+    /// A scope of an exchange is over, at once or as soon as it is known which calls are part of it.
+    pub(super) fn close_exchange(&mut self, id: Id, end: MonoNs, doubt: Option<&'static str>) {
+        self.end_forks(id);
         let start = self.store.origin(id).map(|origin| origin.start.at);
         if !self.lineage.end(id) {
             return self.store.close_in_doubt(id, end, doubt);

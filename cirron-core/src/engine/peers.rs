@@ -98,15 +98,15 @@ fn address(family: u16, bytes: &[u8; 16]) -> [u8; 16] {
 /// An exchange that is open on a socket whose peer is known.
 #[derive(Clone, Copy, Debug)]
 struct Noted {
-    place: Place,
+    place: SocketSpot,
     role: Role,
     scope: Id,
     joined: bool,
 }
 
-/// Where an exchange stands: inside of TLS or not, and its spot there.
+/// The spot of an exchange on a socket: in the plaintext of the TLS that it carries, or in its own bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct SocketSpot {
     pub(super) tls: bool,
     pub(super) spot: Spot,
 }
@@ -160,7 +160,7 @@ impl Peers {
     }
 
     /// An exchange is open on a socket. Gives the other half of it, where that is.
-    fn note(&mut self, socket: Key, place: Place, role: Role, scope: Id) -> Option<Id> {
+    fn note(&mut self, socket: Key, place: SocketSpot, role: Role, scope: Id) -> Option<Id> {
         let own = self.paired.get_mut(&socket)?;
         if own.open.iter().all(|noted| noted.scope != scope) {
             self.noted += 1;
@@ -205,7 +205,7 @@ impl Peers {
 
 impl Shared {
     /// An exchange stands at this place of a socket: it is joined to the other half of it, where that is open.
-    pub(super) fn note_exchange(&mut self, socket: Key, place: Place, role: Role, scope: Id) {
+    pub(super) fn note_exchange(&mut self, socket: Key, place: SocketSpot, role: Role, scope: Id) {
         let Some(half) = self.peers.note(socket, place, role, scope) else {
             return;
         };
@@ -221,12 +221,6 @@ impl Shared {
             self.peers.joined(socket, [call, request]);
             self.stats.callers_known += 1;
         }
-    }
-
-    /// An exchange of a socket is over.
-    pub(super) fn end_exchange(&mut self, socket: Key, role: Role, scope: Id) {
-        let joined = self.peers.end(socket, scope);
-        self.stats.callers_unknown += u64::from(joined == Some(false) && role == Role::Server);
     }
 }
 

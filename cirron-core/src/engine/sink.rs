@@ -14,7 +14,7 @@ use super::Key;
 use super::conn::Slot;
 use super::context::Mover;
 use super::joins::Beginning;
-use super::peers::Place;
+use super::peers::SocketSpot;
 use super::shared::Shared;
 use super::unsent::Told;
 use crate::exchange::{ExchangeEvent, ExchangeId, ExchangeSink, Role, Spot};
@@ -74,7 +74,7 @@ impl ExchangeSink for Sink<'_> {
         if let Some(socket) = self.socket {
             let tls = self.tls;
             self.shared
-                .note_exchange(socket, Place { tls, spot }, role, id);
+                .note_exchange(socket, SocketSpot { tls, spot }, role, id);
         }
     }
 }
@@ -186,7 +186,13 @@ impl Sink<'_> {
         }
         self.shared.contexts.end_scope(id);
         let doubt = self.shared.doubt(id);
-        let Shared { store, .. } = &mut *self.shared;
+        let Shared {
+            store,
+            stats,
+            sessions,
+            peers,
+            ..
+        } = &mut *self.shared;
         *self.scope_bytes -= store.held_bytes(id);
         let Some(pid) = store.origin(id).map(|origin| origin.start.pid) else {
             return;
@@ -195,21 +201,10 @@ impl Sink<'_> {
             return;
         };
         let role = scope.role();
-        if let Some(socket) = self.socket {
-            self.shared.end_exchange(socket, role, id);
-        }
-        let Shared {
-            store,
-            stats,
-            sessions,
-            ..
-        } = &mut *self.shared;
-        let Some(scope) = store.get_mut::<ExchangeScope>(id) else {
-            return;
-        };
+        let is_joined = self.socket.and_then(|socket| peers.end(socket, id));
+        stats.callers_unknown += u64::from(is_joined == Some(false) && role == Role::Server);
         if scope.is_nameless() {
-            store.forget(id);
-            self.shared.lineage.end(id);
+            self.shared.forget_exchange(id);
             self.count_nameless(pid);
         } else {
             stats.exchanges += 1;

@@ -97,6 +97,13 @@ impl Lineage {
         has_calls
     }
 
+    /// A request is over, and none of its calls is to be judged.
+    pub(in crate::engine) fn leave_out(&mut self, id: Id) {
+        if self.end(id) {
+            self.forget(id);
+        }
+    }
+
     /// The verdicts on a request's calls, with which it is forgotten; `None`: they are not certain yet, and it is held. `held`:
     /// its end. `is_late`: nothing is waited for any more.
     pub(in crate::engine) fn judge(

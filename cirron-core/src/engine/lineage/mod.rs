@@ -72,6 +72,7 @@ pub(super) struct Lineage {
     due: BTreeSet<(MonoNs, Id)>,
     /// Bytes of their scopes.
     held_bytes: usize,
+    connections: HashMap<Slot, Connection>,
     next_connection: u64,
     asked: BTreeSet<u32>,
     nodes: usize,
@@ -92,14 +93,12 @@ impl Lineage {
     fn change<T>(
         &mut self,
         mut at: Moment,
-        work: impl FnOnce(&mut Process, Moment, &mut u64) -> T,
+        work: impl FnOnce(&mut Process, Moment) -> T,
     ) -> Option<T> {
-        let mut next = self.next_connection;
         let process = self.process(&mut at)?;
         let before = process.nodes.len();
-        let done = work(process, at, &mut next);
+        let done = work(process, at);
         let after = process.nodes.len();
-        self.next_connection = next;
         self.nodes = self.nodes + after - before;
         Some(done)
     }
@@ -111,33 +110,34 @@ impl Lineage {
 
     /// Bytes of a connection were read; `is_served`: they are a client's.
     pub(super) fn read(&mut self, slot: Slot, is_served: bool, at: Moment) {
-        self.change(at, |process, at, next| {
-            let connection = process.connection(slot, next);
-            process.read(connection, is_served, at);
-        });
+        let connection = self.connection(slot);
+        self.change(at, |process, at| process.read(connection, is_served, at));
     }
 
     /// A connection was accepted.
     pub(super) fn accept(&mut self, slot: Slot, at: Moment) {
-        self.change(at, |process, at, next| {
-            process.forget_connection(slot);
-            let connection = process.connection(slot, next);
-            process.accept(connection, at);
-        });
+        self.forget_connection(slot);
+        let connection = self.connection(slot);
+        self.change(at, |process, at| process.accept(connection, at));
     }
 
     /// A connection is over: what has its number from now on is another one.
     pub(super) fn forget_connection(&mut self, slot: Slot) {
-        for process in self.processes.values_mut() {
-            process.forget_connection(slot);
-        }
+        self.connections.remove(&slot);
+    }
+
+    fn connection(&mut self, slot: Slot) -> Connection {
+        *self.connections.entry(slot).or_insert_with(|| {
+            self.next_connection += 1;
+            Connection(self.next_connection)
+        })
     }
 
     /// A context was made. `number`: of the record.
     pub(super) fn made(&mut self, context: u64, number: u64, at: Moment) {
         let is_full = self.nodes >= MAX_NODES;
         self.not_kept += u64::from(is_full);
-        self.change(at, |process, at, _| {
+        self.change(at, |process, at| {
             process.count(number);
             process.make(context, at);
         });
@@ -151,7 +151,7 @@ impl Lineage {
         ts: MonoNs,
         at: Moment,
     ) -> Option<Id> {
-        self.change(at, |process, _, _| {
+        self.change(at, |process, _| {
             process.count(number);
             process.end(context, ts)
         })
@@ -160,9 +160,11 @@ impl Lineage {
 
     /// A request begins.
     pub(super) fn begin(&mut self, request: Id, slot: Slot, pid: u32) {
-        let next = &mut self.next_connection;
+        if !self.processes.contains_key(&pid) {
+            return;
+        }
+        let connection = self.connection(slot);
         if let Some(process) = self.processes.get_mut(&pid) {
-            let connection = process.connection(slot, next);
             process.open.entry(connection).or_default().push(request);
             self.requests.insert(request, Request::new(pid, connection));
         }
@@ -186,7 +188,7 @@ impl Lineage {
         known.is_answered = true;
         let connection = known.connection;
         let Some(at) = by else { return };
-        let writer = self.change(at, |process, at, _| {
+        let writer = self.change(at, |process, at| {
             let writer = process.sight(at.context, at.has_room)?;
             let node = process.nodes.get_mut(&writer)?;
             node.answers = node.answers.and(connection);

@@ -17,7 +17,6 @@ use std::collections::HashMap;
 use super::node::{Line, Node, Number, Of};
 use super::{Connection, Moment};
 use crate::engine::Map;
-use crate::engine::conn::Slot;
 use crate::id::Id;
 use crate::limits::MAX_READERS;
 use crate::time::MonoNs;
@@ -42,7 +41,6 @@ pub(super) struct Process {
     /// Number of the next record of a context's life.
     expected: Option<u64>,
     threads: HashMap<u32, LastRead>,
-    connections: HashMap<Slot, Connection>,
     /// Requests in progress.
     pub(super) open: HashMap<Connection, Vec<Id>>,
 }
@@ -80,17 +78,6 @@ impl Process {
         self.alive.insert(context, number);
         self.nodes.insert(number, node);
         number
-    }
-
-    pub(super) fn connection(&mut self, slot: Slot, next: &mut u64) -> Connection {
-        *self.connections.entry(slot).or_insert_with(|| {
-            *next += 1;
-            Connection(*next)
-        })
-    }
-
-    pub(super) fn forget_connection(&mut self, slot: Slot) {
-        self.connections.remove(&slot);
     }
 
     /// The only request in progress there; `Err`: there are several.

@@ -70,6 +70,18 @@ fn a_request_waits_for_the_contexts_of_its_calls_and_no_longer_than_a_second() {
 }
 
 #[test]
+fn a_request_that_is_not_written_leaves_nothing_of_its_calls() {
+    let mut lineage = asked();
+    let before = lineage.nodes;
+    calls(&mut lineage);
+    lineage.leave_out(REQUEST);
+    assert!(lineage.requests.is_empty() && lineage.due.is_empty());
+    assert_eq!(lineage.candidate(at(TASK, 5)), None);
+    assert_eq!(lineage.ended(TASK, 2, MonoNs(2_000), at(LOOP, 9)), None);
+    assert_eq!(lineage.nodes, before - 1, "nobody waits for the task's end");
+}
+
+#[test]
 fn who_began_the_answer_is_not_waited_for() {
     let mut lineage = asked();
     calls(&mut lineage);

@@ -32,23 +32,20 @@ pub(super) struct Folded {
 impl Settled {
     /// Takes the told request out that the scope `id` is.
     pub(super) fn fold(&mut self, id: Id) {
-        let is_told = |one: &&Finished| one.told.is_some() && one.span.parent_id == Some(id);
-        let mut told = self.finished.iter().filter(is_told);
-        let (Some(only), None, 0) = (told.next(), told.next(), self.open_told) else {
+        let is_told =
+            |(_, one): &(usize, &Finished)| one.told.is_some() && one.span.parent_id == Some(id);
+        let mut told = self.finished.iter().enumerate().filter(is_told);
+        let (Some((place, only)), None, 0) = (told.next(), told.next(), self.open_told) else {
             return;
         };
         if only.has_open_parts {
             return;
         }
-        let only = only.span.id;
-        let Some(place) = self.finished.iter().position(|one| one.span.id == only) else {
-            return;
-        };
         let Finished {
             span, marks, told, ..
         } = self.finished.remove(place);
         for one in &mut self.finished {
-            if one.span.parent_id == Some(only) {
+            if one.span.parent_id == Some(span.id) {
                 one.span.parent_id = Some(id);
             }
         }

@@ -15,12 +15,25 @@ pub mod tails;
 use std::cell::OnceCell;
 
 use call_site::HiddenCall;
+use cirron_common::Signature;
+use cirron_common::operand::{Convention, Operand};
 use symbol::Found;
 
 use crate::probes::elf::Elf;
 use crate::probes::extents::Extents;
 use crate::probes::go_build;
+use crate::probes::names::Symbol;
+use crate::probes::place::Ways;
 use crate::probes::source::Source;
+use crate::probes::tls::functions::Function;
+
+/// What the planner is told of a function of which nothing is known but its convention.
+static UNKNOWN: Function = Function {
+    name: "",
+    convention: Convention::SystemV,
+    signature: Signature::event(0, Operand::ABSENT),
+    has_exit: true,
+};
 
 /// A file as locators read it.
 #[derive(Debug)]
@@ -42,6 +55,26 @@ impl<'s> Binary<'s> {
     /// Where functions begin and end: a large table, read when it is asked for.
     pub fn extents(&self) -> Option<&Extents> {
         self.extents.get_or_init(|| self.elf.extents()).as_ref()
+    }
+
+    /// Ways in and out of a function at `address` that its bytes, `code`, do not tell.
+    pub fn ways(&self, symbols: &[Symbol], of: &Function, address: u64, code: &[u8]) -> Ways {
+        let switches = switches::read(&self.elf, address, 0, code);
+        let extents = of.has_exit.then(|| self.extents()).flatten();
+        match extents {
+            Some(extents) => {
+                tails::follow(&self.elf, symbols, extents, of, address, code, switches)
+            }
+            None => Ways {
+                switches,
+                ..Ways::default()
+            },
+        }
+    }
+
+    /// The same of a function of which nothing is known but its convention.
+    pub fn ways_of_unknown(&self, address: u64, code: &[u8]) -> Ways {
+        self.ways(&[], &UNKNOWN, address, code)
     }
 }
 

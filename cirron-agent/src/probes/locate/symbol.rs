@@ -3,9 +3,7 @@
 //! Addresses become file offsets by the program headers, as the kernel maps the file; sections may
 //! be stripped. A Go program is read by its own table, see [`crate::probes::locate::pclntab`].
 
-use super::{Binary, Located, Locator, switches, tails};
-use crate::probes::elf::Elf;
-use crate::probes::extents::Extents;
+use super::{Binary, Located, Locator};
 use crate::probes::names::{self, Symbol};
 use crate::probes::place::Ways;
 use crate::probes::tls::functions::{Function, named};
@@ -32,15 +30,13 @@ pub struct Symbols;
 impl Locator for Symbols {
     fn locate(&self, binary: &Binary<'_>, located: &mut Located) {
         let symbols = names::functions(&binary.elf);
-        // The table of where functions end is large, and of use where a function of ours is only.
-        let extents = (!symbols.is_empty()).then(|| binary.extents()).flatten();
-        let found = functions(&binary.elf, &symbols, extents);
-        located.functions.extend(found);
+        located.functions.extend(functions(binary, &symbols));
     }
 }
 
 /// The functions of the table that the file defines, each place once.
-fn functions(elf: &Elf<'_>, symbols: &[Symbol], extents: Option<&Extents>) -> Vec<Found> {
+fn functions(binary: &Binary<'_>, symbols: &[Symbol]) -> Vec<Found> {
+    let elf = &binary.elf;
     let mut found: Vec<Found> = Vec::new();
     for symbol in symbols.iter().filter(|symbol| symbol.size > 0) {
         let Some(function) = named(symbol.name) else {
@@ -55,22 +51,7 @@ fn functions(elf: &Elf<'_>, symbols: &[Symbol], extents: Option<&Extents>) -> Ve
         let Some(code) = elf.function(offset, symbol.size) else {
             continue;
         };
-        let switches = switches::read(elf, symbol.address, 0, &code);
-        let ways = match extents {
-            Some(extents) if function.has_exit => tails::follow(
-                elf,
-                symbols,
-                extents,
-                function,
-                symbol.address,
-                &code,
-                switches,
-            ),
-            Some(_) | None => Ways {
-                switches,
-                ..Ways::default()
-            },
-        };
+        let ways = binary.ways(symbols, function, symbol.address, &code);
         found.push(Found {
             function,
             address: symbol.address,

@@ -9,24 +9,14 @@ use memchr::memmem::Finder;
 use object::elf;
 
 use crate::probes::elf::Elf;
-use crate::probes::locate::{Binary, switches, tails};
-use crate::probes::place::{self, Choice, Kept, Place, Ways};
+use crate::probes::locate::Binary;
+use crate::probes::place::{self, Choice, Kept, Place};
 use crate::probes::source::{MAX_PIECE_BYTES, ReadAt, Source};
 use crate::probes::symbols::{self, Defined};
-use crate::probes::tls::functions::Function;
-use cirron_common::Signature;
-use cirron_common::operand::{Convention, Operand};
+use cirron_common::operand::Convention;
 
 const KIND: &[u8] = b"PyContext_Type\0";
 const MAKE: &[u8] = b"PyContext_CopyCurrent\0";
-
-/// What the planner is told of a function of which nothing is known but its convention.
-static FUNCTION: Function = Function {
-    name: "",
-    convention: Convention::SystemV,
-    signature: Signature::event(0, Operand::ABSENT),
-    has_exit: true,
-};
 
 /// What there is of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +36,7 @@ pub fn interpreter(file: &dyn ReadAt) -> Option<Found> {
     let make = exported(elf, MAKE).filter(|symbol| symbol.is_function && symbol.size > 0)?;
     let offset = elf.code_offset_of(make.address)?;
     let code = elf.function(offset, make.size)?;
-    let ways = ways(&binary, make.address, &code);
+    let ways = binary.ways_of_unknown(make.address, &code);
     let exits = place::exits(&code, &ways, Choice::Cheapest).ok()?;
     let at = |place: &Place| offset.wrapping_add_signed(place.offset);
     Some(Found {
@@ -66,7 +56,7 @@ pub fn entry(file: &dyn ReadAt, address: u64) -> Option<u64> {
     }
     let offset = binary.elf.code_offset_of(address)?;
     let code = binary.elf.function(offset, end - start)?;
-    let ways = ways(&binary, address, &code);
+    let ways = binary.ways_of_unknown(address, &code);
     let argument = Convention::SystemV.argument(0);
     let kept = Kept::for_operands([&argument].into_iter());
     let place = place::entry(&code, &ways, &kept, Choice::Cheapest).ok()?;
@@ -102,16 +92,4 @@ fn exported(elf: &Elf<'_>, name: &[u8]) -> Option<Defined> {
             false => ControlFlow::Continue(()),
         }
     })
-}
-
-fn ways(binary: &Binary<'_>, address: u64, code: &[u8]) -> Ways {
-    let elf: &Elf<'_> = &binary.elf;
-    let switches = switches::read(elf, address, 0, code);
-    match binary.extents() {
-        Some(extents) => tails::follow(elf, &[], extents, &FUNCTION, address, code, switches),
-        None => Ways {
-            switches,
-            ..Ways::default()
-        },
-    }
 }

@@ -7,10 +7,10 @@
 
 use std::path::Path;
 
+use cirron_common::Shape;
 use cirron_common::hit::{MAX_VALUES, form, role};
-use cirron_common::operand::{Convention, Operand};
+use cirron_common::operand::Convention;
 use cirron_common::shape::thinning;
-use cirron_common::{Shape, Signature};
 use thiserror::Error;
 
 use super::functions::{MAX_FUNCTIONS, Named, functions};
@@ -18,19 +18,10 @@ use super::go::{self, GoNamed};
 use super::rule::ScopeRule;
 use crate::probes::elf::Elf;
 use crate::probes::go_build;
-use crate::probes::locate::{Binary, switches, tails};
-use crate::probes::place::{self, Choice, Kept, Place, Ways};
+use crate::probes::locate::Binary;
+use crate::probes::place::{self, Choice, Kept, Place};
 use crate::probes::source::{ReadAt, Source};
-use crate::probes::tls::functions::Function;
 use crate::probes::usdt::look::{Planned, add_value};
-
-/// What the planner is told of a function of which nothing is known but its convention.
-static UNKNOWN: Function = Function {
-    name: "",
-    convention: Convention::SystemV,
-    signature: Signature::event(0, Operand::ABSENT),
-    has_exit: true,
-};
 
 /// Why a function is no scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -117,7 +108,8 @@ fn in_symbols(
 ) -> (Functions, bool) {
     let (named, is_many) = functions(&binary.elf, &rule.which);
     let planned = named.into_iter().map(|function| {
-        let planned = plan(binary, &function, rule, pair);
+        let read = |code: &[u8]| places(binary, &function, rule, code);
+        let planned = plan(&binary.elf, &function, rule, pair, read);
         (function.name, planned)
     });
     (planned.collect(), is_many)
@@ -129,30 +121,50 @@ fn in_go(
     pair: &mut dyn FnMut(&str) -> u32,
 ) -> (Functions, bool) {
     let (named, is_many) = go::named(&binary.elf, &rule.which);
-    let planned = named.into_iter().map(|function| {
-        let planned = plan_go(&binary.elf, &function, rule, pair);
-        (function.function.name, planned)
+    let planned = named.into_iter().map(|go| {
+        let read = |code: &[u8]| places_of_go(&go, rule, code);
+        let planned = plan(&binary.elf, &go.function, rule, pair, read);
+        (go.function.name, planned)
     });
     (planned.collect(), is_many)
 }
 
-/// Where the function lies in the file, and its bytes.
-fn code(elf: &Elf<'_>, function: &Named) -> Result<(u64, Vec<u8>), Refusal> {
+/// Where a function is entered and left, and what is read at its entry.
+struct Places {
+    entry: Place,
+    exits: Vec<Place>,
+    enter: Shape,
+    values: Vec<(u8, String)>,
+}
+
+/// Plans a function, whose places `read` finds in its bytes.
+fn plan(
+    elf: &Elf<'_>,
+    function: &Named,
+    rule: &ScopeRule,
+    pair: &mut dyn FnMut(&str) -> u32,
+    read: impl FnOnce(&[u8]) -> Result<Places, Refusal>,
+) -> Result<Vec<Planned>, Refusal> {
     let offset = elf
         .code_offset_of(function.address)
         .ok_or(Refusal::NoCode)?;
     let code = elf.function(offset, function.size).ok_or(Refusal::NoCode)?;
-    Ok((offset, code))
+    let scope = Scope {
+        function,
+        offset,
+        name: rule.name(&function.name),
+        places: read(&code)?,
+    };
+    Ok(scope.planned(pair))
 }
 
-fn plan(
+fn places(
     binary: &Binary<'_>,
     function: &Named,
     rule: &ScopeRule,
-    pair: &mut dyn FnMut(&str) -> u32,
-) -> Result<Vec<Planned>, Refusal> {
-    let (offset, code) = code(&binary.elf, function)?;
-    let ways = ways(binary, function.address, &code);
+    code: &[u8],
+) -> Result<Places, Refusal> {
+    let ways = binary.ways_of_unknown(function.address, code);
     let mut enter = Shape::default();
     let mut values = Vec::new();
     for wanted in &rule.values {
@@ -161,45 +173,34 @@ fn plan(
         values.push((form, wanted.name.clone()));
     }
     let read = enter.operands.iter();
-    let entry = place::entry(&code, &ways, &Kept::for_operands(read), Choice::Cheapest)?;
-    let exits = place::exits(&code, &ways, Choice::Cheapest)?;
+    let entry = place::entry(code, &ways, &Kept::for_operands(read), Choice::Cheapest)?;
+    let exits = place::exits(code, &ways, Choice::Cheapest)?;
     let own = 0..function.size.cast_signed();
     if exits.iter().any(|place| !own.contains(&place.offset)) {
         return Err(Refusal::Elsewhere);
     }
-    let scope = Scope {
-        function,
-        offset,
-        name: rule.name(&function.name),
+    Ok(Places {
+        entry,
+        exits,
         enter,
         values,
-    };
-    Ok(scope.planned(&entry, &exits, pair))
+    })
 }
 
-fn plan_go(
-    elf: &Elf<'_>,
-    go: &GoNamed,
-    rule: &ScopeRule,
-    pair: &mut dyn FnMut(&str) -> u32,
-) -> Result<Vec<Planned>, Refusal> {
-    let function = &go.function;
-    let (offset, code) = code(elf, function)?;
+fn places_of_go(go: &GoNamed, rule: &ScopeRule, code: &[u8]) -> Result<Places, Refusal> {
     let mut enter = Shape {
         of_goroutine: 1,
         ..Shape::default()
     };
     let values = go::add_values(&mut enter, rule)?;
     let kept = Kept::for_operands(enter.operands.iter());
-    let (entry, exits) = go::places(&code, go, &kept)?;
-    let scope = Scope {
-        function,
-        offset,
-        name: rule.name(&function.name),
+    let (entry, exits) = go::places(code, go, &kept)?;
+    Ok(Places {
+        entry,
+        exits,
         enter,
         values,
-    };
-    Ok(scope.planned(&entry, &exits, pair))
+    })
 }
 
 /// A function that becomes a scope.
@@ -208,23 +209,22 @@ struct Scope<'a> {
     /// Of its first byte in the file.
     offset: u64,
     name: &'a str,
-    /// What is read at its entry.
-    enter: Shape,
-    values: Vec<(u8, String)>,
+    places: Places,
 }
 
 impl Scope<'_> {
-    fn planned(
-        self,
-        entry: &Place,
-        exits: &[Place],
-        pair: &mut dyn FnMut(&str) -> u32,
-    ) -> Vec<Planned> {
+    fn planned(self, pair: &mut dyn FnMut(&str) -> u32) -> Vec<Planned> {
+        let Places {
+            entry,
+            exits,
+            enter,
+            values,
+        } = &self.places;
         let pair = pair(&format!("{}@{:x}", self.function.name, self.offset));
         let enter = Shape {
             thinning: thinning::BEGIN,
             pair,
-            ..self.enter
+            ..*enter
         };
         let exit = Shape {
             thinning: thinning::END,
@@ -251,23 +251,10 @@ impl Scope<'_> {
             .map(|place| planned(place, role::EXIT, exit))
             .collect();
         all.push(Planned {
-            values: self.values.clone(),
+            values: values.clone(),
             ..planned(entry, role::ENTER, enter)
         });
         all
-    }
-}
-
-/// Ways in and out of it that its bytes do not tell.
-fn ways(binary: &Binary<'_>, address: u64, code: &[u8]) -> Ways {
-    let elf: &Elf<'_> = &binary.elf;
-    let switches = switches::read(elf, address, 0, code);
-    match binary.extents() {
-        Some(extents) => tails::follow(elf, &[], extents, &UNKNOWN, address, code, switches),
-        None => Ways {
-            switches,
-            ..Ways::default()
-        },
     }
 }
 

@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use cirron_common::operand::Register;
+use cirron_common::operand::{Operand, Register};
 
 use super::*;
 use crate::testing;

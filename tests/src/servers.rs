@@ -141,6 +141,23 @@ pub fn key() -> PathBuf {
     stacks::here().join("servers/tls/key.pem")
 }
 
+/// A model's server with a thread for each connection, over HTTPS if `tls`; and its port.
+///
+/// # Errors
+/// When it does not listen.
+pub fn model_threads(tls: bool) -> Result<(Guard, u16)> {
+    let port = free_port()?;
+    let mut command = Command::new("/usr/bin/python3");
+    command.arg(stacks::here().join("servers/python/model_threads.py"));
+    command.arg(port.to_string());
+    if tls {
+        command.env("TLS_KEY", key()).env("TLS_CERT", certificate());
+    }
+    let guard = Guard::spawn(command)?;
+    wait::listener(port)?;
+    Ok((guard, port))
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {

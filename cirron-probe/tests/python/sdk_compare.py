@@ -8,24 +8,12 @@ requests that the agent saw on the wire are left out there, as they begin earlie
 """
 
 import collections
-import glob
 import json
-import os
 import sys
 
+from sdk_spool import read, shown, shown_mark
+
 OWN = ("http.client", "overhead_ms", "time_in_queue_ms")
-
-
-def read(directory):
-    spans, marks = {}, []
-    for path in sorted(glob.glob(os.path.join(directory, "spool", "*.json"))):
-        with open(path) as file:
-            batch = json.load(file)
-        for span in batch["spans"]:
-            if span["id"] not in spans or span["end_ns"] is not None:
-                spans[span["id"]] = span
-        marks += batch["marks"]
-    return spans, marks
 
 
 def names(things):
@@ -34,10 +22,6 @@ def names(things):
     for thing in things:
         found[thing["name"]] |= set(thing["attrs"])
     return found
-
-
-def shown(value):
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 class Tree:
@@ -67,11 +51,8 @@ class Tree:
         for mark in self.marks:
             if mark["name"] in OWN:
                 continue
-            measured = mark["name"].endswith("_ms") or mark["name"] == "tokens_per_second"
-            value = "*" if measured else shown(mark["value"])
-            kind = f"{mark['value_type']} {mark['kind']}"
             place = self.place(self.spans[mark["span_id"]])
-            lines.append(f"{place} : {mark['name']} = {value} ({kind}){self.attrs(mark, self.mark_names)}")
+            lines.append(f"{place} : {shown_mark(mark)}{self.attrs(mark, self.mark_names)}")
         return collections.Counter(lines)
 
 

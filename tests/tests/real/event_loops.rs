@@ -8,34 +8,23 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use cirron_tests::agent::Agent;
+use cirron_tests::below::{at_once, judge_with_overhead};
 use cirron_tests::process::Guard;
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
-use cirron_tests::spool::{Span, Spool};
+use cirron_tests::servers::model_threads;
 use cirron_tests::{calls, stacks, wait};
 
 pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "calls_of_uvicorn_s_tasks_on_asyncio_are_below_their_requests",
         need: Need::Stacks,
-        run: || {
-            run(
-                Server::Uvicorn("asyncio"),
-                &["hx", "ai", "gather"],
-                Known::Most,
-            )
-        },
+        run: || run(Server::Uvicorn("asyncio"), &BY_TASKS, Known::Most),
     },
     Test {
         name: "calls_of_uvicorn_s_tasks_on_uvloop_are_below_their_requests",
         need: Need::Stacks,
-        run: || {
-            run(
-                Server::Uvicorn("uvloop"),
-                &["hx", "ai", "gather"],
-                Known::Most,
-            )
-        },
+        run: || run(Server::Uvicorn("uvloop"), &BY_TASKS, Known::Most),
     },
     Test {
         name: "calls_of_streams_and_pools_of_threads_are_below_their_requests",
@@ -48,7 +37,7 @@ pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "calls_of_aiohttp_s_server_are_below_their_requests",
         need: Need::Stacks,
-        run: || run(Server::Aiohttp, &["hx", "ai", "gather"], Known::Most),
+        run: || run(Server::Aiohttp, &BY_TASKS, Known::Most),
     },
     Test {
         name: "calls_of_a_worker_and_of_threads_without_a_context_are_below_none",
@@ -83,6 +72,9 @@ pub(crate) const TESTS: &[Test] = &[
     },
 ];
 
+/// Ways of the service in which tasks of the request call.
+const BY_TASKS: [&str; 3] = ["hx", "ai", "gather"];
+
 #[derive(Clone, Copy)]
 enum Server {
     /// On this loop.
@@ -113,11 +105,6 @@ fn each() -> usize {
     asked.and_then(|each| each.parse().ok()).unwrap_or(EACH)
 }
 
-/// Number of a path's own segment: `/WAY/ID`, `/v1/ID/chat/completions`.
-fn number(span: &Span) -> Option<usize> {
-    span.path().split('/').nth(2)?.parse().ok()
-}
-
 fn start(server: Server, port: u16, model_port: u16) -> Result<Guard> {
     let mut command = Command::new(stacks::venv("python")?);
     let port = port.to_string();
@@ -141,12 +128,8 @@ fn start(server: Server, port: u16, model_port: u16) -> Result<Guard> {
 }
 
 fn run(server: Server, ways: &[&'static str], known: Known) -> Result<String> {
-    let (port, model_port) = (free_port()?, free_port()?);
-    let mut model = Command::new("/usr/bin/python3");
-    model.arg(stacks::here().join("servers/python/model_threads.py"));
-    model.arg(model_port.to_string());
-    let _model = Guard::spawn(model)?;
-    wait::listener(model_port)?;
+    let (_model, model_port) = model_threads(false)?;
+    let port = free_port()?;
     let server = start(server, port, model_port)?;
     wait::listener(port)?;
     let agent = Agent::attach(&[server.pid()], &[])?;
@@ -157,27 +140,18 @@ fn run(server: Server, ways: &[&'static str], known: Known) -> Result<String> {
         thread::sleep(BETWEEN);
     }
     let each = each();
-    let clients: Vec<_> = (0..AT_ONCE)
-        .map(|client| {
-            let ways = ways.to_vec();
-            thread::spawn(move || -> Result<()> {
-                let first = FIRST + client * each;
-                let urls = (first..first + each).map(|n| url(ways[n % ways.len()], n));
-                let urls: Vec<String> = urls.collect();
-                let all = ["-d", "{}"].into_iter();
-                let all: Vec<&str> = all.chain(urls.iter().map(String::as_str)).collect();
-                calls::curl(&all)?;
-                Ok(())
-            })
-        })
-        .collect();
-    for client in clients {
-        client.join().map_err(|_| anyhow::anyhow!("a client"))??;
-    }
+    at_once(AT_ONCE, |client| {
+        let first = FIRST + client * each;
+        let urls = (first..first + each).map(|n| url(ways[n % ways.len()], n));
+        let urls: Vec<String> = urls.collect();
+        let all = ["-d", "{}"].into_iter();
+        let all: Vec<&str> = all.chain(urls.iter().map(String::as_str)).collect();
+        calls::curl(&all).map(drop)
+    })?;
     thread::sleep(REST);
     let report = agent.finish()?;
-    let counts = judge(&report.spool)?;
-    let (right, all) = (counts.0, counts.0 + counts.1);
+    let judged = judge_with_overhead(&report.spool, &["context", "context_descent"])?;
+    let (right, all) = (judged.known.len(), judged.all());
     ensure!(all >= AT_ONCE * each, "{all} calls");
     match known {
         Known::Most => ensure!(right * 10 > all * 9, "{right} of {all} are known"),
@@ -197,12 +171,8 @@ const ALONE: f64 = 500.0;
 
 /// What a context costs a server: without the agent, watched while it calls nobody, and since it has called.
 fn price() -> Result<String> {
-    let (port, model_port) = (free_port()?, free_port()?);
-    let mut model = Command::new("/usr/bin/python3");
-    model.arg(stacks::here().join("servers/python/model_threads.py"));
-    model.arg(model_port.to_string());
-    let _model = Guard::spawn(model)?;
-    wait::listener(model_port)?;
+    let (_model, model_port) = model_threads(false)?;
+    let port = free_port()?;
     let server = start(Server::Uvicorn("asyncio"), port, model_port)?;
     wait::listener(port)?;
     let ask = || -> Result<f64> {
@@ -228,35 +198,4 @@ fn price() -> Result<String> {
     let is_alone = plain < ALONE && gone < ALONE;
     ensure!(!is_alone || watched < ALONE && calling > ALONE, "{said}");
     Ok(said)
-}
-
-/// Calls that are below their request, and those of which it is not known.
-fn judge(spool: &Spool) -> Result<(usize, usize)> {
-    let requests = spool.requests();
-    let (mut right, mut unknown) = (0, 0);
-    for call in spool.client_calls() {
-        let parent = requests
-            .iter()
-            .find(|request| Some(&request.id) == call.parent_id.as_ref());
-        match parent {
-            Some(request) => {
-                right += 1;
-                ensure!(
-                    number(request) == number(call),
-                    "wrong: {request:?} has {call:?}"
-                );
-                let by = call.text("cirron.parent.by");
-                ensure!(
-                    matches!(by, Some("context" | "context_descent")),
-                    "{call:?}"
-                );
-                ensure!(request.mark("overhead_ms").is_some(), "{request:?}");
-            }
-            None => {
-                unknown += 1;
-                ensure!(call.text("cirron.parent.unknown").is_some(), "{call:?}");
-            }
-        }
-    }
-    Ok((right, unknown))
 }

@@ -2,14 +2,14 @@
 //! requests at once, each with a call of its own. Judged by the number in both paths; none may be wrong.
 
 use std::process::{Command, Stdio};
-use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::Agent;
+use cirron_tests::below::{at_once, judge_with_overhead};
 use cirron_tests::process::Guard;
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
-use cirron_tests::spool::{Span, Spool};
+use cirron_tests::servers::model_threads;
 use cirron_tests::{calls, stacks, wait};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -109,11 +109,6 @@ impl Caller {
     }
 }
 
-/// Number of a path's own segment: `/ask/ID`, `/v1/ID/chat/completions`.
-fn number(span: &Span) -> Option<usize> {
-    span.path().split('/').nth(2)?.parse().ok()
-}
-
 fn mostly_known(known: usize) -> Result<String> {
     let all = AT_ONCE * EACH;
     ensure!(known * 2 > all, "{known} of {all} are known");
@@ -133,14 +128,9 @@ fn nearly_all_known(known: usize, each: usize) -> Result<String> {
 
 /// How many calls are known to be part of a request.
 fn run(server: &[&str], caller: Caller, each: usize) -> Result<usize> {
-    let (port, model_port) = (free_port()?, free_port()?);
+    let (_model, model_port) = model_threads(false)?;
+    let port = free_port()?;
     let servers = stacks::here().join("servers/python");
-    let mut model = Command::new("/usr/bin/python3");
-    model.arg(servers.join("model_threads.py"));
-    model.arg(model_port.to_string());
-    let _model = Guard::spawn(model)?;
-    wait::listener(model_port)?;
-
     let (program, arguments) = server.split_first().context("a program")?;
     let mut command = Command::new(stacks::venv(program)?);
     command.args(arguments).current_dir(&servers);
@@ -156,49 +146,20 @@ fn run(server: &[&str], caller: Caller, each: usize) -> Result<usize> {
     let server = Guard::spawn(command)?;
     wait::listener(port)?;
     let agent = Agent::attach(&[server.pid()], &[])?;
-    let clients: Vec<_> = (0..AT_ONCE)
-        .map(|client| {
-            thread::spawn(move || -> Result<()> {
-                for n in 0..each {
-                    let url = format!("http://127.0.0.1:{port}/ask/{}", client * each + n);
-                    calls::curl(&["-d", "{}", &url])?;
-                }
-                Ok(())
-            })
-        })
-        .collect();
-    for client in clients {
-        client.join().map_err(|_| anyhow::anyhow!("a client"))??;
-    }
-    let report = agent.finish()?;
-    judge(&report.spool, caller, AT_ONCE * each)
-}
-
-fn judge(spool: &Spool, caller: Caller, all: usize) -> Result<usize> {
-    let calls = spool.client_calls();
-    let told = calls.len();
-    ensure!(told == all, "{told} calls: {}", spool.describe());
-    let requests = spool.requests();
-    let mut known = 0;
-    for call in &calls {
-        let parent = requests
-            .iter()
-            .find(|request| Some(&request.id) == call.parent_id.as_ref());
-        match parent {
-            Some(request) => {
-                known += 1;
-                ensure!(
-                    number(request) == number(call),
-                    "wrong: {request:?} has {call:?}"
-                );
-                ensure!(
-                    call.text("cirron.parent.by") == Some(caller.evidence()),
-                    "{call:?}"
-                );
-                ensure!(request.mark("overhead_ms").is_some(), "{request:?}");
-            }
-            None => ensure!(call.text("cirron.parent.unknown").is_some(), "{call:?}"),
+    at_once(AT_ONCE, |client| {
+        for n in 0..each {
+            let url = format!("http://127.0.0.1:{port}/ask/{}", client * each + n);
+            calls::curl(&["-d", "{}", &url])?;
         }
-    }
-    Ok(known)
+        Ok(())
+    })?;
+    let report = agent.finish()?;
+    let judged = judge_with_overhead(&report.spool, &[caller.evidence()])?;
+    let told = judged.all();
+    ensure!(
+        told == AT_ONCE * each,
+        "{told} calls: {}",
+        report.spool.describe()
+    );
+    Ok(judged.known.len())
 }

@@ -2,16 +2,18 @@
 //! over HTTP and HTTPS, for clients that keep their connections or send two requests at once. Judged by the number in both
 //! paths; none may be wrong.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::thread;
 
 use anyhow::{Result, ensure};
 use cirron_tests::agent::Agent;
+use cirron_tests::below::{self, at_once};
 use cirron_tests::process::Guard;
 use cirron_tests::raw::{Raw, free_port};
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{certificate, key};
-use cirron_tests::spool::{Span, Spool};
+use cirron_tests::spool::Spool;
 use cirron_tests::{calls, stacks, wait};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -89,11 +91,6 @@ pub(crate) fn serve(tls: bool, stripped: bool) -> Result<Servers> {
     })
 }
 
-/// Number of a path's own segment: `/ask/ID`, `/v1/ID/chat/completions`.
-fn number(span: &Span) -> Option<usize> {
-    span.path().split('/').nth(2)?.parse().ok()
-}
-
 /// What became of the calls.
 struct Judged {
     all: usize,
@@ -105,63 +102,26 @@ fn run(path: &str, tls: bool) -> Result<Judged> {
     let servers = serve(tls, false)?;
     let agent = Agent::attach(&[servers.gateway.pid()], &[])?;
     let base = format!("{}://127.0.0.1:{}/{path}", servers.scheme, servers.port);
-    let clients: Vec<_> = (0..AT_ONCE)
-        .map(|client| {
-            let urls: Vec<String> = (0..EACH)
-                .map(|n| format!("{base}/{}", client * EACH + n))
-                .collect();
-            thread::spawn(move || -> Result<()> {
-                let mut args = vec!["-k", "-d", "{}"];
-                args.extend(urls.iter().map(String::as_str));
-                calls::curl(&args)?;
-                Ok(())
-            })
-        })
-        .collect();
-    for client in clients {
-        client.join().map_err(|_| anyhow::anyhow!("a client"))??;
-    }
+    at_once(AT_ONCE, |client| {
+        let urls = (0..EACH).map(|n| format!("{base}/{}", client * EACH + n));
+        let urls: Vec<String> = urls.collect();
+        let mut args = vec!["-k", "-d", "{}"];
+        args.extend(urls.iter().map(String::as_str));
+        calls::curl(&args).map(drop)
+    })?;
     // Those behind the answers.
     thread::sleep(std::time::Duration::from_millis(200));
     judge(&agent.finish()?.spool)
 }
 
 fn judge(spool: &Spool) -> Result<Judged> {
-    let calls = spool.client_calls();
-    let requests = spool.requests();
-    let mut known = 0;
-    for call in &calls {
-        let parent = requests
-            .iter()
-            .find(|request| Some(&request.id) == call.parent_id.as_ref());
-        match parent {
-            Some(request) => {
-                known += 1;
-                ensure!(
-                    number(request) == number(call),
-                    "wrong: {request:?} has {call:?}"
-                );
-                ensure!(
-                    call.text("cirron.parent.by") == Some("goroutine"),
-                    "{call:?}"
-                );
-            }
-            None => ensure!(call.text("cirron.parent.unknown").is_some(), "{call:?}"),
-        }
-    }
-    let mut why: Vec<&str> = calls
-        .iter()
-        .filter_map(|call| call.text("cirron.parent.unknown"))
-        .collect();
-    why.sort_unstable();
-    why.dedup();
+    let judged = below::judge(spool, &["goroutine"])?;
+    let (all, known) = (judged.all(), judged.known.len());
+    let why: BTreeSet<&str> = judged.unknown.into_iter().collect();
     Ok(Judged {
-        all: calls.len(),
+        all,
         known,
-        described: format!(
-            "{known} of {} calls are known, none is wrong; others: {why:?}",
-            calls.len()
-        ),
+        described: format!("{known} of {all} calls are known, none is wrong; others: {why:?}"),
     })
 }
 

@@ -2,15 +2,15 @@
 //! Judged by the numbers in paths, or by names of models; none may be wrong.
 
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::Agent;
+use cirron_tests::below::at_once;
 use cirron_tests::process::Guard;
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
-use cirron_tests::servers::{self, Server, Stack};
+use cirron_tests::servers::{self, Server, Stack, model_threads};
 use cirron_tests::spool::{Span, Spool};
 use cirron_tests::{CANARY, calls, stacks, wait};
 use serde_json::{Value, json};
@@ -121,22 +121,13 @@ fn judge(spool: &Spool) -> Result<Vec<(Span, Span)>> {
 }
 
 fn threads(tls: bool) -> Result<String> {
-    let (port, model_port) = (free_port()?, free_port()?);
-    let python = stacks::here().join("servers/python");
-    let mut model = Command::new("/usr/bin/python3");
-    model.arg(python.join("model_threads.py"));
-    model.arg(model_port.to_string());
-    if tls {
-        model.env("TLS_KEY", servers::key());
-        model.env("TLS_CERT", servers::certificate());
-    }
-    let model = Guard::spawn(model)?;
-    wait::listener(model_port)?;
+    let (model, model_port) = model_threads(tls)?;
+    let port = free_port()?;
     let mut server = Command::new(stacks::venv("gunicorn")?);
     server
         .args(["app_threads:app", "-k", "gthread", "--threads", "16", "-b"])
         .arg(format!("127.0.0.1:{port}"))
-        .current_dir(&python)
+        .current_dir(stacks::here().join("servers/python"))
         .stderr(Stdio::null())
         .env("POOLED", "1")
         .env("SSL_CERT_FILE", servers::certificate());
@@ -145,20 +136,13 @@ fn threads(tls: bool) -> Result<String> {
     let server = Guard::spawn(server)?;
     wait::listener(port)?;
     let agent = Agent::attach(&[server.pid(), model.pid()], &[])?;
-    let clients: Vec<_> = (0..AT_ONCE)
-        .map(|client| {
-            thread::spawn(move || -> Result<()> {
-                for n in 0..EACH {
-                    let url = format!("http://127.0.0.1:{port}/ask/{}", client * EACH + n);
-                    calls::curl(&["-d", "{}", &url])?;
-                }
-                Ok(())
-            })
-        })
-        .collect();
-    for client in clients {
-        client.join().map_err(|_| anyhow::anyhow!("a client"))??;
-    }
+    at_once(AT_ONCE, |client| {
+        for n in 0..EACH {
+            let url = format!("http://127.0.0.1:{port}/ask/{}", client * EACH + n);
+            calls::curl(&["-d", "{}", &url])?;
+        }
+        Ok(())
+    })?;
     let report = agent.finish()?;
     let joined = judge(&report.spool)?.len();
     let all = AT_ONCE * EACH;
@@ -342,12 +326,7 @@ fn namespaces() -> Result<String> {
 }
 
 fn traceparent() -> Result<String> {
-    let port = free_port()?;
-    let mut model = Command::new("/usr/bin/python3");
-    model.arg(stacks::here().join("servers/python/model_threads.py"));
-    model.arg(port.to_string());
-    let model = Guard::spawn(model)?;
-    wait::listener(port)?;
+    let (model, port) = model_threads(false)?;
     let agent = Agent::attach(&[model.pid()], &[])?;
     let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     for (n, value) in [good.to_owned(), format!("00-{CANARY}"), CANARY.to_owned()]

@@ -1,10 +1,10 @@
 //! Functions of a Go server as scopes, by `--scope`: under the request that their goroutine works for, within one another,
 //! while stacks grow and panics unwind them.
 
-use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::Agent;
+use cirron_tests::below::at_once;
 use cirron_tests::calls;
 use cirron_tests::code::altered;
 use cirron_tests::runner::{Need, Test};
@@ -45,15 +45,10 @@ fn functions(image: &str, stripped: bool) -> Result<String> {
         args.extend(["--scope", rule]);
     }
     let agent = Agent::attach(&[servers.gateway.pid()], &args)?;
-    let clients: Vec<_> = (0..AT_ONCE)
-        .map(|n| {
-            let url = format!("http://127.0.0.1:{}/work/{n}", servers.port);
-            thread::spawn(move || calls::curl(&["-d", "{}", &url]).map(drop))
-        })
-        .collect();
-    for client in clients {
-        client.join().map_err(|_| anyhow::anyhow!("a client"))??;
-    }
+    at_once(AT_ONCE, |n| {
+        let url = format!("http://127.0.0.1:{}/work/{n}", servers.port);
+        calls::curl(&["-d", "{}", &url]).map(drop)
+    })?;
     let report = agent.finish()?;
     judge(&report.spool)?;
     ensure!(

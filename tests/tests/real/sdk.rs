@@ -64,7 +64,7 @@ enum By {
     Both,
 }
 
-/// The folder of the programs, as told by `by`.
+/// Writes the programs to a folder, each with the import of what tells of them, and gives that folder.
 fn programs(by: By, at: &Path) -> Result<PathBuf> {
     let module = match by {
         By::Sdk => "cirron",

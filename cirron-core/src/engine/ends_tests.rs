@@ -7,6 +7,7 @@ use super::{Engine, EngineConfig, Output, ProcessFacts};
 use crate::id::SequentialIds;
 use crate::scope::{AttrValue, Mark, MarkValue, Span};
 use crate::stream::Direction;
+use crate::testing::h2::{frame, literal};
 use crate::testing::records::{ConnRecords, TGID};
 use crate::time::{MS, MonoNs};
 
@@ -108,17 +109,6 @@ fn http1(whole: bool) -> Vec<(u64, ConnAct)> {
 
 fn last_chunk() -> ConnAct {
     Out(b"0\r\n\r\n".to_vec())
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let head = [&len[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-    [&head, payload].concat()
-}
-
-fn literal(name: &str, value: &str) -> Vec<u8> {
-    let text = |s: &str| [&[u8::try_from(s.len()).unwrap()], s.as_bytes()].concat();
-    [&[0][..], &text(name), &text(value)].concat()
 }
 
 /// A call on stream 1 whose request is over, unless `open`.

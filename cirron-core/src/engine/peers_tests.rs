@@ -13,6 +13,7 @@ use crate::id::SequentialIds;
 use crate::record::Body;
 use crate::scope::{AttrValue, Span};
 use crate::stream::Direction;
+use crate::testing::h2::frame;
 use crate::testing::records::{ConnRecords, TGID, edited};
 use crate::time::{MS, MonoNs};
 
@@ -363,14 +364,6 @@ fn an_end_that_is_over_is_joined_to_nobody() {
 
 #[test]
 fn streams_of_http2_are_known_by_their_numbers() {
-    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-        let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let mut out = len[1..].to_vec();
-        out.extend([kind, flags]);
-        out.extend(stream.to_be_bytes());
-        out.extend(payload);
-        out
-    }
     let asks = |stream, path: &str| {
         let mut block = vec![0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
         block.extend(path.as_bytes());

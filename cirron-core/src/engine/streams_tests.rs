@@ -7,6 +7,7 @@ use super::{Engine, EngineConfig, Output, ProcessFacts};
 use crate::id::SequentialIds;
 use crate::scope::{AttrValue, Mark, MarkValue, Span};
 use crate::stream::Direction;
+use crate::testing::h2::{frame, literal};
 use crate::testing::records::{ConnRecords, TGID};
 use crate::time::{MS, MonoNs};
 
@@ -16,17 +17,11 @@ const CONN: ConnRecords = ConnRecords {
     source: source::SOCKET,
 };
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let stream = stream.to_be_bytes();
-    [&len[1..], &[kind, flags], &stream, payload].concat()
-}
-
-/// As literals that no table takes up (RFC 7541, section 6.2.2).
 fn block(fields: &[(&str, &str)]) -> Vec<u8> {
-    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()][..], text.as_bytes()].concat();
-    let field = |(name, value): &(&str, &str)| [&[0][..], &text(name), &text(value)].concat();
-    fields.iter().flat_map(field).collect()
+    let fields = fields.iter();
+    fields
+        .flat_map(|(name, value)| literal(name, value))
+        .collect()
 }
 
 fn request(stream: u32) -> Vec<u8> {

@@ -7,6 +7,7 @@ use super::{Engine, EngineConfig, EngineStats, Output, ProcessFacts};
 use crate::id::SequentialIds;
 use crate::scope::{AttrValue, Span};
 use crate::stream::Direction;
+use crate::testing::h2::{frame, literal};
 use crate::testing::records::{ConnRecords, TGID, exit};
 use crate::time::{MS, MonoNs};
 
@@ -56,17 +57,6 @@ fn joined(explicit: bool, conns: &[Vec<(bool, Vec<u8>)>]) -> (Vec<Span>, Span, E
         }
     }
     (scopes, session.unwrap(), stats)
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let head = [&len[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-    [&head, payload].concat()
-}
-
-fn literal(name: &str, value: &str) -> Vec<u8> {
-    let text = |s: &str| [&[u8::try_from(s.len()).unwrap()], s.as_bytes()].concat();
-    [&[0][..], &text(name), &text(value)].concat()
 }
 
 /// A call of gRPC all of whose fields were sent before, and its answer, whose trailers are these.

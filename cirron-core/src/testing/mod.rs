@@ -7,6 +7,8 @@
 #![expect(clippy::indexing_slicing, reason = "a test that panics fails")]
 
 pub mod fuzz;
+#[cfg(test)]
+pub(crate) mod h2;
 mod ledger;
 pub mod records;
 pub(crate) mod split;

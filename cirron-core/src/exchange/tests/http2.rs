@@ -3,15 +3,7 @@
 
 use super::*;
 use crate::proto::h2::tests::conversation;
-
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut out = len[1..].to_vec();
-    out.extend([kind, flags]);
-    out.extend(stream.to_be_bytes());
-    out.extend(payload);
-    out
-}
+pub(super) use crate::testing::h2::frame;
 
 /// `:method: POST`, `:path: /`, `:scheme: http`.
 const POST: &[u8] = &[0x83, 0x84, 0x86];

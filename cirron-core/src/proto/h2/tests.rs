@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use super::*;
 use crate::proto::message::MessageEnd;
 use crate::stream::Piece;
+use crate::testing::h2::frame;
 use crate::testing::{Fed, assert_gap_safe, assert_split_invariant};
 
 mod interop;
@@ -260,15 +261,6 @@ fn a_hole_anywhere_makes_no_header_wrong_and_is_said() {
             },
         );
     }
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut out = len[1..].to_vec();
-    out.extend([kind, flags]);
-    out.extend(stream.to_be_bytes());
-    out.extend(payload);
-    out
 }
 
 #[test]

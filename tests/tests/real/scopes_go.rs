@@ -1,7 +1,6 @@
 //! Functions of a Go server as scopes, by `--scope`: under the request that their goroutine works for, within one another,
 //! while stacks grow and panics unwind them.
 
-
 use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::Agent;
 use cirron_tests::below::at_once;

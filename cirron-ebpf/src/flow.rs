@@ -178,7 +178,7 @@ pub fn take_bytes(
     count(Counter::StreamBytes, len);
     call.conn = socket.ino;
     call.epoch = epoch;
-    stamp(caller, call, state, socket.file, len);
+    cirron_stamp(caller, call, state, socket.file, len);
     // The two keys lie on the stack already: it is short.
     let inside = || {
         tls::call_of(call.pid_tgid, caller.sp).or_else(|| gotls::call_of(call.pid_tgid, caller.r14))
@@ -214,9 +214,23 @@ pub fn take_bytes(
     Some(pos)
 }
 
-/// What the kernel and its reader or writer say of bytes of the socket of that file. Apart, for its part of the stack.
+/// What the kernel and its reader or writer say of bytes of the socket of that file.
+///
+/// A global function to the verifier: each of its ways would be another state of all that follows.
 #[inline(never)]
-fn stamp(caller: &Caller, call: &mut Call, state: *mut ConnState, file: u64, len: u64) {
+#[unsafe(no_mangle)]
+pub extern "C" fn cirron_stamp(
+    caller: *const Caller,
+    call: *mut Call,
+    state: *mut ConnState,
+    file: u64,
+    len: u64,
+) -> u64 {
+    if caller.is_null() || call.is_null() || state.is_null() {
+        return 1;
+    }
+    // SAFETY: not null, and the verifier checks callers for whole ones.
+    let (caller, call) = unsafe { (&*caller, &mut *call) };
     if caller.target & target::GO != 0 {
         call.context = goroutine::running(caller.r14, caller.target);
     }
@@ -229,6 +243,7 @@ fn stamp(caller: &Caller, call: &mut Call, state: *mut ConnState, file: u64, len
         sent::stamp_write(call, state, len);
         turns::stamp_write(call, turn);
     }
+    0
 }
 
 /// Whom the record names. Apart, for its part of the stack.

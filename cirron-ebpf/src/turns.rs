@@ -75,12 +75,14 @@ pub fn note_read(call: &Call, to: *mut Turn, file: u64, is_hasty: u32) {
         Some(began_ns) => began_ns,
         None => {
             let key = runner(call.context, call.pid_tgid);
-            if TURNS.insert(&key, &call.ts_ns, 0).is_err() {
+            // Kernels of our table take values from the stack alone.
+            let began_ns = call.ts_ns;
+            if TURNS.insert(&key, &began_ns, 0).is_err() {
                 // SAFETY: as above.
                 unsafe { (*to).bits = turn::MIXED };
                 return;
             }
-            call.ts_ns
+            began_ns
         }
     };
     // SAFETY: as above.

@@ -49,6 +49,7 @@ mod tls_libs;
 mod tls_more;
 mod tls_shapes;
 mod tls_tools;
+mod verified;
 mod websocket;
 
 use std::process::ExitCode;
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
         tls_more::TESTS,
         tls_shapes::TESTS,
         tls_tools::TESTS,
+        verified::TESTS,
         detach::TESTS,
         load::TESTS,
     ];

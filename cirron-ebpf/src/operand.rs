@@ -34,7 +34,7 @@ macro_rules! word {
 
 /// The register of this number, a [`Register`]'s; of another one 0.
 #[inline(always)]
-fn register(regs: *const pt_regs, number: u8) -> u64 {
+pub fn register(regs: *const pt_regs, number: u8) -> u64 {
     match number {
         0 => word!(regs, 0),
         1 => word!(regs, 1),
@@ -110,18 +110,6 @@ pub fn stack(regs: *const pt_regs, depth: u64) -> u64 {
 #[inline(always)]
 pub fn goroutine(regs: *const pt_regs) -> u64 {
     word!(regs, 1)
-}
-
-/// What a function returns, where it does.
-#[inline(always)]
-pub fn returned(regs: *const pt_regs) -> u64 {
-    word!(regs, 10)
-}
-
-/// A function's first argument, where it begins.
-#[inline(always)]
-pub fn first_argument(regs: *const pt_regs) -> u64 {
-    word!(regs, 14)
 }
 
 /// The operand's value at this moment; of a pointer the address. What is absent is 0.

@@ -9,7 +9,10 @@
 //! system call.
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_user},
+    EbpfContext as _,
+    helpers::{
+        bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_user,
+    },
     programs::ProbeContext,
 };
 use cirron_common::{
@@ -70,27 +73,19 @@ fn look(call: &mut Call, interpreter: *mut Interpreter) -> Option<()> {
     Some(())
 }
 
-/// A context was made: `ctx` stands where the function returns it.
+/// A context was made, or is freed: the cookie is the number of the register that points to it.
 #[inline(always)]
-pub fn try_made(ctx: &ProbeContext) -> Option<u32> {
-    tell(kind::CONTEXT_MADE, operand::returned(ctx.regs))
-}
-
-/// A context is freed: `ctx` stands where the function that does it begins.
-#[inline(always)]
-pub fn try_ended(ctx: &ProbeContext) -> Option<u32> {
-    tell(kind::CONTEXT_ENDED, operand::first_argument(ctx.regs))
-}
-
-#[inline(always)]
-fn tell(kind: u8, context: u64) -> Option<u32> {
+pub fn tell(ctx: &ProbeContext, kind: u8) -> Option<u32> {
     let pid_tgid = bpf_get_current_pid_tgid();
     let interpreter = INTERPRETERS.get_ptr_mut(&((pid_tgid >> 32) as u32))?;
+    // SAFETY: the program's own context.
+    let register = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) } as u8;
+    let context = operand::register(ctx.regs, register);
     // SAFETY: a live map value.
     let (known, is_known) = unsafe { ((*interpreter).kind, (*interpreter).context != 0) };
     // SAFETY: the helper checks the address.
     let its = unsafe { bpf_probe_read_user(context.wrapping_add(TYPE_AT) as *const u64) };
-    // It failed, or gave something else: a function that ours ends in was called by another one.
+    // It failed, or is no context: a function that ours ends in was called by another one.
     if !is_known || its != Ok(known) {
         return None;
     }

@@ -1,8 +1,10 @@
 //! The programs inside functions, a pair for each calling convention, those at contexts of Python's, and the one at probes by
-//! rules: where they begin. What they do is in `ctls`, `gotls`, `python` and `probed`. The cookie of each place is `cirron_common::signature::cookie`'s, at a probe
-//! by a rule `cirron_common::shape::cookie`'s.
+//! rules: where they begin. What they do is in `ctls`, `gotls`, `python` and `probed`. The cookie of each place is
+//! `cirron_common::signature::cookie`'s, at a probe by a rule `cirron_common::shape::cookie`'s, at a context the number of a
+//! register.
 
 use aya_ebpf::{macros::uprobe, programs::ProbeContext};
+use cirron_common::record::kind;
 
 use crate::{ctls, gotls, probed, python};
 
@@ -38,17 +40,17 @@ pub fn go_exit(ctx: ProbeContext) -> u32 {
     KEEP
 }
 
-/// Where Python returns a context that it has made.
+/// Where Python has made a context.
 #[uprobe]
 pub fn context_made(ctx: ProbeContext) -> u32 {
-    let _ = python::try_made(&ctx);
+    let _ = python::tell(&ctx, kind::CONTEXT_MADE);
     KEEP
 }
 
 /// Where Python begins to free one.
 #[uprobe]
 pub fn context_ended(ctx: ProbeContext) -> u32 {
-    let _ = python::try_ended(&ctx);
+    let _ = python::tell(&ctx, kind::CONTEXT_ENDED);
     KEEP
 }
 

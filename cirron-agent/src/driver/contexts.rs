@@ -17,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cirron_common::operand::Register;
 use cirron_common::python::Interpreter;
 
 use super::counts::Counts;
@@ -242,19 +243,19 @@ fn attach(uprobes: &Uprobes, asked: &Asked, found: &Found, free: u64) -> anyhow:
     let ended = look::entry(&Quiet::new(&file), free.wrapping_sub(asked.bias))
         .ok_or_else(|| anyhow::anyhow!("the function that frees contexts has no place"))?;
     let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-    let point = |program, offset| Point {
+    let point = |program, offset, register| Point {
         is_last: false,
         program,
         offset,
-        reads: Reads::Usual,
+        reads: Reads::Register(register),
         depth: 0,
         semaphore: 0,
     };
     let made = found.made.iter();
     let mut points: Vec<Point> = made
-        .map(|at| point(UprobeProgram::ContextMade, *at))
+        .map(|(at, holds)| point(UprobeProgram::ContextMade, *at, *holds))
         .collect();
-    points.push(point(UprobeProgram::ContextEnded, ended));
+    points.push(point(UprobeProgram::ContextEnded, ended, Register::Rdi));
     // It stays until the end.
     uprobes.attach(&path, &points)?;
     Ok(())

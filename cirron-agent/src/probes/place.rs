@@ -8,7 +8,7 @@
 //! change.
 //!
 //! ```text
-//! code, Ways --reached: control flow--> instructions --entry, exit, call--> places, or a refusal
+//! code, Ways --reached: control flow--> instructions --entry, exit, result, call--> places, or a refusal
 //! ```
 //! Where an instruction begins is followed from the function's first byte ([`reached`]), never guessed.
 //!
@@ -25,6 +25,7 @@ mod go;
 mod kept;
 mod reached;
 mod refusal;
+mod result;
 mod switch;
 
 pub use call::{around_call, hands_to};
@@ -32,6 +33,7 @@ pub use exit::{exits, returns};
 pub use go::entry_once;
 pub use kept::Kept;
 pub use refusal::Refusal;
+pub use result::results;
 pub use switch::{Switch, SwitchTable};
 
 use reached::{Reached, next};

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use aya::Ebpf;
 use aya::maps::{HashMap as HashMapOf, MapData};
+use cirron_common::operand::Register;
 use cirron_common::python::Interpreter;
 use cirron_common::shape::{Rate, RateKey, cookie as probe_cookie};
 use cirron_common::signature::cookie;
@@ -51,7 +52,7 @@ pub enum UprobeProgram {
     Enter,
     /// On one with Go's.
     GoEnter,
-    /// Where Python returns a context that it has made.
+    /// Where Python has made a context.
     ContextMade,
     /// Where it begins to free one.
     ContextEnded,
@@ -108,8 +109,8 @@ pub struct Point {
 pub enum Reads {
     /// What the function does, and where its values stand.
     Function(Signature),
-    /// What all places of its program have.
-    Usual,
+    /// The object that it tells of, which this register points to.
+    Register(Register),
     /// The values of a probe by a rule.
     Probe {
         /// Its number, which its hits have.
@@ -124,7 +125,7 @@ pub enum Reads {
 struct Probe {
     program: UprobeProgram,
     offset: u64,
-    /// One of `cirron_common::signature::cookie`'s, or of `cirron_common::shape::cookie`'s.
+    /// One of `cirron_common::signature::cookie`'s, or of `cirron_common::shape::cookie`'s, or a register's number.
     cookie: u64,
     /// As of the [`Point`].
     semaphore: u64,
@@ -229,7 +230,7 @@ impl DescribedMaps {
             Reads::Function(signature) => {
                 cookie::pack(self.signatures.number(signature)?, point.depth)
             }
-            Reads::Usual => 0,
+            Reads::Register(register) => *register as u64,
             Reads::Probe { probe, shape } => {
                 let shape = self.shapes.number(shape)?;
                 probe_cookie::pack(shape, point.depth, *probe)

@@ -14,6 +14,11 @@ const MAX_EXITS: usize = 256;
 /// The exits: a place for each way out, after which `rax` does not change. Refused where the function
 /// leaves in a way that we do not follow: a jump to anywhere but `ways`, or one through a pointer.
 pub fn exits(code: &[u8], ways: &Ways, choice: Choice) -> Result<Vec<Place>, Refusal> {
+    places(&whole(code, ways)?, code, ways, choice)
+}
+
+/// All of a function whose ways out are known.
+pub(super) fn whole<'c>(code: &'c [u8], ways: &'c Ways) -> Result<Reached<'c>, Refusal> {
     let reached = Reached::follow(code, ways)?;
     let leaves = reached.leaves(&ways.switches);
     if leaves.iter().any(|to| !ways.watched.contains(to)) {
@@ -27,7 +32,7 @@ pub fn exits(code: &[u8], ways: &Ways, choice: Choice) -> Result<Vec<Place>, Ref
             return Err(Refusal::Pointer);
         }
     }
-    places(&reached, code, ways, choice)
+    Ok(reached)
 }
 
 /// The exits of a function of Go's compiler: it has its returns, and nothing else.
@@ -42,7 +47,7 @@ pub fn returns(code: &[u8], ways: &Ways) -> Result<Vec<Place>, Refusal> {
     places(&reached, code, ways, Choice::Cheapest)
 }
 
-fn places(
+pub(super) fn places(
     reached: &Reached<'_>,
     code: &[u8],
     ways: &Ways,
@@ -118,7 +123,7 @@ fn before(reached: &Reached<'_>, last: &Instruction) -> Option<Place> {
 }
 
 /// It is the jump of the stack protector: `sub %fs:0x28, reg; jne __stack_chk_fail`.
-fn is_guard(reached: &Reached<'_>, jump: &Instruction) -> bool {
+pub(super) fn is_guard(reached: &Reached<'_>, jump: &Instruction) -> bool {
     let Some(check) = reached.before(jump.ip().cast_signed()) else {
         return false;
     };

@@ -91,3 +91,9 @@ fn named(register: operand::Register) -> Option<Register> {
         R::Rip | R::Rsp => return None,
     })
 }
+
+/// The same the other way round.
+pub(super) fn by_number(register: Register) -> Option<operand::Register> {
+    let mut all = operand::Register::ALL.into_iter();
+    all.find(|one| named(*one) == Some(register))
+}

@@ -194,6 +194,22 @@ impl<'c> Reached<'c> {
         !places.is_empty() && self.targets.range(places).next().is_some()
     }
 
+    /// Which of the instructions here may come behind this one; behind a call the one that it returns to.
+    pub(super) fn leads_to(&self, i: &Instruction, switches: &[Switch]) -> Vec<i64> {
+        let ends = matches!(
+            i.flow_control(),
+            FlowControl::Return
+                | FlowControl::Exception
+                | FlowControl::UnconditionalBranch
+                | FlowControl::IndirectBranch
+        );
+        let ahead = (!ends).then(|| next(i));
+        let jumps = branch(i).into_iter().chain(targets_of(i, switches));
+        let ways = jumps.chain(ahead);
+        ways.filter(|to| self.instructions.contains_key(to))
+            .collect()
+    }
+
     /// Where it goes that is not here: by jumps, in their order, and by going on behind the last byte. What calls
     /// do not come back to is none of that.
     pub(super) fn leaves(&self, switches: &[Switch]) -> Vec<i64> {

@@ -4,6 +4,7 @@ pub(in crate::probes) mod call;
 mod methods;
 pub(in crate::probes) mod reached;
 pub(in crate::probes) mod real;
+mod result;
 
 use cirron_common::operand::{Convention, Operand};
 

@@ -10,10 +10,10 @@ use object::elf;
 
 use crate::probes::elf::Elf;
 use crate::probes::locate::Binary;
-use crate::probes::place::{self, Choice, Kept, Place};
+use crate::probes::place::{self, Choice, Kept};
 use crate::probes::source::{MAX_PIECE_BYTES, ReadAt, Source};
 use crate::probes::symbols::{self, Defined};
-use cirron_common::operand::Convention;
+use cirron_common::operand::{Convention, Register};
 
 const KIND: &[u8] = b"PyContext_Type\0";
 const MAKE: &[u8] = b"PyContext_CopyCurrent\0";
@@ -23,8 +23,8 @@ const MAKE: &[u8] = b"PyContext_CopyCurrent\0";
 pub struct Found {
     /// Address of `PyContext_Type`, as the file counts.
     pub kind: u64,
-    /// Offsets in the file of the places where a new context is returned.
-    pub made: Vec<u64>,
+    /// Where a new context is there: offsets in the file, and the register that points to it.
+    pub made: Vec<(u64, Register)>,
 }
 
 /// Looks at a file. `None`: it carries none, or not in a way that can be watched.
@@ -37,11 +37,14 @@ pub fn interpreter(file: &dyn ReadAt) -> Option<Found> {
     let offset = elf.code_offset_of(make.address)?;
     let code = elf.function(offset, make.size)?;
     let ways = binary.ways_of_unknown(make.address, &code);
-    let exits = place::exits(&code, &ways, Choice::Cheapest).ok()?;
-    let at = |place: &Place| offset.wrapping_add_signed(place.offset);
+    let results = place::results(&code, &ways).ok()?;
+    let made = results.iter().map(|result| {
+        let at = offset.wrapping_add_signed(result.place.offset);
+        (at, result.register)
+    });
     Some(Found {
         kind: kind.address,
-        made: exits.iter().map(at).collect(),
+        made: made.collect(),
     })
 }
 

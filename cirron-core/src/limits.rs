@@ -189,6 +189,11 @@ pub(crate) const CLEAN_PROOFS_OF_MIXED: u32 = 1_024;
 /// it a new one is not known, and counted.
 pub(crate) const MAX_NODES: usize = 65_536;
 
+/// Calls, scopes and marks that are presumed to be of one request, by the contexts that they began in: as many as may wait at it,
+/// and a mark of each scope that may be open. Past it the next ones have no parent that is known (`too_many`); a mark is
+/// dropped and counted.
+pub(crate) const MAX_PRESUMED: usize = 2_048;
+
 /// Threads of a process of which it is known what they read last: a loop each, or a pool. Past it all are forgotten, and what
 /// was read before is tied to nothing that is made later.
 pub(crate) const MAX_READERS: usize = 1_024;

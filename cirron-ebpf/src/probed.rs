@@ -3,9 +3,10 @@
 //! ```text
 //! cookie -> Shape: operands -> values -> size class -> reservation: Hit, then the texts, read straight into it
 //! ```
-//! What a hit means is told by the agent, in the `PROBE_SPEC` of its number. A value or text that cannot be read is marked
-//! and counted, and the hit is told all the same: it is a moment. The thread's processor time is not told: what the
-//! kernel keeps of a running thread (`se.sum_exec_runtime`) is as old as its last tick, and no helper gives the rest.
+//! What a hit means is told by the agent, in the `PROBE_SPEC` of its number. Its header has the goroutine or, of Python, the
+//! context. A value or text that cannot be read is marked and counted, and the hit is told all the same: it is a moment.
+//! The thread's processor time is not told: what the kernel keeps of a running thread (`se.sum_exec_runtime`) is as old as
+//! its last tick, and no helper gives the rest.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -30,6 +31,7 @@ use crate::{
     goroutine,
     maps::{RING, SHAPES, TARGETS, count},
     operand::{self, Saved},
+    python,
     socket::kernel,
     thinning,
 };
@@ -80,7 +82,7 @@ pub fn try_hit(ctx: &ProbeContext) -> Option<u32> {
         0 => 0,
         _ => goroutine::running(operand::goroutine(ctx.regs), flags),
     };
-    let call = Call {
+    let mut call = Call {
         // SAFETY: no arguments.
         ts_ns: unsafe { bpf_ktime_get_ns() },
         conn: 0,
@@ -106,6 +108,9 @@ pub fn try_hit(ctx: &ProbeContext) -> Option<u32> {
     }
     if !thinning::is_told(&hit, shape) {
         return None;
+    }
+    if flags & target::PYTHON != 0 {
+        python::note(&mut call);
     }
     let depth = cookie::depth(cookie);
     let mut values = Values {

@@ -1,6 +1,7 @@
 //! Calls that a target makes while it serves, through the engine.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod contexts;
 mod forked;
 mod told;
 
@@ -24,6 +25,9 @@ const CALLED: u64 = 8;
 struct Rig {
     engine: Engine,
     now: u64,
+    /// The context of Python's that all runs in, and its thread's count.
+    context: u64,
+    version: u64,
     pos: std::collections::BTreeMap<(u64, bool), u64>,
 }
 
@@ -34,6 +38,8 @@ impl Rig {
         let mut rig = Rig {
             engine,
             now: MS,
+            context: 0,
+            version: 0,
             pos,
         };
         rig.open(SERVED, role::ACCEPTED, MAIN);
@@ -65,7 +71,12 @@ impl Rig {
             text.len() as u64,
         );
         *pos += text.len() as u64;
-        let record = edited(&record, |record| record.head.tid = by);
+        let (context, version) = (self.context, self.version);
+        let record = edited(&record, |record| {
+            record.head.tid = by;
+            record.head.context = context;
+            record.head.version = version;
+        });
         self.engine.handle_record(&record);
     }
 

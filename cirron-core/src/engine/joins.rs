@@ -2,8 +2,8 @@
 //!
 //! Stands between the exchanges of a connection ([`super::sink`]) and what is known of threads ([`super::serving`],
 //! [`crate::scope::Contexts`]) and of Python's contexts ([`super::lineage`]), which are asked first: where a thread has many
-//! requests in work only they can tell. A call that a target makes belongs to whoever wrote its request's first byte. It decides
-//! nothing by time.
+//! requests in work only they can tell. A call that a target makes belongs to whoever wrote its request's first byte, and within a
+//! request to the innermost scope that the program told of there. It decides nothing by time.
 
 use super::context::Mover;
 use super::forks::Purpose;
@@ -12,7 +12,7 @@ use super::shared::Shared;
 use crate::exchange::Role;
 use crate::id::Id;
 use crate::record::Head;
-use crate::scope::{Context, ExchangeScope, Join, Place, evidence};
+use crate::scope::{Context, ExchangeScope, Join, Made, Place, evidence};
 use crate::time::MonoNs;
 
 /// What an exchange that begins is.
@@ -70,12 +70,11 @@ impl Shared {
             };
             return (None, join);
         };
-        let moment = writer.moment();
-        if let Some(request) = moment.and_then(|moment| self.lineage.candidate(moment)) {
-            let join = Join::Presumed(evidence::CONTEXT_DESCENT);
-            return (Some(request), join);
-        }
         let context = writer.context();
+        if let Made::For { request, within } = self.made(context, writer.moment()) {
+            let scope = within.map_or(request, |(_, scope)| scope);
+            return (Some(scope), Join::Presumed(evidence::CONTEXT_DESCENT));
+        }
         match self.probes.around(context, self.place(context)) {
             (None, Join::Plain) => self.parent_of_child(begins.pid),
             found => found,
@@ -113,16 +112,12 @@ impl Shared {
     }
 
     /// A call begins whose parent is presumed by the context of its writer, or since its process was forked for it.
-    pub(super) fn note_call(
-        &mut self,
-        call: Id,
-        (parent, join): (Option<Id>, Join),
-        by: Option<Mover>,
-    ) {
-        if let (Some(request), Join::Presumed(evidence::CONTEXT_DESCENT)) = (parent, join)
+    pub(super) fn note_call(&mut self, call: Id, join: Join, by: Option<Mover>) {
+        if let Join::Presumed(evidence::CONTEXT_DESCENT) = join
             && let Some(moment) = by.and_then(Mover::moment)
+            && let Some(request) = self.lineage.candidate(moment)
         {
-            self.lineage.call(call, request, moment);
+            self.judge_later(call, request, moment);
         }
         if let Join::Presumed(evidence::FORK) = join
             && let Some(pid) = self.store.origin(call).map(|origin| origin.start.pid)

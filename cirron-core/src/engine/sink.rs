@@ -122,7 +122,7 @@ impl Sink<'_> {
         self.scopes.insert(id, scope);
         match role {
             Role::Server => self.shared.lineage.begin(scope, self.slot, self.tgid),
-            Role::Client => self.shared.note_call(scope, (parent, join), self.writer),
+            Role::Client => self.shared.note_call(scope, join, self.writer),
         }
         self.shared.take_lives();
     }

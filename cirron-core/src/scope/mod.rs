@@ -36,7 +36,7 @@ pub use contexts::{Context, Work};
 pub(crate) use exchange::{ExchangeScope, ScopeContext};
 pub use label::Label;
 pub(crate) use place::Place;
-pub(crate) use probe::{Probes, Reached};
+pub(crate) use probe::{Made, Noted, Probes, Reached, ScopeKey};
 pub use span::{AttrValue, Attrs, Mark, MarkKind, MarkValue, Span};
 pub use store::{About, Join, Origin, Row, Rows, Start, Watched};
 pub(crate) use store::{Life, ScopeFacts, Store, Withheld};

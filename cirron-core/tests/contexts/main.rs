@@ -13,12 +13,14 @@ mod feed;
 #[path = "../simulation/random.rs"]
 mod random;
 mod server;
+mod told;
 mod world;
 
 use std::collections::BTreeMap;
 
 use asked::number;
-use cirron_core::scope::{AttrValue, Span};
+use cirron_core::id::Id;
+use cirron_core::scope::{AttrValue, Mark, MarkValue, Span};
 use server::{Kind, Loop, Server};
 
 const REQUESTS: u64 = 3_000;
@@ -27,6 +29,10 @@ const LOST_PPM: u64 = 5_000;
 #[derive(Debug, Default)]
 struct Report {
     right: u64,
+    /// Those of them that are in a scope.
+    in_scopes: u64,
+    /// Marks of none that are their request's.
+    marks: u64,
     wrong: u64,
     /// By evidence.
     by: BTreeMap<String, u64>,
@@ -52,21 +58,48 @@ fn of_path(span: &Span, prefix: &str) -> Option<u64> {
     text(span, "url.path")?.strip_prefix(prefix)?.parse().ok()
 }
 
-fn judge(spans: &[Span], report: &mut Report) {
-    let by_id: BTreeMap<_, &Span> = spans.iter().map(|span| (span.id, span)).collect();
-    for span in spans {
-        let Some(own) = of_path(span, "/c/") else {
+/// The number of a call or of a scope that is told.
+fn called(span: &Span) -> Option<u64> {
+    let told = || span.name.as_str().strip_prefix("s/")?.parse().ok();
+    of_path(span, "/c/").or_else(told)
+}
+
+/// Numbers of what is around something, up to its request; `None`: it is below none.
+fn around(by_id: &BTreeMap<Id, &Span>, span: &Span) -> Option<Vec<u64>> {
+    let mut numbers = Vec::new();
+    let mut next = span.parent_id;
+    while let Some(span) = next.and_then(|id| by_id.get(&id)) {
+        if let Some(number) = of_path(span, "/r/") {
+            numbers.push(number);
+            return Some(numbers);
+        }
+        numbers.extend(called(span));
+        next = span.parent_id;
+    }
+    None
+}
+
+fn judge(written: &[(Span, Vec<Mark>)], report: &mut Report) {
+    let by_id: BTreeMap<_, &Span> = written.iter().map(|(span, _)| (span.id, span)).collect();
+    for (span, marks) in written {
+        let number = of_path(span, "/r/").or(called(span));
+        for mark in marks.iter().filter(|mark| mark.name.as_str() == "m") {
+            let is_its = number.map(|n| MarkValue::Int(n as i64)) == Some(mark.value.clone());
+            report.marks += u64::from(is_its);
+            report.wrong += u64::from(!is_its);
+        }
+        let Some(own) = called(span) else {
             continue;
         };
-        let request = span.parent_id.and_then(|id| by_id.get(&id));
         let by = text(span, "cirron.parent.by").unwrap_or_default();
-        match request.map(|request| of_path(request, "/r/")) {
+        match around(&by_id, span) {
             None => {
                 let why = text(span, "cirron.parent.unknown").unwrap_or_default();
                 *report.unknown.entry(why).or_default() += 1;
             }
-            Some(Some(number)) if number == own => {
+            Some(numbers) if numbers.iter().all(|number| *number == own) => {
                 report.right += 1;
+                report.in_scopes += u64::from(numbers.len() > 1);
                 *report.by.entry(by).or_default() += 1;
             }
             Some(_) => {
@@ -77,24 +110,39 @@ fn judge(spans: &[Span], report: &mut Report) {
     }
 }
 
-fn run(which: Loop, kinds: &[Kind], lost_ppm: u64, pipelines: bool) -> Report {
+/// What is other than usual.
+#[derive(Clone, Copy, Debug, Default)]
+struct Setting {
+    lost_ppm: u64,
+    /// Clients send two requests in one segment.
+    pipelines: bool,
+    /// The program tells requests, scopes and marks.
+    tells: bool,
+}
+
+const TOLD: Setting = Setting {
+    lost_ppm: 0,
+    pipelines: false,
+    tells: true,
+};
+
+fn run(which: Loop, kinds: &[Kind], setting: Setting) -> Report {
     let first = number("CIRRON_SEED", 1);
     let mut report = Report::default();
     for seed in first..first + 4 {
         for at_once in [1, 2, 32] {
-            let server = Server::new(seed, lost_ppm, which, kinds);
-            let server = if pipelines {
-                server.pipelines()
-            } else {
-                server
-            };
-            judge(
-                &server.serve(number("CIRRON_REQUESTS", REQUESTS) / 12, at_once),
-                &mut report,
-            );
+            let mut server = Server::new(seed, setting.lost_ppm, which, kinds);
+            if setting.pipelines {
+                server = server.pipelines();
+            }
+            if setting.tells {
+                server = server.tells();
+            }
+            let requests = number("CIRRON_REQUESTS", REQUESTS) / 12;
+            judge(&server.serve(requests, at_once), &mut report);
         }
     }
-    println!("{which:?}, {kinds:?}, {lost_ppm} lost: {report:?}");
+    println!("{which:?}, {kinds:?}, {setting:?}: {report:?}");
     report
 }
 
@@ -104,7 +152,7 @@ const LOOPS: [Loop; 2] = [Loop::Asyncio, Loop::Uvloop];
 fn calls_of_tasks_and_what_they_start_are_below_their_requests() {
     for which in LOOPS {
         for kind in Kind::FIT {
-            let report = run(which, &[kind], 0, false);
+            let report = run(which, &[kind], Setting::default());
             assert_eq!(report.wrong, 0, "{which:?} {kind:?} {report:?}");
             if kind != Kind::HangUp {
                 // But for what the server calls for itself.
@@ -116,10 +164,27 @@ fn calls_of_tasks_and_what_they_start_are_below_their_requests() {
 }
 
 #[test]
+fn what_a_program_tells_is_below_its_request_and_calls_are_in_their_scopes() {
+    for which in LOOPS {
+        for kind in Kind::FIT {
+            let report = run(which, &[kind], TOLD);
+            assert_eq!(report.wrong, 0, "{which:?} {kind:?} {report:?}");
+            if kind != Kind::HangUp {
+                // But for scopes behind the answer, and what the server calls for itself.
+                let others = report.unknown();
+                assert!(report.right > 4 * others, "{which:?} {kind:?} {report:?}");
+                assert!(report.in_scopes * 4 > report.right, "{kind:?} {report:?}");
+                assert!(report.marks * 8 > report.right, "{kind:?} {report:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn calls_of_nobody_s_task_are_below_none() {
     for which in LOOPS {
         for kind in Kind::UNFIT {
-            let report = run(which, &[kind], 0, false);
+            let report = run(which, &[kind], Setting::default());
             assert_eq!(
                 (report.right, report.wrong),
                 (0, 0),
@@ -135,12 +200,15 @@ fn one_task_for_each_connection() {
         &[Kind::Connection][..],
         &[Kind::Connection, Kind::Gather, Kind::Writer],
     ] {
-        let report = run(Loop::Asyncio, kinds, 0, false);
-        assert_eq!(report.wrong, 0, "{report:?}");
-        assert!(report.right > 9 * report.unknown(), "{report:?}");
+        for setting in [Setting::default(), TOLD] {
+            let report = run(Loop::Asyncio, kinds, setting);
+            assert_eq!(report.wrong, 0, "{report:?}");
+            let times = if setting.tells { 4 } else { 9 };
+            assert!(report.right > times * report.unknown(), "{report:?}");
+        }
     }
     // Of a connection that uvloop accepts it is not known what is made for it.
-    let report = run(Loop::Uvloop, &[Kind::Connection], 0, false);
+    let report = run(Loop::Uvloop, &[Kind::Connection], TOLD);
     assert_eq!(report.wrong, 0, "{report:?}");
 }
 
@@ -149,10 +217,15 @@ fn all_of_it_mixed_while_records_are_lost() {
     let mut kinds = Kind::FIT.to_vec();
     kinds.extend(Kind::UNFIT);
     for which in LOOPS {
-        for (lost_ppm, pipelines) in [(0, false), (0, true), (LOST_PPM, false), (LOST_PPM, true)] {
-            let report = run(which, &kinds, lost_ppm, pipelines);
-            assert_eq!(report.wrong, 0, "{which:?} {lost_ppm} {report:?}");
-            assert!(report.right > 0, "{which:?} {lost_ppm} {report:?}");
+        for n in 0..8 {
+            let setting = Setting {
+                lost_ppm: if n & 1 == 0 { 0 } else { LOST_PPM },
+                pipelines: n & 2 != 0,
+                tells: n & 4 != 0,
+            };
+            let report = run(which, &kinds, setting);
+            assert_eq!(report.wrong, 0, "{which:?} {setting:?} {report:?}");
+            assert!(report.right > 0, "{which:?} {setting:?} {report:?}");
         }
     }
 }
@@ -161,7 +234,7 @@ fn all_of_it_mixed_while_records_are_lost() {
 #[test]
 fn what_one_request_starts_for_others_is_said_to_be_by_descent() {
     for which in LOOPS {
-        let report = run(which, &[Kind::Coalesced], 0, false);
+        let report = run(which, &[Kind::Coalesced], Setting::default());
         let by: Vec<&str> = report.wrong_by.keys().map(String::as_str).collect();
         assert_eq!(by, ["context_descent"], "{which:?} {report:?}");
     }

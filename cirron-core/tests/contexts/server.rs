@@ -1,6 +1,6 @@
 //! A server on an event loop: what each request does, step by step, in which contexts.
 
-use cirron_core::scope::Span;
+use cirron_core::scope::{Mark, Span};
 use cirron_core::time::MS;
 
 use crate::world::{By, Conn, Ctx, World};
@@ -79,14 +79,16 @@ struct Client {
     task: Ctx,
 }
 
-struct Work {
-    number: u64,
-    kind: Kind,
+pub(crate) struct Work {
+    pub(crate) number: u64,
+    pub(crate) kind: Kind,
     client: Client,
-    task: Ctx,
-    kids: Vec<Ctx>,
+    pub(crate) task: Ctx,
+    pub(crate) kids: Vec<Ctx>,
+    /// Numbers of what it tells and is open.
+    pub(crate) told: Vec<u64>,
     calls: Vec<Conn>,
-    step: u32,
+    pub(crate) step: u32,
     /// Requests of the same segment that come next.
     behind: Vec<u64>,
 }
@@ -106,6 +108,9 @@ pub(crate) struct Server {
     waiting: Vec<u64>,
     next: u64,
     pipelines: bool,
+    pub(crate) tells: bool,
+    /// Things that were told so far.
+    pub(crate) told: u64,
 }
 
 fn get(path: &str, number: u64) -> String {
@@ -136,6 +141,8 @@ impl Server {
             waiting: Vec::new(),
             next: 1,
             pipelines: false,
+            tells: false,
+            told: 0,
         }
     }
 
@@ -144,11 +151,11 @@ impl Server {
         self
     }
 
-    fn chance(&mut self, per_cent: u64) -> bool {
+    pub(crate) fn chance(&mut self, per_cent: u64) -> bool {
         self.world.feed.random.one_in_a_million(per_cent * 10_000)
     }
 
-    fn on(&self, ctx: Ctx) -> By {
+    pub(crate) fn on(&self, ctx: Ctx) -> By {
         By { tid: LOOP, ctx }
     }
 
@@ -235,6 +242,7 @@ impl Server {
             client,
             task: if serves { client.task } else { task },
             kids: Vec::new(),
+            told: Vec::new(),
             calls: Vec::new(),
             step: 0,
             behind: numbers.collect(),
@@ -264,6 +272,7 @@ impl Server {
     fn step(&mut self, at: usize) {
         let mut w = self.work.swap_remove(at);
         w.step += 1;
+        self.tell(&mut w);
         let by = self.on(w.task);
         match (w.step, w.kind) {
             (1, Kind::Own | Kind::Broadcast | Kind::HangUp | Kind::Connection) => {
@@ -431,8 +440,8 @@ impl Server {
         }
     }
 
-    pub(crate) fn serve(mut self, requests: u64, at_once: usize) -> Vec<Span> {
-        let mut spans = Vec::new();
+    pub(crate) fn serve(mut self, requests: u64, at_once: usize) -> Vec<(Span, Vec<Mark>)> {
+        let mut scopes = Vec::new();
         while self.next < requests || !self.work.is_empty() {
             let may_begin = self.next < requests && self.work.len() < at_once;
             if may_begin && self.chance(40) {
@@ -441,10 +450,10 @@ impl Server {
                 let at = self.world.feed.random.between(0, self.work.len() as u64);
                 self.step(at as usize);
             }
-            spans.extend(self.world.feed.spans());
+            scopes.extend(self.world.feed.scopes());
         }
-        spans.extend(self.world.feed.stop(5_000 * MS));
+        scopes.extend(self.world.feed.stop(5_000 * MS));
         assert_eq!(self.world.feed.engine.held_bytes(), 0, "{:?}", self.which);
-        spans
+        scopes
     }
 }

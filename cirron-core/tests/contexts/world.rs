@@ -64,18 +64,33 @@ impl World {
         *self.version(by.tid) += 1;
     }
 
-    fn life(&mut self, by: By, body: impl Fn(u64) -> Body<'static>) {
-        let head = Head {
+    fn head(&mut self, by: By) -> Head {
+        Head {
             ts: MonoNs(self.feed.now),
             tgid: TGID,
             tid: by.tid,
             context: by.ctx,
             version: *self.version(by.tid),
             ..Head::default()
-        };
+        }
+    }
+
+    pub(crate) fn tell(&mut self, by: By, body: Body<'_>) {
+        let head = self.head(by);
+        self.feed.hand_in(&encode(&Record { head, body }));
+    }
+
+    /// What the agent itself says is never lost.
+    pub(crate) fn tell_surely(&mut self, body: Body<'_>) {
+        let head = self.head(By { tid: 1, ctx: 0 });
+        let record = encode(&Record { head, body });
+        self.feed.engine.handle_record(&record);
+    }
+
+    fn life(&mut self, by: By, body: impl Fn(u64) -> Body<'static>) {
         let body = body(self.lives);
         self.lives += 1;
-        self.feed.hand_in(&encode(&Record { head, body }));
+        self.tell(by, body);
     }
 
     pub(crate) fn make(&mut self, by: By) -> Ctx {

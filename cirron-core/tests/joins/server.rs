@@ -319,7 +319,7 @@ pub(crate) fn simulate(seed: u64, shape: Shape) -> Report {
         Kind::OneWaiting | Kind::WaitingLoop | Kind::Stages
     );
     server.wire.is_blocking = waiting || server.wire.is_go;
-    let mut spans = Vec::new();
+    let mut scopes = Vec::new();
     while server.next < shape.calls || !server.handlers.is_empty() {
         let is_full = server.handlers.len() >= shape.at_once || server.next >= shape.calls;
         let few_threads = server.free.is_empty();
@@ -338,9 +338,10 @@ pub(crate) fn simulate(seed: u64, shape: Shape) -> Report {
             server.wire.close(&conn, tid);
             server.free.push(tid);
         }
-        spans.extend(server.wire.feed.spans());
+        scopes.extend(server.wire.feed.scopes());
     }
-    spans.extend(server.wire.feed.stop(1_000 * MS));
+    scopes.extend(server.wire.feed.stop(1_000 * MS));
+    let spans: Vec<Span> = scopes.into_iter().map(|(span, _)| span).collect();
     judge(&spans)
 }
 

@@ -33,7 +33,7 @@ struct Report {
 
 fn simulate(seed: u64, lost_ppm: u64, calls: u64) -> Report {
     let mut world = World::new(seed, lost_ppm);
-    let mut spans = Vec::new();
+    let mut scopes = Vec::new();
     while world.next < calls {
         if world.connections.len() < 6 || world.chance(5) {
             world.connect();
@@ -42,10 +42,11 @@ fn simulate(seed: u64, lost_ppm: u64, calls: u64) -> Report {
             let at = world.feed.random.between(0, world.connections.len() as u64);
             world.step(usize::try_from(at).unwrap());
         }
-        spans.extend(world.feed.spans());
+        scopes.extend(world.feed.scopes());
     }
-    spans.extend(world.feed.stop(10_000 * MS));
+    scopes.extend(world.feed.stop(10_000 * MS));
     assert_eq!(world.feed.engine.held_bytes(), 0);
+    let spans: Vec<Span> = scopes.into_iter().map(|(span, _)| span).collect();
     judge(&spans)
 }
 

@@ -1,7 +1,7 @@
 //! An engine that is handed records with time in between, of which some are lost: for suites that judge what comes out by ids.
 
 use cirron_core::engine::{Engine, Output};
-use cirron_core::scope::Span;
+use cirron_core::scope::{Mark, Span};
 use cirron_core::time::{MS, MonoNs};
 
 use crate::random::Random;
@@ -37,17 +37,16 @@ impl Feed {
     }
 
     /// Scopes that ended since the last time.
-    pub(crate) fn spans(&mut self) -> Vec<Span> {
+    pub(crate) fn scopes(&mut self) -> Vec<(Span, Vec<Mark>)> {
         let outputs = std::iter::from_fn(|| self.engine.poll_output());
-        let scopes = outputs.filter_map(Output::into_scope);
-        scopes.map(|(span, _)| span).collect()
+        outputs.filter_map(Output::into_scope).collect()
     }
 
     /// The agent ends, this much later.
-    pub(crate) fn stop(&mut self, later_ns: u64) -> Vec<Span> {
+    pub(crate) fn stop(&mut self, later_ns: u64) -> Vec<(Span, Vec<Mark>)> {
         let now = MonoNs(self.now + later_ns);
         self.engine.handle_timeout(now);
         self.engine.handle_shutdown(now);
-        self.spans()
+        self.scopes()
     }
 }

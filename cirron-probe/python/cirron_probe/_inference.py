@@ -170,6 +170,7 @@ class Rests:
         """Back to what was current outside; what is open inside is remembered."""
         self._inside = _current.get()
         _current.set(outside)
+        # Told of those that claim no thread as well: the task goes on outside of them.
         for node in self._open_inside():
             _library.leave(node.id)
 
@@ -178,16 +179,17 @@ class Rests:
         outside = _current.get()
         _current.set(self._inside)
         for node in reversed(self._open_inside()):
-            _library.enter(node.id)
+            if node._claims:
+                _library.enter(node.id)
         return outside
 
     def _open_inside(self):
-        """Scopes of the stream for which a thread works while it does, the innermost first."""
+        """Scopes of the stream, the innermost first."""
         if not any(node is self._request for node in chain(self._inside)):
             return []
         nodes = []
         for node in chain(self._inside):
-            if node._claims and not node._ended:
+            if not node._ended:
                 nodes.append(node)
             if node is self._request:
                 break

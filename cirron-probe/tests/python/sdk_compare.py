@@ -2,6 +2,7 @@
 
 `sdk_compare.py SDK AGENT`. `missing` and `more` are lines as `sdk_tree.py` writes them. Of the agent's only those attributes count whose
 names the SDK writes on anything of that name, and neither calls to others nor the figures of its own count.
+Requests of `/warm`, of which no program tells, are left out.
 Places begin below the session: the SDK writes the requests of `@ci.inference` without a parent.
 `start_us` and `end_us` are by how much the agent's times are later, a number for each scope in the order of their begins;
 requests that the agent saw on the wire are left out there, as they begin earlier.
@@ -44,12 +45,13 @@ class Tree:
     def scopes(self):
         """Places with times, in the order of their begins."""
         ordered = sorted(self.spans.values(), key=lambda span: span["start_ns"])
-        return [(self.place(span), span) for span in ordered if span["name"] not in OWN]
+        told = (span for span in ordered if not span["attrs"].get("url.path", "").startswith("/warm"))
+        return [(self.place(span), span) for span in told if span["name"] not in OWN]
 
     def lines(self):
         lines = [place for place, _ in self.scopes()]
         for mark in self.marks:
-            if mark["name"] in OWN:
+            if mark["name"] in OWN or self.spans[mark["span_id"]]["attrs"].get("url.path", "").startswith("/warm"):
                 continue
             place = self.place(self.spans[mark["span_id"]])
             lines.append(f"{place} : {shown_mark(mark)}{self.attrs(mark, self.mark_names)}")

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::{Agent, Report};
+use cirron_tests::below::at_once;
 use cirron_tests::process::Guard;
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
@@ -36,6 +37,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "coroutines_that_fetch_are_told_as_the_sdk_tells_them",
         need: Need::Stacks,
         run: fetching,
+    },
+    Test {
+        name: "coroutines_of_fastapi_are_told_as_the_sdk_tells_them",
+        need: Need::Stacks,
+        run: fastapi,
     },
     Test {
         name: "handlers_of_flask_are_told_as_the_sdk_tells_them",
@@ -248,6 +254,51 @@ fn flask() -> Result<String> {
     }
     .run()
 }
+
+/// Requests at once, each of a client of its own, and how many each client has in all.
+const AT_ONCE: usize = 64;
+const EACH: usize = 3;
+
+/// Requests before that, so that the agent finds out where contexts are, and the time between them.
+const WARMING: usize = 4;
+const WARMED: Duration = Duration::from_millis(300);
+
+fn fastapi() -> Result<String> {
+    let port = free_port()?;
+    let url = format!("http://127.0.0.1:{port}");
+    Example {
+        args: &[
+            "-m",
+            "uvicorn",
+            "fastapi_app:app",
+            "--port",
+            &port.to_string(),
+        ],
+        port: Some(port),
+        drive: &|_| {
+            for _ in 0..WARMING {
+                calls::curl(&[&format!("{url}/warm/{port}")])?;
+                std::thread::sleep(WARMED);
+            }
+            at_once(AT_ONCE, |client| {
+                let first = client * EACH;
+                let urls = (first..first + EACH).map(|n| format!("{url}/predict/{n}"));
+                let urls: Vec<String> = urls.collect();
+                let body = json!({"text": "some words of which one is longest"}).to_string();
+                let mut all = vec!["--json", &body];
+                all.extend(urls.iter().map(String::as_str));
+                calls::curl(&all).map(drop)
+            })?;
+            // Requests are held until the contexts that they made have ended.
+            std::thread::sleep(REST);
+            Ok(())
+        },
+    }
+    .run()
+}
+
+/// For that, and for the SDK to write what it has.
+const REST: Duration = Duration::from_millis(1_500);
 
 fn asked(port: u16, paths: &[&str]) -> Result<()> {
     let body = json!({"text": "some words of which one is longest"}).to_string();

@@ -6,7 +6,7 @@ use super::*;
 use crate::record::{Head, Hit, HitParts, Record, Spec, Text, encode};
 
 /// Numbers of the probes are their roles.
-fn listen(rig: &mut Rig) {
+pub(super) fn listen(rig: &mut Rig) {
     for told in role::SCOPE_BEGIN..=role::DROPPED {
         let mut kept = Vec::new();
         let spec = Spec::new((told.into(), 5, told), b"", &[], &mut kept);
@@ -14,12 +14,14 @@ fn listen(rig: &mut Rig) {
     }
 }
 
-fn record(rig: &mut Rig, tid: u32, body: Body<'_>) {
+pub(super) fn record(rig: &mut Rig, tid: u32, body: Body<'_>) {
     rig.now += MS;
     let head = Head {
         ts: MonoNs(rig.now),
         tgid: TGID,
         tid,
+        context: rig.context,
+        version: rig.version,
         ..Head::default()
     };
     rig.engine.handle_record(&encode(&Record { head, body }));
@@ -43,22 +45,22 @@ fn hit(rig: &mut Rig, probe: u8, values: &[u64], text: &str) {
     record(rig, WORKER, Body::Hit(Hit::view(&payload).unwrap()));
 }
 
-fn begins(rig: &mut Rig, probe: u8, id: u64, parent: u64, text: &str) {
+pub(super) fn begins(rig: &mut Rig, probe: u8, id: u64, parent: u64, text: &str) {
     let len = text.len() as u64;
     hit(rig, probe, &[id, parent, 1, len, 0, 0], text);
 }
 
-fn ends(rig: &mut Rig, id: u64, outcome: u64) {
+pub(super) fn ends(rig: &mut Rig, id: u64, outcome: u64) {
     hit(rig, role::SCOPE_END, &[id, outcome], "");
 }
 
-fn marks(rig: &mut Rig, scope: u64, name: &str, value: u64) {
+pub(super) fn marks(rig: &mut Rig, scope: u64, name: &str, value: u64) {
     let len = name.len() as u64;
     hit(rig, role::MARK, &[scope, 1, len, 1, value, 0, 0, 0], name);
 }
 
 /// Name and parent's name of each span, in order.
-fn tree(written: &[(Span, Vec<Mark>)]) -> Vec<(&str, &str)> {
+pub(super) fn tree(written: &[(Span, Vec<Mark>)]) -> Vec<(&str, &str)> {
     let name = |id| written.iter().find(|(span, _)| Some(span.id) == id);
     let parent = |span: &Span| name(span.parent_id).map_or("", |(span, _)| span.name.as_str());
     let all = written.iter().map(|(s, _)| (s.name.as_str(), parent(s)));

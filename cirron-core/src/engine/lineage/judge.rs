@@ -27,7 +27,7 @@ pub(super) struct Request {
     pub(super) is_answered: bool,
     pub(super) answered_by: Option<Number>,
     pub(super) refused: Option<&'static str>,
-    /// Calls that are presumed to be its, and in which contexts they began.
+    /// Calls, scopes and marks that are presumed to be its, and in which contexts they began.
     pub(super) calls: Vec<(Id, Number)>,
     pub(super) held: Option<Held>,
 }
@@ -145,6 +145,7 @@ impl Lineage {
         let Some(request) = self.requests.remove(&id) else {
             return;
         };
+        self.presumed -= request.calls.len();
         if let Some(held) = request.held {
             self.due.remove(&(held.due, id));
             self.held_bytes -= held.bytes;

@@ -10,6 +10,8 @@
 //!  the request, has ended by then, and none began another's                       --> context_descent
 //!  else                                                                           --> unknown, with the reason
 //! ```
+//! Scopes and marks that probes tell of are judged as calls are; a context works for the scope that was begun in it last, and
+//! one that it makes does so too, until another one is begun there (`told`).
 //! Stands beside [`super::serving`], which tells the same of threads. A context is passed on where the program passes it on: to a
 //! task, a thread of `asyncio.to_thread`, a callback. Who began the answer is exact. Descent is true as well ("who started it"),
 //! and says nothing of the purpose: of a task that one request starts, and that calls for others as well and ends before the
@@ -30,9 +32,9 @@ use self::node::{Node, Number};
 use self::process::Process;
 use super::conn::Slot;
 use crate::id::Id;
-use crate::limits::{MAX_NODES, MAX_PROCESSES};
+use crate::limits::{MAX_NODES, MAX_PRESUMED, MAX_PROCESSES};
 use crate::record::Head;
-use crate::scope::evidence;
+use crate::scope::{ScopeKey, evidence};
 use crate::time::MonoNs;
 
 /// A connection, and no other that has its number later.
@@ -76,6 +78,8 @@ pub(super) struct Lineage {
     next_connection: u64,
     asked: BTreeSet<u32>,
     nodes: usize,
+    /// Of all requests.
+    presumed: usize,
     not_kept: u64,
 }
 
@@ -215,17 +219,41 @@ impl Lineage {
         line.request.is_none_or(|own| own == open).then_some(open)
     }
 
-    /// `call` begins in a context, and is presumed to be for `request`.
-    pub(super) fn call(&mut self, call: Id, request: Id, at: Moment) {
+    /// The scope that a context works for, as far as probes told in it, or in what made it until then.
+    pub(super) fn told(&self, at: Moment) -> Option<ScopeKey> {
+        let process = self.processes.get(&at.pid)?;
+        process.nodes.get(&process.number(at.context)?)?.told
+    }
+
+    /// A probe told that a context works for a scope, or for none, from now on.
+    pub(super) fn works_for(&mut self, at: Moment, key: Option<ScopeKey>) {
+        if let Some(process) = self.processes.get_mut(&at.pid)
+            && let Some(number) = process.number(at.context)
+            && let Some(node) = process.nodes.get_mut(&number)
+        {
+            node.told = key;
+        }
+    }
+
+    /// `one`, a call, a scope or a mark, begins in a context, and is presumed to be for `request`. False: there are too many.
+    pub(super) fn presume(&mut self, one: Id, request: Id, at: Moment) -> bool {
+        let Some(request) = self.requests.get_mut(&request) else {
+            return true;
+        };
+        if request.calls.len() >= MAX_PRESUMED {
+            return false;
+        }
         let process = self.processes.get_mut(&at.pid);
         let number = process.and_then(|process| {
             let number = process.number(at.context)?;
             process.nodes.get_mut(&number)?.needed_by += 1;
             Some(number)
         });
-        if let (Some(number), Some(request)) = (number, self.requests.get_mut(&request)) {
-            request.calls.push((call, number));
+        if let Some(number) = number {
+            self.presumed += 1;
+            request.calls.push((one, number));
         }
+        true
     }
 
     /// When [`Lineage::due`] wants to be asked.
@@ -253,7 +281,11 @@ impl Lineage {
         self.asked.remove(&pid);
         if let Some(process) = self.processes.remove(&pid) {
             self.nodes -= process.nodes.len();
-            self.requests.retain(|_, request| request.pid != pid);
+            self.requests.retain(|_, request| {
+                let stays = request.pid != pid;
+                self.presumed -= if stays { 0 } else { request.calls.len() };
+                stays
+            });
         }
     }
 
@@ -265,7 +297,9 @@ impl Lineage {
     /// Bytes that it holds, about.
     pub(super) fn held_bytes(&self) -> usize {
         let nodes = self.nodes * 2 * size_of::<(u64, Number, Number, Node)>();
-        nodes + self.requests.len() * 2 * size_of::<(Id, Request)>() + self.held_bytes
+        let presumed = self.presumed * 2 * size_of::<(Id, Number)>();
+        let requests = self.requests.len() * 2 * size_of::<(Id, Request)>();
+        nodes + requests + presumed + self.held_bytes
     }
 
     fn refusal(&self, request: &Request) -> Option<&'static str> {

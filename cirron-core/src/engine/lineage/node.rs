@@ -2,6 +2,7 @@
 
 use super::Connection;
 use crate::id::Id;
+use crate::scope::ScopeKey;
 use crate::time::MonoNs;
 
 /// A context's own number, never given again: its address is.
@@ -45,6 +46,8 @@ pub(super) struct Node {
     /// Connections on which the first byte of an answer was written in it.
     pub(super) answers: Of,
     pub(super) ended: Option<MonoNs>,
+    /// The scope that probes began in it last, or in what made it, until then.
+    pub(super) told: Option<ScopeKey>,
     /// Contexts that it made, and calls in it, of which something is still to be known.
     pub(super) needed_by: usize,
     /// The request whose calls wait for its end.

@@ -138,12 +138,15 @@ impl Process {
         }
         let maker = self.sight(at.context, true);
         let line = self.line(maker, at);
-        if let Some(maker) = maker.and_then(|maker| self.nodes.get_mut(&maker)) {
-            maker.needed_by += 1;
-        }
+        let by = maker.and_then(|maker| self.nodes.get_mut(&maker));
+        let told = by.and_then(|by| {
+            by.needed_by += 1;
+            by.told
+        });
         let node = Node {
             maker,
             line,
+            told,
             ..Node::default()
         };
         self.add(context, node);

@@ -35,7 +35,7 @@ fn asked() -> Lineage {
 
 fn calls(lineage: &mut Lineage) {
     assert_eq!(lineage.candidate(at(TASK, 4)), Some(REQUEST));
-    lineage.call(CALL, REQUEST, at(TASK, 4));
+    assert!(lineage.presume(CALL, REQUEST, at(TASK, 4)));
 }
 
 /// What is known of the call when the request is over, and its time for that.

@@ -3,7 +3,7 @@
 use super::process::Up;
 use super::values::Packed;
 use super::{
-    End, Entry, Found, Join, Known, Place, ProbeScope, Probes, Reached, Start, Store, What,
+    End, Entry, Found, Join, Known, Made, Place, ProbeScope, Probes, Reached, Start, Store, What,
     evidence, label, named, readable,
 };
 use crate::id::Id;
@@ -67,7 +67,13 @@ impl Probes {
         let cpu = at.cpu().filter(|_| works);
         let mut content = ProbeScope::request(told, store.next_id(), cpu);
         self.take_attributes(known, at, &mut content);
-        let around = Around::by_evidence(at.place.parent(at.context()));
+        let around = match at.made {
+            Made::For { request, .. } => {
+                let join = Join::Presumed(evidence::CONTEXT_DESCENT);
+                Around::by_evidence((Some(request), join))
+            }
+            Made::NotKnown | Made::ForNone => Around::by_evidence(at.place.parent(at.context())),
+        };
         self.open_told((known.image, id), around, content, at, works, store);
     }
 
@@ -89,7 +95,11 @@ impl Probes {
         let found = self.processes.get(&at.head.tgid).map(|p| p.find(key));
         let (parent, join, depth) = match found.unwrap_or(Found::NotSeen) {
             Found::Open(scope, depth) => (Some(scope), Join::By(evidence::ID), depth + 1),
-            Found::Around(scope, depth) if store.is_open(scope) => {
+            Found::Around(scope, depth) if at.made.is_for(scope) => {
+                let join = Join::Presumed(evidence::CONTEXT_DESCENT);
+                (Some(scope), join, depth)
+            }
+            Found::Around(scope, depth) if store.is_open(scope) && at.made == Made::NotKnown => {
                 // It was found by evidence, which its end has to confirm.
                 let by = super::by(at.context());
                 let join = match at.place {
@@ -130,7 +140,9 @@ impl Probes {
         works: bool,
         store: &mut Store,
     ) {
-        let (up, depth) = (around.up, around.depth);
+        let Around {
+            up, depth, join, ..
+        } = around;
         // Its number is given again: its end was not seen.
         if let Some(before) = self.process(at.head.tgid).end(key) {
             self.close_all(vec![before], at.head.ts, End::Unwound, store);
@@ -140,6 +152,7 @@ impl Probes {
         };
         let process = self.process(at.head.tgid);
         process.add(key, scope, up, depth);
+        self.note(scope, join, Some(key));
         if works {
             self.works_for(scope, What::Told(key), at);
         }
@@ -191,6 +204,7 @@ impl Probes {
             return;
         };
         if store.is_open(scope) {
+            self.noted.works_for = Some(Some(key));
             self.works_for(scope, What::Told(key), at);
         }
     }
@@ -202,11 +216,13 @@ impl Probes {
                 let (context, key) = (at.context(), (known.image, id));
                 let process = self.process(at.head.tgid);
                 process.exit(context, key);
+                let around = process.named_around(key);
                 // The thread does something else until it comes back.
                 let scope = process.open_node(key);
                 if let Some(content) = scope.and_then(|id| store.get_mut::<ProbeScope>(id)) {
                     content.begun = None;
                 }
+                self.noted.works_for = Some(around);
             }
             None => self.counts.unread += 1,
         }

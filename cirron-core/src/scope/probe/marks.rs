@@ -2,8 +2,8 @@
 
 use super::values::{Packed, as_mark, marked};
 use super::{
-    Found, Join, Known, Label, NewMark, ProbeScope, Probes, Reached, Store, Text, label, named,
-    readable,
+    Belongs, Found, Join, Known, Label, Made, NewMark, ProbeScope, Probes, Reached, Store, Text,
+    evidence, label, named, readable,
 };
 use crate::id::Id;
 use crate::scope::span::{Attrs, MarkKind, MarkValue};
@@ -37,7 +37,7 @@ impl Probes {
         let process = self.processes.get(&at.head.tgid);
         match process.map_or(Found::NotSeen, |process| process.find(key)) {
             Found::Open(scope, _) if process.is_some_and(|p| p.open_node(key) == Some(scope)) => {
-                self.mark(said, scope, false, at, store);
+                self.mark(said, scope, Belongs::Surely, at, store);
             }
             // It was written when it ended.
             Found::Open(..) | Found::Around(..) | Found::Ended => self.counts.marks_left_out += 1,
@@ -67,16 +67,31 @@ impl Probes {
 
     /// A mark of whatever the thread works for.
     fn mark_place(&mut self, said: Said, at: &Reached<'_>, image: Option<u64>, store: &mut Store) {
+        if let Made::For { request, .. } = at.made {
+            let judged = store.next_id();
+            self.note(judged, Join::Presumed(evidence::CONTEXT_DESCENT), None);
+            return self.mark(said, request, Belongs::Judged(judged), at, store);
+        }
         match self.place(at, image) {
             (Some(scope), join) => {
-                let presumed = matches!(join, Join::Presumed(_));
-                self.mark(said, scope, presumed, at, store);
+                let belongs = match join {
+                    Join::Presumed(_) => Belongs::Presumed,
+                    _ => Belongs::Surely,
+                };
+                self.mark(said, scope, belongs, at, store);
             }
             (None, _) => self.counts.marks_unplaced += 1,
         }
     }
 
-    fn mark(&mut self, said: Said, scope: Id, presumed: bool, at: &Reached<'_>, store: &mut Store) {
+    fn mark(
+        &mut self,
+        said: Said,
+        scope: Id,
+        belongs: Belongs,
+        at: &Reached<'_>,
+        store: &mut Store,
+    ) {
         let Said {
             name,
             value,
@@ -89,7 +104,7 @@ impl Probes {
             attrs,
             ts: at.head.ts,
             kind,
-            presumed,
+            belongs,
         };
         if !store.mark(scope, mark) {
             self.counts.marks_left_out += 1;

@@ -6,7 +6,8 @@
 //!  PROBE_HIT  --> begin: a parent is looked for, the store opens a scope --> marks --> end: the store writes it
 //! ```
 //! Where a parent comes from, in this order: the program names it; the thread works for a scope that another producer began;
-//! the thread works for a request ([`super::place`]). A frame of a function closes with its exit, or at the latest when a
+//! the context (Python's `contextvars`) was made for a request ([`Made`]), or works for a scope of it; the thread works for a
+//! request ([`super::place`]). A frame of a function closes with its exit, or at the latest when a
 //! frame around it is left or another is entered at its place in the stack. The stack of a goroutine moves: places in it are told from
 //! its end where its number is known, else its frames are told apart by their order: an exit closes the innermost of its
 //! function, and those within. It promises that every scope
@@ -15,6 +16,7 @@
 
 mod begin;
 mod content;
+mod made;
 mod marks;
 mod process;
 mod values;
@@ -24,11 +26,13 @@ use std::collections::HashMap;
 use cirron_common::hit::role;
 
 use self::content::{CpuTime, End, ProbeScope};
+pub(crate) use self::made::{Made, Noted};
+pub(crate) use self::process::Key as ScopeKey;
 use self::process::{Entry, Found, Process, What};
 use self::values::{Slot, label, named, readable};
 use super::label::Label;
 use super::place::{Place, by};
-use super::store::{Join, NewMark, Start};
+use super::store::{Belongs, Join, NewMark, Start};
 use super::{Context, Store, evidence};
 use crate::id::Id;
 use crate::limits::MAX_PROBES;
@@ -86,6 +90,8 @@ pub(crate) struct Reached<'a> {
     pub(crate) rank: i64,
     /// The request that the thread or goroutine works for.
     pub(crate) place: Place,
+    /// What its context of Python's was made for.
+    pub(crate) made: Made,
 }
 
 impl Reached<'_> {
@@ -116,6 +122,8 @@ pub(crate) struct Probes {
     content_bytes: usize,
     /// Bytes of what is known of processes.
     process_bytes: usize,
+    /// Of the hit that is read now.
+    noted: Noted,
     counts: ProbeCounts,
 }
 
@@ -154,12 +162,12 @@ impl Probes {
         self.known.insert(spec.probe, known);
     }
 
-    /// A probe was reached.
-    pub(crate) fn reach(&mut self, at: &Reached<'_>, store: &mut Store) {
+    /// A probe was reached. Gives what contexts have to know of it.
+    pub(crate) fn reach(&mut self, at: &Reached<'_>, store: &mut Store) -> Noted {
         // Taken out for the time of the work, so that the rest can be changed.
         let Some(mut known) = self.known.remove(&at.hit.probe()) else {
             self.counts.unread += 1;
-            return;
+            return Noted::default();
         };
         self.uses += 1;
         known.used = self.uses;
@@ -188,6 +196,7 @@ impl Probes {
             self.processes.remove(&pid);
         }
         self.process_bytes = self.process_bytes + self.bytes_of(pid) - before;
+        std::mem::take(&mut self.noted)
     }
 
     /// A process has ended, is another program, or is a target no more: its open scopes end here.
@@ -260,10 +269,6 @@ impl Probes {
             false => Join::Presumed(by(context)),
         };
         (Some(entry.scope), join)
-    }
-
-    fn place(&self, at: &Reached<'_>, image: Option<u64>) -> (Option<Id>, Join) {
-        self.innermost(at.context(), image, at.place, false)
     }
 
     fn close(

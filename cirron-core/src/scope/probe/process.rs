@@ -15,7 +15,7 @@ use crate::scope::label::Label;
 use crate::time::MonoNs;
 
 /// A scope of the provider `cirron`: the file that has its probe, and its number.
-pub(super) type Key = (u64, u64);
+pub(crate) type Key = (u64, u64);
 
 /// What is around a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +118,14 @@ impl Process {
             }
         }
         Found::NotSeen
+    }
+
+    /// What its program named as being around a scope.
+    pub(super) fn named_around(&self, key: Key) -> Option<Key> {
+        match self.nodes.get(&key)?.up {
+            Up::Told(up) => Some(up),
+            Up::Nothing | Up::Scope(_) => None,
+        }
     }
 
     /// An open scope by its number.

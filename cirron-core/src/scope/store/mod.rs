@@ -18,6 +18,7 @@ mod hash;
 mod row;
 mod told_request;
 mod traces;
+mod verdict;
 mod waiting;
 
 use std::any::Any;
@@ -31,7 +32,7 @@ pub(crate) use told_request::ToldRequest;
 
 use self::hash::IdHasher;
 use self::traces::{Ended, Ends};
-pub(crate) use self::waiting::{Call, NewMark};
+pub(crate) use self::waiting::{Belongs, Call, NewMark};
 use self::waiting::{Children, Finished, Settled};
 use super::evidence;
 use super::span::{Attrs, Mark, Span};
@@ -302,6 +303,17 @@ impl Store {
     /// Where an open scope began.
     pub(crate) fn origin(&self, id: Id) -> Option<&Origin> {
         self.open.get(&id).map(|entry| &entry.origin)
+    }
+
+    /// Whether an open scope is part of `around`, as far as is known or presumed.
+    pub(crate) fn is_within(&self, id: Id, around: Id) -> bool {
+        let mut next = Some(id);
+        while let Some(id) = next
+            && id != around
+        {
+            next = self.open.get(&id).and_then(|e| e.origin.start.parent);
+        }
+        next.is_some()
     }
 
     /// What is known of an open scope now. From here on `Changed` is told again.

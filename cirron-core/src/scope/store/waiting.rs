@@ -47,8 +47,19 @@ pub(crate) struct NewMark {
     pub ts: MonoNs,
     /// Point or summary.
     pub kind: MarkKind,
-    /// It is the scope's if that one's end confirms it.
-    pub presumed: bool,
+    /// Whether it is the scope's.
+    pub belongs: Belongs,
+}
+
+/// How it is known that a mark is a scope's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Belongs {
+    /// Its program said so, or nothing else can be.
+    Surely,
+    /// If that one's end confirms it.
+    Presumed,
+    /// The same, and it is asked for by this id ([`Store::decide`]).
+    Judged(Id),
 }
 
 /// A scope that is over and not written.
@@ -79,14 +90,14 @@ fn attrs_bytes(attrs: &Attrs) -> usize {
 
 impl Finished {
     /// Bytes that it holds, about.
-    fn held_bytes(&self) -> usize {
+    pub(super) fn held_bytes(&self) -> usize {
         let marks = self.marks.capacity() * (size_of::<Mark>() + TEXT_BYTES);
         let ids = self.span.mark_ids.capacity() * size_of::<Id>();
         let calls = self.calls.capacity() * size_of::<Call>();
         size_of::<Finished>() + attrs_bytes(&self.span.attrs) + marks + ids + calls
     }
 
-    fn settle(&mut self, doubt: Option<&'static str>) {
+    pub(super) fn settle(&mut self, doubt: Option<&'static str>) {
         let doubt = doubt.filter(|_| !self.is_confirmed);
         let presumed = std::mem::replace(&mut self.is_presumed, false);
         if let Some(why) = doubt.filter(|_| presumed) {
@@ -98,7 +109,7 @@ impl Finished {
 }
 
 impl NewMark {
-    fn held_bytes(&self) -> usize {
+    pub(super) fn held_bytes(&self) -> usize {
         size_of::<NewMark>() + TEXT_BYTES + attrs_bytes(&self.attrs)
     }
 }
@@ -107,10 +118,10 @@ impl NewMark {
 #[derive(Debug, Default)]
 pub(super) struct Children {
     /// In the order of their ends, each before what is part of it.
-    finished: Vec<Finished>,
+    pub(super) finished: Vec<Finished>,
     /// Those that are open and presumed to be part of it.
     open: Vec<Id>,
-    marks: Vec<NewMark>,
+    pub(super) marks: Vec<NewMark>,
 }
 
 /// What comes out when the scope closes.
@@ -141,7 +152,7 @@ impl Settled {
                 attrs,
                 ts,
                 kind,
-                presumed: _,
+                belongs: _,
             } = mark;
             closing.marks.push(name, value, attrs, ts, kind);
         }
@@ -190,39 +201,6 @@ impl Store {
                     (start.parent, start.join) = (None, Join::Unknown(why));
                 }
             }
-        }
-    }
-
-    /// Of a scope that is presumed to be part of `parent`, whose end comes next: whether it is, whatever that end says of
-    /// others.
-    pub(crate) fn decide(
-        &mut self,
-        id: Id,
-        parent: Id,
-        verdict: Result<&'static str, &'static str>,
-    ) {
-        if let Some(entry) = self.open.get_mut(&id) {
-            let start = &mut entry.origin.start;
-            if start.parent == Some(parent) && matches!(start.join, Join::Presumed(_)) {
-                (start.parent, start.join) = match verdict {
-                    Ok(by) => (Some(parent), Join::Confirmed(by)),
-                    Err(why) => (None, Join::Unknown(why)),
-                };
-            }
-            return;
-        }
-        let waiting = self.open.get_mut(&parent).and_then(|e| e.children.as_mut());
-        let all = waiting.into_iter().flat_map(|c| c.finished.iter_mut());
-        for child in all.filter(|child| child.span.id == id && child.is_presumed) {
-            let before = child.held_bytes();
-            match verdict {
-                Ok(by) => {
-                    child.is_confirmed = true;
-                    child.span.attrs.insert(names::PARENT_BY, by.into());
-                }
-                Err(why) => child.settle(Some(why)),
-            }
-            self.waiting_bytes = self.waiting_bytes - before + child.held_bytes();
         }
     }
 
@@ -281,7 +259,7 @@ impl Store {
         }
         for mark in children.marks {
             self.waiting_bytes -= mark.held_bytes();
-            if mark.presumed && doubt.is_some() {
+            if mark.belongs != Belongs::Surely && doubt.is_some() {
                 self.lost_marks += 1;
             } else {
                 settled.marks.push(mark);
@@ -414,7 +392,7 @@ impl Store {
 
 impl Entry {
     /// It is a request of a program.
-    fn is_told(&self) -> bool {
+    pub(super) fn is_told(&self) -> bool {
         let content = self.content.as_deref();
         content.is_some_and(|content| content.told_request().is_some())
     }

@@ -59,6 +59,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Lines that are given to a script, and requests of each handler.
 const LINES: usize = 20;
 
+/// Seconds between two writes of the SDK.
+const OFTEN: &str = "0.02";
+/// It writes at its end: while it writes it loses scopes of coroutines that end (2 of 192 requests).
+const AT_END: &str = "100";
+
 /// For the SDK to have written what it has.
 const FLUSHED: Duration = Duration::from_millis(100);
 
@@ -95,7 +100,13 @@ fn probe(path: &str) -> PathBuf {
 }
 
 /// The command that runs `args` (a program, or `-m` and a module) in the folder `programs`.
-fn python(by: By, programs: &Path, site: &Path, args: &[&str], sdk_out: &Path) -> Result<Command> {
+fn python(
+    by: By,
+    programs: &Path,
+    site: &Path,
+    (args, flush_s): (&[&str], &str),
+    sdk_out: &Path,
+) -> Result<Command> {
     let mut command = Command::new(stacks::venv("python")?);
     if by != By::Probes {
         command.arg(probe("tests/python/sdk_on.py"));
@@ -107,7 +118,7 @@ fn python(by: By, programs: &Path, site: &Path, args: &[&str], sdk_out: &Path) -
         .env("PYTHONPATH", path)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("CIRRON_OUTPUT_DIR", sdk_out)
-        .env("CIRRON_FLUSH_INTERVAL", "0.02")
+        .env("CIRRON_FLUSH_INTERVAL", flush_s)
         .env("CIRRON_DEPLOYMENT_ID", "deployment-1")
         .env(
             "CONFIG",
@@ -133,6 +144,8 @@ fn compare(sdk: &Path, agent: &Path) -> Result<Value> {
 /// An example: its arguments, and what is done with it once it is ready.
 struct Example<'a> {
     args: &'a [&'a str],
+    /// Seconds after which the SDK writes what it has.
+    flush_s: &'a str,
     /// It serves there; else it reads lines.
     port: Option<u16>,
     drive: &'a dyn Fn(&mut Guard) -> Result<()>,
@@ -146,7 +159,10 @@ impl Example<'_> {
         let (sdk, twice) = (dir.path().join("sdk"), dir.path().join("twice"));
         let told = |by: By, sdk_out: &Path| {
             let programs = programs(by, dir.path())?;
-            self.told(by, python(by, &programs, &site, self.args, sdk_out)?)
+            self.told(
+                by,
+                python(by, &programs, &site, (self.args, self.flush_s), sdk_out)?,
+            )
         };
         told(By::Sdk, &sdk)?;
         let probes = told(By::Probes, &sdk)?.context("a report")?;
@@ -212,6 +228,7 @@ fn lines_to(program: &mut Guard, text: &str) -> Result<()> {
 fn script(name: &str) -> Result<String> {
     Example {
         args: &[name],
+        flush_s: OFTEN,
         port: None,
         drive: &|program| lines_to(program, "some words of which one is longest"),
     }
@@ -231,6 +248,7 @@ fn fetching() -> Result<String> {
     wait::listener(port)?;
     Example {
         args: &["fetching.py"],
+        flush_s: OFTEN,
         port: None,
         drive: &|program| lines_to(program, &format!("http://127.0.0.1:{port}")),
     }
@@ -249,6 +267,7 @@ fn flask() -> Result<String> {
             "-p",
             &port.to_string(),
         ],
+        flush_s: OFTEN,
         port: Some(port),
         drive: &|_| asked(port, &["predict"]),
     }
@@ -274,6 +293,7 @@ fn fastapi() -> Result<String> {
             "--port",
             &port.to_string(),
         ],
+        flush_s: AT_END,
         port: Some(port),
         drive: &|_| {
             for _ in 0..WARMING {
@@ -297,7 +317,7 @@ fn fastapi() -> Result<String> {
     .run()
 }
 
-/// For that, and for the SDK to write what it has.
+/// For that.
 const REST: Duration = Duration::from_millis(1_500);
 
 fn asked(port: u16, paths: &[&str]) -> Result<()> {

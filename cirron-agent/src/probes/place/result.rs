@@ -197,17 +197,21 @@ impl<'r, 'c> Search<'r, 'c> {
                     || self.tests(i, to, register)
                     || exit::is_guard(self.reached, i)
             }
-            _ => false,
+            FlowControl::Call
+            | FlowControl::IndirectCall
+            | FlowControl::IndirectBranch
+            | FlowControl::Return
+            | FlowControl::Interrupt
+            | FlowControl::XbeginXabortXend
+            | FlowControl::Exception => false,
         }
     }
 
     /// `test reg,reg` and a jump, of which only the way to `to` is gone with something else than null.
     fn tests(&self, jump: &Instruction, to: i64, register: Register) -> bool {
-        let is_way = match jump.mnemonic() {
-            Mnemonic::Je => next(jump) == to,
-            Mnemonic::Jne => jump.near_branch_target().cast_signed() == to,
-            _ => false,
-        };
+        let branch = jump.near_branch_target().cast_signed();
+        let is_way = jump.mnemonic() == Mnemonic::Je && next(jump) == to
+            || jump.mnemonic() == Mnemonic::Jne && branch == to;
         let above = |i: &Instruction| {
             let at = i.ip().cast_signed();
             let only = (!self.reached.is_target(at)).then(|| self.reached.before(at));
@@ -278,14 +282,16 @@ fn origin(i: &Instruction, register: Register) -> Origin {
     // What the lower half is written of, the upper one is cleared.
     let whole = |r: Register| r.is_gpr64() || r.is_gpr32();
     let is_whole = i.op0_kind() == OpKind::Register && whole(i.op0_register());
-    match i.mnemonic() {
-        Mnemonic::Xor | Mnemonic::Sub if is_whole && is_pair(i) => Origin::Null,
-        Mnemonic::Mov if is_whole => match i.op1_kind() {
-            OpKind::Register if i.op1_register().is_gpr64() => Origin::Same(i.op1_register()),
-            OpKind::Register | OpKind::Memory => Origin::Made,
-            _ if i.immediate(1) == 0 => Origin::Null,
-            _ => Origin::Made,
-        },
-        _ => Origin::Made,
+    let is_moved = is_whole && i.mnemonic() == Mnemonic::Mov;
+    let from = i.op1_kind();
+    if is_moved && from == OpKind::Register && i.op1_register().is_gpr64() {
+        return Origin::Same(i.op1_register());
+    }
+    let is_cleared = matches!(i.mnemonic(), Mnemonic::Xor | Mnemonic::Sub) && is_pair(i);
+    let is_constant = from != OpKind::Register && from != OpKind::Memory;
+    let is_zero = is_moved && is_constant && i.immediate(1) == 0;
+    match is_whole && is_cleared || is_zero {
+        true => Origin::Null,
+        false => Origin::Made,
     }
 }

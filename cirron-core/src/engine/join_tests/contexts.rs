@@ -4,7 +4,7 @@ use cirron_common::hit::role as told;
 
 use super::told::{begins, ends, listen, marks, record, tree};
 use super::*;
-use crate::limits::{MAX_PRESUMED, MAX_WAITING_CHILDREN};
+use crate::limits::MAX_PRESUMED;
 
 const LOOP: u64 = 64;
 const READER: u64 = 128;
@@ -281,5 +281,4 @@ fn past_the_most_marks_and_scopes_of_a_request_are_not_known() {
     written.extend(rig.written());
     let (outer, _) = written.iter().find(|(s, _)| s.name == "outer").unwrap();
     assert_eq!(reason(outer), Some(&"too_many".into()));
-    assert!(MAX_PRESUMED > MAX_WAITING_CHILDREN);
 }

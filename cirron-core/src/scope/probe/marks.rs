@@ -74,9 +74,10 @@ impl Probes {
         }
         match self.place(at, image) {
             (Some(scope), join) => {
-                let belongs = match join {
-                    Join::Presumed(_) => Belongs::Presumed,
-                    _ => Belongs::Surely,
+                let is_presumed = matches!(join, Join::Presumed(_));
+                let belongs = match is_presumed {
+                    true => Belongs::Presumed,
+                    false => Belongs::Surely,
                 };
                 self.mark(said, scope, belongs, at, store);
             }

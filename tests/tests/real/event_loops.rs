@@ -1,5 +1,5 @@
-//! Calls of servers on an event loop hang below the request that they were made for: uvicorn on asyncio and uvloop, aiohttp's own
-//! server, httpx and aiohttp as clients, 64 requests at once. Judged by the number in both paths; none may be wrong. What a
+//! Calls of servers on an event loop hang below the request that they were made for: uvicorn on asyncio and uvloop, hypercorn,
+//! aiohttp's own server, httpx and aiohttp as clients, 64 requests at once. Judged by the number in both paths; none may be wrong. What a
 //! worker calls for all, or a thread without the context, is known of none.
 
 use std::process::{Command, Stdio};
@@ -38,6 +38,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "calls_of_aiohttp_s_server_are_below_their_requests",
         need: Need::Stacks,
         run: || run(Server::Aiohttp, &BY_TASKS, Known::Most),
+    },
+    Test {
+        name: "calls_of_hypercorn_s_tasks_are_below_their_requests",
+        need: Need::Stacks,
+        run: || run(Server::Hypercorn, &BY_TASKS, Known::Most),
     },
     Test {
         name: "calls_of_a_worker_and_of_threads_without_a_context_are_below_none",
@@ -79,6 +84,7 @@ const BY_TASKS: [&str; 3] = ["hx", "ai", "gather"];
 enum Server {
     /// On this loop.
     Uvicorn(&'static str),
+    Hypercorn,
     Aiohttp,
 }
 
@@ -119,6 +125,10 @@ fn start(server: Server, port: u16, model_port: u16) -> Result<Guard> {
             "--port",
             &port,
         ]),
+        Server::Hypercorn => {
+            command.env("APP", "app_contexts");
+            command.args(["run_hypercorn.py", "127.0.0.1", &port])
+        }
         Server::Aiohttp => command.args(["app_contexts.py", &port]),
     };
     command.current_dir(stacks::here().join("servers/python"));

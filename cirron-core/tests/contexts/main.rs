@@ -126,6 +126,15 @@ const TOLD: Setting = Setting {
     tells: true,
 };
 
+/// All there are.
+fn settings() -> impl Iterator<Item = Setting> {
+    (0..8).map(|n| Setting {
+        lost_ppm: if n & 1 == 0 { 0 } else { LOST_PPM },
+        pipelines: n & 2 != 0,
+        tells: n & 4 != 0,
+    })
+}
+
 fn run(which: Loop, kinds: &[Kind], setting: Setting) -> Report {
     let first = number("CIRRON_SEED", 1);
     let mut report = Report::default();
@@ -195,21 +204,58 @@ fn calls_of_nobody_s_task_are_below_none() {
 }
 
 #[test]
+fn a_task_for_each_request_made_by_that_of_the_connection() {
+    let report = run(Loop::Asyncio, &[Kind::Handler], Setting::default());
+    assert_eq!(report.wrong, 0, "{report:?}");
+    assert!(report.right > 9 * report.unknown(), "{report:?}");
+    // Of a connection that uvloop accepts it is not known what is made for it.
+    let report = run(Loop::Uvloop, &[Kind::Handler], Setting::default());
+    assert_eq!((report.right, report.wrong), (0, 0), "{report:?}");
+}
+
+/// The calls of the first request on each connection are known.
+#[test]
 fn one_task_for_each_connection() {
     for kinds in [
         &[Kind::Connection][..],
         &[Kind::Connection, Kind::Gather, Kind::Writer],
+        &[Kind::Connection, Kind::Background],
     ] {
-        for setting in [Setting::default(), TOLD] {
-            let report = run(Loop::Asyncio, kinds, setting);
-            assert_eq!(report.wrong, 0, "{report:?}");
-            let times = if setting.tells { 4 } else { 9 };
-            assert!(report.right > times * report.unknown(), "{report:?}");
+        for which in LOOPS {
+            for (setting, pipelines) in [
+                (Setting::default(), false),
+                (Setting::default(), true),
+                (TOLD, false),
+            ] {
+                let report = run(
+                    which,
+                    kinds,
+                    Setting {
+                        pipelines,
+                        ..setting
+                    },
+                );
+                assert_eq!(report.wrong, 0, "{report:?}");
+                let is_known = which == Loop::Asyncio;
+                assert_eq!(report.right > report.unknown() / 20, is_known, "{report:?}");
+            }
         }
     }
-    // Of a connection that uvloop accepts it is not known what is made for it.
-    let report = run(Loop::Uvloop, &[Kind::Connection], TOLD);
-    assert_eq!(report.wrong, 0, "{report:?}");
+}
+
+#[test]
+fn tasks_of_connections_among_all_kinds_while_records_are_lost() {
+    let mut kinds = Kind::FIT.to_vec();
+    kinds.extend(Kind::UNFIT);
+    kinds.extend([Kind::Connection, Kind::Handler]);
+    for which in LOOPS {
+        for setting in settings() {
+            let report = run(which, &kinds, setting);
+            assert_eq!(report.wrong, 0, "{which:?} {setting:?} {report:?}");
+            let is_known = which == Loop::Asyncio;
+            assert_eq!(report.right > 0, is_known, "{setting:?} {report:?}");
+        }
+    }
 }
 
 #[test]
@@ -217,12 +263,7 @@ fn all_of_it_mixed_while_records_are_lost() {
     let mut kinds = Kind::FIT.to_vec();
     kinds.extend(Kind::UNFIT);
     for which in LOOPS {
-        for n in 0..8 {
-            let setting = Setting {
-                lost_ppm: if n & 1 == 0 { 0 } else { LOST_PPM },
-                pipelines: n & 2 != 0,
-                tells: n & 4 != 0,
-            };
+        for setting in settings() {
             let report = run(which, &kinds, setting);
             assert_eq!(report.wrong, 0, "{which:?} {setting:?} {report:?}");
             assert!(report.right > 0, "{which:?} {setting:?} {report:?}");

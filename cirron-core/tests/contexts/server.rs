@@ -41,8 +41,10 @@ pub(crate) enum Kind {
     Broadcast,
     /// It hangs up before it is answered, having called.
     HangUp,
-    /// One task serves the whole connection, and calls (aiohttp's server).
+    /// One task serves the whole connection, and calls (Sanic).
     Connection,
+    /// One task serves the whole connection, and makes one for each request, which calls (aiohttp's server).
+    Handler,
     /// What one request starts calls for others that wait, and ends before that one is answered.
     Coalesced,
 }
@@ -169,10 +171,14 @@ impl Server {
 
     fn accept(&mut self) -> Client {
         let (which, base) = (self.which, self.on(self.base));
-        let serves = self.kinds.contains(&Kind::Connection);
+        let serves = [Kind::Connection, Kind::Handler]
+            .iter()
+            .any(|kind| self.kinds.contains(kind));
         let mut conn = None;
         if which == Loop::Uvloop {
             conn = Some(self.world.open(base, true));
+            // Others run before the protocol is told of it.
+            self.run(self.ticker, |_, _| ());
         }
         let (conn, reader, task) = self.run(self.listener, |world, by| {
             let conn = conn.unwrap_or_else(|| world.open(by, true));
@@ -234,13 +240,18 @@ impl Server {
         let task = self.read(client.conn, client.reader, &text, |world, by| {
             if serves { 0 } else { world.make(by) }
         });
+        let task = match serves {
+            true if kind == Kind::Handler => self.run(client.task, |world, by| world.make(by)),
+            true => client.task,
+            false => task,
+        };
         let mut numbers = numbers.into_iter();
         let number = numbers.next().unwrap();
         self.work.push(Work {
             number,
             kind,
             client,
-            task: if serves { client.task } else { task },
+            task,
             kids: Vec::new(),
             told: Vec::new(),
             calls: Vec::new(),
@@ -275,7 +286,7 @@ impl Server {
         self.tell(&mut w);
         let by = self.on(w.task);
         match (w.step, w.kind) {
-            (1, Kind::Own | Kind::Broadcast | Kind::HangUp | Kind::Connection) => {
+            (1, Kind::Own | Kind::Broadcast | Kind::HangUp | Kind::Connection | Kind::Handler) => {
                 w.calls.push(self.call(by, w.number));
             }
             (1, Kind::Writer | Kind::Gather | Kind::Thread | Kind::Stream | Kind::Detached) => {
@@ -334,7 +345,7 @@ impl Server {
                 }
                 self.worker = 0;
             }
-            (3, Kind::Own | Kind::Connection) => {
+            (3, Kind::Own | Kind::Connection | Kind::Handler) => {
                 for conn in std::mem::take(&mut w.calls) {
                     self.is_answered(conn);
                 }
@@ -403,11 +414,15 @@ impl Server {
         for kid in std::mem::take(&mut w.kids) {
             self.run(w.task, |world, by| world.free(by, kid));
         }
-        let serves = w.client.task != 0;
+        let serves = w.client.task == w.task;
         if let Some(number) = w.behind.pop() {
-            // The predecessor makes the next one's task.
+            // The predecessor makes the next one's task, if the connection's does not.
+            let makes = match w.kind {
+                Kind::Handler => w.client.task,
+                _ => w.task,
+            };
             let task = self.run(
-                w.task,
+                makes,
                 |world, by| if serves { by.ctx } else { world.make(by) },
             );
             if !serves {

@@ -10,8 +10,11 @@
 //!  the request, has ended by then, and none began another's                       --> context_descent
 //!  else                                                                           --> unknown, with the reason
 //! ```
+//! A task that serves all requests of a connection, whose bytes another one reads, tells for the first of them alone: what it does
+//! while the next one waits may still be for the one before, behind its answer.
 //! Scopes and marks that probes tell of are judged as calls are; a context works for the scope that was begun in it last, and
 //! one that it makes does so too, until another one is begun there (`told`).
+//!
 //! Stands beside [`super::serving`], which tells the same of threads. A context is passed on where the program passes it on: to a
 //! task, a thread of `asyncio.to_thread`, a callback. Who began the answer is exact. Descent is true as well ("who started it"),
 //! and says nothing of the purpose: of a task that one request starts, and that calls for others as well and ends before the
@@ -195,7 +198,7 @@ impl Lineage {
         let writer = self.change(at, |process, at| {
             let writer = process.sight(at.context, at.has_room)?;
             let node = process.nodes.get_mut(&writer)?;
-            node.answers = node.answers.and(connection);
+            node.answer(request, connection);
             Some(writer)
         });
         if let Some(request) = self.requests.get_mut(&request) {
@@ -216,7 +219,8 @@ impl Lineage {
         let node = process.nodes.get(&process.number(at.context)?)?;
         let line = node.line?;
         let open = process.in_progress(line.connection).ok()??;
-        line.request.is_none_or(|own| own == open).then_some(open)
+        let is_its = line.request.is_none_or(|own| own == open);
+        (is_its && node.may_serve(open)).then_some(open)
     }
 
     /// The scope that a context works for, as far as probes told in it, or in what made it until then.

@@ -45,6 +45,10 @@ pub(super) struct Node {
     pub(super) reads: Of,
     /// Connections on which the first byte of an answer was written in it.
     pub(super) answers: Of,
+    /// The last request whose answer was begun in it.
+    pub(super) answered: Option<Id>,
+    /// It has read since that one was over.
+    pub(super) has_read: bool,
     pub(super) ended: Option<MonoNs>,
     /// The scope that probes began in it last, or in what made it, until then.
     pub(super) told: Option<ScopeKey>,
@@ -55,6 +59,25 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// The answer to a request was begun in it.
+    pub(super) fn answer(&mut self, request: Id, connection: Connection) {
+        self.answers = self.answers.and(connection);
+        (self.answered, self.has_read) = (Some(request), false);
+    }
+
+    /// Bytes of a connection were read in it, where these requests are in progress.
+    pub(super) fn read(&mut self, connection: Connection, open: &[Id]) {
+        self.reads = self.reads.and(connection);
+        self.has_read |= self.answered.is_some_and(|before| !open.contains(&before));
+    }
+
+    /// Whether what is done in it now may be for a request that is in progress. False: perhaps for the one before, behind its
+    /// answer.
+    pub(super) fn may_serve(&self, request: Id) -> bool {
+        let answered = self.answered;
+        answered.is_none_or(|before| before == request || self.has_read)
+    }
+
     /// Nothing more is to be known of it.
     pub(super) fn is_over(&self) -> bool {
         self.ended.is_some() && self.needed_by == 0

@@ -7,6 +7,7 @@
 //!    any other version: something else ran in between                  --> nothing
 //!  made by a context that reads X and no other                         --> made for X
 //!  made by one that was made for X                                     --> made for X
+//!    unless that one has begun an answer, and the next request waits   --> nothing
 //!
 //!  made for X: for the connection while no request is in progress there, for the request while one is, for nothing that is
 //!  known while several are
@@ -94,7 +95,8 @@ impl Process {
         if let Some(number) = self.sight(at.context, at.has_room)
             && let Some(node) = self.nodes.get_mut(&number)
         {
-            node.reads = node.reads.and(connection);
+            let open = self.open.get(&connection);
+            node.read(connection, open.map_or(&[], Vec::as_slice));
         }
         let before = self.threads.get(&at.tid);
         let is_alone =
@@ -181,8 +183,10 @@ impl Process {
             },
         };
         let open = self.in_progress(line.connection).ok()?;
+        let is_behind = |open| !line.is_top && maker.is_some_and(|maker| !maker.may_serve(open));
         match line.request {
             Some(request) if open != Some(request) => None,
+            _ if open.is_some_and(is_behind) => None,
             _ => Some(Line {
                 request: open,
                 ..line

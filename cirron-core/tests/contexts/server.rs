@@ -417,9 +417,10 @@ impl Server {
         let serves = w.client.task == w.task;
         if let Some(number) = w.behind.pop() {
             // The predecessor makes the next one's task, if the connection's does not.
-            let makes = match w.kind {
-                Kind::Handler => w.client.task,
-                _ => w.task,
+            let makes = if w.kind == Kind::Handler {
+                w.client.task
+            } else {
+                w.task
             };
             let task = self.run(
                 makes,

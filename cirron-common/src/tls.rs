@@ -49,8 +49,12 @@ pub mod target {
     pub const GOID: u32 = 0xff << GOID_SHIFT;
     /// Where [`GOID`] begins.
     pub const GOID_SHIFT: u32 = 8;
+    /// The same of the number of the goroutine that made it (`parentGoid`). 0: of its goroutines' lives nothing is told.
+    pub const GO_MAKER: u32 = 0xff << GO_MAKER_SHIFT;
+    /// Where [`GO_MAKER`] begins.
+    pub const GO_MAKER_SHIFT: u32 = 16;
     /// All that is known of what the process runs, which an exec changes.
-    pub const RUNS: u32 = GO | GOID | PYTHON;
+    pub const RUNS: u32 = GO | GOID | GO_MAKER | PYTHON;
 }
 
 /// An SSL object of a process.

@@ -1,11 +1,15 @@
 //! Writing records: size classes, wake-ups, and counting what does not fit.
 
-use aya_ebpf::helpers::generated::{bpf_probe_read_user, bpf_ringbuf_query};
+use aya_ebpf::helpers::{
+    bpf_ktime_get_ns,
+    generated::{bpf_probe_read_user, bpf_ringbuf_query},
+};
 use cirron_common::{
     ABI_VERSION, Counter, RecordHeader,
     conn::Positions,
     record::{
-        Close, ContextLife, DATA_LEN, Data, Fork, HEADER_LEN, Link, Sent, flag, kind, source,
+        Close, ContextLife, DATA_LEN, Data, Fork, HEADER_LEN, Link, Sent, direction, flag, kind,
+        source,
     },
 };
 
@@ -38,6 +42,26 @@ pub struct Call {
     pub flags: u8,
     pub direction: u8,
     pub source: u8,
+}
+
+impl Call {
+    /// Of a runtime inside of the process, which has no connection.
+    #[inline(always)]
+    pub fn of_runtime(pid_tgid: u64) -> Call {
+        Call {
+            // SAFETY: no arguments.
+            ts_ns: unsafe { bpf_ktime_get_ns() },
+            conn: 0,
+            epoch: 0,
+            pid_tgid,
+            context: 0,
+            version: 0,
+            told: 0,
+            flags: 0,
+            direction: direction::NONE,
+            source: source::RUNTIME,
+        }
+    }
 }
 
 /// A record in the ring, with the payload of its kind.

@@ -33,9 +33,21 @@ pub fn running(r14: u64, flags: u32) -> u64 {
 #[inline(always)]
 pub fn number(goroutine: u64, flags: u32) -> Option<u64> {
     let words = (flags & target::GOID) >> target::GOID_SHIFT;
-    if words == 0 {
-        return Some(goroutine);
+    match words {
+        0 => Some(goroutine),
+        _ => number_at(goroutine, words),
     }
+}
+
+/// The number of the goroutine that made the one at that address, as in a record; `None` where that is not known.
+#[inline(always)]
+pub fn maker(goroutine: u64, flags: u32) -> Option<u64> {
+    let words = (flags & target::GO_MAKER) >> target::GO_MAKER_SHIFT;
+    (words != 0).then(|| number_at(goroutine, words)).flatten()
+}
+
+#[inline(always)]
+fn number_at(goroutine: u64, words: u32) -> Option<u64> {
     let at = goroutine.wrapping_add(words as u64 * 8);
     // SAFETY: the helper checks the address.
     let number = unsafe { bpf_probe_read_user(at as *const u64) }.ok()?;

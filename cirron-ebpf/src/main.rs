@@ -10,6 +10,8 @@
 //! | `process_fork`, `process_exec`, `process_exit` | the life of targets and their children |
 //! | `c_enter`, `c_exit` | calls of functions with C's convention: plaintext inside TLS libraries; uprobes, attached where a target has one |
 //! | `go_enter`, `go_exit` | the same with Go's: its `crypto/tls`, and who asks by its HTTP client |
+//! | `context_made`, `context_ended` | the lives of Python's contexts, where somebody asked for them |
+//! | `goroutine_made`, `goroutine_ended` | the same of Go's goroutines |
 //! | `probe_hit` | probes that a rule put there: USDT probes, those of `cirron-probe` |
 //! | `socket_check` | nothing; the agent runs it, to learn whether a connection's socket is held |
 //! | `uring_submit` | sends and receives by io_uring, whose bytes it cannot see |
@@ -30,6 +32,7 @@ mod emit;
 mod fds;
 mod flow;
 mod gohttp;
+mod golives;
 mod goroutine;
 mod gotls;
 mod iov;

@@ -10,14 +10,12 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    helpers::{
-        bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_user,
-    },
+    helpers::{bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_probe_read_user},
     programs::ProbeContext,
 };
 use cirron_common::{
     python::Interpreter,
-    record::{ContextLife, direction, kind, source},
+    record::{ContextLife, kind},
 };
 
 use crate::{
@@ -89,19 +87,7 @@ pub fn tell(ctx: &ProbeContext, kind: u8) -> Option<u32> {
     if !is_known || its != Ok(known) {
         return None;
     }
-    let mut call = Call {
-        // SAFETY: no arguments.
-        ts_ns: unsafe { bpf_ktime_get_ns() },
-        conn: 0,
-        epoch: 0,
-        pid_tgid,
-        context: 0,
-        version: 0,
-        told: 0,
-        flags: 0,
-        direction: direction::NONE,
-        source: source::RUNTIME,
-    };
+    let mut call = Call::of_runtime(pid_tgid);
     look(&mut call, interpreter);
     // The interpreter's lock is held: one thread at a time is here.
     // SAFETY: a live map value.

@@ -1,12 +1,12 @@
-//! The programs inside functions, a pair for each calling convention, those at contexts of Python's, and the one at probes by
-//! rules: where they begin. What they do is in `ctls`, `gotls`, `python` and `probed`. The cookie of each place is
-//! `cirron_common::signature::cookie`'s, at a probe by a rule `cirron_common::shape::cookie`'s, at a context the number of a
-//! register.
+//! The programs inside functions, a pair for each calling convention, those at contexts of Python's and at goroutines, and
+//! the one at probes by rules: where they begin. What they do is in `ctls`, `gotls`, `python`, `golives` and `probed`. The
+//! cookie of each place is `cirron_common::signature::cookie`'s, at a probe by a rule `cirron_common::shape::cookie`'s, at a
+//! context the number of a register.
 
 use aya_ebpf::{macros::uprobe, programs::ProbeContext};
 use cirron_common::record::kind;
 
-use crate::{ctls, gotls, probed, python};
+use crate::{ctls, golives, gotls, probed, python};
 
 /// What a program inside a function answers. With links of many places 1 asks the kernel to take
 /// the probe out of that process.
@@ -51,6 +51,20 @@ pub fn context_made(ctx: ProbeContext) -> u32 {
 #[uprobe]
 pub fn context_ended(ctx: ProbeContext) -> u32 {
     let _ = python::tell(&ctx, kind::CONTEXT_ENDED);
+    KEEP
+}
+
+/// Where Go's runtime returns a goroutine that it has made.
+#[uprobe]
+pub fn goroutine_made(ctx: ProbeContext) -> u32 {
+    let _ = golives::try_made(&ctx);
+    KEEP
+}
+
+/// Where one begins to end.
+#[uprobe]
+pub fn goroutine_ended(ctx: ProbeContext) -> u32 {
+    let _ = golives::try_ended(&ctx);
     KEEP
 }
 

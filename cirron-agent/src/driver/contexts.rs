@@ -1,4 +1,5 @@
-//! Finds out where a Python process keeps its current context, and has the kernel side tell of it: on a thread of its own.
+//! Finds out where a Python process keeps its current context, and has the kernel side tell of it: on a thread of its own. One
+//! that runs Go is left to [`super::goroutines`].
 //!
 //! ```text
 //! core: a call of a server is below no request --Contexts--> [asked] --its image exports contexts--> [listed]
@@ -21,7 +22,8 @@ use cirron_common::operand::Register;
 use cirron_common::python::Interpreter;
 
 use super::counts::Counts;
-use crate::kernel::{Point, Reads, UprobeProgram, Uprobes};
+use super::goroutines::Goroutines;
+use crate::kernel::{Point, UprobeProgram, Uprobes};
 use crate::probes::images::{FileId, images};
 use crate::probes::python::calibrate::{DEALLOC_AT, Unknown, Way, way};
 use crate::probes::python::look::{self, Found};
@@ -104,6 +106,7 @@ pub struct Calibrator {
     contexts: Contexts,
     uprobes: Uprobes,
     counts: Arc<Counts>,
+    goroutines: Goroutines,
     /// `None`: a file that carries no interpreter.
     files: HashMap<FileId, Option<Watched>>,
     asked: Vec<Asked>,
@@ -114,6 +117,7 @@ impl Calibrator {
     pub fn new(contexts: Contexts, uprobes: Uprobes, counts: Arc<Counts>) -> Calibrator {
         Calibrator {
             contexts,
+            goroutines: Goroutines::new(uprobes.clone()),
             uprobes,
             counts,
             files: HashMap::new(),
@@ -145,7 +149,7 @@ impl Calibrator {
 
     /// A process was named. One that has no interpreter is not looked at again.
     fn begin(&mut self, tgid: u32) {
-        if self.uprobes.interpreter(tgid).is_some() {
+        if self.uprobes.interpreter(tgid).is_some() || self.goroutines.tell(tgid) {
             return;
         }
         for image in images(tgid).unwrap_or_default() {
@@ -244,12 +248,8 @@ fn attach(uprobes: &Uprobes, asked: &Asked, found: &Found, free: u64) -> anyhow:
         .ok_or_else(|| anyhow::anyhow!("the function that frees contexts has no place"))?;
     let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
     let point = |program, offset, register| Point {
-        is_last: false,
-        program,
-        offset,
         reads: Reads::Register(register),
-        depth: 0,
-        semaphore: 0,
+        ..Point::usual(program, offset)
     };
     let made = found.made.iter();
     let mut points: Vec<Point> = made

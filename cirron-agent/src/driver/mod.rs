@@ -19,6 +19,7 @@ pub mod counts;
 pub mod ends;
 #[cfg(test)]
 mod family_tests;
+pub mod goroutines;
 pub mod helper;
 pub mod leases;
 pub mod live;

@@ -69,13 +69,19 @@ pub(super) fn go(goid: u8) -> u32 {
     target::GO | u32::from(goid) << target::GOID_SHIFT
 }
 
+/// The bits of one that tells of its goroutines' lives. `maker`: where these have the numbers of those that made them, in words.
+pub(super) fn goroutines(maker: u8) -> u32 {
+    u32::from(maker) << target::GO_MAKER_SHIFT
+}
+
 /// The value of an entry of a process that runs this, too.
 fn running(before: u32, bits: u32) -> u32 {
-    let others = match bits & target::GO {
-        0 => before,
-        _ => before & !target::GOID,
+    let renewed = match (bits & target::GO, bits & target::GO_MAKER) {
+        (0, 0) => 0,
+        (0, _) => target::GO_MAKER,
+        _ => target::GOID,
     };
-    others | bits
+    before & !renewed | bits
 }
 
 #[cfg(test)]
@@ -101,5 +107,10 @@ mod tests {
         assert_eq!(go & target::GOID, 19 << target::GOID_SHIFT);
         assert_eq!(changed(go, none), go & target::RUNS);
         assert_eq!(running(go, super::go(0)), all | target::PYTHON | target::GO);
+        let told = running(running(go, goroutines(35)), goroutines(36));
+        assert_eq!(told, go | goroutines(36));
+        // The attach thread looks again.
+        assert_eq!(running(told, super::go(19)), told);
+        assert_eq!(changed(told, none), told & target::RUNS);
     }
 }

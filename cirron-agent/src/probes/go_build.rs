@@ -20,20 +20,32 @@ const HEAD_BYTES: u64 = 64;
 const GOID: [(std::ops::RangeInclusive<u32>, u8); 3] =
     [(18..=22, 19), (23..=24, 20), (25..=27, 19)];
 
+/// Where it lies which goroutine made a goroutine (`parentGoid`), in words: it came with 1.21, 1.23 added `syscallbp` before it, 1.25
+/// took `gobuf.ret` away, 1.26 added fields before it.
+const MAKER: [(std::ops::RangeInclusive<u32>, u8); 4] =
+    [(21..=22, 34), (23..=24, 35), (25..=25, 34), (26..=27, 35)];
+
 /// Where a goroutine has its number, in words of its `runtime.g`; 0: that is not known. `None` where it is no Go program.
 pub fn goid(elf: &Elf<'_>) -> Option<u8> {
     let sections = [".gopclntab", ".data.rel.ro.gopclntab"];
     sections.iter().find_map(|name| elf.section(name))?;
-    let minor = elf.section(".go.buildinfo").and_then(|section| {
-        let part = section.part();
-        let size = HEAD_BYTES.min(part.end.checked_sub(part.start)?);
-        minor(&elf.source.piece(part.start, size)?)
-    });
-    Some(minor.map_or(0, words))
+    Some(built_by(elf).map_or(0, |minor| words(&GOID, minor)))
 }
 
-fn words(minor: u32) -> u8 {
-    let row = GOID.iter().find(|(minors, _)| minors.contains(&minor));
+/// Where a goroutine has the number of the one that made it, in words of its `runtime.g`; `None` where that is not known.
+pub fn maker(elf: &Elf<'_>) -> Option<u8> {
+    let words = words(&MAKER, built_by(elf)?);
+    (words != 0).then_some(words)
+}
+
+fn built_by(elf: &Elf<'_>) -> Option<u32> {
+    let part = elf.section(".go.buildinfo")?.part();
+    let size = HEAD_BYTES.min(part.end.checked_sub(part.start)?);
+    minor(&elf.source.piece(part.start, size)?)
+}
+
+fn words(table: &[(std::ops::RangeInclusive<u32>, u8)], minor: u32) -> u8 {
+    let row = table.iter().find(|(minors, _)| minors.contains(&minor));
     row.map_or(0, |(_, words)| *words)
 }
 
@@ -83,7 +95,9 @@ mod tests {
 
     #[test]
     fn of_a_version_that_nobody_looked_at_nothing_is_said() {
-        let places: Vec<u8> = (17..30).map(words).collect();
+        let places: Vec<u8> = (17..30).map(|minor| words(&GOID, minor)).collect();
         assert_eq!(places, [0, 19, 19, 19, 19, 19, 20, 20, 19, 19, 19, 0, 0]);
+        let places: Vec<u8> = (17..30).map(|minor| words(&MAKER, minor)).collect();
+        assert_eq!(places, [0, 0, 0, 0, 34, 34, 35, 35, 34, 35, 35, 0, 0]);
     }
 }

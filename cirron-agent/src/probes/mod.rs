@@ -12,6 +12,7 @@
 pub mod elf;
 pub mod extents;
 pub mod go_build;
+pub mod go_lives;
 pub mod identity;
 pub mod images;
 pub mod locate;

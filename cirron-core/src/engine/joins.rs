@@ -75,7 +75,14 @@ impl Shared {
             let scope = within.map_or(request, |(_, scope)| scope);
             return (Some(scope), Join::Presumed(evidence::CONTEXT_DESCENT));
         }
-        match self.probes.around(context, self.place(context)) {
+        let around = self.probes.around(context, self.place(context));
+        let started = writer.moment().filter(|moment| moment.is_goroutine());
+        if around.0.is_none()
+            && let Some(request) = started.and_then(|moment| self.lineage.candidate(moment))
+        {
+            return (Some(request), Join::Presumed(evidence::GOROUTINE_DESCENT));
+        }
+        match around {
             (None, Join::Plain) => self.parent_of_child(begins.pid),
             found => found,
         }
@@ -113,7 +120,7 @@ impl Shared {
 
     /// A call begins whose parent is presumed by the context of its writer, or since its process was forked for it.
     pub(super) fn note_call(&mut self, call: Id, join: Join, by: Option<Mover>) {
-        if let Join::Presumed(evidence::CONTEXT_DESCENT) = join
+        if let Join::Presumed(evidence::CONTEXT_DESCENT | evidence::GOROUTINE_DESCENT) = join
             && let Some(moment) = by.and_then(Mover::moment)
             && let Some(request) = self.lineage.candidate(moment)
         {

@@ -12,7 +12,8 @@ impl Engine {
     /// A probe was reached.
     pub(super) fn reach(&mut self, head: &Head, hit: &Hit<'_>) {
         let place = self.shared.place(Context::running(head));
-        let moment = Moment::new(head);
+        // What is told in a goroutine is that one's, whoever made it.
+        let moment = Moment::new(head).filter(|moment| !moment.is_goroutine());
         let made = self.shared.made(Context::running(head), moment);
         let Shared {
             store,
@@ -40,7 +41,7 @@ impl Engine {
 impl Shared {
     /// What a context was made for, where one is known.
     pub(super) fn made(&self, context: Context, moment: Option<Moment>) -> Made {
-        let Some(moment) = moment else {
+        let Some(moment) = moment.filter(|moment| !moment.is_goroutine()) else {
             return Made::NotKnown;
         };
         let Some(request) = self.lineage.candidate(moment) else {

@@ -15,7 +15,7 @@ use super::serving::Serving;
 use super::session::Sessions;
 use super::{EngineStats, Key, Output};
 use crate::llm::Routes;
-use crate::scope::{Contexts, Life, Probes, Span, Store, names};
+use crate::scope::{AttrValue, Contexts, Life, Probes, Span, Store, evidence, names};
 use crate::time::MonoNs;
 
 /// What all connections write to.
@@ -107,7 +107,12 @@ impl Shared {
         if known + unknown > 0 {
             self.sessions.count_parents(span.pid, known, unknown);
         }
-        if unknown > 0 && self.lineage.asks(span.pid) {
+        // Of a goroutine that reads for itself its makers say nothing.
+        let is_proof_missing = matches!(
+            span.attrs.get(names::PARENT_UNKNOWN),
+            Some(AttrValue::Str(why)) if &**why == evidence::UNPROVEN_GOROUTINE
+        );
+        if unknown > 0 && !is_proof_missing && self.lineage.asks(span.pid) {
             self.outputs.push_back(Output::Unplaced { pid: span.pid });
         }
     }

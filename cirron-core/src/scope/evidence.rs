@@ -24,6 +24,8 @@ pub(crate) const GOROUTINE: &str = "goroutine";
 pub(crate) const CONTEXT: &str = "context";
 /// A parent: the context descends from what was made while it was read, and ended with it.
 pub(crate) const CONTEXT_DESCENT: &str = "context_descent";
+/// A parent: the goroutine descends from the one that read it, was made meanwhile, and ended with it.
+pub(crate) const GOROUTINE_DESCENT: &str = "goroutine_descent";
 /// A caller: its end of the connection is the other one.
 pub(crate) const CONNECTION: &str = "connection";
 /// A caller: the request's header names it.

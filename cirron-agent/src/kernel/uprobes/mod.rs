@@ -56,6 +56,10 @@ pub enum UprobeProgram {
     ContextMade,
     /// Where it begins to free one.
     ContextEnded,
+    /// Where a goroutine of Go's ends.
+    GoroutineEnded,
+    /// Where its runtime returns one that it has made.
+    GoroutineMade,
     /// On a probe by a rule.
     Hit,
 }
@@ -63,13 +67,15 @@ pub enum UprobeProgram {
 impl UprobeProgram {
     /// In the order in which they are attached, which is theirs. Exits first: an entry without its
     /// exit would leave a note of a call that never ends.
-    const ALL: [UprobeProgram; 7] = [
+    const ALL: [UprobeProgram; 9] = [
         UprobeProgram::Exit,
         UprobeProgram::GoExit,
         UprobeProgram::Enter,
         UprobeProgram::GoEnter,
         UprobeProgram::ContextMade,
         UprobeProgram::ContextEnded,
+        UprobeProgram::GoroutineEnded,
+        UprobeProgram::GoroutineMade,
         UprobeProgram::Hit,
     ];
 
@@ -82,6 +88,8 @@ impl UprobeProgram {
             UprobeProgram::GoExit => "go_exit",
             UprobeProgram::ContextMade => "context_made",
             UprobeProgram::ContextEnded => "context_ended",
+            UprobeProgram::GoroutineEnded => "goroutine_ended",
+            UprobeProgram::GoroutineMade => "goroutine_made",
             UprobeProgram::Hit => "probe_hit",
         }
     }
@@ -102,6 +110,20 @@ pub struct Point {
     pub depth: u32,
     /// Offset in the file of the semaphore; 0: it has none.
     pub semaphore: u64,
+}
+
+impl Point {
+    /// Of a program that reads the same everywhere.
+    pub fn usual(program: UprobeProgram, offset: u64) -> Point {
+        Point {
+            is_last: false,
+            program,
+            offset,
+            reads: Reads::Usual,
+            depth: 0,
+            semaphore: 0,
+        }
+    }
 }
 
 /// What a program reads at a place.
@@ -385,6 +407,11 @@ impl Uprobes {
         self.targets.set_runtime(tgid, targets::go(goid));
     }
 
+    /// What makes and ends goroutines of this process is attached to. `maker`: as `probes::go_build` says.
+    pub fn set_goroutines(&self, tgid: u32, maker: u8) {
+        self.targets.set_runtime(tgid, targets::goroutines(maker));
+    }
+
     /// This process runs Python: how its contexts are reached, or, all 0, that this is to be found out.
     pub fn set_python(&self, tgid: u32, interpreter: Interpreter) {
         if let Some(state) = self.lock().as_mut() {
@@ -476,6 +503,7 @@ mod tests {
             UprobeProgram::Hit => true,
             // Each stands by itself.
             UprobeProgram::ContextMade | UprobeProgram::ContextEnded => true,
+            UprobeProgram::GoroutineMade | UprobeProgram::GoroutineEnded => true,
         };
         assert!(UprobeProgram::ALL.is_sorted_by_key(is_entry));
     }

@@ -179,7 +179,7 @@ impl Lineage {
             };
             let verdict = step(node, request.connection, began(next), end);
             if next == call_in && began(next) && verdict.is_ok() {
-                return Verdict::Certain(Ok(evidence::CONTEXT));
+                return Verdict::Certain(Ok(process.kind.own()));
             }
             match verdict {
                 Err(why) => return Verdict::Certain(Err(why)),
@@ -201,7 +201,7 @@ impl Lineage {
         }
         match waits {
             Some(number) => Verdict::Waits(number),
-            None => Verdict::Certain(Ok(evidence::CONTEXT_DESCENT)),
+            None => Verdict::Certain(Ok(process.kind.descent())),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Which request a call was made for, in programs that keep many in work on one thread: by Python's contexts (`contextvars`),
-//! of which each task and callback of an event loop has one.
+//! of which each task and callback of an event loop has one, and by Go's goroutines that others make.
 //!
 //! ```text
 //!  a read, an accept, a context made --process--> what each context was made for
@@ -14,6 +14,9 @@
 //! while the next one waits may still be for the one before, behind its answer.
 //! Scopes and marks that probes tell of are judged as calls are; a context works for the scope that was begun in it last, and
 //! one that it makes does so too, until another one is begun there (`told`).
+//! Of goroutines the same are told (`goroutine`, `goroutine_descent`), with less: nothing is concluded from what a thread read
+//! last, as a connection is read by the goroutine that serves it; the number of a goroutine is never given again, so that the
+//! record of a life that is lost takes from what is known and adds nothing.
 //!
 //! Stands beside [`super::serving`], which tells the same of threads. A context is passed on where the program passes it on: to a
 //! task, a thread of `asyncio.to_thread`, a callback. Who began the answer is exact. Descent is true as well ("who started it"),
@@ -29,9 +32,11 @@ mod process;
 
 use std::collections::{BTreeSet, HashMap};
 
+use cirron_common::record::GOID;
+
 pub(super) use self::judge::Held;
 use self::judge::Request;
-use self::node::{Node, Number};
+use self::node::{Kind, Node, Number, Of};
 use self::process::Process;
 use super::conn::Slot;
 use crate::id::Id;
@@ -50,7 +55,7 @@ pub(super) struct Moment {
     pid: u32,
     tid: u32,
     context: u64,
-    /// Never 0.
+    /// 0: the context is a goroutine.
     version: u64,
     has_room: bool,
 }
@@ -58,13 +63,26 @@ pub(super) struct Moment {
 impl Moment {
     /// `None`: no context is known.
     pub(super) fn new(head: &Head) -> Option<Moment> {
-        (head.version != 0).then_some(Moment {
+        let is_known = head.version != 0 || head.context & GOID != 0;
+        is_known.then_some(Moment {
             pid: head.tgid,
             tid: head.tid,
             context: head.context,
             version: head.version,
             has_room: true,
         })
+    }
+
+    /// The context is a goroutine.
+    pub(super) fn is_goroutine(self) -> bool {
+        self.kind() == Kind::Goroutines
+    }
+
+    fn kind(self) -> Kind {
+        match self.version {
+            0 => Kind::Goroutines,
+            _ => Kind::Contexts,
+        }
     }
 }
 
@@ -89,11 +107,22 @@ pub(super) struct Lineage {
 impl Lineage {
     fn process(&mut self, at: &mut Moment) -> Option<&mut Process> {
         at.has_room = self.nodes < MAX_NODES;
-        let is_known = self.processes.contains_key(&at.pid);
-        if !is_known && self.processes.len() >= MAX_PROCESSES {
-            return None;
+        if !self.processes.contains_key(&at.pid) {
+            // Goroutines are known by number in any case: whether their ends are told, the first such record says.
+            if self.processes.len() >= MAX_PROCESSES || at.kind() == Kind::Goroutines {
+                return None;
+            }
+            self.processes.insert(at.pid, Process::new(at.kind()));
         }
-        Some(self.processes.entry(at.pid).or_default())
+        let process = self.processes.get_mut(&at.pid);
+        process.filter(|process| process.kind == at.kind())
+    }
+
+    /// The lives of this process's contexts are told.
+    fn is_told(&mut self, at: Moment) {
+        if !self.processes.contains_key(&at.pid) && self.processes.len() < MAX_PROCESSES {
+            self.processes.insert(at.pid, Process::new(at.kind()));
+        }
     }
 
     /// Lets `work` change a process, and counts its contexts anew.
@@ -142,6 +171,7 @@ impl Lineage {
 
     /// A context was made. `number`: of the record.
     pub(super) fn made(&mut self, context: u64, number: u64, at: Moment) {
+        self.is_told(at);
         let is_full = self.nodes >= MAX_NODES;
         self.not_kept += u64::from(is_full);
         self.change(at, |process, at| {
@@ -158,6 +188,7 @@ impl Lineage {
         ts: MonoNs,
         at: Moment,
     ) -> Option<Id> {
+        self.is_told(at);
         self.change(at, |process, _| {
             process.count(number);
             process.end(context, ts)
@@ -217,6 +248,10 @@ impl Lineage {
     pub(super) fn candidate(&self, at: Moment) -> Option<Id> {
         let process = self.processes.get(&at.pid)?;
         let node = process.nodes.get(&process.number(at.context)?)?;
+        // A goroutine that serves a connection itself works for that one.
+        if process.kind == Kind::Goroutines && node.reads != Of::None {
+            return None;
+        }
         let line = node.line?;
         let open = process.in_progress(line.connection).ok()??;
         let is_its = line.request.is_none_or(|own| own == open);
@@ -322,5 +357,7 @@ impl Lineage {
     }
 }
 
+#[cfg(test)]
+mod goroutine_tests;
 #[cfg(test)]
 mod tests;

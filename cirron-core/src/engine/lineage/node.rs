@@ -2,11 +2,38 @@
 
 use super::Connection;
 use crate::id::Id;
-use crate::scope::ScopeKey;
+use crate::scope::{ScopeKey, evidence};
 use crate::time::MonoNs;
 
 /// A context's own number, never given again: its address is.
 pub(super) type Number = u64;
+
+/// What the contexts of a process are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Python's `contextvars`.
+    Contexts,
+    /// Goroutines of Go.
+    Goroutines,
+}
+
+impl Kind {
+    /// How it is known what is done where the answer was begun.
+    pub(super) fn own(self) -> &'static str {
+        match self {
+            Kind::Contexts => evidence::CONTEXT,
+            Kind::Goroutines => evidence::GOROUTINE,
+        }
+    }
+
+    /// The same of what descends.
+    pub(super) fn descent(self) -> &'static str {
+        match self {
+            Kind::Contexts => evidence::CONTEXT_DESCENT,
+            Kind::Goroutines => evidence::GOROUTINE_DESCENT,
+        }
+    }
+}
 
 /// The connections of which something was done in a context.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

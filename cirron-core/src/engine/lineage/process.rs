@@ -15,7 +15,7 @@
 
 use std::collections::HashMap;
 
-use super::node::{Line, Node, Number, Of};
+use super::node::{Kind, Line, Node, Number, Of};
 use super::{Connection, Moment};
 use crate::engine::Map;
 use crate::id::Id;
@@ -34,8 +34,9 @@ struct LastRead {
 }
 
 /// Requests and contexts of one process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Process {
+    pub(super) kind: Kind,
     alive: Map<u64, Number>,
     pub(super) nodes: Map<Number, Node>,
     next: Number,
@@ -47,9 +48,24 @@ pub(super) struct Process {
 }
 
 impl Process {
+    pub(super) fn new(kind: Kind) -> Process {
+        Process {
+            kind,
+            alive: Map::default(),
+            nodes: Map::default(),
+            next: 0,
+            expected: None,
+            threads: HashMap::new(),
+            open: HashMap::new(),
+        }
+    }
+
     /// The record of that number has come. One that did not is a life that is not known: what is known of others may be
     /// another's of the same address.
     pub(super) fn count(&mut self, number: u64) {
+        if self.kind == Kind::Goroutines {
+            return;
+        }
         if self.expected.is_some_and(|expected| expected != number) {
             self.alive.clear();
             self.nodes.clear();
@@ -92,6 +108,10 @@ impl Process {
 
     /// Bytes of a connection were read; `is_served`: of a client's.
     pub(super) fn read(&mut self, connection: Connection, is_served: bool, at: Moment) {
+        // What a goroutine reads of others' answers, databases' say, does not change for whom it works.
+        if self.kind == Kind::Goroutines && !is_served {
+            return;
+        }
         if let Some(number) = self.sight(at.context, at.has_room)
             && let Some(node) = self.nodes.get_mut(&number)
         {
@@ -116,6 +136,10 @@ impl Process {
     }
 
     fn note_read(&mut self, connection: Option<Connection>, at: Moment) {
+        // A goroutine goes from thread to thread.
+        if self.kind == Kind::Goroutines {
+            return;
+        }
         let last = LastRead {
             context: at.context,
             version: at.version,
@@ -157,6 +181,9 @@ impl Process {
     fn line(&mut self, maker: Option<Number>, at: Moment) -> Option<Line> {
         let maker = maker.and_then(|maker| self.nodes.get(&maker));
         let reads = maker.map_or(Of::None, |maker| maker.reads);
+        if self.kind == Kind::Goroutines && reads == Of::Several {
+            return None;
+        }
         let last = self.threads.get_mut(&at.tid).filter(|last| {
             let by_reader = last.context == at.context && last.version == at.version;
             let by_entered = last.context != at.context && last.version + 1 == at.version;

@@ -139,7 +139,7 @@ fn anything_that_ran_between_a_read_and_what_is_made_unties_them() {
         other.read(SLOT, true, at(READER, 2));
         other.begin(REQUEST, SLOT, PID);
         // The context has read another connection as well.
-        other.read((10, 0), true, at(READER, 0));
+        other.read((10, 0), true, at(READER, 1));
         other.read(SLOT, true, at(READER, 2));
         other.made(TASK, 1, at(context, version));
         let found = other.candidate(at(TASK, 9));

@@ -46,6 +46,8 @@ pub struct Contexts(Arc<(Mutex<State>, Condvar)>);
 #[derive(Debug, Default)]
 struct State {
     asked: VecDeque<u32>,
+    /// Processes that make too many goroutines.
+    crowded: Vec<u32>,
 }
 
 impl Contexts {
@@ -65,10 +67,21 @@ impl Contexts {
         has_room
     }
 
+    /// This process makes too many goroutines.
+    pub fn give_up(&self, tgid: u32) {
+        // Each is told of at most once a second, and few processes are asked for.
+        self.lock().crowded.push(tgid);
+        self.0.1.notify_all();
+    }
+
+    fn take_crowded(&self) -> Vec<u32> {
+        std::mem::take(&mut self.lock().crowded)
+    }
+
     /// The names since the last time; waits for one, or for `at_most`.
     fn take(&self, at_most: Option<Duration>) -> Vec<u32> {
         let mut state = self.lock();
-        while state.asked.is_empty() {
+        while state.asked.is_empty() && state.crowded.is_empty() {
             state = match at_most {
                 None => self.0.1.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(at_most) => {
@@ -129,7 +142,13 @@ impl Calibrator {
     pub fn run(mut self) -> ! {
         loop {
             let pause = (!self.asked.is_empty()).then_some(PAUSE);
-            for tgid in self.contexts.take(pause) {
+            let asked = self.contexts.take(pause);
+            for tgid in self.contexts.take_crowded() {
+                if self.goroutines.give_up(tgid) {
+                    Counts::add(&self.counts.uncalibrated);
+                }
+            }
+            for tgid in asked {
                 if self.asked.iter().any(|asked| asked.tgid == tgid) {
                     continue;
                 }

@@ -23,6 +23,7 @@ use super::command::Command;
 use super::contexts::Contexts;
 use super::counts::Counts;
 use super::ends::Ends;
+use super::goroutines::Made;
 use super::leases::Leases;
 use super::live::Live;
 use super::own::{end_record, process_record};
@@ -100,6 +101,7 @@ pub struct Core {
     specs: Specs,
     unread: Unread,
     contexts: Contexts,
+    goroutines: Made,
     anchor: Anchor,
     anchor_taken: Instant,
     news_told: Instant,
@@ -141,6 +143,7 @@ impl Core {
             specs: Specs::default(),
             unread: Unread::default(),
             contexts: Contexts::default(),
+            goroutines: Made::default(),
             anchor,
             anchor_taken: Instant::now(),
             news_told: Instant::now(),
@@ -272,9 +275,15 @@ impl Core {
             Body::Mmap => self.look_into(tgid, ts),
             Body::Exit => {
                 self.keep_what_is_shared(tgid, ts);
+                self.goroutines.forget(tgid);
                 self.forget(tgid);
             }
             Body::Close { why, .. } => self.ends.note_close(head.key(), why, ts),
+            Body::ContextMade { .. }
+                if head.goroutine().is_some() && self.goroutines.note(tgid, ts) =>
+            {
+                self.contexts.give_up(tgid);
+            }
             Body::Data(_)
             | Body::Open(_)
             | Body::Link(_)

@@ -3,8 +3,9 @@
 //! ```text
 //! [`super::contexts`]: a call of a process is below no request --> its program is one of Go's --> probes, once for a file, and the
 //! process's bits say where numbers lie
+//!     '--it makes more than MAX_MADE in a second--> given up: the probes are closed, and the file is not attached to again
 //! ```
-//! It runs on the thread of [`super::contexts`], which is asked. Probes stay until the end: they cost other processes of the same file a
+//! It runs on the thread of [`super::contexts`], which is asked. Probes stay until the end or until a process is given up: they cost other processes of the same file a
 //! look into a map.
 
 use std::collections::HashMap;
@@ -12,7 +13,9 @@ use std::ffi::CString;
 use std::os::fd::AsRawFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::kernel::{Point, UprobeProgram, Uprobes};
+use cirron_core::time::MonoNs;
+
+use crate::kernel::{Attachment, Point, UprobeProgram, Uprobes};
 use crate::probes::go_lives::{self, GoLives};
 use crate::probes::images::{FileId, Image, images};
 use crate::probes::quiet::Quiet;
@@ -20,12 +23,47 @@ use crate::probes::quiet::Quiet;
 /// Files that are remembered, of Go or not. Past it others are not looked at.
 const MAX_KNOWN: usize = 16 * 1_024;
 
+/// Goroutines that a process makes in a second, past which it is given up. One costs its makers 5 us and more, its record and that of its
+/// end included: a server of 2 000 requests a second with a handful of goroutines each is below, one that makes them in a loop is not.
+pub const MAX_MADE: u32 = 10_000;
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// How many goroutines processes make, by what was told of them.
+#[derive(Debug, Default)]
+pub struct Made(HashMap<u32, (MonoNs, u32)>);
+
+impl Made {
+    /// A goroutine of that process was made. True: it is the one too many of its second.
+    pub fn note(&mut self, tgid: u32, ts: MonoNs) -> bool {
+        let (since, made) = self.0.entry(tgid).or_insert((ts, 0));
+        if ts.since(*since) >= SECOND_NS {
+            (*since, *made) = (ts, 0);
+        }
+        *made = made.saturating_add(1);
+        *made == MAX_MADE + 1
+    }
+
+    /// That process has ended.
+    pub fn forget(&mut self, tgid: u32) {
+        self.0.remove(&tgid);
+    }
+}
+
+/// A file that is attached to.
+#[derive(Debug)]
+struct Watched {
+    maker: u8,
+    attachment: Attachment,
+    /// Processes of which is told.
+    told: Vec<u32>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Goroutines {
     uprobes: Uprobes,
-    /// Where goroutines have the numbers of those that made them; `None`: the file is no Go program, or it is not attached to.
-    files: HashMap<FileId, Option<u8>>,
+    /// `None`: the file is no Go program, or it is not attached to.
+    files: HashMap<FileId, Option<Watched>>,
 }
 
 impl Goroutines {
@@ -39,37 +77,58 @@ impl Goroutines {
 
     /// Of this process they are to be told. False: it is no Go program in which that can be.
     pub fn tell(&mut self, tgid: u32) -> bool {
-        let mut images = images(tgid).unwrap_or_default().into_iter();
-        let Some(maker) = images.find_map(|image| self.maker(&image)) else {
-            return false;
-        };
-        self.uprobes.set_goroutines(tgid, maker);
-        tracing::info!("process {tgid}: the lives of its goroutines are told");
-        true
+        for image in images(tgid).unwrap_or_default() {
+            if !self.files.contains_key(&image.id) {
+                if self.files.len() >= MAX_KNOWN {
+                    return false;
+                }
+                let watched = self.watch(&image);
+                self.files.insert(image.id, watched);
+            }
+            if let Some(Some(watched)) = self.files.get_mut(&image.id) {
+                watched.told.push(tgid);
+                self.uprobes.set_goroutines(tgid, watched.maker);
+                tracing::info!("process {tgid}: the lives of its goroutines are told");
+                return true;
+            }
+        }
+        false
     }
 
-    fn maker(&mut self, image: &Image) -> Option<u8> {
-        if let Some(known) = self.files.get(&image.id) {
-            return *known;
+    /// This process makes too many of them: what is watched of its program is so no more. False: nothing was, or is any more.
+    pub fn give_up(&mut self, tgid: u32) -> bool {
+        for file in self.files.values_mut() {
+            let Some(watched) = file.take_if(|watched| watched.told.contains(&tgid)) else {
+                continue;
+            };
+            for told in watched.told {
+                self.uprobes.unset_goroutines(told);
+            }
+            self.uprobes.close(vec![watched.attachment]);
+            tracing::warn!(
+                "process {tgid} makes more than {MAX_MADE} goroutines a second: whose calls those are that a handler \
+                 starts is not known any more"
+            );
+            return true;
         }
-        if self.files.len() >= MAX_KNOWN {
-            return None;
-        }
+        false
+    }
+
+    fn watch(&self, image: &Image) -> Option<Watched> {
         let file = image.open().ok()?;
         // A stranger's file: our code may fail over it.
         let looked = catch_unwind(AssertUnwindSafe(|| go_lives::find(&Quiet::new(&file))));
-        let maker = looked.ok().flatten().and_then(|lives| {
-            let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
-            match self.uprobes.attach(&path, &points(&lives)) {
-                Ok(_) => Some(lives.maker),
-                Err(why) => {
-                    tracing::info!("goroutines of {}: {why:#}", image.name.display());
-                    None
-                }
-            }
+        let lives = looked.ok().flatten()?;
+        let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
+        let attached = self.uprobes.attach(&path, &points(&lives));
+        let said = attached.inspect_err(|why| {
+            tracing::info!("goroutines of {}: {why:#}", image.name.display());
         });
-        self.files.insert(image.id, maker);
-        maker
+        Some(Watched {
+            maker: lives.maker,
+            attachment: said.ok()?,
+            told: Vec::new(),
+        })
     }
 }
 
@@ -80,4 +139,25 @@ fn points(lives: &GoLives) -> Vec<Point> {
         .collect();
     points.push(Point::usual(UprobeProgram::GoroutineEnded, lives.ended));
     points
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_too_many_in_a_second_is_told_once() {
+        let mut made = Made::default();
+        let most = MAX_MADE;
+        for n in 0..2 * most {
+            let is_too_many = made.note(7, MonoNs(5 + u64::from(n)));
+            assert_eq!(is_too_many, n == most, "{n}");
+            // As many, in two seconds each.
+            let at = u64::from(n) * (SECOND_NS / u64::from(most) + 1);
+            assert!(!made.note(8, MonoNs(5 + at)), "{n}");
+        }
+        made.forget(7);
+        assert!(!made.note(7, MonoNs(5)));
+        assert_eq!(made.0.len(), 2);
+    }
 }

@@ -59,6 +59,17 @@ impl Targets {
     }
 }
 
+impl Targets {
+    /// Of `tgid` the lives of its goroutines are told no more.
+    pub(super) fn unset_goroutines(&self, tgid: u32) {
+        let mut map = self.lock();
+        if let Ok(before) = map.get(&tgid, 0) {
+            // It may end just now.
+            let _ = map.insert(tgid, before & !target::GO_MAKER, BPF_EXIST);
+        }
+    }
+}
+
 /// The value of an entry with another policy: what the process runs stays.
 fn changed(before: u32, policy: Policy) -> u32 {
     policy.bits() | before & target::RUNS

@@ -412,6 +412,11 @@ impl Uprobes {
         self.targets.set_runtime(tgid, targets::goroutines(maker));
     }
 
+    /// The lives of its goroutines are told no more.
+    pub fn unset_goroutines(&self, tgid: u32) {
+        self.targets.unset_goroutines(tgid);
+    }
+
     /// This process runs Python: how its contexts are reached, or, all 0, that this is to be found out.
     pub fn set_python(&self, tgid: u32, interpreter: Interpreter) {
         if let Some(state) = self.lock().as_mut() {

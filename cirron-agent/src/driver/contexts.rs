@@ -266,15 +266,15 @@ fn attach(uprobes: &Uprobes, asked: &Asked, found: &Found, free: u64) -> anyhow:
     let ended = look::entry(&Quiet::new(&file), free.wrapping_sub(asked.bias))
         .ok_or_else(|| anyhow::anyhow!("the function that frees contexts has no place"))?;
     let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-    let point = |program, offset, register| Point {
-        reads: Reads::Register(register),
-        ..Point::usual(program, offset)
-    };
     let made = found.made.iter();
     let mut points: Vec<Point> = made
-        .map(|(at, holds)| point(UprobeProgram::ContextMade, *at, *holds))
+        .map(|(at, holds)| Point::at_object(UprobeProgram::ContextMade, *at, *holds))
         .collect();
-    points.push(point(UprobeProgram::ContextEnded, ended, Register::Rdi));
+    points.push(Point::at_object(
+        UprobeProgram::ContextEnded,
+        ended,
+        Register::Rdi,
+    ));
     // It stays until the end.
     uprobes.attach(&path, &points)?;
     Ok(())

@@ -13,6 +13,7 @@ use std::ffi::CString;
 use std::os::fd::AsRawFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use cirron_common::operand::Register;
 use cirron_core::time::MonoNs;
 
 use crate::kernel::{Attachment, Point, UprobeProgram, Uprobes};
@@ -135,9 +136,13 @@ impl Goroutines {
 fn points(lives: &GoLives) -> Vec<Point> {
     let made = lives.made.iter();
     let mut points: Vec<Point> = made
-        .map(|at| Point::usual(UprobeProgram::GoroutineMade, *at))
+        .map(|at| Point::at_object(UprobeProgram::GoroutineMade, *at, Register::Rax))
         .collect();
-    points.push(Point::usual(UprobeProgram::GoroutineEnded, lives.ended));
+    points.push(Point::at_object(
+        UprobeProgram::GoroutineEnded,
+        lives.ended,
+        Register::R14,
+    ));
     points
 }
 

@@ -113,13 +113,13 @@ pub struct Point {
 }
 
 impl Point {
-    /// Of a program that reads the same everywhere.
-    pub fn usual(program: UprobeProgram, offset: u64) -> Point {
+    /// Of a program that tells of an object, which that register points to.
+    pub fn at_object(program: UprobeProgram, offset: u64, register: Register) -> Point {
         Point {
             is_last: false,
             program,
             offset,
-            reads: Reads::Usual,
+            reads: Reads::Register(register),
             depth: 0,
             semaphore: 0,
         }

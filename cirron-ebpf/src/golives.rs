@@ -6,6 +6,7 @@
 
 use aya_ebpf::{helpers::bpf_get_current_pid_tgid, programs::ProbeContext};
 use cirron_common::{
+    operand::Register,
     record::{ContextLife, GOID, kind},
     tls::target,
 };
@@ -30,9 +31,14 @@ fn told_thread() -> Option<(u64, u32)> {
 #[inline(always)]
 pub fn try_made(ctx: &ProbeContext) -> Option<u32> {
     let (pid_tgid, flags) = told_thread()?;
-    let made = operand::returned(ctx.regs);
+    let made = operand::register(ctx.regs, Register::Rax as u8);
     let maker = goroutine::maker(made, flags)?;
-    tell(kind::CONTEXT_MADE, pid_tgid, maker, goroutine::number(made, flags)?)
+    tell(
+        kind::CONTEXT_MADE,
+        pid_tgid,
+        maker,
+        goroutine::number(made, flags)?,
+    )
 }
 
 /// A goroutine ends: `ctx` stands where `runtime.goexit1` begins, which it calls last.

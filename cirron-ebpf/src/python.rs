@@ -13,10 +13,7 @@ use aya_ebpf::{
     helpers::{bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_probe_read_user},
     programs::ProbeContext,
 };
-use cirron_common::{
-    python::Interpreter,
-    record::{ContextLife, kind},
-};
+use cirron_common::{python::Interpreter, record::ContextLife};
 
 use crate::{
     emit::{self, Call},

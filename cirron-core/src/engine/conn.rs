@@ -206,7 +206,9 @@ impl Conn {
             assembler.handle_record(data.pos, ts, data.bytes, data.len, sink);
         });
         if let (Direction::Inbound, Some(moment)) = (data.direction, mover.moment()) {
-            let is_served = self.parser.role() == Some(Role::Server);
+            // Ciphertext is read for the connection that a TLS object is: its handshake is no other one.
+            let is_served =
+                self.parser.role() == Some(Role::Server) && self.parser.protocol() != Protocol::Tls;
             shared.lineage.read(self.slot, is_served, moment);
             for id in self.scopes.values().filter(|_| is_served) {
                 shared.lineage.note_late(*id, self.slot, head.tgid);

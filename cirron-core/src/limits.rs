@@ -239,6 +239,13 @@ pub(crate) const MAX_PROBE_ATTRS: usize = 64;
 /// dropped and counted.
 pub(crate) const MAX_SCOPE_MARKS: usize = 1_024;
 
+/// Scopes of connections without HTTP that begin below one request in a second: a page that asks for more has a loop around
+/// its question. Past it what is asked is counted on the session.
+pub(crate) const MAX_NET_SCOPES_OF_PARENT: u32 = 64;
+
+/// The same of one process: a busy gateway's. At 600 bytes each they are half a megabyte of the spool. Past it as above.
+pub(crate) const MAX_NET_SCOPES: u32 = 1_000;
+
 /// Processes that are known at once: twice as many as the kernel side watches, since some have ended. Past it one
 /// that has ended is forgotten, or one that has said nothing, or the oldest, and counted.
 pub const MAX_PROCESSES: usize = 2 * cirron_common::maps::MAX_TARGETS as usize;

@@ -15,7 +15,8 @@
 use cirron_common::{
     Counter,
     conn::{ConnState, Positions, Turn, role},
-    record::{close, direction, evidence, source},
+    maps::LENGTHS,
+    record::{close, direction, evidence, flag, source},
     tls::{op, target},
 };
 
@@ -199,7 +200,10 @@ pub fn take_bytes(
         return None;
     }
     // SAFETY: the value is copied at once.
-    if unsafe { MUTED.get(&socket.ino) } == Some(&call.epoch) {
+    let muted = unsafe { MUTED.get(&socket.ino) }.map_or(0, |muted| *muted);
+    if muted == call.epoch | LENGTHS {
+        call.flags |= flag::UNCOPIED;
+    } else if muted == call.epoch {
         if call.direction == direction::OUTBOUND {
             let object = tls::object_by_lengths(call.pid_tgid, socket.ino, len);
             if object != 0 {

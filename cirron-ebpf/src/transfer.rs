@@ -73,6 +73,11 @@ fn try_take(caller: &Caller, fd: i32, transfer: &Transfer, shape: u32, ret: i64)
 /// Copies what a call moved. Apart, for its part of the stack.
 #[inline(never)]
 fn copy(call: &Call, transfer: &Transfer, shape: u32, pos: u64, total: u64) {
+    if call.flags & flag::UNCOPIED != 0 {
+        count(Counter::MutedBytes, total);
+        emit::gap(call, pos, total, 0);
+        return;
+    }
     let mut buffers = match shape {
         FLAT => Buffers::flat(transfer.base, total),
         VECTOR => Buffers::vector(transfer.base, transfer.count, total),

@@ -13,6 +13,7 @@ pub mod code;
 pub mod contract;
 pub mod coverage;
 pub mod expect;
+pub mod postgres;
 pub mod process;
 pub mod raw;
 pub mod runner;

@@ -89,6 +89,8 @@ impl Packages {
             (Self::Pacman | Self::Unknown, Tool::Gnutls) => "gnutls",
             (_, Tool::Openssl) => "openssl",
             (_, Tool::Make) => "make",
+            (Self::Apt | Self::Pacman | Self::Apk, Tool::Postgres) => "postgresql",
+            (Self::Dnf | Self::Unknown, Tool::Postgres) => "postgresql-server",
         }
     }
 }
@@ -122,6 +124,8 @@ pub(crate) enum Tool {
     Openssl,
     /// What LibreSSL is built with, beside the C compiler that Rust links with.
     Make,
+    /// The database's server, with its client library; never started as a service by us.
+    Postgres,
 }
 
 impl Tool {
@@ -140,5 +144,6 @@ impl Tool {
         Self::Gnutls,
         Self::Openssl,
         Self::Make,
+        Self::Postgres,
     ];
 }

@@ -216,6 +216,7 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
 fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Result<Capture, String> {
     let sources = Sources {
         chunk_timing: args.chunk_timing,
+        net_scopes: args.net_scopes,
         file: args.config,
     };
     let config_watch = Watch::new(&sources);

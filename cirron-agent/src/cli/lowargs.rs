@@ -135,6 +135,13 @@ pub struct CaptureArgs {
     /// Whatever --config says. A target whose CONFIG says stream_chunk_timing has it without this flag.
     #[arg(long)]
     pub chunk_timing: bool,
+    /// Write a net.client scope for what is done on connections that carry no HTTP: databases, caches
+    ///
+    /// Of connections that the target makes while it is watched: who asked, how many bytes went each way, how long it
+    /// took. Contents are neither kept nor written. A rule of --config or CONFIG with net_scopes says the same of some
+    /// processes.
+    #[arg(long)]
+    pub net_scopes: bool,
     /// What connections, open scopes and sessions may hold in sum [default: 64MiB]
     ///
     /// Past it, what holds much or is of least use is given up; its scope says so, and the summary counts it. What

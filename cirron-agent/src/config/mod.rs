@@ -14,7 +14,7 @@ pub mod watch;
 
 use std::path::{Path, PathBuf};
 
-use cirron_core::rules::{Problem, Rules, chunk_timing_layer};
+use cirron_core::rules::{Problem, Rules, flags_layer};
 use serde_json::{Value, json};
 
 use self::file::Document;
@@ -27,6 +27,8 @@ const MAX_BYTES: u64 = 1024 * 1024;
 pub struct Sources {
     /// `--chunk-timing`
     pub chunk_timing: bool,
+    /// `--net-scopes`
+    pub net_scopes: bool,
     /// `--config`
     pub file: Option<PathBuf>,
 }
@@ -71,13 +73,9 @@ impl Sources {
     /// # Errors
     /// Where the file cannot be taken.
     pub fn read(&self) -> Result<Rules, ConfigError> {
-        let flags = match self.chunk_timing {
-            true => chunk_timing_layer(),
-            false => json!({}),
-        };
+        let flags = flags_layer(self.chunk_timing, self.net_scopes);
         let Some(path) = &self.file else {
-            let layers = Some(flags).filter(|_| self.chunk_timing);
-            return Rules::read(layers).map_err(|problems| wrong(&problems, None));
+            return Rules::read(flags).map_err(|problems| wrong(&problems, None));
         };
         let text = text(path)?;
         let document = Document::parse(&text).map_err(|e| ConfigError::Syntax {
@@ -86,7 +84,7 @@ impl Sources {
             column: e.column,
             what: e.what,
         })?;
-        let layers: [Value; 2] = [flags, document.value()];
+        let layers: [Value; 2] = [flags.unwrap_or(json!({})), document.value()];
         Rules::read(layers).map_err(|problems| wrong(&problems, Some((path, &document))))
     }
 }

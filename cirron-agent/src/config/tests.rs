@@ -12,6 +12,7 @@ fn read(text: &str) -> Result<Rules, String> {
     std::fs::write(&path, text).unwrap();
     let sources = Sources {
         chunk_timing: false,
+        net_scopes: false,
         file: Some(path),
     };
     let shown = dir.path().display().to_string() + "/";
@@ -131,6 +132,7 @@ fn what_is_no_file_of_ours_is_refused() {
     let refused = |path: PathBuf| {
         let sources = Sources {
             chunk_timing: true,
+            net_scopes: false,
             file: Some(path),
         };
         sources.read().unwrap_err().to_string()
@@ -143,6 +145,7 @@ fn what_is_no_file_of_ours_is_refused() {
     std::fs::write(&large, "#".repeat(MAX_BYTES as usize)).unwrap();
     let sources = Sources {
         chunk_timing: false,
+        net_scopes: false,
         file: Some(large.clone()),
     };
     assert!(sources.read().is_ok());
@@ -157,15 +160,21 @@ fn flags_are_a_layer_before_the_file() {
     std::fs::write(&path, "[[rules]]\nchunk_timing = false").unwrap();
     let layers = |chunk_timing, file: Option<&PathBuf>| {
         let file = file.cloned();
-        let rules = Sources { chunk_timing, file }.read().unwrap();
+        let net_scopes = false;
+        let sources = Sources {
+            chunk_timing,
+            net_scopes,
+            file,
+        };
+        let rules = sources.read().unwrap();
         rules.layers().cloned().collect::<Vec<_>>()
     };
     let of_file = json!({"rules": [{"chunk_timing": false}]});
     assert_eq!(
         layers(true, Some(&path)),
-        [chunk_timing_layer(), of_file.clone()]
+        [flags_layer(true, false).unwrap(), of_file.clone()]
     );
     assert_eq!(layers(false, Some(&path)), [json!({}), of_file]);
-    assert_eq!(layers(true, None), [chunk_timing_layer()]);
+    assert_eq!(layers(true, None), [flags_layer(true, false).unwrap()]);
     assert_eq!(layers(false, None), [] as [Value; 0]);
 }

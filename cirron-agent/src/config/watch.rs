@@ -169,6 +169,7 @@ mod tests {
         fs::write(&path, rule).unwrap();
         let watch = Watch::new(&Sources {
             chunk_timing: false,
+            net_scopes: false,
             file: Some(path.clone()),
         });
         // Numbers of the rules that the core was given; the first time it does not answer.

@@ -342,8 +342,12 @@ impl Core {
                 }
                 // Nobody watches yet.
                 Output::Watched(_) => {}
-                Output::Mute { conn, epoch } => {
-                    if let Err(e) = self.control.mute(conn, epoch)
+                Output::Mute {
+                    conn,
+                    epoch,
+                    lengths,
+                } => {
+                    if let Err(e) = self.control.mute(conn, epoch, lengths)
                         && !std::mem::replace(&mut self.mute_failed, true)
                     {
                         tracing::warn!("a connection could not be muted, it costs on: {e:#}");

@@ -107,7 +107,7 @@ fn drain(engine: &mut Engine, anchor: &Anchor, sink: &mut impl FnMut(Finished)) 
                 marks,
                 anchor: *anchor,
             }),
-            Output::Mute { conn: _, epoch: _ } | Output::Watched(_) | Output::Unplaced { .. } => {}
+            Output::Mute { .. } | Output::Watched(_) | Output::Unplaced { .. } => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One connection of the engine: two assemblers, a parser, and the scopes that are open on it.
 
 mod ends;
+mod measured;
 mod room;
 
 pub(super) use room::GaveUp;
@@ -13,6 +14,7 @@ use cirron_common::record::source;
 use super::Key;
 use super::budget::Share;
 use super::context::Mover;
+use super::net::Net;
 use super::peers::SocketSpot;
 use super::shared::Shared;
 use super::sink::Sink;
@@ -85,6 +87,8 @@ pub(super) struct Conn {
     evicted: bool,
     /// An exchange of it was not written, for nothing named it.
     unnamed: bool,
+    /// What is done on it, where it may be one without HTTP, and that is wanted.
+    net: Option<Box<Net>>,
 }
 
 impl Conn {
@@ -161,6 +165,7 @@ impl Conn {
             given_up: false,
             evicted: false,
             unnamed: false,
+            net: None,
         }
     }
 
@@ -174,6 +179,9 @@ impl Conn {
         self.ending = self
             .ending
             .filter(|e| e.cause != CloseCause::Untold || e.ts >= ts);
+        if self.handle_measured(head, data, shared) {
+            return;
+        }
         let mover = Mover::new(head, data);
         let serves = match data.direction {
             // What comes from a server is no request.
@@ -198,7 +206,8 @@ impl Conn {
                     shared.lineage.answered(*id, mover.moment());
                 }
                 let scopes = self.scopes.values();
-                return scopes.for_each(|id| shared.serving.hold(*id));
+                scopes.for_each(|id| shared.serving.hold(*id));
+                return self.look_for_http(shared);
             }
             Direction::Outbound => {}
         }
@@ -214,6 +223,7 @@ impl Conn {
                 shared.lineage.note_late(*id, self.slot, head.tgid);
             }
         }
+        self.look_for_http(shared);
         self.apply_ends_reached(shared);
     }
 
@@ -315,6 +325,9 @@ impl Conn {
         self.feed(Direction::Inbound, shared, |a, sink| {
             a.handle_timeout(now, sink)
         });
+        if let Some(net) = &mut self.net {
+            net.handle_timeout(now, shared);
+        }
         self.send_overdue(now, shared);
         self.feed(Direction::Outbound, shared, |a, sink| {
             a.handle_timeout(now, sink)
@@ -371,6 +384,7 @@ impl Conn {
             self.inbound.poll_timeout(),
             self.outbound.poll_timeout(),
             self.holding.poll_timeout(),
+            self.net.as_ref().and_then(|net| net.poll_timeout()),
             self.tail.as_ref().and_then(|tail| tail.poll_timeout()),
             self.parser.poll_timeout().filter(before_the_end),
             self.ending.map(|e| e.due),

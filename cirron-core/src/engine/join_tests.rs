@@ -16,15 +16,17 @@ use crate::stream::Direction;
 use crate::testing::records::{ConnRecords, TGID, edited};
 use crate::time::{MS, MonoNs};
 
-const MAIN: u32 = TGID;
-const WORKER: u32 = 50;
+pub(super) const MAIN: u32 = TGID;
+pub(super) const WORKER: u32 = 50;
 
-const SERVED: u64 = 7;
-const CALLED: u64 = 8;
+pub(super) const SERVED: u64 = 7;
+pub(super) const CALLED: u64 = 8;
 
-struct Rig {
-    engine: Engine,
-    now: u64,
+/// A process with one connection that it accepted and one that it made.
+pub(super) struct Rig {
+    pub(super) engine: Engine,
+    /// Time of the last record.
+    pub(super) now: u64,
     /// The context of Python's that all runs in, and its thread's count.
     context: u64,
     version: u64,
@@ -33,7 +35,11 @@ struct Rig {
 
 impl Rig {
     fn new() -> Rig {
-        let engine = Engine::new(EngineConfig::default(), Box::new(SequentialIds::default()));
+        Rig::with(EngineConfig::default())
+    }
+
+    pub(super) fn with(config: EngineConfig) -> Rig {
+        let engine = Engine::new(config, Box::new(SequentialIds::default()));
         let pos = std::collections::BTreeMap::new();
         let mut rig = Rig {
             engine,
@@ -47,7 +53,7 @@ impl Rig {
         rig
     }
 
-    fn open(&mut self, inode: u64, role: u8, by: u32) {
+    pub(super) fn open(&mut self, inode: u64, role: u8, by: u32) {
         let record = edited(&ConnRecords::socket(inode).open(self.now), |record| {
             record.head.tid = by;
             if let Body::Open(info) = &mut record.body {
@@ -57,20 +63,26 @@ impl Rig {
         self.engine.handle_record(&record);
     }
 
-    fn moves(&mut self, inode: u64, dir: Direction, text: &str, by: u32) {
+    pub(super) fn moves(&mut self, inode: u64, dir: Direction, text: &str, by: u32) {
         self.now += MS;
+        self.moves_now(inode, dir, text.as_bytes(), text.len() as u64, by);
+    }
+
+    /// `len` bytes pass without a word of their own time, of which some were captured.
+    pub(super) fn moves_now(
+        &mut self,
+        inode: u64,
+        dir: Direction,
+        bytes: &[u8],
+        len: u64,
+        by: u32,
+    ) {
         let pos = self
             .pos
             .entry((inode, dir == Direction::Inbound))
             .or_default();
-        let record = ConnRecords::socket(inode).data(
-            dir,
-            *pos,
-            self.now,
-            text.as_bytes(),
-            text.len() as u64,
-        );
-        *pos += text.len() as u64;
+        let record = ConnRecords::socket(inode).data(dir, *pos, self.now, bytes, len);
+        *pos += len;
         let (context, version) = (self.context, self.version);
         let record = edited(&record, |record| {
             record.head.tid = by;
@@ -80,27 +92,35 @@ impl Rig {
         self.engine.handle_record(&record);
     }
 
-    fn asked(&mut self, by: u32) {
+    /// Bytes pass of which no record comes.
+    pub(super) fn loses(&mut self, inode: u64, dir: Direction, len: u64) {
+        *self
+            .pos
+            .entry((inode, dir == Direction::Inbound))
+            .or_default() += len;
+    }
+
+    pub(super) fn asked(&mut self, by: u32) {
         let get = "GET /served HTTP/1.1\r\nHost: x\r\n\r\n";
         self.moves(SERVED, Direction::Inbound, get, by);
     }
 
-    fn calls(&mut self, by: u32) {
+    pub(super) fn calls(&mut self, by: u32) {
         let get = "GET /called HTTP/1.1\r\nHost: x\r\n\r\n";
         self.moves(CALLED, Direction::Outbound, get, by);
     }
 
-    fn is_answered(&mut self, by: u32) {
+    pub(super) fn is_answered(&mut self, by: u32) {
         let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
         self.moves(CALLED, Direction::Inbound, ok, by);
     }
 
-    fn answers(&mut self, by: u32) {
+    pub(super) fn answers(&mut self, by: u32) {
         let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
         self.moves(SERVED, Direction::Outbound, ok, by);
     }
 
-    fn written(&mut self) -> Vec<(Span, Vec<Mark>)> {
+    pub(super) fn written(&mut self) -> Vec<(Span, Vec<Mark>)> {
         let mut all = Vec::new();
         while let Some(output) = self.engine.poll_output() {
             match output {
@@ -115,7 +135,7 @@ impl Rig {
         all
     }
 
-    fn stop(&mut self) -> Vec<(Span, Vec<Mark>)> {
+    pub(super) fn stop(&mut self) -> Vec<(Span, Vec<Mark>)> {
         self.engine.handle_shutdown(MonoNs(self.now));
         assert_eq!(self.engine.held_bytes(), 0);
         self.written()

@@ -40,6 +40,9 @@ impl Engine {
             self.shared.stats.tls_sockets -= u64::from(first && seen);
             let sessions = &mut self.shared.sessions;
             sessions.tls(tgid, -i64::from(first && seen), -i64::from(unlinked));
+            if let Some(socket) = self.conns.get_mut(&socket) {
+                socket.leave_net_to_object(&mut self.shared);
+            }
             self.note_open(key, socket);
         }
     }

@@ -14,6 +14,7 @@ mod forks;
 mod joins;
 mod lineage;
 mod link;
+mod net;
 mod peers;
 mod probes;
 mod process;
@@ -44,6 +45,7 @@ use budget::Budget;
 use conn::{Conn, Slot};
 use forks::Forks;
 use lineage::{Lineage, Moment};
+use net::NetQuotas;
 use peers::Peers;
 pub use process::ProcessFacts;
 use serving::Serving;
@@ -111,6 +113,8 @@ pub enum Output {
         conn: u64,
         /// Its generation.
         epoch: u64,
+        /// How many there are is wanted all the same.
+        lengths: bool,
     },
 }
 
@@ -172,6 +176,7 @@ impl Engine {
                 forks: Forks::default(),
                 lineage: Lineage::default(),
                 peers: Peers::default(),
+                nets: NetQuotas::default(),
                 lossy_until: MonoNs(0),
             },
             now: MonoNs(0),
@@ -346,6 +351,7 @@ impl Engine {
         self.shared.serving = Serving::default();
         self.shared.forks = Forks::default();
         self.shared.peers = Peers::default();
+        self.shared.nets = NetQuotas::default();
         self.shared.store.forget_traces();
         let Shared {
             sessions,
@@ -390,6 +396,8 @@ mod held_tests;
 mod join_tests;
 #[cfg(test)]
 mod lost_ends_tests;
+#[cfg(test)]
+mod net_tests;
 #[cfg(test)]
 mod order_tests;
 #[cfg(test)]

@@ -57,6 +57,8 @@ struct Process {
     rules: Option<Arc<ProcessRules>>,
     /// Exchanges that are no spans, since rules ignore them, and since sampling left them out.
     withheld: [i64; 2],
+    /// Turns on connections without HTTP that are in no scope, and their bytes.
+    turns_left_out: [u64; 2],
 }
 
 /// Bytes of a process besides its facts: its entry in the tree, whose nodes are not full.
@@ -197,6 +199,20 @@ impl Sessions {
             process.unnamed[0] += i64::from(first);
             process.unnamed[1] += 1;
         }
+    }
+
+    /// Turns on a connection without HTTP are in no scope.
+    pub(super) fn count_left_out_turns(&mut self, tgid: u32, turns: u64, bytes: u64) {
+        let left_out = &mut self.entry(tgid).turns_left_out;
+        left_out[0] += turns;
+        left_out[1] += bytes;
+    }
+
+    /// The process has TLS objects whose socket is not known.
+    pub(super) fn has_tls_objects(&self, tgid: u32) -> bool {
+        self.processes
+            .get(&tgid)
+            .is_some_and(|process| process.tls_objects > 0)
     }
 
     /// Scopes were written that may be part of another one.
@@ -464,6 +480,14 @@ fn close(process: &mut Process, end: MonoNs, outputs: &mut VecDeque<Output>) {
             (n::SAMPLED_OUT_EXCHANGES, process.withheld[1]),
         ];
         for (name, count) in counts {
+            if count > 0 {
+                root.attrs.insert(name, count.into());
+            }
+        }
+        for (name, count) in [n::NET_TURNS_LEFT_OUT, n::NET_BYTES_LEFT_OUT]
+            .into_iter()
+            .zip(process.turns_left_out)
+        {
             if count > 0 {
                 root.attrs.insert(name, count.into());
             }

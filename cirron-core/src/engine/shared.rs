@@ -10,6 +10,7 @@ use cirron_common::record::source;
 use super::conn::Conn;
 use super::forks::Forks;
 use super::lineage::Lineage;
+use super::net::NetQuotas;
 use super::peers::Peers;
 use super::serving::Serving;
 use super::session::Sessions;
@@ -31,6 +32,7 @@ pub(super) struct Shared {
     pub(super) lineage: Lineage,
     pub(super) forks: Forks,
     pub(super) peers: Peers,
+    pub(super) nets: NetQuotas,
     /// Before this time records were lost, as a hole on some connection showed.
     pub(super) lossy_until: MonoNs,
 }
@@ -45,6 +47,7 @@ impl Shared {
             + self.lineage.held_bytes()
             + self.forks.held_bytes()
             + self.peers.held_bytes()
+            + self.nets.held_bytes()
             + self.store.waiting_bytes()
     }
 
@@ -54,6 +57,7 @@ impl Shared {
         self.lineage.end_process(pid);
         self.contexts.end_process(pid);
         self.serving.end_process(pid);
+        self.nets.end_process(pid);
         self.probes.end_process(pid, ts, &mut self.store);
         self.take_lives();
     }
@@ -125,8 +129,13 @@ impl Shared {
         }
     }
 
-    pub(super) fn mute(&mut self, (conn, epoch): Key) {
-        self.outputs.push_back(Output::Mute { conn, epoch });
+    /// `lengths`: how many bytes pass is wanted all the same.
+    pub(super) fn mute(&mut self, (conn, epoch): Key, lengths: bool) {
+        self.outputs.push_back(Output::Mute {
+            conn,
+            epoch,
+            lengths,
+        });
     }
 
     pub(super) fn count_end(&mut self, conn: &Conn) {

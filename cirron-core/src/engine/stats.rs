@@ -31,6 +31,12 @@ pub struct EngineStats {
     pub connections: u64,
     /// Connections that were something that is not parsed, TLS aside.
     pub opaque_connections: u64,
+    /// What was done on those that were measured: `net.client` scopes that ended.
+    pub net_scopes: u64,
+    /// Questions on them that are in no such scope, since more were asked than are written.
+    pub net_turns_left_out: u64,
+    /// Bytes that were read on them while nothing was asked.
+    pub net_unasked_bytes: u64,
     /// Sockets that carry TLS and were not seen inside a TLS library's call.
     pub tls_sockets: u64,
     /// Connections read inside a TLS library.

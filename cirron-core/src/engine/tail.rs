@@ -87,6 +87,7 @@ impl Conn {
         ts: MonoNs,
         shared: &mut Shared,
     ) {
+        self.note_net_end(at);
         let ahead = at.filter(|at| !self.muted && why != close::HELD && self.is_behind(*at));
         let waits = self.tail.as_ref().is_some_and(|t| !t.waiting.is_empty());
         if !is_half(why) {

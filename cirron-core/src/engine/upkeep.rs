@@ -18,6 +18,10 @@ impl Engine {
         conn.slot = (key.0, process);
         conn.epoch = key.1;
         self.shared.lineage.forget_connection(conn.slot);
+        let wanting = self.shared.sessions.rules(head.tgid);
+        if conn.was_connected() && wanting.is_some_and(|rules| rules.wants_net_scopes()) {
+            conn.measure();
+        }
         if let Some(moment) = Moment::new(head).filter(|_| conn.was_accepted()) {
             self.shared.lineage.accept(conn.slot, moment);
         }
@@ -30,7 +34,8 @@ impl Engine {
 
     /// A connection is over, or is not to be known any more.
     pub(super) fn forget(&mut self, key: Key) {
-        if let Some(conn) = self.conns.remove(&key) {
+        if let Some(mut conn) = self.conns.remove(&key) {
+            conn.end_net(&mut self.shared);
             self.shared.count_end(&conn);
             if conn.is_socket() {
                 self.shared.peers.forget(key, conn.info());
@@ -58,7 +63,7 @@ impl Engine {
                 GaveUp::Bodies(bodies) => self.shared.stats.given_up_bodies += bodies,
                 GaveUp::Connection => {
                     self.shared.stats.given_up_connections += 1;
-                    self.shared.mute(key);
+                    self.shared.mute(key, false);
                 }
                 GaveUp::Nothing => {
                     self.shared.stats.forgotten_connections += 1;
@@ -108,7 +113,8 @@ impl Engine {
                     self.shared.stats.opaque_connections += 1;
                 }
             }
-            self.shared.mute(key);
+            let lengths = conn.is_measured();
+            self.shared.mute(key, lengths);
         }
     }
 }

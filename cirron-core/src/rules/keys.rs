@@ -104,6 +104,10 @@ keys! {
     "whether each streamed token has a `chunk_ms` mark",
     |value, rule| one(value, &mut rule.then.chunk_timing, Value::as_bool);
 
+    "net_scopes", false, "true or false",
+    "whether the process's connections as a client that carry no HTTP (databases, caches) are `net.client` scopes: lengths and times, no contents. Of such a connection only `process` and `role` are known",
+    |value, rule| one(value, &mut rule.then.net_scopes, Value::as_bool);
+
     "marks", false, "a table of names and fields: { score = \"result.score\", heat = \"request.params.temperature\" }",
     "marks made of fields of JSON bodies: the last value of a number, text (256 bytes) or truth value at that place. `request.` or `response.` in front says whose body, without it the response's; a number is a place in a list, from 0",
     marks;

@@ -64,7 +64,7 @@ impl Rules {
 
     /// One layer that asks for `chunk_ms` marks of all streams, and for nothing else.
     pub fn of_chunk_timing() -> Rules {
-        Rules::read([chunk_timing_layer()]).unwrap_or_default()
+        Rules::read(flags_layer(true, false)).unwrap_or_default()
     }
 
     /// The layers as they were given.
@@ -138,6 +138,15 @@ impl ProcessRules {
         &self.list
     }
 
+    /// Whether connections as a client that carry no HTTP are scopes.
+    pub(crate) fn wants_net_scopes(&self) -> bool {
+        let mut wanting = self.list.iter().filter_map(|rule| {
+            let wanted = rule.then.net_scopes?;
+            rule.when.is_met_by_connection().then_some(wanted)
+        });
+        wanting.next().unwrap_or(false)
+    }
+
     /// Bytes that they hold, with rules that no other process has, about.
     pub(crate) fn held_bytes(&self) -> usize {
         self.own_bytes
@@ -151,9 +160,13 @@ impl ProcessRules {
     }
 }
 
-/// A layer that asks for `chunk_ms` marks of all streams: what `--chunk-timing` says.
-pub fn chunk_timing_layer() -> Value {
-    json!({ RULES: [{ "chunk_timing": true }] })
+/// What flags say: `chunk_ms` marks of all streams (`--chunk-timing`), scopes of connections that carry no HTTP
+/// (`--net-scopes`); `None`: nothing.
+pub fn flags_layer(chunk_timing: bool, net_scopes: bool) -> Option<Value> {
+    let flags = [("chunk_timing", chunk_timing), ("net_scopes", net_scopes)];
+    let given = flags.into_iter().filter(|(_, given)| *given);
+    let rule: Map<String, Value> = given.map(|(key, on)| (key.into(), on.into())).collect();
+    (!rule.is_empty()).then(|| json!({ RULES: [rule] }))
 }
 
 /// The rules in a target's `CONFIG`, as [`wanted_config`] keeps it. The SDK's own key is the last of them.

@@ -35,7 +35,7 @@ pub(crate) use field::{FieldPath, FieldSet, FieldValue, Side};
 pub(crate) use header::carries_credentials;
 pub use keys::{KEYS, Key};
 pub(crate) use layer::ProcessRules;
-pub use layer::{CHUNK_TIMING, CONFIG_KEY, Rules, chunk_timing_layer, wanted_config};
+pub use layer::{CHUNK_TIMING, CONFIG_KEY, Rules, flags_layer, wanted_config};
 pub(crate) use matching::{Known, Matching, Pick, Verdict, hash};
 pub use schema::{Problem, Step};
 

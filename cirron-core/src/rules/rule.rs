@@ -30,6 +30,7 @@ pub(crate) struct Then {
     pub(crate) sample: Option<u32>,
     pub(crate) name: Option<String>,
     pub(crate) chunk_timing: Option<bool>,
+    pub(crate) net_scopes: Option<bool>,
     /// Names of marks, and the fields that they are made of.
     pub(crate) marks: Vec<(String, FieldPath)>,
     /// Lower case.
@@ -42,6 +43,13 @@ impl When {
     pub(super) fn is_met_by_process(&self, name: Option<&str>) -> bool {
         self.processes.is_empty()
             || name.is_some_and(|name| any(&self.processes, |p| p.matches(name)))
+    }
+
+    /// Of a connection as a client that carries no HTTP: nothing else of it is known.
+    pub(super) fn is_met_by_connection(&self) -> bool {
+        self.is_met_by_request(Role::Client, None)
+            && self.is_met_by_status(None)
+            && self.is_met_by_model(None)
     }
 
     /// Of a request with this method and path; `None`: they are not known.

@@ -30,6 +30,7 @@ names! {
     SESSION = "cirron.session", "root", "one for each target process that was named or has served or called something", "SDK";
     REQUEST = "request", "child of the session", "an exchange that the target serves", "SDK";
     HTTP_CLIENT = "http.client", "child of the request or scope that it was made for, else of the session", "an exchange that the target makes as a client", "cirron";
+    NET_CLIENT = "net.client", "child of the request or scope that it was done for, else of the session", "with `--net-scopes`, or a rule with `net_scopes`: what one of them did on a connection of the target as a client that carries no HTTP (a database, a cache), from its first byte to the last of the answer, and on while it asks again within 10 ms", "cirron";
     RESPONSE = "response", "child of the exchange whose WebSocket carries it", "a response of a session of messages (OpenAI's Realtime)", "cirron";
 }
 
@@ -68,6 +69,8 @@ names! {
     UNNAMED_CONNECTIONS = "cirron.unnamed_connections", "int, from 1", "at its end: connections with exchanges that nothing named: joined late, or behind a hole, their heads refer to what was not seen", "cirron";
     IGNORED_EXCHANGES = "cirron.ignored_exchanges", "int, from 1", "at its end: exchanges that a rule ignores, which are no spans", "cirron";
     SAMPLED_OUT_EXCHANGES = "cirron.sampled_out_exchanges", "int, from 1", "at its end: exchanges that sampling left out, which are no spans", "cirron";
+    NET_TURNS_LEFT_OUT = "cirron.net.turns_left_out", "int, from 1", "at its end: questions on connections that carry no HTTP which are in no `net.client`: there were more than 64 of one request or 1 000 of the process in a second, or another's came before it was known that there is no HTTP", "cirron";
+    NET_BYTES_LEFT_OUT = "cirron.net.bytes_left_out", "int, bytes", "with `cirron.net.turns_left_out`: what these wrote and read", "cirron";
     UNNAMED_EXCHANGES = "cirron.unnamed_exchanges", "int, from 1", "with `cirron.unnamed_connections`: those exchanges, which are no spans", "cirron";
     PARENTS_KNOWN = "cirron.parents.known", "int, from 1", "at its end: spans of it with `cirron.parent.by`", "cirron";
     PARENTS_UNKNOWN = "cirron.parents.unknown", "int, from 1", "at its end: spans of it with `cirron.parent.unknown`", "cirron";
@@ -142,6 +145,16 @@ names! {
 }
 
 names! {
+    /// Attributes of `net.client`.
+    NET_ATTRS:
+    NET_SENT = "cirron.net.bytes_sent", "int, bytes", "always: what the target wrote; where bytes were lost, those that were not", "cirron";
+    NET_RECEIVED = "cirron.net.bytes_received", "int, bytes", "always: the same of what it read", "cirron";
+    NET_ROUND_TRIPS = "cirron.net.round_trips", "int", "always: times that it read an answer behind what it had written", "cirron";
+    NET_PROTOCOL = "cirron.net.protocol", "string: `postgresql`, `mysql`, `redis`", "the connection's first bytes are that protocol's; else it is not known", "cirron";
+    NET_TLS = "cirron.net.tls", "string: `plaintext`, the bytes are those inside of TLS; `ciphertext`, those of TLS itself, its handshakes too, whose library is not read", "the connection carries TLS", "cirron";
+}
+
+names! {
     /// Marks of exchanges.
     EXCHANGE_MARKS:
     TIME_IN_QUEUE = "time_in_queue_ms", "float, ms; `resolution_ms`", "of a `request` over TCP, where the kernel told when its bytes came: from the arrival of the last bytes that the read of its first byte found, to that read, where all other times begin; after an accept too", "cirron";
@@ -164,7 +177,7 @@ names! {
     OUTPUT_TOKENS = "output_tokens", "int, tokens; `source`, `normalized`", "usage reports them, with or behind the last content; else, of a stream, the content events (those behind the last report, where it was made on the way, and what it says), with `estimated` (and `partial` where some may be missing). A 0 beside content is no report", "SDK";
     OUTPUT_TO_NOBODY = "output_tokens_after_client_left", "int, tokens; `estimated`", "content events of a stream that were written when the client had left (its RST_STREAM, or a FIN that turned out to be a close): they are in no other figure, nor is what usage says of them", "cirron";
     TOTAL_TOKENS = "total_tokens", "int, tokens; `source`, `normalized`", "usage reports it or both parts, and it is not less than they are", "SDK";
-    TIME_TO_FIRST_BYTE = "time_to_first_byte_ms", "float, ms", "request's first byte to response's first byte, where the response's head was seen", "cirron";
+    TIME_TO_FIRST_BYTE = "time_to_first_byte_ms", "float, ms", "request's first byte to response's first byte, where the response's head was seen; of a `net.client` from the first byte that it wrote to the first that it read behind that", "cirron";
     TIME_TO_FIRST_TOKEN = "time_to_first_token_ms", "float, ms", "of a stream: request's first byte to the first event with content", "SDK";
     TIME_TO_FIRST_REASONING = "time_to_first_reasoning_token_ms", "float, ms", "of a stream that shows its reasoning", "cirron";
     TIME_TO_FIRST_ANSWER = "time_to_first_answer_token_ms", "float, ms", "of a stream that shows its reasoning: the first text of the answer, unless a hole may have taken it", "cirron";
@@ -200,6 +213,10 @@ pub const TABLES: &[(&str, &[Name])] = &[
     (
         "Attributes of `request`, `http.client` and `response`",
         EXCHANGE_ATTRS,
+    ),
+    (
+        "Attributes of `net.client`, besides addresses, `network.transport`, `cirron.partial` and `cirron.lost_bytes`",
+        NET_ATTRS,
     ),
     ("Marks of exchanges", EXCHANGE_MARKS),
     ("Marks of exchanges that carry messages", MESSAGE_MARKS),
@@ -276,6 +293,7 @@ mod tests {
             include_str!("call.rs"),
             include_str!("grpc.rs"),
             include_str!("messages.rs"),
+            include_str!("net.rs"),
             include_str!("socket.rs"),
             include_str!("turn.rs"),
             include_str!("wanted.rs"),

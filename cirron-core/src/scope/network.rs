@@ -1,11 +1,12 @@
-//! Addresses of an exchange's connection, as attributes.
+//! Addresses of a connection, as attributes of an exchange or of what was done on it.
 //!
 //! An IPv4 peer of an IPv6 socket has a mapped address (RFC 4291, section 2.5.5.2): what travels is
 //! IPv4, and so is what is written. A socket of which no address is known may carry either.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::exchange::ExchangeScope;
+use cirron_common::conn::ConnInfo;
+
 use super::names as n;
 use super::span::Attrs;
 use crate::exchange::Role;
@@ -18,8 +19,7 @@ const INET6: u16 = 10;
 /// Writes what is known of the connection: no key for what another key says.
 ///
 /// TCP is what a port or an address says, and an address says its own type (`network.type`).
-pub(super) fn network(scope: &ExchangeScope, attrs: &mut Attrs) {
-    let conn = &scope.context.conn;
+pub(super) fn network(conn: &ConnInfo, role: Role, attrs: &mut Attrs) {
     let local = (address(conn.family, &conn.local_addr), conn.local_port);
     let peer = (address(conn.family, &conn.peer_addr), conn.peer_port);
     let addressed = local.0.or(peer.0).is_some();
@@ -39,7 +39,7 @@ pub(super) fn network(scope: &ExchangeScope, attrs: &mut Attrs) {
     if conn.family == INET && !addressed {
         attrs.insert(n::NETWORK_TYPE, "ipv4".into());
     }
-    let (server, client) = match scope.role {
+    let (server, client) = match role {
         Role::Server => (local, peer),
         Role::Client => (peer, local),
     };
@@ -71,13 +71,8 @@ fn address(family: u16, bytes: &[u8; 16]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use cirron_common::conn::ConnInfo;
-
     use super::*;
-    use crate::id::Id;
-    use crate::scope::ScopeContext;
     use crate::scope::span::AttrValue;
-    use crate::time::MonoNs;
 
     /// `network.type`, the server's and the client's address of a socket of this family.
     fn written(family: u16, local: &str, peer: &str, role: Role) -> [Option<String>; 3] {
@@ -111,14 +106,8 @@ mod tests {
             peer_port: ports[1],
             ..ConnInfo::default()
         };
-        let context = ScopeContext {
-            tls: false,
-            tls_link: None,
-            conn,
-        };
-        let scope = ExchangeScope::new(MonoNs(0), Id([0; 16]), role, false, context);
         let mut attrs = Attrs::new();
-        network(&scope, &mut attrs);
+        network(&conn, role, &mut attrs);
         attrs
     }
 

@@ -33,7 +33,7 @@ impl Content for ExchangeScope {
     fn describe(&self, attrs: &mut Attrs) {
         attrs.insert(n::REQUEST_ID, self.request_id.to_string().into());
         http(self, attrs);
-        network(self, attrs);
+        network(&self.context.conn, self.role, attrs);
         self.describe_trace(attrs);
     }
 

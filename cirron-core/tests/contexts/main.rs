@@ -13,6 +13,8 @@ mod feed;
 #[path = "../simulation/random.rs"]
 mod random;
 mod server;
+#[path = "../simulation/statement.rs"]
+mod statement;
 mod told;
 mod world;
 
@@ -88,8 +90,12 @@ fn judge(written: &[(Span, Vec<Mark>)], report: &mut Report) {
             report.marks += u64::from(is_its);
             report.wrong += u64::from(!is_its);
         }
-        let Some(own) = called(span) else {
+        let own = called(span);
+        if own.is_none() && span.name.as_str() != "net.client" {
             continue;
+        }
+        let is_own = |number: &u64| {
+            own.map_or_else(|| statement::is_of(span, *number), |own| own == *number)
         };
         let by = text(span, "cirron.parent.by").unwrap_or_default();
         match around(&by_id, span) {
@@ -97,7 +103,7 @@ fn judge(written: &[(Span, Vec<Mark>)], report: &mut Report) {
                 let why = text(span, "cirron.parent.unknown").unwrap_or_default();
                 *report.unknown.entry(why).or_default() += 1;
             }
-            Some(numbers) if numbers.iter().all(|number| *number == own) => {
+            Some(numbers) if numbers.iter().all(is_own) => {
                 report.right += 1;
                 report.in_scopes += u64::from(numbers.len() > 1);
                 *report.by.entry(by).or_default() += 1;
@@ -118,12 +124,15 @@ struct Setting {
     pipelines: bool,
     /// The program tells requests, scopes and marks.
     tells: bool,
+    /// It calls a database, each request with a statement of its own length.
+    net: bool,
 }
 
 const TOLD: Setting = Setting {
     lost_ppm: 0,
     pipelines: false,
     tells: true,
+    net: false,
 };
 
 /// All there are.
@@ -140,7 +149,7 @@ fn run(which: Loop, kinds: &[Kind], setting: Setting) -> Report {
     let mut report = Report::default();
     for seed in first..first + 4 {
         for at_once in [1, 2, 32] {
-            let mut server = Server::new(seed, setting.lost_ppm, which, kinds);
+            let mut server = Server::new(seed, setting.lost_ppm, which, kinds, setting.net);
             if setting.pipelines {
                 server = server.pipelines();
             }
@@ -278,5 +287,36 @@ fn what_one_request_starts_for_others_is_said_to_be_by_descent() {
         let report = run(which, &[Kind::Coalesced], Setting::default());
         let by: Vec<&str> = report.wrong_by.keys().map(String::as_str).collect();
         assert_eq!(by, ["context_descent"], "{which:?} {report:?}");
+    }
+}
+
+#[test]
+fn statements_of_a_database_are_below_the_request_that_asked() {
+    let net = Setting {
+        net: true,
+        ..Setting::default()
+    };
+    for which in LOOPS {
+        for kind in [Kind::Own, Kind::Writer, Kind::Gather, Kind::Thread] {
+            let report = run(which, &[kind], net);
+            assert_eq!(report.wrong, 0, "{which:?} {kind:?} {report:?}");
+            assert!(report.right > 9 * report.unknown(), "{report:?}");
+        }
+        let all = [&Kind::FIT[..], &Kind::UNFIT].concat();
+        for (lost_ppm, pipelines, tells) in [
+            (0, false, false),
+            (0, false, true),
+            (LOST_PPM, false, false),
+            (LOST_PPM, true, true),
+        ] {
+            let setting = Setting {
+                lost_ppm,
+                pipelines,
+                tells,
+                ..net
+            };
+            let report = run(which, &all, setting);
+            assert_eq!(report.wrong, 0, "{which:?} {setting:?} {report:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use cirron_core::scope::{Mark, Span};
 use cirron_core::time::MS;
 
+use crate::statement;
 use crate::world::{By, Conn, Ctx, World};
 
 /// Whose loop it is.
@@ -113,6 +114,8 @@ pub(crate) struct Server {
     pub(crate) tells: bool,
     /// Things that were told so far.
     pub(crate) told: u64,
+    /// It calls a database.
+    net: bool,
 }
 
 fn get(path: &str, number: u64) -> String {
@@ -120,8 +123,8 @@ fn get(path: &str, number: u64) -> String {
 }
 
 impl Server {
-    pub(crate) fn new(seed: u64, lost_ppm: u64, which: Loop, kinds: &[Kind]) -> Server {
-        let mut world = World::new(seed, lost_ppm);
+    pub(crate) fn new(seed: u64, lost_ppm: u64, which: Loop, kinds: &[Kind], net: bool) -> Server {
+        let mut world = World::new(seed, lost_ppm, net);
         let none = By { tid: LOOP, ctx: 0 };
         let base = world.make(none);
         let of_base = By {
@@ -145,6 +148,7 @@ impl Server {
             pipelines: false,
             tells: false,
             told: 0,
+            net,
         }
     }
 
@@ -264,16 +268,24 @@ impl Server {
     fn call(&mut self, by: By, number: u64) -> Conn {
         let pooled = self.chance(70).then(|| self.pool.pop()).flatten();
         let mut conn = pooled;
+        let asked = match self.net {
+            true => statement::statement(number),
+            false => get("c", number),
+        };
         let world = &mut self.world;
         world.enter(by, |world| {
             let conn = *conn.get_or_insert_with(|| world.open(by, false));
-            world.writes(by, conn, &get("c", number));
+            world.writes(by, conn, &asked);
         });
         conn.unwrap()
     }
 
     fn is_answered(&mut self, conn: Conn) {
-        let (base, text) = (self.base, format!("{OK}12345678"));
+        let base = self.base;
+        let text = match self.net {
+            true => statement::ANSWER.to_owned(),
+            false => format!("{OK}12345678"),
+        };
         let reader = self.run(base, |world, by| world.make(by));
         self.read(conn, reader, &text, |_, _| ());
         self.run(base, |world, by| world.free(by, reader));

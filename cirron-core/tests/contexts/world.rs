@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 
 use cirron_common::conn::role;
 use cirron_common::record::close;
-use cirron_core::engine::{Engine, EngineConfig};
-use cirron_core::id::SequentialIds;
 use cirron_core::record::{Body, Direction, Head, Record, encode};
 use cirron_core::testing::records::{ConnRecords, TGID, edited};
 use cirron_core::time::MonoNs;
 
 use crate::feed::Feed;
+use crate::statement;
 
 /// Address of a context; 0: none.
 pub(crate) type Ctx = u64;
@@ -40,8 +39,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, lost_ppm: u64) -> World {
-        let engine = Engine::new(EngineConfig::default(), Box::new(SequentialIds::default()));
+    pub(crate) fn new(seed: u64, lost_ppm: u64, net: bool) -> World {
+        let engine = statement::engine(net);
         World {
             feed: Feed::new(engine, seed, lost_ppm),
             versions: BTreeMap::new(),

@@ -12,6 +12,8 @@ mod feed;
 #[path = "../simulation/random.rs"]
 mod random;
 mod server;
+#[path = "../simulation/statement.rs"]
+mod statement;
 mod wire;
 
 use asked::number;
@@ -22,6 +24,11 @@ const CALLS: u64 = 10_000;
 
 /// Over some seeds; in half of them records are lost.
 fn run(kind: Kind, at_once: usize) -> Report {
+    run_with(kind, at_once, false)
+}
+
+/// The same; `net`: it calls a database, each request with a statement of its own length.
+fn run_with(kind: Kind, at_once: usize, net: bool) -> Report {
     let first = number("CIRRON_SEED", 1);
     let calls = number("CIRRON_CALLS", CALLS) / 4;
     let mut sum = Report::default();
@@ -34,6 +41,7 @@ fn run(kind: Kind, at_once: usize) -> Report {
                 at_once,
                 calls,
                 lost_ppm,
+                net,
             },
         );
         assert_eq!(report.wrong, 0, "{kind:?}, seed {seed}: {report:?}");
@@ -44,7 +52,7 @@ fn run(kind: Kind, at_once: usize) -> Report {
         sum.right += report.right;
         sum.unknown += report.unknown;
     }
-    println!("{kind:?}, {at_once} at once: {sum:?}");
+    println!("{kind:?}, {at_once} at once, net {net}: {sum:?}");
     sum
 }
 
@@ -117,5 +125,16 @@ fn a_goroutine_for_each_connection() {
 fn one_goroutine_that_waits_for_all() {
     for at_once in [1, 2, 32] {
         assert_eq!(run(Kind::GoLoop, at_once).right, 0);
+    }
+}
+
+#[test]
+fn statements_of_a_database_are_below_the_request_that_asked() {
+    for kind in [Kind::ThreadPerConnection, Kind::Pool, Kind::Goroutines] {
+        let report = run_with(kind, 32, true);
+        assert!(report.unlost_known() > 0.75, "{report:?}");
+    }
+    for kind in [Kind::Loop, Kind::Loops, Kind::WaitingLoop, Kind::Stages] {
+        run_with(kind, 8, true);
     }
 }

@@ -7,6 +7,7 @@ use cirron_core::record::Direction;
 use cirron_core::scope::{AttrValue, Span};
 use cirron_core::time::MS;
 
+use crate::statement::{ANSWER, is_of, statement};
 use crate::wire::{Conn, Wire};
 
 /// How it serves.
@@ -63,6 +64,8 @@ pub(crate) struct Shape {
     pub(crate) at_once: usize,
     pub(crate) calls: u64,
     pub(crate) lost_ppm: u64,
+    /// It calls a database.
+    pub(crate) net: bool,
 }
 
 /// What became of the calls and scopes.
@@ -226,14 +229,14 @@ impl Server {
                 let pooled = self.chance(70);
                 let pooled = pooled.then(|| self.pooled.pop()).flatten();
                 let mut conn = pooled.unwrap_or_else(|| self.wire.open(by, false));
-                self.wire
-                    .moves(&mut conn, Direction::Outbound, &get("c", number), by);
+                let asked = self.question(number);
+                self.wire.moves(&mut conn, Direction::Outbound, &asked, by);
                 h.call = Some(conn);
             }
             step if step == call_at + 1 => {
                 let by = self.caller(&h);
                 if let Some(mut conn) = h.call.take() {
-                    let answer = format!("{OK}pong");
+                    let answer = self.answer();
                     self.wire.moves(&mut conn, Direction::Inbound, &answer, by);
                     self.pooled.push(conn);
                 }
@@ -286,16 +289,29 @@ impl Server {
         }
     }
 
+    fn question(&self, number: u64) -> String {
+        match self.shape.net {
+            true => statement(number),
+            false => get("c", number),
+        }
+    }
+
+    fn answer(&self) -> String {
+        match self.shape.net {
+            true => ANSWER.to_owned(),
+            false => format!("{OK}pong"),
+        }
+    }
+
     /// A call that is made for no request.
     fn call_for_itself(&mut self, by: u32) {
         let mut conn = self
             .pooled
             .pop()
             .unwrap_or_else(|| self.wire.open(by, false));
-        self.wire
-            .moves(&mut conn, Direction::Outbound, &get("c", u64::MAX), by);
-        self.wire
-            .moves(&mut conn, Direction::Inbound, &format!("{OK}pong"), by);
+        let (asked, answer) = (self.question(u64::MAX), self.answer());
+        self.wire.moves(&mut conn, Direction::Outbound, &asked, by);
+        self.wire.moves(&mut conn, Direction::Inbound, &answer, by);
         self.pooled.push(conn);
     }
 }
@@ -303,7 +319,7 @@ impl Server {
 pub(crate) fn simulate(seed: u64, shape: Shape) -> Report {
     let threads = FIRST_WORKER..FIRST_WORKER + 8 * shape.at_once as u32 + 8;
     let mut server = Server {
-        wire: Wire::new(seed, shape.lost_ppm),
+        wire: Wire::new(seed, shape.lost_ppm, shape.net),
         shape,
         idle: Vec::new(),
         free: threads.rev().collect(),
@@ -357,18 +373,21 @@ fn judge(spans: &[Span]) -> Report {
     let by_id: BTreeMap<Id, &Span> = spans.iter().map(|span| (span.id, span)).collect();
     let mut report = Report::default();
     for span in spans {
-        let Some(own) = number(span, "/c/").or(number(span, "/s/")) else {
+        let own = number(span, "/c/").or(number(span, "/s/"));
+        if own.is_none() && span.name.as_str() != "net.client" {
             continue;
-        };
+        }
         let mut up = span.parent_id.and_then(|id| by_id.get(&id));
         while let Some(scope) = up.filter(|span| span.name.as_str() != "request") {
             up = scope.parent_id.and_then(|id| by_id.get(&id));
         }
         match up.map(|request| number(request, "/r/")) {
             None => report.unknown += 1,
-            Some(Some(number)) if number == own => report.right += 1,
+            Some(Some(number)) if own.map_or_else(|| is_of(span, number), |own| own == number) => {
+                report.right += 1;
+            }
             Some(other) => {
-                println!("of {own}, below {other:?}: {span:?}");
+                println!("of {own:?}, below {other:?}: {span:?}");
                 report.wrong += 1;
             }
         }

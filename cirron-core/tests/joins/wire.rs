@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use cirron_common::conn::role;
 use cirron_common::hit::role as probe;
 use cirron_common::record::{GOID, close, flag, source};
-use cirron_core::engine::{Engine, EngineConfig};
-use cirron_core::id::SequentialIds;
 use cirron_core::record::{Body, Direction, Head, Hit, HitParts, Record, Spec, Text, encode};
 use cirron_core::testing::records::{ConnRecords, TGID, edited};
 use cirron_core::time::MonoNs;
 
 use crate::feed::Feed;
+use crate::statement;
 
 /// A connection.
 #[derive(Clone, Debug)]
@@ -42,8 +41,8 @@ const SCOPE: u32 = 1;
 const END: u32 = 2;
 
 impl Wire {
-    pub(crate) fn new(seed: u64, lost_ppm: u64) -> Wire {
-        let engine = Engine::new(EngineConfig::default(), Box::new(SequentialIds::default()));
+    pub(crate) fn new(seed: u64, lost_ppm: u64, net: bool) -> Wire {
+        let engine = statement::engine(net);
         let mut wire = Wire {
             feed: Feed::new(engine, seed, 0),
             next_inode: 1,

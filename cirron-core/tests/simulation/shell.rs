@@ -179,7 +179,7 @@ impl Shell {
         while let Some(output) = self.engine.poll_output() {
             let span = match output {
                 Output::Scope { span, .. } => span,
-                Output::Mute { conn, epoch } => {
+                Output::Mute { conn, epoch, .. } => {
                     self.expected.mute((conn, epoch));
                     continue;
                 }

@@ -27,6 +27,7 @@ mod kept;
 mod leases;
 mod load;
 mod memory;
+mod net;
 mod peers;
 mod plain;
 mod probes;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
         peers::TESTS,
         joins_go::TESTS,
         memory::TESTS,
+        net::TESTS,
         replay::TESTS,
         dialects::TESTS,
         documented::TESTS,

@@ -71,7 +71,7 @@ pub(super) fn name(row: &Row) -> String {
         out.push_str(&format!(" {method}"));
     }
     let mut target = String::new();
-    if row.name == "http.client"
+    if matches!(row.name.as_str(), "http.client" | "net.client")
         && let Some(host) = row.text("server.address")
     {
         target.push_str(host);

@@ -133,6 +133,7 @@ impl Conn {
         self.feed(Direction::Outbound, shared, |a, sink| a.flush(sink));
         let knows_tail = self.tail.is_some();
         self.lose_tail(ts, shared);
+        self.end_net(shared);
         if cause == CloseCause::Untold {
             shared.stats.ends_lost += u64::from(!self.evicted);
             shared.stats.evicted_connections += u64::from(self.evicted);

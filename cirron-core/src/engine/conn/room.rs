@@ -27,7 +27,8 @@ impl Conn {
         let order =
             self.inbound.held_bytes() + self.outbound.held_bytes() + self.holding.held_bytes();
         let own = size_of::<Conn>() + CONN_OVERHEAD_BYTES;
-        own + order + self.parser.held_bytes() + self.scope_bytes
+        let net = self.net.as_ref().map_or(0, |net| net.held_bytes());
+        own + order + self.parser.held_bytes() + self.scope_bytes + net
     }
 
     /// What it holds, and for what.
@@ -63,6 +64,7 @@ impl Conn {
             Protocol::Opaque | Protocol::Tls => return GaveUp::Nothing,
             Protocol::Unknown | Protocol::Http1 | Protocol::Http2 | Protocol::WebSocket => {}
         }
+        self.forget_net(shared);
         self.muted = true;
         self.given_up = true;
         self.feed(Direction::Inbound, shared, |a, sink| a.flush(sink));

@@ -274,6 +274,11 @@ impl Lineage {
         }
     }
 
+    /// The number of a context that is known: that of no other one, at whatever address.
+    pub(super) fn number(&self, at: Moment) -> Option<u64> {
+        self.processes.get(&at.pid)?.number(at.context)
+    }
+
     /// `one`, a call, a scope or a mark, begins in a context, and is presumed to be for `request`. False: there are too many.
     pub(super) fn presume(&mut self, one: Id, request: Id, at: Moment) -> bool {
         let Some(request) = self.requests.get_mut(&request) else {

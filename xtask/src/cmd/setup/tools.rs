@@ -109,6 +109,8 @@ fn is_there(tool: Tool) -> bool {
         Tool::Gnutls => paths::in_path("gnutls-serv").is_some(),
         Tool::Openssl => paths::in_path("openssl").is_some(),
         Tool::Make => paths::in_path("make").is_some(),
+        // Debian keeps each version's programs in a folder of its own.
+        Tool::Postgres => Path::new("/usr/lib/postgresql").exists(),
         Tool::PythonVenv => {
             sh::succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
         }

@@ -34,7 +34,7 @@ fn sizes(span: &Span) -> [i64; 3] {
     ["bytes_sent", "bytes_received", "round_trips"].map(|name| {
         match span.attrs[format!("cirron.net.{name}").as_str()] {
             AttrValue::Int(value) => value,
-            _ => panic!("{span:?}"),
+            AttrValue::Str(_) | AttrValue::Float(_) | AttrValue::Bool(_) => panic!("{span:?}"),
         }
     })
 }
@@ -56,7 +56,11 @@ fn mutes(rig: &mut Rig) -> Vec<(u64, bool)> {
     outputs
         .filter_map(|output| match output {
             Output::Mute { conn, lengths, .. } => Some((conn, lengths)),
-            _ => None,
+            Output::Session(_)
+            | Output::Open(_)
+            | Output::Scope { .. }
+            | Output::Watched(_)
+            | Output::Unplaced { .. } => None,
         })
         .collect()
 }
@@ -341,7 +345,11 @@ fn more_than_are_written_are_counted_and_their_sums_are_on_the_session() {
                 ["turns", "bytes"]
                     .map(|n| span.attrs[format!("cirron.net.{n}_left_out").as_str()].clone()),
             ),
-            _ => {}
+            Output::Session(_)
+            | Output::Open(_)
+            | Output::Watched(_)
+            | Output::Unplaced { .. }
+            | Output::Mute { .. } => {}
         }
     }
     // 12 ms each: 70 of them begin in one second of event time, and 64 are written.

@@ -305,8 +305,10 @@ fn a_flood_of_half_heads_takes_no_place_from_streams_that_were_there() {
     }
     for conn in 1_000..31_000 {
         run.open(conn);
-        let half = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bea";
-        run.send(conn, Direction::Inbound, &mut 0, half);
+        let half = "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bea";
+        // Of different lengths: else the bound is met at openings alone, or never, as sizes of our own happen to be.
+        let half = format!("{half}{}", "r".repeat((conn % 97) as usize * 8));
+        run.send(conn, Direction::Inbound, &mut 0, half.as_bytes());
     }
     assert!(run.peak() < LIMIT + SLACK, "{} bytes", run.peak());
     let stats = run.engine.stats();
@@ -316,8 +318,7 @@ fn a_flood_of_half_heads_takes_no_place_from_streams_that_were_there() {
     // Each that had a head is a scope; one that gave up at its opening had none.
     let [written, partial] = run.scopes;
     assert_eq!(written, partial);
-    let without = stats.given_up_connections - written;
-    assert!(without < 10, "{without}");
+    assert!(written > stats.given_up_connections / 4, "{written}");
     for (conn, mut pos) in (0..).zip(ends) {
         run.send(conn, Direction::Outbound, &mut pos, b"data: [DONE]\n\n");
         run.engine

@@ -8,10 +8,8 @@ pub const TARGETS: &str = "TARGETS";
 pub const CONNS: &str = "CONNS";
 /// LRU hash: `tgid << 32 | fd` to socket inode, for `close`.
 pub const FDS: &str = "FDS";
-/// LRU hash: socket inode to the epoch that the agent wants no more bytes of, with [`LENGTHS`] but their number.
+/// LRU hash: socket inode to the epoch that the agent wants no more bytes of.
 pub const MUTED: &str = "MUTED";
-/// In a value of [`MUTED`]: how many bytes pass is told all the same. No epoch has this bit: the clock runs for centuries.
-pub const LENGTHS: u64 = 1 << 63;
 /// LRU hash: [`crate::tls::SslKey`] to [`crate::tls::SslState`]. Gone with its object; one of Go's stays,
 /// closed, until another is made at its address.
 pub const SSLS: &str = "SSLS";

@@ -251,8 +251,6 @@ pub mod flag {
     pub const HELD: u8 = 16;
     /// Inbound: `told` is for how many us the last bytes that had come had lain in the socket.
     pub const WAITED: u8 = 32;
-    /// Nobody wants the bytes, but how many there are: they are not copied.
-    pub const UNCOPIED: u8 = 64;
     /// With [`WAITED`]: not exactly known; `slack_us` says how well.
     pub const COARSE: u8 = 128;
 }

@@ -15,8 +15,7 @@
 use cirron_common::{
     Counter,
     conn::{ConnState, Positions, Turn, role},
-    maps::LENGTHS,
-    record::{close, direction, evidence, flag, source},
+    record::{close, direction, evidence, source},
     tls::{op, target},
 };
 
@@ -200,10 +199,7 @@ pub fn take_bytes(
         return None;
     }
     // SAFETY: the value is copied at once.
-    let muted = unsafe { MUTED.get(&socket.ino) }.map_or(0, |muted| *muted);
-    if muted == call.epoch | LENGTHS {
-        call.flags |= flag::UNCOPIED;
-    } else if muted == call.epoch {
+    if unsafe { MUTED.get(&socket.ino) } == Some(&call.epoch) {
         if call.direction == direction::OUTBOUND {
             let object = tls::object_by_lengths(call.pid_tgid, socket.ino, len);
             if object != 0 {

@@ -7,7 +7,6 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use cirron_common::{
     Counter,
     conn::{Positions, Turn, role},
-    maps::LENGTHS,
     record::{close, direction, flag, source},
     tls::{SslCall, SslKey, SslState, op, target},
 };
@@ -121,16 +120,12 @@ pub extern "C" fn cirron_tls_take_bytes(
     // SAFETY: a plain field.
     let object = unsafe { core::ptr::read_volatile(&raw const event.object) };
     // SAFETY: the value is copied at once.
-    let muted = unsafe { MUTED.get(&object) }.map_or(0, |muted| *muted);
-    if muted == epoch {
+    if unsafe { MUTED.get(&object) } == Some(&epoch) {
         count(Counter::MutedBytes, len);
         return is_elsewhere;
     }
     let mut call = event.call(epoch, dir);
     call.context = context;
-    if muted == epoch | LENGTHS {
-        call.flags |= flag::UNCOPIED;
-    }
     if context != 0 {
         // SAFETY: a live map value.
         let turn = unsafe { &raw mut (*state).turn };
@@ -147,11 +142,6 @@ pub extern "C" fn cirron_tls_take_bytes(
     if event.op == op::SENDFILE {
         count(Counter::BypassBytes, len);
         emit::gap(&call, pos, len, flag::BYPASS);
-        return is_elsewhere;
-    }
-    if call.flags & flag::UNCOPIED != 0 {
-        count(Counter::MutedBytes, len);
-        emit::gap(&call, pos, len, 0);
         return is_elsewhere;
     }
     let mut buffers = Buffers::flat(buffer, len);

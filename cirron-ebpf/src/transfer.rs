@@ -66,19 +66,8 @@ fn try_take(caller: &Caller, fd: i32, transfer: &Transfer, shape: u32, ret: i64)
     let mut call = caller.call(0, 0, transfer.dir);
     let socket = socket::from_fd(fd)?;
     let pos = flow::take_bytes(caller, &socket, fd, &mut call, total)?;
-    if call.flags & flag::UNCOPIED != 0 {
-        tell_length(&call, pos, total);
-    } else {
-        copy(&call, transfer, shape, pos, total);
-    }
+    copy(&call, transfer, shape, pos, total);
     None
-}
-
-/// Tells how many bytes passed of which nobody wants more. Apart, for its part of the stack.
-#[inline(never)]
-fn tell_length(call: &Call, pos: u64, total: u64) {
-    count(Counter::MutedBytes, total);
-    emit::gap(call, pos, total, 0);
 }
 
 /// Copies what a call moved. Apart, for its part of the stack.

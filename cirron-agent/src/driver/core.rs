@@ -342,12 +342,10 @@ impl Core {
                 }
                 // Nobody watches yet.
                 Output::Watched(_) => {}
-                Output::Mute {
-                    conn,
-                    epoch,
-                    lengths,
-                } => {
-                    if let Err(e) = self.control.mute(conn, epoch, lengths)
+                // The kernel side knows no way to tell lengths alone: it goes on to copy.
+                Output::Mute { lengths: true, .. } => {}
+                Output::Mute { conn, epoch, .. } => {
+                    if let Err(e) = self.control.mute(conn, epoch)
                         && !std::mem::replace(&mut self.mute_failed, true)
                     {
                         tracing::warn!("a connection could not be muted, it costs on: {e:#}");

@@ -19,7 +19,7 @@ pub trait Control: Send {
     /// It is a target no more.
     fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()>;
     /// No more bytes of this connection.
-    fn mute(&mut self, conn: u64, epoch: u64, lengths: bool) -> anyhow::Result<()>;
+    fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()>;
     /// Whether anybody holds the connection's socket.
     fn socket(&self, conn: u64, epoch: u64) -> SocketState;
     /// Whether the object of a TLS library is still there that process `tgid` has at this address.
@@ -51,8 +51,8 @@ impl Control for Kernel {
     fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
         Kernel::remove_target(self, tgid)
     }
-    fn mute(&mut self, conn: u64, epoch: u64, lengths: bool) -> anyhow::Result<()> {
-        Kernel::mute(self, conn, epoch, lengths)
+    fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()> {
+        Kernel::mute(self, conn, epoch)
     }
     fn socket(&self, conn: u64, epoch: u64) -> SocketState {
         Kernel::socket(self, conn, epoch)

@@ -181,10 +181,9 @@ impl Kernel {
         Ok(())
     }
 
-    /// No more bytes of this connection are wanted; `lengths`: but how many there are.
-    pub fn mute(&mut self, conn: u64, epoch: u64, lengths: bool) -> anyhow::Result<()> {
-        let lengths = if lengths { maps::LENGTHS } else { 0 };
-        Ok(self.muted.insert(conn, epoch | lengths, 0)?)
+    /// No more bytes of this connection are wanted.
+    pub fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()> {
+        Ok(self.muted.insert(conn, epoch, 0)?)
     }
 
     /// Whether anybody holds the connection's socket.

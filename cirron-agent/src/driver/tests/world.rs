@@ -86,7 +86,7 @@ impl Control for World {
         });
         Ok(())
     }
-    fn mute(&mut self, _conn: u64, _epoch: u64, _lengths: bool) -> anyhow::Result<()> {
+    fn mute(&mut self, _conn: u64, _epoch: u64) -> anyhow::Result<()> {
         Ok(())
     }
     fn socket(&self, conn: u64, _epoch: u64) -> SocketState {
@@ -124,8 +124,8 @@ impl Control for Attached {
     fn remove_target(&mut self, tgid: u32) -> anyhow::Result<()> {
         self.0.remove_target(tgid)
     }
-    fn mute(&mut self, conn: u64, epoch: u64, lengths: bool) -> anyhow::Result<()> {
-        self.0.mute(conn, epoch, lengths)
+    fn mute(&mut self, conn: u64, epoch: u64) -> anyhow::Result<()> {
+        self.0.mute(conn, epoch)
     }
     fn socket(&self, conn: u64, epoch: u64) -> SocketState {
         self.0.socket(conn, epoch)

@@ -4,7 +4,7 @@
 //!   Unknown --HTTP--> dropped                      (what was open is forgotten)
 //!      | nothing that is read
 //!      v
-//!   Measured: the kernel side tells lengths alone
+//!   Measured: of its records positions and lengths are read
 //!      [idle] --write--> [asked] --read--> [answered] --QUIET_NS without a byte--> [idle]     the scope is written
 //!                         ^  |write: the same turn     |
 //!                         |  '-- of another: unknown   |
@@ -136,7 +136,7 @@ impl Net {
         }
     }
 
-    /// It carries nothing that is read, and the kernel side tells lengths of it.
+    /// It carries nothing that is read, and its lengths are wanted.
     pub(super) fn is_measured(&self) -> bool {
         self.state != State::Unknown
     }

@@ -365,7 +365,7 @@ fn begin(
         };
         let content = Box::new(NetScope::new(ts, conn));
         let id = shared.store.open(start, content);
-        shared.note_call(id, (asker.parent, join), Some(mover));
+        shared.note_call(id, join, Some(mover));
         shared.take_lives();
         id
     });

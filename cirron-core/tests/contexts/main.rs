@@ -141,6 +141,7 @@ fn settings() -> impl Iterator<Item = Setting> {
         lost_ppm: if n & 1 == 0 { 0 } else { LOST_PPM },
         pipelines: n & 2 != 0,
         tells: n & 4 != 0,
+        net: false,
     })
 }
 

@@ -43,6 +43,19 @@ impl Rig {
         begins(self, told::SCOPE_OPEN, id, parent, name);
     }
 
+    /// Whoever runs makes a call, which is answered.
+    fn fetches(&mut self) {
+        self.calls(MAIN);
+        self.is_answered(MAIN);
+    }
+
+    /// What the task makes does so.
+    fn child_fetches(&mut self) {
+        self.makes(CHILD, 2);
+        self.enters(CHILD);
+        self.fetches();
+    }
+
     /// The task answers, and it and what it made end.
     fn is_over(&mut self) -> Vec<(Span, Vec<Mark>)> {
         self.enters(TASK);
@@ -61,14 +74,12 @@ fn scopes_and_calls_of_a_task_are_within_its_request() {
     let mut rig = Rig::serves();
     rig.opens(1, 0, "outer");
     rig.opens(2, 1, "inner");
-    rig.calls(MAIN);
-    rig.is_answered(MAIN);
+    rig.fetches();
     ends(&mut rig, 2, 0);
     ends(&mut rig, 1, 0);
     rig.opens(3, 0, "next");
     ends(&mut rig, 3, 0);
-    rig.calls(MAIN);
-    rig.is_answered(MAIN);
+    rig.fetches();
     let written = rig.is_over();
     let all = [
         ("request", ""),
@@ -94,8 +105,7 @@ fn what_a_task_makes_is_within_the_scope_that_was_open_then() {
     ends(&mut rig, 1, 0);
     rig.opens(2, 0, "later");
     rig.enters(CHILD);
-    rig.calls(MAIN);
-    rig.is_answered(MAIN);
+    rig.fetches();
     rig.enters(LOOP);
     rig.frees(CHILD, 3);
     rig.enters(TASK);
@@ -114,10 +124,7 @@ fn what_a_task_makes_is_within_the_scope_that_was_open_then() {
 
     let mut rig = Rig::serves();
     rig.opens(1, 0, "outer");
-    rig.makes(CHILD, 2);
-    rig.enters(CHILD);
-    rig.calls(MAIN);
-    rig.is_answered(MAIN);
+    rig.child_fetches();
     rig.frees(CHILD, 3);
     rig.enters(TASK);
     ends(&mut rig, 1, 0);
@@ -135,10 +142,7 @@ fn what_a_task_makes_is_within_the_scope_that_was_open_then() {
 fn a_call_of_a_task_that_outlives_the_request_leaves_the_scope_alone() {
     let mut rig = Rig::serves();
     rig.opens(1, 0, "outer");
-    rig.makes(CHILD, 2);
-    rig.enters(CHILD);
-    rig.calls(MAIN);
-    rig.is_answered(MAIN);
+    rig.child_fetches();
     rig.enters(TASK);
     ends(&mut rig, 1, 0);
     assert_eq!(rig.is_over().len(), 0, "it waits for the context to end");
@@ -164,14 +168,12 @@ fn a_request_that_is_told_in_a_handler_is_the_one_on_the_wire() {
     let mut rig = Rig::serves();
     begins(&mut rig, told::REQUEST_OPEN, 1, 0, "id-7");
     rig.opens(2, 1, "model");
-    rig.calls(MAIN);
-    rig.is_answered(MAIN);
+    rig.fetches();
     ends(&mut rig, 2, 0);
     marks(&mut rig, 1, "score", 4);
     ends(&mut rig, 1, 0);
     // It is over, and the task goes on.
-    rig.calls(MAIN);
-    rig.is_answered(MAIN);
+    rig.fetches();
     let written = rig.is_over();
     let all = [
         ("request", ""),
@@ -191,8 +193,7 @@ fn a_scope_that_rests_is_around_nothing_of_its_task() {
     let mut rig = Rig::serves();
     rig.opens(1, 0, "stream");
     begins(&mut rig, told::SCOPE_EXIT, 1, 0, "");
-    rig.calls(MAIN);
-    rig.is_answered(MAIN);
+    rig.fetches();
     ends(&mut rig, 1, 0);
     let all = [
         ("request", ""),
@@ -258,8 +259,7 @@ fn behind_the_answer_a_scope_is_below_no_request() {
 fn a_scope_whose_end_was_lost_is_surely_around_nothing() {
     let mut rig = Rig::serves();
     rig.opens(1, 0, "outer");
-    rig.calls(MAIN);
-    rig.is_answered(MAIN);
+    rig.fetches();
     rig.is_over();
     let written = rig.stop();
     let (call, _) = written

@@ -168,10 +168,14 @@ impl Calibrator {
 
     /// A process was named. One that has no interpreter is not looked at again.
     fn begin(&mut self, tgid: u32) {
-        if self.uprobes.interpreter(tgid).is_some() || self.goroutines.tell(tgid) {
+        if self.uprobes.interpreter(tgid).is_some() {
             return;
         }
-        for image in images(tgid).unwrap_or_default() {
+        let images = images(tgid).unwrap_or_default();
+        if self.goroutines.tell(tgid, &images) {
+            return;
+        }
+        for image in images {
             let is_other = self.files.get(&image.id).is_some_and(Option::is_none);
             if is_other || self.files.len() >= MAX_KNOWN {
                 continue;

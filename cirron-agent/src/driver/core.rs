@@ -342,9 +342,7 @@ impl Core {
                 }
                 // Nobody watches yet.
                 Output::Watched(_) => {}
-                // The kernel side knows no way to tell lengths alone: it goes on to copy.
-                Output::Mute { lengths: true, .. } => {}
-                Output::Mute { conn, epoch, .. } => {
+                Output::Mute { conn, epoch } => {
                     if let Err(e) = self.control.mute(conn, epoch)
                         && !std::mem::replace(&mut self.mute_failed, true)
                     {

@@ -1,12 +1,12 @@
 //! Has the kernel side tell of the lives of a Go program's goroutines: who made which, and when they end.
 //!
 //! ```text
-//! [`super::contexts`]: a call of a process is below no request --> its program is one of Go's --> probes, once for a file, and the
-//! process's bits say where numbers lie
+//! [`super::contexts`]: a call of a process is below no request --> its program is one of Go's --> probes, once for a file,
+//!     and the process's bits say where numbers lie
 //!     '--it makes more than MAX_MADE in a second--> given up: the probes are closed, and the file is not attached to again
 //! ```
-//! It runs on the thread of [`super::contexts`], which is asked. Probes stay until the end or until a process is given up: they cost other processes of the same file a
-//! look into a map.
+//! It runs on the thread of [`super::contexts`], which is asked. Probes stay until the end or until a process is given up: they
+//! cost other processes of the same file a look into a map.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -18,7 +18,7 @@ use cirron_core::time::MonoNs;
 
 use crate::kernel::{Attachment, Point, UprobeProgram, Uprobes};
 use crate::probes::go_lives::{self, GoLives};
-use crate::probes::images::{FileId, Image, images};
+use crate::probes::images::{FileId, Image};
 use crate::probes::quiet::Quiet;
 
 /// Files that are remembered, of Go or not. Past it others are not looked at.
@@ -76,14 +76,14 @@ impl Goroutines {
         }
     }
 
-    /// Of this process they are to be told. False: it is no Go program in which that can be.
-    pub fn tell(&mut self, tgid: u32) -> bool {
-        for image in images(tgid).unwrap_or_default() {
+    /// Of this process, which has mapped these, they are to be told. False: it is no Go program in which that can be.
+    pub fn tell(&mut self, tgid: u32, images: &[Image]) -> bool {
+        for image in images {
             if !self.files.contains_key(&image.id) {
                 if self.files.len() >= MAX_KNOWN {
                     return false;
                 }
-                let watched = self.watch(&image);
+                let watched = self.watch(image);
                 self.files.insert(image.id, watched);
             }
             if let Some(Some(watched)) = self.files.get_mut(&image.id) {

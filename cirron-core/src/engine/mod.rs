@@ -113,8 +113,6 @@ pub enum Output {
         conn: u64,
         /// Its generation.
         epoch: u64,
-        /// How many there are is wanted all the same.
-        lengths: bool,
     },
 }
 

@@ -129,13 +129,8 @@ impl Shared {
         }
     }
 
-    /// `lengths`: how many bytes pass is wanted all the same.
-    pub(super) fn mute(&mut self, (conn, epoch): Key, lengths: bool) {
-        self.outputs.push_back(Output::Mute {
-            conn,
-            epoch,
-            lengths,
-        });
+    pub(super) fn mute(&mut self, (conn, epoch): Key) {
+        self.outputs.push_back(Output::Mute { conn, epoch });
     }
 
     pub(super) fn count_end(&mut self, conn: &Conn) {

@@ -63,7 +63,7 @@ impl Engine {
                 GaveUp::Bodies(bodies) => self.shared.stats.given_up_bodies += bodies,
                 GaveUp::Connection => {
                     self.shared.stats.given_up_connections += 1;
-                    self.shared.mute(key, false);
+                    self.shared.mute(key);
                 }
                 GaveUp::Nothing => {
                     self.shared.stats.forgotten_connections += 1;
@@ -113,8 +113,10 @@ impl Engine {
                     self.shared.stats.opaque_connections += 1;
                 }
             }
-            let lengths = conn.is_measured();
-            self.shared.mute(key, lengths);
+            // The kernel side knows no way to tell lengths alone: of one that is measured it goes on to copy.
+            if !conn.is_measured() {
+                self.shared.mute(key);
+            }
         }
     }
 }

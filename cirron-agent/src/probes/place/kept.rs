@@ -93,7 +93,7 @@ fn named(register: operand::Register) -> Option<Register> {
 }
 
 /// The same the other way round.
-pub(super) fn by_number(register: Register) -> Option<operand::Register> {
+pub(super) fn operand_register(register: Register) -> Option<operand::Register> {
     let mut all = operand::Register::ALL.into_iter();
     all.find(|one| named(*one) == Some(register))
 }

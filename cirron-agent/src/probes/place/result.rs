@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cirron_common::operand;
 use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register};
 
-use super::kept::by_number;
+use super::kept::operand_register;
 use super::reached::{Reached, next};
 use super::{Choice, Class, Place, Refusal, Ways, exit, is_emulated, writes};
 
@@ -75,7 +75,7 @@ fn early(reached: &Reached<'_>, ways: &Ways) -> Option<Vec<ResultPlace>> {
                 class: Class::Emulated,
                 depth: 0,
             },
-            register: by_number(*register)?,
+            register: operand_register(*register)?,
         })
     };
     found.iter().map(place).collect()

@@ -107,19 +107,16 @@ pub(super) struct Lineage {
 impl Lineage {
     fn process(&mut self, at: &mut Moment) -> Option<&mut Process> {
         at.has_room = self.nodes < MAX_NODES;
-        if !self.processes.contains_key(&at.pid) {
-            // Goroutines are known by number in any case: whether their ends are told, the first such record says.
-            if self.processes.len() >= MAX_PROCESSES || at.kind() == Kind::Goroutines {
-                return None;
-            }
-            self.processes.insert(at.pid, Process::new(at.kind()));
+        // Goroutines are known by number in any case: whether their ends are told, the first such record says.
+        if at.kind() == Kind::Contexts {
+            self.introduce(*at);
         }
         let process = self.processes.get_mut(&at.pid);
         process.filter(|process| process.kind == at.kind())
     }
 
-    /// The lives of this process's contexts are told.
-    fn is_told(&mut self, at: Moment) {
+    /// The process becomes a known one, if there is room: the lives of its contexts are told.
+    fn introduce(&mut self, at: Moment) {
         if !self.processes.contains_key(&at.pid) && self.processes.len() < MAX_PROCESSES {
             self.processes.insert(at.pid, Process::new(at.kind()));
         }
@@ -171,7 +168,7 @@ impl Lineage {
 
     /// A context was made. `number`: of the record.
     pub(super) fn made(&mut self, context: u64, number: u64, at: Moment) {
-        self.is_told(at);
+        self.introduce(at);
         let is_full = self.nodes >= MAX_NODES;
         self.not_kept += u64::from(is_full);
         self.change(at, |process, at| {
@@ -188,7 +185,7 @@ impl Lineage {
         ts: MonoNs,
         at: Moment,
     ) -> Option<Id> {
-        self.is_told(at);
+        self.introduce(at);
         self.change(at, |process, _| {
             process.count(number);
             process.end(context, ts)

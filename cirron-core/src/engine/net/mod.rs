@@ -12,8 +12,8 @@
 //!                                write by another, or later: the scope is written, another begins
 //! ```
 //! Stands beside the parser of a [`super::conn::Conn`], before the assemblers: it needs positions, lengths and directions of
-//! records, and no order of bytes. So a turn is the same however its bytes are cut into records. Who asked is told by the rules
-//! of all calls ([`super::joins`]): by who wrote the first byte.
+//! records, and no order of bytes. A turn is the same however its bytes are cut into records. The one who wrote the first byte
+//! is the one who asked, as of all calls ([`super::joins`]).
 //!
 //! It promises no wrong parent. Where a second one writes before the first has been answered, one connection carries several
 //! at once; from then on nothing on it has a parent that is known. So it is where what was written was lost. Bytes that are read

@@ -27,6 +27,8 @@ struct Second {
 #[derive(Debug, Default)]
 pub(in crate::engine) struct NetQuotas {
     processes: HashMap<u32, Second>,
+    /// Parents of all of them.
+    parents: usize,
 }
 
 impl NetQuotas {
@@ -38,6 +40,7 @@ impl NetQuotas {
         let second = self.processes.entry(pid).or_default();
         let number = ts.0 / SECOND_NS;
         if second.number != number {
+            self.parents -= second.of_parents.len();
             *second = Second {
                 number,
                 ..Second::default()
@@ -51,6 +54,7 @@ impl NetQuotas {
             if *count >= MAX_NET_SCOPES_OF_PARENT {
                 return false;
             }
+            self.parents += usize::from(*count == 0);
             *count += 1;
         }
         second.scopes += 1;
@@ -59,14 +63,15 @@ impl NetQuotas {
 
     /// A process has ended, is another program, or is a new one of that number.
     pub(in crate::engine) fn end_process(&mut self, pid: u32) {
-        self.processes.remove(&pid);
+        if let Some(second) = self.processes.remove(&pid) {
+            self.parents -= second.of_parents.len();
+        }
     }
 
     /// Bytes that it holds, about.
     pub(in crate::engine) fn held_bytes(&self) -> usize {
-        let all = self.processes.values();
-        let parents: usize = all.map(|second| second.of_parents.len()).sum();
-        self.processes.len() * 2 * size_of::<(u32, Second)>() + parents * 2 * size_of::<(Id, u32)>()
+        let parents = self.parents * 2 * size_of::<(Id, u32)>();
+        self.processes.len() * 2 * size_of::<(u32, Second)>() + parents
     }
 }
 

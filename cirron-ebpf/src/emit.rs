@@ -45,12 +45,11 @@ pub struct Call {
 }
 
 impl Call {
-    /// Of a runtime inside of the process, which has no connection.
+    /// On no connection, and nothing more is known of it.
     #[inline(always)]
-    pub fn of_runtime(pid_tgid: u64) -> Call {
+    pub fn new(ts_ns: u64, pid_tgid: u64, source: u8) -> Call {
         Call {
-            // SAFETY: no arguments.
-            ts_ns: unsafe { bpf_ktime_get_ns() },
+            ts_ns,
             conn: 0,
             epoch: 0,
             pid_tgid,
@@ -59,8 +58,16 @@ impl Call {
             told: 0,
             flags: 0,
             direction: direction::NONE,
-            source: source::RUNTIME,
+            source,
         }
+    }
+
+    /// Of a runtime inside of the process.
+    #[inline(always)]
+    pub fn of_runtime(pid_tgid: u64) -> Call {
+        // SAFETY: no arguments.
+        let now_ns = unsafe { bpf_ktime_get_ns() };
+        Call::new(now_ns, pid_tgid, source::RUNTIME)
     }
 }
 
@@ -339,29 +346,12 @@ pub fn link(call: &Call, socket: u64, socket_epoch: u64, info: &Blank, evidence:
     );
 }
 
-/// What the records of a process share: no connection.
-#[inline(always)]
-fn of_process(ts_ns: u64, pid_tgid: u64) -> Call {
-    Call {
-        ts_ns,
-        conn: 0,
-        epoch: 0,
-        pid_tgid,
-        context: 0,
-        version: 0,
-        told: 0,
-        flags: 0,
-        direction: 0,
-        source: source::PROCESS,
-    }
-}
-
 /// A process record without a payload. Rare, and what follows (facts of the process, probes in a library) should not be
 /// late: it wakes the reader.
 #[inline(always)]
 pub fn process(kind: u8, ts_ns: u64, pid_tgid: u64) {
     write(
-        &of_process(ts_ns, pid_tgid),
+        &Call::new(ts_ns, pid_tgid, source::PROCESS),
         kind,
         BPF_RB_FORCE_WAKEUP,
         |_: *mut ()| {},
@@ -372,7 +362,7 @@ pub fn process(kind: u8, ts_ns: u64, pid_tgid: u64) {
 #[inline(always)]
 pub fn fork(ts_ns: u64, pid_tgid: u64, child: u32) {
     write(
-        &of_process(ts_ns, pid_tgid),
+        &Call::new(ts_ns, pid_tgid, source::PROCESS),
         kind::PROC_FORK,
         BPF_RB_FORCE_WAKEUP,
         |to: *mut Fork| {

@@ -55,16 +55,10 @@ impl Caller {
     #[inline(always)]
     pub fn call(&self, conn: u64, epoch: u64, direction: u8) -> Call {
         Call {
-            ts_ns: self.ts_ns,
             conn,
             epoch,
-            pid_tgid: self.pid_tgid,
-            context: 0,
-            version: 0,
-            told: 0,
-            flags: 0,
             direction,
-            source: source::SOCKET,
+            ..Call::new(self.ts_ns, self.pid_tgid, source::SOCKET)
         }
     }
 }

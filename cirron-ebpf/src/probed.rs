@@ -82,18 +82,11 @@ pub fn try_hit(ctx: &ProbeContext) -> Option<u32> {
         0 => 0,
         _ => goroutine::running(operand::goroutine(ctx.regs), flags),
     };
+    // SAFETY: no arguments.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
     let mut call = Call {
-        // SAFETY: no arguments.
-        ts_ns: unsafe { bpf_ktime_get_ns() },
-        conn: 0,
-        epoch: 0,
-        pid_tgid,
         context,
-        version: 0,
-        told: 0,
-        flags: 0,
-        direction: 0,
-        source: source::PROBE,
+        ..Call::new(now_ns, pid_tgid, source::PROBE)
     };
     let hit = thinning::Hit {
         probe: cookie::probe(cookie),

@@ -85,18 +85,13 @@ pub fn try_state_change(sk: u64, old: i32, new: i32) -> Option<i32> {
             }
         }
     };
+    // SAFETY: no arguments.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    let pid_tgid = (tgid as u64) << 32 | bpf_get_current_pid_tgid() as u32 as u64;
     let call = Call {
-        // SAFETY: no arguments.
-        ts_ns: unsafe { bpf_ktime_get_ns() },
         conn: ino,
         epoch,
-        pid_tgid: (tgid as u64) << 32 | bpf_get_current_pid_tgid() as u32 as u64,
-        context: 0,
-        version: 0,
-        told: 0,
-        flags: 0,
-        direction: direction::NONE,
-        source: source::TCP_STATE,
+        ..Call::new(now_ns, pid_tgid, source::TCP_STATE)
     };
     if new == TCP_FIN_WAIT1 || new == TCP_LAST_ACK {
         sent::tell_with_fin(&call, state);

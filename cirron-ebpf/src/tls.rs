@@ -48,16 +48,10 @@ impl TlsEvent {
     #[inline(always)]
     fn call(&self, epoch: u64, direction: u8) -> Call {
         Call {
-            ts_ns: self.ts_ns,
             conn: self.object,
             epoch,
-            pid_tgid: self.pid_tgid,
-            context: 0,
-            version: 0,
-            told: 0,
-            flags: 0,
             direction,
-            source: source::TLS,
+            ..Call::new(self.ts_ns, self.pid_tgid, source::TLS)
         }
     }
 }

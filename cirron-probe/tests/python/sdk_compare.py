@@ -6,6 +6,7 @@ Requests of `/warm`, of which no program tells, are left out.
 Places begin below the session: the SDK writes the requests of `@ci.inference` without a parent.
 `start_us` and `end_us` are by how much the agent's times are later, a number for each scope in the order of their begins;
 requests that the agent saw on the wire are left out there, as they begin earlier.
+`sdk_lost` alone: so many marks of the SDK's have a scope that it did not write. It loses what ends while it writes.
 """
 
 import collections
@@ -15,6 +16,10 @@ import sys
 from sdk_spool import read, shown, shown_mark
 
 OWN = ("http.client", "overhead_ms", "time_in_queue_ms")
+
+
+def is_warm(span):
+    return span["attrs"].get("url.path", "").startswith("/warm")
 
 
 def names(things):
@@ -45,20 +50,24 @@ class Tree:
     def scopes(self):
         """Places with times, in the order of their begins."""
         ordered = sorted(self.spans.values(), key=lambda span: span["start_ns"])
-        told = (span for span in ordered if not span["attrs"].get("url.path", "").startswith("/warm"))
-        return [(self.place(span), span) for span in told if span["name"] not in OWN]
+        return [(self.place(span), span) for span in ordered if not is_warm(span) and span["name"] not in OWN]
 
     def lines(self):
         lines = [place for place, _ in self.scopes()]
         for mark in self.marks:
-            if mark["name"] in OWN or self.spans[mark["span_id"]]["attrs"].get("url.path", "").startswith("/warm"):
+            span = self.spans[mark["span_id"]]
+            if mark["name"] in OWN or is_warm(span):
                 continue
-            place = self.place(self.spans[mark["span_id"]])
+            place = self.place(span)
             lines.append(f"{place} : {shown_mark(mark)}{self.attrs(mark, self.mark_names)}")
         return collections.Counter(lines)
 
 
 sdk, agent = read(sys.argv[1]), read(sys.argv[2])
+lost = sum(mark["span_id"] not in sdk[0] for mark in sdk[1])
+if lost:
+    print(json.dumps({"sdk_lost": lost}))
+    sys.exit()
 known = names(sdk[0].values()), names(sdk[1])
 theirs, ours = Tree(sdk, *known), Tree(agent, *known)
 both = collections.defaultdict(lambda: ([], []))

@@ -206,6 +206,9 @@ pub mod kind {
     /// One has ended, and its address may be another's from now on. The header's `context` is what ran then. Stamped inside
     /// of the function that frees it.
     pub const CONTEXT_ENDED: u8 = 14;
+    /// An option of a connection was set on which nothing has passed yet, by a thread of Python's whose context is known: a
+    /// server that is told of a new connection does so. Stamped at the call's return.
+    pub const CONN_TUNED: u8 = 15;
 }
 
 /// Values of [`Data::direction`], from the target's point of view.

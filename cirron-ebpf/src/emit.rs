@@ -281,6 +281,12 @@ pub fn sent(call: &Call, upto: u64, at_ns: u64, all: bool) {
     });
 }
 
+/// A `CONN_TUNED` record.
+#[inline(always)]
+pub fn tuned(call: &Call) {
+    write(call, kind::CONN_TUNED, wakeup_for::<()>(), |_: *mut ()| {});
+}
+
 /// Writes addresses word by word: the compiler would have a function clear those that are known to be 0, and that
 /// takes its part of the stack.
 ///

@@ -282,14 +282,23 @@ pub fn tell_peer_gone(caller: &Caller, socket: &FdSocket) -> Option<()> {
     Some(())
 }
 
-/// An option was set that may let go what the kernel holds back.
+/// An option was set that may let go what the kernel holds back. Of a connection that is new: where a server was told of it.
 #[inline(always)]
-pub fn look_for_sent(caller: &Caller, socket: &FdSocket) -> Option<()> {
+pub fn note_option(caller: &Caller, socket: &FdSocket) -> Option<()> {
     let state = CONNS.get_ptr_mut(&socket.ino)?;
     // SAFETY: a live map value.
-    let epoch = unsafe { (*state).epoch };
-    let call = caller.call(socket.ino, epoch, direction::OUTBOUND);
-    sent::look(&call, state)
+    let (epoch, is_new) = unsafe { ((*state).epoch, (*state).at.is_start()) };
+    let mut call = caller.call(socket.ino, epoch, direction::OUTBOUND);
+    if !is_new {
+        return sent::look(&call, state);
+    }
+    if caller.target & target::PYTHON != 0 {
+        python::note(&mut call);
+        if call.version != 0 {
+            emit::tuned(&call);
+        }
+    }
+    None
 }
 
 /// Tells an end of the connection whose map value `state` is.

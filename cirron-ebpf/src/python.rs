@@ -1,6 +1,6 @@
 //! Which context of Python's (`contextvars`) a thread is in, and that one is made or freed.
 //!
-//! Stands behind `flow` and `tls`, for records of bytes and of accepted connections, behind `probed`, and behind the programs on the
+//! Stands behind `flow` and `tls`, for records of bytes and of new connections, behind `probed`, and behind the programs on the
 //! functions that make and free contexts. The agent has found out where a thread keeps what it runs ([`Interpreter`]); a process of which it
 //! has not has no entry, and pays a look into a map. It reads the target's memory and never writes there; what cannot be
 //! read is not told.

@@ -203,7 +203,7 @@ pub fn try_syscall_exit(regs: *const PtRegs, ret: i64) -> Option<i32> {
         }
         nr::SETSOCKOPT => {
             if ret == 0 && a1 == IPPROTO_TCP && (a2 == TCP_CORK || a2 == TCP_NODELAY) {
-                look_for_sent(&caller, fd);
+                note_option(&caller, fd);
             }
             return None;
         }
@@ -266,6 +266,6 @@ fn begin(caller: &Caller, fd: i32, role: u8) -> Option<i32> {
 
 /// An option was set that may let go what the kernel holds back.
 #[inline(never)]
-fn look_for_sent(caller: &Caller, fd: i32) -> Option<()> {
-    flow::look_for_sent(caller, &socket::from_fd(fd)?)
+fn note_option(caller: &Caller, fd: i32) -> Option<()> {
+    flow::note_option(caller, &socket::from_fd(fd)?)
 }

@@ -288,6 +288,7 @@ impl Core {
             | Body::Open(_)
             | Body::Link(_)
             | Body::Sent { .. }
+            | Body::Tuned
             | Body::ContextMade { .. }
             | Body::ContextEnded { .. }
             | Body::Release

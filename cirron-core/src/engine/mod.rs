@@ -248,6 +248,12 @@ impl Engine {
                 }
             }
             Body::Mmap => {}
+            Body::Tuned => {
+                let accepted = self.conns.get(&key).filter(|conn| conn.was_accepted());
+                if let (Some(conn), Some(moment)) = (accepted, Moment::new(&head)) {
+                    self.shared.lineage.tune(conn.slot, moment);
+                }
+            }
             Body::ContextMade { context, number } => {
                 if let Some(moment) = Moment::new(&head) {
                     self.shared.lineage.made(context, number, moment);

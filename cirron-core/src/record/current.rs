@@ -102,6 +102,7 @@ fn body(kind: u8, payload: &[u8]) -> Result<Body<'_>, DecodeError> {
                 all: sent.u64(offset_of!(abi::Sent, all)) != 0,
             }
         }
+        kind::CONN_TUNED => Body::Tuned,
         kind::PROC_FORK => {
             let (fork, _) = fixed(payload, abi::FORK_LEN)?;
             let child = fork.u64(offset_of!(abi::Fork, child));
@@ -190,6 +191,7 @@ fn payload(body: &Body<'_>) -> (u8, Vec<u8>) {
             let at_ns = at.map_or(0, |at| at.0);
             (kind::SENT, words(&[*upto, at_ns, u64::from(*all)]))
         }
+        Body::Tuned => (kind::CONN_TUNED, Vec::new()),
         Body::Fork { child } => (kind::PROC_FORK, words(&[*child])),
         Body::ContextMade { context, number } => (kind::CONTEXT_MADE, words(&[*context, *number])),
         Body::ContextEnded { context, number } => {

@@ -139,6 +139,8 @@ pub enum Body<'a> {
         /// Nothing is held any more.
         all: bool,
     },
+    /// An option of a connection was set on which nothing has passed.
+    Tuned,
     /// What can run on a thread was made, by what ran there.
     ContextMade {
         /// Its address.

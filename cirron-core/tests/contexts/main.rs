@@ -34,6 +34,8 @@ struct Setting {
     pipelines: bool,
     /// The program tells requests, scopes and marks.
     tells: bool,
+    /// What serves a connection sets an option when it is told of it.
+    tunes: bool,
     /// It calls a database, each request with a statement of its own length.
     net: bool,
 }
@@ -42,15 +44,17 @@ const TOLD: Setting = Setting {
     lost_ppm: 0,
     pipelines: false,
     tells: true,
+    tunes: false,
     net: false,
 };
 
 /// All there are.
 fn settings() -> impl Iterator<Item = Setting> {
-    (0..8).map(|n| Setting {
+    (0..16).map(|n| Setting {
         lost_ppm: if n & 1 == 0 { 0 } else { LOST_PPM },
         pipelines: n & 2 != 0,
         tells: n & 4 != 0,
+        tunes: n & 8 != 0,
         net: false,
     })
 }
@@ -63,6 +67,9 @@ fn run(which: Loop, kinds: &[Kind], setting: Setting) -> Report {
             let mut server = Server::new(seed, setting.lost_ppm, which, kinds, setting.net);
             if setting.pipelines {
                 server = server.pipelines();
+            }
+            if setting.tunes {
+                server = server.tunes();
             }
             if setting.tells {
                 server = server.tells();
@@ -123,14 +130,60 @@ fn calls_of_nobody_s_task_are_below_none() {
     }
 }
 
+/// Whether it can be known what is made for a connection. Of one that uvloop accepts nothing says so, unless an option is set.
+fn is_known(which: Loop, setting: Setting) -> bool {
+    which == Loop::Asyncio || setting.tunes
+}
+
+const TUNED: Setting = Setting {
+    lost_ppm: 0,
+    pipelines: false,
+    tells: false,
+    tunes: true,
+    net: false,
+};
+
 #[test]
 fn a_task_for_each_request_made_by_that_of_the_connection() {
-    let report = run(Loop::Asyncio, &[Kind::Handler], Setting::default());
-    assert_eq!(report.wrong, 0, "{report:?}");
-    assert!(report.right > 9 * report.unknown(), "{report:?}");
-    // Of a connection that uvloop accepts it is not known what is made for it.
-    let report = run(Loop::Uvloop, &[Kind::Handler], Setting::default());
-    assert_eq!((report.right, report.wrong), (0, 0), "{report:?}");
+    for which in LOOPS {
+        for setting in [Setting::default(), TUNED] {
+            let report = run(which, &[Kind::Handler], setting);
+            assert_eq!(report.wrong, 0, "{report:?}");
+            match is_known(which, setting) {
+                true => assert!(report.right > 9 * report.unknown(), "{report:?}"),
+                false => assert_eq!(report.right, 0, "{report:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_made_by_the_task_of_a_request_that_the_connection_s_made() {
+    for which in LOOPS {
+        for kind in [Kind::Stream, Kind::Gather, Kind::Writer, Kind::Thread] {
+            let report = run(which, &[Kind::Handler, kind], TUNED);
+            assert_eq!(report.wrong, 0, "{report:?}");
+            assert!(report.right > 2 * report.unknown(), "{report:?}");
+        }
+    }
+}
+
+/// Who makes it says nothing for whom, but of the first request of a connection.
+#[test]
+fn a_task_for_what_was_answered_made_when_the_next_request_waits() {
+    for which in LOOPS {
+        for setting in [
+            TUNED,
+            Setting {
+                tells: true,
+                ..TUNED
+            },
+        ] {
+            let report = run(which, &[Kind::After], setting);
+            assert_eq!(report.wrong, 0, "{report:?}");
+            assert!(report.right > report.unknown(), "{report:?}");
+        }
+    }
 }
 
 /// The calls of the first request on each connection are known.
@@ -142,22 +195,17 @@ fn one_task_for_each_connection() {
         &[Kind::Connection, Kind::Background],
     ] {
         for which in LOOPS {
-            for (setting, pipelines) in [
-                (Setting::default(), false),
-                (Setting::default(), true),
-                (TOLD, false),
-            ] {
-                let report = run(
-                    which,
-                    kinds,
-                    Setting {
+            for setting in [Setting::default(), TOLD, TUNED] {
+                for pipelines in [false, true] {
+                    let setting = Setting {
                         pipelines,
                         ..setting
-                    },
-                );
-                assert_eq!(report.wrong, 0, "{report:?}");
-                let is_known = which == Loop::Asyncio;
-                assert_eq!(report.right > report.unknown() / 20, is_known, "{report:?}");
+                    };
+                    let report = run(which, kinds, setting);
+                    assert_eq!(report.wrong, 0, "{report:?}");
+                    let is_known = is_known(which, setting);
+                    assert_eq!(report.right > report.unknown() / 20, is_known, "{report:?}");
+                }
             }
         }
     }
@@ -167,12 +215,12 @@ fn one_task_for_each_connection() {
 fn tasks_of_connections_among_all_kinds_while_records_are_lost() {
     let mut kinds = Kind::FIT.to_vec();
     kinds.extend(Kind::UNFIT);
-    kinds.extend([Kind::Connection, Kind::Handler]);
+    kinds.extend([Kind::Connection, Kind::Handler, Kind::After]);
     for which in LOOPS {
         for setting in settings() {
             let report = run(which, &kinds, setting);
             assert_eq!(report.wrong, 0, "{which:?} {setting:?} {report:?}");
-            let is_known = which == Loop::Asyncio;
+            let is_known = is_known(which, setting);
             assert_eq!(report.right > 0, is_known, "{setting:?} {report:?}");
         }
     }

@@ -46,11 +46,18 @@ pub(crate) enum Kind {
     Connection,
     /// One task serves the whole connection, and makes one for each request, which calls (aiohttp's server).
     Handler,
+    /// The same, and when the next one is read, that of the connection makes one that calls for this one.
+    After,
     /// What one request starts calls for others that wait, and ends before that one is answered.
     Coalesced,
 }
 
 impl Kind {
+    /// That of the connection makes its task.
+    fn makes(self) -> bool {
+        matches!(self, Kind::Handler | Kind::After)
+    }
+
     pub(crate) const FIT: [Kind; 7] = [
         Kind::Own,
         Kind::Writer,
@@ -80,6 +87,8 @@ struct Client {
     reader: Ctx,
     /// The task that serves all of its requests, if one does.
     task: Ctx,
+    /// What that one is to do for a request that it has answered.
+    owes: Option<u64>,
 }
 
 pub(crate) struct Work {
@@ -111,6 +120,10 @@ pub(crate) struct Server {
     waiting: Vec<u64>,
     next: u64,
     pipelines: bool,
+    /// What serves a connection sets an option when it is told of it (aiohttp's server).
+    tunes: bool,
+    /// Contexts that were made for nobody right behind an accept.
+    strays: Vec<Ctx>,
     pub(crate) tells: bool,
     /// Things that were told so far.
     pub(crate) told: u64,
@@ -146,6 +159,8 @@ impl Server {
             waiting: Vec::new(),
             next: 1,
             pipelines: false,
+            tunes: false,
+            strays: Vec::new(),
             tells: false,
             told: 0,
             net,
@@ -155,6 +170,17 @@ impl Server {
     pub(crate) fn pipelines(mut self) -> Server {
         self.pipelines = true;
         self
+    }
+
+    pub(crate) fn tunes(mut self) -> Server {
+        self.tunes = true;
+        self
+    }
+
+    /// The connection's task makes one for a request of this kind.
+    fn makes(&mut self, kind: Kind) -> bool {
+        let serves = self.kinds.contains(&Kind::Connection);
+        kind.makes() || !serves || kind != Kind::Connection && self.chance(50)
     }
 
     pub(crate) fn chance(&mut self, per_cent: u64) -> bool {
@@ -175,17 +201,35 @@ impl Server {
 
     fn accept(&mut self) -> Client {
         let (which, base) = (self.which, self.on(self.base));
-        let serves = [Kind::Connection, Kind::Handler]
+        let serves = [Kind::Connection, Kind::Handler, Kind::After]
             .iter()
             .any(|kind| self.kinds.contains(kind));
-        let mut conn = None;
         if which == Loop::Uvloop {
-            conn = Some(self.world.open(base, true));
+            // The listener's context is that of all its connections.
+            let conn = self.world.open(base, true);
+            self.run(self.listener, |_, _| ());
+            self.world.tunes(base, conn);
             // Others run before the protocol is told of it.
-            self.run(self.ticker, |_, _| ());
+            let stray = self.chance(4);
+            let stray = self.run(self.ticker, |world, by| stray.then(|| world.make(by)));
+            self.strays.extend(stray);
+            let tunes = self.tunes;
+            let task = self.run(self.listener, |world, by| {
+                if tunes {
+                    world.tunes(by, conn);
+                }
+                if serves { world.make(by) } else { 0 }
+            });
+            let reader = self.listener;
+            return Client {
+                conn,
+                reader,
+                task,
+                owes: None,
+            };
         }
         let (conn, reader, task) = self.run(self.listener, |world, by| {
-            let conn = conn.unwrap_or_else(|| world.open(by, true));
+            let conn = world.open(by, true);
             let accepted = world.make(by);
             let by = By {
                 ctx: accepted,
@@ -193,6 +237,7 @@ impl Server {
             };
             let mut made = (0, 0);
             world.enter(by, |world| {
+                world.tunes(by, conn);
                 let task = if serves { world.make(by) } else { 0 };
                 made = (world.make(by), task);
             });
@@ -202,7 +247,12 @@ impl Server {
             }
             (conn, made.0, made.1)
         });
-        Client { conn, reader, task }
+        Client {
+            conn,
+            reader,
+            task,
+            owes: None,
+        }
     }
 
     /// Something is read from a connection, and what its callback makes is made.
@@ -227,7 +277,7 @@ impl Server {
     }
 
     fn begin(&mut self) {
-        let client = match self.idle.is_empty() || self.chance(20) {
+        let mut client = match self.idle.is_empty() || self.chance(20) {
             true => self.accept(),
             false => {
                 let at = self.world.feed.random.between(0, self.idle.len() as u64);
@@ -245,10 +295,16 @@ impl Server {
             if serves { 0 } else { world.make(by) }
         });
         let task = match serves {
-            true if kind == Kind::Handler => self.run(client.task, |world, by| world.make(by)),
+            true if self.makes(kind) => self.run(client.task, |world, by| world.make(by)),
             true => client.task,
             false => task,
         };
+        if let Some(owed) = client.owes.take() {
+            let after = self.run(client.task, |world, by| world.make(by));
+            let conn = self.call(self.on(after), owed);
+            self.is_answered(conn);
+            self.run(self.base, |world, by| world.free(by, after));
+        }
         let mut numbers = numbers.into_iter();
         let number = numbers.next().unwrap();
         self.work.push(Work {
@@ -298,7 +354,15 @@ impl Server {
         self.tell(&mut w);
         let by = self.on(w.task);
         match (w.step, w.kind) {
-            (1, Kind::Own | Kind::Broadcast | Kind::HangUp | Kind::Connection | Kind::Handler) => {
+            (
+                1,
+                Kind::Own
+                | Kind::Broadcast
+                | Kind::HangUp
+                | Kind::Connection
+                | Kind::Handler
+                | Kind::After,
+            ) => {
                 w.calls.push(self.call(by, w.number));
             }
             (1, Kind::Writer | Kind::Gather | Kind::Thread | Kind::Stream | Kind::Detached) => {
@@ -357,7 +421,7 @@ impl Server {
                 }
                 self.worker = 0;
             }
-            (3, Kind::Own | Kind::Connection | Kind::Handler) => {
+            (3, Kind::Own | Kind::Connection | Kind::Handler | Kind::After) => {
                 for conn in std::mem::take(&mut w.calls) {
                     self.is_answered(conn);
                 }
@@ -429,7 +493,7 @@ impl Server {
         let serves = w.client.task == w.task;
         if let Some(number) = w.behind.pop() {
             // The predecessor makes the next one's task, if the connection's does not.
-            let makes = if w.kind == Kind::Handler {
+            let makes = if w.client.task != 0 {
                 w.client.task
             } else {
                 w.task
@@ -452,18 +516,27 @@ impl Server {
         if !serves {
             self.run(self.base, |world, by| world.free(by, w.task));
         }
-        if self.chance(10) {
+        if self.chance(9) {
             let conn = self.call(self.on(self.ticker), u64::MAX);
             self.is_answered(conn);
+        }
+        if let Some(stray) = self.strays.pop() {
+            let kid = self.run(stray, |world, by| world.make(by));
+            let conn = self.call(self.on(kid), u64::MAX);
+            self.is_answered(conn);
+            self.run(self.base, |world, by| {
+                [kid, stray].iter().for_each(|ctx| world.free(by, *ctx))
+            });
         }
         if self.chance(20) {
             self.run(w.client.reader, |world, by| world.close(by, w.client.conn));
             for ctx in [w.client.reader, w.client.task] {
-                if ctx != 0 {
+                if ctx != 0 && ctx != self.listener {
                     self.run(self.base, |world, by| world.free(by, ctx));
                 }
             }
         } else {
+            w.client.owes = (w.kind == Kind::After).then_some(w.number);
             self.idle.push(w.client);
         }
     }

@@ -133,6 +133,14 @@ impl World {
         Conn { records, inode }
     }
 
+    /// An option of it is set.
+    pub(crate) fn tunes(&mut self, by: By, conn: Conn) {
+        let record = edited(&conn.records.open(self.feed.now), |record| {
+            record.body = Body::Tuned;
+        });
+        self.by(by, &record);
+    }
+
     fn moves(&mut self, by: By, conn: Conn, dir: Direction, text: &str) {
         let len = text.len() as u64;
         let at =

@@ -125,7 +125,12 @@ def own(port):
 
     app = web.Application()
     app.router.add_post("/{way}/{number}", ask)
-    web.run_app(app, host="127.0.0.1", port=port, print=None)
+    loop = None
+    if "UVLOOP" in os.environ:
+        import uvloop
+
+        loop = uvloop.new_event_loop()
+    web.run_app(app, host="127.0.0.1", port=port, print=None, loop=loop)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,12 @@ pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "calls_of_aiohttp_s_server_are_below_their_requests",
         need: Need::Stacks,
-        run: || run(Server::Aiohttp, &BY_TASKS, Known::Most),
+        run: || run(Server::Aiohttp(""), &BY_TASKS, Known::Most),
+    },
+    Test {
+        name: "calls_of_aiohttp_s_server_on_uvloop_are_below_their_requests",
+        need: Need::Stacks,
+        run: || run(Server::Aiohttp("UVLOOP"), &BY_TASKS, Known::Most),
     },
     Test {
         name: "calls_of_hypercorn_s_tasks_are_below_their_requests",
@@ -85,7 +90,8 @@ enum Server {
     /// On this loop.
     Uvicorn(&'static str),
     Hypercorn,
-    Aiohttp,
+    /// With this variable.
+    Aiohttp(&'static str),
 }
 
 /// How many calls are to be below their requests.
@@ -129,7 +135,12 @@ fn start(server: Server, port: u16, model_port: u16) -> Result<Guard> {
             command.env("APP", "app_contexts");
             command.args(["run_hypercorn.py", "127.0.0.1", &port])
         }
-        Server::Aiohttp => command.args(["app_contexts.py", &port]),
+        Server::Aiohttp(variable) => {
+            if !variable.is_empty() {
+                command.env(variable, "1");
+            }
+            command.args(["app_contexts.py", &port])
+        }
     };
     command.current_dir(stacks::here().join("servers/python"));
     command.stderr(Stdio::null());

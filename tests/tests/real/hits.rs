@@ -101,6 +101,7 @@ pub(crate) fn hits(recording: &Path) -> Result<Vec<ToldHit>> {
             | Body::Close { .. }
             | Body::Link(_)
             | Body::Sent { .. }
+            | Body::Tuned
             | Body::Fork { .. }
             | Body::Exec
             | Body::Exit

@@ -26,6 +26,10 @@ pub(super) struct Request {
     pub(super) connection: Connection,
     pub(super) is_answered: bool,
     pub(super) answered_by: Option<Number>,
+    /// The outermost context that was made for it and that who answers it descends from, or is.
+    pub(super) answered_in: Option<Number>,
+    /// None was in progress on its connection before.
+    pub(super) is_first: bool,
     pub(super) refused: Option<&'static str>,
     /// Calls, scopes and marks that are presumed to be its, and in which contexts they began.
     pub(super) calls: Vec<(Id, Number)>,
@@ -33,12 +37,14 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) fn new(pid: u32, connection: Connection) -> Request {
+    pub(super) fn new(pid: u32, connection: Connection, is_first: bool) -> Request {
         Request {
             pid,
             connection,
             is_answered: false,
             answered_by: None,
+            answered_in: None,
+            is_first,
             refused: None,
             calls: Vec::new(),
             held: None,
@@ -192,9 +198,17 @@ impl Lineage {
             if next == call_in && line.request.is_none() {
                 return Verdict::Certain(Err(evidence::OTHER_CONTEXT));
             }
+            let of_its = |maker: Number| process.nodes.get(&maker)?.line?.request;
+            let is_inner = line.is_top || node.maker.and_then(of_its).is_some();
+            let is_outermost = line.request.is_some() && !is_inner;
+            let leads_to_answer = request.answered_in == Some(next);
+            if is_outermost && !request.is_first && !leads_to_answer {
+                // What serves the connection may have made it for the one before, behind that one's answer.
+                return Verdict::Certain(Err(evidence::OTHER_CONTEXT));
+            }
             match node.maker {
-                // What answers it is at work for it, whatever made that.
-                _ if line.is_top || began(next) => break,
+                // What answers it, or starts who does, is at work for it, whatever made that.
+                _ if line.is_top || began(next) || leads_to_answer => break,
                 Some(maker) => next = maker,
                 None => return lost,
             }

@@ -11,7 +11,8 @@
 //!  else                                                                           --> unknown, with the reason
 //! ```
 //! A task that serves all requests of a connection, whose bytes another one reads, tells for the first of them alone: what it does
-//! while the next one waits may still be for the one before, behind its answer.
+//! while the next one waits may still be for the one before, behind its answer. Of what it makes then, the task that begins the
+//! answer, or that starts who does, is the next one's.
 //! Scopes and marks that probes tell of are judged as calls are; a context works for the scope that was begun in it last, and
 //! one that it makes does so too, until another one is begun there (`told`).
 //! Of goroutines the same are told (`goroutine`, `goroutine_descent`), with less: nothing is concluded from what a thread read
@@ -30,7 +31,7 @@ mod judge;
 mod node;
 mod process;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cirron_common::record::GOID;
 
@@ -96,6 +97,8 @@ pub(super) struct Lineage {
     /// Bytes of their scopes.
     held_bytes: usize,
     connections: HashMap<Slot, Connection>,
+    /// Those of them on which a request was in progress.
+    used: HashSet<Connection>,
     next_connection: u64,
     asked: BTreeSet<u32>,
     nodes: usize,
@@ -154,9 +157,17 @@ impl Lineage {
         self.change(at, |process, at| process.accept(connection, at));
     }
 
+    /// An option of an accepted connection was set on which nothing had passed.
+    pub(super) fn tune(&mut self, slot: Slot, at: Moment) {
+        let connection = self.connection(slot);
+        self.change(at, |process, at| process.tune(connection, at));
+    }
+
     /// A connection is over: what has its number from now on is another one.
     pub(super) fn forget_connection(&mut self, slot: Slot) {
-        self.connections.remove(&slot);
+        if let Some(connection) = self.connections.remove(&slot) {
+            self.used.remove(&connection);
+        }
     }
 
     fn connection(&mut self, slot: Slot) -> Connection {
@@ -201,7 +212,9 @@ impl Lineage {
         let connection = self.connection(slot);
         if let Some(process) = self.processes.get_mut(&pid) {
             process.open.entry(connection).or_default().push(request);
-            self.requests.insert(request, Request::new(pid, connection));
+            let is_first = self.used.insert(connection);
+            let known = Request::new(pid, connection, is_first);
+            self.requests.insert(request, known);
         }
     }
 
@@ -227,10 +240,12 @@ impl Lineage {
             let writer = process.sight(at.context, at.has_room)?;
             let node = process.nodes.get_mut(&writer)?;
             node.answer(request, connection);
-            Some(writer)
+            Some((writer, process.outermost(writer, request)))
         });
-        if let Some(request) = self.requests.get_mut(&request) {
-            request.answered_by = writer.flatten();
+        if let (Some((writer, outermost)), Some(request)) =
+            (writer.flatten(), self.requests.get_mut(&request))
+        {
+            (request.answered_by, request.answered_in) = (Some(writer), outermost);
         }
     }
 

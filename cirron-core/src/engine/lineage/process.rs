@@ -4,6 +4,8 @@
 //!  read of X in context c, version v
 //!    made by c at v              (asyncio: the handle that reads)      --> made for X
 //!    made by another one at v+1  (libuv: the first that is entered)    --> made for X
+//!  a new X, on which nothing has passed, was accepted there, or got an option (`connection_made`)
+//!    the same, but for an option by what is made at v alone            --> made for X
 //!    any other version: something else ran in between                  --> nothing
 //!  made by a context that reads X and no other                         --> made for X
 //!  made by one that was made for X                                     --> made for X
@@ -22,7 +24,7 @@ use crate::id::Id;
 use crate::limits::MAX_READERS;
 use crate::time::MonoNs;
 
-/// The last that a thread read, or accepted.
+/// The last that a thread read, accepted, or set an option of.
 #[derive(Clone, Copy, Debug)]
 struct LastRead {
     context: u64,
@@ -31,6 +33,8 @@ struct LastRead {
     connection: Option<Connection>,
     /// It was accepted, and something was made since.
     is_done: bool,
+    /// What is entered next is entered for it.
+    is_of_next: bool,
 }
 
 /// Requests and contexts of one process.
@@ -97,6 +101,16 @@ impl Process {
         number
     }
 
+    /// Of what made a context, and what made that: the outermost that was made for this request as well.
+    pub(super) fn outermost(&self, inner: Number, request: Id) -> Option<Number> {
+        let its = |number: &Number| {
+            let line = self.nodes.get(number)?.line?;
+            (line.request == Some(request)).then_some(*number)
+        };
+        let maker = |number: &Number| its(&self.nodes.get(number)?.maker?);
+        std::iter::successors(its(&inner), maker).last()
+    }
+
     /// The only request in progress there; `Err`: there are several.
     pub(super) fn in_progress(&self, connection: Connection) -> Result<Option<Id>, ()> {
         match self.open.get(&connection).map(Vec::as_slice) {
@@ -135,6 +149,19 @@ impl Process {
         }
     }
 
+    /// An option of a connection was set on which nothing had passed: what runs is told of it (`connection_made`). What is
+    /// entered next is any other's.
+    pub(super) fn tune(&mut self, connection: Connection, at: Moment) {
+        let before = self.threads.get(&at.tid);
+        let is_its = before.is_some_and(|b| b.connection == Some(connection));
+        if before.is_none_or(|b| b.version != at.version) || !is_its {
+            self.accept(connection, at);
+        }
+        if let Some(last) = self.threads.get_mut(&at.tid) {
+            last.is_of_next = false;
+        }
+    }
+
     fn note_read(&mut self, connection: Option<Connection>, at: Moment) {
         // A goroutine goes from thread to thread.
         if self.kind == Kind::Goroutines {
@@ -145,6 +172,7 @@ impl Process {
             version: at.version,
             connection,
             is_done: false,
+            is_of_next: true,
         };
         if self.threads.len() >= MAX_READERS {
             // Threads end untold. One that reads on is known again.
@@ -187,7 +215,7 @@ impl Process {
         let last = self.threads.get_mut(&at.tid).filter(|last| {
             let by_reader = last.context == at.context && last.version == at.version;
             let by_entered = last.context != at.context && last.version + 1 == at.version;
-            by_reader && reads != Of::Several || by_entered
+            by_reader && reads != Of::Several || by_entered && last.is_of_next
         });
         let read = last.and_then(|last| {
             last.is_done = true;

@@ -150,6 +150,69 @@ fn anything_that_ran_between_a_read_and_what_is_made_unties_them() {
     assert_eq!(lineage.candidate(at(TASK + 64, 9)), Some(REQUEST));
 }
 
+/// A connection was accepted, and its task made by what was told of it.
+fn tuned(entered: u64) -> Lineage {
+    let mut lineage = Lineage::default();
+    lineage.accept(SLOT, at(LOOP, 1));
+    lineage.tune(SLOT, at(READER, 3));
+    lineage.made(TASK, 0, at(entered, 3));
+    lineage
+}
+
+#[test]
+fn what_sets_an_option_of_a_new_connection_makes_what_serves_it() {
+    let mut lineage = tuned(READER);
+    lineage.begin(REQUEST, SLOT, PID);
+    assert_eq!(lineage.candidate(at(TASK, 4)), Some(REQUEST));
+    // Of several in one go none is known, but of each before the next.
+    lineage.tune(SLOT, at(READER, 9));
+    lineage.tune((10, 0), at(READER, 9));
+    lineage.made(TASK + 64, 1, at(READER, 9));
+    assert_eq!(lineage.candidate(at(TASK + 64, 10)), None);
+    lineage.tune((10, 0), at(READER, 11));
+    lineage.made(TASK + 128, 2, at(READER, 11));
+    lineage.tune(SLOT, at(READER, 11));
+    lineage.made(TASK + 192, 3, at(READER, 11));
+    assert_eq!(lineage.candidate(at(TASK + 128, 12)), None);
+    assert_eq!(lineage.candidate(at(TASK + 192, 12)), Some(REQUEST));
+}
+
+#[test]
+fn what_is_entered_behind_an_option_is_any_other_s() {
+    let mut lineage = Lineage::default();
+    lineage.tune(SLOT, at(LOOP, 3));
+    lineage.made(TASK, 0, at(READER, 4));
+    lineage.begin(REQUEST, SLOT, PID);
+    assert_eq!(lineage.candidate(at(TASK, 5)), None);
+}
+
+#[test]
+fn what_a_connection_s_task_makes_later_is_whose_answer_it_leads_to() {
+    const NEXT: Id = Id([3; 16]);
+    let (own, inner, other) = (TASK + 64, TASK + 128, TASK + 192);
+    let mut lineage = tuned(READER);
+    lineage.begin(REQUEST, SLOT, PID);
+    lineage.end(REQUEST);
+    lineage.begin(NEXT, SLOT, PID);
+    lineage.made(other, 1, at(TASK, 10));
+    lineage.made(own, 2, at(TASK, 10));
+    lineage.made(inner, 3, at(own, 12));
+    let calls = [(own, Id([4; 16])), (other, Id([5; 16]))];
+    for (context, call) in calls {
+        assert_eq!(lineage.candidate(at(context, 14)), Some(NEXT));
+        assert!(lineage.presume(call, NEXT, at(context, 14)));
+    }
+    lineage.answered(NEXT, Some(at(inner, 20)));
+    for (number, context) in [(4, own), (5, inner), (6, other)] {
+        lineage.ended(context, number, MonoNs(900), at(LOOP, 30));
+    }
+    lineage.end(NEXT);
+    let verdicts = lineage.judge(NEXT, Held::new(END, None, 100), false);
+    let verdicts: Vec<_> = verdicts.unwrap().into_iter().map(|(_, v)| v).collect();
+    let all = [Ok(evidence::CONTEXT_DESCENT), Err(evidence::OTHER_CONTEXT)];
+    assert_eq!(verdicts, all);
+}
+
 #[test]
 fn a_life_that_was_lost_makes_all_unknown() {
     let mut lineage = asked();

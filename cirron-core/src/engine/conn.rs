@@ -14,6 +14,7 @@ use cirron_common::record::source;
 use super::Key;
 use super::budget::Share;
 use super::context::Mover;
+use super::lineage::Read;
 use super::net::Net;
 use super::peers::SocketSpot;
 use super::shared::Shared;
@@ -214,11 +215,16 @@ impl Conn {
         self.feed_by(Some(mover), data.direction, shared, |assembler, sink| {
             assembler.handle_record(data.pos, ts, data.bytes, data.len, sink);
         });
-        if let (Direction::Inbound, Some(moment)) = (data.direction, mover.moment()) {
-            // Ciphertext is read for the connection that a TLS object is: its handshake is no other one.
-            let is_served =
-                self.parser.role() == Some(Role::Server) && self.parser.protocol() != Protocol::Tls;
-            shared.lineage.read(self.slot, is_served, moment);
+        // Ciphertext is read for the connection that a TLS object is, which is told by itself.
+        if let (Direction::Inbound, Some(moment)) = (data.direction, mover.moment())
+            && self.parser.protocol() != Protocol::Tls
+        {
+            let is_served = self.parser.role() == Some(Role::Server);
+            let what = match self.tls {
+                true => Read::Plaintext,
+                false => Read::Socket,
+            };
+            shared.lineage.read(self.slot, what, is_served, moment);
             for id in self.scopes.values().filter(|_| is_served) {
                 shared.lineage.note_late(*id, self.slot, head.tgid);
             }

@@ -36,6 +36,8 @@ struct Setting {
     tells: bool,
     /// What serves a connection sets an option when it is told of it.
     tunes: bool,
+    /// It speaks HTTPS.
+    tls: bool,
     /// It calls a database, each request with a statement of its own length.
     net: bool,
 }
@@ -45,6 +47,7 @@ const TOLD: Setting = Setting {
     pipelines: false,
     tells: true,
     tunes: false,
+    tls: false,
     net: false,
 };
 
@@ -55,6 +58,7 @@ fn settings() -> impl Iterator<Item = Setting> {
         pipelines: n & 2 != 0,
         tells: n & 4 != 0,
         tunes: n & 8 != 0,
+        tls: false,
         net: false,
     })
 }
@@ -70,6 +74,9 @@ fn run(which: Loop, kinds: &[Kind], setting: Setting) -> Report {
             }
             if setting.tunes {
                 server = server.tunes();
+            }
+            if setting.tls {
+                server = server.tls();
             }
             if setting.tells {
                 server = server.tells();
@@ -140,6 +147,7 @@ const TUNED: Setting = Setting {
     pipelines: false,
     tells: false,
     tunes: true,
+    tls: false,
     net: false,
 };
 
@@ -235,6 +243,39 @@ fn all_of_it_mixed_while_records_are_lost() {
             let report = run(which, &kinds, setting);
             assert_eq!(report.wrong, 0, "{which:?} {setting:?} {report:?}");
             assert!(report.right > 0, "{which:?} {setting:?} {report:?}");
+        }
+    }
+}
+
+#[test]
+fn calls_of_requests_over_https() {
+    let tls = Setting {
+        tls: true,
+        ..Setting::default()
+    };
+    let mut kinds = Kind::FIT.to_vec();
+    kinds.extend(Kind::UNFIT);
+    for which in LOOPS {
+        for kind in Kind::FIT {
+            let report = run(which, &[kind], tls);
+            assert_eq!(report.wrong, 0, "{which:?} {kind:?} {report:?}");
+            let others = report.unknown();
+            let is_cut_off = kind == Kind::HangUp;
+            assert!(
+                is_cut_off || report.right > 9 * others,
+                "{kind:?} {report:?}"
+            );
+        }
+        for setting in settings() {
+            let setting = Setting {
+                tls: true,
+                ..setting
+            };
+            if setting.tunes {
+                kinds.extend([Kind::Connection, Kind::Handler, Kind::After]);
+            }
+            let report = run(which, &kinds, setting);
+            assert_eq!(report.wrong, 0, "{which:?} {setting:?} {report:?}");
         }
     }
 }

@@ -122,6 +122,8 @@ pub(crate) struct Server {
     pipelines: bool,
     /// What serves a connection sets an option when it is told of it (aiohttp's server).
     tunes: bool,
+    /// It speaks HTTPS, by objects that are given their bytes (`ssl.MemoryBIO`).
+    tls: bool,
     /// Contexts that were made for nobody right behind an accept.
     strays: Vec<Ctx>,
     pub(crate) tells: bool,
@@ -160,6 +162,7 @@ impl Server {
             next: 1,
             pipelines: false,
             tunes: false,
+            tls: false,
             strays: Vec::new(),
             tells: false,
             told: 0,
@@ -174,6 +177,11 @@ impl Server {
 
     pub(crate) fn tunes(mut self) -> Server {
         self.tunes = true;
+        self
+    }
+
+    pub(crate) fn tls(mut self) -> Server {
+        self.tls = true;
         self
     }
 
@@ -200,6 +208,23 @@ impl Server {
     }
 
     fn accept(&mut self) -> Client {
+        let client = self.accept_socket();
+        let mut conn = client.conn;
+        if self.tls {
+            match self.which {
+                Loop::Asyncio => {
+                    self.run(client.reader, |world, by| conn = world.wrap(by, conn));
+                }
+                Loop::Uvloop => {
+                    conn = self.world.wrap(self.on(self.base), conn);
+                    self.run(client.reader, |_, _| ());
+                }
+            }
+        }
+        Client { conn, ..client }
+    }
+
+    fn accept_socket(&mut self) -> Client {
         let (which, base) = (self.which, self.on(self.base));
         let serves = [Kind::Connection, Kind::Handler, Kind::After]
             .iter()
@@ -263,13 +288,26 @@ impl Server {
         text: &str,
         then: impl FnOnce(&mut World, By) -> T,
     ) -> T {
+        // Where the kernel side has not been told yet that nobody reads it.
+        let tells = self.chance(20);
+        let cipher: &[u8] = if tells { b"\x17\x03\x03\x00\x01x" } else { b"" };
+        let base = self.on(self.base);
+        if !cipher.is_empty() && self.which == Loop::Uvloop {
+            self.world.arrives(base, conn, cipher);
+        }
         match self.which {
             Loop::Asyncio => self.run(reader, |world, by| {
+                if !cipher.is_empty() {
+                    world.arrives(by, conn, cipher);
+                }
+                world.reads(by, conn, text);
+                then(world, by)
+            }),
+            Loop::Uvloop if conn.is_tls() => self.run(reader, |world, by| {
                 world.reads(by, conn, text);
                 then(world, by)
             }),
             Loop::Uvloop => {
-                let base = self.on(self.base);
                 self.world.reads(base, conn, text);
                 self.run(reader, then)
             }

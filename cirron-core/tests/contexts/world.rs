@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use cirron_common::conn::role;
-use cirron_common::record::close;
+use cirron_common::record::{close, source};
 use cirron_core::record::{Body, Direction, Head, Record, encode};
 use cirron_core::testing::records::{ConnRecords, TGID, edited};
 use cirron_core::time::MonoNs;
@@ -26,7 +26,20 @@ pub(crate) struct By {
 pub(crate) struct Conn {
     records: ConnRecords,
     inode: u64,
+    /// Where the ciphertext of an object passes.
+    socket: Option<ConnRecords>,
 }
+
+impl Conn {
+    pub(crate) fn is_tls(self) -> bool {
+        self.socket.is_some()
+    }
+}
+
+/// From the number of a socket to that of the object that uses it.
+const OBJECT: u64 = 1 << 40;
+
+const HELLO: &[u8] = b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03";
 
 pub(crate) struct World {
     pub(crate) feed: Feed,
@@ -130,7 +143,46 @@ impl World {
             }
         });
         self.by(by, &record);
-        Conn { records, inode }
+        let socket = None;
+        Conn {
+            records,
+            inode,
+            socket,
+        }
+    }
+
+    /// A TLS object is made for an accepted connection, and a handshake begins.
+    pub(crate) fn wrap(&mut self, by: By, conn: Conn) -> Conn {
+        let records = ConnRecords {
+            conn: OBJECT + conn.inode,
+            epoch: self.feed.now,
+            source: source::TLS,
+        };
+        let outside = By { ctx: 0, ..by };
+        let opens = edited(&records.open(self.feed.now), |record| {
+            record.head.tid = outside.tid;
+        });
+        let wrapped = Conn {
+            records,
+            inode: OBJECT + conn.inode,
+            socket: Some(conn.records),
+        };
+        self.arrives(by, wrapped, HELLO);
+        self.feed.hand_in(&opens);
+        wrapped
+    }
+
+    /// Ciphertext is read, where it is told.
+    pub(crate) fn arrives(&mut self, by: By, conn: Conn, bytes: &[u8]) {
+        if let Some(records) = conn.socket {
+            let inode = conn.inode - OBJECT;
+            let socket = Conn {
+                records,
+                inode,
+                socket: None,
+            };
+            self.moves(by, socket, Direction::Inbound, bytes);
+        }
     }
 
     /// An option of it is set.
@@ -141,24 +193,22 @@ impl World {
         self.by(by, &record);
     }
 
-    fn moves(&mut self, by: By, conn: Conn, dir: Direction, text: &str) {
-        let len = text.len() as u64;
+    fn moves(&mut self, by: By, conn: Conn, dir: Direction, bytes: &[u8]) {
+        let len = bytes.len() as u64;
         let at =
             &mut self.at.entry(conn.inode).or_default()[usize::from(dir == Direction::Inbound)];
         let pos = *at;
         *at += len;
-        let record = conn
-            .records
-            .data(dir, pos, self.feed.now, text.as_bytes(), len);
+        let record = conn.records.data(dir, pos, self.feed.now, bytes, len);
         self.by(by, &record);
     }
 
     pub(crate) fn reads(&mut self, by: By, conn: Conn, text: &str) {
-        self.moves(by, conn, Direction::Inbound, text);
+        self.moves(by, conn, Direction::Inbound, text.as_bytes());
     }
 
     pub(crate) fn writes(&mut self, by: By, conn: Conn, text: &str) {
-        self.moves(by, conn, Direction::Outbound, text);
+        self.moves(by, conn, Direction::Outbound, text.as_bytes());
     }
 
     pub(crate) fn close(&mut self, by: By, conn: Conn) {

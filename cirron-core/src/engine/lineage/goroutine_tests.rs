@@ -41,7 +41,7 @@ fn asked() -> Lineage {
     let mut lineage = Lineage::default();
     lineage.accept(SLOT, by(ACCEPTOR));
     made(&mut lineage, SERVES, ACCEPTOR);
-    lineage.read(SLOT, true, by(SERVES));
+    lineage.read(SLOT, Read::Socket, true, by(SERVES));
     lineage.begin(REQUEST, SLOT, PID);
     lineage
 }
@@ -62,7 +62,7 @@ fn a_call_of_what_a_handler_starts_is_the_request_s_when_it_has_ended() {
     made(&mut lineage, CHILD, SERVES);
     made(&mut lineage, GRANDCHILD, CHILD);
     // The answer of a database is no request.
-    lineage.read(OTHER_SLOT, false, by(CHILD));
+    lineage.read(OTHER_SLOT, Read::Socket, false, by(CHILD));
     assert_eq!(lineage.candidate(by(GRANDCHILD)), Some(REQUEST));
     assert!(lineage.presume(CALL, REQUEST, by(GRANDCHILD)));
     assert_eq!(judged(&mut lineage, false), None, "both live");
@@ -83,7 +83,7 @@ fn a_worker_that_a_request_started_works_for_nobody_that_is_known() {
     let outlives = Some(Err(evidence::OUTLIVES));
     assert_eq!(judged(&mut lineage, true), outlives);
     // The same connection's next request, while the worker lives on.
-    lineage.read(SLOT, true, by(SERVES));
+    lineage.read(SLOT, Read::Socket, true, by(SERVES));
     lineage.begin(NEXT, SLOT, PID);
     assert_eq!(lineage.candidate(by(CHILD)), None);
     // What it makes is made for nobody, too.
@@ -129,15 +129,15 @@ fn who_serves_connections_works_for_those_alone() {
     made(&mut lineage, CHILD, SERVES);
     lineage.accept(OTHER_SLOT, by(CHILD));
     made(&mut lineage, GRANDCHILD, CHILD);
-    lineage.read(OTHER_SLOT, true, by(GRANDCHILD));
+    lineage.read(OTHER_SLOT, Read::Socket, true, by(GRANDCHILD));
     assert_eq!(lineage.candidate(by(GRANDCHILD)), None);
     // One that has read of two connections starts what is for neither.
-    lineage.read(SLOT, true, by(GRANDCHILD));
+    lineage.read(SLOT, Read::Socket, true, by(GRANDCHILD));
     made(&mut lineage, 5, GRANDCHILD);
     assert_eq!(lineage.candidate(by(5)), None);
     made(&mut lineage, 6, ACCEPTOR);
-    lineage.read(SLOT, true, by(6));
-    lineage.read(OTHER_SLOT, true, by(6));
+    lineage.read(SLOT, Read::Socket, true, by(6));
+    lineage.read(OTHER_SLOT, Read::Socket, true, by(6));
     made(&mut lineage, 7, 6);
     assert_eq!(lineage.candidate(by(7)), None);
     // What accepts connections tells nothing of what it makes.
@@ -160,7 +160,7 @@ fn a_life_of_which_the_record_was_lost_adds_nothing() {
 fn where_no_lives_are_told_nothing_is_kept() {
     let mut lineage = Lineage::default();
     lineage.accept(SLOT, by(ACCEPTOR));
-    lineage.read(SLOT, true, by(SERVES));
+    lineage.read(SLOT, Read::Socket, true, by(SERVES));
     lineage.begin(REQUEST, SLOT, PID);
     lineage.answered(REQUEST, Some(by(SERVES)));
     assert_eq!((lineage.nodes, lineage.processes.len()), (0, 0));
@@ -172,7 +172,7 @@ fn where_no_lives_are_told_nothing_is_kept() {
     };
     lineage.made(64, 0, context);
     let before = lineage.nodes;
-    lineage.read(SLOT, true, by(SERVES));
+    lineage.read(SLOT, Read::Socket, true, by(SERVES));
     made(&mut lineage, CHILD, SERVES);
     assert_eq!(lineage.nodes, before);
 }

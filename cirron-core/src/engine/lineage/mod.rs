@@ -50,6 +50,15 @@ use crate::time::MonoNs;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Connection(u64);
 
+/// What was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    /// Bytes of a socket.
+    Socket,
+    /// Of an object of a TLS library.
+    Plaintext,
+}
+
 /// Who did something, and in what context.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
@@ -145,9 +154,11 @@ impl Lineage {
     }
 
     /// Bytes of a connection were read; `is_served`: they are a client's.
-    pub(super) fn read(&mut self, slot: Slot, is_served: bool, at: Moment) {
+    pub(super) fn read(&mut self, slot: Slot, what: Read, is_served: bool, at: Moment) {
         let connection = self.connection(slot);
-        self.change(at, |process, at| process.read(connection, is_served, at));
+        self.change(at, |process, at| {
+            process.read(connection, what, is_served, at);
+        });
     }
 
     /// A connection was accepted.

@@ -7,6 +7,8 @@
 //!  a new X, on which nothing has passed, was accepted there, or got an option (`connection_made`)
 //!    the same, but for an option by what is made at v alone            --> made for X
 //!    any other version: something else ran in between                  --> nothing
+//!  plaintext of X, of a TLS object, was read in context c, version v
+//!    made by c at v              (the callback of its socket)          --> made for X
 //!  made by a context that reads X and no other                         --> made for X
 //!  made by one that was made for X                                     --> made for X
 //!    unless that one has begun an answer, and the next request waits   --> nothing
@@ -18,7 +20,7 @@
 use std::collections::HashMap;
 
 use super::node::{Kind, Line, Node, Number, Of};
-use super::{Connection, Moment};
+use super::{Connection, Moment, Read};
 use crate::engine::Map;
 use crate::id::Id;
 use crate::limits::MAX_READERS;
@@ -35,6 +37,8 @@ struct LastRead {
     is_done: bool,
     /// What is entered next is entered for it.
     is_of_next: bool,
+    /// It was read in the callback of the connection, whatever else its context reads.
+    is_called_back: bool,
 }
 
 /// Requests and contexts of one process.
@@ -121,13 +125,17 @@ impl Process {
     }
 
     /// Bytes of a connection were read; `is_served`: of a client's.
-    pub(super) fn read(&mut self, connection: Connection, is_served: bool, at: Moment) {
+    pub(super) fn read(&mut self, connection: Connection, what: Read, is_served: bool, at: Moment) {
         // What a goroutine reads of others' answers, databases' say, does not change for whom it works.
         if self.kind == Kind::Goroutines && !is_served {
             return;
         }
+        // A loop gives an object the bytes of its socket, and takes its plaintext, in the callback of that socket: in a context
+        // that may be that of many (uvloop), or of which it has made others meanwhile.
+        let is_called_back = self.kind == Kind::Contexts && what == Read::Plaintext && is_served;
         if let Some(number) = self.sight(at.context, at.has_room)
             && let Some(node) = self.nodes.get_mut(&number)
+            && !is_called_back
         {
             let open = self.open.get(&connection);
             node.read(connection, open.map_or(&[], Vec::as_slice));
@@ -137,6 +145,10 @@ impl Process {
             before.is_none_or(|b| b.version != at.version || b.connection == Some(connection));
         let connection = Some(connection).filter(|_| is_served && is_alone);
         self.note_read(connection, at);
+        if let Some(last) = self.threads.get_mut(&at.tid) {
+            last.is_called_back = is_called_back;
+            last.is_of_next = !is_called_back;
+        }
     }
 
     /// A connection was accepted. Several may be in one go, each before what is made for the next.
@@ -173,6 +185,7 @@ impl Process {
             connection,
             is_done: false,
             is_of_next: true,
+            is_called_back: false,
         };
         if self.threads.len() >= MAX_READERS {
             // Threads end untold. One that reads on is known again.
@@ -215,7 +228,8 @@ impl Process {
         let last = self.threads.get_mut(&at.tid).filter(|last| {
             let by_reader = last.context == at.context && last.version == at.version;
             let by_entered = last.context != at.context && last.version + 1 == at.version;
-            by_reader && reads != Of::Several || by_entered && last.is_of_next
+            let is_its = reads != Of::Several || last.is_called_back;
+            by_reader && is_its || by_entered && last.is_of_next
         });
         let read = last.and_then(|last| {
             last.is_done = true;

@@ -27,7 +27,7 @@ fn at(context: u64, version: u64) -> Moment {
 fn asked() -> Lineage {
     let mut lineage = Lineage::default();
     lineage.made(READER, 0, at(LOOP, 1));
-    lineage.read(SLOT, true, at(READER, 2));
+    lineage.read(SLOT, Read::Socket, true, at(READER, 2));
     lineage.begin(REQUEST, SLOT, PID);
     lineage.made(TASK, 1, at(READER, 2));
     lineage
@@ -119,7 +119,7 @@ fn a_refused_request_has_no_calls_whoever_answers_it() {
 fn one_that_was_read_before_contexts_were_known_has_no_calls() {
     let mut lineage = Lineage::default();
     lineage.made(READER, 0, at(LOOP, 1));
-    lineage.read(SLOT, true, at(READER, 2));
+    lineage.read(SLOT, Read::Socket, true, at(READER, 2));
     lineage.note_late(REQUEST, SLOT, PID);
     lineage.made(TASK, 1, at(READER, 2));
     calls(&mut lineage);
@@ -136,11 +136,11 @@ fn anything_that_ran_between_a_read_and_what_is_made_unties_them() {
     let mut lineage = asked();
     for (context, version) in [(READER, 3), (LOOP, 4), (LOOP, 2)] {
         let mut other = Lineage::default();
-        other.read(SLOT, true, at(READER, 2));
+        other.read(SLOT, Read::Socket, true, at(READER, 2));
         other.begin(REQUEST, SLOT, PID);
         // The context has read another connection as well.
-        other.read((10, 0), true, at(READER, 1));
-        other.read(SLOT, true, at(READER, 2));
+        other.read((10, 0), Read::Socket, true, at(READER, 1));
+        other.read(SLOT, Read::Socket, true, at(READER, 2));
         other.made(TASK, 1, at(context, version));
         let found = other.candidate(at(TASK, 9));
         assert_eq!(found, None, "{context} {version}");
@@ -148,6 +148,30 @@ fn anything_that_ran_between_a_read_and_what_is_made_unties_them() {
     // The first that is entered behind a read.
     lineage.made(TASK + 64, 2, at(LOOP, 3));
     assert_eq!(lineage.candidate(at(TASK + 64, 9)), Some(REQUEST));
+}
+
+#[test]
+fn plaintext_is_read_in_the_callback_of_its_connection_alone() {
+    let (task, other) = (TASK + 64, TASK + 128);
+    let mut lineage = Lineage::default();
+    lineage.made(READER, 0, at(LOOP, 1));
+    // One context is that of all connections.
+    for (slot, version) in [((10, 0), 2), (SLOT, 4)] {
+        lineage.read(slot, Read::Plaintext, true, at(READER, version));
+    }
+    lineage.begin(REQUEST, SLOT, PID);
+    lineage.made(TASK, 1, at(READER, 4));
+    lineage.made(task, 2, at(READER, 6));
+    lineage.made(other, 3, at(LOOP, 5));
+    assert_eq!(lineage.candidate(at(TASK, 7)), Some(REQUEST));
+    assert_eq!(lineage.candidate(at(task, 7)), None);
+    assert_eq!(lineage.candidate(at(other, 7)), None);
+    // Two in one go.
+    for slot in [(10, 0), SLOT] {
+        lineage.read(slot, Read::Plaintext, true, at(READER, 8));
+    }
+    lineage.made(TASK + 192, 4, at(READER, 8));
+    assert_eq!(lineage.candidate(at(TASK + 192, 9)), None);
 }
 
 /// A connection was accepted, and its task made by what was told of it.
@@ -208,7 +232,7 @@ fn what_a_connection_s_task_makes_later_is_whose_answer_it_leads_to() {
     }
     lineage.end(NEXT);
     let verdicts = lineage.judge(NEXT, Held::new(END, None, 100), false);
-    let verdicts: Vec<_> = verdicts.unwrap().into_iter().map(|(_, v)| v).collect();
+    let verdicts: Vec<_> = verdicts.into_iter().flatten().map(|(_, v)| v).collect();
     let all = [Ok(evidence::CONTEXT_DESCENT), Err(evidence::OTHER_CONTEXT)];
     assert_eq!(verdicts, all);
 }
@@ -248,7 +272,7 @@ fn past_the_most_threads_what_was_read_is_forgotten() {
             tid: 1_000 + tid as u32,
             ..at(0, 1)
         };
-        lineage.read(SLOT, true, moment);
+        lineage.read(SLOT, Read::Socket, true, moment);
     }
     // It would be tied to the read otherwise.
     lineage.made(TASK + 64, 2, at(LOOP, 3));

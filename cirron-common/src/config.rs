@@ -55,6 +55,8 @@ pub struct KernelConfig {
     pub net_number: u32,
     /// `unix_sock.peer`; `u32::MAX` where it is not known
     pub unix_peer: u32,
+    /// `unix_sock.addr`; `u32::MAX` where it is not known
+    pub unix_addr: u32,
     /// `sock.sk_socket`
     pub sk_socket: u32,
     /// `sock.sk_err`
@@ -105,6 +107,10 @@ pub struct KernelConfig {
     pub tcp_rack_end_seq: u32,
     /// `inet_connection_sock.icsk_ack.lrcvtime`
     pub icsk_lrcvtime: u32,
+    /// `inet_connection_sock.icsk_bind_hash`
+    pub icsk_bind_hash: u32,
+    /// `inet_bind_bucket.fastreuse`; `u32::MAX` where it or the one before is not known
+    pub bind_fastreuse: u32,
     /// Nanoseconds of one `jiffies`.
     pub tick_ns: u32,
     /// When in a tick `jiffies` advances: the monotonic clock's remainder by `tick_ns` at that moment.
@@ -113,7 +119,7 @@ pub struct KernelConfig {
     pub wakeup_bytes: u32,
 }
 
-const _: () = assert!(core::mem::size_of::<KernelConfig>() == 52 * 4);
+const _: () = assert!(core::mem::size_of::<KernelConfig>() == 55 * 4);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, only `u32` fields, no padding.

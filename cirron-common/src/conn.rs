@@ -8,7 +8,7 @@ use crate::record::direction;
 pub struct ConnInfo {
     /// `AF_INET` (2), `AF_INET6` (10) or `AF_UNIX` (1).
     pub family: u16,
-    /// One of [`role`].
+    /// One of [`role`]: by the call that began it, or, of one that is `late`, by what the kernel keeps of it.
     pub role: u8,
     /// 1 where the connection existed before we saw it, so that its start is unknown.
     pub late: u8,

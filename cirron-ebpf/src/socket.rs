@@ -142,6 +142,8 @@ fn read_info(file: u64, out: &mut ConnInfo) -> Option<()> {
             if out.role == role::ACCEPTED {
                 let ino = unix_peer(sk).unwrap_or(0);
                 out.peer_addr[..8].copy_from_slice(&ino.to_ne_bytes());
+            } else if out.role == role::UNKNOWN && is_unnamed_of_named(sk) == Some(true) {
+                out.role = role::CONNECTED;
             }
             return Some(());
         }
@@ -168,7 +170,44 @@ fn read_info(file: u64, out: &mut ConnInfo) -> Option<()> {
     }
     out.netns = netns(sk).unwrap_or(0);
     out.first_seq = first_seq(sk, out.role).unwrap_or(0);
+    if out.role == role::UNKNOWN && port_is_connect_s(sk) == Some(true) {
+        out.role = role::CONNECTED;
+    }
     Some(())
+}
+
+/// The kernel chose the local port in `connect`: of such a port's sockets none was accepted. (`inet_hash_connect` marks the
+/// bucket with -1, which `bind` never does, and what is accepted has the bucket of its listener, also when that is gone.)
+#[inline(always)]
+fn port_is_connect_s(sk: u64) -> Option<bool> {
+    if config!(bind_fastreuse) == ABSENT || !is_tcp(sk)? {
+        return None;
+    }
+    let bucket: u64 = kernel(sk, config!(icsk_bind_hash))?;
+    if bucket == 0 {
+        return None;
+    }
+    Some(kernel::<i8>(bucket, config!(bind_fastreuse))? == -1)
+}
+
+/// Of a Unix socket without a name whose peer has one: that has it of its listener.
+#[inline(always)]
+fn is_unnamed_of_named(sk: u64) -> Option<bool> {
+    if config!(unix_peer) == ABSENT || config!(unix_addr) == ABSENT {
+        return None;
+    }
+    let peer: u64 = kernel(sk, config!(unix_peer))?;
+    if peer == 0 {
+        return None;
+    }
+    let own: u64 = kernel(sk, config!(unix_addr))?;
+    let other: u64 = kernel(peer, config!(unix_addr))?;
+    Some(own == 0 && other != 0)
+}
+
+#[inline(always)]
+fn is_tcp(sk: u64) -> Option<bool> {
+    Some(config!(tcp_known) != 0 && kernel::<u16>(sk, config!(sk_protocol))? == IPPROTO_TCP)
 }
 
 /// The inode number of the socket at the other end of a Unix socket.
@@ -200,7 +239,7 @@ fn netns(sk: u64) -> Option<u32> {
 /// See [`ConnInfo::first_seq`]. Who connected has written nothing yet; who accepted may have been sent something.
 #[inline(always)]
 fn first_seq(sk: u64, role: u8) -> Option<u32> {
-    if config!(tcp_known) == 0 || kernel::<u16>(sk, config!(sk_protocol))? != IPPROTO_TCP {
+    if !is_tcp(sk)? {
         return None;
     }
     match role {

@@ -55,7 +55,7 @@ impl Made {
 struct Watched {
     maker: u8,
     attachment: Attachment,
-    /// Processes of which is told.
+    /// Processes of which is told, those that have ended since the last one came left out.
     told: Vec<u32>,
 }
 
@@ -87,7 +87,9 @@ impl Goroutines {
                 self.files.insert(image.id, watched);
             }
             if let Some(Some(watched)) = self.files.get_mut(&image.id) {
-                watched.told.push(tgid);
+                add_told(&mut watched.told, tgid, |told| {
+                    self.uprobes.tells_goroutines(told)
+                });
                 self.uprobes.set_goroutines(tgid, watched.maker);
                 tracing::info!("process {tgid}: the lives of its goroutines are told");
                 return true;
@@ -133,6 +135,12 @@ impl Goroutines {
     }
 }
 
+/// One more process of which is told: as many are kept as live, whatever comes and goes.
+fn add_told(told: &mut Vec<u32>, tgid: u32, lives: impl Fn(u32) -> bool) {
+    told.retain(|before| *before != tgid && lives(*before));
+    told.push(tgid);
+}
+
 fn points(lives: &GoLives) -> Vec<Point> {
     let made = lives.made.iter();
     let mut points: Vec<Point> = made
@@ -149,6 +157,16 @@ fn points(lives: &GoLives) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processes_that_come_and_go_leave_no_numbers() {
+        let mut told = Vec::new();
+        for tgid in 0..1_000 {
+            add_told(&mut told, tgid, |before| before % 100 == 0);
+        }
+        add_told(&mut told, 900, |_| true);
+        assert_eq!(told.len(), 11, "{told:?}");
+    }
 
     #[test]
     fn one_too_many_in_a_second_is_told_once() {

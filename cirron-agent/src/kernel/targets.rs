@@ -60,6 +60,12 @@ impl Targets {
 }
 
 impl Targets {
+    /// Of `tgid` they are told. False: it has ended, too, or is another program.
+    pub(super) fn tells_goroutines(&self, tgid: u32) -> bool {
+        let bits = self.lock().get(&tgid, 0);
+        bits.is_ok_and(|bits| bits & target::GO_MAKER != 0)
+    }
+
     /// Of `tgid` the lives of its goroutines are told no more.
     pub(super) fn unset_goroutines(&self, tgid: u32) {
         let mut map = self.lock();

@@ -425,7 +425,7 @@ impl Conn {
         self.muted && self.parser.protocol() == Protocol::Tls
     }
 
-    /// The socket beneath is known now: its addresses, not its role, which the library gave.
+    /// The socket beneath is known now: its addresses, and its role where the library did not give one.
     /// `evidence`: how it is known, `cirron.tls.link`.
     pub(super) fn take_addresses(
         &mut self,
@@ -435,7 +435,10 @@ impl Conn {
     ) {
         self.tls_link = Some(evidence);
         self.info = ConnInfo {
-            role: self.info.role,
+            role: match self.info.role {
+                role::UNKNOWN => info.role,
+                told => told,
+            },
             late: self.info.late,
             ..*info
         };

@@ -27,7 +27,11 @@ impl Engine {
     /// The TLS object `key` uses `socket`, whose bytes are ciphertext.
     pub(super) fn link(&mut self, key: Key, socket: Key, info: &ConnInfo, evidence: &'static str) {
         if let Some(conn) = self.conns.get_mut(&key) {
+            let had_role = conn.was_connected();
             conn.take_addresses(info, evidence, &mut self.shared);
+            if !had_role && conn.is_unread() {
+                self.shared.measure_where_wanted(conn);
+            }
             let unlinked = conn.socket.is_none();
             let tgid = conn.tgid;
             self.shared.stats.tls_linked += u64::from(unlinked);

@@ -1,6 +1,8 @@
 //! Connections without HTTP, through the engine. Whole servers: `cirron-core/tests/joins` and `contexts`.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod late;
+
 use cirron_common::conn::{Positions, role};
 use cirron_common::record::{close, source};
 
@@ -144,7 +146,7 @@ fn nobody_who_does_not_ask_for_it_has_it() {
 }
 
 #[test]
-fn what_carries_http_or_was_accepted_or_was_joined_late_has_none() {
+fn what_carries_http_or_was_accepted_has_none() {
     let mut rig = rig();
     rig.asked(WORKER);
     rig.calls(WORKER);

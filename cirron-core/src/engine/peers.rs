@@ -213,9 +213,9 @@ impl Shared {
             Role::Client => (scope, half),
             Role::Server => (half, scope),
         };
-        let mut head = |id| self.store.get_mut::<ExchangeScope>(id)?.first_line();
-        let [asked, served] = [head(call), head(request)];
-        if asked.is_none() || asked != served {
+        let head = |id| self.store.get::<ExchangeScope>(id)?.first_line();
+        let is_one = head(call).is_some_and(|asked| head(request) == Some(asked));
+        if !is_one {
             self.stats.ends_refused += 1;
         } else if self.store.join_ends(call, request) {
             self.peers.joined(socket, [call, request]);

@@ -5,9 +5,20 @@ use cirron_common::record::close;
 
 use super::conn::{Conn, GaveUp};
 use super::lineage::Moment;
+use super::shared::Shared;
 use super::{Engine, Key};
 use crate::exchange::Protocol;
 use crate::record::Head;
+
+impl Shared {
+    /// Where the target is its client, and what it does as one is wanted.
+    pub(super) fn measure_where_wanted(&self, conn: &mut Conn) {
+        let wanting = self.sessions.rules(conn.tgid);
+        if conn.was_connected() && wanting.is_some_and(|rules| rules.wants_net_scopes()) {
+            conn.measure();
+        }
+    }
+}
 
 impl Engine {
     /// A connection is seen for the first time. What stood in its place before has ended.
@@ -18,10 +29,7 @@ impl Engine {
         conn.slot = (key.0, process);
         conn.epoch = key.1;
         self.shared.lineage.forget_connection(conn.slot);
-        let wanting = self.shared.sessions.rules(head.tgid);
-        if conn.was_connected() && wanting.is_some_and(|rules| rules.wants_net_scopes()) {
-            conn.measure();
-        }
+        self.shared.measure_where_wanted(&mut conn);
         if let Some(moment) = Moment::new(head).filter(|_| conn.was_accepted()) {
             self.shared.lineage.accept(conn.slot, moment);
         }

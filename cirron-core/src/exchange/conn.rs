@@ -224,6 +224,13 @@ impl ConnParser {
         self.passed_over
     }
 
+    /// Others know for certain what it speaks, and that is nothing for us: it is looked at no more.
+    pub(crate) fn leave_to_others(&mut self) {
+        if let State::Sniffing(_) = self.state {
+            self.state = State::Opaque(Protocol::Opaque);
+        }
+    }
+
     /// What it speaks.
     pub(crate) fn protocol(&self) -> Protocol {
         match &self.state {

@@ -150,7 +150,7 @@ names! {
     NET_SENT = "cirron.net.bytes_sent", "int, bytes", "always: what the target wrote; where bytes were lost, those that were not", "cirron";
     NET_RECEIVED = "cirron.net.bytes_received", "int, bytes", "always: the same of what it read", "cirron";
     NET_ROUND_TRIPS = "cirron.net.round_trips", "int", "always: times that it read an answer behind what it had written", "cirron";
-    NET_PROTOCOL = "cirron.net.protocol", "string: `postgresql`, `mysql`, `redis`", "the connection's first bytes are that protocol's; else it is not known", "cirron";
+    NET_PROTOCOL = "cirron.net.protocol", "string: `postgresql`, `mysql`, `redis`", "the connection's first bytes are that protocol's, or, where it was open before the attach, those of a question and its answer; else it is not known", "cirron";
     NET_TLS = "cirron.net.tls", "string: `plaintext`, the bytes are those inside of TLS; `ciphertext`, those of TLS itself, its handshakes too, whose library is not read", "the connection carries TLS", "cirron";
 }
 
@@ -215,7 +215,7 @@ pub const TABLES: &[(&str, &[Name])] = &[
         EXCHANGE_ATTRS,
     ),
     (
-        "Attributes of `net.client`, besides addresses, `network.transport`, `cirron.partial` and `cirron.lost_bytes`",
+        "Attributes of `net.client`, besides addresses, `network.transport` and what says that it is partial",
         NET_ATTRS,
     ),
     ("Marks of exchanges", EXCHANGE_MARKS),

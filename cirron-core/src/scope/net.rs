@@ -34,6 +34,8 @@ pub(crate) struct NetFigures {
 pub(crate) struct NetScope {
     start: MonoNs,
     conn: ConnInfo,
+    /// It may have begun before we looked.
+    is_torn: bool,
     /// As `cirron.net.tls`.
     pub(crate) tls: Option<&'static str>,
     /// As `cirron.net.protocol`.
@@ -42,11 +44,12 @@ pub(crate) struct NetScope {
 }
 
 impl NetScope {
-    /// It began at `start`, on a connection with these addresses.
-    pub(crate) fn new(start: MonoNs, conn: ConnInfo) -> NetScope {
+    /// It began at `start`, on a connection with these addresses, or before we looked: `is_torn`.
+    pub(crate) fn new(start: MonoNs, conn: ConnInfo, is_torn: bool) -> NetScope {
         NetScope {
             start,
             conn,
+            is_torn,
             tls: None,
             protocol: None,
             figures: NetFigures::default(),
@@ -88,11 +91,19 @@ impl Content for NetScope {
         attrs.insert(n::NET_SENT, figures.sent.into());
         attrs.insert(n::NET_RECEIVED, figures.received.into());
         attrs.insert(n::NET_ROUND_TRIPS, figures.round_trips.into());
-        if figures.lost > 0 {
+        if self.is_torn {
+            attrs.insert(n::LATE_ATTACH, true.into());
+        }
+        if figures.lost > 0 || self.is_torn {
             attrs.insert(n::PARTIAL, true.into());
+        }
+        if figures.lost > 0 {
             attrs.insert(n::LOST_BYTES, figures.lost.into());
         }
-        if let Some(first) = figures.first_byte.filter(|_| figures.lost == 0) {
+        if let Some(first) = figures
+            .first_byte
+            .filter(|_| figures.lost == 0 && !self.is_torn)
+        {
             let took = first.ms_since(self.start);
             marks.float(n::TIME_TO_FIRST_BYTE, took, Attrs::new(), first);
         }

@@ -1,6 +1,6 @@
 //! What a server asks its database hangs below the request that it was asked for (`--net-scopes`): PostgreSQL's own server and
-//! client library, 32 requests at once on connections that all threads share. Judged by the lengths of statements, of which no
-//! two requests have the same; none may be wrong.
+//! client library, 32 requests at once on connections that all threads share, half of which were open before the attach. Judged
+//! by the lengths of statements, of which no two requests have the same; none may be wrong.
 
 use std::process::{Command, Stdio};
 
@@ -31,8 +31,8 @@ pub(crate) const TESTS: &[Test] = &[
 const AT_ONCE: usize = 32;
 /// Requests of each client.
 const EACH: usize = 10;
-/// Connections to the database.
-const CONNECTIONS: usize = 8;
+/// Connections to the database that are open before the attach, and as many that are opened behind it.
+const CONNECTIONS: usize = 4;
 /// Bytes of statement 0, as the service has it, and of the message around it.
 const LENGTH: i64 = 4_096 + 6;
 
@@ -54,9 +54,10 @@ fn statements(wanted: bool) -> Result<String> {
     let server = Guard::spawn(command)?;
     wait::listener(port)?;
     let flags: &[&str] = if wanted { &["--net-scopes"] } else { &[] };
-    let agent = Agent::attach(&[server.pid()], flags)?;
     let ask =
         |path: &str| calls::curl(&["-f", "-d", "{}", &format!("http://127.0.0.1:{port}{path}")]);
+    ask(&format!("/connect/{CONNECTIONS}"))?;
+    let agent = Agent::attach(&[server.pid()], flags)?;
     ask(&format!("/connect/{CONNECTIONS}"))?;
     at_once(AT_ONCE, |client| {
         (0..EACH).try_for_each(|n| ask(&format!("/ask/{}", client * EACH + n)).map(|_| ()))
@@ -69,7 +70,12 @@ fn statements(wanted: bool) -> Result<String> {
         ensure!(nets.is_empty(), "{nets:?}");
         return Ok("none".to_owned());
     }
-    let (mut known, mut unknown, mut trips) = (0, 0, 0);
+    let is_late = |net: &&&Span| net.is("cirron.late_attach");
+    let older: Vec<_> = (nets.iter().filter(is_late))
+        .map(|net| net.int("client.port"))
+        .collect();
+    ensure!(older.len() == CONNECTIONS, "the first of each: {older:?}");
+    let (mut known, mut unknown, mut trips, mut known_of_older) = (0, 0, 0, 0);
     for net in &nets {
         ensure!(
             net.text("cirron.net.protocol") == Some("postgresql"),
@@ -91,6 +97,7 @@ fn statements(wanted: bool) -> Result<String> {
                 ensure!(sent == LENGTH + number, "wrong: {number} has {net:?}");
                 ensure!(net.mark("time_to_first_byte_ms").is_some(), "{net:?}");
                 known += 1;
+                known_of_older += i64::from(older.contains(&net.int("client.port")));
             }
         }
     }
@@ -100,7 +107,11 @@ fn statements(wanted: bool) -> Result<String> {
         known * 2 > all,
         "{known} of {all} are known, {unknown} scopes are not"
     );
+    ensure!(
+        known_of_older * 4 > known,
+        "{known_of_older} of {known} are of connections that were open before"
+    );
     Ok(format!(
-        "{known} of {all} statements are below their requests, {unknown} scopes below none, none is wrong"
+        "{known} of {all} statements are below their requests, {known_of_older} of them on connections of before the attach, {unknown} scopes below none, none is wrong"
     ))
 }

@@ -45,6 +45,9 @@ pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
     let net = bytes_of("sock_common", &["skc_net", "net"]).map(|o| common + o);
     let net = net.zip(bytes_of("net", &["ns", "inum"]));
     let tcp = tcp::offsets(&types).unwrap_or_default();
+    // Without them nobody knows which end of an older connection connected.
+    let bound = types.offset("inet_connection_sock", "icsk_bind_hash");
+    let bound = bound.zip(types.offset("inet_bind_bucket", "fastreuse"));
     Ok(KernelConfig {
         task_files: at("task_struct", "files")?,
         files_fdt: at("files_struct", "fdt")?,
@@ -70,6 +73,7 @@ pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
         sk_net: net.map_or(u32::MAX, |(net, _)| net),
         net_number: net.map_or(u32::MAX, |(_, number)| number),
         unix_peer: at("unix_sock", "peer").unwrap_or(u32::MAX),
+        unix_addr: at("unix_sock", "addr").unwrap_or(u32::MAX),
         sk_socket: at("sock", "sk_socket")?,
         sk_err: at("sock", "sk_err")?,
         sk_shutdown: at("sock", "sk_shutdown")?,
@@ -79,6 +83,8 @@ pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
         task_runtime: runtime::offset(&types).unwrap_or(u32::MAX),
         task_signal: at("task_struct", "signal")?,
         signal_live: at("signal_struct", "live")?,
+        icsk_bind_hash: bound.map_or(0, |(hash, _)| hash),
+        bind_fastreuse: bound.map_or(u32::MAX, |(_, reuse)| reuse),
         kiocb_opcode: at("io_kiocb", "opcode").unwrap_or(u32::MAX),
         wakeup_bytes: 0,
         ..tcp

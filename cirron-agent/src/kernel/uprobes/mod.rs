@@ -412,6 +412,11 @@ impl Uprobes {
         self.targets.set_runtime(tgid, targets::goroutines(maker));
     }
 
+    /// The lives of its goroutines are told. False: it has ended, too.
+    pub fn tells_goroutines(&self, tgid: u32) -> bool {
+        self.targets.tells_goroutines(tgid)
+    }
+
     /// The lives of its goroutines are told no more.
     pub fn unset_goroutines(&self, tgid: u32) {
         self.targets.unset_goroutines(tgid);

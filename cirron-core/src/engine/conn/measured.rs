@@ -8,17 +8,23 @@ use cirron_common::conn::{Positions, role};
 use super::Conn;
 use crate::engine::net::Net;
 use crate::engine::shared::Shared;
+use crate::exchange::Protocol;
 use crate::record::{Data, Head};
 
 impl Conn {
-    /// It was connected, by the record of its opening.
+    /// The target is its client, by the record of its opening.
     pub(in crate::engine) fn was_connected(&self) -> bool {
-        self.info.role == role::CONNECTED && self.info.late == 0
+        self.info.role == role::CONNECTED
+    }
+
+    /// It is not known yet what it speaks.
+    pub(in crate::engine) fn is_unread(&self) -> bool {
+        self.parser.protocol() == Protocol::Unknown
     }
 
     /// What is done on it is wanted, if it carries no HTTP.
     pub(in crate::engine) fn measure(&mut self) {
-        self.net = Some(Box::new(Net::new()));
+        self.net = Some(Box::new(Net::new(self.info.late != 0, self.tls)));
     }
 
     /// It carries no HTTP, and is measured.
@@ -42,6 +48,9 @@ impl Conn {
 
     /// The parser has seen more of it.
     pub(super) fn look_for_http(&mut self, shared: &mut Shared) {
+        if self.net.as_ref().is_some_and(|net| net.is_certain()) {
+            self.parser.leave_to_others();
+        }
         let protocol = self.parser.protocol();
         let (tls, tgid) = (self.tls, self.tgid);
         if let Some(net) = &mut self.net

@@ -15,15 +15,24 @@
 //! records, and no order of bytes. A turn is the same however its bytes are cut into records. The one who wrote the first byte
 //! is the one who asked, as of all calls ([`super::joins`]).
 //!
+//! A connection that was open before we looked is measured where the kernel knows that the target is its client; what it does
+//! from the first whole turn on is what others do ([`late`]), and the parser goes on to look for HTTP, which may still come:
+//!
+//! ```text
+//!   Unknown --a question and its answer, neither of HTTP--> Presumed --HTTP--> dropped
+//!                                                              '---- nothing that is read, or what it speaks is certain --> Measured
+//! ```
 //! It promises no wrong parent. Where a second one writes before the first has been answered, one connection carries several
 //! at once; from then on nothing on it has a parent that is known. So it is where what was written was lost. Bytes that are read
-//! while nothing was asked (subscriptions) are in no scope, and counted. Of connections that were open before we looked it is
-//! not known which end is the client: they are left alone.
+//! while nothing was asked (subscriptions) are in no scope, and counted. What may have begun before we looked says so, and is
+//! nobody's.
 
+mod late;
 mod quota;
 
 use cirron_common::conn::{ConnInfo, Positions};
 
+use self::late::Late;
 pub(super) use self::quota::NetQuotas;
 use super::context::Mover;
 use super::joins::Beginning;
@@ -43,6 +52,8 @@ const MERGE_NS: u64 = 10 * MS;
 const MAX_SCOPE_NS: u64 = 1_000 * MS;
 /// Silence behind an answer that ends it, where nobody asks again: pauses inside of an answer, of a cursor say, are shorter.
 const QUIET_NS: u64 = 1_000 * MS;
+/// `cirron.net.tls` of a TLS library's object.
+const PLAINTEXT: &str = "plaintext";
 /// Bytes of an open scope in the store, about.
 const OPEN_SCOPE_BYTES: usize = 2 * size_of::<NetScope>() + 256;
 
@@ -50,6 +61,8 @@ const OPEN_SCOPE_BYTES: usize = 2 * size_of::<NetScope>() + 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Unknown,
+    /// It was joined late, and what passed was no HTTP. That may still come.
+    Presumed,
     Measured,
     /// It is the same as another connection, which is measured in its place.
     Elsewhere,
@@ -69,6 +82,8 @@ struct Use {
     asker: Asker,
     /// `None`: there was no room for it.
     scope: Option<Id>,
+    /// It may have begun before we looked.
+    is_torn: bool,
     pid: u32,
     start: MonoNs,
     last: MonoNs,
@@ -110,6 +125,8 @@ pub(super) struct Net {
     read: Vec<u8>,
     written: Vec<u8>,
     tls: Option<&'static str>,
+    /// Of one that was open before we looked.
+    late: Option<Late>,
     /// It carries several at once.
     is_shared: bool,
     /// Bytes that were read while nothing was asked.
@@ -117,41 +134,63 @@ pub(super) struct Net {
     /// Where it stood when it ended.
     at_end: Option<Positions>,
     open: Option<Use>,
+    /// What may have begun before we looked, and is over: it waits until it is known that there is no HTTP.
+    torn: Option<Use>,
 }
 
 impl Net {
-    /// Of a connection that was seen from its beginning.
-    pub(super) fn new() -> Net {
+    /// Of a connection that was seen from its beginning, or not; `is_object`: of a TLS library's object.
+    pub(super) fn new(is_late: bool, is_object: bool) -> Net {
         Net {
             state: State::Unknown,
             inbound: Progress::default(),
             outbound: Progress::default(),
             read: Vec::new(),
             written: Vec::new(),
-            tls: None,
+            tls: is_object.then_some(PLAINTEXT),
+            late: is_late.then(Late::default),
             is_shared: false,
             unasked: 0,
             at_end: None,
             open: None,
+            torn: None,
         }
     }
 
     /// It carries nothing that is read, and its lengths are wanted.
     pub(super) fn is_measured(&self) -> bool {
-        self.state != State::Unknown
+        match self.state {
+            State::Unknown | State::Presumed => false,
+            State::Measured | State::Elsewhere => true,
+        }
+    }
+
+    /// It was joined late, and what it speaks is known by now.
+    pub(super) fn is_certain(&self) -> bool {
+        self.late
+            .as_ref()
+            .is_some_and(|late| late.protocol().is_some())
+    }
+
+    /// What is done on it is written.
+    fn is_told(&self) -> bool {
+        match self.state {
+            State::Unknown | State::Elsewhere => false,
+            State::Presumed | State::Measured => true,
+        }
     }
 
     /// Bytes that it holds, about.
     pub(super) fn held_bytes(&self) -> usize {
-        let open = self.open.as_ref().and_then(|open| open.scope);
-        let scope = open.map_or(0, |_| OPEN_SCOPE_BYTES);
-        size_of::<Net>() + self.read.capacity() + self.written.capacity() + scope
+        let open = [&self.open, &self.torn].into_iter().flatten();
+        let scopes = open.filter(|open| open.scope.is_some()).count() * OPEN_SCOPE_BYTES;
+        size_of::<Net>() + self.read.capacity() + self.written.capacity() + scopes
     }
 
     /// When [`Net::handle_timeout`] wants to be called.
     pub(super) fn poll_timeout(&self) -> Option<MonoNs> {
         let open = self.open.as_ref().filter(|open| !open.is_asked)?;
-        (self.state == State::Measured).then(|| open.last.plus(QUIET_NS))
+        self.is_told().then(|| open.last.plus(QUIET_NS))
     }
 
     /// Event time has come to `now`.
@@ -177,6 +216,7 @@ impl Net {
             Direction::Outbound => self.handle_write(head, data, conn, shared),
             Direction::Inbound => {
                 let len = self.inbound.advance(data.pos, data.len);
+                self.hear(data, shared);
                 match &mut self.open {
                     Some(open) => open.answer(head.ts, len),
                     None => self.note_unasked(len, shared),
@@ -185,9 +225,26 @@ impl Net {
         }
     }
 
+    /// The answer may be what tells that it is no HTTP.
+    fn hear(&mut self, data: &Data<'_>, shared: &mut Shared) {
+        let Some(late) = &mut self.late else {
+            return;
+        };
+        late.hears(data);
+        if late.is_plain() && self.state == State::Unknown {
+            self.state = State::Presumed;
+            shared.stats.net_unasked_bytes += std::mem::take(&mut self.unasked);
+            self.take_torn(shared);
+        }
+    }
+
     fn handle_write(&mut self, head: &Head, data: &Data<'_>, conn: &ConnInfo, shared: &mut Shared) {
         let len = self.outbound.advance(data.pos, data.len);
         let mover = Mover::new(head, data);
+        let begins = self.open.as_ref().is_none_or(|open| !open.is_asked);
+        if let Some(late) = self.late.as_mut().filter(|_| begins) {
+            late.asks(data);
+        }
         let (parent, join) = self.parent(head, mover, shared);
         let by_context = join == Join::Presumed(evidence::CONTEXT_DESCENT);
         let moment = mover.moment().filter(|_| by_context);
@@ -207,7 +264,10 @@ impl Net {
             }
             _ => {
                 self.write(shared);
-                self.open = Some(begin(head, asker, join, mover, *conn, shared));
+                let is_torn = self.is_torn();
+                let content = NetScope::new(ts, *conn, is_torn);
+                let open = begin(head, asker, join, mover, content, shared);
+                self.open = Some(Use { is_torn, ..open });
             }
         }
         if let Some(open) = &mut self.open {
@@ -216,11 +276,16 @@ impl Net {
         }
     }
 
+    /// What is written now may go on with what was before we looked.
+    fn is_torn(&self) -> bool {
+        self.late.as_ref().is_some_and(Late::is_torn)
+    }
+
     /// What a write is part of, as far as is known.
     fn parent(&self, head: &Head, mover: Mover, shared: &mut Shared) -> (Option<Id>, Join) {
         let found = shared.parent(Beginning {
             role: Role::Client,
-            late: false,
+            late: self.is_torn(),
             ts: head.ts,
             pid: head.tgid,
             writer: Some(mover),
@@ -233,6 +298,9 @@ impl Net {
     }
 
     fn keep_first(&mut self, data: &Data<'_>) {
+        if self.late.is_some() {
+            return;
+        }
         let first = match data.direction {
             Direction::Inbound => &mut self.read,
             Direction::Outbound => &mut self.written,
@@ -245,7 +313,7 @@ impl Net {
 
     fn note_unasked(&mut self, len: u64, shared: &mut Shared) {
         match self.state {
-            State::Measured => shared.stats.net_unasked_bytes += len,
+            State::Presumed | State::Measured => shared.stats.net_unasked_bytes += len,
             State::Unknown | State::Elsewhere => self.unasked += len,
         }
     }
@@ -275,10 +343,11 @@ impl Net {
         self.state = State::Measured;
         shared.stats.net_unasked_bytes += std::mem::take(&mut self.unasked);
         self.tls = match (is_object, is_tls) {
-            (true, _) => Some("plaintext"),
+            (true, _) => Some(PLAINTEXT),
             (false, true) => Some("ciphertext"),
             (false, false) => None,
         };
+        self.take_torn(shared);
         true
     }
 
@@ -290,9 +359,11 @@ impl Net {
 
     /// Nothing of what is open is written.
     pub(super) fn forget(&mut self, shared: &mut Shared) {
-        if let Some(id) = self.open.take().and_then(|open| open.scope) {
-            shared.store.forget(id);
-            shared.take_lives();
+        for open in [self.open.take(), self.torn.take()] {
+            if let Some(id) = open.and_then(|open| open.scope) {
+                shared.store.forget(id);
+                shared.take_lives();
+            }
         }
     }
 
@@ -308,6 +379,7 @@ impl Net {
             self.outbound.advance(at.outbound, 0);
         }
         self.write(shared);
+        self.take_torn(shared);
     }
 
     /// What is open is over.
@@ -321,20 +393,38 @@ impl Net {
         if lost_written > 0 {
             open.give_up(evidence::RECORDS_LOST, shared);
         }
-        let (known, scope) = match (self.state, open.scope) {
-            (State::Measured, Some(id)) => (true, Some(id)),
-            (State::Measured | State::Unknown | State::Elsewhere, scope) => (false, scope),
+        if open.is_torn && self.state == State::Unknown {
+            self.torn = Some(open);
+        } else {
+            self.close(&open, shared);
+        }
+    }
+
+    /// It is told now what was done here: what may have begun before we looked waited for that.
+    fn take_torn(&mut self, shared: &mut Shared) {
+        if let Some(open) = self.torn.take() {
+            self.close(&open, shared);
+        }
+    }
+
+    /// Writes what is over, or counts that it is not written.
+    fn close(&self, open: &Use, shared: &mut Shared) {
+        let protocol = match &self.late {
+            Some(late) => late.protocol(),
+            None => database::protocol(&self.written, &self.read),
         };
-        if known && let Some(id) = scope {
+        if self.is_told()
+            && let Some(id) = open.scope
+        {
             if let Some(scope) = shared.store.get_mut::<NetScope>(id) {
                 scope.figures = open.figures;
-                scope.protocol = database::protocol(&self.written, &self.read);
+                scope.protocol = protocol;
                 scope.tls = self.tls;
             }
             shared.stats.net_scopes += 1;
             shared.store.close(id, open.last);
         } else {
-            if let Some(id) = scope {
+            if let Some(id) = open.scope {
                 shared.store.forget(id);
             }
             shared.leave_out_turns(open.pid, open.turns, &open.figures);
@@ -349,7 +439,7 @@ fn begin(
     asker: Asker,
     join: Join,
     mover: Mover,
-    conn: ConnInfo,
+    content: NetScope,
     shared: &mut Shared,
 ) -> Use {
     let ts = head.ts;
@@ -363,8 +453,7 @@ fn begin(
             evidence: evidence::BYTES,
             join,
         };
-        let content = Box::new(NetScope::new(ts, conn));
-        let id = shared.store.open(start, content);
+        let id = shared.store.open(start, Box::new(content));
         shared.note_call(id, join, Some(mover));
         shared.take_lives();
         id
@@ -372,6 +461,7 @@ fn begin(
     Use {
         asker,
         scope,
+        is_torn: false,
         pid: head.tgid,
         start: ts,
         last: ts,
@@ -395,7 +485,7 @@ impl Use {
     /// A write behind an answer goes on with this.
     fn goes_on(&self, asker: Asker, ts: MonoNs) -> bool {
         let (quiet, all) = (ts.since(self.last), ts.since(self.start));
-        self.asker == asker && quiet < MERGE_NS && all < MAX_SCOPE_NS
+        !self.is_torn && self.asker == asker && quiet < MERGE_NS && all < MAX_SCOPE_NS
     }
 
     /// Whose it is, is not known.

@@ -106,6 +106,11 @@ pub(crate) fn find(piece: &[u8]) -> Option<usize> {
     (0..piece.len()).find(believed)
 }
 
+/// Whether a piece of which nothing is known begins as a frame does, whole or not.
+pub(crate) fn may_begin(piece: &[u8]) -> bool {
+    FrameHeader::parse(piece).is_some_and(|header| header.is_plausible(MAX_CHAIN_FRAME_BYTES))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

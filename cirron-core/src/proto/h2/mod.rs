@@ -27,6 +27,7 @@ mod parser;
 
 pub(crate) use super::cursor::Cursor;
 pub(crate) use chain::find as find_frames;
+pub(crate) use chain::may_begin as may_begin_frame;
 pub(crate) use heads::HeaderList;
 pub(crate) use parser::PREFACE;
 pub(crate) use parser::Parser;

@@ -131,9 +131,9 @@ impl ExchangeScope {
     }
 
     /// Method and path.
-    pub(crate) fn first_line(&self) -> Option<(String, String)> {
+    pub(crate) fn first_line(&self) -> Option<(&str, &str)> {
         let line = self.ask.line.as_ref()?;
-        Some((line.method.clone(), line.path.clone()))
+        Some((&line.method, &line.path))
     }
 
     /// Bytes of it that were lost.

@@ -206,7 +206,13 @@ impl Store {
         id
     }
 
-    /// The content of an open scope, to be changed; `None`: it is not open, or is another producer's.
+    /// The content of an open scope; `None`: it is not open, or is another producer's.
+    pub(crate) fn get<C: Content>(&self, id: Id) -> Option<&C> {
+        let content: &dyn Any = self.open.get(&id)?.content.as_deref()?;
+        content.downcast_ref()
+    }
+
+    /// The same, to be changed.
     pub(crate) fn get_mut<C: Content>(&mut self, id: Id) -> Option<&mut C> {
         let entry = self.open.get_mut(&id)?;
         if self.watched && !std::mem::replace(&mut entry.told, true) {

@@ -12,6 +12,7 @@ pub mod calls;
 pub mod code;
 pub mod contract;
 pub mod coverage;
+pub mod databases;
 pub mod expect;
 pub mod postgres;
 pub mod process;

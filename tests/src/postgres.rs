@@ -74,6 +74,11 @@ impl Postgres {
         })
     }
 
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// How libpq connects to it, without TLS.
     pub fn address(&self) -> String {
         let port = self.port;

@@ -91,6 +91,11 @@ impl Packages {
             (_, Tool::Make) => "make",
             (Self::Apt | Self::Pacman | Self::Apk, Tool::Postgres) => "postgresql",
             (Self::Dnf | Self::Unknown, Tool::Postgres) => "postgresql-server",
+            (Self::Apt, Tool::Redis) => "redis-server",
+            (_, Tool::Redis) => "redis",
+            (Self::Apt, Tool::Mariadb) => "mariadb-server-core",
+            (Self::Dnf | Self::Unknown, Tool::Mariadb) => "mariadb-server",
+            (Self::Pacman | Self::Apk, Tool::Mariadb) => "mariadb",
         }
     }
 }
@@ -126,6 +131,10 @@ pub(crate) enum Tool {
     Make,
     /// The database's server, with its client library; never started as a service by us.
     Postgres,
+    /// The server; never started as a service by us.
+    Redis,
+    /// The same.
+    Mariadb,
 }
 
 impl Tool {
@@ -145,5 +154,7 @@ impl Tool {
         Self::Openssl,
         Self::Make,
         Self::Postgres,
+        Self::Redis,
+        Self::Mariadb,
     ];
 }

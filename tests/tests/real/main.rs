@@ -8,6 +8,7 @@ mod bodies;
 mod buffers;
 mod cli;
 mod contexts;
+mod databases;
 mod detach;
 mod dialects;
 mod documented;
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         joins_go::TESTS,
         memory::TESTS,
         net::TESTS,
+        databases::TESTS,
         replay::TESTS,
         dialects::TESTS,
         documented::TESTS,

@@ -111,6 +111,8 @@ fn is_there(tool: Tool) -> bool {
         Tool::Make => paths::in_path("make").is_some(),
         // Debian keeps each version's programs in a folder of its own.
         Tool::Postgres => Path::new("/usr/lib/postgresql").exists(),
+        Tool::Redis => paths::in_path("redis-server").is_some(),
+        Tool::Mariadb => paths::in_path("mariadbd").is_some(),
         Tool::PythonVenv => {
             sh::succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
         }

@@ -124,6 +124,9 @@ pub mod role {
     pub const ENTER: u8 = 32;
     /// A function is left, by the frame that [`super::Hit::stack`] names.
     pub const EXIT: u8 = 33;
+    /// The thread goes on in a frame further up, by an exception, a panic or `longjmp`. Frames below
+    /// [`super::Hit::stack`] are over.
+    pub const LANDED: u8 = 34;
 }
 
 /// How a value is to be read.

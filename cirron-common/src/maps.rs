@@ -25,8 +25,11 @@ pub const SIGNATURES: &str = "SIGNATURES";
 pub const SHAPES: &str = "SHAPES";
 /// LRU hash: [`crate::shape::RateKey`] to [`crate::shape::Rate`].
 pub const RATES: &str = "RATES";
-/// LRU hash: [`crate::shape::SkipKey`] to how many beginnings the thread is in that were left out.
+/// LRU hash: [`crate::shape::SkipKey`] to the beginnings that were left out and the thread is in: of a function the frame
+/// of the outermost, else how many.
 pub const SKIPS: &str = "SKIPS";
+/// LRU hash: a thread, as the helper gives it, that has come to a probe at which something begins.
+pub const BEGINNERS: &str = "BEGINNERS";
 /// Hash: tgid to [`crate::python::Interpreter`].
 pub const INTERPRETERS: &str = "INTERPRETERS";
 /// LRU hash: [`crate::conn::Runner`] to when it waited for several things at once last, or was first seen to read by calls
@@ -67,6 +70,9 @@ pub const MAX_SHAPES: u32 = 2_048;
 pub const MAX_RATES: u32 = 16_384;
 /// Threads at once that are inside of beginnings that were left out.
 pub const MAX_SKIPS: u32 = 16_384;
+/// Threads whose exit is told, since a scope of theirs may be open. What one that is forgotten leaves open ends with its
+/// process.
+pub const MAX_BEGINNERS: u32 = 16_384;
 /// Processes at once whose Python tells contexts: a server's workers, at most a tenth of all targets. What is called by one
 /// past it is not known by its contexts.
 pub const MAX_INTERPRETERS: u32 = 1_024;

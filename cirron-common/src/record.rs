@@ -209,6 +209,8 @@ pub mod kind {
     /// An option of a connection was set on which nothing has passed yet, by a thread of Python's whose context is known: a
     /// server that is told of a new connection does so. Stamped at the call's return.
     pub const CONN_TUNED: u8 = 15;
+    /// A thread of a target has exited that has come to a probe at which something begins, and others of its process live.
+    pub const THREAD_EXIT: u8 = 16;
 }
 
 /// Values of [`Data::direction`], from the target's point of view.

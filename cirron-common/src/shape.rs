@@ -16,6 +16,16 @@ pub const MAX_TEXT_BYTES: u16 = 1024;
 /// breakpoint, so that it is 5 % of a processor at most; the ring has room for ten times as many.
 pub const HITS_A_SECOND: u64 = 10_000;
 
+/// What hits of one probe in a process may weigh, told or not, in each of [`BUSY_SECONDS`]: above it the probe is detached. A hit that weighs 1 costs the thread 1.3 to 4 us, so that it is 8 % of a processor at most, and as much at
+/// the other end of a pair.
+pub const WEIGHT_A_SECOND: u64 = 20_000;
+
+/// What a hit weighs whose instruction the kernel single-steps in a virtual machine: 25 to 50 us were measured.
+pub const STEPPED_WEIGHT: u8 = 16;
+
+/// Seconds in a row. One may be a start, or a burst of requests.
+pub const BUSY_SECONDS: u64 = 2;
+
 /// Values of [`Shape::thinning`]: what becomes of hits past [`HITS_A_SECOND`].
 pub mod thinning {
     /// Each is told.
@@ -26,6 +36,12 @@ pub mod thinning {
     pub const BEGIN: u8 = 2;
     /// It is the end of such.
     pub const END: u8 = 3;
+    /// As [`BEGIN`], of a function: what is inside of a call is told by the stack, also where an exit was not seen.
+    pub const ENTER: u8 = 4;
+    /// It is an exit of such.
+    pub const EXIT: u8 = 5;
+    /// A thread lands in a frame further up: it is told where something has begun on the thread.
+    pub const LANDED: u8 = 6;
 }
 
 /// Where a text stands. Both are the same where a 0 ends it.
@@ -56,8 +72,10 @@ pub struct Shape {
     pub thinning: u8,
     /// 1: it is a function of Go's, whose hits mean something with the goroutine alone.
     pub of_goroutine: u8,
+    /// What a hit weighs, by which it is detached ([`WEIGHT_A_SECOND`]); 0: it never is.
+    pub weight: u8,
     /// Zero.
-    pub padding: [u8; 2],
+    pub padding: u8,
     /// Beginnings and ends that belong together have the same.
     pub pair: u32,
 }
@@ -68,7 +86,7 @@ const _: () = {
     assert!(offset_of!(Shape, most) == 128);
     assert!(offset_of!(Shape, text) == 144);
     assert!(offset_of!(Shape, values) == 150);
-    assert!(offset_of!(Shape, padding) == 154);
+    assert!(offset_of!(Shape, weight) == 154);
     assert!(offset_of!(Shape, pair) == 156);
 };
 
@@ -118,6 +136,14 @@ pub struct Rate {
     pub told: u64,
     /// Hits that were left out since the probe is there.
     pub left_out: u64,
+    /// Of those, before this second.
+    pub left_out_before: u64,
+    /// Seconds in a row before this one with more than [`WEIGHT_A_SECOND`].
+    pub busy: u64,
+    /// Hits in the last of them.
+    pub busiest: u64,
+    /// 1: there were [`BUSY_SECONDS`] of them. Nothing more is told.
+    pub is_too_busy: u64,
 }
 
 /// A thread or goroutine that is inside of beginnings that were left out.

@@ -57,6 +57,9 @@ pub static RATES: LruHashMap<RateKey, Rate> = LruHashMap::with_max_entries(maps:
 pub static SKIPS: LruHashMap<SkipKey, u64> = LruHashMap::with_max_entries(maps::MAX_SKIPS, 0);
 
 #[map]
+pub static BEGINNERS: LruHashMap<u64, u8> = LruHashMap::with_max_entries(maps::MAX_BEGINNERS, 0);
+
+#[map]
 pub static INTERPRETERS: HashMap<u32, Interpreter> =
     HashMap::with_max_entries(maps::MAX_INTERPRETERS, 0);
 

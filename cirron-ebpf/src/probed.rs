@@ -21,7 +21,7 @@ use cirron_common::{
     hit::{HIT_LEN, Hit, MAX_TEXTS, MAX_VALUES},
     operand::kind::ABSENT,
     record::{GOID, HEADER_LEN, kind, source},
-    shape::{MAX_TEXT_BYTES, cookie},
+    shape::{MAX_TEXT_BYTES, cookie, thinning as kind_of},
     tls::target,
 };
 
@@ -29,7 +29,7 @@ use crate::{
     config::config,
     emit::{self, Call, With},
     goroutine,
-    maps::{RING, SHAPES, TARGETS, count},
+    maps::{BEGINNERS, RING, SHAPES, TARGETS, count},
     operand::{self, Saved},
     python,
     socket::kernel,
@@ -88,11 +88,19 @@ pub fn try_hit(ctx: &ProbeContext) -> Option<u32> {
         context,
         ..Call::new(now_ns, pid_tgid, source::PROBE)
     };
+    let depth = cookie::depth(cookie);
+    let mut stack = operand::stack(ctx.regs, depth);
+    if context & GOID != 0 {
+        let top = goroutine::stack_top(operand::goroutine(ctx.regs));
+        stack = stack.wrapping_sub(top.unwrap_or(0));
+    }
     let hit = thinning::Hit {
         probe: cookie::probe(cookie),
         pid_tgid,
         context,
         ts_ns: call.ts_ns,
+        stack,
+        weight: shape.weight,
     };
     if shape.of_goroutine != 0 && context == 0 {
         // Between the attach and what tells the process to run Go, or on a stack of the runtime's own.
@@ -105,7 +113,9 @@ pub fn try_hit(ctx: &ProbeContext) -> Option<u32> {
     if flags & target::PYTHON != 0 {
         python::note(&mut call);
     }
-    let depth = cookie::depth(cookie);
+    if context == 0 {
+        note_beginner(pid_tgid, shape);
+    }
     let mut values = Values {
         value: [0; MAX_VALUES],
         unread: 0,
@@ -118,11 +128,6 @@ pub fn try_hit(ctx: &ProbeContext) -> Option<u32> {
             break;
         }
         cirron_read_value(&saved, depth, shape, index, &mut values);
-    }
-    let mut stack = operand::stack(ctx.regs, depth);
-    if context & GOID != 0 {
-        let top = goroutine::stack_top(operand::goroutine(ctx.regs));
-        stack = stack.wrapping_sub(top.unwrap_or(0));
     }
     let what = What {
         probe: hit.probe,
@@ -137,6 +142,19 @@ pub fn try_hit(ctx: &ProbeContext) -> Option<u32> {
         tell::<LARGE>(&call, shape, &what, &values);
     }
     None
+}
+
+/// The thread may have a scope that is open from now on. Apart, for its part of the stack.
+#[inline(never)]
+fn note_beginner(pid_tgid: u64, shape: &Shape) {
+    let begins = matches!(
+        shape.thinning,
+        kind_of::NONE | kind_of::BEGIN | kind_of::ENTER
+    );
+    if begins && BEGINNERS.get_ptr(&pid_tgid).is_none() {
+        // Without room the scope ends with its process.
+        let _ = BEGINNERS.insert(&pid_tgid, &1, 0);
+    }
 }
 
 /// Processor time of the thread; 0: not known.

@@ -10,7 +10,7 @@ use cirron_common::{Counter, record::kind, tls::target};
 use crate::{
     config::config,
     emit,
-    maps::{INTERPRETERS, TARGETS, count},
+    maps::{BEGINNERS, INTERPRETERS, TARGETS, count},
     socket::kernel,
 };
 
@@ -62,7 +62,8 @@ pub fn try_exec(ctx: &impl EbpfContext) -> Option<i32> {
     None
 }
 
-/// `task` is the `struct task_struct *` that exits: the process is gone with its last thread.
+/// `task` is the `struct task_struct *` that exits: the process is gone with its last thread. Of another thread it is told
+/// where a scope of it may be open.
 #[inline(always)]
 pub fn try_exit(ctx: &impl EbpfContext, task: u64) -> Option<i32> {
     let pid_tgid = bpf_get_current_pid_tgid();
@@ -71,6 +72,10 @@ pub fn try_exit(ctx: &impl EbpfContext, task: u64) -> Option<i32> {
     let signal: u64 = kernel(task, config!(task_signal))?;
     let live: i32 = kernel(signal, config!(signal_live))?;
     if live > 0 {
+        if BEGINNERS.remove(&pid_tgid).is_ok() {
+            // SAFETY: no arguments.
+            emit::process(kind::THREAD_EXIT, unsafe { bpf_ktime_get_ns() }, pid_tgid);
+        }
         return None;
     }
     let _ = TARGETS.remove(&tgid);

@@ -8,8 +8,8 @@ use cirron_common::record::kind;
 
 use crate::{ctls, golives, gotls, probed, python};
 
-/// What a program inside a function answers. With links of many places 1 asks the kernel to take
-/// the probe out of that process.
+/// What a program inside a function answers. With links of many places 1 asked the kernel, before 6.12, to take the probe
+/// out of that process.
 const KEEP: u32 = 0;
 
 /// On entries of functions with C's convention.

@@ -261,12 +261,26 @@ impl Attacher {
         self.closer = closer.spawn(close).ok();
     }
 
+    /// Detaches what a process hits too often, from its file: nothing more of it is told of any process.
+    fn detach_busy(&mut self) {
+        let mut busy = Vec::new();
+        for (attachment, words) in self.ruled.take_busy(&self.uprobes.too_busy()) {
+            tracing::warn!("{words}");
+            Counts::add(&self.counts.detached);
+            busy.push(attachment);
+        }
+        if !busy.is_empty() {
+            self.uprobes.close(busy);
+        }
+    }
+
     /// Looks at each process that is named, until the end.
     pub fn run(mut self, pending: &Pending) {
         // Also where this thread fails: who names a process then is told.
         let _close = Close(pending);
         loop {
-            let tick = self.leases.has_idle().then_some(TICK);
+            let is_ticking = self.leases.has_idle() || self.ruled.is_busy();
+            let tick = is_ticking.then_some(TICK);
             let mapped = match pending.pop(tick) {
                 None => break,
                 Some(Todo::Look(mapped)) => mapped,
@@ -276,6 +290,7 @@ impl Attacher {
                 }
                 Some(Todo::Tick) => {
                     self.close_idle();
+                    self.detach_busy();
                     continue;
                 }
             };

@@ -291,6 +291,7 @@ impl Core {
             | Body::Tuned
             | Body::ContextMade { .. }
             | Body::ContextEnded { .. }
+            | Body::ThreadExit
             | Body::Release
             | Body::Spec(_)
             | Body::Hit(_) => {}

@@ -25,6 +25,8 @@ pub struct Counts {
     /// Processes whose Python tells no contexts: nothing in their memory, or several things, looked like one, or too many
     /// were to be looked at.
     pub uncalibrated: AtomicU64,
+    /// Functions, and pairs of probes by `--usdt`, that were detached: a process hit them far too often.
+    pub detached: AtomicU64,
     /// Processes that had ended when their facts came.
     pub late: AtomicU64,
 }
@@ -47,6 +49,7 @@ impl Counts {
             unsearched,
             unasked,
             uncalibrated,
+            detached,
             late,
         } = self;
         [
@@ -58,6 +61,7 @@ impl Counts {
             ("processes_unlooked", unlooked),
             ("processes_unsearched", unsearched),
             ("processes_unasked", unasked),
+            ("probes_detached", detached),
             ("processes_uncalibrated", uncalibrated),
             ("facts_late", late),
         ]

@@ -7,18 +7,21 @@
 //! A number is one probe of one file as it was attached to, and never another's. Attached again, it has another.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cirron_common::Shape;
+use cirron_common::shape::{STEPPED_WEIGHT, thinning};
 use cirron_core::record::{Spec, Value};
 
 use super::own::spec_record;
 use super::specs::Specs;
 use crate::clock;
 use crate::kernel::{Attachment, Point, Reads, UprobeProgram, Uprobes};
+use crate::probes::place::Class;
 use crate::probes::quiet::Quiet;
 use crate::probes::scopes::look as scopes;
 use crate::probes::scopes::rule::ScopeRule;
@@ -119,6 +122,11 @@ impl Rules {
         sorted.iter().take(MAX_NAMES).map(words).collect()
     }
 
+    /// Something is asked for.
+    fn has_any(&self) -> bool {
+        !self.usdt.is_empty() || !self.scopes.is_empty()
+    }
+
     fn note(&self, name: &Path, look: &Ruling) {
         let mut state = self.lock();
         state.files += 1;
@@ -153,6 +161,55 @@ pub struct Ruling {
     pub is_cut: bool,
 }
 
+/// What is attached at once, to be detached at once.
+struct Group<'p> {
+    planned: Vec<&'p Planned>,
+    /// Of its hits; 0: it stays.
+    weight: u8,
+}
+
+/// A function, or a pair of probes by a rule, is a group of its own. The others are one: ours, marks, landings.
+fn groups(planned: &[Planned]) -> Vec<Group<'_>> {
+    let mut apart: BTreeMap<u32, Vec<&Planned>> = BTreeMap::new();
+    let mut others = Vec::new();
+    for one in planned {
+        let is_pair = matches!(
+            one.shape.thinning,
+            thinning::BEGIN | thinning::END | thinning::ENTER | thinning::EXIT
+        );
+        match is_pair && one.rule.is_some() {
+            true => apart.entry(one.shape.pair).or_default().push(one),
+            false => others.push(one),
+        }
+    }
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for planned in apart.into_values() {
+        let weight = weight(&planned);
+        groups.push(Group { planned, weight });
+    }
+    if !others.is_empty() {
+        groups.push(Group {
+            planned: others,
+            weight: 0,
+        });
+    }
+    groups
+}
+
+/// What a hit of a pair weighs: it is as heavy as the heaviest of its places.
+fn weight(planned: &[&Planned]) -> u8 {
+    let is_heavy = |one: &&Planned| one.class == Class::Stepped;
+    match is_virtual() && planned.iter().any(is_heavy) {
+        true => STEPPED_WEIGHT,
+        false => 1,
+    }
+}
+
+/// This is a virtual machine, in which exceptions are dear: its processor says so.
+fn is_virtual() -> bool {
+    std::arch::x86_64::__cpuid(1).ecx >> 31 == 1
+}
+
 /// See the module; of the attach thread.
 #[derive(Debug)]
 pub struct Ruled {
@@ -161,6 +218,8 @@ pub struct Ruled {
     pairs: HashMap<String, u32>,
     next_probe: u32,
     next_image: u64,
+    /// By a probe at which something begins: its label, and what it was attached with, its ends and nothing else.
+    apart: HashMap<u32, (String, Attachment)>,
 }
 
 impl Ruled {
@@ -172,6 +231,7 @@ impl Ruled {
             pairs: HashMap::new(),
             next_probe: 0,
             next_image: 0,
+            apart: HashMap::new(),
         }
     }
 
@@ -204,6 +264,27 @@ impl Ruled {
         }
     }
 
+    /// Whether there may be something to say of time to time.
+    pub fn is_busy(&self) -> bool {
+        self.rules.has_any()
+    }
+
+    /// What is to be detached of what is `busy`: a probe, a process that hits it too often, its hits in a second. With the
+    /// words for it. Each once: the kernel side goes on to name it.
+    pub fn take_busy(&mut self, busy: &[(u32, u32, u64)]) -> Vec<(Attachment, String)> {
+        let mut taken = Vec::new();
+        for (probe, tgid, hits) in busy {
+            if let Some((label, attachment)) = self.apart.remove(probe) {
+                let words = format!(
+                    "process {tgid} hits {label} {hits} times a second, which slows it down: it is detached, and nothing more is \
+                     told of it"
+                );
+                taken.push((attachment, words));
+            }
+        }
+        taken
+    }
+
     /// Says what is not put to use of it, and remembers what was looked at.
     pub fn note(&self, name: &Path, look: &Ruling) {
         self.rules.note(name, look);
@@ -212,8 +293,7 @@ impl Ruled {
         }
     }
 
-    /// Attaches, and gives what was attached. All at once: where the kernel refuses one place it refuses all, and then
-    /// each probe is tried by itself.
+    /// Attaches, and gives what was attached.
     pub fn attach(
         &mut self,
         uprobes: &Uprobes,
@@ -226,24 +306,11 @@ impl Ruled {
             return Vec::new();
         };
         self.next_image += 1;
-        let points: Vec<Point> = planned.iter().map(|planned| self.point(planned)).collect();
-        let made = match uprobes.attach(&path, &points) {
-            Ok(all) => vec![all],
-            // We are at the end.
-            Err(_) if !uprobes.is_loaded() => return Vec::new(),
-            Err(_) => {
-                let each = points.iter().zip(planned);
-                let each = each.filter_map(|(point, planned)| {
-                    let attached = uprobes.attach(&path, &[*point]);
-                    let said = attached.inspect_err(|e| {
-                        let name = shown_path(name);
-                        tracing::warn!("{name}: {} is not watched: {e:#}", planned.label);
-                    });
-                    said.ok()
-                });
-                each.collect()
-            }
-        };
+        let groups = groups(planned);
+        let made: Vec<Attachment> = groups
+            .iter()
+            .flat_map(|group| self.attach_group(uprobes, name, &path, group))
+            .collect();
         if !made.is_empty() {
             for planned in planned {
                 tracing::info!("{}: {planned}", name.display());
@@ -252,8 +319,49 @@ impl Ruled {
         made
     }
 
+    /// All at once: where the kernel refuses one place it refuses all, and then each probe is tried by itself.
+    fn attach_group(
+        &mut self,
+        uprobes: &Uprobes,
+        name: &Path,
+        path: &CStr,
+        group: &Group<'_>,
+    ) -> Vec<Attachment> {
+        let planned = &group.planned;
+        let points = planned.iter().map(|one| self.point(one, group.weight));
+        let points: Vec<Point> = points.collect();
+        match uprobes.attach(path, &points) {
+            Ok(all) => {
+                if group.weight > 0 && self.apart.len() < MAX_LABELS {
+                    let begins = points.iter().zip(planned).filter(|(_, one)| one.is_begin);
+                    for (point, one) in begins {
+                        if let Reads::Probe { probe, .. } = point.reads {
+                            let label = one.label.clone();
+                            self.apart.insert(probe, (label, all.handle()));
+                        }
+                    }
+                }
+                vec![all]
+            }
+            // We are at the end.
+            Err(_) if !uprobes.is_loaded() => Vec::new(),
+            Err(_) => {
+                let each = points.iter().zip(planned);
+                let each = each.filter_map(|(point, planned)| {
+                    let attached = uprobes.attach(path, &[*point]);
+                    let said = attached.inspect_err(|e| {
+                        let name = shown_path(name);
+                        tracing::warn!("{name}: {} is not watched: {e:#}", planned.label);
+                    });
+                    said.ok()
+                });
+                each.collect()
+            }
+        }
+    }
+
     /// Numbers it, and tells the core what it means.
-    fn point(&mut self, planned: &Planned) -> Point {
+    fn point(&mut self, planned: &Planned, weight: u8) -> Point {
         let probe = self.next_probe;
         self.next_probe = self.next_probe.wrapping_add(1);
         self.rules.label(probe, &planned.label);
@@ -275,7 +383,10 @@ impl Ruled {
             offset: planned.offset,
             reads: Reads::Probe {
                 probe,
-                shape: planned.shape,
+                shape: Shape {
+                    weight,
+                    ..planned.shape
+                },
             },
             depth: planned.depth,
             semaphore: planned.semaphore,

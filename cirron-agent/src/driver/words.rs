@@ -76,6 +76,11 @@ impl Summary {
                 "hits of probes that were hit too often",
             ),
             (
+                self.libraries("probes_detached"),
+                "function or probe that was detached, since it was hit far too often",
+                "functions or probes that were detached, since they were hit far too often",
+            ),
+            (
                 self.kernel(Counter::ProbeFaults),
                 "value or text of a probe that could not be read",
                 "values or texts of probes that could not be read",

@@ -207,6 +207,15 @@ impl<'s> Elf<'s> {
         })
     }
 
+    /// Bytes of the file that are loaded from an address on.
+    pub fn loaded_behind(&self, address: u64) -> Option<u64> {
+        self.segments.iter().find_map(|segment| {
+            let at = address.checked_sub(segment.address)?;
+            let is_loaded = segment.kind == elf::PT_LOAD.0;
+            segment.size.checked_sub(at).filter(|_| is_loaded)
+        })
+    }
+
     /// Whether it has section headers that could be read.
     pub fn has_sections(&self) -> bool {
         !self.sections.is_empty()

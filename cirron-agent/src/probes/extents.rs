@@ -64,6 +64,17 @@ impl Extents {
         (start <= address && address < end).then_some((start, end))
     }
 
+    /// Where the unwinder's description of the function lies that begins there.
+    pub fn description_of(&self, address: u64) -> Option<u64> {
+        let table = self.table();
+        let at = table
+            .binary_search_by_key(&address, |e| self.start(e))
+            .ok()?;
+        let [.., a, b, c, d] = *table.get(at)?;
+        let relative = i32::from_le_bytes([a, b, c, d]);
+        Some(self.base.wrapping_add_signed(relative.into()))
+    }
+
     /// Whether the last function begins there.
     pub fn is_last(&self, address: u64) -> bool {
         let last = self.table().last();

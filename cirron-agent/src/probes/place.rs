@@ -14,15 +14,20 @@
 //!
 //! Pure: bytes in, offsets out. x86-64.
 
+use std::ops::Range;
+
 use iced_x86::{
     Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess,
     OpKind, Register,
 };
 
 mod call;
+mod depth;
 mod exit;
 mod go;
 mod kept;
+mod landing;
+mod leaving;
 mod reached;
 mod refusal;
 mod result;
@@ -32,6 +37,8 @@ pub use call::{around_call, hands_to};
 pub use exit::{exits, returns};
 pub use go::entry_once;
 pub use kept::Kept;
+pub use landing::landings;
+pub use leaving::{JumpOut, Leads, jumps_out, leads, leavings};
 pub use refusal::Refusal;
 pub use result::results;
 pub use switch::{Switch, SwitchTable};
@@ -69,17 +76,30 @@ pub struct Place {
     pub depth: u32,
 }
 
+/// A landing pad; from the function's first byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pad {
+    /// Where it begins.
+    pub at: i64,
+    /// What is called here may lead there.
+    pub calls: Range<i64>,
+}
+
 /// Ways into a function and out of it that its own bytes do not tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ways {
     /// Functions that it ends in: where they lie from its first byte, and their bytes.
     pub code: Vec<(i64, Vec<u8>)>,
+    /// Its jumps, from its first byte, with which it is over: tail calls.
+    pub tails: Vec<i64>,
     /// Targets of jumps, from its first byte, that lead to functions which are watched by themselves.
     pub watched: Vec<i64>,
     /// Its jumps through a pointer lead to some of `code`.
     pub has_methods: bool,
     /// Its `switch`es whose tables were read, and those of `code`.
     pub switches: Vec<Switch>,
+    /// Where it goes on after an exception.
+    pub pads: Vec<Pad>,
     /// Where others go on in it: Go's runtime, after a panic.
     pub entries: Vec<i64>,
 }

@@ -76,6 +76,15 @@ impl<'f> Source<'f> {
         }
     }
 
+    /// All of it may be read, for tests that look at whole files.
+    #[cfg(test)]
+    pub fn unbounded(file: &'f dyn ReadAt) -> Source<'f> {
+        Source {
+            left: Cell::new(u64::MAX),
+            ..Source::new(file)
+        }
+    }
+
     /// A bound was met: there may be more in the file than was found.
     pub fn is_cut(&self) -> bool {
         self.is_cut.get()

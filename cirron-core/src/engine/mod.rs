@@ -38,7 +38,7 @@ use crate::id::IdSource;
 use crate::llm::Routes;
 use crate::record::{Body, Record};
 use crate::rules::Rules;
-use crate::scope::{Contexts, Mark, Probes, Span, Store, Watched};
+use crate::scope::{Context, Contexts, Mark, Probes, Span, Store, Watched};
 use crate::time::{MS, MonoNs};
 
 use budget::Budget;
@@ -238,6 +238,11 @@ impl Engine {
                 self.shared
                     .sessions
                     .exits(head.tgid, ts, ts.plus(SESSION_LINGER_NS));
+            }
+            Body::ThreadExit => {
+                let (pid, tid) = (head.tgid, head.tid);
+                let Shared { probes, store, .. } = &mut self.shared;
+                probes.end_thread(Context::Thread { pid, tid }, ts, store);
             }
             Body::Release => self.release(head.tgid, ts),
             // The shell follows these; to the core a child is a process like any other, and a new one.

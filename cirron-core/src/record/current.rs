@@ -118,6 +118,7 @@ fn body(kind: u8, payload: &[u8]) -> Result<Body<'_>, DecodeError> {
         }
         kind::PROC_EXEC => Body::Exec,
         kind::PROC_EXIT => Body::Exit,
+        kind::THREAD_EXIT => Body::ThreadExit,
         kind::PROC_MMAP => Body::Mmap,
         kind::PROC_RELEASE => Body::Release,
         kind::PROBE_SPEC => Body::Spec(Spec::decode(payload)?),
@@ -199,6 +200,7 @@ fn payload(body: &Body<'_>) -> (u8, Vec<u8>) {
         }
         Body::Exec => (kind::PROC_EXEC, Vec::new()),
         Body::Exit => (kind::PROC_EXIT, Vec::new()),
+        Body::ThreadExit => (kind::THREAD_EXIT, Vec::new()),
         Body::Mmap => (kind::PROC_MMAP, Vec::new()),
         Body::Release => (kind::PROC_RELEASE, Vec::new()),
         Body::Spec(spec) => (kind::PROBE_SPEC, spec.payload()),

@@ -164,6 +164,8 @@ pub enum Body<'a> {
     Exec,
     /// The last thread of a target exited.
     Exit,
+    /// A thread exited that may have scopes open, and others of its process live.
+    ThreadExit,
     /// A target mapped something executable.
     Mmap,
     /// A process is a target no more, though it lives.

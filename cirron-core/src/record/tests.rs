@@ -126,7 +126,11 @@ fn what_is_written_is_read_and_the_rest_of_a_size_class_is_not() {
     let lives = life(1 << 40, 9).map(|(context, number)| Body::ContextMade { context, number });
     let ended = life(8, 0).map(|(context, number)| Body::ContextEnded { context, number });
     let bodies = all().into_iter().map(|(body, _)| body);
-    for body in bodies.chain(lives).chain(ended).chain([Body::Tuned]) {
+    for body in bodies
+        .chain(lives)
+        .chain(ended)
+        .chain([Body::Tuned, Body::ThreadExit])
+    {
         let head = Head {
             version: 1 << 50,
             ..head(4)

@@ -105,6 +105,7 @@ pub(crate) fn hits(recording: &Path) -> Result<Vec<ToldHit>> {
             | Body::Fork { .. }
             | Body::Exec
             | Body::Exit
+            | Body::ThreadExit
             | Body::Mmap
             | Body::ContextMade { .. }
             | Body::ContextEnded { .. }

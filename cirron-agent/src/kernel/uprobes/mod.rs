@@ -193,6 +193,13 @@ impl Attachment {
         }
     }
 
+    /// Another handle of it: who closes one first closes it.
+    #[must_use]
+    pub fn handle(&self) -> Attachment {
+        let Attachment { id, go } = *self;
+        Attachment { id, go }
+    }
+
     /// Of a Go program, where its goroutines have their numbers.
     pub fn go(&self) -> Option<u8> {
         self.go
@@ -451,6 +458,17 @@ impl Uprobes {
         let counts = rates.into_iter().flatten().filter_map(Result::ok);
         counts
             .map(|(key, rate)| (key.probe, rate.left_out))
+            .collect()
+    }
+
+    /// Probes that a process hits too often to be left where they are: number of the probe, the process, hits in a second. The
+    /// same.
+    pub fn too_busy(&self) -> Vec<(u32, u32, u64)> {
+        let state = self.lock();
+        let rates = state.as_ref().map(|state| state.described.rates.iter());
+        let busy = rates.into_iter().flatten().filter_map(Result::ok);
+        busy.filter(|(_, rate)| rate.is_too_busy != 0)
+            .map(|(key, rate)| (key.probe, key.tgid, rate.busiest))
             .collect()
     }
 

@@ -7,6 +7,7 @@
 //! A locator names where a function begins; whether a probe may stand there the planner decides by its code.
 
 pub mod call_site;
+pub mod pads;
 pub mod pclntab;
 pub mod switches;
 pub mod symbol;

@@ -9,7 +9,7 @@ use super::{Choice, Class, Place, Refusal, Ways, is_emulated, stack_change, swit
 
 /// Exits of a function that are watched. Those of the table have a dozen, with all that they end in;
 /// what has more was made to cost us.
-const MAX_EXITS: usize = 256;
+pub(super) const MAX_EXITS: usize = 256;
 
 /// The exits: a place for each way out, after which `rax` does not change. Refused where the function
 /// leaves in a way that we do not follow: a jump to anywhere but `ways`, or one through a pointer.
@@ -87,7 +87,7 @@ pub(super) fn places(
 }
 
 /// On the return itself.
-fn returning(i: &Instruction) -> Place {
+pub(super) fn returning(i: &Instruction) -> Place {
     Place {
         offset: i.ip().cast_signed(),
         class: Class::Stepped,
@@ -97,7 +97,7 @@ fn returning(i: &Instruction) -> Place {
 
 /// The best place for a return that is not the return: going up as long as every way to the return passes, and nothing
 /// writes `rax`.
-fn before(reached: &Reached<'_>, last: &Instruction) -> Option<Place> {
+pub(super) fn before(reached: &Reached<'_>, last: &Instruction) -> Option<Place> {
     let mut info = InstructionInfoFactory::new();
     let (mut below, mut depth) = (last.ip().cast_signed(), 0_i64);
     loop {

@@ -53,6 +53,7 @@ impl<'c> Reached<'c> {
         let parts: Vec<Part<'c>> = std::iter::once((0, code)).chain(tails).collect();
         let mut begins: Vec<i64> = parts.iter().map(|(at, _)| *at).collect();
         begins.extend(&ways.entries);
+        begins.extend(ways.pads.iter().map(|pad| pad.at));
         Reached::from(parts, begins, &ways.switches)
     }
 
@@ -213,16 +214,26 @@ impl<'c> Reached<'c> {
     /// Where it goes that is not here: by jumps, in their order, and by going on behind the last byte. What calls
     /// do not come back to is none of that.
     pub(super) fn leaves(&self, switches: &[Switch]) -> Vec<i64> {
-        let ways = self.iter().flat_map(|i| {
-            let goes_on = matches!(
-                i.flow_control(),
-                FlowControl::Next | FlowControl::ConditionalBranch
-            );
-            let ahead = goes_on.then(|| next(i));
-            let jumps = branch(i).into_iter().chain(targets_of(i, switches));
-            jumps.chain(ahead)
-        });
+        let ways = self.iter().flat_map(|i| self.leaves_by(i, switches));
+        ways.collect()
+    }
+
+    /// The same by one instruction.
+    pub(super) fn leaves_by(&self, i: &Instruction, switches: &[Switch]) -> Vec<i64> {
+        let goes_on = matches!(
+            i.flow_control(),
+            FlowControl::Next | FlowControl::ConditionalBranch
+        );
+        let ahead = goes_on.then(|| next(i));
+        let jumps = branch(i).into_iter().chain(targets_of(i, switches));
+        let ways = jumps.chain(ahead);
         ways.filter(|to| self.bytes_from(*to).is_none()).collect()
+    }
+
+    /// Whether something of it jumps to there.
+    pub(super) fn loops_to(&self, at: i64, switches: &[Switch]) -> bool {
+        let to = |i: &Instruction| branch(i) == Some(at) || targets_of(i, switches).contains(&at);
+        self.iter().any(to)
     }
 
     /// Jumps through a pointer that lead nobody knows where.

@@ -30,6 +30,21 @@ pub enum Refusal {
     /// Its exits are those of others.
     #[error("it only ends in what is watched by itself")]
     Watched,
+    /// A tail call of which it is not known whether it is made.
+    #[error("it ends in another function on a condition")]
+    Conditional,
+    /// It may end in another function, or go on in a part of itself.
+    #[error("where its stack stands is not known at an end of it")]
+    Depth,
+    /// By landing pads that were not found, or by code that is dead.
+    #[error("code of it that nothing is known to lead to may leave it")]
+    Unseen,
+    /// Its entry would be told in each round.
+    #[error("its first instruction is the head of a loop")]
+    Loops,
+    /// There is no room for two places.
+    #[error("it does nothing but return, or jump to another function")]
+    Empty,
     /// It is over where nobody sees it.
     #[error("it never returns")]
     NoReturn,

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 pub(in crate::probes) mod call;
+mod leaving;
 mod methods;
 pub(in crate::probes) mod reached;
 pub(in crate::probes) mod real;

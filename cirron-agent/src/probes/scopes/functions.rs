@@ -10,6 +10,7 @@ use object::elf;
 use super::demangled::Names;
 use super::rule::Which;
 use crate::probes::elf::Elf;
+use crate::probes::locate::pads;
 use crate::probes::source::MAX_PIECE_BYTES;
 use crate::probes::symbols::{self, Defined};
 
@@ -48,6 +49,8 @@ fn at(elf: &Elf<'_>, offset: u64) -> Option<Named> {
         None if extents.is_last(address) => elf.code_behind(address)?,
         None => return None,
     };
+    let length = pads::length(elf, &extents, address).filter(|length| *length > 0);
+    let size = length.map_or(size, |length| length.min(size));
     Some(Named {
         name: format!("+{offset:#x}"),
         address,

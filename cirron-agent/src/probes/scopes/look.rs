@@ -15,11 +15,13 @@ use thiserror::Error;
 
 use super::functions::{MAX_FUNCTIONS, Named, functions};
 use super::go::{self, GoNamed};
+use super::landings::{self, Landing};
 use super::rule::ScopeRule;
+use super::ways;
 use crate::probes::elf::Elf;
 use crate::probes::go_build;
 use crate::probes::locate::Binary;
-use crate::probes::place::{self, Choice, Kept, Place};
+use crate::probes::place::{self, Choice, Kept, Place, Ways};
 use crate::probes::source::{ReadAt, Source};
 use crate::probes::usdt::look::{Planned, add_value};
 
@@ -35,9 +37,6 @@ pub enum Refusal {
     /// Its bytes are not in the file.
     #[error("its code is not in the file")]
     NoCode,
-    /// Every call of that one would be an exit of this.
-    #[error("it ends in another function, which others call as well")]
-    Elsewhere,
     /// See [`MAX_FUNCTIONS`].
     #[error("more than {MAX_FUNCTIONS} functions of the file have such a name")]
     Many,
@@ -54,7 +53,7 @@ pub struct Look {
     pub is_cut: bool,
 }
 
-/// Looks at a file. `pair`: the number of the beginnings and ends of a function. Rules are numbered from `first` on.
+/// Looks at a file; where there are rules for any, also at one that has landings. `pair`: the number of the beginnings and ends of a function. Rules are numbered from `first` on.
 pub fn look(
     (file, path): (&dyn ReadAt, &Path),
     (rules, first): (&[ScopeRule], usize),
@@ -64,9 +63,12 @@ pub fn look(
     let path = path.to_string_lossy();
     // As the list of mappings says of one that was replaced.
     let path = path.strip_suffix(" (deleted)").unwrap_or(&path);
+    if rules.is_empty() {
+        return found;
+    }
     let of_file = |(_, rule): &(usize, &ScopeRule)| rule.is_of(path);
     let rules: Vec<(usize, &ScopeRule)> = rules.iter().enumerate().filter(of_file).collect();
-    if rules.is_empty() {
+    if rules.is_empty() && !landings::is_library(path) {
         return found;
     }
     let source = Source::new(file);
@@ -74,6 +76,11 @@ pub fn look(
         return found;
     };
     let is_go = go_build::goid(&binary.elf).is_some();
+    if !is_go {
+        found
+            .planned
+            .extend(landings::find(&binary).iter().map(landed));
+    }
     for (n, rule) in rules {
         let (functions, is_many) = match is_go {
             true => in_go(&binary, rule, pair),
@@ -96,6 +103,32 @@ pub fn look(
     }
     found.is_cut = source.is_cut();
     found
+}
+
+/// What is told at a landing: where the stack pointer stands.
+fn landed(landing: &Landing) -> Planned {
+    let Landing {
+        name,
+        offset,
+        place,
+    } = landing;
+    Planned {
+        label: (*name).to_owned(),
+        offset: offset.wrapping_add_signed(place.offset),
+        depth: place.depth,
+        semaphore: 0,
+        class: place.class,
+        shape: Shape {
+            thinning: thinning::LANDED,
+            ..Shape::default()
+        },
+        is_begin: false,
+        role: role::LANDED,
+        name: String::new(),
+        values: Vec::new(),
+        rule: None,
+        unread: Vec::new(),
+    }
 }
 
 /// Names of functions, and what is planned for each.
@@ -164,7 +197,7 @@ fn places(
     rule: &ScopeRule,
     code: &[u8],
 ) -> Result<Places, Refusal> {
-    let ways = binary.ways_of_unknown(function.address, code);
+    let ways = ways::of(binary, function.address, code)?;
     let mut enter = Shape::default();
     let mut values = Vec::new();
     for wanted in &rule.values {
@@ -173,18 +206,27 @@ fn places(
         values.push((form, wanted.name.clone()));
     }
     let read = enter.operands.iter();
-    let entry = place::entry(code, &ways, &Kept::for_operands(read), Choice::Cheapest)?;
-    let exits = place::exits(code, &ways, Choice::Cheapest)?;
-    let own = 0..function.size.cast_signed();
-    if exits.iter().any(|place| !own.contains(&place.offset)) {
-        return Err(Refusal::Elsewhere);
-    }
+    let kept = Kept::for_operands(read);
+    let (entry, exits) = apart(code, &ways, &kept)?;
     Ok(Places {
         entry,
         exits,
         enter,
         values,
     })
+}
+
+/// An entry and exits, none of them at one place: in which order two probes there are told is not known.
+fn apart(code: &[u8], ways: &Ways, kept: &Kept) -> Result<(Place, Vec<Place>), place::Refusal> {
+    use Choice::{Cheapest, Plain};
+    for (of_entry, of_exits) in [(Cheapest, Cheapest), (Cheapest, Plain), (Plain, Plain)] {
+        let entry = place::entry(code, ways, kept, of_entry)?;
+        let exits = place::leavings(code, ways, of_exits)?;
+        if exits.iter().all(|exit| exit.offset != entry.offset) {
+            return Ok((entry, exits));
+        }
+    }
+    Err(place::Refusal::Empty)
 }
 
 fn places_of_go(go: &GoNamed, rule: &ScopeRule, code: &[u8]) -> Result<Places, Refusal> {
@@ -222,12 +264,12 @@ impl Scope<'_> {
         } = &self.places;
         let pair = pair(&format!("{}@{:x}", self.function.name, self.offset));
         let enter = Shape {
-            thinning: thinning::BEGIN,
+            thinning: thinning::ENTER,
             pair,
             ..*enter
         };
         let exit = Shape {
-            thinning: thinning::END,
+            thinning: thinning::EXIT,
             pair,
             of_goroutine: enter.of_goroutine,
             ..Shape::default()
@@ -256,6 +298,19 @@ impl Scope<'_> {
         });
         all
     }
+}
+
+/// Why a function cannot be one, if it cannot.
+#[cfg(test)]
+pub(super) fn reason(binary: &Binary<'_>, function: &Named) -> Option<Refusal> {
+    let read = |offset| binary.elf.function(offset, function.size);
+    let code = binary.elf.code_offset_of(function.address).and_then(read);
+    let Some(code) = code else {
+        return Some(Refusal::NoCode);
+    };
+    let planned = ways::of(binary, function.address, &code)
+        .and_then(|ways| apart(&code, &ways, &Kept::default()));
+    planned.err().map(Refusal::Place)
 }
 
 #[cfg(test)]

@@ -11,7 +11,14 @@ __attribute__((noipa)) long leaf(long n, const char *text) { return n > 2 ? n * 
 __attribute__((noipa)) long fact(long n) { if (n < 2) return leaf(n, "x") + 1; return n + 3 * fact(n - 1); }
 __attribute__((noipa)) long tail(long n) { return leaf(n + 1, "y"); }
 __attribute__((noipa)) long by_pointer(long (*f)(long), long n) { return f(n); }
-int main(int argc, char **argv) { printf("%ld %ld %ld\n", fact(argc), tail(argc), by_pointer(fact, 3)); return 0; }
+__attribute__((noipa)) long far(long n, long *m) { if (n > 3) { *m = leaf(n, "z"); return tail(n); } return n; }
+__asm__(".globl nothing, only_jumps, head, perhaps, forever\n"
+    ".type nothing, @function\n nothing: ret\n.size nothing, .-nothing\n"
+    ".type only_jumps, @function\n only_jumps: jmp leaf\n.size only_jumps, .-only_jumps\n"
+    ".type head, @function\n head: dec %rdi\n jne head\n ret\n.size head, .-head\n"
+    ".type perhaps, @function\n perhaps: test %rdi, %rdi\n jne leaf\n ret\n.size perhaps, .-perhaps\n"
+    ".type forever, @function\n forever: nop\n 1: jmp 1b\n.size forever, .-forever\n");
+int main(int argc, char **argv) { printf("%ld %ld %ld\n", fact(argc), tail(argc), by_pointer(fact, 3)); return far(argc, (long *)argv); }
 "#;
 
 fn built(args: &[&str]) -> Option<Vec<u8>> {
@@ -66,17 +73,50 @@ fn a_function_has_an_entry_with_its_values_and_every_exit() {
     assert_eq!(pairs.len(), 2, "each function is a pair of its own");
 }
 
+/// The bytes at the exits of a function of which `look` knows all.
+fn exits_of(bytes: &[u8], name: &str) -> Vec<u8> {
+    let found = looked(bytes, &[&format!("server:{name}")]);
+    assert_eq!(found.refused, []);
+    let exits = found.planned.iter().filter(|p| p.role == role::EXIT);
+    let at = |p: &Planned| bytes[usize::try_from(p.offset).unwrap()];
+    exits.map(at).collect()
+}
+
 #[test]
-fn what_ends_elsewhere_is_refused() {
+fn a_jump_to_another_function_is_an_exit() {
+    let Some(bytes) = built(&[]) else {
+        return;
+    };
+    // `jmp rel32`, `jmp rel8`; through a pointer one of two bytes or more.
+    let tail = exits_of(&bytes, "tail");
+    assert!(matches!(tail[..], [0xe9 | 0xeb]), "{tail:x?}");
+    let by_pointer = exits_of(&bytes, "by_pointer");
+    assert!(matches!(by_pointer[..], [0xff | 0x3e]), "{by_pointer:x?}");
+    let far = exits_of(&bytes, "far");
+    assert!(
+        far.len() > 1 && far.iter().any(|b| matches!(b, 0xe9 | 0xeb)),
+        "{far:x?}"
+    );
+}
+
+#[test]
+fn what_has_no_room_for_two_places_or_a_loop_at_its_head_is_refused() {
     let Some(bytes) = built(&[]) else {
         return;
     };
     for (name, why) in [
-        ("tail", Refusal::Elsewhere),
-        ("by_pointer", Refusal::Place(place::Refusal::Pointer)),
+        ("nothing", place::Refusal::Empty),
+        ("only_jumps", place::Refusal::Empty),
+        ("head", place::Refusal::Loops),
+        ("perhaps", place::Refusal::Conditional),
+        ("forever", place::Refusal::NoReturn),
     ] {
         let found = looked(&bytes, &[&format!("server:{name}")]);
-        assert_eq!(found.refused, [(name.to_owned(), why)]);
+        assert_eq!(
+            found.refused,
+            [(name.to_owned(), Refusal::Place(why))],
+            "{name}"
+        );
         assert_eq!(found.planned, []);
     }
 }

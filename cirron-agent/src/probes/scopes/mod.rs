@@ -9,5 +9,10 @@
 pub mod demangled;
 pub mod functions;
 pub mod go;
+pub mod landings;
 pub mod look;
 pub mod rule;
+pub mod ways;
+
+#[cfg(test)]
+mod share_tests;

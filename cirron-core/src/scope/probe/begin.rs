@@ -299,6 +299,16 @@ impl Probes {
         self.begin_on_thread(known, at, What::Frame { stack, name }, store);
     }
 
+    /// The thread goes on in a frame further up: those below are over.
+    pub(super) fn land(&mut self, at: &Reached<'_>, store: &mut Store) {
+        let (context, stack) = (at.context(), at.hit.stack());
+        let over = self.process(at.head.tgid).take(
+            context,
+            |_, what| matches!(what, What::Frame { stack: its, .. } if *its < stack),
+        );
+        self.close_all(over, at.head.ts, End::Unwound, store);
+    }
+
     /// A function is left.
     pub(super) fn leave(&mut self, known: &Known, at: &Reached<'_>, store: &mut Store) {
         let (context, stack) = (at.context(), at.hit.stack());

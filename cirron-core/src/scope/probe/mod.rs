@@ -188,6 +188,7 @@ impl Probes {
             role::POINT => self.point(&known, at, store),
             role::ENTER => self.call(&known, at, store),
             role::EXIT => self.leave(&known, at, store),
+            role::LANDED => self.land(at, store),
             // Of a later version.
             _ => self.counts.unread += 1,
         }
@@ -209,6 +210,22 @@ impl Probes {
         for scope in process.all() {
             self.close(scope, (ts, None), End::LeftOpen, store);
         }
+    }
+
+    /// A thread is over: what it began without a number is too, and it works for nothing any more.
+    pub(crate) fn end_thread(&mut self, thread: Context, ts: MonoNs, store: &mut Store) {
+        let pid = thread.pid();
+        let Some(process) = self.processes.get_mut(&pid) else {
+            return;
+        };
+        let before = process.held_bytes();
+        let open = process.leave(thread);
+        let (after, is_empty) = (process.held_bytes(), process.is_empty());
+        self.process_bytes = self.process_bytes + after - before;
+        if is_empty {
+            self.processes.remove(&pid);
+        }
+        self.close_all(open, ts, End::Unwound, store);
     }
 
     /// The agent ends.

@@ -237,6 +237,16 @@ impl Process {
         gone
     }
 
+    /// It works for nothing any more, and its scopes without a number end, the innermost first.
+    pub(super) fn leave(&mut self, worker: Context) -> Vec<Id> {
+        let gone = self.take(worker, |_, _| true);
+        while let Some(What::Told(key)) = self.entries(worker).last().map(|entry| &entry.what) {
+            let key = *key;
+            self.exit(worker, key);
+        }
+        gone
+    }
+
     /// All that are open, the one that began last first.
     pub(super) fn all(&self) -> Vec<Id> {
         let told = self.nodes.values().filter(|node| node.is_open);

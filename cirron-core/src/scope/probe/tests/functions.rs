@@ -115,6 +115,51 @@ fn threads_have_frames_of_their_own() {
     assert_eq!(written.attr("f", "cirron.scope.end"), None);
 }
 
+/// A call that is deeper in the stack than a frame which an exception has left is not within that one.
+#[test]
+fn frames_below_a_landing_are_over() {
+    const LANDED: u32 = 40;
+    let mut rig = rig();
+    rig.spec(LANDED, FILE, role::LANDED, "", &[]);
+    enter(&mut rig, F, 900);
+    enter(&mut rig, G, 800);
+    rig.hit(LANDED, 860, &[], &[]);
+    let landed = rig.now;
+    enter(&mut rig, H, 700);
+    leave(&mut rig, H, 700);
+    leave(&mut rig, F, 900);
+    let written = rig.written();
+    assert!(written.is_said("g", "cirron.scope.end", "unwound"));
+    assert_eq!(written.span("g").end, Some(MonoNs(landed)));
+    assert_eq!(written.parent("h"), "f");
+    assert_eq!(written.attr("f", "cirron.scope.end"), None);
+}
+
+#[test]
+fn what_a_thread_has_open_ends_with_it() {
+    let mut rig = rig();
+    rig.tid = 2;
+    rig.begin(7, 0, "told");
+    enter(&mut rig, F, 900);
+    enter(&mut rig, G, 800);
+    rig.record(Body::ThreadExit);
+    let exited = rig.now;
+    // Its number is another's: that one works for nothing yet, and what was told by its id may end on any thread.
+    enter(&mut rig, H, 700);
+    leave(&mut rig, H, 700);
+    rig.tid = 1;
+    rig.end(7);
+    let written = rig.written();
+    for name in ["f", "g"] {
+        assert!(written.is_said(name, "cirron.scope.end", "unwound"));
+        assert_eq!(written.attr(name, "cirron.partial"), None);
+        assert_eq!(written.span(name).end, Some(MonoNs(exited)));
+    }
+    assert_eq!(written.parent("h"), "session");
+    assert_eq!(written.attr("told", "cirron.scope.end"), None);
+    assert_eq!(rig.stop().spans.len(), 0);
+}
+
 #[test]
 fn a_goroutine_s_frames_survive_the_move_of_its_stack() {
     let mut rig = rig();

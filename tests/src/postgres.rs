@@ -16,7 +16,7 @@ const USER: &str = "nobody";
 /// A running server.
 #[derive(Debug)]
 pub struct Postgres {
-    _guard: Guard,
+    guard: Guard,
     _dir: TempDir,
     port: u16,
 }
@@ -68,7 +68,7 @@ impl Postgres {
         let guard = Guard::spawn_logged(command, &dir.path().join("log"))?;
         wait::listener(port)?;
         Ok(Postgres {
-            _guard: guard,
+            guard,
             _dir: dir,
             port,
         })
@@ -77,6 +77,11 @@ impl Postgres {
     /// Where it listens.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The process that each connection's is forked from.
+    pub fn pid(&self) -> u32 {
+        self.guard.pid()
     }
 
     /// How libpq connects to it, without TLS.

@@ -69,6 +69,15 @@ pub fn node_clients() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The server of axum: with its symbols, and stripped.
+pub fn axum() -> Result<(PathBuf, PathBuf)> {
+    let path = root().context("no home directory")?.join("axum");
+    if !path.join("installed.txt").exists() {
+        bail!("axum's server is missing from the stacks\n  cargo xtask stacks");
+    }
+    Ok((path.join("scripted-axum"), path.join("stripped-axum")))
+}
+
 /// The interpreter in the root directories that have a Python of their own.
 pub const PYTHON: &str = "/usr/bin/python3";
 
@@ -88,7 +97,7 @@ pub fn missing() -> Option<String> {
             return Some(e.to_string().replace('\n', ";"));
         }
     }
-    let errors = [node_clients().err(), libressl().err()];
+    let errors = [node_clients().err(), libressl().err(), axum().err()];
     if let Some(e) = errors.into_iter().flatten().next() {
         return Some(e.to_string().replace('\n', ";"));
     }

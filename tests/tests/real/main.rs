@@ -41,6 +41,9 @@ mod roles;
 mod rules;
 mod scopes;
 mod scopes_go;
+mod scopes_hot;
+mod scopes_servers;
+mod scopes_unwound;
 mod sdk;
 mod stacks;
 mod syscalls;
@@ -51,6 +54,7 @@ mod tls_libs;
 mod tls_more;
 mod tls_shapes;
 mod tls_tools;
+mod usdt_postgres;
 mod verified;
 mod websocket;
 
@@ -68,6 +72,9 @@ fn main() -> ExitCode {
         probes::TESTS,
         scopes::TESTS,
         scopes_go::TESTS,
+        scopes_servers::TESTS,
+        scopes_hot::TESTS,
+        scopes_unwound::TESTS,
         sdk::TESTS,
         syscalls::TESTS,
         tails::TESTS,
@@ -104,6 +111,7 @@ fn main() -> ExitCode {
         tls_more::TESTS,
         tls_shapes::TESTS,
         tls_tools::TESTS,
+        usdt_postgres::TESTS,
         verified::TESTS,
         detach::TESTS,
         load::TESTS,

@@ -73,7 +73,7 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// Until a program has answered.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 fn file(path: &str) -> PathBuf {
     stacks::here().join(path)
@@ -120,8 +120,18 @@ impl Stepper {
 
     /// One step; gives the semaphore behind it.
     pub(crate) fn step(&mut self) -> Result<String> {
-        self.to.write_all(b"x")?;
+        self.step_with(b"x")
+    }
+
+    /// The same by another byte.
+    pub(crate) fn step_with(&mut self, byte: &[u8; 1]) -> Result<String> {
+        self.to.write_all(byte)?;
         self.line()
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        matches!(self.guard.child().try_wait(), Ok(Some(_)))
     }
 
     /// Steps until its semaphore is that.
@@ -329,7 +339,8 @@ fn late() -> Result<String> {
 
 /// Many steps at once: of each probe a bounded number is told a second, and of a pair both or neither.
 fn often() -> Result<String> {
-    const STEPS: u32 = 300_000;
+    // Fewer than two seconds of them: past that it would be taken out.
+    const STEPS: u32 = 80_000;
     let zoo = Zoo::build()?;
     let mut stepper = zoo.start(STEPS)?;
     let began = Instant::now();

@@ -42,16 +42,30 @@ int main(void) {
 }
 "#;
 
-/// The offset of a symbol of the file, as `nm` gives it: the linker puts code at its address.
-fn offset(program: &Path, symbol: &str) -> Result<String> {
-    let output = Command::new("nm").arg(program).output()?;
-    let text = String::from_utf8(output.stdout)?;
-    let line = text
+/// The offset in the file of a symbol, by its address, which `nm` gives, and the part of the file that is loaded there.
+pub(crate) fn offset(program: &Path, symbol: &str) -> Result<String> {
+    let output = |tool: &str, args: &[&str]| -> Result<String> {
+        let output = Command::new(tool).args(args).arg(program).output()?;
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let hex = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16);
+    let symbols = output("nm", &[])?;
+    let line = symbols
         .lines()
         .find(|line| line.ends_with(&format!(" {symbol}")));
     let address = line.and_then(|line| line.split(' ').next());
-    let address = u64::from_str_radix(address.context("no such symbol")?, 16)?;
-    Ok(format!("+{address:#x}"))
+    let address = hex(address.context("no such symbol")?)?;
+    // LOAD offset, address, physical address, bytes of the file, of memory.
+    for line in output("readelf", &["-lW"])?.lines() {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        if let ["LOAD", offset, at, _, size, ..] = fields[..] {
+            let (offset, at, size) = (hex(offset)?, hex(at)?, hex(size)?);
+            if let Some(behind) = address.checked_sub(at).filter(|behind| *behind < size) {
+                return Ok(format!("+{:#x}", offset + behind));
+            }
+        }
+    }
+    anyhow::bail!("{symbol} is not in the file")
 }
 
 /// A function that calls itself: each call has an entry with its values and an exit of the same frame.

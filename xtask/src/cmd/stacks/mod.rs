@@ -5,6 +5,7 @@
 //!   venv/            Python with the packages of tests/stacks.txt, Go among them
 //!   litellm/         Python with the packages of tests/litellm.txt
 //!   node/            the npm packages of tests/clients/node
+//!   axum/            a server of axum, with its symbols and stripped
 //!   libressl/        LibreSSL's own `openssl` and its libraries
 //!   llama-root/      a root directory with llama-server and its libraries, and m/tiny-f16.gguf
 //!   python39-root/   another with Python 3.9 and OpenSSL 1.1
@@ -13,6 +14,7 @@
 //!
 //! What is there already is kept. What cannot be installed is said, and the tests that need it skip.
 
+mod axum;
 mod debian;
 mod libressl;
 mod llama;
@@ -46,6 +48,7 @@ pub(crate) fn ensure() -> bool {
     );
     complete &= report("litellm", venv::ensure("litellm", "litellm.txt"));
     complete &= report("Node's clients", node::ensure());
+    complete &= report("axum's server", axum::ensure());
     complete &= report("llama-server", llama::ensure());
     complete &= report("LibreSSL", libressl::ensure());
     for python in pythons::ALL {

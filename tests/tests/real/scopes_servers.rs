@@ -176,7 +176,7 @@ fn judge(
         .filter_map(why)
         .collect();
     ensure!(
-        known + unknown.len() == AT_ONCE && 4 * known >= 3 * AT_ONCE,
+        known + unknown.len() == AT_ONCE,
         "{known} known, unknown: {unknown:?}"
     );
     ensure!(requests == AT_ONCE, "{}", spool.describe());

@@ -29,6 +29,7 @@ mod probes;
 mod record;
 mod shown;
 mod spool;
+mod targets;
 #[cfg(test)]
 mod testing;
 

@@ -117,9 +117,11 @@ pub struct KernelConfig {
     pub tick_phase_ns: u32,
     /// Unread bytes in the ring past which a record wakes the reader.
     pub wakeup_bytes: u32,
+    /// Processes that begin to listen on TCP are told, targets or not: somebody looks for targets.
+    pub tells_listeners: u32,
 }
 
-const _: () = assert!(core::mem::size_of::<KernelConfig>() == 55 * 4);
+const _: () = assert!(core::mem::size_of::<KernelConfig>() == 56 * 4);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, only `u32` fields, no padding.

@@ -211,6 +211,9 @@ pub mod kind {
     pub const CONN_TUNED: u8 = 15;
     /// A thread of a target has exited that has come to a probe at which something begins, and others of its process live.
     pub const THREAD_EXIT: u8 = 16;
+    /// A process, a target or not, begins to listen on a TCP socket ([`crate::KernelConfig::tells_listeners`]). Stamped
+    /// inside of the call.
+    pub const PROC_LISTEN: u8 = 17;
 }
 
 /// Values of [`Data::direction`], from the target's point of view.

@@ -59,6 +59,7 @@ static CONFIG: KernelConfig = KernelConfig {
     tick_ns: 0,
     tick_phase_ns: 0,
     wakeup_bytes: 0,
+    tells_listeners: 0,
 };
 
 /// Reads one field of the configuration as the loader left it. The compiler must not take the

@@ -11,7 +11,7 @@ use crate::{
     emit::{self, Call},
     flow,
     maps::{CONNS, TARGETS},
-    sent,
+    process, sent,
     socket::{SHUTDOWN_MASK, kernel},
 };
 
@@ -20,6 +20,7 @@ const TCP_FIN_WAIT1: i32 = 4;
 const TCP_CLOSE: i32 = 7;
 const TCP_CLOSE_WAIT: i32 = 8;
 const TCP_LAST_ACK: i32 = 9;
+const TCP_LISTEN: i32 = 10;
 const EPIPE: i32 = 32;
 const ECONNRESET: i32 = 104;
 
@@ -53,6 +54,10 @@ pub fn try_reading(sk: u64) -> Option<i32> {
 
 #[inline(always)]
 pub fn try_state_change(sk: u64, old: i32, new: i32) -> Option<i32> {
+    if new == TCP_LISTEN {
+        process::tell_listener();
+        return None;
+    }
     if new != TCP_CLOSE && new != TCP_CLOSE_WAIT && new != TCP_FIN_WAIT1 && new != TCP_LAST_ACK {
         return None;
     }

@@ -90,9 +90,10 @@ impl Collected {
 
 /// The line that says that nothing is missed from now on.
 fn is_ready_line(line: &str) -> bool {
-    line.strip_prefix("cirron-agent: ")
-        .unwrap_or(line)
-        .starts_with("attached")
+    let line = line.strip_prefix("cirron-agent: ").unwrap_or(line);
+    ["attached", "looking for targets"]
+        .iter()
+        .any(|ready| line.starts_with(ready))
 }
 
 impl Agent {

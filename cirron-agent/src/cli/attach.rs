@@ -1,9 +1,10 @@
-//! `--pid` and `run`: which processes are to be watched, and what is said of it. How is [`super::capture`]'s matter.
+//! `--pid`, `run` and `daemon`: which processes are to be watched, and what is said of it. How is [`super::capture`]'s matter.
 
 use std::ffi::OsString;
 
 use anyhow::anyhow;
 use cirron_core::engine::ProcessFacts;
+use cirron_core::rules::TargetRules;
 use rustix::process::Pid;
 
 use super::capture::OpenCapture;
@@ -42,6 +43,19 @@ pub fn attach(pids: &[u32], capture: &Capture) -> Result<Exit, Failed> {
     Ok(Exit::Ok)
 }
 
+/// Watches what rules choose.
+pub fn daemon(capture: &Capture) -> Result<Exit, Failed> {
+    check(&[])?;
+    let open = OpenCapture::open(capture, false)?;
+    let rules = capture.targets.as_ref().map_or(0, TargetRules::count);
+    capture.say_begun(
+        &format!("looking for targets by {rules} rules"),
+        "Ctrl-C stops",
+    );
+    open.start()?.finish(None)?;
+    Ok(Exit::Ok)
+}
+
 /// Starts a command and watches it.
 pub fn run(command: &[OsString], capture: &Capture) -> Result<Exit, Failed> {
     check(&[])?;
@@ -59,6 +73,8 @@ pub fn run(command: &[OsString], capture: &Capture) -> Result<Exit, Failed> {
         explicit: true,
         env: wanted(&own),
         exe: base_name(&name),
+        container: None,
+        target: None,
         blind: Vec::new(),
     };
     // It may be over in a moment: what it will map is looked at before.

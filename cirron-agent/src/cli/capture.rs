@@ -32,6 +32,7 @@ use crate::driver::core::Core;
 use crate::driver::counts::Counts;
 use crate::driver::helper::Helper;
 use crate::driver::leases::Leases;
+use crate::driver::listeners::listeners;
 use crate::driver::pending::Pending;
 use crate::driver::ruled::{Ruled, Rules};
 use crate::driver::searcher::{MAX_ASKED, Searcher};
@@ -51,6 +52,7 @@ use crate::privileges::Rights;
 use crate::probes::place::Choice;
 use crate::record::writer::Recorder;
 use crate::spool::stamp::LiveStamp;
+use crate::targets::finder::Finder;
 
 /// Time until we say that we are attached, though a library is still looked at: a process is looked at for two seconds
 /// at once, and most for a tenth of one.
@@ -89,6 +91,17 @@ impl Libraries {
         let searcher = Searcher::new(self.leases.clone(), Arc::clone(&self.counts), tell);
         let helper = Helper::new("search", move || searcher.run(&asked));
         (Unread::new(ask, found, Arc::clone(&self.counts)), helper)
+    }
+}
+
+impl Capture {
+    /// Says what is done, where to, and how it ends.
+    pub fn say_begun(&self, what: &str, how_it_ends: &str) {
+        let to = self.outputs.spool_dir.as_ref().map_or_else(
+            || "no spool".to_owned(),
+            |path| format!("writing {}", path.display()),
+        );
+        say(&format!("{what}; {to}; {how_it_ends}"));
     }
 }
 
@@ -219,6 +232,11 @@ impl<'a> OpenCapture<'a> {
             rights,
             summary_file,
         } = self;
+        let heard = capture.targets.as_ref().map(|rules| {
+            let (listeners, heard) = listeners();
+            core.set_listeners(listeners);
+            (heard, rules.clone())
+        });
         let (unread, search) = libraries.search();
         core.set_unread(unread);
         let pending = libraries.pending.clone();
@@ -236,11 +254,27 @@ impl<'a> OpenCapture<'a> {
             rights,
             vec![attach, search, calibrate],
         )?;
+        let new_targets = match heard {
+            None => None,
+            Some((heard, rules)) => {
+                let (commands, counts) = (running.commands(), Arc::clone(&libraries.counts));
+                let (finder, new_rules) =
+                    Finder::new(commands, capture.policy, rules, heard, counts);
+                Helper::new("find", move || finder.run()).start(&running.stop(), rights)?;
+                Some(new_rules)
+            }
+        };
         let reload = match capture.config_watch.clone() {
             None => None,
             Some(watch) => {
                 let commands = running.commands();
-                let (helper, reload) = watch.helper(move |rules| commands.set_rules(rules));
+                let (helper, reload) = watch.helper(move |configuration| {
+                    commands.set_rules(configuration.rules)?;
+                    if let Some(targets) = &new_targets {
+                        targets.set(configuration.targets);
+                    }
+                    Ok(())
+                });
                 helper.start(&running.stop(), rights)?;
                 Some(Hangup::new(reload))
             }
@@ -314,13 +348,8 @@ impl Capturing<'_> {
             1 => ", 1 child".to_owned(),
             n => format!(", {n} children"),
         };
-        let to = self.capture.outputs.spool_dir.as_ref().map_or_else(
-            || "no spool".to_owned(),
-            |path| format!("writing {}", path.display()),
-        );
-        say(&format!(
-            "attached to {whom}{children}; {to}; {how_it_ends}"
-        ));
+        self.capture
+            .say_begun(&format!("attached to {whom}{children}"), how_it_ends);
     }
 
     /// Waits for its end, and says what was captured. `command`: one that was started, which gets the signals.

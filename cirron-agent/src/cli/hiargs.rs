@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use cirron_core::DEFAULT_MAX_MEMORY_BYTES;
 use cirron_core::engine::EngineConfig;
+use cirron_core::rules::TargetRules;
 
 use super::before::Group;
 use super::environment::Environment;
 use super::lowargs::{CaptureArgs, Command, DirArgs, IdKind, LoadArgs, LowArgs, OutputArgs};
 use super::room::room;
 use super::values::{SIZE_FORM, TIME_FORM, parse_size, parse_time};
-use crate::config::Sources;
 use crate::config::watch::Watch;
+use crate::config::{Configuration, Sources};
 use crate::kernel::{Links, LoadOptions, Policy};
 use crate::output::queue::{QUEUE_BYTES, queue_bytes};
 use crate::output::sink::{OutputPlan, SinkKind};
@@ -42,6 +43,11 @@ pub enum Todo {
     Attach {
         /// Which.
         pids: Vec<u32>,
+        /// How.
+        capture: Capture,
+    },
+    /// Watch what rules choose, until it is told to end.
+    Daemon {
         /// How.
         capture: Capture,
     },
@@ -90,6 +96,8 @@ pub struct Capture {
     pub policy: Policy,
     /// The configuration file, where one was named.
     pub config_watch: Option<Watch>,
+    /// Which processes are targets; absent where they are named.
+    pub targets: Option<TargetRules>,
     /// For the engine.
     pub engine: EngineConfig,
     /// Where scopes go.
@@ -152,8 +160,8 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
         None => {
             if pids.is_empty() {
                 return Err(
-                    "nothing to watch: name a process with --pid PID, or start one with \
-                            `run -- CMD`"
+                    "nothing to watch: name a process with --pid PID, start one with \
+                            `run -- CMD`, or look for servers with `daemon`"
                         .to_owned(),
                 );
             }
@@ -191,6 +199,12 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
                 capture: capture(own.or(before), env)?,
             })
         }
+        Some(Command::Daemon { capture: own }) => {
+            no_pid("daemon")?;
+            Ok(Todo::Daemon {
+                capture: daemon(own.or(before), env)?,
+            })
+        }
         Some(Command::Replay { file, ids, output }) => {
             no_pid("replay")?;
             before.refuse_all_but(&[Group::Output, Group::Dir], "replay")?;
@@ -213,22 +227,45 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
     }
 }
 
+/// One whose targets are found.
+fn daemon(args: CaptureArgs, env: &mut Environment<'_>) -> Result<Capture, String> {
+    let (capture, targets) = configured(args, env)?;
+    Ok(Capture {
+        targets: Some(targets),
+        load: LoadOptions {
+            tells_listeners: true,
+            ..capture.load
+        },
+        ..capture
+    })
+}
+
+/// One whose targets are named.
 fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Result<Capture, String> {
+    Ok(configured(args, env)?.0)
+}
+
+/// And which processes would be targets, where nobody named any.
+fn configured(
+    args: CaptureArgs,
+    env: &mut Environment<'_>,
+) -> Result<(Capture, TargetRules), String> {
     let sources = Sources {
         chunk_timing: args.chunk_timing,
         net_scopes: args.net_scopes,
         file: args.config,
     };
     let config_watch = Watch::new(&sources);
-    let rules = sources.read().map_err(|e| e.to_string())?;
+    let Configuration { rules, targets, .. } = sources.read().map_err(|e| e.to_string())?;
     let interval = flush_interval(args.flush_interval, env);
     let max_memory = args
         .max_memory
         .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let (load, max_memory) = load_options(&args.load, max_memory, env);
-    Ok(Capture {
+    let capture = Capture {
         load,
         config_watch,
+        targets: None,
         policy: Policy {
             children: !args.no_children,
             ..Policy::default()
@@ -246,7 +283,8 @@ fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Result<Capture, Stri
         duration: args.duration,
         record: args.record,
         summary_json: args.summary_json,
-    })
+    };
+    Ok((capture, targets))
 }
 
 /// `CIRRON_UPROBE_LINKS=single` makes one link for each place, as on kernels that know no other:
@@ -287,6 +325,7 @@ fn load_options(
         ring_bytes: room.ring_bytes,
         halvings: room.halvings,
         links,
+        tells_listeners: false,
     };
     (load, room.max_memory)
 }

@@ -188,6 +188,13 @@ pub enum Command {
         )]
         command: Vec<OsString>,
     },
+    /// Find servers by rules and watch them, until it is told to end
+    #[command(after_help = text::DAEMON_AFTER_HELP)]
+    Daemon {
+        /// Of the capture.
+        #[command(flatten)]
+        capture: Box<CaptureArgs>,
+    },
     /// Feed a recording to the engine again; needs no rights
     #[command(after_help = text::REPLAY_AFTER_HELP)]
     Replay {

@@ -128,6 +128,7 @@ fn run(todo: Todo) -> Result<Exit, Failed> {
     match todo {
         Todo::Attach { pids, capture } => attach::attach(&pids, &capture),
         Todo::Run { command, capture } => attach::run(&command, &capture),
+        Todo::Daemon { capture } => attach::daemon(&capture),
         Todo::Replay { file, ids, outputs } => offline::replay(&file, ids, &outputs),
         Todo::Doctor {
             pids,

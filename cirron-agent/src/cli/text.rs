@@ -19,6 +19,7 @@ fields of bodies that a rule of --config or of the target's CONFIG names.";
 pub const USAGE: &str = "\
 cirron-agent [OPTIONS] --pid PID...
        cirron-agent [OPTIONS] run -- CMD [ARG]...
+       cirron-agent [OPTIONS] daemon
        cirron-agent [OPTIONS] replay FILE
        cirron-agent doctor [--pid PID]...
        cirron-agent tree [--output-dir DIR]";
@@ -37,6 +38,8 @@ Examples:
       sudo cirron-agent --pid 1234,5678 --duration 1m --output spool,stdout
   Start a server and see it from its first byte:
       sudo cirron-agent run -- uvicorn app:app --port 8000
+  Find the model servers of this machine, now and as they start, by the rules that come with it:
+      sudo cirron-agent daemon
   Look at what was recorded:
       cirron-agent tree
   Keep a capture, and work on it later without root:
@@ -78,6 +81,16 @@ command's exit code. Signals are handed on to the command: Ctrl-C ends the comma
 after it; a second one ends the capture.
 
 Example: sudo cirron-agent run --output-dir out -- uvicorn app:app --port 8000";
+
+/// Below `daemon --help`.
+pub const DAEMON_AFTER_HELP: &str = "\
+A process is watched when a rule of --config chooses it ([[targets]]), else a rule that comes with the
+agent: vLLM, SGLang, TGI, TEI, llama.cpp, Ollama, Triton, TorchServe, Ray Serve, BentoML, LitServe,
+MLServer, LiteLLM, uvicorn, gunicorn, hypercorn, granian, and what else of Python, Node or Go listens
+on a socket. New servers are found when they begin to listen. Each process has a session from its
+first HTTP exchange on; one that speaks no HTTP has none. What was chosen is said on standard error.
+
+Example: sudo cirron-agent daemon --config /etc/cirron-agent.toml --output-dir /var/lib/cirron";
 
 /// Below `replay --help`.
 pub const REPLAY_AFTER_HELP: &str = "\

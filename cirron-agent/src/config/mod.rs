@@ -14,10 +14,11 @@ pub mod watch;
 
 use std::path::{Path, PathBuf};
 
-use cirron_core::rules::{Problem, Rules, flags_layer};
+use cirron_core::rules::{Problem, Rules, TargetRules, flags_layer, without_targets};
 use serde_json::{Value, json};
 
 use self::file::Document;
+use crate::targets::shipped;
 
 /// Bytes of the file. Rules have a bound of their own; past it this is no file of ours.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -67,15 +68,39 @@ pub enum ConfigError {
     Wrong(String),
 }
 
+/// What they give.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    /// Which exchanges are written, and what else of them.
+    pub rules: Rules,
+    /// Which processes are targets, where nobody names them.
+    pub targets: TargetRules,
+    /// How many of these are the file's own.
+    pub targets_of_the_file: usize,
+}
+
+/// A text that is part of the agent, as values; `None`: it is no TOML.
+pub fn toml_value(text: &str) -> Option<Value> {
+    Document::parse(text).ok().map(|document| document.value())
+}
+
 impl Sources {
-    /// The rules that they give now.
+    /// What they give now.
     ///
     /// # Errors
     /// Where the file cannot be taken.
-    pub fn read(&self) -> Result<Rules, ConfigError> {
+    pub fn read(&self) -> Result<Configuration, ConfigError> {
         let flags = flags_layer(self.chunk_timing, self.net_scopes);
+        let shipped = shipped();
         let Some(path) = &self.file else {
-            return Rules::read(flags).map_err(|problems| wrong(&problems, None));
+            let rules = Rules::read(flags).map_err(|problems| wrong(&problems, None))?;
+            let targets = TargetRules::read(0, &json!({}), &shipped);
+            let targets = targets.map_err(|problems| wrong(&problems, None))?;
+            return Ok(Configuration {
+                rules,
+                targets,
+                targets_of_the_file: 0,
+            });
         };
         let text = text(path)?;
         let document = Document::parse(&text).map_err(|e| ConfigError::Syntax {
@@ -84,8 +109,25 @@ impl Sources {
             column: e.column,
             what: e.what,
         })?;
-        let layers: [Value; 2] = [flags.unwrap_or(json!({})), document.value()];
-        Rules::read(layers).map_err(|problems| wrong(&problems, Some((path, &document))))
+        let file = document.value();
+        let targets = TargetRules::read(1, &file, &shipped);
+        let of_the_file = file
+            .get("targets")
+            .and_then(Value::as_array)
+            .map_or(0, Vec::len);
+        let layers: [Value; 2] = [flags.unwrap_or(json!({})), without_targets(file)];
+        let problems = match (Rules::read(layers), targets) {
+            (Ok(rules), Ok(targets)) => {
+                return Ok(Configuration {
+                    rules,
+                    targets,
+                    targets_of_the_file: of_the_file,
+                });
+            }
+            (rules, targets) => [rules.err(), targets.err()].into_iter().flatten().flatten(),
+        };
+        let problems: Vec<Problem> = problems.collect();
+        Err(wrong(&problems, Some((path, &document))))
     }
 }
 

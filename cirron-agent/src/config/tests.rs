@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cirron_core::rules::KEYS;
+use cirron_core::rules::{KEYS, Key, TARGET_KEYS};
 
 use super::*;
 
@@ -18,6 +18,7 @@ fn read(text: &str) -> Result<Rules, String> {
     let shown = dir.path().display().to_string() + "/";
     sources
         .read()
+        .map(|configuration| configuration.rules)
         .map_err(|e| e.to_string().replace(&shown, ""))
 }
 
@@ -28,24 +29,43 @@ fn the_example_is_read_and_has_every_key() {
     let rules = read(EXAMPLE).unwrap();
     assert_eq!(rules.rule_count(), EXAMPLE.matches("\n[[rules]]").count());
     let document: &Value = rules.layers().last().unwrap();
-    let all = document["rules"].as_array().unwrap();
-    for key in KEYS {
+    has_every_key(document["rules"].as_array().unwrap(), KEYS);
+    let document = toml_value(EXAMPLE).unwrap();
+    has_every_key(document["targets"].as_array().unwrap(), TARGET_KEYS);
+    assert!(document["shipped_targets"].is_boolean());
+}
+
+fn has_every_key(all: &[Value], keys: &[Key]) {
+    for key in keys {
         let has_it = all.iter().any(|rule| rule.get(key.name).is_some());
         assert!(has_it, "{} is missing in docs/cirron-agent.toml", key.name);
     }
 }
 
+/// Each with whether it is one of targets.
+fn all_keys() -> impl Iterator<Item = (&'static Key, bool)> {
+    let of_rules = KEYS.iter().map(|key| (key, false));
+    of_rules.chain(TARGET_KEYS.iter().map(|key| (key, true)))
+}
+
 #[test]
 fn every_key_of_the_example_is_missed_where_it_is_misspelt() {
-    for key in KEYS {
-        let text = EXAMPLE.replace(&format!("\n{} =", key.name), &format!("\n{}x =", key.name));
+    let (targets, rules) = EXAMPLE.split_once("# Which exchanges").unwrap();
+    for (key, is_of_a_target) in all_keys() {
+        let misspell =
+            |part: &str| part.replace(&format!("\n{} =", key.name), &format!("\n{}x =", key.name));
+        let text = match is_of_a_target {
+            true => format!("{}# Which exchanges{rules}", misspell(targets)),
+            false => format!("{targets}# Which exchanges{}", misspell(rules)),
+        };
         let line = text
             .lines()
             .position(|l| l.starts_with(&format!("{}x =", key.name)))
             .unwrap();
+        let list = if is_of_a_target { "targets" } else { "rules" };
         let said = read(&text).unwrap_err();
         assert!(
-            said.starts_with(&format!("c.toml:{}:1: rules[", line + 1)),
+            said.starts_with(&format!("c.toml:{}:1: {list}[", line + 1)),
             "{said}"
         );
         assert!(
@@ -96,7 +116,7 @@ fn what_is_wrong_is_told_with_its_line_and_column() {
         (
             "[capture]\nx = 1",
             "c.toml:1:2: capture: there is no such key",
-            "the key is rules",
+            "the keys are rules, targets",
         ),
         ("a = [", "c.toml:1:", ""),
         ("é = = 1", "c.toml:1:", ""),
@@ -167,7 +187,7 @@ fn flags_are_a_layer_before_the_file() {
             file,
         };
         let rules = sources.read().unwrap();
-        rules.layers().cloned().collect::<Vec<_>>()
+        rules.rules.layers().cloned().collect::<Vec<_>>()
     };
     let of_file = json!({"rules": [{"chunk_timing": false}]});
     assert_eq!(

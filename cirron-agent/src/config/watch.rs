@@ -14,10 +14,8 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use super::{ConfigError, Sources};
+use super::{ConfigError, Configuration, Sources};
 use crate::cli::say;
-use cirron_core::rules::Rules;
-
 use crate::driver::command::Unanswered;
 use crate::driver::helper::Helper;
 
@@ -76,10 +74,10 @@ impl Watch {
         })
     }
 
-    /// The thread, and who tells it to read. `set`: gives the core new rules.
+    /// The thread, and who tells it to read. `set`: gives what it says to those who go by it.
     pub fn helper(
         self,
-        set: impl Fn(Rules) -> Result<(), Unanswered> + Send + 'static,
+        set: impl Fn(Configuration) -> Result<(), Unanswered> + Send + 'static,
     ) -> (Helper, Reload) {
         let (ask, asked) = channel();
         let helper = Helper::new("config", move || self.run(&set, &asked));
@@ -133,17 +131,17 @@ impl Watch {
     }
 
     fn take(&self, set: &Set) -> Result<String, NotTaken> {
-        let rules = self.sources.read().map_err(NotTaken::Wrong)?;
-        let count = rules.rule_count();
-        set(rules).map_err(NotTaken::Unanswered)?;
+        let configuration = self.sources.read().map_err(NotTaken::Wrong)?;
+        let count = configuration.rules.rule_count() + configuration.targets_of_the_file;
+        set(configuration).map_err(NotTaken::Unanswered)?;
         let path = self.sources.file.as_deref().unwrap_or(Path::new(""));
         let rules = if count == 1 { "rule" } else { "rules" };
         Ok(format!("{} is taken: {count} {rules}", path.display()))
     }
 }
 
-/// Gives the core new rules.
-type Set = dyn Fn(Rules) -> Result<(), Unanswered>;
+/// Gives new rules to those who go by them.
+type Set = dyn Fn(Configuration) -> Result<(), Unanswered>;
 
 /// Why the file's rules do not hold now.
 enum NotTaken {
@@ -175,12 +173,12 @@ mod tests {
         // Numbers of the rules that the core was given; the first time it does not answer.
         let given = Arc::new(Mutex::new((Vec::new(), true)));
         let core = Arc::clone(&given);
-        let set = move |rules: Rules| {
+        let set = move |configuration: Configuration| {
             let (given, is_busy) = &mut *core.lock().unwrap();
             if std::mem::take(is_busy) {
                 return Err(Unanswered::Busy);
             }
-            given.push(rules.rule_count());
+            given.push(configuration.rules.rule_count());
             Ok(())
         };
         let (ask, asked) = channel();

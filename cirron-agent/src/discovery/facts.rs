@@ -10,7 +10,7 @@ use std::io::Read;
 use cirron_core::engine::{ProcessFacts, WANTED_ENV};
 use cirron_core::rules::wanted_config;
 
-use super::{asked, identity};
+use super::{asked, cgroup, identity};
 use crate::shown::shown_bytes;
 
 /// Bytes of an environment that are looked at. `execve` allows 6 MiB at most (3/4 of the 8 MiB
@@ -30,11 +30,7 @@ pub fn facts(tgid: u32) -> Option<ProcessFacts> {
         .exe()
         .ok()
         .and_then(|path| base_name(&path.to_string_lossy()));
-    let mut environ = Vec::new();
-    if let Ok(file) = File::open(format!("/proc/{tgid}/environ")) {
-        // A process that ends while it is read leaves what was read so far.
-        let _ = file.take(MAX_ENVIRON_BYTES).read_to_end(&mut environ);
-    }
+    let environ = environ(tgid);
     if exe.is_none() && environ.is_empty() && !process.is_alive() {
         return None;
     }
@@ -43,8 +39,26 @@ pub fn facts(tgid: u32) -> Option<ProcessFacts> {
         explicit: false,
         env: wanted(&environ),
         exe,
+        container: container(tgid),
+        target: None,
         blind: Vec::new(),
     })
+}
+
+/// The id of the container that it is in.
+fn container(tgid: u32) -> Option<String> {
+    cgroup::container(&cgroup::read(tgid)?).map(str::to_owned)
+}
+
+/// The block of its variables; empty where it may not be read.
+pub fn environ(tgid: u32) -> Vec<u8> {
+    asked();
+    let mut environ = Vec::new();
+    if let Ok(file) = File::open(format!("/proc/{tgid}/environ")) {
+        // A process that ends while it is read leaves what was read so far.
+        let _ = file.take(MAX_ENVIRON_BYTES).read_to_end(&mut environ);
+    }
+    environ
 }
 
 /// The variables that concern us, of a block of `NAME=value` ended by zeros.

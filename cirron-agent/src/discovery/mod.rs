@@ -5,6 +5,7 @@
 //!
 //! It may block, and is never read by the core thread (`guard`).
 
+pub mod cgroup;
 pub mod facts;
 mod guard;
 pub mod identity;

@@ -7,7 +7,7 @@
 //! once for each batch of the ring, 25 ms apart at most. Whoever asks reads procfs himself: the core never does so for
 //! a command.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -32,17 +32,25 @@ pub(super) type Reply<T> = SyncSender<T>;
 pub(super) enum Newcomer {
     /// Somebody named it: its session begins at once.
     Named(ProcessFacts),
+    /// A rule chose it, and calls it so: its session begins with its first exchange.
+    Chosen(ProcessFacts, Option<String>),
     /// The same of a command that is held before its exec, behind which its libraries are looked at.
     Held(ProcessFacts),
     /// A descendant of one. Its facts are read when it says something.
-    Found(u32),
+    Found {
+        tgid: u32,
+        /// The target that it descends from.
+        root: u32,
+    },
 }
 
 impl Newcomer {
     pub(super) fn tgid(&self) -> u32 {
         match self {
-            Newcomer::Named(facts) | Newcomer::Held(facts) => facts.tgid,
-            Newcomer::Found(tgid) => *tgid,
+            Newcomer::Named(facts) | Newcomer::Chosen(facts, _) | Newcomer::Held(facts) => {
+                facts.tgid
+            }
+            Newcomer::Found { tgid, .. } => *tgid,
         }
     }
 }
@@ -56,6 +64,8 @@ pub(super) enum Command {
         policy: Policy,
         reply: Reply<anyhow::Result<()>>,
     },
+    /// Which targets are, or descend from, one that a rule chose.
+    Family { root: u32, reply: Reply<Vec<u32>> },
     /// It is a target no more. The answer comes when its session is closed; whether it was one.
     Release { tgid: u32, reply: Reply<bool> },
     /// End the capture when no target is left, at once if none is. Until this is asked for it waits for others.
@@ -110,9 +120,46 @@ impl Commands {
         policy: Policy,
         processes: &dyn Processes,
     ) -> Result<Vec<u32>, Unanswered> {
+        let named = named.into_iter().map(Newcomer::Named);
+        self.add_all(named.collect(), policy, processes)
+    }
+
+    /// Makes a process a target that a rule chose and calls so, and its descendants with `policy.children`: all of them, or
+    /// none. Its session begins with its first exchange. Where it is one already, it is called so from now on.
+    ///
+    /// # Errors
+    /// As [`Commands::add`].
+    pub fn add_chosen(
+        &self,
+        facts: ProcessFacts,
+        name: Option<&str>,
+        policy: Policy,
+        processes: &dyn Processes,
+    ) -> Result<(), Unanswered> {
+        let chosen = Newcomer::Chosen(facts, name.map(str::to_owned));
+        self.add_all(vec![chosen], policy, processes).map(drop)
+    }
+
+    /// Ends that: of the target and of its descendants.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub fn release_chosen(&self, root: u32) -> Result<(), Unanswered> {
+        for tgid in self.ask(|reply| Command::Family { root, reply })? {
+            self.release(tgid)?;
+        }
+        Ok(())
+    }
+
+    fn add_all(
+        &self,
+        newcomers: Vec<Newcomer>,
+        policy: Policy,
+        processes: &dyn Processes,
+    ) -> Result<Vec<u32>, Unanswered> {
         let before = self.targets()?;
-        let roots: Vec<u32> = named.iter().map(|facts| facts.tgid).collect();
-        self.ask_to_add(named.into_iter().map(Newcomer::Named).collect(), policy)?;
+        let roots: Vec<u32> = newcomers.iter().map(Newcomer::tgid).collect();
+        self.ask_to_add(newcomers, policy)?;
         let mut found = Vec::new();
         if policy.children {
             let added = self.add_descendants(&roots, policy, processes, &mut found);
@@ -148,15 +195,22 @@ impl Commands {
     ) -> Result<(), Unanswered> {
         let mut known: BTreeSet<u32> = self.targets()?.into_iter().collect();
         loop {
-            let all = roots.iter().flat_map(|root| processes.descendants(*root));
-            let new: BTreeSet<u32> = all.filter(|tgid| !known.contains(tgid)).collect();
+            let of_one = |root: &u32| {
+                let all = processes.descendants(*root).into_iter();
+                all.map(|tgid| (tgid, *root)).collect::<Vec<_>>()
+            };
+            let all = roots.iter().flat_map(of_one);
+            let new: BTreeMap<u32, u32> = all.filter(|(tgid, _)| !known.contains(tgid)).collect();
             if new.is_empty() {
                 return Ok(());
             }
-            let newcomers = new.iter().copied().map(Newcomer::Found).collect();
-            self.ask_to_add(newcomers, policy)?;
-            found.extend(&new);
-            known.extend(new);
+            let newcomer = |(tgid, root): (&u32, &u32)| Newcomer::Found {
+                tgid: *tgid,
+                root: *root,
+            };
+            self.ask_to_add(new.iter().map(newcomer).collect(), policy)?;
+            found.extend(new.keys());
+            known.extend(new.into_keys());
         }
     }
 

@@ -25,6 +25,7 @@ use super::counts::Counts;
 use super::ends::Ends;
 use super::goroutines::Made;
 use super::leases::Leases;
+use super::listeners::Listeners;
 use super::live::Live;
 use super::own::{end_record, process_record};
 use super::pending::Pending;
@@ -42,9 +43,11 @@ use crate::record::writer::{Recorder, RecordingStats};
 
 mod closing;
 mod facts;
+mod families;
 mod targets;
 
 use facts::{ConfigProblems, Known};
+use families::Families;
 use targets::Parting;
 
 /// How often the log of the kernel side is handed on, and blind libraries are named.
@@ -81,6 +84,7 @@ pub struct Core {
     census: Census,
     counts: Arc<Counts>,
     live: Live,
+    families: Families,
     /// It was told which processes to watch, and ends when they are over.
     ends_with_last_target: bool,
     /// Targets that are let go.
@@ -95,6 +99,8 @@ pub struct Core {
     /// Parents of forked targets whose facts the engine does not have yet.
     parents: HashMap<u32, u32>,
     recorder: Option<Recorder>,
+    /// Told of processes that begin to listen.
+    listeners: Option<Listeners>,
     /// Told of processes that may have a library we have not seen.
     attacher: Option<(Pending, Leases)>,
     /// What hits mean that are about to come.
@@ -131,6 +137,7 @@ impl Core {
             census: Census::new(Arc::clone(&counts)),
             counts,
             live: Live::default(),
+            families: Families::default(),
             ends_with_last_target: false,
             parting: Vec::new(),
             let_go: Vec::new(),
@@ -139,6 +146,7 @@ impl Core {
             known: HashMap::new(),
             parents: HashMap::new(),
             recorder,
+            listeners: None,
             attacher: None,
             specs: Specs::default(),
             unread: Unread::default(),
@@ -158,6 +166,11 @@ impl Core {
     pub fn set_attacher(&mut self, pending: Pending, leases: Leases, specs: Specs) {
         self.attacher = Some((pending, leases));
         self.specs = specs;
+    }
+
+    /// Who is told of processes that begin to listen.
+    pub fn set_listeners(&mut self, listeners: Listeners) {
+        self.listeners = Some(listeners);
     }
 
     /// Who finds out in which contexts a process calls.
@@ -236,6 +249,17 @@ impl Core {
         self.report.records += 1;
         // What is no record is the engine's to count.
         let decoded = Record::decode(record).ok();
+        if let Some(Record {
+            head,
+            body: Body::Listen,
+        }) = decoded
+        {
+            // It may be no target: nobody else is told.
+            if let Some(listeners) = &self.listeners {
+                listeners.tell(head.tgid);
+            }
+            return;
+        }
         if decoded.is_some_and(|record| self.is_late(&record.head)) {
             return;
         }
@@ -262,6 +286,7 @@ impl Core {
                     && let Ok(child) = u32::try_from(child)
                 {
                     self.follow(child, policy, false);
+                    self.families.fork(tgid, child);
                     self.take_over_leases(tgid, child, ts);
                     self.parents.insert(child, tgid);
                 }
@@ -293,6 +318,7 @@ impl Core {
             | Body::ContextEnded { .. }
             | Body::ThreadExit
             | Body::Release
+            | Body::Listen
             | Body::Spec(_)
             | Body::Hit(_) => {}
         }

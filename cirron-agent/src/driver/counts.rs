@@ -27,6 +27,8 @@ pub struct Counts {
     pub uncalibrated: AtomicU64,
     /// Functions, and pairs of probes by `--usdt`, that were detached: a process hit them far too often.
     pub detached: AtomicU64,
+    /// Processes that a rule chose and that could not become targets, once for each try.
+    pub targets_refused: AtomicU64,
     /// Processes that had ended when their facts came.
     pub late: AtomicU64,
 }
@@ -50,6 +52,7 @@ impl Counts {
             unasked,
             uncalibrated,
             detached,
+            targets_refused,
             late,
         } = self;
         [
@@ -63,6 +66,7 @@ impl Counts {
             ("processes_unasked", unasked),
             ("probes_detached", detached),
             ("processes_uncalibrated", uncalibrated),
+            ("targets_refused", targets_refused),
             ("facts_late", late),
         ]
         .map(|(name, count)| (name, count.load(Ordering::Relaxed)))

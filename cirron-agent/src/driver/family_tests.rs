@@ -176,6 +176,7 @@ fn kernel(links: Links) -> Option<Kernel> {
         ring_bytes: 1 << 20,
         halvings: 0,
         links,
+        tells_listeners: false,
     };
     match Kernel::load(&options) {
         Ok(kernel) => Some(kernel),

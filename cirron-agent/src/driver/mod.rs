@@ -22,6 +22,7 @@ mod family_tests;
 pub mod goroutines;
 pub mod helper;
 pub mod leases;
+pub mod listeners;
 pub mod live;
 pub mod own;
 pub mod pending;

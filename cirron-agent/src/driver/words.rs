@@ -137,6 +137,11 @@ impl Summary {
                 "processes whose facts could not be read in time",
             ),
             (
+                self.libraries("targets_refused"),
+                "process that a rule chose and that could not be watched",
+                "processes that a rule chose and that could not be watched",
+            ),
+            (
                 self.libraries("files_panicked"),
                 "file that could not be looked into (report it)",
                 "files that could not be looked into (report it)",

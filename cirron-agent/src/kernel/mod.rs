@@ -75,6 +75,8 @@ pub struct LoadOptions {
     pub halvings: u32,
     /// Of the probes in TLS libraries.
     pub links: Links,
+    /// Each process that begins to listen is told, so that it can become a target.
+    pub tells_listeners: bool,
 }
 
 /// The loaded programs and their maps.
@@ -107,6 +109,7 @@ impl Kernel {
         let ring_bytes = options.ring_bytes.max(4096).next_power_of_two();
         let mut config = btf::offsets()?;
         config.wakeup_bytes = ring_bytes / WAKEUP_SHARE;
+        config.tells_listeners = options.tells_listeners.into();
         let btf = Btf::from_sys_fs().map_err(|e| LoadError::Types {
             path: btf::VMLINUX,
             why: e.to_string(),

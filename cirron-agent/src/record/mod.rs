@@ -130,7 +130,11 @@ pub(crate) struct ProcessEntry {
     explicit: bool,
     env: std::collections::BTreeMap<String, String>,
     exe: Option<String>,
-    /// Since a recording can hold it.
+    /// These three: since a recording can hold them.
+    #[serde(default)]
+    container: Option<String>,
+    #[serde(default)]
+    target: Option<String>,
     #[serde(default)]
     blind: Vec<String>,
 }
@@ -142,6 +146,8 @@ impl From<ProcessFacts> for ProcessEntry {
             explicit,
             env,
             exe,
+            container,
+            target,
             blind,
         } = facts;
         ProcessEntry {
@@ -149,6 +155,8 @@ impl From<ProcessFacts> for ProcessEntry {
             explicit,
             env,
             exe,
+            container,
+            target,
             blind,
         }
     }
@@ -161,6 +169,8 @@ impl From<ProcessEntry> for ProcessFacts {
             explicit,
             env,
             exe,
+            container,
+            target,
             blind,
         } = entry;
         ProcessFacts {
@@ -168,6 +178,8 @@ impl From<ProcessEntry> for ProcessFacts {
             explicit,
             env,
             exe,
+            container,
+            target,
             blind,
         }
     }

@@ -33,6 +33,8 @@ fn inputs() -> Vec<Input> {
         explicit: true,
         env: [("RANK".to_owned(), "3".to_owned())].into(),
         exe: Some("uvicorn".into()),
+        container: Some("0af1".into()),
+        target: Some("llama".into()),
         blind: vec!["rustls in uvicorn".into()],
     };
     vec![

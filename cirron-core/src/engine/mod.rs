@@ -252,7 +252,8 @@ impl Engine {
                     self.shared.fork(&head, child);
                 }
             }
-            Body::Mmap => {}
+            // The shell's, which looks for targets.
+            Body::Mmap | Body::Listen => {}
             Body::Tuned => {
                 let accepted = self.conns.get(&key).filter(|conn| conn.was_accepted());
                 if let (Some(conn), Some(moment)) = (accepted, Moment::new(&head)) {

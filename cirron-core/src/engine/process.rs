@@ -20,6 +20,10 @@ pub struct ProcessFacts {
     pub env: BTreeMap<String, String>,
     /// Base name of its executable, where readable.
     pub exe: Option<String>,
+    /// The id of its container.
+    pub container: Option<String>,
+    /// What the rule of targets calls it that chose it.
+    pub target: Option<String>,
     /// TLS libraries in it that cannot be read.
     pub blind: Vec<String>,
 }
@@ -34,6 +38,8 @@ impl ProcessFacts {
         let blind = self.blind.iter().map(String::len);
         env.chain(blind)
             .chain(self.exe.as_ref().map(String::len))
+            .chain(self.target.as_ref().map(String::len))
+            .chain(self.container.as_ref().map(String::len))
             .sum()
     }
 }

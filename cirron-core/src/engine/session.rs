@@ -112,6 +112,12 @@ fn attrs(tgid: u32, facts: &ProcessFacts) -> Attrs {
     if let Some(exe) = &facts.exe {
         attrs.insert(n::EXECUTABLE, exe.clone().into());
     }
+    if let Some(container) = &facts.container {
+        attrs.insert(n::CONTAINER_ID, container.clone().into());
+    }
+    if let Some(target) = &facts.target {
+        attrs.insert(n::TARGET, target.clone().into());
+    }
     attrs
 }
 

@@ -166,6 +166,8 @@ pub enum Body<'a> {
     Exit,
     /// A thread exited that may have scopes open, and others of its process live.
     ThreadExit,
+    /// A process, a target or not, begins to listen on a socket.
+    Listen,
     /// A target mapped something executable.
     Mmap,
     /// A process is a target no more, though it lives.

@@ -9,7 +9,9 @@ use super::field::FieldPath;
 use super::header::is_secret;
 use super::pattern::{Glob, PathPattern, Statuses};
 use super::rule::Rule;
-use super::schema::{Fault, MAX_TEXT_BYTES, Wrong, list, table, texts};
+use super::schema::{
+    Fault, MAX_TEXT_BYTES, Table, TableKey, Wrong, list, table, table_keys, texts,
+};
 use crate::exchange::Role;
 use crate::limits::MAX_LABEL_BYTES;
 use crate::scope::names;
@@ -23,47 +25,19 @@ const MAX_ONE_IN: u64 = 1_000_000;
 /// Bytes of a header field's name: with what stands before it, it is an attribute's name, which has 128.
 const MAX_HEADER_NAME_BYTES: usize = 100;
 
-/// A key as the documents have it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Key {
-    /// As it is written.
-    pub name: &'static str,
-    /// It says which exchanges a rule is for; else what becomes of them.
-    pub is_condition: bool,
-    /// What it is set to.
-    pub form: &'static str,
-    /// What it means.
-    pub meaning: &'static str,
+impl Table for Rule {
+    const LIST: &'static str = RULES;
+    const KEYS: &'static [TableKey<Rule>] = RULE_KEYS;
+    const NEEDS_A_SETTING: bool = true;
+
+    fn says_something(&self) -> bool {
+        self.then.has_any() || self.when.paths.iter().any(|path| path.template().is_some())
+    }
 }
 
-/// A key as it is read.
-pub(super) struct RuleKey {
-    pub(super) name: &'static str,
-    pub(super) is_condition: bool,
-    pub(super) form: &'static str,
-    pub(super) read: fn(&Value, &mut Rule) -> Vec<Fault>,
-}
-
-macro_rules! keys {
-    ($($name:literal, $is_condition:literal, $form:literal, $meaning:literal, $read:expr;)*) => {
-        /// Every key of a rule, conditions first.
-        pub const KEYS: &[Key] = &[$(Key {
-            name: $name,
-            is_condition: $is_condition,
-            form: $form,
-            meaning: $meaning,
-        },)*];
-
-        pub(super) static RULE_KEYS: &[RuleKey] = &[$(RuleKey {
-            name: $name,
-            is_condition: $is_condition,
-            form: $form,
-            read: $read,
-        },)*];
-    };
-}
-
-keys! {
+table_keys! {
+    /// Every key of a rule, conditions first.
+    KEYS, RULE_KEYS: Rule {
     "role", true, "\"server\" or \"client\"",
     "`server`: requests that the target serves; `client`: those that it makes",
     |value, rule| one(value, &mut rule.when.role, role);
@@ -87,6 +61,10 @@ keys! {
     "process", true, "a name, or a list of them, each with `*` for any characters: \"uvicorn\", \"python3*\"",
     "the base name of the process's executable",
     |value, rule| texts(value, &mut rule.when.processes, Glob::new);
+
+    "target", true, "a name, or a list of them, each with `*` for any characters: \"vllm\"",
+    "what the rule of targets calls the process that `daemon` chose it by",
+    |value, rule| texts(value, &mut rule.when.targets, Glob::new);
 
     "ignore", false, "true or false",
     "`true`: such exchanges are not written and, once that is certain, not read; they are counted. `false`: rules behind do not ignore them",
@@ -120,8 +98,14 @@ keys! {
     "header fields of the response that are written, as `http.response.header.NAME`",
     |value, rule| texts(value, &mut rule.then.response_headers, header);
 }
+}
 
-fn one<T>(value: &Value, into: &mut Option<T>, read: impl Fn(&Value) -> Option<T>) -> Vec<Fault> {
+/// Reads one value.
+pub(super) fn one<T>(
+    value: &Value,
+    into: &mut Option<T>,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Vec<Fault> {
     *into = read(value);
     match into {
         Some(_) => Vec::new(),
@@ -171,7 +155,8 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_LABEL_BYTES && !text.contains(char::is_control)
 }
 
-fn name(value: &Value) -> Option<String> {
+/// A label that people read.
+pub(super) fn name(value: &Value) -> Option<String> {
     let text = value.as_str().filter(|text| is_name(text))?;
     Some(text.to_owned())
 }
@@ -208,13 +193,14 @@ fn header(text: &str) -> Result<String, Wrong> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Key, TARGET_KEYS};
     use super::*;
     use std::fmt::Write as _;
 
     /// The table as `docs/configuration.md` has it.
-    fn markdown() -> String {
+    fn markdown(keys: &[Key]) -> String {
         let mut out = "| key | is set to | means |\n| --- | --- | --- |\n".to_owned();
-        for key in KEYS {
+        for key in keys {
             let form = key.form.replace('|', "\\|");
             let _ = writeln!(out, "| `{}` | {form} | {} |", key.name, key.meaning);
         }
@@ -226,25 +212,28 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "renews the document when asked")]
     fn the_keys_of_the_document_are_this_table() {
         const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
-        const BEFORE: &str = "<!-- keys -->\n";
-        const BEHIND: &str = "<!-- /keys -->";
-        let text = std::fs::read_to_string(PATH).unwrap_or_default();
-        let (head, rest) = text.split_once(BEFORE).expect("the place of the table");
-        let (table, tail) = rest.split_once(BEHIND).expect("its end");
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            let text = format!("{head}{BEFORE}{}{BEHIND}{tail}", markdown());
-            std::fs::write(PATH, text).expect("written");
-            return;
+        for (what, keys) in [("keys", KEYS), ("keys of targets", TARGET_KEYS)] {
+            let (before, behind) = (format!("<!-- {what} -->\n"), format!("<!-- /{what} -->"));
+            let text = std::fs::read_to_string(PATH).unwrap_or_default();
+            let (head, rest) = text.split_once(&before).expect("the place of the table");
+            let (table, tail) = rest.split_once(&behind).expect("its end");
+            if std::env::var_os("UPDATE_DOCS").is_some() {
+                let text = format!("{head}{before}{}{behind}{tail}", markdown(keys));
+                std::fs::write(PATH, text).expect("written");
+                continue;
+            }
+            assert_eq!(table, markdown(keys), "see this test's comment");
         }
-        assert_eq!(table, markdown(), "see this test's comment");
     }
 
     #[test]
     fn conditions_come_first_and_no_name_is_there_twice() {
-        let mut names: Vec<_> = KEYS.iter().map(|key| key.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), KEYS.len());
-        assert!(KEYS.is_sorted_by_key(|key| !key.is_condition));
+        for keys in [KEYS, TARGET_KEYS] {
+            let mut names: Vec<_> = keys.iter().map(|key| key.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), keys.len());
+            assert!(keys.is_sorted_by_key(|key| !key.is_condition));
+        }
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::keys::RULES;
 use super::rule::Rule;
 use super::schema::{self, Problem, Step};
+use super::target::KEYS_OF_A_FILE;
 
 /// The key of a target's `CONFIG` that the SDK's decorator honours, and we do.
 pub const CHUNK_TIMING: &str = "stream_chunk_timing";
@@ -23,7 +24,7 @@ pub struct Rules {
     layers: Vec<Layer>,
     /// Those of a process of which nothing else is asked.
     general: Option<Arc<ProcessRules>>,
-    /// A rule asks for the process's name.
+    /// A rule asks for a name of the process.
     asks_process: bool,
 }
 
@@ -49,13 +50,14 @@ impl Rules {
         let mut configured = Rules::default();
         let mut problems = Vec::new();
         for (number, source) in layers.into_iter().enumerate() {
-            let (rules, wrong) = schema::read(number, &source);
+            // The agent's own file has rules of targets too, which others read.
+            let (rules, wrong) = schema::read(number, &source, &KEYS_OF_A_FILE);
             problems.extend(wrong);
             let rules: Vec<Arc<Rule>> = rules.into_iter().map(Arc::new).collect();
-            configured.asks_process |= rules.iter().any(|rule| !rule.when.processes.is_empty());
+            configured.asks_process |= rules.iter().any(|rule| rule.when.asks_process());
             configured.layers.push(Layer { source, rules });
         }
-        configured.general = configured.rules_of(None, Vec::new(), 0);
+        configured.general = configured.rules_of((None, None), Vec::new(), 0);
         match problems.is_empty() {
             true => Ok(configured),
             false => Err(problems),
@@ -82,10 +84,11 @@ impl Rules {
         self.general.as_ref()
     }
 
-    /// What holds for a process with this executable and this `CONFIG`, and what of that is wrong.
+    /// What holds for a process with this executable, which a rule of targets calls so, and this `CONFIG`, and what of that
+    /// is wrong.
     pub(crate) fn for_process(
         &self,
-        executable: Option<&str>,
+        names: (Option<&str>, Option<&str>),
         config: Option<&str>,
     ) -> (Option<Arc<ProcessRules>>, Vec<Problem>) {
         let (own, problems) = config.map_or_else(Default::default, |text| {
@@ -96,12 +99,12 @@ impl Rules {
         }
         let bytes = config.map_or(0, |text| text.len() * BYTES_PER_CONFIG_BYTE);
         let own = own.into_iter().map(Arc::new).collect();
-        (self.rules_of(executable, own, bytes), problems)
+        (self.rules_of(names, own, bytes), problems)
     }
 
     fn rules_of(
         &self,
-        executable: Option<&str>,
+        (executable, target): (Option<&str>, Option<&str>),
         own: Vec<Arc<Rule>>,
         own_bytes: usize,
     ) -> Option<Arc<ProcessRules>> {
@@ -110,7 +113,7 @@ impl Rules {
             .layers
             .iter()
             .flat_map(|layer| layer.rules.iter().cloned());
-        let its = |rule: &Arc<Rule>| rule.when.is_met_by_process(executable);
+        let its = |rule: &Arc<Rule>| rule.when.is_met_by_process(executable, target);
         let list: Vec<Arc<Rule>> = all.chain(own).filter(its).collect();
         if list.is_empty() {
             return None;
@@ -175,7 +178,7 @@ fn read_config(layer: usize, text: &str) -> (Vec<Rule>, Vec<Problem>) {
         return Default::default();
     };
     let (mut rules, mut problems) = match map.get(CONFIG_KEY) {
-        Some(ours) => schema::read(layer, ours),
+        Some(ours) => schema::read(layer, ours, &[]),
         None => Default::default(),
     };
     for problem in &mut problems {

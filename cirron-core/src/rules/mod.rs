@@ -30,14 +30,16 @@ mod matching;
 mod pattern;
 mod rule;
 mod schema;
+mod target;
 
 pub(crate) use field::{FieldPath, FieldSet, FieldValue, Side};
 pub(crate) use header::carries_credentials;
-pub use keys::{KEYS, Key};
+pub use keys::KEYS;
 pub(crate) use layer::ProcessRules;
 pub use layer::{CHUNK_TIMING, CONFIG_KEY, Rules, flags_layer, wanted_config};
 pub(crate) use matching::{Known, Matching, Pick, Verdict, hash};
-pub use schema::{Problem, Step};
+pub use schema::{Key, Problem, Step};
+pub use target::{Candidate, Fact, TARGET_KEYS, TargetRule, TargetRules, without_targets};
 
 #[cfg(test)]
 mod tests;

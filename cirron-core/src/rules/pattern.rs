@@ -3,6 +3,8 @@
 //! No pattern looks back further than to its last `*`, so that the time for one text is bounded by the product of both
 //! lengths, and both have a limit.
 
+use std::ops::RangeInclusive;
+
 use super::schema::{MAX_TEXT_BYTES, Wrong};
 
 /// A text in which `*` stands for any characters, none included.
@@ -180,6 +182,20 @@ impl Statuses {
 
     pub(crate) fn has(self, status: u16) -> bool {
         (self.0..=self.1).contains(&status)
+    }
+}
+
+/// `8000`, `8000-8010`.
+pub(super) fn ports(text: &str) -> Result<RangeInclusive<u16>, Wrong> {
+    let port = |text: &str| {
+        let known = text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+        known.ok_or(Wrong::Value)
+    };
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    let range = port(from)?..=port(to)?;
+    match range.is_empty() {
+        true => Err(Wrong::Value),
+        false => Ok(range),
     }
 }
 

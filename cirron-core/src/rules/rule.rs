@@ -20,6 +20,7 @@ pub(crate) struct When {
     pub(crate) models: Vec<Glob>,
     pub(crate) statuses: Vec<Statuses>,
     pub(crate) processes: Vec<Glob>,
+    pub(crate) targets: Vec<Glob>,
 }
 
 /// Settings; those that are absent or empty are left to the rules behind.
@@ -39,10 +40,17 @@ pub(crate) struct Then {
 }
 
 impl When {
-    /// Of a process whose executable has this name.
-    pub(super) fn is_met_by_process(&self, name: Option<&str>) -> bool {
-        self.processes.is_empty()
-            || name.is_some_and(|name| any(&self.processes, |p| p.matches(name)))
+    /// Of a process whose executable has this name, and that a rule of targets calls so.
+    pub(super) fn is_met_by_process(&self, name: Option<&str>, target: Option<&str>) -> bool {
+        let has = |choices: &[Glob], name: Option<&str>| {
+            choices.is_empty() || name.is_some_and(|name| any(choices, |p| p.matches(name)))
+        };
+        has(&self.processes, name) && has(&self.targets, target)
+    }
+
+    /// Something of the process has to be known.
+    pub(super) fn asks_process(&self) -> bool {
+        !self.processes.is_empty() || !self.targets.is_empty()
     }
 
     /// Of a connection as a client that carries no HTTP: nothing else of it is known.

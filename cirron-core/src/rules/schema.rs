@@ -10,13 +10,11 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::keys::{RULE_KEYS, RULES, RuleKey};
-use super::rule::Rule;
-
 /// Bytes of one text in a rule. Paths and names of models are shorter.
 pub(crate) const MAX_TEXT_BYTES: usize = 256;
 
-/// ProcessRules of one layer: each is compared with each request's head. Past it the layer is refused, or its rest left out.
+/// Rules of one layer: each is compared with each request's head, or with each process. Past it the layer is refused, or
+/// its rest left out.
 pub(crate) const MAX_RULES: usize = 256;
 
 /// Choices of one condition, marks and headers of one rule.
@@ -84,14 +82,82 @@ pub(super) enum Wrong {
 /// A wrong value, by where it stands in what the key is set to.
 pub(super) type Fault = (Vec<Step>, Wrong);
 
-/// Reads a layer: `{"rules": [...]}`. Gives what is right of it, and what is wrong.
-pub(super) fn read(layer: usize, source: &Value) -> (Vec<Rule>, Vec<Problem>) {
-    let mut reading = Reading {
-        layer,
-        problems: Vec::new(),
+/// A key as the documents have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// As it is written.
+    pub name: &'static str,
+    /// It says what a table is for; else what becomes of that.
+    pub is_condition: bool,
+    /// What it is set to.
+    pub form: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+/// A key of a table that becomes a `T`.
+pub(super) struct TableKey<T> {
+    pub(super) key: Key,
+    pub(super) read: fn(&Value, &mut T) -> Vec<Fault>,
+}
+
+/// What the tables of a list are read into.
+pub(super) trait Table: Default + 'static {
+    /// The key of the list.
+    const LIST: &'static str;
+    /// Every key of a table, conditions first.
+    const KEYS: &'static [TableKey<Self>];
+    /// A table of conditions alone is a mistake.
+    const NEEDS_A_SETTING: bool;
+
+    /// It does something.
+    fn says_something(&self) -> bool;
+}
+
+/// Declares the keys of a table: for the documents, and as they are read.
+macro_rules! table_keys {
+    ($(#[$doc:meta])* $shown:ident, $read_by:ident: $table:ty {
+        $($name:literal, $is_condition:literal, $form:literal, $meaning:literal, $read:expr;)*
+    }) => {
+        $(#[$doc])*
+        pub const $shown: &[$crate::rules::schema::Key] = &[$($crate::rules::schema::Key {
+            name: $name,
+            is_condition: $is_condition,
+            form: $form,
+            meaning: $meaning,
+        },)*];
+
+        const $read_by: &[$crate::rules::schema::TableKey<$table>] = &[
+            $($crate::rules::schema::TableKey {
+                key: $crate::rules::schema::Key {
+                    name: $name,
+                    is_condition: $is_condition,
+                    form: $form,
+                    meaning: $meaning,
+                },
+                read: $read,
+            },)*
+        ];
     };
-    let rules = reading.layer(source);
-    (rules, reading.problems)
+}
+pub(super) use table_keys;
+
+/// Reads a list of tables. Gives what is right of it, and what is wrong.
+pub(super) fn read_list<T: Table>(layer: usize, source: &Value) -> (Vec<T>, Vec<Problem>) {
+    let mut reading = Reading::new(layer);
+    let tables = reading.list(source);
+    (tables, reading.problems)
+}
+
+/// Reads a layer that has one list, and keys that others read. Gives what is right of the list, and what is wrong.
+pub(super) fn read<T: Table>(
+    layer: usize,
+    source: &Value,
+    others: &[&str],
+) -> (Vec<T>, Vec<Problem>) {
+    let mut reading = Reading::new(layer);
+    let tables = reading.layer(source, others);
+    (tables, reading.problems)
 }
 
 struct Reading {
@@ -100,72 +166,81 @@ struct Reading {
 }
 
 impl Reading {
-    fn layer(&mut self, source: &Value) -> Vec<Rule> {
-        let Value::Object(map) = source else {
-            self.tell(Vec::new(), false, "this is no table".into(), keys(&[RULES]));
-            return Vec::new();
-        };
-        for key in map.keys().filter(|key| *key != RULES) {
-            self.unknown_key(Vec::new(), key, &[RULES]);
-        }
-        match map.get(RULES) {
-            None => Vec::new(),
-            Some(Value::Array(all)) => self.rules(all),
-            Some(_) => {
-                let at = vec![Step::Key(RULES.into())];
-                let fix = "begin each rule with [[rules]]".to_owned();
-                self.tell(at, false, "this is no list of tables".into(), fix);
-                Vec::new()
-            }
+    fn new(layer: usize) -> Reading {
+        Reading {
+            layer,
+            problems: Vec::new(),
         }
     }
 
-    fn rules(&mut self, all: &[Value]) -> Vec<Rule> {
+    fn layer<T: Table>(&mut self, source: &Value, others: &[&str]) -> Vec<T> {
+        let known: Vec<&str> = [T::LIST].iter().chain(others).copied().collect();
+        let Value::Object(map) = source else {
+            self.tell(Vec::new(), false, "this is no table".into(), keys(&known));
+            return Vec::new();
+        };
+        for key in map.keys().filter(|key| !known.contains(&key.as_str())) {
+            self.unknown_key(Vec::new(), key, &known);
+        }
+        map.get(T::LIST)
+            .map_or_else(Vec::new, |list| self.list(list))
+    }
+
+    fn list<T: Table>(&mut self, source: &Value) -> Vec<T> {
+        let at = vec![Step::Key(T::LIST.into())];
+        let Value::Array(all) = source else {
+            let fix = format!("begin each of them with [[{}]]", T::LIST);
+            self.tell(at, false, "this is no list of tables".into(), fix);
+            return Vec::new();
+        };
         if all.len() > MAX_RULES {
-            let at = vec![Step::Key(RULES.into()), Step::Index(MAX_RULES)];
-            let fix = format!("{MAX_RULES} are taken; one rule may have several paths");
+            let at = [at, vec![Step::Index(MAX_RULES)]].concat();
+            let fix = format!("{MAX_RULES} are taken; one rule may have several choices");
             self.tell(at, false, "there are too many rules".into(), fix);
         }
         let taken = all.iter().take(MAX_RULES).enumerate();
         taken
-            .filter_map(|(i, source)| self.rule(i, source))
+            .filter_map(|(i, source)| self.table(i, source))
             .collect()
     }
 
     /// `None`: it is not taken.
-    fn rule(&mut self, i: usize, source: &Value) -> Option<Rule> {
-        let at = vec![Step::Key(RULES.into()), Step::Index(i)];
-        let known: Vec<&str> = RULE_KEYS.iter().map(|key| key.name).collect();
+    fn table<T: Table>(&mut self, i: usize, source: &Value) -> Option<T> {
+        let at = vec![Step::Key(T::LIST.into()), Step::Index(i)];
+        let known: Vec<&str> = T::KEYS.iter().map(|key| key.key.name).collect();
         let Value::Object(map) = source else {
             self.tell(at, false, "this is no table".into(), keys(&known));
             return None;
         };
-        let mut rule = Rule::default();
+        let mut table = T::default();
         let mut is_sound = true;
+        let mut has_setting = false;
         for (name, value) in map {
-            match RULE_KEYS.iter().find(|key| key.name == name) {
+            match T::KEYS.iter().find(|key| key.key.name == name) {
                 None => {
                     is_sound = false;
+                    has_setting = true;
                     self.unknown_key(at.clone(), name, &known);
                 }
-                Some(key) => {
-                    let faults = (key.read)(value, &mut rule);
+                Some(TableKey { key, read }) => {
+                    let faults = read(value, &mut table);
                     is_sound &= faults.is_empty() || !key.is_condition;
+                    has_setting |= !key.is_condition;
                     faults
                         .into_iter()
                         .for_each(|fault| self.fault(&at, key, fault));
                 }
             }
         }
-        if is_sound && map.keys().all(|name| is_condition(name)) {
-            let fix = format!("set one of {}", settings());
+        if is_sound && !has_setting && (T::NEEDS_A_SETTING || map.is_empty()) {
+            let fix = format!("set one of {}", settings::<T>());
             self.tell(at, false, "this rule sets nothing".into(), fix);
             return None;
         }
-        Some(rule).filter(|rule| is_sound && rule.says_something())
+        Some(table).filter(|table| is_sound && table.says_something())
     }
 
-    fn fault(&mut self, at: &[Step], key: &RuleKey, (inner, wrong): Fault) {
+    fn fault(&mut self, at: &[Step], key: &Key, (inner, wrong): Fault) {
         let mut at = at.to_vec();
         at.push(Step::Key(key.name.into()));
         at.extend(inner);
@@ -203,18 +278,6 @@ impl Reading {
     }
 }
 
-impl Rule {
-    fn says_something(&self) -> bool {
-        self.then.has_any() || self.when.paths.iter().any(|path| path.template().is_some())
-    }
-}
-
-fn is_condition(name: &str) -> bool {
-    RULE_KEYS
-        .iter()
-        .any(|key| key.name == name && key.is_condition)
-}
-
 fn keys(known: &[&str]) -> String {
     let plural = if known.len() == 1 {
         "the key is"
@@ -224,9 +287,9 @@ fn keys(known: &[&str]) -> String {
     format!("{plural} {}", known.join(", "))
 }
 
-fn settings() -> String {
-    let all = RULE_KEYS.iter().filter(|key| !key.is_condition);
-    all.map(|key| key.name).collect::<Vec<_>>().join(", ")
+fn settings<T: Table>() -> String {
+    let all = T::KEYS.iter().filter(|key| !key.key.is_condition);
+    all.map(|key| key.key.name).collect::<Vec<_>>().join(", ")
 }
 
 /// Reads a text, or a list of texts.

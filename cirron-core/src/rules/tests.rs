@@ -42,7 +42,12 @@ fn refused(layer: Value) -> Vec<String> {
 #[test]
 fn every_way_to_be_wrong_is_told_with_its_place_and_what_would_be_right() {
     for (layer, place, what, fix) in [
-        (json!([]), "", "this is no table", "the key is rules"),
+        (
+            json!([]),
+            "",
+            "this is no table",
+            "the keys are rules, targets",
+        ),
         (
             json!({"rule": []}),
             "rule",
@@ -302,7 +307,7 @@ fn layers_are_asked_in_their_order_and_the_target_s_config_last() {
         "cirron": {"rules": [{"name": "own", "sample": 5}, {"path": "/c", "chunk_timing": false}]},
         "password": "x",
     });
-    let (rules, problems) = configured.for_process(None, Some(&config.to_string()));
+    let (rules, problems) = configured.for_process((None, None), Some(&config.to_string()));
     assert!(problems.is_empty());
     let rules = rules.unwrap();
     let points = |path| {
@@ -325,7 +330,7 @@ fn layers_are_asked_in_their_order_and_the_target_s_config_last() {
 #[test]
 fn rules_for_other_processes_are_none_of_this_one() {
     let configured = configured(json!([{"process": ["uvicorn", "python3*"], "ignore": true}]));
-    let has = |name| configured.for_process(name, None).0.is_some();
+    let has = |name| configured.for_process((name, None), None).0.is_some();
     assert!(has(Some("uvicorn")) && has(Some("python3.12")));
     assert!(!has(Some("node")) && !has(None));
     assert!(configured.general().is_none());
@@ -335,7 +340,7 @@ fn rules_for_other_processes_are_none_of_this_one() {
 fn of_a_config_the_wrong_part_is_told_and_the_rest_taken() {
     let configured = Rules::default();
     let read = |config: Value| {
-        let (rules, problems) = configured.for_process(None, Some(&config.to_string()));
+        let (rules, problems) = configured.for_process((None, None), Some(&config.to_string()));
         let said: Vec<String> = problems.iter().map(Problem::to_string).collect();
         (rules.map_or(0, |rules| rules.list().len()), said)
     };
@@ -388,5 +393,21 @@ fn of_a_config_only_what_is_ours_is_kept() {
     );
     for nothing in ["postgres://u:s@h/db", "[\"s\"]", "", "{\"key\":\"s\"}"] {
         assert_eq!(kept(nothing), None, "{nothing}");
+    }
+}
+
+#[test]
+fn a_rule_of_a_target_holds_for_what_is_called_so() {
+    let configured =
+        configured(json!([{"target": ["llama*", "x"], "process": "py*", "ignore": true}]));
+    let has = |names| configured.for_process(names, None).0.is_some();
+    assert!(has((Some("python3"), Some("llama-8b"))));
+    for names in [
+        (Some("python3"), None),
+        (Some("python3"), Some("mistral")),
+        (Some("node"), Some("llama-8b")),
+        (None, Some("llama-8b")),
+    ] {
+        assert!(!has(names), "{names:?}");
     }
 }

@@ -64,6 +64,8 @@ names! {
     DEPLOYMENT_ID = "cirron.deployment_id", "string", "the target's environment has `CIRRON_DEPLOYMENT_ID`", "SDK";
     WORKSPACE_ID = "cirron.workspace_id", "string", "the target's environment has `CIRRON_WORKSPACE_ID`", "SDK";
     EXECUTABLE = "process.executable.name", "string", "the executable's name could be read", "OpenTelemetry";
+    CONTAINER_ID = "container.id", "string, 64 hexadecimal digits", "the process's cgroup is named after a container", "OpenTelemetry";
+    TARGET = "cirron.target", "string", "found by `daemon`: the `name` of the rule that chose the process, or a process that it descends from", "cirron";
     TLS_BLIND = "cirron.tls.blind", "string: `LIBRARY in FILE`, by commas", "at its end: it had a TLS connection that was not read, and has these libraries that cannot be; looked for in the background, so a process of a moment may lack them", "cirron";
     TLS_UNREAD = "cirron.tls.unread_connections", "int, from 1", "at its end: connections that carried TLS which was not read", "cirron";
     UNNAMED_CONNECTIONS = "cirron.unnamed_connections", "int, from 1", "at its end: connections with exchanges that nothing named: joined late, or behind a hole, their heads refer to what was not seen", "cirron";

@@ -106,6 +106,7 @@ pub(crate) fn hits(recording: &Path) -> Result<Vec<ToldHit>> {
             | Body::Exec
             | Body::Exit
             | Body::ThreadExit
+            | Body::Listen
             | Body::Mmap
             | Body::ContextMade { .. }
             | Body::ContextEnded { .. }

@@ -8,6 +8,7 @@ mod bodies;
 mod buffers;
 mod cli;
 mod contexts;
+mod daemon;
 mod databases;
 mod detach;
 mod dialects;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
         rights::TESTS,
         roles::TESTS,
         rules::TESTS,
+        daemon::TESTS,
         processes::TESTS,
         quiet::TESTS,
         faults::TESTS,

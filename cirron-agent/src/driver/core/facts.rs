@@ -83,9 +83,20 @@ impl Core {
         self.known.insert(tgid, known);
     }
 
+    /// What a rule calls it has changed.
+    pub(super) fn give_again(&mut self, tgid: u32) {
+        if let Some(known) = self.known.get(&tgid).copied()
+            && let Some(facts) = self.engine.facts(tgid).cloned()
+        {
+            self.give(tgid, facts, known);
+        }
+    }
+
     /// Facts that whoever named the process has read.
     pub(super) fn give_facts(&mut self, facts: ProcessFacts) {
         self.known.insert(facts.tgid, Known::Told);
+        let target = self.families.name(facts.tgid).map(str::to_owned);
+        let facts = ProcessFacts { target, ..facts };
         if let Some(recorder) = &mut self.recorder {
             recorder.process(&facts);
         }
@@ -126,6 +137,7 @@ impl Core {
         self.known.remove(&tgid);
         self.parents.remove(&tgid);
         self.live.remove(tgid);
+        self.families.forget(tgid);
         self.census.forget(tgid);
         if let Some((pending, _)) = &self.attacher {
             pending.let_go(tgid);
@@ -140,11 +152,7 @@ impl Core {
         }
         for tgid in self.unread.take() {
             // Others are given their facts when they say something.
-            if let Some(known) = self.known.get(&tgid).copied()
-                && let Some(facts) = self.engine.facts(tgid).cloned()
-            {
-                self.give(tgid, facts, known);
-            }
+            self.give_again(tgid);
         }
     }
 

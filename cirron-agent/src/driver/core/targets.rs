@@ -76,9 +76,10 @@ impl Core {
         self.watermark = self.watermark.max(now);
         self.tell_time(now);
         for newcomer in newcomers {
-            let is_found = matches!(newcomer, Newcomer::Found(_));
+            let is_found = matches!(newcomer, Newcomer::Found { .. });
             let is_held = matches!(newcomer, Newcomer::Held(_));
             let tgid = newcomer.tgid();
+            let is_new = self.live.policy(tgid).is_none();
             self.follow(tgid, policy, is_found);
             match newcomer {
                 Newcomer::Named(facts) | Newcomer::Held(facts) => {
@@ -86,7 +87,16 @@ impl Core {
                     let explicit = true;
                     self.give_facts(ProcessFacts { explicit, ..facts });
                 }
-                Newcomer::Found(_) => {}
+                Newcomer::Chosen(facts, name) => {
+                    self.live.set_policy(tgid, policy);
+                    for member in self.families.choose(tgid, name.as_deref()) {
+                        self.give_again(member);
+                    }
+                    if is_new {
+                        self.give_facts(facts);
+                    }
+                }
+                Newcomer::Found { tgid, root } => self.families.fork(root, tgid),
             }
             if !is_held {
                 self.look_into(tgid, clock::now());
@@ -101,7 +111,7 @@ impl Core {
         for newcomer in newcomers {
             let tgid = newcomer.tgid();
             let before = self.live.policy(tgid);
-            if before.is_some() && matches!(newcomer, Newcomer::Found(_)) {
+            if before.is_some() && matches!(newcomer, Newcomer::Found { .. }) {
                 continue;
             }
             let refused = if self.parting.iter().any(|parting| parting.tgid == tgid) {
@@ -141,6 +151,9 @@ impl Core {
                 let _ = reply.try_send(self.add(newcomers, policy));
             }
             Command::Release { tgid, reply } => self.let_go(tgid, reply),
+            Command::Family { root, reply } => {
+                let _ = reply.try_send(self.families.members(root));
+            }
             Command::EndWithLastTarget { reply } => {
                 self.ends_with_last_target = true;
                 let _ = reply.try_send(());

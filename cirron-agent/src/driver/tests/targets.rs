@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::driver::command::Unanswered;
+use crate::driver::listeners::{News, listeners};
 
 /// Kinds of the records that were given of a process, in order.
 fn kinds(tape: &Tape, tgid: u32) -> Vec<&'static str> {
@@ -248,4 +249,72 @@ fn exchanges_that_go_on_can_be_asked_for() {
     });
     running.stop().request(Reason::Signal);
     running.join();
+}
+
+/// Facts that were given of a process, in order: whether it was named, and what a rule calls it.
+fn facts_of(tape: &Tape, tgid: u32) -> Vec<(bool, Option<String>)> {
+    let its = |input| match input {
+        Input::Process(facts) => (facts.tgid == tgid).then_some((facts.explicit, facts.target)),
+        _ => None,
+    };
+    tape.inputs().into_iter().filter_map(its).collect()
+}
+
+#[test]
+fn what_a_rule_chose_and_its_children_are_called_so_and_released_together() {
+    let world = World::default();
+    let (core, tape) = core(&world);
+    let running = begin(&world, core);
+    let commands = running.commands();
+    let facts = world.process(7);
+    world.with(|s| s.children.insert(7, vec![8]));
+    world.process(8);
+    world.process(9);
+    let add = |name: &str| {
+        let chosen = commands.add_chosen(facts.clone(), Some(name), Policy::default(), &world);
+        chosen.unwrap();
+    };
+    add("first");
+    assert_eq!(commands.targets().unwrap(), [7, 8]);
+    world.put(data_on(8, 80));
+    world.put(fork(8, 9));
+    world.put(data_on(9, 90));
+    let is_read = || commands.statistics().unwrap().records == 3;
+    wait_until("the records", is_read);
+    // Chosen again under new rules: everything of it is called otherwise, and no session is lost.
+    add("second");
+    assert_eq!(commands.targets().unwrap(), [7, 8, 9]);
+    commands.release_chosen(7).unwrap();
+    assert_eq!(commands.targets().unwrap(), [] as [u32; 0]);
+    running.stop().request(Reason::Signal);
+    assert!(running.join().failure.is_none());
+    for tgid in [7, 8, 9] {
+        let given = facts_of(&tape, tgid);
+        assert!(given.iter().all(|(explicit, _)| !explicit), "{given:?}");
+        let names: Vec<_> = given
+            .iter()
+            .filter_map(|(_, name)| name.as_deref())
+            .collect();
+        assert_eq!(names.last(), Some(&"second"), "{tgid}: {names:?}");
+        assert_eq!(names.first(), Some(&"first"), "{tgid}: {names:?}");
+    }
+}
+
+#[test]
+fn a_process_that_listens_is_told_to_who_looks_for_targets_and_to_nobody_else() {
+    let world = World::default();
+    let (mut core, tape) = core(&world);
+    let (tell, heard) = listeners();
+    core.set_listeners(tell);
+    let running = begin(&world, core);
+    world.process(7);
+    world.put(process_record(Body::Listen, 7, clock::now()));
+    let limit = Duration::from_secs(10);
+    assert_eq!(heard.next(limit), News::Listens(7));
+    assert_eq!(running.commands().targets().unwrap(), [] as [u32; 0]);
+    running.stop().request(Reason::Signal);
+    assert!(running.join().failure.is_none());
+    assert_eq!(heard.next(limit), News::Over);
+    assert_eq!(kinds(&tape, 7), [""; 0]);
+    assert_eq!(facts_of(&tape, 7), []);
 }

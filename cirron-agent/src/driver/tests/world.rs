@@ -54,6 +54,8 @@ impl World {
             explicit: false,
             env: [("RANK".to_owned(), tgid.to_string())].into(),
             exe: Some("server".into()),
+            container: None,
+            target: None,
             blind: Vec::new(),
         };
         self.with(|s| s.processes.insert(tgid, facts.clone()));

@@ -87,6 +87,7 @@ pub(super) fn offsets() -> Result<KernelConfig, LoadError> {
         bind_fastreuse: bound.map_or(u32::MAX, |(_, reuse)| reuse),
         kiocb_opcode: at("io_kiocb", "opcode").unwrap_or(u32::MAX),
         wakeup_bytes: 0,
+        tells_listeners: 0,
         ..tcp
     })
 }

@@ -22,7 +22,8 @@ pub(super) fn of_process(
     configured: &Rules,
     facts: &ProcessFacts,
 ) -> (Option<Arc<ProcessRules>>, Vec<Problem>) {
-    configured.for_process(facts.exe.as_deref(), config(facts))
+    let names = (facts.exe.as_deref(), facts.target.as_deref());
+    configured.for_process(names, config(facts))
 }
 
 fn config(facts: &ProcessFacts) -> Option<&str> {

@@ -14,6 +14,8 @@ fn facts(run: &str, rank: &str) -> ProcessFacts {
         explicit: false,
         env: env.map(|(name, value)| (name.into(), value.into())).into(),
         exe: Some("server".into()),
+        container: None,
+        target: None,
         blind: Vec::new(),
     }
 }

@@ -1,0 +1,290 @@
+//! The thread that looks for targets: it asks rules about processes, and adds and releases what they choose.
+//!
+//! ```text
+//!                    the rules choose it                  the rules choose it no more
+//!  a process --------------------------------> target --------------------------------> released
+//!     ^ '-- no rule, or one that leaves it out    |  ends: the core forgets it
+//!     '--- at listen, and every SCAN_INTERVAL <---'
+//! ```
+//! It reads procfs and waits for the core; nobody waits for it. A process that cannot become a target (the table in the
+//! kernel is full) is said, and tried again by the next scan.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use cirron_core::rules::TargetRules;
+
+use super::looked::{Looked, Machine};
+use crate::cli::say;
+use crate::discovery::{Identity, Procfs, facts, short_name, tree};
+use crate::driver::command::{Commands, Unanswered};
+use crate::driver::counts::Counts;
+use crate::driver::listeners::{Heard, News};
+use crate::kernel::Policy;
+
+/// Between two looks at all processes. Those that begin to listen are told at once; what this finds (inherited sockets,
+/// Unix sockets) has no reader that waits for its first second.
+const SCAN_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long it waits for one that listens before it looks for new rules.
+const WAIT: Duration = Duration::from_millis(250);
+
+/// Lines about targets in a minute. A pod that crashes and starts again is a line each time; past it they are counted, and the
+/// count is said with the next line.
+const MAX_LINES_A_MINUTE: u32 = 60;
+
+/// Gives the finder other rules.
+#[derive(Clone, Debug)]
+pub struct NewRules(Sender<TargetRules>);
+
+impl NewRules {
+    /// From now on these hold.
+    pub fn set(&self, rules: TargetRules) {
+        // Where the thread has ended, so has the capture.
+        let _ = self.0.send(rules);
+    }
+}
+
+/// A process that was chosen.
+#[derive(Clone, Debug)]
+struct Chosen {
+    identity: Identity,
+    name: Option<String>,
+    children: bool,
+}
+
+/// The thread's state.
+pub struct Finder {
+    commands: Commands,
+    policy: Policy,
+    rules: TargetRules,
+    new_rules: Receiver<TargetRules>,
+    heard: Heard,
+    machine: Machine,
+    chosen: BTreeMap<u32, Chosen>,
+    counts: Arc<Counts>,
+    lines: Lines,
+}
+
+impl Finder {
+    /// `policy`: what is captured of a target, unless its rule says otherwise.
+    pub fn new(
+        commands: Commands,
+        policy: Policy,
+        rules: TargetRules,
+        heard: Heard,
+        counts: Arc<Counts>,
+    ) -> (Finder, NewRules) {
+        let (give, new_rules) = channel();
+        let finder = Finder {
+            commands,
+            policy,
+            rules,
+            new_rules,
+            heard,
+            machine: Machine::default(),
+            chosen: BTreeMap::new(),
+            counts,
+            lines: Lines::default(),
+        };
+        (finder, NewRules(give))
+    }
+
+    /// Runs until the capture is over.
+    pub fn run(mut self) {
+        let mut scanned: Option<Instant> = None;
+        loop {
+            let due = scanned.is_none_or(|at| at.elapsed() >= SCAN_INTERVAL);
+            let found = match due {
+                true => {
+                    scanned = Some(Instant::now());
+                    self.scan()
+                }
+                false => match self.heard.next(WAIT) {
+                    News::Over => return,
+                    News::Nothing => Ok(()),
+                    News::Listens(tgid) => {
+                        self.machine = std::mem::take(&mut self.machine).again();
+                        self.look(tgid)
+                    }
+                },
+            };
+            if let Some(rules) = self.new_rules.try_iter().last() {
+                self.rules = rules;
+                self.judge_anew();
+                scanned = None;
+            }
+            match found {
+                Ok(()) => {}
+                Err(Unanswered::Ended) => return,
+                Err(e) => tracing::warn!("targets are looked for again in a while: {e}"),
+            }
+        }
+    }
+
+    /// Looks at all processes that are no targets.
+    fn scan(&mut self) -> Result<(), Unanswered> {
+        self.machine = std::mem::take(&mut self.machine).again();
+        self.chosen.retain(|_, chosen| chosen.identity.is_alive());
+        let targets = self.commands.targets()?;
+        // Parents have the smaller numbers, as a rule: their children are targets with them.
+        for tgid in tree::parents().into_keys() {
+            if targets.binary_search(&tgid).is_err() {
+                self.look(tgid)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a process a target if a rule chooses it, and it is none.
+    fn look(&mut self, tgid: u32) -> Result<(), Unanswered> {
+        if tgid == std::process::id() {
+            return Ok(());
+        }
+        let Some(identity) = Identity::read(tgid) else {
+            return Ok(());
+        };
+        let Some((name, children)) = self.choice(tgid) else {
+            return Ok(());
+        };
+        if self.commands.targets()?.contains(&tgid) {
+            return Ok(());
+        }
+        let chosen = Chosen {
+            identity,
+            name,
+            children,
+        };
+        self.add(&chosen)
+    }
+
+    /// What the rules say of a process: what it is called, and whether its children are targets.
+    fn choice(&self, tgid: u32) -> Option<(Option<String>, bool)> {
+        let looked = Looked::new(tgid, &self.machine);
+        looked.path()?;
+        let rule = self.rules.choose(&looked)?;
+        Some((
+            rule.name.clone(),
+            rule.children.unwrap_or(self.policy.children),
+        ))
+    }
+
+    fn add(&mut self, chosen: &Chosen) -> Result<(), Unanswered> {
+        let tgid = chosen.identity.tgid;
+        let Some(facts) = facts(tgid).filter(|_| chosen.identity.is_alive()) else {
+            return Ok(());
+        };
+        let policy = Policy {
+            children: chosen.children,
+            ..self.policy
+        };
+        let name = chosen.name.as_deref();
+        match self.commands.add_chosen(facts, name, policy, &Procfs) {
+            Ok(()) => {
+                if self.chosen.insert(tgid, chosen.clone()).is_none() {
+                    self.say("watching", tgid, name);
+                }
+                Ok(())
+            }
+            Err(Unanswered::Refused(e)) => {
+                Counts::add(&self.counts.targets_refused);
+                self.lines.say(&format!("warning: {e:#}"));
+                Ok(())
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Asks the rules again about what they chose.
+    fn judge_anew(&mut self) {
+        self.machine = std::mem::take(&mut self.machine).again();
+        for (tgid, before) in self.chosen.clone() {
+            if !before.identity.is_alive() {
+                self.chosen.remove(&tgid);
+                continue;
+            }
+            let done = match self.choice(tgid) {
+                Some((name, children)) => self.add(&Chosen {
+                    identity: before.identity,
+                    name,
+                    children,
+                }),
+                None => {
+                    let released = self.commands.release_chosen(tgid);
+                    if released.is_ok() {
+                        self.chosen.remove(&tgid);
+                        self.say("released", tgid, before.name.as_deref());
+                    }
+                    released
+                }
+            };
+            if let Err(e) = done {
+                tracing::warn!("the new rules do not hold for process {tgid} yet: {e}");
+            }
+        }
+    }
+
+    fn say(&mut self, done: &str, tgid: u32, name: Option<&str>) {
+        let short = short_name(tgid).unwrap_or_default();
+        let as_what = name.map_or_else(String::new, |name| format!(" as {name}"));
+        self.lines
+            .say(&format!("{done} pid {tgid} ({short}){as_what}"));
+    }
+}
+
+/// Lines that are said, so many in a minute.
+#[derive(Debug, Default)]
+struct Lines {
+    since: Option<Instant>,
+    said: u32,
+    left_out: u64,
+}
+
+impl Lines {
+    fn say(&mut self, text: &str) {
+        if let Some(text) = self.take(text, Instant::now()) {
+            say(&text);
+        }
+    }
+
+    /// What is to be said; `None`: nothing more in this minute.
+    fn take(&mut self, text: &str, now: Instant) -> Option<String> {
+        let is_over = |since| now.duration_since(since) >= Duration::from_secs(60);
+        if self.since.is_none_or(is_over) {
+            self.since = Some(now);
+            self.said = 0;
+        }
+        if self.said == MAX_LINES_A_MINUTE {
+            self.left_out += 1;
+            return None;
+        }
+        self.said += 1;
+        let left_out = std::mem::take(&mut self.left_out);
+        Some(match left_out {
+            0 => text.to_owned(),
+            n => format!("{text} ({n} lines like this were left out)"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crash_loop_is_not_a_line_each_time_and_what_was_left_out_is_counted() {
+        let mut lines = Lines::default();
+        let now = Instant::now();
+        let said = (0..100).filter(|_| lines.take("x", now).is_some()).count();
+        assert_eq!(said, MAX_LINES_A_MINUTE as usize);
+        let later = now + Duration::from_secs(61);
+        let text = lines.take("y", later);
+        assert_eq!(
+            text.as_deref(),
+            Some("y (40 lines like this were left out)")
+        );
+        assert_eq!(lines.take("z", later).as_deref(), Some("z"));
+    }
+}

@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn facts_are_those_of_the_process() {
         let child = Command::new("sleep")
-            .args(["100", ""])
+            .arg("100")
             .env("MODEL", "llama=3")
             .spawn();
         let child = Killed(child.unwrap());

@@ -17,7 +17,7 @@ impl Candidate for Server {
             Fact::Executable => Some(self.0.to_owned()),
             Fact::Command => Some(self.1.to_owned()),
             Fact::Runtime => self.2.map(str::to_owned),
-            _ => None,
+            Fact::Path | Fact::User | Fact::UserId | Fact::Cgroup | Fact::Container => None,
         }
     }
     fn variable(&self, _name: &str) -> Option<String> {

@@ -31,7 +31,7 @@ mod tests {
         let ways: [fn(u32); 6] = [
             |pid| _ = Procfs.identify(pid),
             |pid| drop(Procfs.facts(pid)),
-            |pid| drop(Procfs.descendants(pid)),
+            |pid| drop(Procfs.descendants(&[pid])),
             |pid| _ = Procfs.waits_for_us(pid),
             |pid| drop(short_name(pid)),
             |pid| drop(images(pid)),

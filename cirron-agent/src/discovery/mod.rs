@@ -27,8 +27,8 @@ pub trait Processes: Send {
     fn is_alive(&self, identity: &Identity) -> bool;
     /// Its facts, without `explicit`; `None` where it has gone.
     fn facts(&self, tgid: u32) -> Option<ProcessFacts>;
-    /// Its descendants, see [`tree::descendants`], without this agent.
-    fn descendants(&self, tgid: u32) -> Vec<u32>;
+    /// Descendants of these, see [`tree::descendants`], each with which of them it descends from, without this agent.
+    fn descendants(&self, roots: &[u32]) -> Vec<(u32, u32)>;
     /// Whether it is an ancestor of this agent: a `sudo` or a shell that waits for us, and that we
     /// must not wait for.
     fn waits_for_us(&self, _tgid: u32) -> bool {
@@ -50,10 +50,17 @@ impl Processes for Procfs {
     fn facts(&self, tgid: u32) -> Option<ProcessFacts> {
         facts(tgid)
     }
-    fn descendants(&self, tgid: u32) -> Vec<u32> {
-        let mut found = tree::descendants(tgid, &tree::parents());
-        found.retain(|pid| *pid != std::process::id());
+    fn descendants(&self, roots: &[u32]) -> Vec<(u32, u32)> {
+        let parents = tree::parents();
+        let of_one = |root: &u32| {
+            let all = tree::descendants(*root, &parents).into_iter();
+            let root = *root;
+            all.map(move |tgid| (tgid, root))
+        };
+        let found = roots.iter().flat_map(of_one);
         found
+            .filter(|(tgid, _)| *tgid != std::process::id())
+            .collect()
     }
     fn waits_for_us(&self, tgid: u32) -> bool {
         tree::ancestors(std::process::id(), &tree::parents()).contains(&tgid)

@@ -124,20 +124,21 @@ impl Commands {
         self.add_all(named.collect(), policy, processes)
     }
 
-    /// Makes a process a target that a rule chose and calls so, and its descendants with `policy.children`: all of them, or
-    /// none. Its session begins with its first exchange. Where it is one already, it is called so from now on.
+    /// Makes processes targets that a rule chose and calls so, and their descendants with `policy.children`: all of them, or
+    /// none. The session of each begins with its first exchange. Where one is a target already, it is called so from now on.
     ///
     /// # Errors
     /// As [`Commands::add`].
     pub fn add_chosen(
         &self,
-        facts: ProcessFacts,
-        name: Option<&str>,
+        chosen: Vec<(ProcessFacts, Option<String>)>,
         policy: Policy,
         processes: &dyn Processes,
     ) -> Result<(), Unanswered> {
-        let chosen = Newcomer::Chosen(facts, name.map(str::to_owned));
-        self.add_all(vec![chosen], policy, processes).map(drop)
+        let chosen = chosen
+            .into_iter()
+            .map(|(facts, name)| Newcomer::Chosen(facts, name));
+        self.add_all(chosen.collect(), policy, processes).map(drop)
     }
 
     /// Ends that: of the target and of its descendants.
@@ -195,11 +196,7 @@ impl Commands {
     ) -> Result<(), Unanswered> {
         let mut known: BTreeSet<u32> = self.targets()?.into_iter().collect();
         loop {
-            let of_one = |root: &u32| {
-                let all = processes.descendants(*root).into_iter();
-                all.map(|tgid| (tgid, *root)).collect::<Vec<_>>()
-            };
-            let all = roots.iter().flat_map(of_one);
+            let all = processes.descendants(roots).into_iter();
             let new: BTreeMap<u32, u32> = all.filter(|(tgid, _)| !known.contains(tgid)).collect();
             if new.is_empty() {
                 return Ok(());

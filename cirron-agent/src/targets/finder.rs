@@ -129,72 +129,109 @@ impl Finder {
         self.machine = std::mem::take(&mut self.machine).again();
         self.chosen.retain(|_, chosen| chosen.identity.is_alive());
         let targets = self.commands.targets()?;
-        // Parents have the smaller numbers, as a rule: their children are targets with them.
-        for tgid in tree::parents().into_keys() {
-            if targets.binary_search(&tgid).is_err() {
-                self.look(tgid)?;
+        let parents = tree::parents();
+        let others = parents
+            .keys()
+            .filter(|tgid| targets.binary_search(tgid).is_err());
+        let found: BTreeMap<u32, Chosen> = others
+            .filter_map(|tgid| Some((*tgid, self.choice(*tgid)?)))
+            .collect();
+        // What descends from one of them is a target with it.
+        let comes_along = |tgid: u32| {
+            let above = tree::ancestors(tgid, &parents);
+            above
+                .iter()
+                .any(|above| found.get(above).is_some_and(|above| above.children))
+        };
+        let roots = found
+            .values()
+            .filter(|chosen| !comes_along(chosen.identity.tgid));
+        self.add_all(&roots.cloned().collect::<Vec<_>>())
+    }
+
+    /// Makes a process a target if a rule chooses it, and it is none.
+    fn look(&mut self, tgid: u32) -> Result<(), Unanswered> {
+        match self.choice(tgid) {
+            Some(chosen) if !self.commands.targets()?.contains(&tgid) => self.add_all(&[chosen]),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// What the rules say of a process; `None`: it is no target.
+    fn choice(&self, tgid: u32) -> Option<Chosen> {
+        if tgid == std::process::id() {
+            return None;
+        }
+        // Before anything is read of it: what is read belongs to this one, or to nobody.
+        let identity = Identity::read(tgid)?;
+        let looked = Looked::new(tgid, &self.machine);
+        looked.path()?;
+        let rule = self.rules.choose(&looked)?;
+        Some(Chosen {
+            identity,
+            name: rule.name.clone(),
+            children: rule.children.unwrap_or(self.policy.children),
+        })
+    }
+
+    /// Makes them targets: together, so that what descends from them is listed once; where one is refused, one by one.
+    fn add_all(&mut self, found: &[Chosen]) -> Result<(), Unanswered> {
+        for children in [true, false] {
+            let alike = found.iter().filter(|chosen| chosen.children == children);
+            let alike: Vec<Chosen> = alike.cloned().collect();
+            match self.add(&alike) {
+                Err(Unanswered::Refused(_)) => {
+                    for chosen in alike {
+                        self.add_or_say(&[chosen])?;
+                    }
+                }
+                done => done?,
             }
         }
         Ok(())
     }
 
-    /// Makes a process a target if a rule chooses it, and it is none.
-    fn look(&mut self, tgid: u32) -> Result<(), Unanswered> {
-        if tgid == std::process::id() {
-            return Ok(());
+    fn add_or_say(&mut self, found: &[Chosen]) -> Result<(), Unanswered> {
+        match self.add(found) {
+            Err(Unanswered::Refused(e)) => {
+                self.refused(&e);
+                Ok(())
+            }
+            done => done,
         }
-        let Some(identity) = Identity::read(tgid) else {
-            return Ok(());
-        };
-        let Some((name, children)) = self.choice(tgid) else {
-            return Ok(());
-        };
-        if self.commands.targets()?.contains(&tgid) {
-            return Ok(());
-        }
-        let chosen = Chosen {
-            identity,
-            name,
-            children,
-        };
-        self.add(&chosen)
     }
 
-    /// What the rules say of a process: what it is called, and whether its children are targets.
-    fn choice(&self, tgid: u32) -> Option<(Option<String>, bool)> {
-        let looked = Looked::new(tgid, &self.machine);
-        looked.path()?;
-        let rule = self.rules.choose(&looked)?;
-        Some((
-            rule.name.clone(),
-            rule.children.unwrap_or(self.policy.children),
-        ))
+    fn refused(&mut self, e: &anyhow::Error) {
+        Counts::add(&self.counts.targets_refused);
+        self.lines.say(&format!("warning: {e:#}"));
     }
 
-    fn add(&mut self, chosen: &Chosen) -> Result<(), Unanswered> {
-        let tgid = chosen.identity.tgid;
-        let Some(facts) = facts(tgid).filter(|_| chosen.identity.is_alive()) else {
+    /// All, or none. All of them have the same policy.
+    fn add(&mut self, found: &[Chosen]) -> Result<(), Unanswered> {
+        let facts = |chosen: &Chosen| {
+            let facts = facts(chosen.identity.tgid)?;
+            chosen
+                .identity
+                .is_alive()
+                .then(|| (facts, chosen.name.clone()))
+        };
+        let newcomers: Vec<_> = found.iter().filter_map(facts).collect();
+        let Some(first) = found.first().filter(|_| !newcomers.is_empty()) else {
             return Ok(());
         };
         let policy = Policy {
-            children: chosen.children,
+            children: first.children,
             ..self.policy
         };
-        let name = chosen.name.as_deref();
-        match self.commands.add_chosen(facts, name, policy, &Procfs) {
-            Ok(()) => {
-                if self.chosen.insert(tgid, chosen.clone()).is_none() {
-                    self.say("watching", tgid, name);
-                }
-                Ok(())
+        let added: Vec<u32> = newcomers.iter().map(|(facts, _)| facts.tgid).collect();
+        self.commands.add_chosen(newcomers, policy, &Procfs)?;
+        for chosen in found {
+            let tgid = chosen.identity.tgid;
+            if added.contains(&tgid) && self.chosen.insert(tgid, chosen.clone()).is_none() {
+                self.say("watching", tgid, chosen.name.as_deref());
             }
-            Err(Unanswered::Refused(e)) => {
-                Counts::add(&self.counts.targets_refused);
-                self.lines.say(&format!("warning: {e:#}"));
-                Ok(())
-            }
-            Err(e) => Err(e),
         }
+        Ok(())
     }
 
     /// Asks the rules again about what they chose.
@@ -206,11 +243,7 @@ impl Finder {
                 continue;
             }
             let done = match self.choice(tgid) {
-                Some((name, children)) => self.add(&Chosen {
-                    identity: before.identity,
-                    name,
-                    children,
-                }),
+                Some(chosen) => self.add_or_say(&[chosen]),
                 None => {
                     let released = self.commands.release_chosen(tgid);
                     if released.is_ok() {

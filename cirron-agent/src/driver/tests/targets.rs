@@ -271,8 +271,10 @@ fn what_a_rule_chose_and_its_children_are_called_so_and_released_together() {
     world.process(8);
     world.process(9);
     let add = |name: &str| {
-        let chosen = commands.add_chosen(facts.clone(), Some(name), Policy::default(), &world);
-        chosen.unwrap();
+        let chosen = vec![(facts.clone(), Some(name.to_owned()))];
+        commands
+            .add_chosen(chosen, Policy::default(), &world)
+            .unwrap();
     };
     add("first");
     assert_eq!(commands.targets().unwrap(), [7, 8]);

@@ -197,13 +197,14 @@ impl Processes for World {
             s.processes.get(&tgid).cloned()
         })
     }
-    fn descendants(&self, tgid: u32) -> Vec<u32> {
+    fn descendants(&self, roots: &[u32]) -> Vec<(u32, u32)> {
         crate::discovery::asked();
         let mut found = Vec::new();
-        let mut next = vec![tgid];
-        while let Some(parent) = next.pop() {
+        let mut next: Vec<(u32, u32)> = roots.iter().map(|root| (*root, *root)).collect();
+        while let Some((parent, root)) = next.pop() {
             let children = self.with(|s| s.children.get(&parent).cloned().unwrap_or_default());
-            found.extend(&children);
+            let children = children.into_iter().map(|child| (child, root));
+            found.extend(children.clone());
             next.extend(children);
         }
         found

@@ -71,11 +71,15 @@ impl Shared {
             return (None, join);
         };
         let context = writer.context();
-        if let Made::For { request, within } = self.made(context, writer.moment()) {
+        let made = self.made(context, writer.moment());
+        if let Made::For { request, within } = made {
             let scope = within.map_or(request, |(_, scope)| scope);
             return (Some(scope), Join::Presumed(evidence::CONTEXT_DESCENT));
         }
-        let around = self.probes.around(context, self.place(context));
+        let number = |moment| self.lineage.number(moment);
+        let task = writer.moment().and_then(number);
+        let place = self.place(context);
+        let around = self.probes.around(context, place, made, task);
         let started = writer.moment().filter(|moment| moment.is_goroutine());
         if around.0.is_none()
             && let Some(request) = started.and_then(|moment| self.lineage.candidate(moment))

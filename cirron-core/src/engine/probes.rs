@@ -15,6 +15,7 @@ impl Engine {
         // What is told in a goroutine is that one's, whoever made it.
         let moment = Moment::new(head).filter(|moment| !moment.is_goroutine());
         let made = self.shared.made(Context::running(head), moment);
+        let task = moment.and_then(|moment| self.shared.lineage.number(moment));
         let Shared {
             store,
             sessions,
@@ -28,6 +29,7 @@ impl Engine {
             rank,
             place,
             made,
+            task,
         };
         let noted = probes.reach(&reached, store);
         if let Some(moment) = moment {

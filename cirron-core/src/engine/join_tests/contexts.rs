@@ -2,7 +2,7 @@
 
 use cirron_common::hit::role as told;
 
-use super::told::{begins, ends, listen, marks, record, tree};
+use super::told::{begins, ends, follow, listen, marks, reaches, record, tree};
 use super::*;
 use crate::limits::MAX_PRESUMED;
 
@@ -281,4 +281,100 @@ fn past_the_most_marks_and_scopes_of_a_request_are_not_known() {
     written.extend(rig.written());
     let (outer, _) = written.iter().find(|(s, _)| s.name == "outer").unwrap();
     assert_eq!(reason(outer), Some(&"too_many".into()));
+}
+
+#[test]
+fn functions_that_a_task_calls_are_its_request_s() {
+    let mut rig = Rig::serves();
+    follow(&mut rig, "decode");
+    rig.opens(1, 0, "outer");
+    reaches(&mut rig, told::ENTER, 1_000);
+    reaches(&mut rig, told::ENTER, 900);
+    reaches(&mut rig, told::EXIT, 900);
+    reaches(&mut rig, told::EXIT, 1_000);
+    ends(&mut rig, 1, 0);
+    // One that nothing is known of.
+    rig.enters(LOOP);
+    reaches(&mut rig, told::ENTER, 1_000);
+    reaches(&mut rig, told::EXIT, 1_000);
+    let written = rig.is_over();
+    let mut found = tree(&written);
+    found.sort_unstable();
+    let all = [
+        ("decode", ""),
+        ("decode", "decode"),
+        ("decode", "outer"),
+        ("outer", "request"),
+        ("request", ""),
+    ];
+    assert_eq!(found, all);
+    let mut reasons = written.iter().filter_map(|(span, _)| reason(span));
+    assert_eq!(reasons.next(), Some(&"no_request_on_thread".into()));
+    assert_eq!(reasons.next(), None);
+    assert_eq!(rig.stop().len(), 0);
+}
+
+#[test]
+fn a_function_of_a_task_that_outlives_the_request_is_below_none() {
+    let mut rig = Rig::serves();
+    follow(&mut rig, "decode");
+    rig.makes(CHILD, 2);
+    rig.enters(CHILD);
+    reaches(&mut rig, told::ENTER, 1_000);
+    reaches(&mut rig, told::EXIT, 1_000);
+    assert_eq!(rig.is_over().len(), 0, "it waits for the context to end");
+    rig.engine.handle_timeout(MonoNs(rig.now + 1_000 * MS));
+    let written = rig.written();
+    let (decode, _) = written.iter().find(|(s, _)| s.name == "decode").unwrap();
+    assert_eq!(reason(decode), Some(&"context_outlives".into()));
+}
+
+/// Pairs of probes of two tasks that have their turns on one thread.
+#[test]
+fn what_tasks_begin_by_turns_is_ended_and_nested_by_each() {
+    let mut rig = Rig::serves();
+    follow(&mut rig, "step");
+    rig.makes(CHILD, 2);
+    let mut times = Vec::new();
+    for (context, role) in [
+        (TASK, told::BEGIN),
+        (CHILD, told::BEGIN),
+        (TASK, told::BEGIN),
+        (TASK, told::END),
+        (TASK, told::END),
+        (CHILD, told::END),
+    ] {
+        rig.enters(context);
+        reaches(&mut rig, role, 0);
+        times.push(rig.now);
+    }
+    // Another one's is open on the thread, and around nothing of this one.
+    rig.enters(CHILD);
+    reaches(&mut rig, told::BEGIN, 0);
+    rig.enters(TASK);
+    rig.fetches();
+    rig.enters(CHILD);
+    reaches(&mut rig, told::END, 0);
+    rig.frees(CHILD, 3);
+    let written = rig.is_over();
+    let mut spans: Vec<_> = written
+        .iter()
+        .filter(|(span, _)| span.name == "step")
+        .map(|(span, _)| (span.start.0, span.end.unwrap().0))
+        .collect();
+    spans.sort_unstable();
+    let pair = |begin: usize, end: usize| (times[begin], times[end]);
+    assert_eq!(spans[..3], [pair(0, 4), pair(1, 5), pair(2, 3)]);
+    let mut found = tree(&written);
+    found.sort_unstable();
+    let all = [
+        ("http.client", "request"),
+        ("request", ""),
+        ("step", "request"),
+        ("step", "request"),
+        ("step", "request"),
+        ("step", "request"),
+    ];
+    assert_eq!(found, all);
+    assert_eq!(rig.stop().len(), 0);
 }

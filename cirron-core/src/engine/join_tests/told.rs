@@ -27,6 +27,26 @@ pub(super) fn record(rig: &mut Rig, tid: u32, body: Body<'_>) {
     rig.engine.handle_record(&encode(&Record { head, body }));
 }
 
+/// A function, and a pair of probes of another provider, both by this name.
+pub(super) fn follow(rig: &mut Rig, name: &str) {
+    for role in [role::BEGIN, role::END, role::ENTER, role::EXIT] {
+        let mut kept = Vec::new();
+        let spec = Spec::new((role.into(), 6, role), name.as_bytes(), &[], &mut kept);
+        record(rig, MAIN, Body::Spec(spec));
+    }
+}
+
+/// One of those is reached, where the thread's stack stands at `stack`.
+pub(super) fn reaches(rig: &mut Rig, role: u8, stack: u64) {
+    let payload = HitParts {
+        probe: role.into(),
+        stack,
+        ..HitParts::default()
+    }
+    .payload();
+    record(rig, WORKER, Body::Hit(Hit::view(&payload).unwrap()));
+}
+
 fn hit(rig: &mut Rig, probe: u8, values: &[u64], text: &str) {
     let values: Vec<_> = values.iter().map(|value| Some(*value)).collect();
     let text = Text {

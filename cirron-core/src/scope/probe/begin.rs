@@ -189,7 +189,12 @@ impl Probes {
 
     fn works_for(&mut self, scope: Id, what: What, at: &Reached<'_>) {
         let began = at.head.ts;
-        let entry = Entry { scope, began, what };
+        let entry = Entry {
+            scope,
+            began,
+            what,
+            task: at.task,
+        };
         if !self.process(at.head.tgid).enter(at.context(), entry) {
             self.counts.scopes_left_out += 1;
         }
@@ -249,14 +254,19 @@ impl Probes {
     /// The innermost of that name ends, and what the thread began within.
     pub(super) fn end(&mut self, known: &Known, at: &Reached<'_>, store: &mut Store) {
         let context = at.context();
-        let is_it = |what: &What| matches!(what, What::Begun(name) if *name == known.name);
+        let is_it = |entry: &Entry, task| {
+            matches!(&entry.what, What::Begun(name) if *name == known.name) && entry.task == task
+        };
         let process = self.process(at.head.tgid);
         let entries = process.entries(context);
-        let Some(place) = entries.iter().rposition(|entry| is_it(&entry.what)) else {
+        let of = |task| entries.iter().rposition(|entry| is_it(entry, task));
+        // Tasks have their turns on one thread. One may have begun before its context was known.
+        let found = of(at.task).or_else(|| of(None));
+        let Some((place, task)) = found.and_then(|at| Some((at, entries.get(at)?.task))) else {
             self.counts.unseen += 1;
             return;
         };
-        let within = process.take(context, |index, _| index > place);
+        let within = process.take(context, |index, entry| index > place && entry.task == task);
         let its = process.take(context, |index, _| index == place);
         let (values, unread) = named(&known.slots, at.hit);
         self.counts.unread += unread;
@@ -277,14 +287,21 @@ impl Probes {
         let mut content = ProbeScope::new(known.name.clone(), at.cpu());
         put(&mut content, values);
         let is_frame = matches!(what, What::Frame { .. });
-        let around = self.innermost(context, None, at.place, is_frame);
-        let mut around = Around::by_evidence(around);
+        let around_it = self.place_of(at, None, is_frame);
+        let around_join = around_it.1;
+        let mut around = Around::by_evidence(around_it);
         around.depth = self.process(at.head.tgid).entries(context).len() + 1;
         let Some(scope) = self.open_scope(around, content, at, store) else {
             return;
         };
         let began = at.head.ts;
-        let entry = Entry { scope, began, what };
+        let entry = Entry {
+            scope,
+            began,
+            what,
+            task: at.task,
+        };
+        self.note(scope, around_join, None);
         self.process(at.head.tgid).begin(context, entry);
     }
 
@@ -292,8 +309,8 @@ impl Probes {
     pub(super) fn call(&mut self, known: &Known, at: &Reached<'_>, store: &mut Store) {
         let (context, stack) = (at.context(), at.hit.stack());
         let name = known.name.clone();
-        let over = self.process(at.head.tgid).take(context, |_, what| {
-            matches!(what, What::Frame { stack: its, .. } if stack_is_over(context, *its, stack))
+        let over = self.process(at.head.tgid).take(context, |_, entry| {
+            matches!(entry.what, What::Frame { stack: its, .. } if stack_is_over(context, its, stack))
         });
         self.close_all(over, at.head.ts, End::Unwound, store);
         self.begin_on_thread(known, at, What::Frame { stack, name }, store);
@@ -304,7 +321,7 @@ impl Probes {
         let (context, stack) = (at.context(), at.hit.stack());
         let over = self.process(at.head.tgid).take(
             context,
-            |_, what| matches!(what, What::Frame { stack: its, .. } if *its < stack),
+            |_, entry| matches!(entry.what, What::Frame { stack: its, .. } if its < stack),
         );
         self.close_all(over, at.head.ts, End::Unwound, store);
     }
@@ -323,7 +340,7 @@ impl Probes {
         };
         let entries = process.entries(context);
         let place = entries.iter().rposition(|entry| is_it(&entry.what));
-        let within = process.take(context, |index, what| match what {
+        let within = process.take(context, |index, entry| match &entry.what {
             What::Frame { stack: its, .. } if place.is_none() => {
                 !context.is_reused() && *its < stack
             }

@@ -4,8 +4,8 @@
 //! a scope where that is a scope of its own; where it names nothing, the request follows from the context. What is so placed
 //! is presumed, and judged by the engine when the request is over (`engine/lineage`). It decides nothing.
 
-use super::process::{Found, Key, What};
-use super::{Id, Join, Probes, Reached, Store, evidence};
+use super::process::{Entry, Found, Key, What};
+use super::{Id, Join, Place, Probes, Reached, Store, evidence};
 use crate::scope::Context;
 
 /// What the context of a record was made for.
@@ -40,16 +40,54 @@ impl Made {
     }
 }
 
+/// Whose turn it is on a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The thread's own.
+    Thread,
+    /// One of many tasks'; `None`: it is not known which.
+    Task(Option<u64>),
+}
+
+impl Turn {
+    pub(super) fn new(place: Place, made: Made, task: Option<u64>) -> Turn {
+        let has_tasks = made != Made::NotKnown || place == Place::Unknown(evidence::EVENT_LOOP);
+        match has_tasks {
+            true => Turn::Task(task),
+            false => Turn::Thread,
+        }
+    }
+
+    /// What is done now may be part of a scope that was begun on the thread.
+    pub(super) fn may_be_within(self, begun: &Entry) -> bool {
+        match self {
+            Turn::Thread => true,
+            Turn::Task(task) => task.is_some() && begun.task == task,
+        }
+    }
+}
+
 impl Probes {
     /// Where what is done at a probe belongs that names nothing around it. Frames of the thread's stack are around it, and
     /// scopes that claim the thread; those of other providers may have begun in another task.
     pub(super) fn place(&self, at: &Reached<'_>, image: Option<u64>) -> (Option<Id>, Join) {
-        let by_thread = || self.innermost(at.context(), image, at.place, false);
+        self.place_of(at, image, false)
+    }
+
+    /// The same; `is_frame`: of a function that is entered.
+    pub(super) fn place_of(
+        &self,
+        at: &Reached<'_>,
+        image: Option<u64>,
+        is_frame: bool,
+    ) -> (Option<Id>, Join) {
+        let turn = Turn::new(at.place, at.made, at.task);
+        let by_thread = || self.innermost(at.context(), image, at.place, is_frame, turn);
         let Made::For { request, within } = at.made else {
             return by_thread();
         };
         match self
-            .worked_for(at.context(), image)
+            .worked_for(at.context(), image, turn)
             .map(|entry| &entry.what)
         {
             Some(What::Told(_) | What::Frame { .. }) => by_thread(),

@@ -26,6 +26,7 @@ use std::collections::HashMap;
 use cirron_common::hit::role;
 
 use self::content::{CpuTime, End, ProbeScope};
+use self::made::Turn;
 pub(crate) use self::made::{Made, Noted};
 pub(crate) use self::process::Key as ScopeKey;
 use self::process::{Entry, Found, Process, What};
@@ -92,6 +93,8 @@ pub(crate) struct Reached<'a> {
     pub(crate) place: Place,
     /// What its context of Python's was made for.
     pub(crate) made: Made,
+    /// The number of that context, where it is known.
+    pub(crate) task: Option<u64>,
 }
 
 impl Reached<'_> {
@@ -245,19 +248,27 @@ impl Probes {
         self.processes.entry(pid).or_default()
     }
 
-    /// What a thread works for, but for scopes of `image`, which names its own.
-    fn worked_for(&self, context: Context, image: Option<u64>) -> Option<&Entry> {
+    /// What a thread works for, but for scopes of `image`, which names its own, and for what other tasks began on it.
+    fn worked_for(&self, context: Context, image: Option<u64>, turn: Turn) -> Option<&Entry> {
         let entries = self.processes.get(&context.pid())?.entries(context);
-        let is_other = |what: &What| match what {
-            What::Told((of, _)) => Some(*of) != image,
-            What::Begun(_) | What::Frame { .. } => true,
+        let is_other = |entry: &&Entry| match entry.what {
+            What::Told((of, _)) => Some(of) != image,
+            What::Begun(_) => turn.may_be_within(entry),
+            What::Frame { .. } => true,
         };
-        entries.iter().rev().find(|entry| is_other(&entry.what))
+        entries.iter().rev().find(is_other)
     }
 
     /// Where what a context does belongs: the innermost of the scopes and the request that it works for.
-    pub(crate) fn around(&self, context: Context, place: Place) -> (Option<Id>, Join) {
-        self.innermost(context, None, place, false)
+    pub(crate) fn around(
+        &self,
+        context: Context,
+        place: Place,
+        made: Made,
+        task: Option<u64>,
+    ) -> (Option<Id>, Join) {
+        let turn = Turn::new(place, made, task);
+        self.innermost(context, None, place, false, turn)
     }
 
     /// The same, but for scopes of `image`. Of a frame, frames are around it by their place in the stack. Any other scope may
@@ -268,11 +279,14 @@ impl Probes {
         image: Option<u64>,
         place: Place,
         is_frame: bool,
+        turn: Turn,
     ) -> (Option<Id>, Join) {
-        let entry = self.worked_for(context, image).filter(|entry| match place {
-            Place::Request(_, since) => entry.began >= since,
-            Place::Nowhere | Place::Unknown(_) => true,
-        });
+        let entry = self
+            .worked_for(context, image, turn)
+            .filter(|entry| match place {
+                Place::Request(_, since) => entry.began >= since,
+                Place::Nowhere | Place::Unknown(_) => true,
+            });
         let Some(entry) = entry else {
             return place.parent(context);
         };

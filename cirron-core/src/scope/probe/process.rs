@@ -45,6 +45,8 @@ pub(super) struct Entry {
     pub(super) scope: Id,
     pub(super) began: MonoNs,
     pub(super) what: What,
+    /// The task that began it: a context of Python's that is known.
+    pub(super) task: Option<u64>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -220,12 +222,12 @@ impl Process {
     pub(super) fn take(
         &mut self,
         worker: Context,
-        which: impl Fn(usize, &What) -> bool,
+        which: impl Fn(usize, &Entry) -> bool,
     ) -> Vec<Id> {
         let mut index = 0;
         let mut gone = Vec::new();
         self.retain(worker, |entry| {
-            let goes = !matches!(entry.what, What::Told(_)) && which(index, &entry.what);
+            let goes = !matches!(entry.what, What::Told(_)) && which(index, entry);
             index += 1;
             if goes {
                 gone.push(entry.scope);

@@ -43,6 +43,7 @@ mod rules;
 mod scopes;
 mod scopes_go;
 mod scopes_hot;
+mod scopes_loops;
 mod scopes_servers;
 mod scopes_unwound;
 mod sdk;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         scopes::TESTS,
         scopes_go::TESTS,
         scopes_servers::TESTS,
+        scopes_loops::TESTS,
         scopes_hot::TESTS,
         scopes_unwound::TESTS,
         sdk::TESTS,

@@ -62,8 +62,10 @@ counters! {
     ProbeHitsLeftOut = 17, "probe_hits_left_out";
     /// Values and texts of such probes that could not be read of the target's memory.
     ProbeFaults = 18, "probe_faults";
+    /// Processes that began to listen and were not told of, since too many did in a second: a scan finds them.
+    ListenersLeftOut = 19, "listeners_left_out";
 }
 
 /// Length of the counter array.
-pub const COUNTERS: u32 = 19;
+pub const COUNTERS: u32 = 20;
 const _: () = assert!(Counter::ALL.len() <= COUNTERS as usize);

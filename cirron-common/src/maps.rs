@@ -68,6 +68,9 @@ pub const MAX_SHAPES: u32 = 2_048;
 /// Probes of processes whose hits are counted at once; of one that is forgotten the count of what was left out is too,
 /// but not in the sum of all.
 pub const MAX_RATES: u32 = 16_384;
+/// Processes that begin to listen and are told of in a second. Whoever has no rights can call `listen` all the time, and
+/// each record wakes the reader; when a machine boots, or a hundred pods start, the scan finds the rest.
+pub const LISTENERS_A_SECOND: u64 = 128;
 /// Threads at once that are inside of beginnings that were left out.
 pub const MAX_SKIPS: u32 = 16_384;
 /// Threads whose exit is told, since a scope of theirs may be open. What one that is forgotten leaves open ends with its

@@ -36,6 +36,7 @@ mod golives;
 mod goroutine;
 mod gotls;
 mod iov;
+mod listeners;
 mod maps;
 mod operand;
 mod probed;

@@ -53,6 +53,10 @@ pub static SHAPES: Array<Shape> = Array::with_max_entries(maps::MAX_SHAPES, 0);
 #[map]
 pub static RATES: LruHashMap<RateKey, Rate> = LruHashMap::with_max_entries(maps::MAX_RATES, 0);
 
+/// One: how many processes have been told of that began to listen.
+#[map]
+pub static LISTENERS: Array<Listeners> = Array::with_max_entries(1, 0);
+
 #[map]
 pub static SKIPS: LruHashMap<SkipKey, u64> = LruHashMap::with_max_entries(maps::MAX_SKIPS, 0);
 
@@ -75,6 +79,15 @@ pub static GO_WRITERS: LruHashMap<Runner, u64> =
 
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counters::COUNTERS, 0);
+
+/// Value of [`LISTENERS`].
+#[repr(C)]
+pub struct Listeners {
+    /// When its second began.
+    pub since_ns: u64,
+    /// Since then.
+    pub told: u64,
+}
 
 /// Adds `n` to a counter of this CPU. In one step: a thread that is preempted in the middle of two would
 /// take back what others have counted meanwhile.

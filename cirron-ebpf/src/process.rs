@@ -85,13 +85,3 @@ pub fn try_exit(ctx: &impl EbpfContext, task: u64) -> Option<i32> {
     emit::process(kind::PROC_EXIT, unsafe { bpf_ktime_get_ns() }, pid_tgid);
     None
 }
-
-/// The process that runs begins to listen on a socket.
-#[inline(always)]
-pub fn tell_listener() {
-    if config!(tells_listeners) != 0 {
-        // SAFETY: no arguments.
-        let now_ns = unsafe { bpf_ktime_get_ns() };
-        emit::process(kind::PROC_LISTEN, now_ns, bpf_get_current_pid_tgid());
-    }
-}

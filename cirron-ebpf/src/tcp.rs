@@ -9,9 +9,9 @@ use cirron_common::record::{close, direction, source};
 use crate::{
     config::config,
     emit::{self, Call},
-    flow,
+    flow, listeners,
     maps::{CONNS, TARGETS},
-    process, sent,
+    sent,
     socket::{SHUTDOWN_MASK, kernel},
 };
 
@@ -55,7 +55,7 @@ pub fn try_reading(sk: u64) -> Option<i32> {
 #[inline(always)]
 pub fn try_state_change(sk: u64, old: i32, new: i32) -> Option<i32> {
     if new == TCP_LISTEN {
-        process::tell_listener();
+        let _ = listeners::tell();
         return None;
     }
     if new != TCP_CLOSE && new != TCP_CLOSE_WAIT && new != TCP_FIN_WAIT1 && new != TCP_LAST_ACK {

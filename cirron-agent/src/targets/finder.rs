@@ -28,6 +28,10 @@ use crate::kernel::Policy;
 /// Unix sockets) has no reader that waits for its first second.
 const SCAN_INTERVAL: Duration = Duration::from_secs(10);
 
+/// From the call of a process that begins to listen to the look at it: it is told inside of that call, before the socket can
+/// be found. One that calls again and again is looked at no more often.
+const SETTLE: Duration = Duration::from_millis(20);
+
 /// How long it waits for one that listens before it looks for new rules.
 const WAIT: Duration = Duration::from_millis(250);
 
@@ -62,6 +66,8 @@ pub struct Finder {
     rules: TargetRules,
     new_rules: Receiver<TargetRules>,
     heard: Heard,
+    /// Processes that began to listen, and when they are to be looked at.
+    due: BTreeMap<u32, Instant>,
     machine: Machine,
     chosen: BTreeMap<u32, Chosen>,
     counts: Arc<Counts>,
@@ -84,6 +90,7 @@ impl Finder {
             rules,
             new_rules,
             heard,
+            due: BTreeMap::new(),
             machine: Machine::default(),
             chosen: BTreeMap::new(),
             counts,
@@ -96,20 +103,24 @@ impl Finder {
     pub fn run(mut self) {
         let mut scanned: Option<Instant> = None;
         loop {
-            let due = scanned.is_none_or(|at| at.elapsed() >= SCAN_INTERVAL);
-            let found = match due {
+            let is_due = scanned.is_none_or(|at| at.elapsed() >= SCAN_INTERVAL);
+            let found = match is_due {
                 true => {
                     scanned = Some(Instant::now());
                     self.scan()
                 }
-                false => match self.heard.next(WAIT) {
-                    News::Over => return,
-                    News::Nothing => Ok(()),
-                    News::Listens(tgid) => {
-                        self.machine = std::mem::take(&mut self.machine).again();
-                        self.look(tgid)
+                false => {
+                    let wait = if self.due.is_empty() { WAIT } else { SETTLE };
+                    match self.heard.next(wait) {
+                        News::Over => return,
+                        News::Nothing => {}
+                        News::Listens(tgid) => {
+                            let at = Instant::now() + SETTLE;
+                            self.due.entry(tgid).or_insert(at);
+                        }
                     }
-                },
+                    self.look_at_those_due()
+                }
             };
             if let Some(rules) = self.new_rules.try_iter().last() {
                 self.rules = rules;
@@ -149,6 +160,17 @@ impl Finder {
         self.add_all(&roots.cloned().collect::<Vec<_>>())
     }
 
+    /// Looks at processes that began to listen a moment ago.
+    fn look_at_those_due(&mut self) -> Result<(), Unanswered> {
+        let now = Instant::now();
+        let due = self.due.extract_if(.., |_, at| *at <= now);
+        let due: Vec<u32> = due.map(|(tgid, _)| tgid).collect();
+        if !due.is_empty() {
+            self.machine = std::mem::take(&mut self.machine).again();
+        }
+        due.into_iter().try_for_each(|tgid| self.look(tgid))
+    }
+
     /// Makes a process a target if a rule chooses it, and it is none.
     fn look(&mut self, tgid: u32) -> Result<(), Unanswered> {
         match self.choice(tgid) {
@@ -159,14 +181,18 @@ impl Finder {
 
     /// What the rules say of a process; `None`: it is no target.
     fn choice(&self, tgid: u32) -> Option<Chosen> {
+        self.choice_of(&Looked::new(tgid, &self.machine))
+    }
+
+    fn choice_of(&self, looked: &Looked<'_>) -> Option<Chosen> {
+        let tgid = looked.tgid();
         if tgid == std::process::id() {
             return None;
         }
         // Before anything is read of it: what is read belongs to this one, or to nobody.
         let identity = Identity::read(tgid)?;
-        let looked = Looked::new(tgid, &self.machine);
         looked.path()?;
-        let rule = self.rules.choose(&looked)?;
+        let rule = self.rules.choose(looked)?;
         Some(Chosen {
             identity,
             name: rule.name.clone(),
@@ -242,7 +268,9 @@ impl Finder {
                 self.chosen.remove(&tgid);
                 continue;
             }
-            let done = match self.choice(tgid) {
+            // One that listens no more, since it ends, serves what it has begun.
+            let listened = Looked::that_listened(tgid, &self.machine);
+            let done = match self.choice_of(&listened) {
                 Some(chosen) => self.add_or_say(&[chosen]),
                 None => {
                     let released = self.commands.release_chosen(tgid);

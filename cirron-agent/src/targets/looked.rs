@@ -69,6 +69,8 @@ pub struct Looked<'m> {
     cgroup: OnceCell<Option<String>>,
     environ: OnceCell<Vec<u8>>,
     listening: OnceCell<Vec<Option<u16>>>,
+    /// It was known to listen.
+    listened: bool,
 }
 
 impl<'m> Looked<'m> {
@@ -82,7 +84,21 @@ impl<'m> Looked<'m> {
             cgroup: OnceCell::new(),
             environ: OnceCell::new(),
             listening: OnceCell::new(),
+            listened: false,
         }
+    }
+
+    /// The same of one that was known to listen: it counts as one that does.
+    pub fn that_listened(tgid: u32, machine: &'m Machine) -> Looked<'m> {
+        Looked {
+            listened: true,
+            ..Looked::new(tgid, machine)
+        }
+    }
+
+    /// Its number.
+    pub fn tgid(&self) -> u32 {
+        self.tgid
     }
 
     /// The path of its executable; `None`: a thread of the kernel's, or a process that has gone.
@@ -147,6 +163,9 @@ impl Candidate for Looked<'_> {
     }
 
     fn listens(&self, ports: Option<&[RangeInclusive<u16>]>) -> bool {
+        if ports.is_none() && self.listened {
+            return true;
+        }
         let read = || self.machine.tables.borrow_mut().held_by(self.tgid);
         are_on(self.listening.get_or_init(read), ports)
     }

@@ -4,7 +4,7 @@
 //! the socket program entered in the map, never at the current process.
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
-use cirron_common::record::{close, direction, source};
+use cirron_common::record::{close, source};
 
 use crate::{
     config::config,

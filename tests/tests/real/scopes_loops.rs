@@ -62,7 +62,11 @@ fn of_loops() -> Result<String> {
     at_once(AT_ONCE, |client| {
         for turn in 0..EACH {
             let n = client * EACH + turn;
-            let kind = if n % 3 == 0 { "thread" } else { "coroutine" };
+            let kind = if n.is_multiple_of(3) {
+                "thread"
+            } else {
+                "coroutine"
+            };
             for (_, port) in &servers {
                 calls::curl(&[&format!("http://127.0.0.1:{port}/{kind}/{n}")])?;
             }

@@ -141,8 +141,10 @@ impl Process {
             node.read(connection, open.map_or(&[], Vec::as_slice));
         }
         let before = self.threads.get(&at.tid);
-        let is_alone =
-            before.is_none_or(|b| b.version != at.version || b.connection == Some(connection));
+        let other = before.filter(|b| b.version == at.version && b.connection != Some(connection));
+        // A loop sets options of what it has accepted, and reads others before it enters a context: what is entered then is
+        // not of the connection whose option was set.
+        let is_alone = other.is_none_or(|other| !other.is_of_next && !other.is_called_back);
         let connection = Some(connection).filter(|_| is_served && is_alone);
         self.note_read(connection, at);
         if let Some(last) = self.threads.get_mut(&at.tid) {

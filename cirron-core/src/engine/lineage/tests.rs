@@ -278,3 +278,18 @@ fn past_the_most_threads_what_was_read_is_forgotten() {
     lineage.made(TASK + 64, 2, at(LOOP, 3));
     assert_eq!(lineage.candidate(at(TASK + 64, 9)), None);
 }
+
+#[test]
+fn what_is_read_behind_another_one_s_option_is_for_what_is_entered_next_alone() {
+    let read = |made_in, version| {
+        let mut lineage = tuned(READER);
+        lineage.read((11, 0), Read::Socket, true, at(LOOP, 18));
+        lineage.tune((10, 0), at(LOOP, 20));
+        lineage.read(SLOT, Read::Socket, true, at(LOOP, 20));
+        lineage.begin(REQUEST, SLOT, PID);
+        lineage.made(TASK + 64, 1, at(made_in, version));
+        lineage.candidate(at(TASK + 64, 23))
+    };
+    assert_eq!(read(READER + 64, 21), Some(REQUEST));
+    assert_eq!(read(LOOP, 20), None);
+}

@@ -26,6 +26,17 @@ use crate::id::Id;
 use crate::limits::MAX_READERS;
 use crate::time::MonoNs;
 
+/// How a thread came to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// It read or accepted it. What it enters next is entered for that.
+    Taken,
+    /// It read plaintext in the callback of the connection, whatever else its context reads.
+    CalledBack,
+    /// It set an option of it. What it enters next is any other's.
+    Tuned,
+}
+
 /// The last that a thread read, accepted, or set an option of.
 #[derive(Clone, Copy, Debug)]
 struct LastRead {
@@ -35,10 +46,7 @@ struct LastRead {
     connection: Option<Connection>,
     /// It was accepted, and something was made since.
     is_done: bool,
-    /// What is entered next is entered for it.
-    is_of_next: bool,
-    /// It was read in the callback of the connection, whatever else its context reads.
-    is_called_back: bool,
+    seen: Seen,
 }
 
 /// Requests and contexts of one process.
@@ -133,6 +141,11 @@ impl Process {
         // A loop gives an object the bytes of its socket, and takes its plaintext, in the callback of that socket: in a context
         // that may be that of many (uvloop), or of which it has made others meanwhile.
         let is_called_back = self.kind == Kind::Contexts && what == Read::Plaintext && is_served;
+        let seen = if is_called_back {
+            Seen::CalledBack
+        } else {
+            Seen::Taken
+        };
         if let Some(number) = self.sight(at.context, at.has_room)
             && let Some(node) = self.nodes.get_mut(&number)
             && !is_called_back
@@ -144,23 +157,16 @@ impl Process {
         let other = before.filter(|b| b.version == at.version && b.connection != Some(connection));
         // A loop sets options of what it has accepted, and reads others before it enters a context: what is entered then is
         // not of the connection whose option was set.
-        let is_alone = other.is_none_or(|other| !other.is_of_next && !other.is_called_back);
+        let is_alone = other.is_none_or(|other| other.seen == Seen::Tuned);
         let connection = Some(connection).filter(|_| is_served && is_alone);
-        self.note_read(connection, at);
-        if let Some(last) = self.threads.get_mut(&at.tid) {
-            last.is_called_back = is_called_back;
-            last.is_of_next = !is_called_back;
-        }
+        self.note_read(connection, seen, at);
     }
 
     /// A connection was accepted. Several may be in one go, each before what is made for the next.
     pub(super) fn accept(&mut self, connection: Connection, at: Moment) {
         let before = self.threads.get(&at.tid);
         let is_alone = before.is_none_or(|b| b.version != at.version || b.is_done);
-        self.note_read(Some(connection).filter(|_| is_alone), at);
-        if let Some(last) = self.threads.get_mut(&at.tid) {
-            last.is_done = false;
-        }
+        self.note_read(Some(connection).filter(|_| is_alone), Seen::Taken, at);
     }
 
     /// An option of a connection was set on which nothing had passed: what runs is told of it (`connection_made`). What is
@@ -172,11 +178,11 @@ impl Process {
             self.accept(connection, at);
         }
         if let Some(last) = self.threads.get_mut(&at.tid) {
-            last.is_of_next = false;
+            last.seen = Seen::Tuned;
         }
     }
 
-    fn note_read(&mut self, connection: Option<Connection>, at: Moment) {
+    fn note_read(&mut self, connection: Option<Connection>, seen: Seen, at: Moment) {
         // A goroutine goes from thread to thread.
         if self.kind == Kind::Goroutines {
             return;
@@ -186,8 +192,7 @@ impl Process {
             version: at.version,
             connection,
             is_done: false,
-            is_of_next: true,
-            is_called_back: false,
+            seen,
         };
         if self.threads.len() >= MAX_READERS {
             // Threads end untold. One that reads on is known again.
@@ -230,8 +235,8 @@ impl Process {
         let last = self.threads.get_mut(&at.tid).filter(|last| {
             let by_reader = last.context == at.context && last.version == at.version;
             let by_entered = last.context != at.context && last.version + 1 == at.version;
-            let is_its = reads != Of::Several || last.is_called_back;
-            by_reader && is_its || by_entered && last.is_of_next
+            let is_its = reads != Of::Several || last.seen == Seen::CalledBack;
+            by_reader && is_its || by_entered && last.seen == Seen::Taken
         });
         let read = last.and_then(|last| {
             last.is_done = true;

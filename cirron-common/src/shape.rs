@@ -16,7 +16,8 @@ pub const MAX_TEXT_BYTES: u16 = 1024;
 /// breakpoint, so that it is 5 % of a processor at most; the ring has room for ten times as many.
 pub const HITS_A_SECOND: u64 = 10_000;
 
-/// What hits of one probe in a process may weigh, told or not, in each of [`BUSY_SECONDS`]: above it the probe is detached. A hit that weighs 1 costs the thread 1.3 to 4 us, so that it is 8 % of a processor at most, and as much at
+/// What hits of one probe in a process may weigh, told or not, in each of [`BUSY_SECONDS`]: above it the probe is
+/// detached. A hit that weighs 1 costs the thread 1.3 to 4 us, so that it is 8 % of a processor at most, and as much at
 /// the other end of a pair.
 pub const WEIGHT_A_SECOND: u64 = 20_000;
 
@@ -36,7 +37,8 @@ pub mod thinning {
     pub const BEGIN: u8 = 2;
     /// It is the end of such.
     pub const END: u8 = 3;
-    /// As [`BEGIN`], of a function: what is inside of a call is told by the stack, also where an exit was not seen.
+    /// A function is entered: as [`BEGIN`]. The stack pointer says which later hits are inside of the call, so that an exit
+    /// which was not seen does no harm.
     pub const ENTER: u8 = 4;
     /// It is an exit of such.
     pub const EXIT: u8 = 5;

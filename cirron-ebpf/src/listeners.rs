@@ -1,7 +1,8 @@
 //! Processes that begin to listen on TCP, targets or not: somebody looks for targets among them.
 //!
-//! Stands behind the change of a socket's state, inside of the call of the process. Who has no rights at all can call `listen`
-//! as often as it likes, and each record wakes the reader: so many are told in a second, and the rest is counted.
+//! Stands behind the change of a socket's state, inside of the call of the process. Each record wakes the reader, and a process
+//! without any right can call `listen` all the time: [`LISTENERS_A_SECOND`] records are written in a second, and the
+//! calls past that are counted.
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use cirron_common::{Counter, maps::LISTENERS_A_SECOND, record::kind};
@@ -10,9 +11,8 @@ use crate::{
     config::config,
     emit,
     maps::{LISTENERS, add, count},
+    thinning::SECOND_NS,
 };
-
-const SECOND_NS: u64 = 1_000_000_000;
 
 /// The process that runs begins to listen on a socket.
 #[inline(always)]

@@ -18,7 +18,7 @@ use crate::maps::{BEGINNERS, RATES, SKIPS, add, count};
 
 /// `BPF_NOEXIST`.
 const NOT_OVER_ANOTHER: u64 = 1;
-const SECOND_NS: u64 = 1_000_000_000;
+pub const SECOND_NS: u64 = 1_000_000_000;
 
 /// A hit, as far as it matters here.
 pub struct Hit {

@@ -32,10 +32,10 @@ pub(super) type Reply<T> = SyncSender<T>;
 pub(super) enum Newcomer {
     /// Somebody named it: its session begins at once.
     Named(ProcessFacts),
-    /// A rule chose it, and calls it so: its session begins with its first exchange.
-    Chosen(ProcessFacts, Option<String>),
     /// The same of a command that is held before its exec, behind which its libraries are looked at.
     Held(ProcessFacts),
+    /// A rule chose it, and calls it so: its session begins with its first exchange.
+    Chosen(ProcessFacts, Option<String>),
     /// A descendant of one. Its facts are read when it says something.
     Found {
         tgid: u32,

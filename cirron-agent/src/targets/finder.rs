@@ -295,7 +295,7 @@ impl Finder {
     }
 }
 
-/// Lines that are said, so many in a minute.
+/// Says lines: [`MAX_LINES_A_MINUTE`] in a minute, and counts the others.
 #[derive(Debug, Default)]
 struct Lines {
     since: Option<Instant>,

@@ -82,7 +82,7 @@ pub fn read(elf: &Elf<'_>, extents: &Extents, start: u64, address: u64) -> Vec<P
 }
 
 fn pads(elf: &Elf<'_>, extents: &Extents, start: u64, address: u64) -> Option<Vec<Pad>> {
-    let data = data_of(elf, extents.description_of(start)?)?;
+    let data = Fde::read(elf, extents.description_of(start)?)?.data()?;
     let offset = elf.offset_of(data)?;
     let room = elf.loaded_behind(data)?.min(MAX_DATA_BYTES);
     let all = elf.source.piece(offset, room)?;
@@ -127,36 +127,54 @@ fn pads(elf: &Elf<'_>, extents: &Extents, start: u64, address: u64) -> Option<Ve
 /// Bytes of a function that begins at `start`: less than up to the next one, where padding or code without a description
 /// lies between.
 pub fn length(elf: &Elf<'_>, extents: &Extents, start: u64) -> Option<u64> {
-    let fde = extents.description_of(start)?;
-    let all = description(elf, fde)?;
-    let mut bytes = Bytes {
-        all: &all,
-        at: 4,
-        address: fde,
-    };
-    let back = bytes.word()?;
-    described(elf, (fde + 4).checked_sub(back.into())?)?;
-    bytes.take(4)?;
-    bytes.word().map(u64::from)
+    Fde::read(elf, extents.description_of(start)?).map(|fde| fde.length)
 }
 
-/// Where the language's data of the function lies whose description is at `fde`.
-fn data_of(elf: &Elf<'_>, fde: u64) -> Option<u64> {
-    let all = description(elf, fde)?;
-    let mut bytes = Bytes {
-        all: &all,
-        at: 4,
-        address: fde,
-    };
-    let back = bytes.word()?;
-    let described = described(elf, (fde + 4).checked_sub(back.into())?)?;
-    // Its beginning and its length.
-    bytes.take(8)?;
-    if !described.has_length || described.data != RELATIVE {
-        return None;
+/// A function's description.
+struct Fde {
+    described: Described,
+    /// Bytes of the function.
+    length: u64,
+    all: Vec<u8>,
+    address: u64,
+}
+
+impl Fde {
+    /// Bytes before what the language has: its length, how far its CIE is, where the function begins, the function's length.
+    const HEAD_BYTES: usize = 16;
+
+    fn read(elf: &Elf<'_>, address: u64) -> Option<Fde> {
+        let all = description(elf, address)?;
+        let mut bytes = Bytes {
+            all: &all,
+            at: 4,
+            address,
+        };
+        let back = bytes.word()?;
+        let described = described(elf, (address + 4).checked_sub(back.into())?)?;
+        bytes.take(4)?;
+        let length = bytes.word()?.into();
+        Some(Fde {
+            described,
+            length,
+            all,
+            address,
+        })
     }
-    bytes.varying()?;
-    bytes.relative().filter(|data| *data != 0)
+
+    /// Where the language's data of the function lies.
+    fn data(&self) -> Option<u64> {
+        if !self.described.has_length || self.described.data != RELATIVE {
+            return None;
+        }
+        let mut bytes = Bytes {
+            all: &self.all,
+            at: Fde::HEAD_BYTES,
+            address: self.address,
+        };
+        bytes.varying()?;
+        bytes.relative().filter(|data| *data != 0)
+    }
 }
 
 /// What a CIE says.

@@ -72,7 +72,8 @@ impl State {
     }
 }
 
-fn is_call(i: &Instruction) -> bool {
+/// It calls, and goes on behind that.
+pub(super) fn is_call(i: &Instruction) -> bool {
     matches!(
         i.flow_control(),
         FlowControl::Call | FlowControl::IndirectCall

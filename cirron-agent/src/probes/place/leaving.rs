@@ -16,7 +16,7 @@ use iced_x86::{
     Register,
 };
 
-use super::depth::Depths;
+use super::depth::{Depths, is_call};
 use super::exit::{MAX_EXITS, before, returning};
 use super::reached::{Reached, next};
 use super::{Choice, Class, Place, Refusal, Switch, Ways, is_emulated, switch, writes};
@@ -212,10 +212,7 @@ fn is_by_pointer(reached: &Reached<'_>, jump: &Instruction) -> bool {
             return false;
         };
         at = i.ip().cast_signed();
-        if matches!(
-            i.flow_control(),
-            FlowControl::Call | FlowControl::IndirectCall
-        ) {
+        if is_call(i) {
             return false;
         }
         if !writes(i, &mut info, register) {
@@ -279,8 +276,5 @@ fn is_padding(reached: &Reached<'_>, last: &Instruction) -> bool {
             None => return false,
         }
     }
-    matches!(
-        i.flow_control(),
-        FlowControl::Call | FlowControl::IndirectCall
-    ) && i.ip() != last.ip()
+    is_call(i) && i.ip() != last.ip()
 }

@@ -17,7 +17,7 @@ use super::functions::{MAX_FUNCTIONS, Named, functions};
 use super::go::{self, GoNamed};
 use super::landings::{self, Landing};
 use super::rule::ScopeRule;
-use super::ways;
+use super::ways::ways_out;
 use crate::probes::elf::Elf;
 use crate::probes::go_build;
 use crate::probes::locate::Binary;
@@ -197,7 +197,7 @@ fn places(
     rule: &ScopeRule,
     code: &[u8],
 ) -> Result<Places, Refusal> {
-    let ways = ways::of(binary, function.address, code)?;
+    let ways = ways_out(binary, function.address, code)?;
     let mut enter = Shape::default();
     let mut values = Vec::new();
     for wanted in &rule.values {
@@ -308,7 +308,7 @@ pub(super) fn reason(binary: &Binary<'_>, function: &Named) -> Option<Refusal> {
     let Some(code) = code else {
         return Some(Refusal::NoCode);
     };
-    let planned = ways::of(binary, function.address, &code)
+    let planned = ways_out(binary, function.address, &code)
         .and_then(|ways| apart(&code, &ways, &Kept::default()));
     planned.err().map(Refusal::Place)
 }

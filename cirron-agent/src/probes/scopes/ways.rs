@@ -18,7 +18,7 @@ const MAX_PARTS: usize = 16;
 const STUBS: [&str; 3] = [".plt", ".plt.sec", ".plt.got"];
 
 /// The ways out of a function at `address` with the bytes `code`.
-pub fn of(binary: &Binary<'_>, address: u64, code: &[u8]) -> Result<Ways, Refusal> {
+pub fn ways_out(binary: &Binary<'_>, address: u64, code: &[u8]) -> Result<Ways, Refusal> {
     let function = Function {
         binary,
         address,

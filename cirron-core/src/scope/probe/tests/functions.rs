@@ -144,7 +144,8 @@ fn what_a_thread_has_open_ends_with_it() {
     enter(&mut rig, G, 800);
     rig.record(Body::ThreadExit);
     let exited = rig.now;
-    // Its number is another's: that one works for nothing yet, and what was told by its id may end on any thread.
+    // The thread's number is given to a new thread. That one works for no scope yet; a scope that was told with an id
+    // may still be ended by any thread.
     enter(&mut rig, H, 700);
     leave(&mut rig, H, 700);
     rig.tid = 1;

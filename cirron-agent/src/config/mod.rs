@@ -75,8 +75,6 @@ pub struct Configuration {
     pub rules: Rules,
     /// Which processes are targets, where nobody names them.
     pub targets: TargetRules,
-    /// How many of these are the file's own.
-    pub targets_of_the_file: usize,
 }
 
 /// A text that is part of the agent, as values; `None`: it is no TOML.
@@ -96,11 +94,7 @@ impl Sources {
             let rules = Rules::read(flags).map_err(|problems| wrong(&problems, None))?;
             let targets = TargetRules::read(0, &json!({}), &shipped);
             let targets = targets.map_err(|problems| wrong(&problems, None))?;
-            return Ok(Configuration {
-                rules,
-                targets,
-                targets_of_the_file: 0,
-            });
+            return Ok(Configuration { rules, targets });
         };
         let text = text(path)?;
         let document = Document::parse(&text).map_err(|e| ConfigError::Syntax {
@@ -111,19 +105,9 @@ impl Sources {
         })?;
         let file = document.value();
         let targets = TargetRules::read(1, &file, &shipped);
-        let of_the_file = file
-            .get("targets")
-            .and_then(Value::as_array)
-            .map_or(0, Vec::len);
         let layers: [Value; 2] = [flags.unwrap_or(json!({})), without_targets(file)];
         let problems = match (Rules::read(layers), targets) {
-            (Ok(rules), Ok(targets)) => {
-                return Ok(Configuration {
-                    rules,
-                    targets,
-                    targets_of_the_file: of_the_file,
-                });
-            }
+            (Ok(rules), Ok(targets)) => return Ok(Configuration { rules, targets }),
             (rules, targets) => [rules.err(), targets.err()].into_iter().flatten().flatten(),
         };
         let problems: Vec<Problem> = problems.collect();

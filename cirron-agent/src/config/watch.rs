@@ -132,7 +132,7 @@ impl Watch {
 
     fn take(&self, set: &Set) -> Result<String, NotTaken> {
         let configuration = self.sources.read().map_err(NotTaken::Wrong)?;
-        let count = configuration.rules.rule_count() + configuration.targets_of_the_file;
+        let count = configuration.rules.rule_count() + configuration.targets.count_of_file();
         set(configuration).map_err(NotTaken::Unanswered)?;
         let path = self.sources.file.as_deref().unwrap_or(Path::new(""));
         let rules = if count == 1 { "rule" } else { "rules" };

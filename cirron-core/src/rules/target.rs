@@ -210,7 +210,11 @@ impl TargetRule {
 
 /// The rules of a machine's targets, the first asked first.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct TargetRules(Vec<TargetRule>);
+pub struct TargetRules {
+    all: Vec<TargetRule>,
+    /// How many of them, the first, are the file's.
+    of_file: usize,
+}
 
 impl TargetRules {
     /// Those of a file, and behind them those of `shipped`, a text of the same form, unless the file says otherwise.
@@ -236,26 +240,35 @@ impl TargetRules {
                 true
             }
         };
+        let of_file = rules.len();
         if takes_shipped {
             let (more, wrong) = schema::read::<TargetRule>(layer, shipped, &[]);
             rules.extend(more);
             problems.extend(wrong);
         }
         match problems.is_empty() {
-            true => Ok(TargetRules(rules)),
+            true => Ok(TargetRules {
+                all: rules,
+                of_file,
+            }),
             false => Err(problems),
         }
     }
 
     /// The first rule that holds for a process; `None`: it is no target.
     pub fn choose(&self, process: &dyn Candidate) -> Option<&TargetRule> {
-        let first = self.0.iter().find(|rule| rule.is_met_by(process));
+        let first = self.all.iter().find(|rule| rule.is_met_by(process));
         first.filter(|rule| !rule.is_exclusion)
     }
 
     /// Number of rules.
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.all.len()
+    }
+
+    /// Number of those that are the file's own.
+    pub fn count_of_file(&self) -> usize {
+        self.of_file
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::say;
+use super::{say, unless_installed};
 use crate::{paths, sh};
 
 /// What it is made of.
@@ -19,29 +19,25 @@ pub(crate) fn ensure() -> Result<()> {
         wanted += &fs::read_to_string(from.join(file)).with_context(|| file.to_owned())?;
     }
     let directory = paths::stacks().join("axum");
-    // Written last, so that an interrupted build is seen.
-    let installed = directory.join("installed.txt");
-    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
-        return Ok(());
-    }
-    say(&format!(
-        "will build a server with {} crates from the registry into {}",
-        wanted.matches("checksum = ").count(),
-        directory.display()
-    ));
-    fs::create_dir_all(&directory).context("the cache directory")?;
-    let target = paths::target().join("axum");
-    sh::run(
-        sh::cargo(["build", "--release", "--locked", "--manifest-path"])
-            .arg(from.join("Cargo.toml"))
-            .arg("--target-dir")
-            .arg(&target),
-    )?;
-    let (whole, stripped) = (
-        directory.join("scripted-axum"),
-        directory.join("stripped-axum"),
-    );
-    fs::copy(target.join("release/scripted-axum"), &whole).context("scripted-axum")?;
-    sh::run(Command::new("strip").arg("-o").arg(stripped).arg(whole))?;
-    fs::write(&installed, wanted).context("installed.txt")
+    unless_installed(&directory, &wanted, || {
+        say(&format!(
+            "will build a server with {} crates from the registry into {}",
+            wanted.matches("checksum = ").count(),
+            directory.display()
+        ));
+        fs::create_dir_all(&directory).context("the cache directory")?;
+        let target = paths::target().join("axum");
+        sh::run(
+            sh::cargo(["build", "--release", "--locked", "--manifest-path"])
+                .arg(from.join("Cargo.toml"))
+                .arg("--target-dir")
+                .arg(&target),
+        )?;
+        let (whole, stripped) = (
+            directory.join("scripted-axum"),
+            directory.join("stripped-axum"),
+        );
+        fs::copy(target.join("release/scripted-axum"), &whole).context("scripted-axum")?;
+        sh::run(Command::new("strip").arg("-o").arg(stripped).arg(whole))
+    })
 }

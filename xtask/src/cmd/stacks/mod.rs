@@ -22,9 +22,11 @@ mod node;
 mod pythons;
 mod venv;
 
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::paths;
 
@@ -62,6 +64,21 @@ fn report(name: &str, result: Result<()>) -> bool {
         say(&format!("{name} could not be installed: {error:#}"));
     }
     result.is_ok()
+}
+
+/// Makes what is in a folder of the cache, unless it was made of what is `wanted`. What that is, is written last, so that
+/// an interrupted installation is seen.
+fn unless_installed(
+    directory: &Path,
+    wanted: &str,
+    make: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let installed = directory.join("installed.txt");
+    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
+        return Ok(());
+    }
+    make()?;
+    fs::write(&installed, wanted).context("installed.txt")
 }
 
 fn say(text: &str) {

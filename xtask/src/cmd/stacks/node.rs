@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::say;
+use super::{say, unless_installed};
 use crate::{paths, sh};
 
 /// What npm reads.
@@ -17,24 +17,20 @@ pub(crate) fn ensure() -> Result<()> {
     let from = paths::root().join("tests/clients/node");
     let wanted = fs::read_to_string(from.join("package-lock.json")).context("package-lock.json")?;
     let directory = paths::stacks().join("node");
-    // Written last, so that an interrupted installation is seen.
-    let installed = directory.join("installed.txt");
-    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
-        return Ok(());
-    }
-    say(&format!(
-        "will install {} npm packages (official clients) into {}",
-        wanted.matches("\"integrity\"").count(),
-        directory.display()
-    ));
-    fs::create_dir_all(&directory).context("the cache directory")?;
-    for file in FILES {
-        fs::copy(from.join(file), directory.join(file)).with_context(|| file.to_owned())?;
-    }
-    sh::run(
-        Command::new("npm")
-            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-            .current_dir(&directory),
-    )?;
-    fs::write(&installed, wanted).context("installed.txt")
+    unless_installed(&directory, &wanted, || {
+        say(&format!(
+            "will install {} npm packages (official clients) into {}",
+            wanted.matches("\"integrity\"").count(),
+            directory.display()
+        ));
+        fs::create_dir_all(&directory).context("the cache directory")?;
+        for file in FILES {
+            fs::copy(from.join(file), directory.join(file)).with_context(|| file.to_owned())?;
+        }
+        sh::run(
+            Command::new("npm")
+                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                .current_dir(&directory),
+        )
+    })
 }

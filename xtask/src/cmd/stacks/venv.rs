@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::say;
+use super::{say, unless_installed};
 use crate::{paths, sh};
 
 /// Makes the one of that name by `tests/FILE`, unless it is there with these versions.
@@ -14,33 +14,29 @@ pub(crate) fn ensure(name: &str, file: &str) -> Result<()> {
     let wanted_file = paths::root().join("tests").join(file);
     let wanted = fs::read_to_string(&wanted_file).with_context(|| file.to_owned())?;
     let directory = paths::stacks().join(name);
-    // Written last, so that an interrupted installation is seen.
-    let installed = directory.join("installed.txt");
-    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
-        return Ok(());
-    }
-    say(&format!(
-        "will install {} Python packages into {}",
-        wanted.lines().filter(|line| line.contains("==")).count(),
-        directory.display()
-    ));
-    fs::create_dir_all(paths::stacks()).context("the cache directory")?;
-    sh::run(
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&directory),
-    )?;
-    sh::run(
-        Command::new(directory.join("bin/python"))
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "-r",
-            ])
-            .arg(&wanted_file),
-    )?;
-    fs::write(&installed, wanted).context("installed.txt")
+    unless_installed(&directory, &wanted, || {
+        say(&format!(
+            "will install {} Python packages into {}",
+            wanted.lines().filter(|line| line.contains("==")).count(),
+            directory.display()
+        ));
+        fs::create_dir_all(paths::stacks()).context("the cache directory")?;
+        sh::run(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&directory),
+        )?;
+        sh::run(
+            Command::new(directory.join("bin/python"))
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "-r",
+                ])
+                .arg(&wanted_file),
+        )
+    })
 }

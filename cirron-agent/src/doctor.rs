@@ -13,7 +13,7 @@ use crate::probes::place::Choice;
 use crate::probes::plan::{Plan, plan, summary};
 use crate::probes::quiet::Quiet;
 use crate::probes::tls::blind;
-use crate::shown::shown_path;
+use cirron_spool::shown::shown_path;
 
 /// Prints the checks; where the machine lacks nothing, loads the programs (with no target, so
 /// nothing is captured) and prints what became of each. For each of `pids`, where probes in

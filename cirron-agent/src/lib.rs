@@ -27,7 +27,6 @@ mod preflight;
 mod privileges;
 mod probes;
 mod record;
-mod shown;
 mod spool;
 mod targets;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 
-use crate::shown::shown_bytes;
+use cirron_spool::shown::shown_bytes;
 
 /// The variables, and what has to be said of them.
 pub struct Environment<'e> {

@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::shown::shown;
+use cirron_spool::shown::shown;
 
 /// A form whose lines are shown safely.
 #[derive(Debug)]

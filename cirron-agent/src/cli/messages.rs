@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::log::Shown;
 use crate::output::lossy::{Lossy, Waiting};
 use crate::privileges;
-use crate::shown::shown_message;
+use cirron_spool::shown::shown_message;
 
 /// Bytes of messages that may wait. `-vv` writes some kilobytes a second.
 const QUEUE_BYTES: usize = 1024 * 1024;

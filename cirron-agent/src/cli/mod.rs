@@ -30,7 +30,7 @@ use self::lowargs::LowArgs;
 pub use self::messages::say;
 use crate::driver::ruled::Rules;
 use crate::kernel::memory_limit;
-use crate::shown::shown_lines;
+use cirron_spool::shown::shown_lines;
 
 /// A failure with the code that it ends with.
 #[derive(Debug)]

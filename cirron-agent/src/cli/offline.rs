@@ -20,8 +20,8 @@ use crate::output::tree::{Drawing, draw};
 use crate::privileges::Rights;
 use crate::record::reader::RecordingReader;
 use crate::record::replay::replay as feed;
-use crate::spool::read::Batches;
 use crate::spool::stamp::{CountingStamp, LiveStamp, MakeStamp};
+use cirron_spool::read::Batches;
 
 /// Feeds a recording to an engine.
 pub fn replay(file: &Path, ids: IdKind, plan: &OutputPlan) -> Result<Exit, Failed> {

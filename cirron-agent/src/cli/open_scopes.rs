@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use cirron_core::scope::{Row, Rows};
 use cirron_core::time::MonoNs;
 
-use crate::shown::shown;
+use cirron_spool::shown::shown;
 
 /// Lines that are printed: what fits a terminal. The oldest come first; those that hang are among them.
 pub const MAX_LINES: usize = 20;

@@ -11,7 +11,7 @@ use cirron_core::engine::{ProcessFacts, WANTED_ENV};
 use cirron_core::rules::wanted_config;
 
 use super::{asked, cgroup, identity};
-use crate::shown::shown_bytes;
+use cirron_spool::shown::shown_bytes;
 
 /// Bytes of an environment that are looked at. `execve` allows 6 MiB at most (3/4 of the 8 MiB
 /// that a stack has). Past it variables are not seen.

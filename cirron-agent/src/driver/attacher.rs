@@ -38,7 +38,7 @@ use crate::probes::quiet::Quiet;
 use crate::probes::source::Source;
 use crate::probes::tls::blind;
 use crate::probes::upcoming;
-use crate::shown::{shown, shown_path};
+use cirron_spool::shown::{shown, shown_path};
 
 /// Time that a process is looked at before others have their turn; what is left of it comes later.
 const MAX_LOOK: Duration = Duration::from_secs(2);

@@ -27,7 +27,7 @@ use crate::probes::scopes::look as scopes;
 use crate::probes::scopes::rule::ScopeRule;
 use crate::probes::usdt::look::{self as usdt, Planned};
 use crate::probes::usdt::rule::Rule;
-use crate::shown::shown_path;
+use cirron_spool::shown::shown_path;
 
 /// Names of files that were looked at, to be said.
 const MAX_NAMES: usize = 8;

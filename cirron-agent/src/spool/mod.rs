@@ -1,16 +1,14 @@
-//! The spool: batches of spans and marks as the Cirron SDK writes them, and reading them back.
+//! The spool: batches of spans and marks as the Cirron SDK writes them.
 //!
 //! [`json`] is the shape of one span and one mark, [`batch`] collects them, [`dir`] puts a batch
 //! on disk and keeps the directory under its cap, [`sink`] decides when and what again after a
-//! loss, [`read`] reads a spool as the SDK's readers do. The format is the SDK's public one
+//! loss. `cirron-spool` reads it back. The format is the SDK's public one
 //! (`docs/spool-format.md` of cirron-sdk, version 1).
 
 pub mod batch;
 pub mod dir;
 mod entries;
 pub mod json;
-pub mod read;
-pub mod rows;
 pub mod sink;
 pub mod stamp;
 #[cfg(test)]

@@ -11,8 +11,8 @@ use cirron_core::time::MonoNs;
 use crate::clock::Anchor;
 use crate::output::{Finished, Timed};
 use crate::spool::json::WallTimes;
-use crate::spool::read::{Batches, Take};
-use crate::spool::rows::{MarkRow, Scalar, SpanRow};
+use cirron_spool::read::{Batches, Take};
+use cirron_spool::rows::{MarkRow, Scalar, SpanRow};
 
 /// Monotonic 0 is one second past the epoch.
 pub fn anchor() -> Anchor {

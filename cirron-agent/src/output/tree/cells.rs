@@ -2,8 +2,8 @@
 
 use super::rows::{Mark, Row};
 use crate::output::figures::{length, length_of_ms};
-use crate::shown::shown;
-use crate::spool::rows::Scalar;
+use cirron_spool::rows::Scalar;
+use cirron_spool::shown::shown;
 
 /// Columns of a line.
 pub(super) const COLUMNS: usize = 9;

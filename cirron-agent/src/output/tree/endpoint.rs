@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::shown::shown;
-use crate::spool::rows::{SpanRow, cut};
+use cirron_spool::rows::{SpanRow, cut};
+use cirron_spool::shown::shown;
 
 /// Different endpoints that are told apart; what comes later counts as "other paths". A path with
 /// an id in it is another endpoint each time.

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use super::endpoint::{EndpointId, Endpoints};
 use super::key::Key;
-use crate::spool::read::Take;
-use crate::spool::rows::{MarkRow, Scalar, SpanRow};
+use cirron_spool::read::Take;
+use cirron_spool::rows::{MarkRow, Scalar, SpanRow};
 
 /// Spans that are kept; past it the oldest batches' are. A default spool (1 GB) holds fewer
 /// exchanges than this.

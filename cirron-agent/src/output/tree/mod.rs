@@ -24,8 +24,8 @@ use self::plan::{DrawStep, MAX_LINES, Plan, Tree, plan};
 use self::rows::{MAX_ROW_BYTES, Row, Rows};
 use self::table::Table;
 use super::figures::{columns, date_time};
-use crate::shown::shown;
-use crate::spool::read::{Batches, Left};
+use cirron_spool::read::{Batches, Left};
+use cirron_spool::shown::shown;
 
 /// How to draw.
 #[derive(Clone, Copy, Debug)]
@@ -286,8 +286,8 @@ impl LeftOut {
             unreadable,
             old,
         } = self.files;
-        let max_mib = crate::spool::read::MAX_FILE_BYTES >> 20;
-        let max_files = crate::spool::read::MAX_FILES;
+        let max_mib = cirron_spool::read::MAX_FILE_BYTES >> 20;
+        let max_files = cirron_spool::read::MAX_FILES;
         let left = |what: &str| format!("left out: {what}");
         [
             (irregular, left("batches that are no regular files")),

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::index::{At, Index, NOTES};
 use super::key::Key;
-use crate::spool::read::Take;
-use crate::spool::rows::{Attrs, MarkRow, Scalar, SpanRow, cut};
+use cirron_spool::read::Take;
+use cirron_spool::rows::{Attrs, MarkRow, Scalar, SpanRow, cut};
 
 /// Bytes of a name or a text that are drawn. The agent's own attributes have 1 024 at most.
 const MAX_TEXT_BYTES: usize = 1_024;

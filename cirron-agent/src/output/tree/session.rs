@@ -6,8 +6,8 @@ use super::endpoint::{EndpointId, Way};
 use super::index::{At, Index, NOTES};
 use super::rows::Row;
 use crate::output::figures::{columns, date_time, ended, length};
-use crate::shown::shown;
-use crate::spool::rows::Scalar;
+use cirron_spool::rows::Scalar;
+use cirron_spool::shown::shown;
 
 /// Endpoints of a session that are listed with `-v`.
 pub(super) const MAX_LISTED: usize = 100;

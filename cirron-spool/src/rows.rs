@@ -52,6 +52,15 @@ pub struct SpanRow<'a> {
     pub start_ns: u64,
     /// `None` while open.
     pub end_ns: Option<u64>,
+    /// Processor time where it was measured, in nanoseconds.
+    #[serde(borrow, default)]
+    pub cpu_ns: Scalar<'a>,
+    /// The target's thread.
+    #[serde(borrow, default)]
+    pub thread_id: Scalar<'a>,
+    /// The target's process.
+    #[serde(borrow, default)]
+    pub pid: Scalar<'a>,
     /// Attributes.
     #[serde(borrow, default)]
     pub attrs: Attrs<'a>,
@@ -60,6 +69,9 @@ pub struct SpanRow<'a> {
 /// A mark.
 #[derive(Clone, Debug, serde::Deserialize)]
 pub struct MarkRow<'a> {
+    /// Its id.
+    #[serde(borrow, default)]
+    pub id: Text<'a>,
     /// The span it belongs to.
     #[serde(borrow)]
     pub span_id: Text<'a>,
@@ -75,6 +87,9 @@ pub struct MarkRow<'a> {
     /// `point` or `summary`.
     #[serde(borrow)]
     pub kind: Text<'a>,
+    /// Wall clock, in nanoseconds.
+    #[serde(borrow, default)]
+    pub ts_ns: Scalar<'a>,
     /// Attributes.
     #[serde(borrow, default)]
     pub attrs: Attrs<'a>,
@@ -98,6 +113,25 @@ impl Scalar<'_> {
             Scalar::Int(_) | Scalar::Float(_) | Scalar::Bool(_) | Scalar::Null | Scalar::Other => {
                 None
             }
+        }
+    }
+
+    /// A whole number, where it is one.
+    pub fn as_int(&self) -> Option<i128> {
+        match self {
+            Scalar::Int(v) => Some(*v),
+            Scalar::Text(_) | Scalar::Float(_) | Scalar::Bool(_) | Scalar::Null | Scalar::Other => {
+                None
+            }
+        }
+    }
+
+    /// A number, where it is one.
+    pub fn as_number(&self) -> Option<f64> {
+        match self {
+            Scalar::Int(v) => Some(*v as f64),
+            Scalar::Float(v) => Some(*v),
+            Scalar::Text(_) | Scalar::Bool(_) | Scalar::Null | Scalar::Other => None,
         }
     }
 
@@ -263,6 +297,26 @@ mod tests {
         );
         let truthy: Vec<bool> = attrs.0.iter().map(|(_, v)| v.is_truthy()).collect();
         assert_eq!(truthy, [true, true, true, true, true, false, true, true]);
+    }
+
+    #[test]
+    fn a_column_that_is_no_number_costs_its_value_and_not_the_row() {
+        let span: SpanRow<'_> = serde_json::from_str(
+            r#"{"id":"a","name":"n","parent_id":null,"index":null,"start_ns":1,"end_ns":2,"pid":7,"thread_id":"x"}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (span.pid.as_int(), span.thread_id.as_int()),
+            (Some(7), None)
+        );
+        assert_eq!(span.cpu_ns, Scalar::Null);
+        let mark: MarkRow<'_> =
+            serde_json::from_str(r#"{"span_id":"a","name":"n","value":1.5,"kind":"point"}"#)
+                .unwrap();
+        assert_eq!(
+            (mark.value.as_number(), mark.ts_ns.as_int()),
+            (Some(1.5), None)
+        );
     }
 
     #[test]

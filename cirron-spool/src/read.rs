@@ -1,6 +1,6 @@
 //! Reading a spool back, batch by batch: nothing of a file is kept when the next one is read.
 //!
-//! For the `tree` command. The directory may be anybody's: only regular files are opened, of at
+//! The directory may be anybody's: only regular files are opened, of at
 //! most [`MAX_FILE_BYTES`], no link is followed and nothing is waited for. What is left out is
 //! counted in [`Left`].
 
@@ -15,7 +15,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-use super::rows::{MarkRow, SpanRow, Text};
+use crate::rows::{MarkRow, SpanRow, Text};
 
 /// Bytes of a file past which it is left out. Ours have 4 MiB and one scope; the SDK's hold what
 /// one process recorded between two flushes.
@@ -82,13 +82,21 @@ impl Batches {
     }
 
     /// How many there are.
-    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Their file names, oldest first.
+    pub fn names(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
     /// Hands the rows of each batch to `take`, oldest batch first.
-    #[cfg(test)]
     pub fn read<T: Take>(&self, take: &mut T) -> Left {
         self.read_files(self.names.iter(), take, |_| {})
     }
@@ -112,14 +120,10 @@ impl Batches {
         let mut bytes = Vec::new();
         for name in names {
             begin(take);
-            match self.fill(name, &mut bytes) {
-                Ok(Filled::Whole) => {
-                    let mut json = serde_json::Deserializer::from_slice(&bytes);
-                    let read = Batch(take).deserialize(&mut json).and_then(|()| json.end());
-                    left.damaged += usize::from(read.is_err());
-                }
-                Ok(Filled::Irregular) => left.irregular += 1,
-                Ok(Filled::Large) => left.large += 1,
+            match self.load(name, &mut bytes) {
+                Ok(Loaded::Whole) => left.damaged += usize::from(parse(&bytes, take).is_err()),
+                Ok(Loaded::Irregular) => left.irregular += 1,
+                Ok(Loaded::Large) => left.large += 1,
                 // Evicted since the listing.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(_) => left.unreadable += 1,
@@ -128,39 +132,54 @@ impl Batches {
         left
     }
 
-    fn fill(&self, name: &str, bytes: &mut Vec<u8>) -> io::Result<Filled> {
+    /// Reads one of [`Batches::names`] into `bytes`, which it fills from their beginning. A batch that was evicted since
+    /// the listing is [`io::ErrorKind::NotFound`].
+    pub fn load(&self, name: &str, bytes: &mut Vec<u8>) -> io::Result<Loaded> {
         let flags =
             OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&self.dir, name, flags, Mode::empty()) {
             Ok(fd) => File::from(fd),
             // A link; a socket, or a device without a driver.
             Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => {
-                return Ok(Filled::Irregular);
+                return Ok(Loaded::Irregular);
             }
             Err(e) => return Err(e.into()),
         };
         let meta = file.metadata()?;
         if !meta.is_file() {
-            return Ok(Filled::Irregular);
+            return Ok(Loaded::Irregular);
         }
         if meta.len() > MAX_FILE_BYTES {
-            return Ok(Filled::Large);
+            return Ok(Loaded::Large);
         }
         bytes.clear();
         // It may grow while it is read.
         let read = file.take(MAX_FILE_BYTES + 1).read_to_end(bytes)?;
         Ok(if read as u64 > MAX_FILE_BYTES {
-            Filled::Large
+            Loaded::Large
         } else {
-            Filled::Whole
+            Loaded::Whole
         })
     }
 }
 
-enum Filled {
+/// What became of a file that was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loaded {
+    /// All of it was read.
     Whole,
+    /// It is no regular file, and was not read.
     Irregular,
+    /// It is larger than [`MAX_FILE_BYTES`].
     Large,
+}
+
+/// Hands the rows of one batch's text to `take`. An error says that it is no batch, or a damaged one; what stands before
+/// the damage was handed on.
+pub fn parse<T: Take>(bytes: &[u8], take: &mut T) -> Result<(), serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    Batch(take).deserialize(&mut json)?;
+    json.end()
 }
 
 /// `^\d+-[0-9a-f]+\.json$`

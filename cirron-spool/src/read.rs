@@ -48,6 +48,50 @@ pub struct Left {
     pub old: usize,
 }
 
+impl std::ops::AddAssign for Left {
+    fn add_assign(&mut self, other: Left) {
+        let Left {
+            irregular,
+            large,
+            damaged,
+            unreadable,
+            old,
+        } = other;
+        self.irregular += irregular;
+        self.large += large;
+        self.damaged += damaged;
+        self.unreadable += unreadable;
+        self.old += old;
+    }
+}
+
+impl Left {
+    /// A sentence for each that there is.
+    pub fn sentences(&self) -> Vec<String> {
+        let left = |what: &str| format!("left out: {what}");
+        let all = [
+            (self.irregular, left("batches that are no regular files")),
+            (
+                self.large,
+                left(&format!("batches larger than {} MiB", MAX_FILE_BYTES >> 20)),
+            ),
+            (self.unreadable, left("batches that cannot be read")),
+            (
+                self.damaged,
+                "read as far as it goes: damaged batches, or files that are none".to_owned(),
+            ),
+            (
+                self.old,
+                left(&format!("batches older than the newest {MAX_FILES}")),
+            ),
+        ];
+        let there = all.into_iter().filter(|(count, _)| *count > 0);
+        there
+            .map(|(count, what)| format!("{what}: {count}"))
+            .collect()
+    }
+}
+
 /// The batches of a directory.
 #[derive(Debug)]
 pub struct Batches {
@@ -99,6 +143,11 @@ impl Batches {
     /// Hands the rows of each batch to `take`, oldest batch first.
     pub fn read<T: Take>(&self, take: &mut T) -> Left {
         self.read_files(self.names.iter(), take, |_| {})
+    }
+
+    /// The same; `begin` is called before each file.
+    pub fn read_oldest_first<T: Take>(&self, take: &mut T, begin: impl FnMut(&mut T)) -> Left {
+        self.read_files(self.names.iter(), take, begin)
     }
 
     /// The newest first; `begin` is called before each file.

@@ -21,11 +21,11 @@ use crate::output::queue::{QUEUE_BYTES, queue_bytes};
 use crate::output::sink::{OutputPlan, SinkKind};
 use crate::output::stdout::KIND as STDOUT;
 use crate::output::table::{KINDS, OutputKind};
-use crate::output::tree::{Drawing, width};
 use crate::probes::scopes::rule::ScopeRule;
 use crate::probes::usdt::rule::Rule;
 use crate::spool::sink::KIND as SPOOL;
 use crate::spool::{DEFAULT_FLUSH_INTERVAL, DEFAULT_MAX_BYTES};
+use cirron_look::tree::{Drawing, width};
 
 /// Bytes of a MiB.
 const MIB: u32 = 1024 * 1024;

@@ -16,11 +16,11 @@ use crate::driver::words::captured;
 use crate::ids::Uuid4Ids;
 use crate::output::outputs::{Outputs, Pace};
 use crate::output::sink::{Opening, OutputPlan};
-use crate::output::tree::{Drawing, draw};
 use crate::privileges::Rights;
 use crate::record::reader::RecordingReader;
 use crate::record::replay::replay as feed;
 use crate::spool::stamp::{CountingStamp, LiveStamp, MakeStamp};
+use cirron_look::tree::{Drawing, draw};
 use cirron_spool::read::Batches;
 
 /// Feeds a recording to an engine.

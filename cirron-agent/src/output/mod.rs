@@ -1,6 +1,5 @@
-//! Where finished scopes go: the spool, standard output, or nowhere; and the tree of a spool.
+//! Where finished scopes go: the spool, standard output, or nowhere.
 
-pub mod figures;
 pub mod line;
 pub mod lossy;
 pub mod outputs;
@@ -10,7 +9,6 @@ pub mod stdout;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod tree;
 pub mod worker;
 
 use cirron_core::scope::{AttrValue, Attrs, Mark, Span};

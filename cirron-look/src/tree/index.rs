@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::endpoint::{EndpointId, Endpoints};
-use super::key::Key;
+use crate::endpoint::{EndpointId, Endpoints};
+use crate::key::Key;
 use cirron_spool::read::Take;
 use cirron_spool::rows::{MarkRow, Scalar, SpanRow};
 

@@ -8,9 +8,7 @@
 //! what a person looks for in the width of the terminal; `-v` shows all that the spool has.
 
 mod cells;
-mod endpoint;
 mod index;
-mod key;
 mod plan;
 mod rows;
 mod session;
@@ -23,7 +21,7 @@ use self::index::{At, Index, MAX_SPANS};
 use self::plan::{DrawStep, MAX_LINES, Plan, Tree, plan};
 use self::rows::{MAX_ROW_BYTES, Row, Rows};
 use self::table::Table;
-use super::figures::{columns, date_time};
+use crate::figures::{columns, date_time};
 use cirron_spool::read::{Batches, Left};
 use cirron_spool::shown::shown;
 
@@ -279,28 +277,8 @@ fn indent(depth: usize) -> String {
 impl LeftOut {
     /// A sentence for each.
     pub fn sentences(&self) -> Vec<String> {
-        let Left {
-            irregular,
-            large,
-            damaged,
-            unreadable,
-            old,
-        } = self.files;
-        let max_mib = cirron_spool::read::MAX_FILE_BYTES >> 20;
-        let max_files = cirron_spool::read::MAX_FILES;
         let left = |what: &str| format!("left out: {what}");
-        [
-            (irregular, left("batches that are no regular files")),
-            (large, left(&format!("batches larger than {max_mib} MiB"))),
-            (unreadable, left("batches that cannot be read")),
-            (
-                damaged,
-                "read as far as it goes: damaged batches, or files that are none".to_owned(),
-            ),
-            (
-                old,
-                left(&format!("batches older than the newest {max_files}")),
-            ),
+        let own = [
             (
                 self.old,
                 left(&format!("spans older than the newest {MAX_SPANS}")),
@@ -315,11 +293,11 @@ impl LeftOut {
                 self.circling,
                 left("spans that hang on one another in a circle"),
             ),
-        ]
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{what}: {count}"))
-        .collect()
+        ];
+        let own = own.into_iter().filter(|(count, _)| *count > 0);
+        let mut sentences = self.files.sentences();
+        sentences.extend(own.map(|(count, what)| format!("{what}: {count}")));
+        sentences
     }
 }
 

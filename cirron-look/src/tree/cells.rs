@@ -1,7 +1,8 @@
 //! A span as the cells of a line: what a person looks for, each fact once.
 
-use super::rows::{Mark, Row};
-use crate::output::figures::{length, length_of_ms};
+use super::rows::Row;
+use crate::figures::{length, length_of_ms};
+use crate::request::Mark;
 use cirron_spool::rows::Scalar;
 use cirron_spool::shown::shown;
 

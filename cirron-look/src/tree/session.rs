@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::endpoint::{EndpointId, Way};
 use super::index::{At, Index, NOTES};
 use super::rows::Row;
-use crate::output::figures::{columns, date_time, ended, length};
+use crate::endpoint::{EndpointId, Way};
+use crate::figures::{columns, date_time, ended, length};
 use cirron_spool::rows::Scalar;
 use cirron_spool::shown::shown;
 
@@ -92,7 +92,7 @@ pub(super) fn lines(row: &Row, called: &[(Way, Vec<String>)], width: usize) -> V
                 line.push_str(text);
             } else if line.len() == begin {
                 let room = width.saturating_sub(columns(&line) + more.len());
-                line.push_str(&crate::output::figures::squeezed(text, room));
+                line.push_str(&crate::figures::squeezed(text, room));
                 if rest > 1 {
                     line.push_str(&format!(", {} more paths", rest - 1));
                 }

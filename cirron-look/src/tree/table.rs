@@ -1,7 +1,7 @@
 //! Cells in columns, in the width of a terminal.
 
 use super::cells::{COLUMNS, FIGURES, MODEL, NAME, TITLES};
-use crate::output::figures::{columns, ended, squeezed};
+use crate::figures::{columns, ended, squeezed};
 
 /// Between two columns.
 const GAP: usize = 2;

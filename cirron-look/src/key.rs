@@ -4,11 +4,11 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// Contract ids (32 lowercase hexadecimal digits) are their own number; any other text is hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Key(u128);
+pub struct Key(u128);
 
 impl Key {
     /// The key of an id.
-    pub(super) fn new(id: &str) -> Key {
+    pub fn new(id: &str) -> Key {
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         let number = (id.len() == 32 && id.bytes().all(is_hex))
             .then(|| u128::from_str_radix(id, 16).ok())

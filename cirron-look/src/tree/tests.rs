@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::testing::{Files, mark, request, session, span};
 
 const DRAWING: Drawing = Drawing {
     limit: 100,
@@ -17,38 +18,7 @@ const VERBOSE: Drawing = Drawing {
     ..DRAWING
 };
 
-fn span(id: &str, parent: Option<&str>, name: &str, start_ms: u64, attrs: Value) -> Value {
-    json!({"id": id, "name": name, "parent_id": parent, "index": null, "start_ns": start_ms * 1_000_000,
-           "end_ns": (start_ms + 5) * 1_000_000, "attrs": attrs})
-}
-
-fn request(id: &str, parent: &str, path: &str, start_ms: u64) -> Value {
-    let attrs =
-        json!({"http.request.method": "POST", "url.path": path, "http.response.status_code": 200});
-    span(id, Some(parent), "request", start_ms, attrs)
-}
-
-fn mark(span: &str, name: &str, value: Value, attrs: Value) -> Value {
-    json!({"span_id": span, "name": name, "value": value, "attrs": attrs, "kind": "summary"})
-}
-
-fn session(id: &str, pid: u32) -> Value {
-    let attrs = json!({"pid": pid, "process.executable.name": "uvicorn"});
-    span(id, None, "cirron.session", 1_795_763_190_000, attrs)
-}
-
-struct Files(tempfile::TempDir);
-
 impl Files {
-    fn new(batches: &[(&[Value], &[Value])]) -> Files {
-        let files = Files(tempfile::tempdir().unwrap());
-        for (n, (spans, marks)) in batches.iter().enumerate() {
-            let text = json!({"spans": spans, "marks": marks}).to_string();
-            std::fs::write(files.0.path().join(format!("{n:020}-aa.json")), text).unwrap();
-        }
-        files
-    }
-
     fn draw(&self, drawing: Drawing) -> (String, LeftOut) {
         self.draw_within(drawing, MAX_SPANS, MAX_ROW_BYTES)
     }

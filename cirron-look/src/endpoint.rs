@@ -1,4 +1,4 @@
-//! What was called: method and path, each kept once however often it was called.
+//! What was called: method and path, as `tree` and every export name it; each kept once however often it was called.
 
 use std::collections::HashMap;
 
@@ -7,14 +7,17 @@ use cirron_spool::shown::shown;
 
 /// Different endpoints that are told apart; what comes later counts as "other paths". A path with
 /// an id in it is another endpoint each time.
-const MAX_ENDPOINTS: usize = 10_000;
+pub const MAX_ENDPOINTS: usize = 10_000;
 
 /// Bytes of a path that tell endpoints apart.
-const MAX_PATH_BYTES: usize = 200;
+pub const MAX_PATH_BYTES: usize = 200;
+
+/// What was called where neither method nor path was seen.
+const UNSEEN: &str = "(path not seen)";
 
 /// Who called whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Way {
+pub enum Way {
     /// The process answered.
     Served,
     /// The process asked.
@@ -23,13 +26,34 @@ pub(super) enum Way {
     Scope,
 }
 
+/// The way and the name of a span's endpoint: `POST /v1/chat/completions`; by a template where a rule gives one. The
+/// text is the client's: it is cut, and not made safe for a terminal.
+pub fn endpoint(row: &SpanRow<'_>) -> (Way, String) {
+    let way = match &*row.name.0 {
+        "request" => Way::Served,
+        "http.client" => Way::Called,
+        _ => Way::Scope,
+    };
+    let text = |name| row.attrs.get(name).and_then(|value| value.as_text());
+    let template = || text("http.route").or_else(|| text("url.template"));
+    let path = template().or_else(|| text("url.path"));
+    let name = match (text("http.request.method"), path) {
+        (Some(method), Some(path)) => format!("{method} {path}"),
+        (None, Some(path)) => path.to_owned(),
+        (Some(method), None) => method.to_owned(),
+        (None, None) if way == Way::Scope => row.name.0.to_string(),
+        (None, None) => UNSEEN.to_owned(),
+    };
+    (way, cut(&name, MAX_PATH_BYTES))
+}
+
 /// One of [`Endpoints`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct EndpointId(u32);
+pub struct EndpointId(u32);
 
 /// Ways and paths; the first three are each way's "other paths".
 #[derive(Debug)]
-pub(super) struct Endpoints {
+pub struct Endpoints {
     names: Vec<(Way, String)>,
     ids: HashMap<(Way, String), EndpointId>,
 }
@@ -46,23 +70,9 @@ impl Default for Endpoints {
 
 impl Endpoints {
     /// That of a span.
-    pub(super) fn add(&mut self, row: &SpanRow<'_>) -> EndpointId {
-        let way = match &*row.name.0 {
-            "request" => Way::Served,
-            "http.client" => Way::Called,
-            _ => Way::Scope,
-        };
-        let text = |name| row.attrs.get(name).and_then(|value| value.as_text());
-        let template = || text("http.route").or_else(|| text("url.template"));
-        let path = template().or_else(|| text("url.path"));
-        let name = match (text("http.request.method"), path) {
-            (Some(method), Some(path)) => format!("{method} {path}"),
-            (None, Some(path)) => path.to_owned(),
-            (Some(method), None) => method.to_owned(),
-            (None, None) if way == Way::Scope => row.name.0.to_string(),
-            (None, None) => "(path not seen)".to_owned(),
-        };
-        let key = (way, shown(&cut(&name, MAX_PATH_BYTES)).into_owned());
+    pub fn add(&mut self, row: &SpanRow<'_>) -> EndpointId {
+        let (way, name) = endpoint(row);
+        let key = (way, shown(&name).into_owned());
         if let Some(id) = self.ids.get(&key) {
             return *id;
         }
@@ -76,7 +86,7 @@ impl Endpoints {
     }
 
     /// Its way and its name, to be shown.
-    pub(super) fn name(&self, id: EndpointId) -> (Way, &str) {
+    pub fn name(&self, id: EndpointId) -> (Way, &str) {
         self.names
             .get(id.0 as usize)
             .map_or((Way::Scope, ""), |(way, name)| (*way, name.as_str()))

@@ -3,15 +3,10 @@
 use std::collections::HashMap;
 
 use super::index::{At, Index, NOTES};
-use super::key::Key;
+use crate::key::Key;
+use crate::request::{MAX_FACTS, MAX_TEXT_BYTES, Mark};
 use cirron_spool::read::Take;
 use cirron_spool::rows::{Attrs, MarkRow, Scalar, SpanRow, cut};
-
-/// Bytes of a name or a text that are drawn. The agent's own attributes have 1 024 at most.
-const MAX_TEXT_BYTES: usize = 1_024;
-
-/// Attributes, and marks, of a span that are drawn. The agent writes some 40 and 20.
-const MAX_FACTS: usize = 200;
 
 /// Bytes that all rows may take together; past it rows stay without what else they have.
 pub(super) const MAX_ROW_BYTES: usize = 64 * 1024 * 1024;
@@ -73,19 +68,6 @@ pub(super) struct Row {
     pub(super) points: usize,
     /// Attributes and marks for which there was no room.
     pub(super) left_out: usize,
-}
-
-/// A mark that is drawn.
-#[derive(Clone, Debug)]
-pub(super) struct Mark {
-    /// Its name.
-    pub(super) name: String,
-    /// Its value; the name of a number that is not finite.
-    pub(super) value: Scalar<'static>,
-    /// It was counted by the agent.
-    pub(super) is_estimated: bool,
-    /// A lower bound.
-    pub(super) is_partial: bool,
 }
 
 impl Row {
@@ -236,17 +218,7 @@ impl Take for Rows<'_> {
         if is_point {
             kept.points += 1;
         } else if has_room {
-            let is = |name| row.attrs.get(name).is_some_and(Scalar::is_truthy);
-            let value = match (&row.value, &row.value_nonfinite) {
-                (Scalar::Null, Some(token)) => Scalar::Text(cut(&token.0, MAX_TEXT_BYTES).into()),
-                (value, _) => value.kept(MAX_TEXT_BYTES),
-            };
-            kept.marks.push(Mark {
-                name: cut(&row.name.0, MAX_TEXT_BYTES),
-                value,
-                is_estimated: is("estimated"),
-                is_partial: is("partial"),
-            });
+            kept.marks.push(Mark::new(row));
         } else {
             kept.left_out += 1;
         }

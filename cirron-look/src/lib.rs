@@ -1,0 +1,18 @@
+//! Looking at a spool: what the verbs of the agent that read one are made of.
+//!
+//! ```text
+//! cirron-spool (rows, batch by batch) -> request (values) -> requests (one by one, joined) -> exports, reports
+//! ```
+//! A spool is anybody's: what is unknown is absent, what is damaged is counted, and memory is bounded whatever its size.
+//! Nothing here attaches, and nothing needs rights.
+
+pub mod endpoint;
+pub mod figures;
+pub mod key;
+pub mod request;
+pub mod requests;
+mod seen;
+pub mod session;
+#[cfg(test)]
+mod testing;
+pub mod tree;

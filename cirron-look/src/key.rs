@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// Contract ids (32 lowercase hexadecimal digits) are their own number; any other text is hashed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(u128);
 
 impl Key {
@@ -21,6 +21,11 @@ impl Key {
             };
             half(0) << 64 | half(1)
         }))
+    }
+
+    /// Its bytes, the first digit's first.
+    pub fn bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
     }
 }
 

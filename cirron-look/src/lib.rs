@@ -12,6 +12,7 @@ pub mod key;
 pub mod request;
 pub mod requests;
 mod seen;
+pub mod semconv;
 pub mod session;
 #[cfg(test)]
 mod testing;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use cirron_spool::rows::{Attrs, MarkRow, Scalar, SpanRow, cut};
 
 use crate::endpoint::{Way, endpoint};
+use crate::key::Key;
 use crate::session::Session;
 
 /// Bytes of a text that are kept. The agent's own attributes have 1 024 at most.
@@ -82,6 +83,8 @@ pub struct Request {
     pub parent: Option<String>,
     /// Its parent is a session, or nothing: it is part of no other scope.
     pub is_top: bool,
+    /// The topmost scope that it is part of, itself where it is part of no other.
+    pub top: Key,
     /// The session that it is below; `None` where that is not in the spool.
     pub session: Option<Arc<Session>>,
     /// What it is.

@@ -284,19 +284,21 @@ impl Index {
         }
     }
 
-    /// Whether it is part of no other scope, and its session.
-    fn place(&self, row: &SpanRow<'_>) -> (bool, Option<Arc<Session>>) {
-        let mut above = row.parent_id.as_ref().map(|id| Key::new(&id.0));
+    /// Says of a request what it is below.
+    fn place(&self, request: &mut Request) {
+        request.top = Key::new(&request.id);
+        let mut above = request.parent.as_ref().map(|id| Key::new(id));
         for depth in 0..MAX_DEPTH {
-            let Some(key) = above else {
-                return (depth == 0, None);
-            };
-            if let Some(session) = self.sessions.get(&key) {
-                return (depth == 0, Some(Arc::clone(session)));
+            let session = above.and_then(|key| self.sessions.get(&key));
+            if above.is_none() || session.is_some() {
+                request.is_top = depth == 0;
+                request.session = session.map(Arc::clone);
+                return;
             }
+            let Some(key) = above else { return };
+            request.top = key;
             above = self.parents.get(&key).copied().flatten();
         }
-        (false, None)
     }
 
     /// Whether one of `wanted` is it, or above it.
@@ -405,9 +407,12 @@ impl<'i, G: FnMut(Request)> Reading<'i, G> {
         Some(open)
     }
 
-    fn close(&mut self, open: Open) {
+    fn close(&mut self, mut open: Open) {
         match open.has_row {
-            true => (self.give)(open.request),
+            true => {
+                self.index.place(&mut open.request);
+                (self.give)(open.request);
+            }
             // Below what was chosen marks are taken before it is known whose they are.
             false if self.only_below.is_none() => self.lost_marks += 1,
             false => {}
@@ -445,7 +450,6 @@ impl<G: FnMut(Request)> Take for Reading<'_, G> {
         {
             return;
         }
-        let (is_top, session) = self.index.place(row);
         let detail = self.detail;
         let open = self.touch(key);
         if open.has_row && open.request.end_ns.is_some() && row.end_ns.is_none() {
@@ -453,7 +457,6 @@ impl<G: FnMut(Request)> Take for Reading<'_, G> {
         }
         let old = std::mem::take(&mut open.request);
         let mut request = Request::new(row, detail);
-        (request.is_top, request.session) = (is_top, session);
         (request.marks, request.left_out) = (old.marks, request.left_out + old.left_out);
         let cached = (
             request.figures.cached_tokens,

@@ -104,9 +104,7 @@ impl<D: Destination> Courier<D> {
         if now.mono < self.due {
             return Ok(Turn::Wait(self.due));
         }
-        let next = self
-            .follower
-            .next(&mut *lock(&self.ledger), now.wall_ns())?;
+        let next = self.follower.next(&mut lock(&self.ledger), now.wall_ns())?;
         self.count_behind();
         let Some(name) = next else {
             return Ok(Turn::Idle);
@@ -160,7 +158,7 @@ impl<D: Destination> Courier<D> {
             }
             Outcome::Retry { after, why } => {
                 self.counts.now().retries += 1;
-                let wait = after.map_or_else(|| backoff(self.tries, &name), |after| after);
+                let wait = after.unwrap_or_else(|| backoff(self.tries, &name));
                 self.tries = self.tries.saturating_add(1);
                 // Measured from the begin of the try, which may have taken its time.
                 self.due = now.mono + wait.min(MAX_RETRY_AFTER);

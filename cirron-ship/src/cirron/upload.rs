@@ -149,7 +149,9 @@ mod tests {
 
     /// Keeps what was posted.
     #[derive(Default)]
-    struct Kept(Vec<(String, Vec<(String, String)>, Vec<u8>)>);
+    struct Kept(Vec<(String, Headers, Vec<u8>)>);
+
+    type Headers = Vec<(String, String)>;
 
     impl Http for Kept {
         fn post(&mut self, post: &Post<'_>) -> Result<Answer, String> {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::ops::Range;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
@@ -153,6 +154,21 @@ impl Batches {
     /// The newest first; `begin` is called before each file.
     pub fn read_newest_first<T: Take>(&self, take: &mut T, begin: impl FnMut(&mut T)) -> Left {
         self.read_files(self.names.iter().rev(), take, begin)
+    }
+
+    /// Those at these places of [`Batches::names`], the oldest first; `begin` is called before each file. For several
+    /// readers at once.
+    pub fn read_range<T: Take>(
+        &self,
+        range: Range<usize>,
+        take: &mut T,
+        begin: impl FnMut(&mut T),
+    ) -> Left {
+        let names = self.names.iter().skip(range.start).take(range.len());
+        let left = self.read_files(names, take, begin);
+        // What is older than all of them is told once.
+        let old = if range.start == 0 { left.old } else { 0 };
+        Left { old, ..left }
     }
 
     fn read_files<'n, T: Take>(

@@ -7,13 +7,17 @@
 //! Nothing here attaches, and nothing needs rights.
 
 pub mod endpoint;
+pub mod explain;
 pub mod figures;
 pub mod key;
+pub mod report;
 pub mod request;
 pub mod requests;
 mod seen;
 pub mod semconv;
 pub mod session;
+mod survey;
 #[cfg(test)]
 mod testing;
 pub mod tree;
+mod units;

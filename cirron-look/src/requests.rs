@@ -75,7 +75,13 @@ impl Spools {
         Spools(vec![batches])
     }
 
-    fn read<T: Take>(&self, take: &mut T, mut begin: impl FnMut(&mut T)) -> Left {
+    /// Each spool's, in the order in which they are read.
+    pub(crate) fn batches(&self) -> &[Batches] {
+        &self.0
+    }
+
+    /// Hands all rows to `take`, of each spool the oldest batch first; `begin` is called before each file.
+    pub(crate) fn read<T: Take>(&self, take: &mut T, mut begin: impl FnMut(&mut T)) -> Left {
         let mut left = Left::default();
         for batches in &self.0 {
             left += batches.read_oldest_first(take, &mut begin);

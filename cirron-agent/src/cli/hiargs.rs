@@ -11,6 +11,7 @@ use cirron_core::rules::TargetRules;
 
 use super::before::Group;
 use super::environment::Environment;
+use super::looking::{ExplainPlan, ReportPlan};
 use super::lowargs::{CaptureArgs, Command, DirArgs, IdKind, LoadArgs, LowArgs, OutputArgs};
 use super::room::room;
 use super::values::{SIZE_FORM, TIME_FORM, parse_size, parse_time};
@@ -85,6 +86,10 @@ pub enum Todo {
         /// How.
         drawing: Drawing,
     },
+    /// Write a page about spools.
+    Report(ReportPlan),
+    /// Explain slow requests.
+    Explain(ExplainPlan),
 }
 
 /// How to capture.
@@ -223,6 +228,18 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
                     width: width(),
                 },
             })
+        }
+        Some(Command::Report(args)) => {
+            no_pid("report")?;
+            before.refuse_all_but(&[Group::Dir], "report")?;
+            Ok(Todo::Report(args.plan(output_dir(&before.output.dir, env))))
+        }
+        Some(Command::Explain(args)) => {
+            no_pid("explain")?;
+            before.refuse_all_but(&[Group::Dir], "explain")?;
+            Ok(Todo::Explain(
+                args.plan(output_dir(&before.output.dir, env)),
+            ))
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::looking::{ExplainArgs, ReportArgs};
 use super::{text, values};
 use crate::output::table::{self, OutputKind};
 use crate::probes::scopes::rule::ScopeRule;
@@ -228,6 +229,12 @@ pub enum Command {
         #[command(flatten)]
         dir: DirArgs,
     },
+    /// Write a page about spools: figures, charts, the slowest calls
+    #[command(after_help = text::REPORT_AFTER_HELP)]
+    Report(ReportArgs),
+    /// Say where the time of slow requests went
+    #[command(after_help = text::EXPLAIN_AFTER_HELP)]
+    Explain(ExplainArgs),
 }
 
 /// How a replay makes ids.
@@ -239,7 +246,8 @@ pub enum IdKind {
     Sequential,
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+/// A length of time.
+pub fn time(text: &str) -> Result<Duration, String> {
     values::parse_time(text).ok_or_else(|| format!("not {}", values::TIME_FORM))
 }
 

@@ -9,6 +9,7 @@ pub mod environment;
 pub mod exit;
 pub mod hiargs;
 pub mod log;
+pub mod looking;
 pub mod lowargs;
 pub mod messages;
 pub mod offline;
@@ -137,6 +138,8 @@ fn run(todo: Todo) -> Result<Exit, Failed> {
             scopes,
         } => crate::doctor::doctor(&pids, &load, &Rules::new(usdt, scopes)),
         Todo::Tree { spool_dir, drawing } => offline::tree(&spool_dir, drawing),
+        Todo::Report(plan) => plan.run(),
+        Todo::Explain(plan) => plan.run(),
     }
 }
 

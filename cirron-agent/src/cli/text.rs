@@ -22,7 +22,9 @@ cirron-agent [OPTIONS] --pid PID...
        cirron-agent [OPTIONS] daemon
        cirron-agent [OPTIONS] replay FILE
        cirron-agent doctor [--pid PID]...
-       cirron-agent tree [--output-dir DIR]";
+       cirron-agent tree [--output-dir DIR]
+       cirron-agent report [SPOOL]... [-o FILE]
+       cirron-agent explain [SPOOL]... [--slower-than TIME | --request ID]";
 
 /// Below `-h`.
 pub const AFTER_HELP: &str = "\
@@ -42,6 +44,8 @@ Examples:
       sudo cirron-agent daemon
   Look at what was recorded:
       cirron-agent tree
+      cirron-agent report -o report.html --slo ttft=200ms,tpot=30ms
+      cirron-agent explain --slower-than 1s
   Keep a capture, and work on it later without root:
       sudo cirron-agent --pid 1234 --record capture.bin
       cirron-agent replay capture.bin
@@ -91,6 +95,21 @@ on a socket. New servers are found when they begin to listen. Each process has a
 first HTTP exchange on; one that speaks no HTTP has none. What was chosen is said on standard error.
 
 Example: sudo cirron-agent daemon --config /etc/cirron-agent.toml --output-dir /var/lib/cirron";
+
+/// Below `report --help`.
+pub const REPORT_AFTER_HELP: &str = "\
+The page is one file that loads nothing and needs no script. Its percentiles are exact, and what was
+lost, or is not known, is said on it. docs/report.md says what each figure is.
+
+Example: cirron-agent report ./.cirron -o report.html --slo ttft=200ms,tpot=30ms,latency=2s";
+
+/// Below `explain --help`.
+pub const EXPLAIN_AFTER_HELP: &str = "\
+Without --slower-than and --request: the slowest. It names no causes: it tells what a call's time
+consists of, what its own calls and scopes cover of that, and the medians of its like at that time.
+What is not known is said, with the reason.
+
+Example: cirron-agent explain --slower-than 1s --limit 3";
 
 /// Below `replay --help`.
 pub const REPLAY_AFTER_HELP: &str = "\

@@ -3,6 +3,7 @@
 mod overhead;
 mod pipeline;
 mod probe;
+mod report;
 mod stats;
 
 pub(crate) use overhead::syscalls;
@@ -22,6 +23,8 @@ enum Which {
     Overhead(overhead::Options),
     /// The core alone: records in, spans out
     Pipeline,
+    /// A page about a spool of a million calls: time, size, memory
+    Report(report::Options),
     /// A site of cirron-probe, untraced and traced
     Probe,
 }
@@ -32,5 +35,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Which::Overhead(options) => overhead::run(options),
         Which::Pipeline => pipeline::run(),
         Which::Probe => probe::run(),
+        Which::Report(options) => report::run(options),
     }
 }

@@ -13,6 +13,8 @@
 //! not have is in no histogram, and that what strangers choose (names of models, paths) makes a bounded number of
 //! series. It reads no clock and no file but where a module says so.
 
+pub mod destinations;
 pub mod joined;
 pub mod metrics;
+pub mod otlp;
 pub mod prometheus;

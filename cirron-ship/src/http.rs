@@ -60,18 +60,8 @@ impl Default for Network {
 impl Network {
     /// Reads the system's roots; makes no connection.
     pub fn new() -> Network {
-        let found = rustls_native_certs::load_native_certs();
-        for e in &found.errors {
-            tracing::info!("roots of the system: {e}");
-        }
-        let own = |cert: &_| Certificate::from_der(AsRef::<[u8]>::as_ref(cert)).to_owned();
-        let roots: Vec<Certificate<'static>> = found.certs.iter().map(own).collect();
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::Specific(Arc::new(roots)))
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build();
         let config = ureq::Agent::config_builder()
-            .tls_config(tls)
+            .tls_config(tls(None))
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -82,6 +72,24 @@ impl Network {
             .build();
         Network(config.into())
     }
+}
+
+/// TLS by rustls with these roots only, else with the system's.
+pub fn tls(only: Option<Vec<Certificate<'static>>>) -> TlsConfig {
+    let roots = only.unwrap_or_else(system_roots);
+    TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(roots)))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build()
+}
+
+fn system_roots() -> Vec<Certificate<'static>> {
+    let found = rustls_native_certs::load_native_certs();
+    for e in &found.errors {
+        tracing::info!("roots of the system: {e}");
+    }
+    let own = |cert: &_| Certificate::from_der(AsRef::<[u8]>::as_ref(cert)).to_owned();
+    found.certs.iter().map(own).collect()
 }
 
 impl Http for Network {

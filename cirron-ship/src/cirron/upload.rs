@@ -39,8 +39,8 @@ impl<H: Http> Upload<H> {
     }
 }
 
-/// Another place is another name. Of no use against an adversary, and stable.
-fn fnv1a(bytes: &[u8]) -> u64 {
+/// A number of a place, for its name: another place is another name. Of no use against an adversary, and stable.
+pub fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
@@ -117,7 +117,7 @@ pub fn judge(answer: &Answer, bytes: u64, now: SystemTime) -> Outcome {
 }
 
 /// `Retry-After`: seconds, or a date of HTTP. What is neither says nothing.
-fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+pub fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds.max(0.0)).ok();
@@ -127,7 +127,7 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 }
 
 /// A URL for people: a name and a password in it are left out.
-fn without_user(url: &str) -> String {
+pub fn without_user(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };

@@ -84,6 +84,8 @@ impl Packages {
             (Self::Dnf | Self::Apk | Self::Pacman | Self::Unknown, Tool::Nghttp2) => "nghttp2",
             (_, Tool::Nginx) => "nginx",
             (_, Tool::Caddy) => "caddy",
+            (Self::Dnf, Tool::Prometheus) => "golang-github-prometheus",
+            (_, Tool::Prometheus) => "prometheus",
             (Self::Apt, Tool::Gnutls) => "gnutls-bin",
             (Self::Dnf | Self::Apk, Tool::Gnutls) => "gnutls-utils",
             (Self::Pacman | Self::Unknown, Tool::Gnutls) => "gnutls",
@@ -123,6 +125,8 @@ pub(crate) enum Tool {
     Nginx,
     /// The same.
     Caddy,
+    /// The server and its `promtool`; the same.
+    Prometheus,
     /// GnuTLS's own server.
     Gnutls,
     /// OpenSSL's own client.
@@ -150,6 +154,7 @@ impl Tool {
         Self::Nghttp2,
         Self::Nginx,
         Self::Caddy,
+        Self::Prometheus,
         Self::Gnutls,
         Self::Openssl,
         Self::Make,

@@ -14,7 +14,7 @@ use cirron_spool::read::parse;
 use serde_json::{Map, Value};
 
 use crate::joined::{self, Joiner};
-use crate::metrics::Metrics;
+use crate::metrics::{Label, Metrics};
 use crate::prometheus::{Answer, Asked, Figure, of_status, write};
 
 /// An agent that says nothing for so long is not well: it writes its status each second.
@@ -30,7 +30,7 @@ pub struct Hub {
     status: Mutex<Option<Status>>,
     /// Whether an agent is there that writes its status.
     has_agent: bool,
-    further: Box<Further>,
+    further: Mutex<Vec<Box<Further>>>,
 }
 
 struct Status {
@@ -41,19 +41,19 @@ struct Status {
 impl Hub {
     /// Counts what ends from `start_ns` on. `service` is the name of all services, where who started the agent gave
     /// one.
-    pub fn new(
-        start_ns: u64,
-        service: Option<&str>,
-        has_agent: bool,
-        further: Box<Further>,
-    ) -> Arc<Hub> {
+    pub fn new(start_ns: u64, service: Option<&str>, has_agent: bool) -> Arc<Hub> {
         Arc::new(Hub {
             metrics: Mutex::new(Metrics::new(start_ns, service)),
             joined: Mutex::default(),
             status: Mutex::default(),
             has_agent,
-            further,
+            further: Mutex::default(),
         })
+    }
+
+    /// Shows these figures as well.
+    pub fn also(&self, further: Box<Further>) {
+        lock(&self.further).push(further);
     }
 
     /// What feeds it with the batches of `spool`.
@@ -112,14 +112,13 @@ impl Hub {
         let mut out = Vec::new();
         if let Some(status) = &*lock(&self.status) {
             out = of_status(&status.said);
-            let age = status.at.elapsed().as_secs_f64();
-            let help = "Seconds since the agent said its figures last.";
-            let mut silence = Figure::gauge("cirron_agent_silence_seconds", help, age);
-            silence.unit = Some("seconds");
-            out.push(silence);
+            out.push(silence(status.at.elapsed()));
         }
         out.extend(self.own());
-        out.extend((self.further)());
+        for further in &*lock(&self.further) {
+            out.extend(further());
+        }
+        out.sort_by(|a, b| a.name.cmp(&b.name));
         out
     }
 
@@ -181,13 +180,11 @@ impl Hub {
                 value,
             ));
         }
-        let help = "Values of a label that are other, since it has too many different ones.";
-        for (label, others) in metrics.others() {
-            out.push(
-                Figure::counter("cirron_metrics_labels_other", help, others)
-                    .with("label", label.name()),
-            );
-        }
+        out.extend(
+            metrics
+                .others()
+                .map(|(label, others)| labels_other(label, others)),
+        );
         out
     }
 }
@@ -198,6 +195,23 @@ impl std::fmt::Debug for Hub {
             .field("has_agent", &self.has_agent)
             .finish_non_exhaustive()
     }
+}
+
+/// Figures that are there only at times.
+pub(super) fn at_times() -> Vec<Figure> {
+    vec![silence(Duration::ZERO), labels_other(Label::Endpoint, 0)]
+}
+
+fn silence(age: Duration) -> Figure {
+    let help = "Seconds since the agent said its figures last.";
+    let mut silence = Figure::gauge("cirron_agent_silence_seconds", help, age.as_secs_f64());
+    silence.unit = Some("seconds");
+    silence
+}
+
+fn labels_other(label: Label, others: u64) -> Figure {
+    let help = "Values of a label that are other, since it has too many different ones.";
+    Figure::counter("cirron_metrics_labels_other", help, others).with("label", label.name())
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -249,7 +263,8 @@ mod tests {
     #[test]
     fn an_agent_that_says_nothing_is_not_well_and_its_figures_are_shown_when_it_does() {
         let further = || vec![Figure::counter("cirron_ship_x", "X.", 1)];
-        let hub = Hub::new(0, None, true, Box::new(further));
+        let hub = Hub::new(0, None, true);
+        hub.also(Box::new(further));
         let answer = hub.answer();
         assert!(!answer(Asked::Health).0);
         hub.take_status(b"no json");
@@ -264,6 +279,6 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         }
-        assert!(Hub::new(0, None, false, Box::new(Vec::new)).answer()(Asked::Health).0);
+        assert!(Hub::new(0, None, false).answer()(Asked::Health).0);
     }
 }

@@ -7,7 +7,9 @@
 //!        the agent's status ---'
 //! ```
 
+mod figures;
 mod hub;
+mod plan;
 mod push;
 mod traces;
 
@@ -16,10 +18,26 @@ use std::path::Path;
 use cirron_spool::read::Batches;
 
 pub use hub::{Feed, Further, Hub, SILENCE};
+pub use plan::{DEFAULT_PORT, Failed, Plan, Running, parse_listen};
 pub use push::{Push, PushCounts};
 pub use traces::{TraceCounts, Traces};
 
 use crate::joined::Joiner;
+use crate::prometheus::{Figure, ServerCounts};
+
+/// Every figure of the process that ships, as it is before anything was done: for documents.
+pub fn own_figures() -> Vec<Figure> {
+    let mut given_up = cirron_ship::counts::Totals::default();
+    given_up.given_up.insert("refused", 0);
+    let mut all = Hub::new(0, None, false).figures();
+    all.extend(hub::at_times());
+    all.extend(figures::of_ship("", &given_up, 0));
+    all.extend(figures::of_traces(&TraceCounts::default()));
+    all.extend(figures::of_push(&PushCounts::default()));
+    all.extend(figures::of_server(&ServerCounts::default()));
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
 
 /// Tells a joiner of the sessions in a spool: those whose roots stand in batches that were sent before this process
 /// began. What cannot be read is no session.

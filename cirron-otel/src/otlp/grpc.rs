@@ -140,11 +140,14 @@ fn judge(status: &Status) -> Outcome {
     if again || is_ours {
         return Outcome::Again { after: told, why };
     }
-    let reason = match code {
-        Code::InvalidArgument => Reason::Refused,
-        Code::Unauthenticated | Code::PermissionDenied => Reason::NotAllowed,
-        Code::ResourceExhausted | Code::OutOfRange => Reason::TooLarge,
-        _ => Reason::Unexpected,
+    let reason = if code == Code::InvalidArgument {
+        Reason::Refused
+    } else if matches!(code, Code::Unauthenticated | Code::PermissionDenied) {
+        Reason::NotAllowed
+    } else if code == Code::ResourceExhausted {
+        Reason::TooLarge
+    } else {
+        Reason::Unexpected
     };
     Outcome::Refused { reason, why }
 }
@@ -222,10 +225,7 @@ mod tests {
             panic!("{told:?}")
         };
         assert_eq!(after, Some(Duration::from_secs(7)));
-        assert_eq!(
-            wait_told(&with_retry(Code::Unavailable, -1).details()),
-            None
-        );
+        assert_eq!(wait_told(with_retry(Code::Unavailable, -1).details()), None);
         let Outcome::Refused { reason, .. } = judge(&Status::new(Code::Unauthenticated, "")) else {
             panic!("it is refused")
         };

@@ -57,13 +57,13 @@ impl Http {
 }
 
 fn certificates(pem: &[u8]) -> Vec<Certificate<'static>> {
-    let items = parse_pem(pem).filter_map(Result::ok);
-    items
-        .filter_map(|item| match item {
-            PemItem::Certificate(certificate) => Some(certificate),
-            _ => None,
-        })
-        .collect()
+    let mut out = Vec::new();
+    for item in parse_pem(pem).flatten() {
+        if let PemItem::Certificate(certificate) = item {
+            out.push(certificate);
+        }
+    }
+    out
 }
 
 impl Transport for Http {

@@ -286,10 +286,15 @@ mod tests {
             let data = scopes
                 .flat_map(|s| &s.metrics)
                 .filter_map(|m| m.data.as_ref());
-            data.map(|data| match data {
-                Data::Sum(sum) => sum.data_points.len(),
-                Data::Histogram(histogram) => histogram.data_points.len(),
-                _ => 0,
+            data.map(|data| {
+                let (mut sums, mut histograms) = (0, 0);
+                if let Data::Sum(sum) = data {
+                    sums = sum.data_points.len();
+                }
+                if let Data::Histogram(histogram) = data {
+                    histograms = histogram.data_points.len();
+                }
+                sums + histograms
             })
             .sum()
         };

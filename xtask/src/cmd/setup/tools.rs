@@ -106,6 +106,10 @@ fn is_there(tool: Tool) -> bool {
             .all(Option::is_some),
         Tool::Nginx => paths::in_path("nginx").is_some(),
         Tool::Caddy => paths::in_path("caddy").is_some(),
+        Tool::Prometheus => ["prometheus", "promtool"]
+            .map(paths::in_path)
+            .iter()
+            .all(Option::is_some),
         Tool::Gnutls => paths::in_path("gnutls-serv").is_some(),
         Tool::Openssl => paths::in_path("openssl").is_some(),
         Tool::Make => paths::in_path("make").is_some(),

@@ -74,6 +74,7 @@ pub fn run(command: &[OsString], capture: &Capture) -> Result<Exit, Failed> {
         env: wanted(&own),
         exe: base_name(&name),
         container: None,
+        workload: BTreeMap::new(),
         target: None,
         blind: Vec::new(),
     };

@@ -40,6 +40,7 @@ pub fn facts(tgid: u32) -> Option<ProcessFacts> {
         env: wanted(&environ),
         exe,
         container: container(tgid),
+        workload: BTreeMap::new(),
         target: None,
         blind: Vec::new(),
     })

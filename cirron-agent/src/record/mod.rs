@@ -130,9 +130,11 @@ pub(crate) struct ProcessEntry {
     explicit: bool,
     env: std::collections::BTreeMap<String, String>,
     exe: Option<String>,
-    /// These three: since a recording can hold them.
+    /// These four: since a recording can hold them.
     #[serde(default)]
     container: Option<String>,
+    #[serde(default)]
+    workload: std::collections::BTreeMap<String, String>,
     #[serde(default)]
     target: Option<String>,
     #[serde(default)]
@@ -147,6 +149,7 @@ impl From<ProcessFacts> for ProcessEntry {
             env,
             exe,
             container,
+            workload,
             target,
             blind,
         } = facts;
@@ -156,6 +159,7 @@ impl From<ProcessFacts> for ProcessEntry {
             env,
             exe,
             container,
+            workload,
             target,
             blind,
         }
@@ -170,6 +174,7 @@ impl From<ProcessEntry> for ProcessFacts {
             env,
             exe,
             container,
+            workload,
             target,
             blind,
         } = entry;
@@ -179,6 +184,7 @@ impl From<ProcessEntry> for ProcessFacts {
             env,
             exe,
             container,
+            workload,
             target,
             blind,
         }

@@ -34,6 +34,7 @@ fn inputs() -> Vec<Input> {
         env: [("RANK".to_owned(), "3".to_owned())].into(),
         exe: Some("uvicorn".into()),
         container: Some("0af1".into()),
+        workload: [("k8s.pod.name".to_owned(), "llama-0".to_owned())].into(),
         target: Some("llama".into()),
         blind: vec!["rustls in uvicorn".into()],
     };

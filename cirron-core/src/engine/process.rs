@@ -22,6 +22,8 @@ pub struct ProcessFacts {
     pub exe: Option<String>,
     /// The id of its container.
     pub container: Option<String>,
+    /// What its container is, and the pod of that: by names of attributes, which its session has.
+    pub workload: BTreeMap<String, String>,
     /// What the rule of targets calls it that chose it.
     pub target: Option<String>,
     /// TLS libraries in it that cannot be read.
@@ -34,6 +36,7 @@ impl ProcessFacts {
         let env = self
             .env
             .iter()
+            .chain(&self.workload)
             .map(|(name, value)| name.len() + value.len());
         let blind = self.blind.iter().map(String::len);
         env.chain(blind)

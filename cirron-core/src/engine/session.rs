@@ -10,7 +10,7 @@ use super::{Output, ProcessFacts};
 use crate::id::Id;
 use crate::limits::MAX_PROCESSES;
 use crate::rules::{Problem, ProcessRules, Rules};
-use crate::scope::{Attrs, Span, Store, names as n};
+use crate::scope::{Attrs, Label, Span, Store, names as n};
 use crate::time::MonoNs;
 
 /// The SDK's environment variables and the attributes they become (`profiler._PLATFORM_ENV_KEYS`).
@@ -114,6 +114,9 @@ fn attrs(tgid: u32, facts: &ProcessFacts) -> Attrs {
     }
     if let Some(container) = &facts.container {
         attrs.insert(n::CONTAINER_ID, container.clone().into());
+    }
+    for (name, value) in &facts.workload {
+        attrs.insert(Label::foreign(name), value.clone().into());
     }
     if let Some(target) = &facts.target {
         attrs.insert(n::TARGET, target.clone().into());

@@ -193,7 +193,7 @@ fn header(text: &str) -> Result<String, Wrong> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Key, TARGET_KEYS};
+    use super::super::{KUBERNETES_KEYS, Key, TARGET_KEYS};
     use super::*;
     use std::fmt::Write as _;
 
@@ -212,7 +212,11 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "renews the document when asked")]
     fn the_keys_of_the_document_are_this_table() {
         const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
-        for (what, keys) in [("keys", KEYS), ("keys of targets", TARGET_KEYS)] {
+        for (what, keys) in [
+            ("keys", KEYS),
+            ("keys of targets", TARGET_KEYS),
+            ("keys of kubernetes", KUBERNETES_KEYS),
+        ] {
             let (before, behind) = (format!("<!-- {what} -->\n"), format!("<!-- /{what} -->"));
             let text = std::fs::read_to_string(PATH).unwrap_or_default();
             let (head, rest) = text.split_once(&before).expect("the place of the table");
@@ -228,7 +232,7 @@ mod tests {
 
     #[test]
     fn conditions_come_first_and_no_name_is_there_twice() {
-        for keys in [KEYS, TARGET_KEYS] {
+        for keys in [KEYS, TARGET_KEYS, KUBERNETES_KEYS] {
             let mut names: Vec<_> = keys.iter().map(|key| key.name).collect();
             names.sort_unstable();
             names.dedup();

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::keys::RULES;
 use super::rule::Rule;
 use super::schema::{self, Problem, Step};
-use super::target::KEYS_OF_A_FILE;
+use super::section::others;
 
 /// The key of a target's `CONFIG` that the SDK's decorator honours, and we do.
 pub const CHUNK_TIMING: &str = "stream_chunk_timing";
@@ -50,8 +50,8 @@ impl Rules {
         let mut configured = Rules::default();
         let mut problems = Vec::new();
         for (number, source) in layers.into_iter().enumerate() {
-            // The agent's own file has rules of targets too, which others read.
-            let (rules, wrong) = schema::read(number, &source, &KEYS_OF_A_FILE);
+            // The agent's own file has more, which others read.
+            let (rules, wrong) = schema::read(number, &source, &others());
             problems.extend(wrong);
             let rules: Vec<Arc<Rule>> = rules.into_iter().map(Arc::new).collect();
             configured.asks_process |= rules.iter().any(|rule| rule.when.asks_process());

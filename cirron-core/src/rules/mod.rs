@@ -25,21 +25,27 @@
 mod field;
 mod header;
 mod keys;
+mod kubernetes;
 mod layer;
 mod matching;
 mod pattern;
 mod rule;
 mod schema;
+mod section;
 mod target;
 
 pub(crate) use field::{FieldPath, FieldSet, FieldValue, Side};
 pub(crate) use header::carries_credentials;
 pub use keys::KEYS;
+pub use kubernetes::{KUBERNETES_KEYS, Kubernetes, PodSource};
 pub(crate) use layer::ProcessRules;
 pub use layer::{CHUNK_TIMING, CONFIG_KEY, Rules, flags_layer, wanted_config};
 pub(crate) use matching::{Known, Matching, Pick, Verdict, hash};
 pub use schema::{Key, Problem, Step};
-pub use target::{Candidate, Fact, TARGET_KEYS, TargetRule, TargetRules, without_targets};
+pub use section::{SECTIONS, Sections, TOP_KEYS, rules_alone};
+pub use target::{
+    Candidate, Decision, Fact, TARGET_KEYS, TargetRule, TargetRules, Workload,
+};
 
 #[cfg(test)]
 mod tests;

@@ -114,6 +114,14 @@ pub(super) trait Table: Default + 'static {
     fn says_something(&self) -> bool;
 }
 
+/// What a table is read into of which a file has one.
+pub(super) trait Section: Default + 'static {
+    /// The key of the table.
+    const NAME: &'static str;
+    /// Every key in it.
+    const KEYS: &'static [TableKey<Self>];
+}
+
 /// Declares the keys of a table: for the documents, and as they are read.
 macro_rules! table_keys {
     ($(#[$doc:meta])* $shown:ident, $read_by:ident: $table:ty {
@@ -158,6 +166,44 @@ pub(super) fn read<T: Table>(
     let mut reading = Reading::new(layer);
     let tables = reading.layer(source, others);
     (tables, reading.problems)
+}
+
+/// Reads a section of several files, the first asked first: for each key the first decides that has it.
+pub(super) fn read_section<T: Section>(files: &[(usize, &Value)]) -> (T, Vec<Problem>) {
+    let known: Vec<&str> = T::KEYS.iter().map(|key| key.key.name).collect();
+    let (mut section, mut problems) = (T::default(), Vec::new());
+    let mut taken: Vec<&str> = Vec::new();
+    for (layer, file) in files {
+        let mut reading = Reading::new(*layer);
+        let at = vec![Step::Key(T::NAME.into())];
+        match file.get(T::NAME) {
+            None => {}
+            Some(Value::Object(map)) => {
+                for (name, value) in map {
+                    match T::KEYS.iter().find(|key| key.key.name == name) {
+                        None => reading.unknown_key(at.clone(), name, &known),
+                        Some(TableKey { key, .. }) if taken.contains(&key.name) => {}
+                        Some(TableKey { key, read }) => {
+                            taken.push(key.name);
+                            let faults = read(value, &mut section);
+                            faults
+                                .into_iter()
+                                .for_each(|fault| reading.fault(&at, key, fault));
+                        }
+                    }
+                }
+            }
+            Some(_) => reading.tell(at, false, "this is no table".into(), keys(&known)),
+        }
+        problems.append(&mut reading.problems);
+    }
+    (section, problems)
+}
+
+/// Whether a key of a section takes a value.
+pub(super) fn takes<T: Section>(key: &str, value: &Value) -> bool {
+    let key = T::KEYS.iter().find(|its| its.key.name == key);
+    key.is_some_and(|key| (key.read)(value, &mut T::default()).is_empty())
 }
 
 struct Reading {

@@ -6,7 +6,9 @@
 //! ```
 //! The first rule whose conditions all hold decides: the process is a target, or is left out (`exclude`). A process
 //! that no rule holds for is none. Conditions are asked in the order of what their answer costs, sockets last. What
-//! cannot be known of a process (an environment that may not be read) meets no condition.
+//! cannot be known of a process (an environment that may not be read) meets no condition. What others than the kernel
+//! tell (names of containers, pods, labels) may come late: a rule to which it matters is not decided before, and where it
+//! never comes such a rule chooses nothing, and leaves out what it would leave out otherwise.
 //!
 //! Nothing of a process is read here, and no process is found here: that is the shell's (`cirron-agent`, `targets`).
 
@@ -19,13 +21,10 @@ use super::pattern::{Glob, ports};
 use super::schema::{self, Fault, Problem, Step, Table, TableKey, Wrong, list, table, table_keys};
 
 /// The list of rules of targets in a file.
-const TARGETS: &str = "targets";
+pub(super) const TARGETS: &str = "targets";
 
 /// Says whether the rules that come with the agent are asked behind those of the file.
-const SHIPPED: &str = "shipped_targets";
-
-/// Keys of a file that are read here.
-pub(super) const KEYS_OF_A_FILE: [&str; 2] = [TARGETS, SHIPPED];
+pub(super) const SHIPPED: &str = "shipped_targets";
 
 /// Something that a process has one of, in the order of what it costs to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +45,33 @@ pub enum Fact {
     Container,
     /// What its program is made with: `go`, `node`, `python`, `java`.
     Runtime,
+    /// The name of its container: in its pod where it is in one, else as its runtime calls it.
+    ContainerName,
+    /// The image of that, as whoever started it named it.
+    Image,
+    /// Its pod.
+    Pod,
+    /// The namespace of that.
+    Namespace,
+}
+
+impl Fact {
+    /// It is told by others than the kernel, who may do so later.
+    fn is_of_workload(self) -> bool {
+        use Fact::{ContainerName, Image, Namespace, Pod};
+        matches!(self, ContainerName | Image | Pod | Namespace)
+    }
+}
+
+/// How much is known of what a process is part of: its container's name and image, its pod and the labels of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workload {
+    /// What there is to be known: what lacks is not there.
+    Known,
+    /// It is asked for, and the answer comes soon.
+    Awaited,
+    /// Nobody has answered for too long.
+    Unknown,
 }
 
 /// A process of which somebody asks whether it is a target.
@@ -54,6 +80,10 @@ pub trait Candidate {
     fn fact(&self, fact: Fact) -> Option<String>;
     /// A variable of its environment.
     fn variable(&self, name: &str) -> Option<String>;
+    /// A label of its pod.
+    fn label(&self, name: &str) -> Option<String>;
+    /// How much is known of the facts that others than the kernel tell, and of labels.
+    fn workload(&self) -> Workload;
     /// Whether it holds a socket that listens: with `ports` a TCP socket on one of them, without any.
     fn listens(&self, ports: Option<&[RangeInclusive<u16>]>) -> bool;
 }
@@ -70,6 +100,7 @@ pub struct TargetRule {
     /// Of each one of its choices has to hold; the cheapest to ask first.
     facts: Vec<Vec<(Fact, Glob)>>,
     variables: Vec<(String, Glob)>,
+    labels: Vec<(String, Glob)>,
     ports: Vec<RangeInclusive<u16>>,
     /// `false`: also processes that serve nothing.
     listening: Option<bool>,
@@ -98,9 +129,28 @@ table_keys! {
     "the cgroup of the process",
     |value, rule| rule.any_of(value, |_| Fact::Cgroup);
 
-    "container", true, "an id, or a list of them, each with `*` for any characters; \"*\" is any",
-    "the container of the process, by its id (64 hexadecimal digits), as its cgroup names it",
-    |value, rule| rule.any_of(value, |_| Fact::Container);
+    "container", true, "a name or an id, or a list of them, each with `*` for any characters: \"vllm\"; \"*\" is any",
+    "the container of the process, by its name (in its pod where it is in one, else as Docker, Podman or containerd call it) or its id (64 hexadecimal digits)",
+    |value, rule| rule.any_of_these(value, |text| {
+        let glob = Glob::new(text)?;
+        Ok(vec![(Fact::Container, glob.clone()), (Fact::ContainerName, glob)])
+    });
+
+    "image", true, "an image, or a list of them, each with `*` for any characters: \"vllm/vllm-openai\", \"*/llama.cpp:server*\"",
+    "the image of the process's container, as whoever started it named it; its registry, and its tag and digest, may be left out",
+    |value, rule| rule.any_of_these(value, images);
+
+    "pod", true, "a name, or a list of them, each with `*` for any characters: \"llama-*\"",
+    "the pod of the process (Kubernetes)",
+    |value, rule| rule.any_of(value, |_| Fact::Pod);
+
+    "namespace", true, "a name, or a list of them, each with `*` for any characters: \"models\"",
+    "the namespace of its pod",
+    |value, rule| rule.any_of(value, |_| Fact::Namespace);
+
+    "labels", true, "a table of labels and values: { app = \"vllm*\", \"app.kubernetes.io/part-of\" = \"*\" }",
+    "labels of its pod: all of them have to be set so",
+    |value, rule| by_name(value, &mut rule.labels);
 
     "runtime", true, "\"go\", \"node\", \"python\" or \"java\", or a list of them",
     "what the program is made with, or runs in",
@@ -108,7 +158,7 @@ table_keys! {
 
     "env", true, "a table of variables and values: { MODEL = \"llama*\", SERVE = \"*\" }",
     "variables of the process's environment: all of them have to be set so. They are looked at, and not written",
-    variables;
+    |value, rule| by_name(value, &mut rule.variables);
 
     "port", true, "a port, a range, or a list of them: 8000, \"8000-8010\"",
     "a TCP port that the process listens on",
@@ -147,13 +197,30 @@ impl Table for TargetRule {
     }
 }
 
-fn variables(value: &Value, rule: &mut TargetRule) -> Vec<Fault> {
+/// What has a name, and the values that it may have.
+fn by_name(value: &Value, into: &mut Vec<(String, Glob)>) -> Vec<Fault> {
     let Value::Object(map) = value else {
         return vec![(Vec::new(), Wrong::Value)];
     };
-    table(map, &mut rule.variables, |name, value| {
+    table(map, into, |name, value| {
         Ok((name.to_owned(), Glob::new(value)?))
     })
+}
+
+/// A choice: a fact, and what it may be.
+type Choice = (Fact, Glob);
+
+/// An image without its registry is that of any, one without tag and digest has any.
+fn images(text: &str) -> Result<Vec<Choice>, Wrong> {
+    let name = text.rsplit('/').next().unwrap_or(text);
+    let is_tagged = name.contains([':', '@']) || name.ends_with('*');
+    let ends: &[&str] = if is_tagged { &[""] } else { &["", ":*", "@*"] };
+    let forms = ends
+        .iter()
+        .flat_map(|end| [format!("{text}{end}"), format!("*/{text}{end}")]);
+    forms
+        .map(|form| Ok((Fact::Image, Glob::new(&form)?)))
+        .collect()
 }
 
 fn port(value: &Value) -> Result<RangeInclusive<u16>, Wrong> {
@@ -164,9 +231,27 @@ fn port(value: &Value) -> Result<RangeInclusive<u16>, Wrong> {
     }
 }
 
+/// What a rule says of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Holds,
+    HoldsNot,
+    /// It depends on what is not known yet.
+    Awaited,
+}
+
 impl TargetRule {
     /// Reads a condition: texts or numbers, each of which asks for the fact that `which` says.
     fn any_of(&mut self, value: &Value, which: impl Fn(&str) -> Fact) -> Vec<Fault> {
+        self.any_of_these(value, |text| Ok(vec![(which(text), Glob::new(text)?)]))
+    }
+
+    /// The same of texts each of which is several choices.
+    fn any_of_these(
+        &mut self,
+        value: &Value,
+        read: impl Fn(&str) -> Result<Vec<Choice>, Wrong>,
+    ) -> Vec<Fault> {
         let mut choices = Vec::new();
         let faults = list(value, &mut choices, |one| {
             let text = match one {
@@ -176,36 +261,68 @@ impl TargetRule {
                     return Err(Wrong::Value);
                 }
             };
-            Ok((which(&text), Glob::new(&text)?))
+            read(&text)
         });
-        self.facts.push(choices);
+        self.facts.push(choices.into_iter().flatten().collect());
         let cost = |choices: &Vec<(Fact, Glob)>| choices.iter().map(|(fact, _)| *fact).max();
         self.facts.sort_by_key(cost);
         faults
     }
 
-    /// All its conditions hold.
-    fn is_met_by(&self, process: &dyn Candidate) -> bool {
-        let has = |choices: &Vec<(Fact, Glob)>| {
-            let mut all = choices.iter();
-            all.any(|(fact, glob)| {
-                process
-                    .fact(*fact)
-                    .is_some_and(|value| glob.matches(&value))
-            })
-        };
-        let is_set = |(name, glob): &(String, Glob)| {
-            process
-                .variable(name)
-                .is_some_and(|value| glob.matches(&value))
-        };
+    /// Whether all its conditions hold.
+    fn verdict(&self, process: &dyn Candidate) -> Verdict {
+        // What rests on something that is not known, where all else holds.
+        let mut is_open = false;
+        for choices in &self.facts {
+            let is_met = choices
+                .iter()
+                .any(|(fact, glob)| process.fact(*fact).is_some_and(|its| glob.matches(&its)));
+            let is_others = || choices.iter().any(|(fact, _)| fact.is_of_workload());
+            if !is_met {
+                if !is_others() || process.workload() == Workload::Known {
+                    return Verdict::HoldsNot;
+                }
+                is_open = true;
+            }
+        }
+        let is_so = |its: Option<String>, glob: &Glob| its.is_some_and(|its| glob.matches(&its));
+        for (name, glob) in &self.labels {
+            if !is_so(process.label(name), glob) {
+                if process.workload() == Workload::Known {
+                    return Verdict::HoldsNot;
+                }
+                is_open = true;
+            }
+        }
+        let mut variables = self.variables.iter();
+        if !variables.all(|(name, glob)| is_so(process.variable(name), glob)) {
+            return Verdict::HoldsNot;
+        }
         let must_listen = self.listening.unwrap_or(!self.is_exclusion);
-        let listens = || match self.ports.as_slice() {
+        let listens = match self.ports.as_slice() {
             [] => !must_listen || process.listens(None),
             ports => process.listens(Some(ports)),
         };
-        self.facts.iter().all(has) && self.variables.iter().all(is_set) && listens()
+        match (listens, is_open, process.workload()) {
+            (false, _, _) => Verdict::HoldsNot,
+            (true, false, _) => Verdict::Holds,
+            (true, true, Workload::Awaited) => Verdict::Awaited,
+            // Nobody watches what somebody may have left out.
+            (true, true, _) if self.is_exclusion => Verdict::Holds,
+            (true, true, _) => Verdict::HoldsNot,
+        }
     }
+}
+
+/// What the rules say of a process.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Decision<'r> {
+    /// It is a target, by this rule.
+    Target(&'r TargetRule),
+    /// It is none.
+    NoTarget,
+    /// It may be one: what the rule asks for is not known yet.
+    Awaited,
 }
 
 /// The rules of a machine's targets, the first asked first.
@@ -217,32 +334,35 @@ pub struct TargetRules {
 }
 
 impl TargetRules {
-    /// Those of a file, and behind them those of `shipped`, a text of the same form, unless the file says otherwise.
-    /// What a file has for others is not looked at.
+    /// Those of files, the first asked first, each with the number that its problems have, and behind them those of
+    /// `shipped`, a text of the same form, unless a file says otherwise. What a file has for others is not looked at.
     ///
     /// # Errors
-    /// Everything that is wrong in the file; of `shipped` nothing may be.
-    pub fn read(layer: usize, file: &Value, shipped: &Value) -> Result<TargetRules, Vec<Problem>> {
-        let (mut rules, mut problems) = file
-            .get(TARGETS)
-            .map_or_else(Default::default, |all| schema::read_list(layer, all));
-        let takes_shipped = match file.get(SHIPPED) {
-            None => true,
-            Some(Value::Bool(takes)) => *takes,
-            Some(_) => {
-                problems.push(Problem {
-                    layer,
+    /// Everything that is wrong in the files; of `shipped` nothing may be.
+    pub fn read(files: &[(usize, &Value)], shipped: &Value) -> Result<TargetRules, Vec<Problem>> {
+        let (mut rules, mut problems) = (Vec::new(), Vec::new());
+        let mut takes_shipped = None;
+        for (layer, file) in files {
+            if let Some(all) = file.get(TARGETS) {
+                let (more, wrong) = schema::read_list(*layer, all);
+                rules.extend(more);
+                problems.extend(wrong);
+            }
+            match file.get(SHIPPED) {
+                None => {}
+                Some(Value::Bool(takes)) => _ = takes_shipped.get_or_insert(*takes),
+                Some(_) => problems.push(Problem {
+                    layer: *layer,
                     at: vec![Step::Key(SHIPPED.into())],
                     is_key: false,
                     what: "this value is not taken".into(),
                     fix: "it is true or false".into(),
-                });
-                true
+                }),
             }
-        };
+        }
         let of_file = rules.len();
-        if takes_shipped {
-            let (more, wrong) = schema::read::<TargetRule>(layer, shipped, &[]);
+        if takes_shipped.unwrap_or(true) {
+            let (more, wrong) = schema::read::<TargetRule>(0, shipped, &[]);
             rules.extend(more);
             problems.extend(wrong);
         }
@@ -255,10 +375,17 @@ impl TargetRules {
         }
     }
 
-    /// The first rule that holds for a process; `None`: it is no target.
-    pub fn choose(&self, process: &dyn Candidate) -> Option<&TargetRule> {
-        let first = self.all.iter().find(|rule| rule.is_met_by(process));
-        first.filter(|rule| !rule.is_exclusion)
+    /// What the first rule says that holds for a process.
+    pub fn choose(&self, process: &dyn Candidate) -> Decision<'_> {
+        for rule in &self.all {
+            match rule.verdict(process) {
+                Verdict::Holds if rule.is_exclusion => return Decision::NoTarget,
+                Verdict::Holds => return Decision::Target(rule),
+                Verdict::Awaited => return Decision::Awaited,
+                Verdict::HoldsNot => {}
+            }
+        }
+        Decision::NoTarget
     }
 
     /// Number of rules.
@@ -270,14 +397,6 @@ impl TargetRules {
     pub fn count_of_file(&self) -> usize {
         self.of_file
     }
-}
-
-/// What of a file is for others than this module.
-pub fn without_targets(mut file: Value) -> Value {
-    if let Value::Object(map) = &mut file {
-        map.retain(|key, _| !KEYS_OF_A_FILE.contains(&key.as_str()));
-    }
-    file
 }
 
 #[cfg(test)]

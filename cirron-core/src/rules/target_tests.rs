@@ -13,6 +13,8 @@ struct Known {
     env: Vec<(&'static str, &'static str)>,
     ports: Vec<u16>,
     listens_on_unix: bool,
+    labels: Vec<(&'static str, &'static str)>,
+    workload: Option<Workload>,
     asked: RefCell<Vec<Option<Fact>>>,
 }
 
@@ -25,6 +27,13 @@ impl Candidate for Known {
     fn variable(&self, name: &str) -> Option<String> {
         let its = self.env.iter().find(|(known, _)| *known == name);
         its.map(|(_, value)| (*value).to_owned())
+    }
+    fn label(&self, name: &str) -> Option<String> {
+        let its = self.labels.iter().find(|(known, _)| *known == name);
+        its.map(|(_, value)| (*value).to_owned())
+    }
+    fn workload(&self) -> Workload {
+        self.workload.unwrap_or(Workload::Known)
     }
     fn listens(&self, ports: Option<&[RangeInclusive<u16>]>) -> bool {
         self.asked.borrow_mut().push(None);
@@ -51,7 +60,13 @@ fn server() -> Known {
             (Fact::UserId, "1000"),
             (Fact::Cgroup, "/system.slice/vllm.service"),
             (Fact::Runtime, "python"),
+            (Fact::Container, "0af1"),
+            (Fact::ContainerName, "vllm"),
+            (Fact::Image, "ghcr.io/vllm/vllm-openai:v0.6.1"),
+            (Fact::Pod, "llama-7d4b9c-x2x"),
+            (Fact::Namespace, "models"),
         ],
+        labels: vec![("app", "vllm"), ("tier", "")],
         env: vec![("MODEL", "llama-3-8b"), ("EMPTY", "")],
         ports: vec![8000],
         ..Known::default()
@@ -59,14 +74,19 @@ fn server() -> Known {
 }
 
 fn rules(targets: Value) -> TargetRules {
-    TargetRules::read(0, &json!({ "targets": targets }), &json!({})).unwrap()
+    TargetRules::read(&[(0, &json!({ "targets": targets }))], &json!({})).unwrap()
 }
 
 fn chosen(targets: Value, process: &Known) -> Option<String> {
-    let rules = rules(targets);
-    rules
-        .choose(process)
-        .map(|rule| rule.name.clone().unwrap_or_default())
+    name(&rules(targets), process)
+}
+
+fn name(rules: &TargetRules, process: &Known) -> Option<String> {
+    match rules.choose(process) {
+        Decision::Target(rule) => Some(rule.name.clone().unwrap_or_default()),
+        Decision::NoTarget => None,
+        Decision::Awaited => Some("awaited".to_owned()),
+    }
 }
 
 #[test]
@@ -107,7 +127,21 @@ fn each_condition_holds_for_what_it_names_and_for_nothing_else() {
             json!({"port": ["1-2", "7999-8001"]}),
             json!({"port": "8001-9000"}),
         ),
-        (json!({"listening": true}), json!({"container": "*"})),
+        (
+            json!({"container": "vllm"}),
+            json!({"container": ["0af", "v"]}),
+        ),
+        (json!({"container": "0af1*"}), json!({"container": "*-0"})),
+        (json!({"image": "vllm/vllm-openai"}), json!({"image": "vllm-openai:latest"})),
+        (json!({"image": "vllm-openai:v0.6*"}), json!({"image": "openai"})),
+        (json!({"image": "ghcr.io/*"}), json!({"image": "llm/vllm-openai"})),
+        (json!({"pod": "llama-*"}), json!({"pod": "llama"})),
+        (json!({"namespace": "models"}), json!({"namespace": ["default"]})),
+        (
+            json!({"labels": {"app": "vllm*", "tier": "*"}}),
+            json!({"labels": {"app": "vllm", "team": "*"}}),
+        ),
+        (json!({"listening": true}), json!({"container": "x"})),
     ] {
         assert!(chosen(json!([holds]), &server()).is_some(), "{holds}");
         assert!(chosen(json!([fails]), &server()).is_none(), "{fails}");
@@ -190,8 +224,8 @@ fn sockets_are_asked_for_last_and_only_where_all_else_holds() {
 #[test]
 fn shipped_rules_stand_behind_those_of_the_file_unless_it_says_otherwise() {
     let shipped = json!({"targets": [{"runtime": "python", "name": "shipped"}]});
-    let read = |file: Value| TargetRules::read(0, &file, &shipped).unwrap();
-    let named = |rules: &TargetRules| rules.choose(&server()).and_then(|rule| rule.name.clone());
+    let read = |file: Value| TargetRules::read(&[(0, &file)], &shipped).unwrap();
+    let named = |rules: &TargetRules| name(rules, &server());
     let file = json!({"targets": [{"port": 8000, "name": "mine"}], "rules": 7});
     assert_eq!(named(&read(file)).as_deref(), Some("mine"));
     assert_eq!(named(&read(json!({}))).as_deref(), Some("shipped"));
@@ -253,7 +287,7 @@ fn what_is_wrong_is_told_with_its_place_and_what_would_be_right() {
             "true or false",
         ),
     ] {
-        let problems = TargetRules::read(3, &file, &json!({})).unwrap_err();
+        let problems = TargetRules::read(&[(3, &file)], &json!({})).unwrap_err();
         let said = problems[0].to_string();
         assert!(
             said.starts_with(place) && said.contains(fix),
@@ -264,7 +298,49 @@ fn what_is_wrong_is_told_with_its_place_and_what_would_be_right() {
 }
 
 #[test]
-fn others_do_not_see_them() {
-    let file = json!({"targets": [], "shipped_targets": true, "rules": []});
-    assert_eq!(without_targets(file), json!({"rules": []}));
+fn of_two_files_the_first_is_asked_first() {
+    let of = |name: &str| json!({"targets": [{"executable": "python*", "name": name}]});
+    let (mut first, second) = (of("first"), of("second"));
+    first["shipped_targets"] = json!(false);
+    let shipped = json!({"targets": [{"executable": "*", "name": "shipped"}]});
+    let rules = TargetRules::read(&[(1, &first), (2, &second)], &shipped).unwrap();
+    assert_eq!((rules.count(), rules.count_of_file()), (2, 2));
+    assert_eq!(name(&rules, &server()).as_deref(), Some("first"));
+}
+
+#[test]
+fn a_rule_that_asks_for_what_is_not_known_yet_is_waited_for_if_all_else_holds() {
+    let starting = |workload| Known {
+        facts: vec![(Fact::Executable, "python3.11"), (Fact::Container, "0af1")],
+        labels: Vec::new(),
+        workload: Some(workload),
+        ..server()
+    };
+    for (key, value) in [
+        ("namespace", json!("models")),
+        ("pod", json!("llama-*")),
+        ("image", json!("vllm/*")),
+        ("container", json!("vllm")),
+        ("labels", json!({"app": "vllm"})),
+    ] {
+        let of = |process: &Known, exclude: bool, executable: &str| {
+            let mut first = json!({"executable": executable, "name": "first", "exclude": exclude});
+            first[key] = value.clone();
+            chosen(json!([first, {"executable": "python*", "name": "second"}]), process)
+        };
+        let awaited = starting(Workload::Awaited);
+        for exclude in [false, true] {
+            assert_eq!(of(&awaited, exclude, "python*").as_deref(), Some("awaited"), "{key}");
+            // What does not hold anyway waits for nobody.
+            assert_eq!(of(&awaited, exclude, "node").as_deref(), Some("second"), "{key}");
+            let known = starting(Workload::Known);
+            assert_eq!(of(&known, exclude, "python*").as_deref(), Some("second"), "{key}");
+        }
+        let unknown = starting(Workload::Unknown);
+        assert_eq!(of(&unknown, false, "python*").as_deref(), Some("second"), "{key}");
+        assert_eq!(of(&unknown, true, "python*"), None, "{key}");
+    }
+    // The id is the kernel's.
+    let by_id = json!([{"container": "0af*", "name": "id"}]);
+    assert_eq!(chosen(by_id, &starting(Workload::Awaited)).as_deref(), Some("id"));
 }

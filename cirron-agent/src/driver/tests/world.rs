@@ -55,6 +55,7 @@ impl World {
             env: [("RANK".to_owned(), tgid.to_string())].into(),
             exe: Some("server".into()),
             container: None,
+            workload: BTreeMap::new(),
             target: None,
             blind: Vec::new(),
         };

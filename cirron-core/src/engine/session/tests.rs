@@ -15,6 +15,7 @@ fn facts(run: &str, rank: &str) -> ProcessFacts {
         env: env.map(|(name, value)| (name.into(), value.into())).into(),
         exe: Some("server".into()),
         container: None,
+        workload: Default::default(),
         target: None,
         blind: Vec::new(),
     }
@@ -46,6 +47,24 @@ fn sessions(engine: &mut Engine) -> Vec<Span> {
 
 fn run(span: &Span) -> Option<&AttrValue> {
     span.attrs.get(n::RUN_ID)
+}
+
+#[test]
+fn a_session_that_began_before_its_pod_was_known_is_written_again_with_it() {
+    let mut engine = engine();
+    let mut own = facts("own", "3");
+    let attrs = [(n::POD, "llama-0"), ("k8s.pod.label.app", "llama")];
+    own.workload = attrs.map(|(n, v)| (n.to_owned(), v.to_owned())).into();
+    engine.handle_process(own.clone());
+    let written = sessions(&mut engine);
+    assert_eq!(written.len(), 2);
+    assert_eq!(written[0].attrs.get(n::POD), None);
+    for (name, value) in attrs {
+        assert_eq!(written[1].attrs.get(name), Some(&value.into()));
+    }
+    // The same once more is nothing new.
+    engine.handle_process(own);
+    assert_eq!(sessions(&mut engine).len(), 0);
 }
 
 #[test]

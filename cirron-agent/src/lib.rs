@@ -15,6 +15,7 @@
 mod cli;
 mod clock;
 mod config;
+mod containers;
 mod discovery;
 mod doctor;
 mod driver;

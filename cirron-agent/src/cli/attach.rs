@@ -1,5 +1,6 @@
 //! `--pid`, `run` and `daemon`: which processes are to be watched, and what is said of it. How is [`super::capture`]'s matter.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use anyhow::anyhow;

@@ -35,6 +35,7 @@ use super::specs::Specs;
 use super::stop::{Reason, Stop};
 use super::unread::Unread;
 use crate::clock::{self, Anchor, RESYNC_INTERVAL};
+use crate::containers::Containers;
 use crate::discovery::Processes;
 use crate::kernel::records;
 use crate::output::Finished;
@@ -107,6 +108,9 @@ pub struct Core {
     specs: Specs,
     unread: Unread,
     contexts: Contexts,
+    containers: Containers,
+    /// Of what is known of them, what sessions have.
+    containers_version: u64,
     goroutines: Made,
     anchor: Anchor,
     anchor_taken: Instant,
@@ -151,6 +155,8 @@ impl Core {
             specs: Specs::default(),
             unread: Unread::default(),
             contexts: Contexts::default(),
+            containers: Containers::default(),
+            containers_version: 0,
             goroutines: Made::default(),
             anchor,
             anchor_taken: Instant::now(),
@@ -176,6 +182,11 @@ impl Core {
     /// Who finds out in which contexts a process calls.
     pub fn set_contexts(&mut self, contexts: Contexts) {
         self.contexts = contexts;
+    }
+
+    /// Who knows what containers are.
+    pub fn set_containers(&mut self, containers: Containers) {
+        self.containers = containers;
     }
 
     /// Who searches processes for TLS libraries that cannot be read.
@@ -399,6 +410,7 @@ impl Core {
     fn keep_house(&mut self) {
         self.take_answers();
         self.take_unread();
+        self.take_containers();
         self.look_for_ends();
         if self.news_told.elapsed() >= NEWS_INTERVAL {
             self.news_told = Instant::now();
@@ -420,6 +432,7 @@ impl Core {
         self.say_config_problems();
         self.take_answers();
         self.take_unread();
+        self.take_containers();
         for tgid in self.unread.processes() {
             self.forget_unread(tgid);
         }

@@ -29,6 +29,12 @@ pub struct Counts {
     pub detached: AtomicU64,
     /// Processes that a rule chose and that could not become targets, once for each try.
     pub targets_refused: AtomicU64,
+    /// Questions for pods that a kubelet or API server did not answer.
+    pub pods_unanswered: AtomicU64,
+    /// Containers of the last answer past those that are taken.
+    pub containers_left_out: AtomicU64,
+    /// Containers that a rule of targets asks about, and of which nobody said in time what they are.
+    pub containers_unknown: AtomicU64,
     /// Processes that had ended when their facts came.
     pub late: AtomicU64,
 }
@@ -53,6 +59,9 @@ impl Counts {
             uncalibrated,
             detached,
             targets_refused,
+            pods_unanswered,
+            containers_left_out,
+            containers_unknown,
             late,
         } = self;
         [
@@ -67,6 +76,9 @@ impl Counts {
             ("probes_detached", detached),
             ("processes_uncalibrated", uncalibrated),
             ("targets_refused", targets_refused),
+            ("pods_unanswered", pods_unanswered),
+            ("containers_left_out", containers_left_out),
+            ("containers_unknown", containers_unknown),
             ("facts_late", late),
         ]
         .map(|(name, count)| (name, count.load(Ordering::Relaxed)))

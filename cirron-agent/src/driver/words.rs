@@ -142,6 +142,21 @@ impl Summary {
                 "processes that a rule chose and that could not be watched",
             ),
             (
+                self.libraries("pods_unanswered"),
+                "question for pods without an answer",
+                "questions for pods without an answer",
+            ),
+            (
+                self.libraries("containers_left_out"),
+                "container past those that can be known",
+                "containers past those that can be known",
+            ),
+            (
+                self.libraries("containers_unknown"),
+                "container of which nobody said in time what it is",
+                "containers of which nobody said in time what they are",
+            ),
+            (
                 self.libraries("files_panicked"),
                 "file that could not be looked into (report it)",
                 "files that could not be looked into (report it)",

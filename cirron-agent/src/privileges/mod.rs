@@ -99,7 +99,7 @@ impl Rights {
             return;
         }
         self.keep_for_capture();
-        if let Err(e) = seccomp::deny() {
+        if let Err(e) = seccomp::deny(&[]) {
             tracing::warn!("{e:#}");
         }
     }
@@ -122,6 +122,16 @@ impl Rights {
 /// For a thread that needs no right at all.
 pub fn keep_none() {
     keep(CapabilitySet::empty());
+}
+
+/// For a process of its own that asks somebody over the network: no other right, and no call that a capture does not make
+/// either. Before it starts a thread.
+///
+/// # Errors
+/// Where the system calls cannot be denied.
+pub fn keep_the_network_alone() -> anyhow::Result<()> {
+    keep_none();
+    seccomp::deny(&seccomp::NETWORK)
 }
 
 /// Drops the rest, of this thread.

@@ -114,13 +114,18 @@ const X32: libc::c_long = 0x4000_0000;
 /// Numbers that x32 has for itself: execve, ptrace, kexec_load, process_vm_readv and _writev, execveat.
 const X32_OWN: [libc::c_long; 6] = [520, 521, 528, 539, 540, 545];
 
-/// Denies them to every thread, for good. No program that were executed later could get more rights.
-pub(super) fn deny() -> anyhow::Result<()> {
+/// What a process needs that asks somebody over the network. A look-up of a name binds a socket of its own.
+pub(super) const NETWORK: [libc::c_long; 3] = [libc::SYS_socket, libc::SYS_connect, libc::SYS_bind];
+
+/// Denies them to every thread, for good, but for those that are `kept`. No program that were executed later could get
+/// more rights.
+pub(super) fn deny(kept: &[libc::c_long]) -> anyhow::Result<()> {
     let own = X32_OWN.iter().map(|number| X32 | number);
     let x32 = DENIED.iter().map(|number| X32 | number).chain(own);
     let rules: BTreeMap<_, _> = DENIED
         .iter()
         .copied()
+        .filter(|number| !kept.contains(number))
         .chain(x32)
         .map(|number| (number, Vec::new()))
         .collect();

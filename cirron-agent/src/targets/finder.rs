@@ -3,8 +3,9 @@
 //! ```text
 //!                    the rules choose it                  the rules choose it no more
 //!  a process --------------------------------> target --------------------------------> released
-//!     ^ '-- no rule, or one that leaves it out    |  ends: the core forgets it
-//!     '--- at listen, and every SCAN_INTERVAL <---'
+//!   ^ ^ '-- no rule, or one that leaves it out    |  ends: the core forgets it
+//!   | '--- at listen, and every SCAN_INTERVAL <---'
+//!   '- a rule asks for what is not known yet of its container: again ASK_AGAIN later
 //! ```
 //! It reads procfs and waits for the core; nobody waits for it. A process that cannot become a target (the table in the
 //! kernel is full) is said, and tried again by the next scan.
@@ -14,10 +15,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use cirron_core::rules::TargetRules;
+use cirron_core::rules::{Decision, TargetRules};
 
 use super::looked::{Looked, Machine};
 use crate::cli::say;
+use crate::containers::Containers;
 use crate::discovery::{Identity, Procfs, facts, short_name, tree};
 use crate::driver::command::{Commands, Unanswered};
 use crate::driver::counts::Counts;
@@ -31,6 +33,10 @@ const SCAN_INTERVAL: Duration = Duration::from_secs(10);
 /// From the call of a process that begins to listen to the look at it: it is told inside of that call, before the socket can
 /// be found. One that calls again and again is looked at no more often.
 const SETTLE: Duration = Duration::from_millis(20);
+
+/// From a look at a process of whose container something is not known yet to the next: a list of pods is asked for once a
+/// second while one is waited for.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long it waits for one that listens before it looks for new rules.
 const WAIT: Duration = Duration::from_millis(250);
@@ -59,6 +65,14 @@ struct Chosen {
     children: bool,
 }
 
+/// What the rules say of a process.
+enum Choice {
+    Target(Chosen),
+    NoTarget,
+    /// They ask for what is not known yet.
+    Awaited,
+}
+
 /// The thread's state.
 pub struct Finder {
     commands: Commands,
@@ -69,6 +83,8 @@ pub struct Finder {
     /// Processes that began to listen, and when they are to be looked at.
     due: BTreeMap<u32, Instant>,
     machine: Machine,
+    /// Something is not known yet of a target that new rules ask about.
+    judges_again: Option<Instant>,
     chosen: BTreeMap<u32, Chosen>,
     counts: Arc<Counts>,
     lines: Lines,
@@ -81,6 +97,7 @@ impl Finder {
         policy: Policy,
         rules: TargetRules,
         heard: Heard,
+        containers: Containers,
         counts: Arc<Counts>,
     ) -> (Finder, NewRules) {
         let (give, new_rules) = channel();
@@ -91,7 +108,8 @@ impl Finder {
             new_rules,
             heard,
             due: BTreeMap::new(),
-            machine: Machine::default(),
+            machine: Machine::new(containers),
+            judges_again: None,
             chosen: BTreeMap::new(),
             counts,
             lines: Lines::default(),
@@ -127,6 +145,9 @@ impl Finder {
                 self.judge_anew();
                 scanned = None;
             }
+            if self.judges_again.is_some_and(|at| at <= Instant::now()) {
+                self.judge_anew();
+            }
             match found {
                 Ok(()) => {}
                 Err(Unanswered::Ended) => return,
@@ -144,9 +165,14 @@ impl Finder {
         let others = parents
             .keys()
             .filter(|tgid| targets.binary_search(tgid).is_err());
-        let found: BTreeMap<u32, Chosen> = others
-            .filter_map(|tgid| Some((*tgid, self.choice(*tgid)?)))
-            .collect();
+        let mut found: BTreeMap<u32, Chosen> = BTreeMap::new();
+        for tgid in others {
+            match self.choice(*tgid) {
+                Choice::Target(chosen) => _ = found.insert(*tgid, chosen),
+                Choice::Awaited => self.look_again(*tgid),
+                Choice::NoTarget => {}
+            }
+        }
         // What descends from one of them is a target with it.
         let comes_along = |tgid: u32| {
             let above = tree::ancestors(tgid, &parents);
@@ -174,30 +200,45 @@ impl Finder {
     /// Makes a process a target if a rule chooses it, and it is none.
     fn look(&mut self, tgid: u32) -> Result<(), Unanswered> {
         match self.choice(tgid) {
-            Some(chosen) if !self.commands.targets()?.contains(&tgid) => self.add_all(&[chosen]),
-            Some(_) | None => Ok(()),
+            Choice::Target(chosen) if !self.commands.targets()?.contains(&tgid) => {
+                self.add_all(&[chosen])
+            }
+            Choice::Awaited => {
+                self.look_again(tgid);
+                Ok(())
+            }
+            Choice::Target(_) | Choice::NoTarget => Ok(()),
         }
     }
 
-    /// What the rules say of a process; `None`: it is no target.
-    fn choice(&self, tgid: u32) -> Option<Chosen> {
+    /// It cannot be said yet what a process is.
+    fn look_again(&mut self, tgid: u32) {
+        self.due.entry(tgid).or_insert(Instant::now() + ASK_AGAIN);
+    }
+
+    /// What the rules say of a process.
+    fn choice(&self, tgid: u32) -> Choice {
         self.choice_of(&Looked::new(tgid, &self.machine))
     }
 
-    fn choice_of(&self, looked: &Looked<'_>) -> Option<Chosen> {
+    fn choice_of(&self, looked: &Looked<'_>) -> Choice {
         let tgid = looked.tgid();
         if tgid == std::process::id() {
-            return None;
+            return Choice::NoTarget;
         }
         // Before anything is read of it: what is read belongs to this one, or to nobody.
-        let identity = Identity::read(tgid)?;
-        looked.path()?;
-        let rule = self.rules.choose(looked)?;
-        Some(Chosen {
-            identity,
-            name: rule.name.clone(),
-            children: rule.children.unwrap_or(self.policy.children),
-        })
+        let Some(identity) = Identity::read(tgid).filter(|_| looked.path().is_some()) else {
+            return Choice::NoTarget;
+        };
+        match self.rules.choose(looked) {
+            Decision::Target(rule) => Choice::Target(Chosen {
+                identity,
+                name: rule.name.clone(),
+                children: rule.children.unwrap_or(self.policy.children),
+            }),
+            Decision::NoTarget => Choice::NoTarget,
+            Decision::Awaited => Choice::Awaited,
+        }
     }
 
     /// Makes them targets: together, so that what descends from them is listed once; where one is refused, one by one.
@@ -262,6 +303,7 @@ impl Finder {
 
     /// Asks the rules again about what they chose.
     fn judge_anew(&mut self) {
+        self.judges_again = None;
         self.machine = std::mem::take(&mut self.machine).again();
         for (tgid, before) in self.chosen.clone() {
             if !before.identity.is_alive() {
@@ -271,8 +313,13 @@ impl Finder {
             // One that listens no more, since it ends, serves what it has begun.
             let listened = Looked::that_listened(tgid, &self.machine);
             let done = match self.choice_of(&listened) {
-                Some(chosen) => self.add_or_say(&[chosen]),
-                None => {
+                Choice::Target(chosen) => self.add_or_say(&[chosen]),
+                // It is watched until that is known.
+                Choice::Awaited => {
+                    self.judges_again = Some(Instant::now() + ASK_AGAIN);
+                    Ok(())
+                }
+                Choice::NoTarget => {
                     let released = self.commands.release_chosen(tgid);
                     if released.is_ok() {
                         self.chosen.remove(&tgid);

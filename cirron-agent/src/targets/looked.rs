@@ -8,11 +8,14 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
-use cirron_core::rules::{Candidate, Fact};
+use cirron_core::rules::{Candidate, Fact, Workload};
 
 use super::listening::{Tables, are_on};
 use super::runtime::Runtimes;
+use crate::containers::Containers;
+use crate::containers::known::Told;
 use crate::discovery::facts::{base_name, environ};
 use crate::discovery::{asked, cgroup, identity};
 
@@ -28,15 +31,24 @@ pub struct Machine {
     tables: RefCell<Tables>,
     runtimes: RefCell<Runtimes>,
     users: OnceCell<HashMap<u32, String>>,
+    containers: Containers,
 }
 
 impl Machine {
+    /// With what is known of its containers.
+    pub fn new(containers: Containers) -> Machine {
+        Machine {
+            containers,
+            ..Machine::default()
+        }
+    }
+
     /// For the next scan: sockets come and go, users do too; what a file is stays.
     #[must_use]
     pub fn again(self) -> Machine {
         Machine {
             runtimes: self.runtimes,
-            ..Machine::default()
+            ..Machine::new(self.containers)
         }
     }
 
@@ -68,6 +80,7 @@ pub struct Looked<'m> {
     user: OnceCell<Option<u32>>,
     cgroup: OnceCell<Option<String>>,
     environ: OnceCell<Vec<u8>>,
+    told: OnceCell<Option<Arc<Told>>>,
     listening: OnceCell<Vec<Option<u16>>>,
     /// It was known to listen.
     listened: bool,
@@ -83,6 +96,7 @@ impl<'m> Looked<'m> {
             user: OnceCell::new(),
             cgroup: OnceCell::new(),
             environ: OnceCell::new(),
+            told: OnceCell::new(),
             listening: OnceCell::new(),
             listened: false,
         }
@@ -126,6 +140,16 @@ impl<'m> Looked<'m> {
             .as_deref()
     }
 
+    fn container(&self) -> Option<&str> {
+        cgroup::container(self.cgroup()?)
+    }
+
+    /// What is known of its container.
+    fn told(&self) -> Option<&Told> {
+        let ask = || self.machine.containers.told(self.container()?);
+        self.told.get_or_init(ask).as_deref()
+    }
+
     fn command(&self) -> Option<String> {
         asked();
         let file = File::open(format!("/proc/{}/cmdline", self.tgid)).ok()?;
@@ -145,7 +169,11 @@ impl Candidate for Looked<'_> {
             Fact::User => self.machine.user(self.user()?),
             Fact::UserId => self.user().map(|id| id.to_string()),
             Fact::Cgroup => self.cgroup().map(str::to_owned),
-            Fact::Container => cgroup::container(self.cgroup()?).map(str::to_owned),
+            Fact::Container => self.container().map(str::to_owned),
+            Fact::ContainerName => self.told()?.about.name.clone(),
+            Fact::Image => self.told()?.about.image.clone(),
+            Fact::Pod => Some(self.told()?.about.pod.as_ref()?.name.clone()),
+            Fact::Namespace => Some(self.told()?.about.pod.as_ref()?.namespace.clone()),
             Fact::Runtime => {
                 let executable = self.executable()?;
                 let mut runtimes = self.machine.runtimes.borrow_mut();
@@ -160,6 +188,17 @@ impl Candidate for Looked<'_> {
             let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
             Some(String::from_utf8_lossy(value).into_owned())
         })
+    }
+
+    fn label(&self, name: &str) -> Option<String> {
+        self.told()?.about.pod.as_ref()?.labels.get(name).cloned()
+    }
+
+    fn workload(&self) -> Workload {
+        match self.container() {
+            Some(id) => self.machine.containers.workload(id),
+            None => Workload::Known,
+        }
     }
 
     fn listens(&self, ports: Option<&[RangeInclusive<u16>]>) -> bool {
@@ -238,9 +277,14 @@ mod tests {
             Fact::Cgroup,
             Fact::Container,
             Fact::Runtime,
+            Fact::ContainerName,
+            Fact::Image,
+            Fact::Pod,
+            Fact::Namespace,
         ] {
             assert_eq!(looked.fact(fact), None, "{fact:?}");
         }
         assert!(!looked.listens(None) && looked.variable("PATH").is_none());
+        assert!(looked.label("app").is_none() && looked.workload() == Workload::Known);
     }
 }

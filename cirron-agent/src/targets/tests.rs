@@ -3,8 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use cirron_core::rules::{Candidate, Fact, TargetRules};
-use serde_json::json;
+use cirron_core::rules::{Candidate, Decision, Fact, TargetRules, Workload};
 
 use super::shipped;
 
@@ -17,11 +16,25 @@ impl Candidate for Server {
             Fact::Executable => Some(self.0.to_owned()),
             Fact::Command => Some(self.1.to_owned()),
             Fact::Runtime => self.2.map(str::to_owned),
-            Fact::Path | Fact::User | Fact::UserId | Fact::Cgroup | Fact::Container => None,
+            Fact::Path
+            | Fact::User
+            | Fact::UserId
+            | Fact::Cgroup
+            | Fact::Container
+            | Fact::ContainerName
+            | Fact::Image
+            | Fact::Pod
+            | Fact::Namespace => None,
         }
     }
     fn variable(&self, _name: &str) -> Option<String> {
         None
+    }
+    fn label(&self, _name: &str) -> Option<String> {
+        None
+    }
+    fn workload(&self) -> Workload {
+        Workload::Awaited
     }
     fn listens(&self, ports: Option<&[RangeInclusive<u16>]>) -> bool {
         ports.is_none()
@@ -30,7 +43,7 @@ impl Candidate for Server {
 
 #[test]
 fn servers_are_known_by_the_way_that_they_are_started() {
-    let rules = TargetRules::read(0, &json!({}), &shipped()).unwrap();
+    let rules = TargetRules::read(&[], &shipped()).unwrap();
     let py = Some("python");
     for (server, name) in [
         (
@@ -123,14 +136,17 @@ fn servers_are_known_by_the_way_that_they_are_started() {
         (Server("node", "node server.js", Some("node")), "node"),
         (Server("gateway", "./gateway", Some("go")), "go"),
     ] {
-        let rule = rules.choose(&server).and_then(|rule| rule.name.as_deref());
+        let rule = match rules.choose(&server) {
+            Decision::Target(rule) => rule.name.as_deref(),
+            Decision::NoTarget | Decision::Awaited => None,
+        };
         assert_eq!(rule, Some(name), "{}", server.1);
     }
 }
 
 #[test]
 fn shells_builders_and_the_platform_are_left_alone() {
-    let rules = TargetRules::read(0, &json!({}), &shipped()).unwrap();
+    let rules = TargetRules::read(&[], &shipped()).unwrap();
     for server in [
         Server("bash", "bash -c 'vllm serve m'", None),
         Server("cargo", "cargo run --bin uvicorn", None),
@@ -144,6 +160,6 @@ fn shells_builders_and_the_platform_are_left_alone() {
         Server("postgres", "postgres: writer", None),
         Server("cirron-agent", "cirron-agent daemon", None),
     ] {
-        assert!(rules.choose(&server).is_none(), "{}", server.1);
+        assert_eq!(rules.choose(&server), Decision::NoTarget, "{}", server.1);
     }
 }

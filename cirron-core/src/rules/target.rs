@@ -274,12 +274,16 @@ impl TargetRule {
         // What rests on something that is not known, where all else holds.
         let mut is_open = false;
         for choices in &self.facts {
-            let is_met = choices
-                .iter()
-                .any(|(fact, glob)| process.fact(*fact).is_some_and(|its| glob.matches(&its)));
-            let is_others = || choices.iter().any(|(fact, _)| fact.is_of_workload());
-            if !is_met {
-                if !is_others() || process.workload() == Workload::Known {
+            let mut lacks_one = false;
+            let mut is = |(fact, glob): &Choice| match process.fact(*fact) {
+                Some(its) => glob.matches(&its),
+                None => {
+                    lacks_one |= fact.is_of_workload();
+                    false
+                }
+            };
+            if !choices.iter().any(&mut is) {
+                if !lacks_one || process.workload() == Workload::Known {
                     return Verdict::HoldsNot;
                 }
                 is_open = true;
@@ -287,11 +291,10 @@ impl TargetRule {
         }
         let is_so = |its: Option<String>, glob: &Glob| its.is_some_and(|its| glob.matches(&its));
         for (name, glob) in &self.labels {
-            if !is_so(process.label(name), glob) {
-                if process.workload() == Workload::Known {
-                    return Verdict::HoldsNot;
-                }
-                is_open = true;
+            match process.label(name) {
+                Some(its) if glob.matches(&its) => {}
+                None if process.workload() != Workload::Known => is_open = true,
+                Some(_) | None => return Verdict::HoldsNot,
             }
         }
         let mut variables = self.variables.iter();

@@ -340,6 +340,13 @@ fn a_rule_that_asks_for_what_is_not_known_yet_is_waited_for_if_all_else_holds() 
         assert_eq!(of(&unknown, false, "python*").as_deref(), Some("second"), "{key}");
         assert_eq!(of(&unknown, true, "python*"), None, "{key}");
     }
+    // What is known already, and is another, is not waited for.
+    let mut other = starting(Workload::Awaited);
+    other.facts.push((Fact::Namespace, "batch"));
+    other.labels.push(("app", "eval"));
+    for condition in [json!({"namespace": "models"}), json!({"labels": {"app": "vllm"}})] {
+        assert_eq!(chosen(json!([condition]), &other), None, "{condition}");
+    }
     // The id is the kernel's.
     let by_id = json!([{"container": "0af*", "name": "id"}]);
     assert_eq!(chosen(by_id, &starting(Workload::Awaited)).as_deref(), Some("id"));

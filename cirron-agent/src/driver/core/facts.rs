@@ -92,11 +92,30 @@ impl Core {
         }
     }
 
+    /// More may be known of the containers of processes, which are given their facts again where it is.
+    pub(super) fn take_containers(&mut self) {
+        let version = self.containers.version();
+        if std::mem::replace(&mut self.containers_version, version) == version {
+            return;
+        }
+        let has_more = |tgid: &u32| {
+            let facts = self.engine.facts(*tgid)?;
+            let mut more = facts.clone();
+            self.containers.complete(&mut more);
+            (more != *facts).then_some(*tgid)
+        };
+        let all: Vec<u32> = self.known.keys().filter_map(has_more).collect();
+        for tgid in all {
+            self.give_again(tgid);
+        }
+    }
+
     /// Facts that whoever named the process has read.
     pub(super) fn give_facts(&mut self, facts: ProcessFacts) {
         self.known.insert(facts.tgid, Known::Told);
         let target = self.families.name(facts.tgid).map(str::to_owned);
-        let facts = ProcessFacts { target, ..facts };
+        let mut facts = ProcessFacts { target, ..facts };
+        self.containers.complete(&mut facts);
         if let Some(recorder) = &mut self.recorder {
             recorder.process(&facts);
         }

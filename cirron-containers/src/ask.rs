@@ -32,7 +32,9 @@ const TIME_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) fn ask(settings: &Settings) -> Result<(BTreeMap<String, About>, u64), Trouble> {
     let is_https = settings.url.starts_with("https://");
     let agent = agent(settings, is_https)?;
-    let mut request = agent.get(&settings.url).header("Accept", "application/json");
+    let mut request = agent
+        .get(&settings.url)
+        .header("Accept", "application/json");
     if is_https && let Some(path) = &settings.token_file {
         let token = text(path, MAX_TOKEN_BYTES, "token", "token_file")?;
         let value = http::HeaderValue::try_from(format!("Bearer {}", token.trim()));
@@ -108,24 +110,33 @@ fn body(settings: &Settings, mut answer: http::Response<Body>) -> Result<Vec<u8>
     let (url, status) = (&settings.url, answer.status().as_u16());
     match status {
         200 => {}
-        401 => return Err(Trouble::refused(
-            format!("{url} does not know the token (401)"),
-            "see that `[kubernetes] token_file` is this cluster's, and that the kubelet has --authentication-token-webhook",
-        )),
-        403 => return Err(Trouble::refused(
-            format!("{url} refuses the list of pods (403)"),
-            "give the agent's service account a ClusterRole with `get` on `nodes/proxy`, or `nodes/pods`; of the API server `list` on `pods`",
-        )),
-        404 => return Err(Trouble::refused(
-            format!("{url} is not there (404)"),
-            "set `[kubernetes] url` to where the list of pods is",
-        )),
+        401 => {
+            return Err(Trouble::refused(
+                format!("{url} does not know the token (401)"),
+                "see that `[kubernetes] token_file` is this cluster's, and that the kubelet has --authentication-token-webhook",
+            ));
+        }
+        403 => {
+            return Err(Trouble::refused(
+                format!("{url} refuses the list of pods (403)"),
+                "give the agent's service account a ClusterRole with `get` on `nodes/proxy`, or `nodes/pods`; of the API server `list` on `pods`",
+            ));
+        }
+        404 => {
+            return Err(Trouble::refused(
+                format!("{url} is not there (404)"),
+                "set `[kubernetes] url` to where the list of pods is",
+            ));
+        }
         _ => return Err(Trouble::away(format!("{url} answers with status {status}"))),
     }
     let read = answer.body_mut().with_config().limit(MAX_ANSWER_BYTES);
     read.read_to_vec().map_err(|e| match e {
         ureq::Error::BodyExceedsLimit(_) => Trouble::refused(
-            format!("{url} answers with more than {} MiB", MAX_ANSWER_BYTES >> 20),
+            format!(
+                "{url} answers with more than {} MiB",
+                MAX_ANSWER_BYTES >> 20
+            ),
             "ask the kubelet, which has this node's pods alone, and not the API server for all",
         ),
         e => away(settings, &e),
@@ -144,7 +155,14 @@ fn away(settings: &Settings, e: &ureq::Error) -> Trouble {
         // TLS's errors come wrapped where they show while bytes are moved.
         ureq::Error::Io(e) if e.get_ref().is_some_and(|e| e.is::<rustls::Error>()) => {
             let inner = e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
-            away(settings, &ureq::Error::Rustls(inner.cloned().unwrap_or(rustls::Error::HandshakeNotComplete)))
+            away(
+                settings,
+                &ureq::Error::Rustls(
+                    inner
+                        .cloned()
+                        .unwrap_or(rustls::Error::HandshakeNotComplete),
+                ),
+            )
         }
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
             Trouble::settings(format!("{url} is no URL: {e}"), "url")

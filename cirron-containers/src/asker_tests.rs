@@ -64,7 +64,11 @@ fn trouble(settings: &Settings) -> Trouble {
 fn each_question_has_an_answer_and_the_process_ends_with_whoever_asks() {
     let url = server(|_| response(200, PODS));
     for answer in answers(&settings(&url), 2) {
-        let Answer::Pods { containers, left_out } = answer else {
+        let Answer::Pods {
+            containers,
+            left_out,
+        } = answer
+        else {
             panic!("{answer:?}");
         };
         assert_eq!((containers.len(), left_out), (6, 0));
@@ -78,7 +82,9 @@ fn a_refusal_says_what_to_do_and_silence_is_waited_for() {
         let said = trouble(&settings(&url));
         assert!(said.fix.as_deref().unwrap().contains(fix), "{said}");
     }
-    let moved = server(|_| "HTTP/1.1 302 X\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n".into());
+    let moved = server(|_| {
+        "HTTP/1.1 302 X\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n".into()
+    });
     for url in [
         server(|_| response(503, "")),
         server(|_| String::new()),

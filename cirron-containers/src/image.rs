@@ -35,7 +35,10 @@ mod tests {
     fn a_reference_is_a_name_and_a_tag() {
         let hash = "0123456789abcdef".repeat(4);
         for (reference, want) in [
-            ("vllm/vllm-openai:v0.6.1", Some(("vllm/vllm-openai", Some("v0.6.1")))),
+            (
+                "vllm/vllm-openai:v0.6.1",
+                Some(("vllm/vllm-openai", Some("v0.6.1"))),
+            ),
             ("nginx", Some(("nginx", None))),
             ("localhost:5000/a/b", Some(("localhost:5000/a/b", None))),
             ("r:5000/a:1@sha256:0123", Some(("r:5000/a", Some("1")))),

@@ -112,6 +112,7 @@ pub fn missing() -> Option<String> {
         "nghttp",
         "gnutls-serv",
         "openssl",
+        "runc",
     ] {
         let found = std::env::var_os("PATH")
             .is_some_and(|p| std::env::split_paths(&p).any(|d| d.join(tool).exists()));

@@ -90,6 +90,7 @@ impl Packages {
             (Self::Dnf | Self::Apk, Tool::Gnutls) => "gnutls-utils",
             (Self::Pacman | Self::Unknown, Tool::Gnutls) => "gnutls",
             (_, Tool::Openssl) => "openssl",
+            (_, Tool::Runc) => "runc",
             (_, Tool::Make) => "make",
             (Self::Apt | Self::Pacman | Self::Apk, Tool::Postgres) => "postgresql",
             (Self::Dnf | Self::Unknown, Tool::Postgres) => "postgresql-server",
@@ -131,6 +132,8 @@ pub(crate) enum Tool {
     Gnutls,
     /// OpenSSL's own client.
     Openssl,
+    /// Makes containers, without a daemon.
+    Runc,
     /// What LibreSSL is built with, beside the C compiler that Rust links with.
     Make,
     /// The database's server, with its client library; never started as a service by us.
@@ -157,6 +160,7 @@ impl Tool {
         Self::Prometheus,
         Self::Gnutls,
         Self::Openssl,
+        Self::Runc,
         Self::Make,
         Self::Postgres,
         Self::Redis,

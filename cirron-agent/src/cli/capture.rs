@@ -23,6 +23,8 @@ use super::status::{SoFar, Status};
 use super::summary_file::SummaryFile;
 use super::{Failed, open_scopes, say};
 use crate::clock;
+use crate::containers::helper::Finding;
+use crate::containers::{Containers, asker};
 use crate::discovery::Procfs;
 use crate::discovery::owner::Owner;
 use crate::driver::attacher::Attacher;
@@ -84,6 +86,14 @@ impl Libraries {
         summary
     }
 
+    /// What is known of containers, and the thread that finds it out. The process that asks for pods is started here.
+    fn containers(&self, capture: &Capture) -> anyhow::Result<(Containers, Helper)> {
+        let containers = Containers::new(capture.kubernetes.clone(), Arc::clone(&self.counts));
+        let asker = capture.asks.as_ref().map(asker::start).transpose()?;
+        let finding = Finding::new(containers.clone(), asker, Arc::clone(&self.counts));
+        Ok((containers, Helper::new("containers", move || finding.run())))
+    }
+
     /// The thread that searches for libraries that cannot be read, and who asks it.
     fn search(&self) -> (Unread, Helper) {
         let (ask, asked) = std::sync::mpsc::sync_channel(MAX_ASKED);
@@ -127,6 +137,8 @@ pub struct OpenCapture<'a> {
     outputs: Outputs,
     rights: Rights,
     summary_file: Option<SummaryFile>,
+    containers: Containers,
+    find_containers: Helper,
 }
 
 impl<'a> OpenCapture<'a> {
@@ -180,6 +192,7 @@ impl<'a> OpenCapture<'a> {
             rules: Rules::new(capture.usdt.clone(), capture.scopes.clone()),
             ..Libraries::default()
         };
+        let (containers, find_containers) = libraries.containers(capture)?;
         let specs = Specs::default();
         let mut core = Core::new(
             capture.engine.clone(),
@@ -188,6 +201,7 @@ impl<'a> OpenCapture<'a> {
             Arc::clone(&libraries.counts),
             recorder,
         );
+        core.set_containers(containers.clone());
         core.set_attacher(
             libraries.pending.clone(),
             libraries.leases.clone(),
@@ -210,6 +224,8 @@ impl<'a> OpenCapture<'a> {
             outputs,
             rights,
             summary_file,
+            containers,
+            find_containers,
         })
     }
 
@@ -231,6 +247,8 @@ impl<'a> OpenCapture<'a> {
             outputs,
             rights,
             summary_file,
+            containers,
+            find_containers,
         } = self;
         let heard = capture.targets.as_ref().map(|rules| {
             let (listeners, heard) = listeners();
@@ -252,14 +270,14 @@ impl<'a> OpenCapture<'a> {
             outputs,
             capture.outputs.flush_interval,
             rights,
-            vec![attach, search, calibrate],
+            vec![attach, search, calibrate, find_containers],
         )?;
         let new_targets = match heard {
             None => None,
             Some((heard, rules)) => {
                 let (commands, counts) = (running.commands(), Arc::clone(&libraries.counts));
                 let (finder, new_rules) =
-                    Finder::new(commands, capture.policy, rules, heard, counts);
+                    Finder::new(commands, capture.policy, rules, heard, containers, counts);
                 Helper::new("find", move || finder.run()).start(&running.stop(), rights)?;
                 Some(new_rules)
             }
@@ -268,7 +286,11 @@ impl<'a> OpenCapture<'a> {
             None => None,
             Some(watch) => {
                 let commands = running.commands();
+                let kubernetes = capture.kubernetes.clone();
                 let (helper, reload) = watch.helper(move |configuration| {
+                    if configuration.sections.kubernetes != kubernetes {
+                        say("warning: [kubernetes] is read at the start, and holds as it was\n  start the agent again");
+                    }
                     commands.set_rules(configuration.rules)?;
                     if let Some(targets) = &new_targets {
                         targets.set(configuration.targets);

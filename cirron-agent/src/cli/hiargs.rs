@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cirron_containers::asker::Settings;
 use cirron_core::DEFAULT_MAX_MEMORY_BYTES;
 use cirron_core::engine::EngineConfig;
-use cirron_core::rules::TargetRules;
+use cirron_core::rules::{Kubernetes, TargetRules};
 
 use super::before::Group;
 use super::environment::Environment;
@@ -16,7 +17,8 @@ use super::lowargs::{CaptureArgs, Command, DirArgs, IdKind, LoadArgs, LowArgs, O
 use super::room::room;
 use super::values::{SIZE_FORM, TIME_FORM, parse_size, parse_time};
 use crate::config::watch::Watch;
-use crate::config::{Configuration, Sources};
+use crate::config::{Configuration, Sources, environment};
+use crate::containers;
 use crate::kernel::{Links, LoadOptions, Policy};
 use crate::output::queue::{QUEUE_BYTES, queue_bytes};
 use crate::output::sink::{OutputPlan, SinkKind};
@@ -79,6 +81,8 @@ pub enum Todo {
         /// Which functions would be scopes.
         scopes: Vec<ScopeRule>,
     },
+    /// Ask for pods, for an agent.
+    AskPods,
     /// Draw a spool.
     Tree {
         /// Its directory.
@@ -101,6 +105,10 @@ pub struct Capture {
     pub policy: Policy,
     /// The configuration file, where one was named.
     pub config_watch: Option<Watch>,
+    /// What is written of pods.
+    pub kubernetes: Kubernetes,
+    /// Who is asked for them, where anybody is.
+    pub asks: Option<Settings>,
     /// Which processes are targets; absent where they are named.
     pub targets: Option<TargetRules>,
     /// For the engine.
@@ -210,6 +218,7 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
                 capture: daemon(own.or(before), env)?,
             })
         }
+        Some(Command::AskPods) => Ok(Todo::AskPods),
         Some(Command::Replay { file, ids, output }) => {
             no_pid("replay")?;
             before.refuse_all_but(&[Group::Output, Group::Dir], "replay")?;
@@ -270,10 +279,18 @@ fn configured(
     let sources = Sources {
         chunk_timing: args.chunk_timing,
         net_scopes: args.net_scopes,
+        environment: environment::layer(&|name| env.set(name)),
         file: args.config,
     };
     let config_watch = Watch::new(&sources);
-    let Configuration { rules, targets, .. } = sources.read().map_err(|e| e.to_string())?;
+    let Configuration {
+        rules,
+        targets,
+        sections,
+    } = sources.read().map_err(|e| e.to_string())?;
+    let is_there = |path: &Path| path.exists();
+    let asked =
+        containers::settings::settings(&sections.kubernetes, &|name| env.set(name), &is_there)?;
     let interval = flush_interval(args.flush_interval, env);
     let max_memory = args
         .max_memory
@@ -282,6 +299,8 @@ fn configured(
     let capture = Capture {
         load,
         config_watch,
+        kubernetes: sections.kubernetes,
+        asks: asked,
         targets: None,
         policy: Policy {
             children: !args.no_children,

@@ -220,6 +220,9 @@ pub enum Command {
         #[command(flatten)]
         usdt: UsdtArgs,
     },
+    /// What an agent starts to ask for pods; no command of anybody else's
+    #[command(name = crate::containers::asker::VERB, hide = true)]
+    AskPods,
     /// Print the scope tree of a spool; with -v all that it holds
     Tree {
         /// Scopes drawn below each parent, the latest; how many there are before is said

@@ -130,6 +130,10 @@ fn run(todo: Todo) -> Result<Exit, Failed> {
         Todo::Attach { pids, capture } => attach::attach(&pids, &capture),
         Todo::Run { command, capture } => attach::run(&command, &capture),
         Todo::Daemon { capture } => attach::daemon(&capture),
+        Todo::AskPods => {
+            crate::containers::asker::answer()?;
+            Ok(Exit::Ok)
+        }
         Todo::Replay { file, ids, outputs } => offline::replay(&file, ids, &outputs),
         Todo::Doctor {
             pids,

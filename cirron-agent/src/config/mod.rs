@@ -6,15 +6,17 @@
 //!                   watch: every second, SIGHUP --------------- Commands::set_rules --------------------'
 //! ```
 //! A file that is wrong is refused whole, with every wrong key and value, its line and what would be right: at the start
-//! the agent does not start, later what held before holds on. Flags are a layer before the file. `cirron_core::rules`
+//! the agent does not start, later what held before holds on. Flags are a layer before the environment ([`environment`]),
+//! that one before the file. `cirron_core::rules`
 //! lists the keys; `docs/cirron-agent.toml` has each of them.
 
+pub mod environment;
 mod file;
 pub mod watch;
 
 use std::path::{Path, PathBuf};
 
-use cirron_core::rules::{Problem, Rules, TargetRules, flags_layer, without_targets};
+use cirron_core::rules::{Rules, Sections, TargetRules, flags_layer, rules_alone};
 use serde_json::{Value, json};
 
 use self::file::Document;
@@ -23,13 +25,15 @@ use crate::targets::shipped;
 /// Bytes of the file. Rules have a bound of their own; past it this is no file of ours.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Where rules come from, beside targets: flags, and a file if one was named.
+/// Where rules and settings come from, beside targets: flags, the environment, and a file if one was named.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sources {
     /// `--chunk-timing`
     pub chunk_timing: bool,
     /// `--net-scopes`
     pub net_scopes: bool,
+    /// What the environment says, as a file would.
+    pub environment: Option<Value>,
     /// `--config`
     pub file: Option<PathBuf>,
 }
@@ -75,6 +79,8 @@ pub struct Configuration {
     pub rules: Rules,
     /// Which processes are targets, where nobody names them.
     pub targets: TargetRules,
+    /// Settings.
+    pub sections: Sections,
 }
 
 /// A text that is part of the agent, as values; `None`: it is no TOML.
@@ -89,29 +95,53 @@ impl Sources {
     /// Where the file cannot be taken.
     pub fn read(&self) -> Result<Configuration, ConfigError> {
         let flags = flags_layer(self.chunk_timing, self.net_scopes);
-        let shipped = shipped();
-        let Some(path) = &self.file else {
-            let rules = Rules::read(flags).map_err(|problems| wrong(&problems, None))?;
-            let targets = TargetRules::read(0, &json!({}), &shipped);
-            let targets = targets.map_err(|problems| wrong(&problems, None))?;
-            return Ok(Configuration { rules, targets });
+        let text = self.file.as_deref().map(text).transpose()?;
+        let document = self.file.as_deref().zip(text.as_deref());
+        let document = document.map(|(path, text)| {
+            let read = Document::parse(text).map_err(|e| ConfigError::Syntax {
+                path: path.to_owned(),
+                line: e.line,
+                column: e.column,
+                what: e.what,
+            });
+            read.map(|document| (path, document))
+        });
+        let document = document.transpose()?;
+        let file = document.as_ref().map(|(_, document)| document.value());
+        let places = [&self.environment, &file];
+        // The layers of rules are numbered as they stand; one that nobody wrote is left out, but before another.
+        let mut layers: Vec<Value> = Vec::new();
+        let mut files: Vec<(usize, &Value)> = Vec::new();
+        if flags.is_some() || places.iter().any(|place| place.is_some()) {
+            layers.push(flags.unwrap_or(json!({})));
+        }
+        for place in places.into_iter().flatten() {
+            files.push((layers.len(), place));
+            layers.push(rules_alone(place.clone()));
+        }
+        let targets = TargetRules::read(&files, &shipped());
+        let problems = match (Rules::read(layers), targets, Sections::read(&files)) {
+            (Ok(rules), Ok(targets), Ok(sections)) => {
+                return Ok(Configuration {
+                    rules,
+                    targets,
+                    sections,
+                });
+            }
+            (rules, targets, sections) => [rules.err(), targets.err(), sections.err()],
         };
-        let text = text(path)?;
-        let document = Document::parse(&text).map_err(|e| ConfigError::Syntax {
-            path: path.clone(),
-            line: e.line,
-            column: e.column,
-            what: e.what,
-        })?;
-        let file = document.value();
-        let targets = TargetRules::read(1, &file, &shipped);
-        let layers: [Value; 2] = [flags.unwrap_or(json!({})), without_targets(file)];
-        let problems = match (Rules::read(layers), targets) {
-            (Ok(rules), Ok(targets)) => return Ok(Configuration { rules, targets }),
-            (rules, targets) => [rules.err(), targets.err()].into_iter().flatten().flatten(),
-        };
-        let problems: Vec<Problem> = problems.collect();
-        Err(wrong(&problems, Some((path, &document))))
+        let said = problems.into_iter().flatten().flatten().map(|problem| {
+            let is_file = file.is_some() && files.last().is_some_and(|(n, _)| *n == problem.layer);
+            match document.as_ref().filter(|_| is_file) {
+                Some((path, document)) => {
+                    let (line, column) = document.place(&problem.at, problem.is_key);
+                    format!("{}:{line}:{column}: {problem}", path.display())
+                }
+                None if self.environment.is_some() => environment::shown(&problem),
+                None => problem.to_string(),
+            }
+        });
+        Err(ConfigError::Wrong(said.collect::<Vec<_>>().join("\n")))
     }
 }
 
@@ -140,17 +170,6 @@ fn text(path: &Path) -> Result<String, ConfigError> {
             what: "this is not UTF-8".to_owned(),
         }
     })
-}
-
-fn wrong(problems: &[Problem], file: Option<(&Path, &Document<'_>)>) -> ConfigError {
-    let said = problems.iter().map(|problem| match file {
-        Some((path, document)) => {
-            let (line, column) = document.place(&problem.at, problem.is_key);
-            format!("{}:{line}:{column}: {problem}", path.display())
-        }
-        None => problem.to_string(),
-    });
-    ConfigError::Wrong(said.collect::<Vec<_>>().join("\n"))
 }
 
 #[cfg(test)]

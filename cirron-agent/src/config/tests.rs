@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cirron_core::rules::{KEYS, Key, TARGET_KEYS};
+use cirron_core::rules::{KEYS, Key, SECTIONS, TARGET_KEYS};
 
 use super::*;
 
@@ -11,9 +11,8 @@ fn read(text: &str) -> Result<Rules, String> {
     let path = dir.path().join("c.toml");
     std::fs::write(&path, text).unwrap();
     let sources = Sources {
-        chunk_timing: false,
-        net_scopes: false,
         file: Some(path),
+        ..Sources::default()
     };
     let shown = dir.path().display().to_string() + "/";
     sources
@@ -33,6 +32,9 @@ fn the_example_is_read_and_has_every_key() {
     let document = toml_value(EXAMPLE).unwrap();
     has_every_key(document["targets"].as_array().unwrap(), TARGET_KEYS);
     assert!(document["shipped_targets"].is_boolean());
+    for (section, keys) in SECTIONS {
+        has_every_key(std::slice::from_ref(&document[section]), keys);
+    }
 }
 
 fn has_every_key(all: &[Value], keys: &[Key]) {
@@ -152,8 +154,8 @@ fn what_is_no_file_of_ours_is_refused() {
     let refused = |path: PathBuf| {
         let sources = Sources {
             chunk_timing: true,
-            net_scopes: false,
             file: Some(path),
+            ..Sources::default()
         };
         sources.read().unwrap_err().to_string()
     };
@@ -164,9 +166,8 @@ fn what_is_no_file_of_ours_is_refused() {
     assert!(refused(large.clone()).contains("larger than 1 MiB"));
     std::fs::write(&large, "#".repeat(MAX_BYTES as usize)).unwrap();
     let sources = Sources {
-        chunk_timing: false,
-        net_scopes: false,
         file: Some(large.clone()),
+        ..Sources::default()
     };
     assert!(sources.read().is_ok());
     std::fs::write(&large, b"a = 1\nb = '\xff'").unwrap();
@@ -185,6 +186,7 @@ fn flags_are_a_layer_before_the_file() {
             chunk_timing,
             net_scopes,
             file,
+            ..Sources::default()
         };
         let rules = sources.read().unwrap();
         rules.rules.layers().cloned().collect::<Vec<_>>()

@@ -166,9 +166,8 @@ mod tests {
         let rule = "[[rules]]\nignore = true\n";
         fs::write(&path, rule).unwrap();
         let watch = Watch::new(&Sources {
-            chunk_timing: false,
-            net_scopes: false,
             file: Some(path.clone()),
+            ..Sources::default()
         });
         // Numbers of the rules that the core was given; the first time it does not answer.
         let given = Arc::new(Mutex::new((Vec::new(), true)));

@@ -105,9 +105,7 @@ struct Terminated {
 ///
 /// # Errors
 /// It is no such list.
-pub(crate) fn containers(
-    json: &[u8],
-) -> Result<(BTreeMap<String, About>, u64), serde_json::Error> {
+pub(crate) fn containers(json: &[u8]) -> Result<(BTreeMap<String, About>, u64), serde_json::Error> {
     let list: PodList = serde_json::from_slice(json)?;
     let Some(items) = list.items else {
         // An empty list has `null` there, but no other answer has a `kind` that says so.

@@ -93,9 +93,7 @@ fn what_is_no_list_of_pods_is_refused() {
 
 #[test]
 fn containers_past_their_bound_are_counted_and_long_texts_left_out() {
-    let status = |i: usize| {
-        json!({"name": "c", "containerID": format!("cri-o://{i:064x}")})
-    };
+    let status = |i: usize| json!({"name": "c", "containerID": format!("cri-o://{i:064x}")});
     let statuses: Vec<Value> = (0..MAX_CONTAINERS + 7).map(status).collect();
     let labels = json!({"app": "x".repeat(600), "b": "c"});
     let answer = json!({"items": [{"metadata": {"name": "a", "labels": labels},
@@ -103,5 +101,8 @@ fn containers_past_their_bound_are_counted_and_long_texts_left_out() {
     let (all, left_out) = containers(answer.to_string().as_bytes()).unwrap();
     assert_eq!((all.len(), left_out), (MAX_CONTAINERS, 7));
     let pod = all.values().next().unwrap().pod.clone().unwrap();
-    assert_eq!(pod.labels.into_iter().collect::<Vec<_>>(), [("b".into(), "c".into())]);
+    assert_eq!(
+        pod.labels.into_iter().collect::<Vec<_>>(),
+        [("b".into(), "c".into())]
+    );
 }

@@ -104,7 +104,10 @@ mod tests {
         };
         let named = |name: &str| Some(Some(name.to_owned()));
         let none = BTreeMap::new();
-        assert_eq!(of("ReplicaSet", "llama-7d4b9c", &labels, None), named("llama"));
+        assert_eq!(
+            of("ReplicaSet", "llama-7d4b9c", &labels, None),
+            named("llama")
+        );
         assert_eq!(of("ReplicaSet", "llama-7d4b9d", &labels, None), Some(None));
         assert_eq!(of("ReplicaSet", "llama-7d4b9c", &none, None), Some(None));
         assert_eq!(of("ReplicaSet", "7d4b9c", &labels, None), Some(None));

@@ -41,7 +41,11 @@ fn about(annotations: &BTreeMap<String, String>) -> Option<About> {
         return Some(About {
             name: cri("container-name"),
             image: cri("image-name"),
-            pod: pod([cri("sandbox-name"), cri("sandbox-namespace"), cri("sandbox-uid")]),
+            pod: pod([
+                cri("sandbox-name"),
+                cri("sandbox-namespace"),
+                cri("sandbox-uid"),
+            ]),
         });
     }
     if annotations.contains_key("io.kubernetes.cri-o.ContainerID") {
@@ -49,7 +53,11 @@ fn about(annotations: &BTreeMap<String, String>) -> Option<About> {
         return Some(About {
             name: kubernetes("container.name"),
             image: get("io.kubernetes.cri-o.ImageName"),
-            pod: pod([kubernetes("pod.name"), kubernetes("pod.namespace"), kubernetes("pod.uid")]),
+            pod: pod([
+                kubernetes("pod.name"),
+                kubernetes("pod.namespace"),
+                kubernetes("pod.uid"),
+            ]),
         });
     }
     let name = get("nerdctl/name")?;

@@ -32,7 +32,8 @@ impl Root {
         let dir = rustix::fs::openat2(&self.0, runtime, flags, Mode::empty(), within).ok()?;
         // A pipe that somebody put there is not waited for.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let within =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let file = rustix::fs::openat2(&dir, file, flags, Mode::empty(), within).ok()?;
         let stat = rustix::fs::fstat(&file).ok()?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -59,4 +60,3 @@ impl Root {
         names.take(at_most).collect()
     }
 }
-

@@ -24,7 +24,9 @@ impl Machine {
     }
     fn seen(&self) -> Option<(String, String, String)> {
         let about = self.look()?;
-        let pod = about.pod.map(|pod| format!("{}/{}/{}", pod.namespace, pod.name, pod.uid));
+        let pod = about
+            .pod
+            .map(|pod| format!("{}/{}/{}", pod.namespace, pod.name, pod.uid));
         let text = Option::unwrap_or_default;
         Some((text(about.name), text(about.image), text(pod)))
     }
@@ -63,7 +65,11 @@ fn each_runtime_s_own_files_name_its_containers() {
         }})
         .to_string(),
     );
-    let want = seen("vllm", "docker.io/vllm/vllm-openai:v0.6.1", "models/llama-0/6c1a");
+    let want = seen(
+        "vllm",
+        "docker.io/vllm/vllm-openai:v0.6.1",
+        "models/llama-0/6c1a",
+    );
     assert_eq!(machine.seen(), want);
     // Who controls it, and its labels, the kubelet alone knows.
     assert!(!machine.look().unwrap().is_whole());
@@ -77,7 +83,10 @@ fn each_runtime_s_own_files_name_its_containers() {
             "io.kubernetes.pod.uid": "7c"}})
         .to_string(),
     );
-    assert_eq!(machine.seen(), seen("tgi", "ghcr.io/tgi:2", "models/tgi-1/7c"));
+    assert_eq!(
+        machine.seen(),
+        seen("tgi", "ghcr.io/tgi:2", "models/tgi-1/7c")
+    );
 
     let machine = Machine::new();
     let metadata = json!({"image-name": "docker.io/library/nginx:1.27", "name": "web"});
@@ -92,11 +101,17 @@ fn each_runtime_s_own_files_name_its_containers() {
         "run/containers/storage/overlay-containers/ID/userdata/config.json",
         &json!({"annotations": {"io.container.manager": "libpod"}}).to_string(),
     );
-    assert_eq!(machine.seen(), seen("web", "docker.io/library/nginx:1.27", ""));
+    assert_eq!(
+        machine.seen(),
+        seen("web", "docker.io/library/nginx:1.27", "")
+    );
 
     let machine = Machine::new();
     let file = "run/containerd/io.containerd.runtime.v2.task/default/ID/config.json";
-    machine.write(file, &json!({"annotations": {"nerdctl/name": "n"}}).to_string());
+    machine.write(
+        file,
+        &json!({"annotations": {"nerdctl/name": "n"}}).to_string(),
+    );
     assert_eq!(machine.seen(), seen("n", "", ""));
 }
 
@@ -117,7 +132,11 @@ fn a_runtime_s_directory_may_be_moved_and_no_other_link_is_followed() {
     assert_eq!(machine.look(), None);
     std::fs::remove_file(container.join(ID)).unwrap();
     std::fs::create_dir(container.join(ID)).unwrap();
-    symlink("/elsewhere/config.v2.json", container.join(ID).join("config.v2.json")).unwrap();
+    symlink(
+        "/elsewhere/config.v2.json",
+        container.join(ID).join("config.v2.json"),
+    )
+    .unwrap();
     assert_eq!(machine.look(), None);
 }
 

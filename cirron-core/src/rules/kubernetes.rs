@@ -168,8 +168,14 @@ mod tests {
     fn what_is_wrong_is_told_with_its_place() {
         for (section, said) in [
             (json!(7), "kubernetes: this is no table"),
-            (json!({"uri": "x"}), "kubernetes.uri: there is no such key\n  did you mean `url`?"),
-            (json!({"url": "kubelet"}), "kubernetes.url: this value is not taken"),
+            (
+                json!({"uri": "x"}),
+                "kubernetes.uri: there is no such key\n  did you mean `url`?",
+            ),
+            (
+                json!({"url": "kubelet"}),
+                "kubernetes.url: this value is not taken",
+            ),
             (json!({"source": "etcd"}), "kubernetes.source: "),
             (json!({"enabled": "yes"}), "kubernetes.enabled: "),
             (json!({"insecure": 1}), "kubernetes.insecure: "),

@@ -78,7 +78,11 @@ mod tests {
             let wrong = json!({ name: {"nobody_knows_it": 1} });
             assert!(Sections::read(&[(0, &wrong)]).is_err(), "{name}");
             for key in keys {
-                assert!(!Sections::take(name, key.name, &json!({})), "{name}.{}", key.name);
+                assert!(
+                    !Sections::take(name, key.name, &json!({})),
+                    "{name}.{}",
+                    key.name
+                );
             }
         }
     }

@@ -132,11 +132,23 @@ fn each_condition_holds_for_what_it_names_and_for_nothing_else() {
             json!({"container": ["0af", "v"]}),
         ),
         (json!({"container": "0af1*"}), json!({"container": "*-0"})),
-        (json!({"image": "vllm/vllm-openai"}), json!({"image": "vllm-openai:latest"})),
-        (json!({"image": "vllm-openai:v0.6*"}), json!({"image": "openai"})),
-        (json!({"image": "ghcr.io/*"}), json!({"image": "llm/vllm-openai"})),
+        (
+            json!({"image": "vllm/vllm-openai"}),
+            json!({"image": "vllm-openai:latest"}),
+        ),
+        (
+            json!({"image": "vllm-openai:v0.6*"}),
+            json!({"image": "openai"}),
+        ),
+        (
+            json!({"image": "ghcr.io/*"}),
+            json!({"image": "llm/vllm-openai"}),
+        ),
         (json!({"pod": "llama-*"}), json!({"pod": "llama"})),
-        (json!({"namespace": "models"}), json!({"namespace": ["default"]})),
+        (
+            json!({"namespace": "models"}),
+            json!({"namespace": ["default"]}),
+        ),
         (
             json!({"labels": {"app": "vllm*", "tier": "*"}}),
             json!({"labels": {"app": "vllm", "team": "*"}}),
@@ -326,28 +338,53 @@ fn a_rule_that_asks_for_what_is_not_known_yet_is_waited_for_if_all_else_holds() 
         let of = |process: &Known, exclude: bool, executable: &str| {
             let mut first = json!({"executable": executable, "name": "first", "exclude": exclude});
             first[key] = value.clone();
-            chosen(json!([first, {"executable": "python*", "name": "second"}]), process)
+            chosen(
+                json!([first, {"executable": "python*", "name": "second"}]),
+                process,
+            )
         };
         let awaited = starting(Workload::Awaited);
         for exclude in [false, true] {
-            assert_eq!(of(&awaited, exclude, "python*").as_deref(), Some("awaited"), "{key}");
+            assert_eq!(
+                of(&awaited, exclude, "python*").as_deref(),
+                Some("awaited"),
+                "{key}"
+            );
             // What does not hold anyway waits for nobody.
-            assert_eq!(of(&awaited, exclude, "node").as_deref(), Some("second"), "{key}");
+            assert_eq!(
+                of(&awaited, exclude, "node").as_deref(),
+                Some("second"),
+                "{key}"
+            );
             let known = starting(Workload::Known);
-            assert_eq!(of(&known, exclude, "python*").as_deref(), Some("second"), "{key}");
+            assert_eq!(
+                of(&known, exclude, "python*").as_deref(),
+                Some("second"),
+                "{key}"
+            );
         }
         let unknown = starting(Workload::Unknown);
-        assert_eq!(of(&unknown, false, "python*").as_deref(), Some("second"), "{key}");
+        assert_eq!(
+            of(&unknown, false, "python*").as_deref(),
+            Some("second"),
+            "{key}"
+        );
         assert_eq!(of(&unknown, true, "python*"), None, "{key}");
     }
     // What is known already, and is another, is not waited for.
     let mut other = starting(Workload::Awaited);
     other.facts.push((Fact::Namespace, "batch"));
     other.labels.push(("app", "eval"));
-    for condition in [json!({"namespace": "models"}), json!({"labels": {"app": "vllm"}})] {
+    for condition in [
+        json!({"namespace": "models"}),
+        json!({"labels": {"app": "vllm"}}),
+    ] {
         assert_eq!(chosen(json!([condition]), &other), None, "{condition}");
     }
     // The id is the kernel's.
     let by_id = json!([{"container": "0af*", "name": "id"}]);
-    assert_eq!(chosen(by_id, &starting(Workload::Awaited)).as_deref(), Some("id"));
+    assert_eq!(
+        chosen(by_id, &starting(Workload::Awaited)).as_deref(),
+        Some("id")
+    );
 }

@@ -32,6 +32,7 @@ mod memory;
 mod net;
 mod peers;
 mod plain;
+mod pods;
 mod probes;
 mod processes;
 mod quiet;
@@ -87,6 +88,7 @@ fn main() -> ExitCode {
         roles::TESTS,
         rules::TESTS,
         daemon::TESTS,
+        pods::TESTS,
         processes::TESTS,
         quiet::TESTS,
         faults::TESTS,

@@ -112,6 +112,7 @@ fn is_there(tool: Tool) -> bool {
             .all(Option::is_some),
         Tool::Gnutls => paths::in_path("gnutls-serv").is_some(),
         Tool::Openssl => paths::in_path("openssl").is_some(),
+        Tool::Runc => paths::in_path("runc").is_some(),
         Tool::Make => paths::in_path("make").is_some(),
         // Debian keeps each version's programs in a folder of its own.
         Tool::Postgres => Path::new("/usr/lib/postgresql").exists(),

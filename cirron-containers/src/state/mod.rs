@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  id --> docker: var/lib/docker/containers/ID/config.v2.json
-//!     --> storage (Podman, CRI-O): var/lib/containers/storage/overlay-containers/containers.json
+//!     --> storage (Podman, CRI-O): var/lib/containers/storage/DRIVER-containers/containers.json
 //!     --> oci (containerd, CRI-O): run/.../ID/config.json, its annotations
 //! ```
 //! No daemon is asked: none need run, and none notices. A runtime whose files are elsewhere, or in another form, tells

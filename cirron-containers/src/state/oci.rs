@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::root::Root;
+use super::storage::DRIVERS;
 use crate::about::{About, Pod, text};
 
 /// containerd's bundles, below a directory for each of its namespaces.
 const CONTAINERD: &str = "run/containerd/io.containerd.runtime.v2.task";
 
 /// CRI-O's.
-const CRI_O: &str = "run/containers/storage/overlay-containers";
+const CRI_O: &str = "run/containers/storage";
 
 /// Namespaces of containerd that are looked into: `k8s.io`, `moby`, `default`, and what people make.
 const MAX_NAMESPACES: usize = 32;
@@ -27,7 +28,10 @@ pub(super) fn look(root: &Root, id: &str) -> Option<About> {
     let namespaces = root.names(CONTAINERD, MAX_NAMESPACES).into_iter();
     let mut bundles = namespaces
         .map(|namespace| (CONTAINERD, format!("{namespace}/{id}/config.json")))
-        .chain([(CRI_O, format!("{id}/userdata/config.json"))]);
+        .chain(DRIVERS.iter().map(|driver| {
+            let bundle = format!("{driver}-containers/{id}/userdata");
+            (CRI_O, format!("{bundle}/config.json"))
+        }));
     let json = bundles.find_map(|(runtime, file)| root.read(runtime, &file))?;
     let bundle: Bundle = serde_json::from_slice(&json).ok()?;
     about(&bundle.annotations)

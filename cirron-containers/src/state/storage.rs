@@ -6,7 +6,10 @@ use super::root::Root;
 use crate::about::{About, Pod, text};
 
 /// Root's storage. That of a user who runs Podman alone is in their home, and is not looked at.
-const STORAGE: &str = "var/lib/containers/storage/overlay-containers";
+const STORAGE: &str = "var/lib/containers/storage";
+
+/// How it keeps layers, which names the directory of its list. A machine has one of these.
+pub(super) const DRIVERS: [&str; 4] = ["overlay", "vfs", "btrfs", "zfs"];
 
 #[derive(Deserialize)]
 struct Container {
@@ -29,7 +32,10 @@ struct Metadata {
 }
 
 pub(super) fn look(root: &Root, id: &str) -> Option<About> {
-    let json = root.read(STORAGE, "containers.json")?;
+    let mut lists = DRIVERS
+        .iter()
+        .map(|driver| format!("{driver}-containers/containers.json"));
+    let json = lists.find_map(|list| root.read(STORAGE, &list))?;
     let all: Vec<Container> = serde_json::from_slice(&json).ok()?;
     let container = all.into_iter().find(|container| container.id == id)?;
     let metadata = container.metadata.as_deref().unwrap_or_default();

@@ -39,6 +39,14 @@ fn seen(name: &str, image: &str, pod: &str) -> Option<(String, String, String)> 
 const DOCKER: &str = "var/lib/docker/containers/ID/config.v2.json";
 const CONTAINERD: &str = "run/containerd/io.containerd.runtime.v2.task/k8s.io/ID/config.json";
 
+/// As Podman 4.3.1 wrote it.
+const PODMAN: &str = r#"[{"id":"ff","names":["other"],"image":"9ba1","layer":"d4","metadata":"{}",
+"created":"2026-11-28T13:08:20Z"},{"id":"ID","names":["web"],
+"image":"9ba18be94246d613a7428c9653ec6710892b12f75d6867adcd6f3358904e6032",
+"layer":"ee48ef3d3e8fea8c8b0b4102b8bfca589ac70f2075f1e1331c8876bcb2526990",
+"metadata":"{\"image-name\":\"localhost/web:1\",\"image-id\":\"9ba18be94246\",\"name\":\"web\"}",
+"created":"2026-11-28T13:08:24.512591755Z","flags":{"MountLabel":"","ProcessLabel":""}}]"#;
+
 fn docker() -> String {
     json!({"StreamConfig": {}, "ID": ID, "Name": "/vllm", "Driver": "overlay2",
         "Image": "sha256:0123", "Config": {"Hostname": "0123456789ab", "Env": ["HF_TOKEN=s3cr3t"],
@@ -89,22 +97,16 @@ fn each_runtime_s_own_files_name_its_containers() {
     );
 
     let machine = Machine::new();
-    let metadata = json!({"image-name": "docker.io/library/nginx:1.27", "name": "web"});
     machine.write(
-        "var/lib/containers/storage/overlay-containers/containers.json",
-        &json!([{"id": "ff", "names": ["other"]},
-            {"id": ID, "names": ["web"], "image": "0af1", "metadata": metadata.to_string()}])
-        .to_string(),
+        "var/lib/containers/storage/vfs-containers/containers.json",
+        &PODMAN.replace("ID", ID),
     );
     // Podman's bundle has no annotation of those.
     machine.write(
         "run/containers/storage/overlay-containers/ID/userdata/config.json",
         &json!({"annotations": {"io.container.manager": "libpod"}}).to_string(),
     );
-    assert_eq!(
-        machine.seen(),
-        seen("web", "docker.io/library/nginx:1.27", "")
-    );
+    assert_eq!(machine.seen(), seen("web", "localhost/web:1", ""));
 
     let machine = Machine::new();
     let file = "run/containerd/io.containerd.runtime.v2.task/default/ID/config.json";

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::Agent;
 use cirron_tests::calls::curl;
-use cirron_tests::process::Guard;
+use cirron_tests::process::{Guard, children};
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::spool::Span;
@@ -233,6 +233,26 @@ fn ask(container: &Container, path: &str) -> Result<()> {
     curl(&[&format!("http://127.0.0.1:{}{path}", container.port)]).map(drop)
 }
 
+/// The process that asks for pods, which has no rights and no environment.
+fn asker(agent: u32) -> Result<u32> {
+    let file = |pid: u32, name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}"));
+    let asks = |pid: &u32| file(*pid, "cmdline").is_ok_and(|line| line.contains("ask-pods"));
+    let all = children(agent)?;
+    let asker = all.into_iter().find(asks).context("no process asks")?;
+    let status = file(asker, "status")?;
+    for line in [
+        "CapEff:\t0000000000000000",
+        "CapPrm:\t0000000000000000",
+        "CapBnd:\t0000000000000000",
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+    ] {
+        ensure!(status.contains(line), "{line} is not in {status}");
+    }
+    ensure!(file(asker, "environ")?.is_empty());
+    Ok(asker)
+}
+
 fn pods() -> Result<String> {
     let tmp = tempfile::tempdir()?;
     let dir = tmp.path();
@@ -283,6 +303,8 @@ fn pods() -> Result<String> {
     )?;
     std::fs::write(&token, TOKEN)?;
 
+    let asker = asker(agent.pid())?;
+
     // Three start, of which one is in another namespace. The list has their containers a moment later.
     let first = node.start("llama-a1-x")?;
     let second = node.start("llama-a1-y")?;
@@ -322,6 +344,12 @@ fn pods() -> Result<String> {
     drop(second);
     ask(&neighbour, "/neighbour")?;
     let report = agent.finish()?;
+    let asks = || Path::new(&format!("/proc/{asker}")).exists();
+    until(
+        "the end of the process that asks",
+        Duration::from_secs(10),
+        || (!asks()).then_some(()),
+    )?;
 
     let told = || format!("{}\n{}", report.spool.describe(), report.stderr);
     let requests = report.spool.requests();

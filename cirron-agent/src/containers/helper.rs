@@ -144,7 +144,7 @@ impl Said {
 
     fn answered(&mut self) -> Option<String> {
         self.last.take()?;
-        Some("pods are known again".to_owned())
+        Some("pods are known".to_owned())
     }
 }
 

@@ -192,6 +192,8 @@ pub struct Figures {
     pub duration_ms: Option<f64>,
     /// `overhead_ms`.
     pub overhead_ms: Option<f64>,
+    /// Of what that is a share.
+    pub overhead_of: Option<String>,
     /// `input_tokens`, else `prompt_tokens`.
     pub input_tokens: Option<u64>,
     /// `output_tokens`, else `completion_tokens`.
@@ -318,7 +320,7 @@ impl Request {
     pub fn take_mark(&mut self, row: &MarkRow<'_>, detail: Detail) {
         let is_point = row.kind.0 != "summary";
         if row.name.0 == "chunk_ms" {
-            match number(&row.value) {
+            match time(&row.value) {
                 Some(_) if self.figures.chunks_ms.len() >= MAX_CHUNKS => self.left_out += 1,
                 Some(gap) => self.figures.chunks_ms.push(gap as f32),
                 None => {}
@@ -385,7 +387,7 @@ impl Request {
 
 impl Figures {
     fn take(&mut self, row: &MarkRow<'_>) {
-        let time = || number(&row.value);
+        let time = || time(&row.value);
         let is = |name| row.attrs.get(name).is_some_and(Scalar::is_truthy);
         match &*row.name.0 {
             "time_in_queue_ms" => self.queue_ms = time(),
@@ -395,7 +397,11 @@ impl Figures {
             "tokens_per_second" => self.tokens_per_second = time(),
             "max_inter_token_ms" => self.max_gap_ms = time(),
             "request_duration_ms" => self.duration_ms = time(),
-            "overhead_ms" => self.overhead_ms = time(),
+            "overhead_ms" => {
+                self.overhead_ms = time();
+                let of = row.attrs.get("of").and_then(Scalar::as_text);
+                self.overhead_of = of.map(|of| cut(of, MAX_TEXT_BYTES));
+            }
             "cost_usd" => self.cost_usd = time(),
             "input_tokens" => self.input_tokens = whole(&row.value),
             "output_tokens" => {
@@ -435,6 +441,11 @@ pub(crate) fn kept(attrs: &Attrs<'_>, max: usize) -> (Vec<(String, Scalar<'stati
     let kept = all.iter().take(max);
     let kept = kept.map(|(name, value)| (cut(name, MAX_TEXT_BYTES), value.kept(MAX_TEXT_BYTES)));
     (kept.collect(), all.len().saturating_sub(max))
+}
+
+/// A length of time, or a price: a number that is not below 0.
+fn time(value: &Scalar<'_>) -> Option<f64> {
+    number(value).filter(|number| *number >= 0.0)
 }
 
 /// A finite number.

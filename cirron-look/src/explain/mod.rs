@@ -224,7 +224,7 @@ fn tell(spools: &Spools, all: &Collected, call: &Call, request: &Request) -> Tol
         parts: parts::parts(request, latency_ms),
         done: parts::done(request, latency_ms),
         own_ms: figures.overhead_ms,
-        own_of: None,
+        own_of: figures.overhead_of.clone(),
         tokens_in: figures.input_tokens,
         tokens_out: figures.output_tokens,
         is_estimated: figures.is_estimated,

@@ -182,11 +182,13 @@ fn done(out: &mut String, told: &Told) {
         }
     }
     if let Some(own) = told.own_ms {
-        line(
-            out,
-            "own share",
-            &format!("{} that none of its calls covers", ms(own)),
-        );
+        // Of a stream that hands on another one it is of what came before the first token.
+        let of = match told.own_of.as_deref() {
+            Some("time_to_first_token_ms") => " before its first token",
+            Some(_) | None => "",
+        };
+        let text = format!("{}{of} that none of its calls covers", ms(own));
+        line(out, "own share", &text);
     }
 }
 

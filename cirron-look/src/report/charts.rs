@@ -10,12 +10,15 @@ use crate::units;
 
 /// Units of a chart's drawing; a card is about as many pixels wide, so that text keeps its size.
 const WIDTH: f64 = 400.0;
-const HEIGHT: f64 = 196.0;
+const HEIGHT: f64 = 202.0;
 /// Room for the axes.
 const LEFT: f64 = 54.0;
 const RIGHT: f64 = 12.0;
-const TOP: f64 = 14.0;
+const TOP: f64 = 20.0;
 const BOTTOM: f64 = 36.0;
+
+/// Room that a letter of 11 pixels takes, in a font that is wide.
+const LETTER: f64 = 7.0;
 
 /// Bins of a histogram: each some 8 pixels wide.
 const BINS: usize = 40;
@@ -67,17 +70,27 @@ fn x_of(share: f64) -> f64 {
     LEFT + share * (WIDTH - LEFT - RIGHT)
 }
 
+/// There is no half of a call, nor of a token.
+fn is_whole(value: f64) -> bool {
+    value.fract() == 0.0
+}
+
 fn y_of(share: f64) -> f64 {
     HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 }
 
 impl Frame {
-    /// With horizontal lines at ticks of `up`, and its title.
-    fn new(label: &str, up: &Scale, tick: impl Fn(f64) -> String) -> Frame {
+    /// With horizontal lines at those ticks of `up` that are told.
+    fn new(
+        label: &str,
+        up: &Scale,
+        is_told: impl Fn(f64) -> bool,
+        tick: impl Fn(f64) -> String,
+    ) -> Frame {
         let mut out = format!(
             "<svg class=chart viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=img aria-label=\"{label}\">"
         );
-        for value in up.ticks(4) {
+        for value in up.ticks(4).into_iter().filter(|value| is_told(*value)) {
             let y = y_of(up.share(value));
             let _ = write!(
                 out,
@@ -99,21 +112,35 @@ impl Frame {
             "<line class=axis x1={LEFT} x2={} y1={y} y2={y} />",
             WIDTH - RIGHT
         );
+        // Where the text before ends: of two that would touch the later one is left out.
+        let mut taken = f64::NEG_INFINITY;
         for (share, text) in ticks {
             let x = x_of(*share);
+            let half = text.chars().count() as f64 * LETTER / 2.0;
             // What stands at an edge would be cut there.
             let anchor = match x {
                 x if x > WIDTH - RIGHT - 14.0 => "end",
                 x if x < LEFT + 8.0 => "start",
                 _ => "middle",
             };
+            let (from, to) = match anchor {
+                "end" => (x - 2.0 * half, x),
+                "start" => (x, x + 2.0 * half),
+                _ => (x - half, x + half),
+            };
             let _ = write!(
                 self.out,
-                "<line class=axis x1={x:.1} x2={x:.1} y1={y} y2={} />\
-                 <text class=ax x={x:.1} y={} text-anchor={anchor}>{text}</text>",
-                y + 4.0,
-                y + 15.0
+                "<line class=axis x1={x:.1} x2={x:.1} y1={y} y2={} />",
+                y + 4.0
             );
+            if from > taken {
+                let _ = write!(
+                    self.out,
+                    "<text class=ax x={x:.1} y={} text-anchor={anchor}>{text}</text>",
+                    y + 15.0
+                );
+                taken = to + LETTER;
+            }
         }
         let _ = write!(
             self.out,
@@ -136,12 +163,17 @@ pub(crate) fn distribution(values: &[f32], told: &Percentiles, unit: Unit, title
     let counts = histogram(values, &scale, BINS);
     let most = counts.iter().copied().max().unwrap_or(0);
     let up = Scale::from_zero(most as f64 * 1.04);
-    let mut frame = Frame::new(&format!("{title}: how many calls"), &up, units::short);
+    let mut frame = Frame::new(
+        &format!("{title}: how many calls"),
+        &up,
+        is_whole,
+        units::short,
+    );
     let _ = write!(
         frame.out,
         "<text class=at x={} y={} text-anchor=end>calls</text>",
         LEFT - 6.0,
-        TOP - 4.0
+        TOP - 11.0
     );
     let width = (WIDTH - LEFT - RIGHT) / BINS as f64;
     for (at, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
@@ -195,7 +227,8 @@ pub(crate) fn over(bands: &[Band], across: &Across, unit: Unit, title: &str) -> 
     let most = bands.iter().map(top).fold(0.0, f32::max);
     let up = Scale::from_zero(f64::from(most) * 1.04);
     let label = format!("{title} by {}: median and p95", across.title);
-    let mut frame = Frame::new(&label, &up, |value| unit.tick(value));
+    let is_told = |value| unit == Unit::Ms || is_whole(value);
+    let mut frame = Frame::new(&label, &up, is_told, |value| unit.tick(value));
     let place = |band: &Band| {
         let middle = (band.from + band.to) / 2.0;
         x_of(across.scale.share(middle))

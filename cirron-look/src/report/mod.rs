@@ -16,6 +16,7 @@ mod quality;
 mod slo;
 mod tables;
 mod waterfall;
+mod window;
 
 #[cfg(test)]
 mod tests;

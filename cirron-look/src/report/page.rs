@@ -7,6 +7,7 @@ use super::Options;
 use super::charts::{Across, Unit, distribution, empty, over};
 use super::html::text;
 use super::slo::{Judged, judge_one};
+use super::window::Window;
 use super::{quality, tables, waterfall};
 use crate::figures::date_time;
 use crate::survey::Population;
@@ -401,7 +402,7 @@ impl Page<'_> {
         let found = bands(
             &mut over_time,
             0.0,
-            window.ms(),
+            window.starts_ms(),
             bins(told.count, TIME_BINS),
         );
         let across = window.across();
@@ -420,7 +421,7 @@ impl Page<'_> {
     fn groups(&self) -> String {
         let all: Vec<&Call> = self.all.calls.iter().collect();
         format!(
-            "<h2>By endpoint</h2><p class=why>All exchanges of the spool. Click a title to sort.</p>{}\
+            "<h2>By endpoint</h2><p class=why>All exchanges of the spool.<span class=tip> A click on a title sorts.</span></p>{}\
              <h2>By model</h2><p class=why>The model that answered, else the one that was asked for.</p>{}",
             tables::by_endpoint(&all, &self.all.endpoints),
             tables::by_model(self.calls, &self.all.models)
@@ -435,8 +436,8 @@ impl Page<'_> {
             return out;
         }
         out.push_str(
-            "<p class=key>The call itself<i class=own></i> first token <i class=tick></i> what was done for it<i></i>\
-             (below it where it is known whose it is; <code>cirron-agent explain</code> says more)</p>",
+            "<p class=key><i class=own></i>the call<i class=tick></i>its first token<i></i>what is known to have been \
+             done for it. <code>cirron-agent explain</code> says more.</p>",
         );
         for request in requests {
             let latency = request
@@ -558,77 +559,4 @@ fn by_concurrency(pairs: &mut [(f64, f32)], unit: Unit, title: &str) -> String {
         }),
     };
     over(&found, &across, unit, title)
-}
-
-/// From the first start to the last end.
-struct Window {
-    from: u64,
-    to: u64,
-}
-
-/// Steps of an axis of time, in seconds.
-const STEPS: [u64; 20] = [
-    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200,
-    86_400, 172_800, 604_800,
-];
-
-impl Window {
-    fn of(calls: &[&Call]) -> Window {
-        let from = calls.iter().map(|call| call.start_ns).min().unwrap_or(0);
-        let ends = calls.iter().map(|call| call.end_ns.max(call.start_ns));
-        let to = ends.max().unwrap_or(from);
-        Window { from, to }
-    }
-
-    fn ms(&self) -> f64 {
-        self.to.saturating_sub(self.from) as f64 / 1e6
-    }
-
-    fn at(&self, ns: u64) -> f64 {
-        ns.saturating_sub(self.from) as f64 / 1e6
-    }
-
-    fn across(&self) -> Across {
-        let scale = Scale::from_zero(self.ms());
-        let s = self.ms() / 1e3;
-        let (ticks, title) = if s < 60.0 {
-            let tick = |value: f64| (scale.share(value), crate::units::ms_tick(value));
-            (
-                scale.ticks(5).into_iter().map(tick).collect(),
-                "time since the first call",
-            )
-        } else {
-            (self.clock_ticks(&scale), "began at, UTC")
-        };
-        let from = self.from;
-        Across {
-            scale,
-            ticks,
-            title,
-            place: Box::new(move |band| date_time(from + (band.from * 1e6) as u64)),
-        }
-    }
-
-    fn clock_ticks(&self, scale: &Scale) -> Vec<(f64, String)> {
-        let s = (self.ms() / 1e3) as u64;
-        let step = STEPS
-            .iter()
-            .find(|step| s / **step <= 5)
-            .unwrap_or(&2_419_200);
-        let first = (self.from / 1_000_000_000).div_ceil(*step) * step;
-        (0..8)
-            .map(|n| (first + n * step) * 1_000_000_000)
-            .take_while(|ns| *ns <= self.to)
-            .map(|ns| {
-                let text = date_time(ns);
-                // Of `2026-11-27 07:06:30` the part that differs between ticks.
-                let part = match step {
-                    0..60 => text.get(11..19),
-                    60..86_400 => text.get(11..16),
-                    _ => text.get(5..10),
-                };
-                (scale.share(self.at(ns)), part.unwrap_or("").to_owned())
-            })
-            .collect()
-    }
 }

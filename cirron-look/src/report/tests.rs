@@ -217,3 +217,71 @@ fn a_page_asks_nothing_of_a_network() {
     }
     assert!(page.contains("default-src 'none'"));
 }
+
+/// Whatever a spool says: nothing panics, and what is no figure is none.
+#[test]
+fn numbers_that_no_clock_gives_are_no_figures() {
+    let odd = [
+        json!(-1),
+        json!(0),
+        json!(1e300),
+        json!(-1e300),
+        json!(1e-300),
+        json!(u64::MAX),
+        json!(null),
+        json!("x"),
+    ];
+    let times = [
+        (0, Some(0)),
+        (u64::MAX, None),
+        (u64::MAX, Some(0)),
+        (5, Some(u64::MAX)),
+        (7, Some(6)),
+    ];
+    let session = span("s", None, "cirron.session", 0, json!({}));
+    let (mut spans, mut marks) = (vec![session], Vec::new());
+    for (n, value) in odd.iter().enumerate() {
+        for (m, (start, end)) in times.iter().enumerate() {
+            let id = format!("{:032x}", n * 16 + m + 1);
+            let (mut own, _) = call(1, json!({}));
+            (own["id"], own["start_ns"], own["end_ns"]) = (json!(id), json!(start), json!(end));
+            let mut child = own.clone();
+            (child["id"], child["parent_id"]) =
+                (json!(format!("{:032x}", 1000 + n * 16 + m)), json!(id));
+            child["name"] = json!("http.client");
+            spans.extend([own, child]);
+            for name in [
+                "time_to_first_token_ms",
+                "time_to_first_byte_ms",
+                "time_per_output_token_ms",
+                "request_duration_ms",
+                "input_tokens",
+                "output_tokens",
+                "time_in_queue_ms",
+                "overhead_ms",
+                "max_inter_token_ms",
+                "chunk_ms",
+            ] {
+                marks.push(mark(&id, name, value.clone()));
+            }
+        }
+    }
+    let files = Files::new(&[(&spans, &marks)]);
+    let slos = Slos {
+        ttft_ms: Some(1.0),
+        tpot_ms: Some(1.0),
+        latency_ms: Some(1.0),
+    };
+    let page = page(&files, slos);
+    assert!(!page.contains("NaN") && !page.contains(">inf"));
+    use crate::explain::{Which, explain, words};
+    let explained = explain(&files.spools(), &Which::Slowest, 100).unwrap();
+    let told = words(&explained, &Which::Slowest);
+    assert!(!told.contains("NaN") && !told.contains("inf "), "{told}");
+    assert!(
+        explained
+            .calls
+            .iter()
+            .all(|call| call.latency_ms.is_none_or(|ms| ms >= 0.0))
+    );
+}

@@ -9,6 +9,9 @@ use crate::units::{count, ms, plural};
 /// Rows of a waterfall; a call with more has its longest ones drawn.
 const MAX_ROWS: usize = 24;
 
+/// Share of a call that a bar needs to be seen.
+const LEAST_SHARE: f64 = 0.004;
+
 /// Depth to which names are moved to the right.
 const MAX_INDENT: usize = 6;
 
@@ -31,7 +34,13 @@ pub(crate) fn waterfall(call: &Request, now_ns: u64) -> String {
         rows.retain(|row| length(row.request, end_ns) >= least);
         rows.truncate(MAX_ROWS);
     }
-    let queue_ms = call.figures.queue_ms.unwrap_or(0.0);
+    // A wait that is too short to be seen beside the call is told in its figures alone.
+    let seen_ms = end_ns.saturating_sub(call.start_ns) as f64 / 1e6 * LEAST_SHARE;
+    let queue_ms = call
+        .figures
+        .queue_ms
+        .filter(|ms| *ms >= seen_ms)
+        .unwrap_or(0.0);
     let from = call.start_ns.saturating_sub((queue_ms * 1e6) as u64);
     let to = rows
         .iter()
@@ -83,7 +92,7 @@ fn own_row(out: &mut String, call: &Request, scale: &Span, end_ns: u64, queue_ms
     }
     track.push_str(&scale.bar("own", call.start_ns, end_ns, "the call"));
     if let Some(ttft) = call.figures.ttft_ms {
-        let at = scale.percent(call.start_ns + (ttft * 1e6) as u64);
+        let at = scale.percent(call.start_ns.saturating_add((ttft * 1e6) as u64));
         let _ = write!(
             track,
             "<u style=\"left:{at:.2}%\" title=\"first token after {}\"></u>",

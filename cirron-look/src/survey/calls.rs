@@ -116,8 +116,9 @@ impl Default for Call {
     }
 }
 
+/// A number that a figure can be: a spool may be anybody's.
 fn known(value: f32) -> Option<f32> {
-    value.is_finite().then_some(value)
+    (value.is_finite() && value >= 0.0).then_some(value)
 }
 
 /// Flags that marks say, not the row.

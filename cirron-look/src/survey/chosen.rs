@@ -31,7 +31,7 @@ pub(crate) struct Chosen {
 
 /// Reads these calls again.
 pub(crate) fn chosen(spools: &Spools, all: &Collected, calls: &[&Call]) -> Chosen {
-    let mut by_parent: Vec<Link> = all.links.clone();
+    let mut by_parent: Vec<&Link> = all.links.iter().collect();
     by_parent.sort_unstable_by_key(|link| link.parent);
     let below = |parent: Key| {
         let from = by_parent.partition_point(|link| link.parent < parent);

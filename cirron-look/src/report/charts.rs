@@ -206,8 +206,10 @@ pub(crate) fn distribution(values: &[f32], told: &Percentiles, unit: Unit, title
         if x - taken > 24.0 {
             let _ = write!(
                 frame.out,
-                "<text class=at x={x:.1} y={} text-anchor=middle>{name}</text>",
-                TOP - 4.0
+                "<text class=at x={x:.1} y={} text-anchor={}>{name}</text>",
+                TOP - 4.0,
+                // Beside what stands above the axis.
+                if x < LEFT + 12.0 { "start" } else { "middle" }
             );
             taken = x;
         }
@@ -215,6 +217,7 @@ pub(crate) fn distribution(values: &[f32], told: &Percentiles, unit: Unit, title
     let ticks: Vec<(f64, String)> = scale
         .ticks(5)
         .into_iter()
+        .filter(|tick| unit == Unit::Ms || is_whole(*tick))
         .map(|tick| (scale.share(tick), unit.tick(tick)))
         .collect();
     frame.across(&ticks, title);

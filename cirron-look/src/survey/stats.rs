@@ -46,15 +46,19 @@ pub(crate) struct Scale {
 /// such a column would be empty.
 const LOG_FROM: f64 = 20.0;
 
+/// Part of a figure below which two of them are the same on an axis: its ticks have three digits.
+const LEAST_WIDTH: f64 = 0.02;
+
 impl Scale {
     /// One in which figures from `low` to `high` have room.
     pub(crate) fn around(low: f64, high: f64) -> Scale {
         let is_log = low > 0.0 && high / low >= LOG_FROM;
-        let (low, high) = match (is_log, high > low) {
+        let differs = high - low > high.abs() * LEAST_WIDTH;
+        let (low, high) = match (is_log, differs) {
             (true, _) => (low, high),
             (false, true) if low > 0.0 && low < high / 3.0 => (0.0, high),
             (false, true) => (low, high),
-            // One figure: it stands in the middle.
+            // One figure, as far as anybody can tell: it stands in the middle.
             (false, false) if high == 0.0 => (0.0, 1.0),
             (false, false) => (low * 0.5, high * 1.5),
         };
@@ -236,6 +240,10 @@ mod tests {
         assert!(!Scale::around(10.0, 100.0).is_log);
         let one = Scale::around(5.0, 5.0);
         assert_eq!(one.share(5.0), 0.5);
+        assert!(
+            Scale::around(5.476, 5.483).high > 8.0,
+            "ticks would say the same"
+        );
         for scale in [Scale::around(1.0, 5000.0), Scale::around(3.0, 8.0)] {
             for share in [0.0, 0.25, 0.5, 1.0] {
                 assert!((scale.share(scale.at(share)) - share).abs() < 1e-9);

@@ -19,6 +19,7 @@ impl CaptureArgs {
             usdt: self.usdt.or(before.usdt),
             record: self.record.or(before.record),
             summary_json: self.summary_json.or(before.summary_json),
+            summary_interval: self.summary_interval.or(before.summary_interval),
         }
     }
 
@@ -42,6 +43,7 @@ impl CaptureArgs {
             usdt: UsdtArgs { usdt, scope },
             record,
             summary_json,
+            summary_interval,
         } = self;
         let given = [
             (*no_children, "--no-children", Group::Capture),
@@ -63,6 +65,11 @@ impl CaptureArgs {
             (!scope.is_empty(), "--scope", Group::Probes),
             (record.is_some(), "--record", Group::Capture),
             (summary_json.is_some(), "--summary-json", Group::Capture),
+            (
+                summary_interval.is_some(),
+                "--summary-interval",
+                Group::Capture,
+            ),
         ];
         let useless = given
             .iter()

@@ -401,7 +401,8 @@ impl Capturing<'_> {
                     at: clock::now(),
                 })
             };
-            Status::start(so_far, summary_file.clone(), rights)
+            let every = capture.summary_interval;
+            Status::start(so_far, summary_file.clone(), every, rights)
                 .context("the status thread cannot be started")?
         };
         rights.settle();

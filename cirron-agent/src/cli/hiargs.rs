@@ -36,6 +36,9 @@ const MIB: u32 = 1024 * 1024;
 /// Shortest flush interval. Below it the spool is mostly file names.
 const MIN_FLUSH_INTERVAL: Duration = Duration::from_millis(10);
 
+/// Shortest time between two summaries that nobody asked for: each makes the core count.
+const MIN_SUMMARY_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Longest; a reader waits that long for what happened.
 const MAX_FLUSH_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -94,6 +97,18 @@ pub enum Todo {
     Report(ReportPlan),
     /// Explain slow requests.
     Explain(ExplainPlan),
+    /// See whether a capture goes on.
+    Alive {
+        /// Its summary.
+        file: PathBuf,
+        /// How old that may be.
+        within: Duration,
+    },
+    /// Make the files of the command line that packages have.
+    Generate {
+        /// Where.
+        dir: PathBuf,
+    },
 }
 
 /// How to capture.
@@ -125,6 +140,8 @@ pub struct Capture {
     pub record: Option<PathBuf>,
     /// The counters.
     pub summary_json: Option<PathBuf>,
+    /// How often they are written; `None`: when they are asked for, and at the end.
+    pub summary_interval: Option<Duration>,
 }
 
 /// What to do, and what has to be said before.
@@ -226,6 +243,16 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
             let outputs = outputs(&output, DEFAULT_FLUSH_INTERVAL, &STDOUT, env);
             Ok(Todo::Replay { file, ids, outputs })
         }
+        Some(Command::Alive { file, within }) => {
+            no_pid("alive")?;
+            before.refuse_all_but(&[], "alive")?;
+            Ok(Todo::Alive { file, within })
+        }
+        Some(Command::Generate { dir }) => {
+            no_pid("generate")?;
+            before.refuse_all_but(&[], "generate")?;
+            Ok(Todo::Generate { dir })
+        }
         Some(Command::Tree { limit, dir }) => {
             no_pid("tree")?;
             before.refuse_all_but(&[Group::Dir], "tree")?;
@@ -319,6 +346,7 @@ fn configured(
         duration: args.duration,
         record: args.record,
         summary_json: args.summary_json,
+        summary_interval: args.summary_interval.map(|t| t.max(MIN_SUMMARY_INTERVAL)),
     };
     Ok((capture, targets))
 }

@@ -169,6 +169,11 @@ pub struct CaptureArgs {
     /// SIGUSR1 writes those so far, in place of what is there, and says them in a line.
     #[arg(long, value_name = "FILE")]
     pub summary_json: Option<PathBuf>,
+    /// Write --summary-json's file that often as well, for `cirron-agent alive`
+    ///
+    /// Each says what the core answers, so that an old file tells of a capture that stands still.
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "summary_json")]
+    pub summary_interval: Option<Duration>,
 }
 
 /// The commands besides attaching.
@@ -238,6 +243,23 @@ pub enum Command {
     /// Say where the time of slow requests went
     #[command(after_help = text::EXPLAIN_AFTER_HELP)]
     Explain(ExplainArgs),
+    /// Check whether a capture is going on, by the file that it renews: --summary-json with --summary-interval
+    ///
+    /// Exit code 0: it is. 1: the file is missing, too old, or says that the capture has ended. Needs no rights but to
+    /// read the file.
+    Alive {
+        /// What --summary-json names
+        file: PathBuf,
+        /// How old the file may be
+        #[arg(long, value_name = "TIME", value_parser = time, default_value = "30s")]
+        within: Duration,
+    },
+    /// Make the manual pages and the shells' completions, for packages
+    #[command(hide = true)]
+    Generate {
+        /// Where: DIR/man and DIR/completions
+        dir: PathBuf,
+    },
 }
 
 /// How a replay makes ids.

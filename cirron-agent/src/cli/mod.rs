@@ -1,12 +1,14 @@
 //! The command line: what was typed ([`lowargs`]), what is meant ([`hiargs`]), doing it, and how
 //! the program ends ([`exit`]).
 
+pub mod alive;
 pub mod attach;
 pub mod before;
 pub mod capture;
 pub mod command;
 pub mod environment;
 pub mod exit;
+pub mod generate;
 pub mod hiargs;
 pub mod log;
 pub mod looking;
@@ -144,6 +146,8 @@ fn run(todo: Todo) -> Result<Exit, Failed> {
         Todo::Tree { spool_dir, drawing } => offline::tree(&spool_dir, drawing),
         Todo::Report(plan) => plan.run(),
         Todo::Explain(plan) => plan.run(),
+        Todo::Alive { file, within } => alive::alive(&file, within),
+        Todo::Generate { dir } => generate::generate(&dir),
     }
 }
 

@@ -1,10 +1,12 @@
-//! SIGUSR1: the summary so far, into the log, and into the file of `--summary-json` where it is one.
+//! SIGUSR1: the summary so far, into the log, and into the file of `--summary-json` where it is one. With
+//! `--summary-interval` the file is renewed without a signal too, and without a word.
 //!
 //! A thread of its own asks the capture: where a slow spool makes the core wait, neither signals nor the end wait
 //! with it. Signals that come meanwhile are one. The summary is the type of the end's, with a reason of null. Behind
 //! it the log has the exchanges that go on ([`super::open_scopes`]).
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
 use super::summary_file::SummaryFile;
 use super::{open_scopes, say};
@@ -31,10 +33,11 @@ pub struct SoFar {
 pub struct Status(SyncSender<()>);
 
 impl Status {
-    /// Starts the thread. `so_far` says how things stand.
+    /// Starts the thread. `so_far` says how things stand; `every`: how often nobody has to ask.
     pub fn start(
         so_far: impl Fn() -> Result<SoFar, Unanswered> + Send + 'static,
         file: Option<SummaryFile>,
+        every: Option<Duration>,
         rights: Rights,
     ) -> std::io::Result<Status> {
         let (ask, asked) = sync_channel(1);
@@ -42,7 +45,7 @@ impl Status {
             .name("cirron-status".into())
             .spawn(move || {
                 rights.keep_nothing();
-                serve(&asked, so_far, file.as_ref());
+                serve(&asked, so_far, file.as_ref(), every);
             })?;
         Ok(Status(ask))
     }
@@ -58,16 +61,32 @@ fn serve(
     asked: &Receiver<()>,
     so_far: impl Fn() -> Result<SoFar, Unanswered>,
     file: Option<&SummaryFile>,
+    every: Option<Duration>,
 ) {
-    while asked.recv().is_ok() {
+    // What went wrong by itself is said once, until it goes well again.
+    let mut was_well = true;
+    while let Some(by_somebody) = next(asked, every) {
         let SoFar { summary, open, at } = match so_far() {
             Ok(so_far) => so_far,
             Err(Unanswered::Ended) => return,
             Err(e) => {
-                say(&format!("no summary so far: {e}"));
+                if by_somebody || was_well {
+                    say(&format!("no summary so far: {e}"));
+                }
+                was_well = false;
                 continue;
             }
         };
+        if !by_somebody {
+            let renewed = file.map_or(Ok(()), |file| file.renew(&summary));
+            if let Err(e) = &renewed
+                && was_well
+            {
+                say(&format!("the summary so far cannot be written: {e}"));
+            }
+            was_well = renewed.is_ok();
+            continue;
+        }
         let (after, line) = (summary.duration_s, summary.line());
         say(&format!("so far, after {after:.1} s: {line}"));
         say(&open_scopes::words(&open, at));
@@ -76,6 +95,18 @@ fn serve(
         {
             say(&format!("the summary so far cannot be written: {e}"));
         }
+    }
+}
+
+/// Waits for the next time: whether somebody asks, or it is time again; `None` at the end.
+fn next(asked: &Receiver<()>, every: Option<Duration>) -> Option<bool> {
+    let Some(every) = every else {
+        return asked.recv().is_ok().then_some(true);
+    };
+    match asked.recv_timeout(every) {
+        Ok(()) => Some(true),
+        Err(RecvTimeoutError::Timeout) => Some(false),
+        Err(RecvTimeoutError::Disconnected) => None,
     }
 }
 
@@ -118,7 +149,7 @@ mod tests {
         let file = SummaryFile::prepare(&path, Users::with(None), rights).unwrap();
         let count = AtomicU64::new(0);
         let so_far = move || Ok(so_far(count.fetch_add(1, Ordering::SeqCst) as f64));
-        let status = Status::start(so_far, Some(file.clone()), rights).unwrap();
+        let status = Status::start(so_far, Some(file.clone()), None, rights).unwrap();
         assert!(!path.exists());
         for n in 0..3 {
             status.ask();
@@ -135,6 +166,29 @@ mod tests {
     }
 
     #[test]
+    fn with_an_interval_nobody_has_to_ask_until_the_capture_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let rights = Rights::unchanged();
+        let file = SummaryFile::prepare(&path, Users::with(None), rights).unwrap();
+        let count = AtomicU64::new(0);
+        let (_ask, asked) = sync_channel(1);
+        serve(
+            &asked,
+            || match count.fetch_add(1, Ordering::SeqCst) {
+                // A core that is late is asked again.
+                1 => Err(Unanswered::Late),
+                n @ 0..4 => Ok(so_far(n as f64)),
+                _ => Err(Unanswered::Ended),
+            },
+            Some(&file),
+            Some(Duration::from_millis(1)),
+        );
+        assert_eq!(written(&path), Some(3.0));
+        assert_eq!(count.into_inner(), 5);
+    }
+
+    #[test]
     fn a_capture_that_does_not_answer_is_asked_again_and_one_that_has_ended_is_not() {
         let (ask, asked) = sync_channel(4);
         (0..4).for_each(|_| ask.send(()).unwrap());
@@ -146,6 +200,7 @@ mod tests {
                 1 => Ok(so_far(1.0)),
                 _ => Err(Unanswered::Ended),
             },
+            None,
             None,
         );
         assert_eq!(count.into_inner(), 3);

@@ -22,6 +22,7 @@ cirron-agent [OPTIONS] --pid PID...
        cirron-agent [OPTIONS] daemon
        cirron-agent [OPTIONS] replay FILE
        cirron-agent doctor [--pid PID]...
+       cirron-agent alive FILE
        cirron-agent tree [--output-dir DIR]
        cirron-agent report [SPOOL]... [-o FILE]
        cirron-agent explain [SPOOL]... [--slower-than TIME | --request ID]";

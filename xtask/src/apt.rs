@@ -27,6 +27,20 @@ pub(crate) fn must_be_debian(what: &str) -> Result<()> {
     Ok(())
 }
 
+/// The suite of this machine, where it is a Debian. Of another machine's nothing is known, and unstable has the newest.
+pub(crate) fn suite() -> String {
+    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let value = |name: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+            .map(|value| value.trim_matches('"').to_owned())
+    };
+    match value("ID").as_deref() {
+        Some("debian") => value("VERSION_CODENAME").unwrap_or_else(|| "sid".to_owned()),
+        _ => "sid".to_owned(),
+    }
+}
+
 /// Begins a root directory for packages to be unpacked into: Debian has merged its /bin, /lib and so
 /// on into /usr, and packages expect the links. `more`: further directories.
 pub(crate) fn lay_out(root: &Path, more: &[&str]) -> Result<()> {

@@ -2,8 +2,10 @@
 
 mod bench;
 mod build_ebpf;
+mod charts;
 mod demo;
 mod deny;
+mod dist;
 mod fuzz;
 mod setup;
 mod stacks;
@@ -29,6 +31,10 @@ pub(crate) enum Command {
     Deny,
     /// Check formatting, lints, dependencies, and run all tests
     Test(test::Options),
+    /// Make what is given away: binary, packages, image, checksums
+    Dist(dist::Options),
+    /// Check the Helm chart and the plain manifests
+    Charts(charts::Options),
     /// Look for inputs that break a rule, guided by coverage
     Fuzz(fuzz::Options),
     /// Measure what the agent costs
@@ -56,6 +62,8 @@ impl Command {
             Self::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
             Self::Deny => deny::run(),
             Self::Test(options) => test::run(&options),
+            Self::Dist(options) => dist::run(&options),
+            Self::Charts(options) => charts::run(&options),
             Self::Fuzz(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
             Self::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
             Self::Vm(options) => vm::run(&options),

@@ -4,9 +4,10 @@
 //! The other commands call it, so that none of them needs another command first.
 
 mod ebpf;
+pub(crate) mod programs;
 mod tools;
 
-pub(crate) use ebpf::{ensure as ebpf_toolchain, refresh_apt};
+pub(crate) use ebpf::ensure as ebpf_toolchain;
 pub(crate) use tools::{
     BARE_TARGET, ensure_bare_target as bare_target, ensure_rust_tools as rust_tools,
     ensure_test_tools as test_tools,

@@ -19,7 +19,7 @@ use anyhow::{Result, anyhow};
 use serde_json::Value;
 
 use super::deny::{self, Advisories};
-use super::{setup, stacks};
+use super::{charts, setup, stacks};
 use crate::{paths, sh, toolchain};
 use tally::Tally;
 
@@ -75,6 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         phases.check("deny advisories can fail", deny::can_fail);
         phases.advisories();
         phases.check("unused dependencies", unused::check);
+        phases.charts();
         phases.check("purity of the core", purity::check);
         phases.bare_core();
         phases.oldest_compiler();
@@ -213,6 +214,15 @@ impl Phases {
             Err(error) => self.check(NAME, || Err(error)),
             Ok(Advisories::Checked) => self.check(NAME, || Ok(())),
             Ok(Advisories::Skipped(reason)) => self.skip(NAME, &reason),
+        }
+    }
+
+    /// The Helm chart, where helm and Kubernetes' schemas can be had.
+    fn charts(&mut self) {
+        const NAME: &str = "charts";
+        match charts::Tools::ensure() {
+            Ok(tools) => self.check(NAME, || charts::check(&tools, false)),
+            Err(error) => self.skip(NAME, &format!("{error:#}")),
         }
     }
 

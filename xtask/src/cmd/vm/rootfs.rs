@@ -64,7 +64,8 @@ impl Root {
 
 /// Makes it, where it is not there or is made of something else.
 pub(super) fn ensure() -> Result<Root> {
-    let suite = suite();
+    // The suite that is built here is linked with this machine's C library: a Debian's own suite has it.
+    let suite = apt::suite();
     let made_of = format!("{suite}: {}\n", PACKAGES.join(" "));
     let root = Root {
         folder: paths::vm().join("root"),
@@ -90,21 +91,6 @@ pub(super) fn ensure() -> Result<Root> {
     remove(&root.folder)?;
     fs::rename(&fresh, &root.folder).context("putting the root file system in place")?;
     Ok(root)
-}
-
-/// The agent is built against this machine's C library: a Debian's own suite has it. Of another
-/// machine's nothing is known, and unstable has the newest.
-fn suite() -> String {
-    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let value = |name: &str| {
-        text.lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
-            .map(|value| value.trim_matches('"').to_owned())
-    };
-    match value("ID").as_deref() {
-        Some("debian") => value("VERSION_CODENAME").unwrap_or_else(|| "sid".to_owned()),
-        _ => "sid".to_owned(),
-    }
 }
 
 /// What the packages' own scripts would have done, as far as it matters here.
@@ -133,7 +119,7 @@ fn pack(tree: &Path, image: &Path) -> Result<()> {
         .arg(tree)
         .arg(image);
     make.arg(format!("{}M", used + used / 4 + SPARE_MIB));
-    make.env("PATH", super::tools::path());
+    make.env("PATH", crate::cmd::setup::programs::path());
     sh::run_quietly(&mut sh::as_root(&make)?)
 }
 

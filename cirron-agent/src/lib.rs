@@ -28,6 +28,7 @@ mod preflight;
 mod privileges;
 mod probes;
 mod record;
+mod shipping;
 mod spool;
 mod targets;
 #[cfg(test)]

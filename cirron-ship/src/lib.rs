@@ -24,5 +24,6 @@ pub mod ledger;
 pub mod place;
 pub mod remove;
 pub mod shipper;
+pub mod status;
 #[cfg(test)]
 mod testing;

@@ -24,7 +24,7 @@ pub enum Remove {
 }
 
 /// Between two looks at the directory, which is read whole each time; with this policy it is a small one.
-pub const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+pub const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Removes what all ledgers have. How many files that were.
 ///

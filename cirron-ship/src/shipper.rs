@@ -326,3 +326,130 @@ fn removing(
         std::thread::sleep(TICK);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::batch::Batch;
+    use crate::destination::Outcome;
+    use crate::testing::Spool;
+
+    /// Takes everything, refuses everything, or panics at first.
+    struct Kind(&'static str, Arc<AtomicUsize>);
+
+    impl Destination for Kind {
+        fn name(&self) -> &str {
+            self.0
+        }
+
+        fn place(&self) -> String {
+            self.0.to_owned()
+        }
+
+        fn send(&mut self, _: &Batch, _: SystemTime) -> Outcome {
+            let before = self.1.fetch_add(1, Ordering::SeqCst);
+            match self.0 {
+                "dead" => Outcome::Retry {
+                    after: None,
+                    why: "dead".to_owned(),
+                },
+                "panics" if before == 0 => panic!("as the test wants"),
+                _ => Outcome::Sent { bytes: 1 },
+            }
+        }
+    }
+
+    fn start(spool: &Spool, names: &[&'static str], once: bool, remove: Remove) -> Shipper {
+        let make = |name: &'static str| -> Make {
+            let tries = Arc::new(AtomicUsize::new(0));
+            Box::new(move || Box::new(Kind(name, Arc::clone(&tries))))
+        };
+        let plan = Plan {
+            output_dir: spool.dir.path().to_owned(),
+            destinations: names.iter().map(|name| make(name)).collect(),
+            remove,
+            again: false,
+            once,
+        };
+        Shipper::start(plan, &spool.place).unwrap()
+    }
+
+    fn until(what: impl Fn() -> bool) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !what() {
+            assert!(Instant::now() < end);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn sent(shipper: &Shipper, n: usize) -> u64 {
+        shipper.shipped()[n].counts.totals().batches_sent
+    }
+
+    #[test]
+    fn neither_a_dead_destination_nor_one_that_panics_holds_another_or_loses_a_batch() {
+        let spool = Spool::new();
+        (1..4).for_each(|time| drop(spool.batch(time)));
+        let mut shipper = start(&spool, &["dead", "fine", "panics"], false, Remove::Never);
+        until(|| sent(&shipper, 1) == 3 && sent(&shipper, 2) == 3);
+        assert_eq!(shipper.shipped()[2].counts.totals().restarts, 1);
+        spool.batch(4);
+        until(|| sent(&shipper, 1) == 4);
+        assert_eq!((sent(&shipper, 0), shipper.has_failed()), (0, false));
+        shipper.end(End::Drain);
+        until(|| shipper.is_over());
+        shipper.finish().unwrap();
+        assert_eq!(shipper.shipped()[0].counts.totals().behind_batches, 4);
+    }
+
+    #[test]
+    fn a_spool_that_is_another_one_ends_it() {
+        let spool = Spool::new();
+        let mut shipper = start(&spool, &["fine"], false, Remove::Never);
+        std::fs::rename(spool.dir.path().join("spool"), spool.dir.path().join("x")).unwrap();
+        std::fs::create_dir(spool.dir.path().join("spool")).unwrap();
+        until(|| shipper.has_failed());
+        assert!(matches!(shipper.finish(), Err(Ended::Vanished)));
+    }
+
+    #[test]
+    fn what_all_have_is_removed_and_nothing_else() {
+        let spool = Spool::new();
+        (1..4).for_each(|time| drop(spool.batch(time)));
+        spool.put(4, b"no batch");
+        let shipper = start(
+            &spool,
+            &["fine", "dead"],
+            false,
+            Remove::After(Duration::ZERO),
+        );
+        until(|| sent(&shipper, 0) == 3);
+        std::thread::sleep(LOOK_INTERVAL + TICK * 2);
+        assert_eq!(shipper.removed(), 0);
+        shipper.end(End::Now);
+        until(|| shipper.is_over());
+        drop(shipper);
+        // A thread that removes holds ledgers until it sees the end.
+        std::thread::sleep(TICK * 3);
+        let shipper = start(&spool, &["fine"], false, Remove::After(Duration::ZERO));
+        until(|| shipper.removed() == 3);
+        let left: Vec<_> = std::fs::read_dir(spool.dir.path().join("spool"))
+            .unwrap()
+            .collect();
+        assert_eq!(left.len(), 1, "what was given up stays");
+    }
+
+    #[test]
+    fn once_ends_when_all_is_sent() {
+        let spool = Spool::new();
+        (1..4).for_each(|time| drop(spool.batch(time)));
+        let mut shipper = start(&spool, &["fine"], true, Remove::Never);
+        until(|| shipper.is_over());
+        shipper.finish().unwrap();
+        assert_eq!(sent(&shipper, 0), 3);
+    }
+}

@@ -14,6 +14,7 @@ pub mod contract;
 pub mod coverage;
 pub mod databases;
 pub mod expect;
+pub mod ingest;
 pub mod postgres;
 pub mod process;
 pub mod raw;

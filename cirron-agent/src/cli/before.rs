@@ -1,7 +1,7 @@
 //! Options that stand before a command, as in `cirron-agent --output-dir out tree`: they are the
 //! command's where it has them, and refused where they would do nothing.
 
-use super::lowargs::{CaptureArgs, DirArgs, LoadArgs, OutputArgs, UsdtArgs};
+use super::lowargs::{CaptureArgs, DirArgs, LoadArgs, OutputArgs, ShipArgs, UsdtArgs};
 
 impl CaptureArgs {
     /// What was given behind a command, else what stands before it.
@@ -16,6 +16,8 @@ impl CaptureArgs {
             net_scopes: self.net_scopes || before.net_scopes,
             max_memory: self.max_memory.or(before.max_memory),
             load: self.load.or(before.load),
+            no_ship: self.no_ship || before.no_ship,
+            ship: self.ship.or(before.ship),
             usdt: self.usdt.or(before.usdt),
             record: self.record.or(before.record),
             summary_json: self.summary_json.or(before.summary_json),
@@ -40,6 +42,8 @@ impl CaptureArgs {
             net_scopes,
             max_memory,
             load: LoadArgs { ring_mib },
+            no_ship,
+            ship: ShipArgs { ship_remove },
             usdt: UsdtArgs { usdt, scope },
             record,
             summary_json,
@@ -61,6 +65,8 @@ impl CaptureArgs {
             (*net_scopes, "--net-scopes", Group::Capture),
             (max_memory.is_some(), "--max-memory", Group::Capture),
             (ring_mib.is_some(), "--ring-mib", Group::Load),
+            (*no_ship, "--no-ship", Group::Capture),
+            (ship_remove.is_some(), "--ship-remove", Group::Ship),
             (!usdt.is_empty(), "--usdt", Group::Probes),
             (!scope.is_empty(), "--scope", Group::Probes),
             (record.is_some(), "--record", Group::Capture),
@@ -94,6 +100,8 @@ pub enum Group {
     Load,
     /// [`UsdtArgs`].
     Probes,
+    /// [`ShipArgs`].
+    Ship,
 }
 
 impl OutputArgs {
@@ -125,6 +133,15 @@ impl LoadArgs {
     pub fn or(self, before: LoadArgs) -> LoadArgs {
         LoadArgs {
             ring_mib: self.ring_mib.or(before.ring_mib),
+        }
+    }
+}
+
+impl ShipArgs {
+    /// As [`CaptureArgs::or`].
+    pub fn or(self, before: ShipArgs) -> ShipArgs {
+        ShipArgs {
+            ship_remove: self.ship_remove.or(before.ship_remove),
         }
     }
 }

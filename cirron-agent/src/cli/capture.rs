@@ -53,6 +53,7 @@ use crate::output::sink::Opening;
 use crate::privileges::Rights;
 use crate::probes::place::Choice;
 use crate::record::writer::Recorder;
+use crate::shipping::child::{Feed, ShipChild};
 use crate::spool::stamp::LiveStamp;
 use crate::targets::finder::Finder;
 
@@ -135,6 +136,7 @@ pub struct OpenCapture<'a> {
     uprobes: Uprobes,
     reader: Reader,
     outputs: Outputs,
+    ship: Option<ShipChild>,
     rights: Rights,
     summary_file: Option<SummaryFile>,
     containers: Containers,
@@ -179,6 +181,9 @@ impl<'a> OpenCapture<'a> {
             owner: Owner::of_this_process(),
             stamp: || Box::new(LiveStamp),
         })?;
+        // There is a spool now, and programs may be started still.
+        let ship = capture.ship.as_ref().map(ShipChild::start).transpose();
+        let ship = ship.context("the process that ships cannot be started")?;
         let recorder = capture
             .record
             .as_deref()
@@ -222,6 +227,7 @@ impl<'a> OpenCapture<'a> {
             uprobes,
             reader,
             outputs,
+            ship,
             rights,
             summary_file,
             containers,
@@ -245,6 +251,7 @@ impl<'a> OpenCapture<'a> {
             uprobes,
             reader,
             outputs,
+            ship,
             rights,
             summary_file,
             containers,
@@ -309,6 +316,7 @@ impl<'a> OpenCapture<'a> {
             running,
             libraries: Arc::new(libraries),
             uprobes,
+            ship,
             rights,
             summary_file,
         })
@@ -324,6 +332,7 @@ pub struct Capturing<'a> {
     running: Running,
     libraries: Arc<Libraries>,
     uprobes: Uprobes,
+    ship: Option<ShipChild>,
     rights: Rights,
     summary_file: Option<SummaryFile>,
 }
@@ -384,10 +393,24 @@ impl Capturing<'_> {
             running,
             libraries,
             uprobes,
+            ship,
             rights,
             summary_file,
         } = self;
         let began = Instant::now();
+        let feed = match ship {
+            None => None,
+            Some(child) => {
+                let inquiry = running.inquiry();
+                let libraries = Arc::clone(&libraries);
+                let so_far = move || {
+                    let report = inquiry.report().ok()?;
+                    let duration_s = began.elapsed().as_secs_f64();
+                    serde_json::to_vec(&libraries.summary(&report, duration_s, None)).ok()
+                };
+                Some(Feed::start(child, so_far, rights).context("the status thread")?)
+            }
+        };
         let status = {
             let inquiry = running.inquiry();
             let libraries = Arc::clone(&libraries);
@@ -416,10 +439,13 @@ impl Capturing<'_> {
             uprobes.detach();
             return Err(anyhow!("the threads did not end; what they held is lost"));
         };
+        // Every batch is sealed by now.
+        let shipper = feed.map(Feed::finish);
         let spool_dir = capture.outputs.spool_dir.as_deref();
         let duration_s = began.elapsed().as_secs_f64();
         // Said first: on kernels before 6.6 detaching takes seconds.
         let mut summary = libraries.summary(&report, duration_s, spool_dir);
+        summary.shipper = shipper;
         say(&summary.line());
         let left_out = libraries.rules.left_out(uprobes.left_out().into_iter());
         left_out.iter().for_each(|left_out| say(left_out));

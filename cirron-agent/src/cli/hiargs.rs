@@ -13,7 +13,9 @@ use cirron_core::rules::{Kubernetes, TargetRules};
 use super::before::Group;
 use super::environment::Environment;
 use super::looking::{ExplainPlan, ReportPlan};
-use super::lowargs::{CaptureArgs, Command, DirArgs, IdKind, LoadArgs, LowArgs, OutputArgs};
+use super::lowargs::{
+    CaptureArgs, Command, DirArgs, IdKind, LoadArgs, LowArgs, OutputArgs, ShipArgs,
+};
 use super::room::room;
 use super::values::{SIZE_FORM, TIME_FORM, parse_size, parse_time};
 use crate::config::watch::Watch;
@@ -26,9 +28,12 @@ use crate::output::stdout::KIND as STDOUT;
 use crate::output::table::{KINDS, OutputKind};
 use crate::probes::scopes::rule::ScopeRule;
 use crate::probes::usdt::rule::Rule;
+use crate::shipping::plan::ShipPlan;
+use crate::shipping::worker::Part;
 use crate::spool::sink::KIND as SPOOL;
 use crate::spool::{DEFAULT_FLUSH_INTERVAL, DEFAULT_MAX_BYTES};
 use cirron_look::tree::{Drawing, width};
+use cirron_ship::cirron::Transport;
 
 /// Bytes of a MiB.
 const MIB: u32 = 1024 * 1024;
@@ -86,6 +91,17 @@ pub enum Todo {
     },
     /// Ask for pods, for an agent.
     AskPods,
+    /// Send a spool's batches on.
+    Ship {
+        /// Where to.
+        plan: ShipPlan,
+        /// Which process this is.
+        part: Part,
+        /// To end when all is sent.
+        once: bool,
+        /// What was given up is tried again.
+        again: bool,
+    },
     /// Draw a spool.
     Tree {
         /// Its directory.
@@ -130,6 +146,8 @@ pub struct Capture {
     pub engine: EngineConfig,
     /// Where scopes go.
     pub outputs: OutputPlan,
+    /// Where the spool's batches are sent; `None`: nowhere.
+    pub ship: Option<ShipPlan>,
     /// Which probes of others are told.
     pub usdt: Vec<Rule>,
     /// Which functions are scopes.
@@ -253,6 +271,32 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
             before.refuse_all_but(&[], "generate")?;
             Ok(Todo::Generate { dir })
         }
+        Some(Command::Ship {
+            once,
+            again,
+            part,
+            restarts: _,
+            ship,
+            dir,
+        }) => {
+            no_pid("ship")?;
+            before.refuse_all_but(&[Group::Dir, Group::Ship], "ship")?;
+            let dir = output_dir(&dir.or(before.output.dir), env);
+            let plan = ship_plan(dir, &ship.or(before.ship), env)?;
+            if !plan.has_destination() {
+                return Err(
+                    "nowhere to ship to: set CIRRON_API_KEY to upload to Cirron, or CIRRON_RUN_ID for lines on \
+                     standard output"
+                        .to_owned(),
+                );
+            }
+            Ok(Todo::Ship {
+                plan,
+                part,
+                once,
+                again,
+            })
+        }
         Some(Command::Tree { limit, dir }) => {
             no_pid("tree")?;
             before.refuse_all_but(&[Group::Dir], "tree")?;
@@ -323,8 +367,16 @@ fn configured(
         .max_memory
         .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let (load, max_memory) = load_options(&args.load, max_memory, env);
+    let outputs = OutputPlan {
+        queue_bytes: queue_bytes(max_memory.unwrap_or(DEFAULT_MAX_MEMORY_BYTES)),
+        ..outputs(&args.output, interval, &SPOOL, env)
+    };
     let capture = Capture {
         load,
+        ship: match args.no_ship {
+            true => None,
+            false => shipped_by_the_agent(&outputs, &args.output.dir, &args.ship, env),
+        },
         config_watch,
         kubernetes: sections.kubernetes,
         asks: asked,
@@ -337,10 +389,7 @@ fn configured(
             rules,
             max_memory_bytes: max_memory,
         },
-        outputs: OutputPlan {
-            queue_bytes: queue_bytes(max_memory.unwrap_or(DEFAULT_MAX_MEMORY_BYTES)),
-            ..outputs(&args.output, interval, &SPOOL, env)
-        },
+        outputs,
         usdt: args.usdt.usdt,
         scopes: args.usdt.scope,
         duration: args.duration,
@@ -392,6 +441,53 @@ fn load_options(
         tells_listeners: false,
     };
     (load, room.max_memory)
+}
+
+/// Where to ship to from `output_dir`.
+fn ship_plan(
+    output_dir: PathBuf,
+    args: &ShipArgs,
+    env: &Environment<'_>,
+) -> Result<ShipPlan, String> {
+    // A key that is no text is none that a header may have; what else is wrong with it is said.
+    let text = |name: &str| Some(env.set(name)?.to_string_lossy().into_owned());
+    Ok(ShipPlan {
+        output_dir,
+        cirron: Transport::choose(&text).map_err(|e| e.to_string())?,
+        remove: args.ship_remove.unwrap_or_default(),
+    })
+}
+
+/// The same, of a capture: what is wrong with the environment is said, and nothing is shipped.
+fn shipped_by_the_agent(
+    outputs: &OutputPlan,
+    dir: &DirArgs,
+    args: &ShipArgs,
+    env: &mut Environment<'_>,
+) -> Option<ShipPlan> {
+    let plan = ship_plan(output_dir(dir, env), args, env);
+    match plan {
+        Ok(plan) if !plan.has_destination() => None,
+        Ok(_) if outputs.spool_dir.is_none() => {
+            env.warn("nothing is shipped without a spool; --output spool makes one".to_owned());
+            None
+        }
+        Ok(plan) => Some(plan),
+        Err(e) => {
+            env.warn(format!("nothing is shipped: {e}"));
+            None
+        }
+    }
+}
+
+/// Where the spool is, as typed before or behind a command.
+pub fn output_dir_of(
+    args: &LowArgs,
+    dir: &DirArgs,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> PathBuf {
+    let dir = dir.clone().or(args.capture.output.dir.clone());
+    output_dir(&dir, &Environment::new(env, None))
 }
 
 fn output_dir(args: &DirArgs, env: &Environment<'_>) -> PathBuf {

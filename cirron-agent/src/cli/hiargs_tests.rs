@@ -416,3 +416,42 @@ fn a_small_cgroup_has_small_defaults_and_is_told_so() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn batches_are_shipped_where_the_environment_says_so_and_a_wrong_key_is_said() {
+    let key = ("CIRRON_API_KEY", "k");
+    assert_eq!(attach("cirron-agent --pid 1", &[]).1.ship.map(drop), None);
+    let (_, capture) = attach("cirron-agent --pid 1 --ship-remove sent", &[key]);
+    let plan = capture.ship.unwrap();
+    assert!(matches!(plan.cirron, Some(Transport::Upload(_))));
+    assert_eq!(plan.output_dir, PathBuf::from("./.cirron"));
+    assert_eq!(
+        plan.remove,
+        cirron_ship::remove::Remove::After(Duration::ZERO)
+    );
+    for line in [
+        "cirron-agent --pid 1 --no-ship",
+        "cirron-agent --pid 1 --output stdout",
+    ] {
+        assert!(attach(line, &[key]).1.ship.is_none(), "{line}");
+    }
+    let wrong = [("CIRRON_API_KEY", "k\n")];
+    assert!(attach("cirron-agent --pid 1", &wrong).1.ship.is_none());
+    let refused = todo_in("cirron-agent ship", &wrong).unwrap_err();
+    assert!(refused.contains("CIRRON_API_KEY"), "{refused}");
+    let refused = todo_in("cirron-agent ship", &[]).unwrap_err();
+    assert!(refused.contains("nowhere to ship to"), "{refused}");
+    let run = [("CIRRON_RUN_ID", "r")];
+    match todo_in("cirron-agent --output-dir out ship --once", &run).unwrap() {
+        Todo::Ship {
+            plan, once, again, ..
+        } => {
+            assert_eq!(plan.cirron, Some(Transport::Events));
+            assert_eq!(
+                (plan.output_dir, once, again),
+                (PathBuf::from("out"), true, false)
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}

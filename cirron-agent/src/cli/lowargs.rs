@@ -11,6 +11,9 @@ use super::{text, values};
 use crate::output::table::{self, OutputKind};
 use crate::probes::scopes::rule::ScopeRule;
 use crate::probes::usdt::rule::Rule;
+use crate::shipping::plan::parse_remove;
+use crate::shipping::worker::Part;
+use cirron_ship::remove::Remove;
 
 /// The whole command line.
 #[derive(Clone, Debug, Parser)]
@@ -108,6 +111,16 @@ pub struct UsdtArgs {
     pub scope: Vec<ScopeRule>,
 }
 
+/// Where batches are sent to.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct ShipArgs {
+    /// Remove batches that every destination has: never, sent, or after=TIME since they were made [default: never]
+    ///
+    /// One that a destination will not have stays, and whatever --spool-max-bytes says goes at any time.
+    #[arg(long, value_name = "WHEN", value_parser = parse_remove)]
+    pub ship_remove: Option<Remove>,
+}
+
 /// How to capture.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct CaptureArgs {
@@ -155,6 +168,15 @@ pub struct CaptureArgs {
     /// The kernel side.
     #[command(flatten)]
     pub load: LoadArgs,
+    /// Send nothing anywhere, whatever the environment says
+    ///
+    /// Else batches are uploaded to Cirron where CIRRON_API_KEY is set, or go to standard output as lines where
+    /// CIRRON_RUN_ID is, as the SDK does. A process of its own sends them; docs/shipping.md has the rest.
+    #[arg(long)]
+    pub no_ship: bool,
+    /// What is sent.
+    #[command(flatten)]
+    pub ship: ShipArgs,
     /// Probes.
     #[command(flatten)]
     pub usdt: UsdtArgs,
@@ -228,6 +250,28 @@ pub enum Command {
     /// What an agent starts to ask for pods; no command of anybody else's
     #[command(name = crate::containers::asker::VERB, hide = true)]
     AskPods,
+    /// Send the batches of a spool on: those that are there, and those to come
+    #[command(after_help = text::SHIP_AFTER_HELP)]
+    Ship {
+        /// End when all is sent
+        #[arg(long)]
+        once: bool,
+        /// Try again what a destination would not have
+        #[arg(long)]
+        again: bool,
+        /// The agent's own: which of its processes this is
+        #[arg(long, hide = true, value_enum, default_value = "hand")]
+        part: Part,
+        /// The agent's own: how often this one was started before
+        #[arg(long, hide = true, default_value_t = 0)]
+        restarts: u64,
+        /// What is sent.
+        #[command(flatten)]
+        ship: ShipArgs,
+        /// The spool's place.
+        #[command(flatten)]
+        dir: DirArgs,
+    },
     /// Print the scope tree of a spool; with -v all that it holds
     Tree {
         /// Scopes drawn below each parent, the latest; how many there are before is said

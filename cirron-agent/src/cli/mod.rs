@@ -29,10 +29,12 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 use self::exit::Exit;
 use self::hiargs::{Resolved, Todo};
-use self::lowargs::LowArgs;
+use self::lowargs::{Command, LowArgs};
 pub use self::messages::say;
 use crate::driver::ruled::Rules;
 use crate::kernel::memory_limit;
+use crate::shipping::keeper;
+use crate::shipping::worker::{self, Entered, Part};
 use cirron_spool::shown::shown_lines;
 
 /// A failure with the code that it ends with.
@@ -57,6 +59,8 @@ impl From<anyhow::Error> for Failed {
 pub fn main() -> ExitCode {
     crate::inherited::settle();
     let args = typed();
+    // Before there is a thread.
+    let entered = enter(&args);
     messages::start(args.verbose);
     if args.version {
         let printed = print(&version(args.verbose > 0));
@@ -76,7 +80,7 @@ pub fn main() -> ExitCode {
             .error(clap::error::ErrorKind::ValueValidation, text)
             .exit(),
     };
-    let exit = run(todo).unwrap_or_else(|Failed { exit, error }| {
+    let exit = run(todo, entered).unwrap_or_else(|Failed { exit, error }| {
         if is_closed_pipe(&error) {
             return Exit::Ok;
         }
@@ -127,8 +131,38 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-fn run(todo: Todo) -> Result<Exit, Failed> {
+/// A process that ships gives up its rights.
+fn enter(args: &LowArgs) -> Option<Entered> {
+    let Some(Command::Ship {
+        part, ship, dir, ..
+    }) = &args.command
+    else {
+        return None;
+    };
+    let env = |name: &str| std::env::var_os(name);
+    let dir = hiargs::output_dir_of(args, dir, &env);
+    let removes = ship
+        .clone()
+        .or(args.capture.ship.clone())
+        .ship_remove
+        .is_some();
+    Some(worker::enter(&dir, *part, removes))
+}
+
+fn run(todo: Todo, entered: Option<Entered>) -> Result<Exit, Failed> {
     match todo {
+        Todo::Ship {
+            plan,
+            part,
+            once,
+            again,
+        } => match (part, entered) {
+            (Part::Keeper, _) => keeper::keep(&plan),
+            (Part::Hand | Part::Worker, Some(entered)) => {
+                worker::ship(&plan, part, once, again, entered)
+            }
+            (Part::Hand | Part::Worker, None) => Ok(Exit::Failure),
+        },
         Todo::Attach { pids, capture } => attach::attach(&pids, &capture),
         Todo::Run { command, capture } => attach::run(&command, &capture),
         Todo::Daemon { capture } => attach::daemon(&capture),

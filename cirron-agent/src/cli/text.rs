@@ -23,6 +23,7 @@ cirron-agent [OPTIONS] --pid PID...
        cirron-agent [OPTIONS] replay FILE
        cirron-agent doctor [--pid PID]...
        cirron-agent alive FILE
+       cirron-agent ship [--once] [--output-dir DIR]
        cirron-agent tree [--output-dir DIR]
        cirron-agent report [SPOOL]... [-o FILE]
        cirron-agent explain [SPOOL]... [--slower-than TIME | --request ID]";
@@ -59,6 +60,10 @@ Environment:
   CIRRON_SPOOL_MAX_BYTES   as --spool-max-bytes
       A value that cannot be taken is said, and the default is taken, as in the SDK. The SDK takes
       numbers without units: seconds, and bytes.
+  CIRRON_RUN_ID            batches go to standard output as lines, see ship --help
+  CIRRON_API_KEY           else batches are uploaded, see ship --help
+  CIRRON_API_ENDPOINT      where to [default: https://api.cirron.com]
+  CIRRON_INGEST_PATH       and there [default: /api/traces]
   SUDO_UID, SUDO_GID       as root: the user that files are handed to
   Of the target's environment only CIRRON_* (no keys), RANK, LOCAL_RANK and CONFIG are read.
 
@@ -111,6 +116,16 @@ consists of, what its own calls and scopes cover of that, and the medians of its
 What is not known is said, with the reason.
 
 Example: cirron-agent explain --slower-than 1s --limit 3";
+
+/// Below `ship --help`.
+pub const SHIP_AFTER_HELP: &str = "\
+Where to, as the SDK chooses: with CIRRON_RUN_ID a line of JSON on standard output for each batch, else
+with CIRRON_API_KEY an upload to CIRRON_API_ENDPOINT and CIRRON_INGEST_PATH. Each batch is sent at least
+once, in the order of their making; which ones a destination has stands in DIR/ship. It needs no rights:
+as root it becomes the user whose spool it is. The agent does this by itself, in a process of its own,
+where one of these variables is set.
+
+Example: CIRRON_API_KEY=... cirron-agent ship --once --output-dir /var/lib/cirron";
 
 /// Below `replay --help`.
 pub const REPLAY_AFTER_HELP: &str = "\

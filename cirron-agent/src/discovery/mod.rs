@@ -9,6 +9,7 @@ pub mod cgroup;
 pub mod facts;
 mod guard;
 pub mod identity;
+pub mod ours;
 pub mod owner;
 pub mod tree;
 
@@ -27,7 +28,8 @@ pub trait Processes: Send {
     fn is_alive(&self, identity: &Identity) -> bool;
     /// Its facts, without `explicit`; `None` where it has gone.
     fn facts(&self, tgid: u32) -> Option<ProcessFacts>;
-    /// Descendants of these, see [`tree::descendants`], each with which of them it descends from, without this agent.
+    /// Descendants of these, see [`tree::descendants`], each with which of them it descends from, without the
+    /// agent and its own.
     fn descendants(&self, roots: &[u32]) -> Vec<(u32, u32)>;
     /// Whether it is an ancestor of this agent: a `sudo` or a shell that waits for us, and that we
     /// must not wait for.
@@ -58,9 +60,7 @@ impl Processes for Procfs {
             all.map(move |tgid| (tgid, root))
         };
         let found = roots.iter().flat_map(of_one);
-        found
-            .filter(|(tgid, _)| *tgid != std::process::id())
-            .collect()
+        found.filter(|(tgid, _)| !ours::is_ours(*tgid)).collect()
     }
     fn waits_for_us(&self, tgid: u32) -> bool {
         tree::ancestors(std::process::id(), &tree::parents()).contains(&tgid)

@@ -16,6 +16,7 @@ use crate::kernel::Detached;
 use crate::output::sink::SinkReport;
 use crate::output::table::KINDS;
 use crate::record::writer::RecordingStats;
+use crate::shipping::child::ChildCounts;
 
 /// Every counter of a capture, as `--summary-json` writes it.
 #[derive(Debug, Serialize)]
@@ -45,6 +46,8 @@ pub struct Summary {
     pub sinks: BTreeMap<&'static str, Option<SinkReport>>,
     /// Lines of the log that nobody took, up to here.
     pub log_lines_dropped: u64,
+    /// The process that ships: null where nothing is shipped, or until the end.
+    pub shipper: Option<ChildCounts>,
     /// The recording's counters; null where none was asked for.
     pub recording: Option<RecordingStats>,
     /// What was not done with the files of targets, by name.
@@ -103,6 +106,7 @@ impl Summary {
             engine: engine_counters(&report.core.engine),
             peak_held_bytes: report.core.peak_held_bytes,
             sinks: by_name(&report.sinks),
+            shipper: None,
             recording: report.core.recording,
             log_lines_dropped: crate::cli::messages::lines_dropped(),
             libraries: BTreeMap::new(),

@@ -6,6 +6,7 @@
 
 mod probe;
 mod seccomp;
+pub mod ship;
 
 use std::path::Path;
 
@@ -99,7 +100,7 @@ impl Rights {
             return;
         }
         self.keep_for_capture();
-        if let Err(e) = seccomp::deny(&[]) {
+        if let Err(e) = seccomp::deny(seccomp::Part::Capture) {
             tracing::warn!("{e:#}");
         }
     }
@@ -131,15 +132,20 @@ pub fn keep_none() {
 /// Where the system calls cannot be denied.
 pub fn keep_the_network_alone() -> anyhow::Result<()> {
     keep_none();
-    seccomp::deny(&seccomp::NETWORK)
+    seccomp::deny(seccomp::Part::Ask)
 }
 
-/// Drops the rest, of this thread.
-fn keep(kept: CapabilitySet) {
+/// Drops the rest from the bounding set of this thread.
+fn bound(kept: CapabilitySet) {
     // Without CAP_SETPCAP there is nothing that a program executed later could get from it.
     for set in CapabilitySet::all().difference(kept).iter() {
         let _ = rustix::thread::remove_capability_from_bounding_set(set);
     }
+}
+
+/// Drops the rest, of this thread.
+fn keep(kept: CapabilitySet) {
+    bound(kept);
     // Older kernels know none of them.
     let _ = rustix::thread::clear_ambient_capability_set();
     let sets = CapabilitySets {

@@ -1,4 +1,4 @@
-//! System calls that a capture never makes, denied to all threads.
+//! System calls that a process of ours never makes, denied to all its threads.
 //!
 //! A list of what is denied, not of what is allowed: a C library or a kernel that brings a new call
 //! for an old thing must not end a capture. What is denied fails with EPERM.
@@ -8,13 +8,39 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
-/// Programs, other processes, the network, mounts, namespaces, modules, keys, clocks, identities.
-const DENIED: [libc::c_long; 91] = [
-    // Another program, another process.
+/// Who makes which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Watches: no program, no network.
+    Capture,
+    /// Asks somebody over the network, and does nothing else.
+    Ask,
+    /// Ships: the network, and no program, no eBPF.
+    Ship,
+    /// Starts the one that ships: what that one may, and a program.
+    Keep,
+}
+
+/// Another program.
+const PROGRAMS: [libc::c_long; 4] = [
     libc::SYS_execve,
     libc::SYS_execveat,
     libc::SYS_fork,
     libc::SYS_vfork,
+];
+
+/// Others over the network: an agent opens no connection. A look-up of a name binds a socket of its own.
+const ASKING: [libc::c_long; 3] = [libc::SYS_socket, libc::SYS_connect, libc::SYS_bind];
+
+/// And it takes none.
+const SERVING: [libc::c_long; 3] = [libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4];
+
+/// What only a capture does.
+const WATCHING: [libc::c_long; 2] = [libc::SYS_bpf, libc::SYS_perf_event_open];
+
+/// Other processes, mounts, namespaces, modules, keys, clocks, identities: nobody.
+const DENIED: [libc::c_long; 81] = [
+    // Another process.
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
@@ -25,13 +51,7 @@ const DENIED: [libc::c_long; 91] = [
     libc::SYS_personality,
     libc::SYS_modify_ldt,
     libc::SYS_uselib,
-    // The network: an agent opens no connection and takes none.
-    libc::SYS_socket,
-    libc::SYS_connect,
-    libc::SYS_bind,
-    libc::SYS_listen,
-    libc::SYS_accept,
-    libc::SYS_accept4,
+    // All of the above by another way.
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
@@ -111,21 +131,22 @@ const DENIED: [libc::c_long; 91] = [
 /// Set in a call's number by the x32 ABI, in which calls have the same numbers otherwise.
 const X32: libc::c_long = 0x4000_0000;
 
-/// Numbers that x32 has for itself: execve, ptrace, kexec_load, process_vm_readv and _writev, execveat.
+/// Numbers that x32 has for itself: execve, ptrace, kexec_load, process_vm_readv and _writev, execveat. No program of ours
+/// is one of x32, those that one of us starts included.
 const X32_OWN: [libc::c_long; 6] = [520, 521, 528, 539, 540, 545];
 
-/// What a process needs that asks somebody over the network. A look-up of a name binds a socket of its own.
-pub(super) const NETWORK: [libc::c_long; 3] = [libc::SYS_socket, libc::SYS_connect, libc::SYS_bind];
-
-/// Denies them to every thread, for good, but for those that are `kept`. No program that were executed later could get
-/// more rights.
-pub(super) fn deny(kept: &[libc::c_long]) -> anyhow::Result<()> {
-    let own = X32_OWN.iter().map(|number| X32 | number);
-    let x32 = DENIED.iter().map(|number| X32 | number).chain(own);
-    let rules: BTreeMap<_, _> = DENIED
-        .iter()
+/// Denies them to every thread, for good. No program that were executed later could get more rights.
+pub(super) fn deny(part: Part) -> anyhow::Result<()> {
+    let more: &[&[libc::c_long]] = match part {
+        Part::Capture => &[&PROGRAMS, &ASKING, &SERVING],
+        Part::Ask => &[&PROGRAMS, &SERVING, &WATCHING],
+        Part::Ship => &[&PROGRAMS, &WATCHING],
+        Part::Keep => &[&WATCHING],
+    };
+    let denied = || DENIED.iter().chain(more.iter().copied().flatten());
+    let x32 = denied().chain(&X32_OWN).map(|number| X32 | number);
+    let rules: BTreeMap<_, _> = denied()
         .copied()
-        .filter(|number| !kept.contains(number))
         .chain(x32)
         .map(|number| (number, Vec::new()))
         .collect();

@@ -20,6 +20,7 @@ use cirron_core::rules::{Decision, TargetRules};
 use super::looked::{Looked, Machine};
 use crate::cli::say;
 use crate::containers::Containers;
+use crate::discovery::ours::is_ours;
 use crate::discovery::{Identity, Procfs, facts, short_name, tree};
 use crate::driver::command::{Commands, Unanswered};
 use crate::driver::counts::Counts;
@@ -223,7 +224,7 @@ impl Finder {
 
     fn choice_of(&self, looked: &Looked<'_>) -> Choice {
         let tgid = looked.tgid();
-        if tgid == std::process::id() {
+        if is_ours(tgid) {
             return Choice::NoTarget;
         }
         // Before anything is read of it: what is read belongs to this one, or to nobody.

@@ -12,6 +12,8 @@
 pub mod events;
 pub mod upload;
 
+use std::fmt;
+
 /// Where the platform is, as the SDK has it.
 pub const DEFAULT_ENDPOINT: &str = "https://api.cirron.com";
 
@@ -22,7 +24,7 @@ pub const DEFAULT_INGEST_PATH: &str = "/api/traces";
 pub const VERSION: &str = concat!("agent/", env!("CARGO_PKG_VERSION"));
 
 /// The transport that the environment chooses.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// Lines on standard output.
     Events,
@@ -37,6 +39,14 @@ pub struct Account {
     pub url: String,
     /// The key. It is shown nowhere.
     pub key: String,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A variable that cannot be taken. Its value may be a key, and is not in it.

@@ -48,6 +48,7 @@ mod scopes_loops;
 mod scopes_servers;
 mod scopes_unwound;
 mod sdk;
+mod ship;
 mod stacks;
 mod syscalls;
 mod tails;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         scopes_hot::TESTS,
         scopes_unwound::TESTS,
         sdk::TESTS,
+        ship::TESTS,
         syscalls::TESTS,
         tails::TESTS,
         buffers::TESTS,

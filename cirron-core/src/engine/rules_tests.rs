@@ -458,3 +458,70 @@ fn of_configs_past_those_that_are_remembered_each_process_is_counted() {
     assert_eq!(rig.engine.take_config_problems().len(), 256);
     assert!(rig.engine.take_config_problems().is_empty());
 }
+
+fn cost(mark: &[Mark]) -> Option<f64> {
+    let mark = mark.iter().find(|mark| mark.name.as_str() == n::COST)?;
+    assert_eq!(mark.attrs.get(n::BASIS), Some(&AttrValue::from("tokens")));
+    match mark.value {
+        MarkValue::Float(usd) => Some(usd),
+        _ => panic!("{mark:?}"),
+    }
+}
+
+#[test]
+fn a_call_has_a_cost_where_its_price_and_all_of_its_usage_are_known() {
+    let chat = |usage: &str| {
+        let body = format!(
+            r#"{{"object":"chat.completion","model":"m","choices":[{{"index":0,"message":{{"role":"assistant","content":"x"}},"finish_reason":"stop"}}]{usage}}}"#
+        );
+        ("/v1/chat/completions", response("application/json", &body))
+    };
+    let cached = r#","usage":{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100,"prompt_tokens_details":{"cached_tokens":400}}"#;
+    let plain = r#","usage":{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100}"#;
+    let embedding = r#"{"object":"list","model":"m","data":[{"object":"embedding","index":0,"embedding":[0.5]}],"usage":{"prompt_tokens":1000,"total_tokens":1000}}"#;
+    let embedding = ("/v1/embeddings", response("application/json", embedding));
+    let counted = "data: {\"object\":\"chat.completion.chunk\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"one\"}}]}\n\ndata: [DONE]\n\n";
+    let counted = (
+        "/v1/chat/completions",
+        response("text/event-stream", counted),
+    );
+    let of = |model: &str, (path, answer): (&str, Vec<u8>)| {
+        let mut rig = Rig::new(json!([
+            {"model": "gpt-4*", "price": {"input": 2.0, "cached": 0.5, "output": 10}},
+            {"model": "own-*", "price": {"input": 1, "output": 0}},
+        ]));
+        let body = format!(
+            r#"{{"model":"{model}","input":"x","messages":[{{"role":"user","content":"x"}}]}}"#
+        );
+        rig.call(&post(path, "", &body), &answer);
+        let written = rig.end();
+        assert_eq!(written.scopes.len(), 1);
+        cost(&written.scopes[0].1).map(|usd| (usd * 1e9).round() / 1e3)
+    };
+    // In millionths of a dollar: 600 * 2 + 400 * 0.5 + 100 * 10.
+    assert_eq!(of("gpt-4o", chat(cached)), Some(2_400.0));
+    assert_eq!(of("gpt-4o", chat(plain)), Some(3_000.0));
+    assert_eq!(of("own-1", chat(cached)), Some(1_000.0));
+    assert_eq!(of("gpt-4o", embedding), Some(2_000.0));
+    // Unknown: the price, the usage, and what we counted ourselves.
+    assert_eq!(of("other", chat(plain)), None);
+    assert_eq!(of("gpt-4o", chat("")), None);
+    assert_eq!(of("gpt-4o", counted), None);
+}
+
+#[test]
+fn a_price_that_is_none_is_refused_with_its_place() {
+    for (price, place) in [
+        (json!(3), "price"),
+        (json!({"input": 1}), "price"),
+        (json!({"input": 1, "output": -1}), "price.output"),
+        (json!({"input": 1, "output": 1, "in": 1}), "price.in"),
+    ] {
+        let problems = Rules::read([json!({"rules": [{"price": price}]})]).unwrap_err();
+        let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(
+            said.len() == 1 && said[0].contains(place),
+            "{price}: {said:?}"
+        );
+    }
+}

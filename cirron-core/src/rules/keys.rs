@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::field::FieldPath;
 use super::header::is_secret;
 use super::pattern::{Glob, PathPattern, Statuses};
-use super::rule::Rule;
+use super::rule::{Price, Rule};
 use super::schema::{
-    Fault, MAX_TEXT_BYTES, Table, TableKey, Wrong, list, table, table_keys, texts,
+    Fault, MAX_TEXT_BYTES, Step, Table, TableKey, Wrong, list, table, table_keys, texts,
 };
 use crate::exchange::Role;
 use crate::limits::MAX_LABEL_BYTES;
@@ -86,6 +86,10 @@ table_keys! {
     "whether the process's connections as a client that carry no HTTP (databases, caches) are `net.client` scopes: lengths and times, no contents. Of such a connection only `process` and `role` are known",
     |value, rule| one(value, &mut rule.then.net_scopes, Value::as_bool);
 
+    "price", false, "a table: { input = 2.5, cached = 1.25, output = 10 }",
+    "US dollars for a million tokens of input, of cached input (without it as input), of output: such calls have a `cost_usd` mark, where the server reports all that it takes",
+    price;
+
     "marks", false, "a table of names and fields: { score = \"result.score\", heat = \"request.params.temperature\" }",
     "marks made of fields of JSON bodies: the last value of a number, text (256 bytes) or truth value at that place. `request.` or `response.` in front says whose body, without it the response's; a number is a place in a list, from 0",
     marks;
@@ -159,6 +163,45 @@ fn is_name(text: &str) -> bool {
 pub(super) fn name(value: &Value) -> Option<String> {
     let text = value.as_str().filter(|text| is_name(text))?;
     Some(text.to_owned())
+}
+
+/// US dollars for a million tokens, at most: a hundred times what the dearest model costs.
+const MAX_PRICE: f64 = 100_000.0;
+
+fn price(value: &Value, rule: &mut Rule) -> Vec<Fault> {
+    let Value::Object(map) = value else {
+        return vec![(Vec::new(), Wrong::Value)];
+    };
+    let mut price = Price::default();
+    let (mut faults, mut has) = (Vec::new(), [false; 2]);
+    for (name, value) in map {
+        let amount = value.as_f64().filter(|usd| (0.0..=MAX_PRICE).contains(usd));
+        let wrong = match (name.as_str(), amount) {
+            ("input", Some(usd)) => {
+                (price.input, has[0]) = (usd, true);
+                continue;
+            }
+            ("output", Some(usd)) => {
+                (price.output, has[1]) = (usd, true);
+                continue;
+            }
+            ("cached", Some(usd)) => {
+                price.cached = Some(usd);
+                continue;
+            }
+            ("input" | "output" | "cached", None) => "a price is a number from 0 to 100000",
+            _ => "the prices are input, cached and output",
+        };
+        faults.push((vec![Step::Key(name.clone())], Wrong::Because(wrong)));
+    }
+    if faults.is_empty() && has != [true; 2] {
+        faults.push((
+            Vec::new(),
+            Wrong::Because("a price has an input and an output"),
+        ));
+    }
+    rule.then.price = faults.is_empty().then_some(price);
+    faults
 }
 
 fn marks(value: &Value, rule: &mut Rule) -> Vec<Fault> {

@@ -32,11 +32,21 @@ pub(crate) struct Then {
     pub(crate) name: Option<String>,
     pub(crate) chunk_timing: Option<bool>,
     pub(crate) net_scopes: Option<bool>,
+    pub(crate) price: Option<Price>,
     /// Names of marks, and the fields that they are made of.
     pub(crate) marks: Vec<(String, FieldPath)>,
     /// Lower case.
     pub(crate) request_headers: Vec<String>,
     pub(crate) response_headers: Vec<String>,
+}
+
+/// Of a model's tokens, US dollars for a million.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Price {
+    pub(crate) input: f64,
+    /// Of input that was cached; absent where it is no other.
+    pub(crate) cached: Option<f64>,
+    pub(crate) output: f64,
 }
 
 impl When {

@@ -71,6 +71,16 @@ impl<'a> Marks<'a> {
         });
     }
 
+    /// The first of a name.
+    pub(super) fn find(&self, name: &str) -> Option<&Mark> {
+        self.list.iter().find(|mark| mark.name.as_str() == name)
+    }
+
+    /// When summaries are stamped.
+    pub(super) fn stamp(&self) -> MonoNs {
+        self.ts
+    }
+
     fn tokens(&mut self, name: &'static str, value: i64, attrs: Attrs) {
         let kind = MarkKind::Summary;
         self.push(name.into(), MarkValue::Int(value), attrs, self.ts, kind);

@@ -19,6 +19,7 @@ mod network;
 mod overhead;
 mod payload;
 mod place;
+mod price;
 mod probe;
 mod sniff;
 mod socket;

@@ -13,6 +13,7 @@ use super::field_body::FieldBody;
 use super::label::Label;
 use super::marks::Marks;
 use super::names as n;
+use super::price;
 use super::span::{AttrValue, Attrs, MarkKind, MarkValue, text};
 use crate::exchange::{ExchangeEvent, Role};
 use crate::proto::message::{Headers, RequestHead, ResponseHead};
@@ -175,6 +176,9 @@ impl Wanted {
         }
         if let Some(Verdict::Written { one_in: Some(n) }) = self.matching.verdict(known) {
             attrs.insert(n::SAMPLED_ONE_IN, n.into());
+        }
+        if let Pick::Certain(Some(price)) = self.matching.pick(known, |then| then.price) {
+            price::write(price, attrs, marks);
         }
         let mut written: Vec<&str> = Vec::new();
         for then in self.matching.may_hold(known) {

@@ -28,6 +28,7 @@ mod joins_go;
 mod kept;
 mod leases;
 mod load;
+mod look;
 mod memory;
 mod net;
 mod peers;

@@ -11,7 +11,7 @@ use cirron_tests::stacks;
 use serde_json::{Value, json};
 
 pub(crate) const TESTS: &[Test] = &[Test {
-    name: "the_sdk_reads_the_spool_back",
+    name: "the_sdk_reads_the_spool_back_and_so_do_report_and_explain",
     need: Need::Stacks,
     run: sdk,
 }];
@@ -57,6 +57,8 @@ fn sdk() -> Result<String> {
         "{marks} marks for the SDK, {ours} written"
     );
     ensure!(tree["text_lines"] == 6, "{tree}");
+    // And so do our own readers.
+    crate::look::figures(report.dir.path(), &report.spool, 5 * 4)?;
     Ok(format!("{} spans, {ours} marks", report.spool.spans.len()))
 }
 

@@ -89,7 +89,7 @@ fn a_slow_call_is_told_in_parts_that_sum_to_it_beside_the_medians_of_its_like() 
         "first token 1.50 s, median 20.0 ms, 75.0 times",
         "in flight when it began 2, median 1, 2.0 times",
         "1 scope of its process at that time may be part of it, and nobody knows of which request: event_loop 1",
-        "when each of its tokens came: that was not asked for (--chunk-timing)",
+        "when each of its tokens came, and so whether other streams stood still with it: not asked for (--chunk-timing)",
     ] {
         assert!(told.contains(want), "{want}\n{told}");
     }

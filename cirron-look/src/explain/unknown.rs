@@ -59,7 +59,7 @@ fn tokens(out: &mut Vec<String>, call: &Call, request: &Request) {
         out.push(format!("when its first token came: {why}"));
     } else if figures.chunks_ms.is_empty() {
         out.push(
-            "when each of its tokens came: that was not asked for (--chunk-timing); so neither are stalls of all streams at once"
+            "when each of its tokens came, and so whether other streams stood still with it: not asked for (--chunk-timing)"
                 .to_owned(),
         );
     }

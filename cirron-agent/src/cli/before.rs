@@ -43,7 +43,11 @@ impl CaptureArgs {
             max_memory,
             load: LoadArgs { ring_mib },
             no_ship,
-            ship: ShipArgs { ship_remove },
+            ship:
+                ShipArgs {
+                    ship_remove,
+                    metrics_listen,
+                },
             usdt: UsdtArgs { usdt, scope },
             record,
             summary_json,
@@ -67,6 +71,7 @@ impl CaptureArgs {
             (ring_mib.is_some(), "--ring-mib", Group::Load),
             (*no_ship, "--no-ship", Group::Capture),
             (ship_remove.is_some(), "--ship-remove", Group::Ship),
+            (metrics_listen.is_some(), "--metrics-listen", Group::Ship),
             (!usdt.is_empty(), "--usdt", Group::Probes),
             (!scope.is_empty(), "--scope", Group::Probes),
             (record.is_some(), "--record", Group::Capture),
@@ -142,6 +147,7 @@ impl ShipArgs {
     pub fn or(self, before: ShipArgs) -> ShipArgs {
         ShipArgs {
             ship_remove: self.ship_remove.or(before.ship_remove),
+            metrics_listen: self.metrics_listen.or(before.metrics_listen),
         }
     }
 }

@@ -33,6 +33,7 @@ use crate::shipping::worker::Part;
 use crate::spool::sink::KIND as SPOOL;
 use crate::spool::{DEFAULT_FLUSH_INTERVAL, DEFAULT_MAX_BYTES};
 use cirron_look::tree::{Drawing, width};
+use cirron_otel::otlp::env::Environment as OtelEnvironment;
 use cirron_ship::cirron::Transport;
 
 /// Bytes of a MiB.
@@ -285,8 +286,8 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
             let plan = ship_plan(dir, &ship.or(before.ship), env)?;
             if !plan.has_destination() {
                 return Err(
-                    "nowhere to ship to: set CIRRON_API_KEY to upload to Cirron, or CIRRON_RUN_ID for lines on \
-                     standard output"
+                    "nowhere to ship to: set CIRRON_API_KEY to upload to Cirron, CIRRON_RUN_ID for lines on standard output, or \
+                     OTEL_EXPORTER_OTLP_ENDPOINT for a collector; or give --metrics-listen"
                         .to_owned(),
                 );
             }
@@ -454,6 +455,8 @@ fn ship_plan(
     Ok(ShipPlan {
         output_dir,
         cirron: Transport::choose(&text).map_err(|e| e.to_string())?,
+        otel: cirron_otel::destinations::Plan::new(&OtelEnvironment(&text), args.metrics_listen)
+            .map_err(|e| e.to_string())?,
         remove: args.ship_remove.unwrap_or_default(),
     })
 }

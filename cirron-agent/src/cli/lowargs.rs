@@ -13,6 +13,7 @@ use crate::probes::scopes::rule::ScopeRule;
 use crate::probes::usdt::rule::Rule;
 use crate::shipping::plan::parse_remove;
 use crate::shipping::worker::Part;
+use cirron_otel::destinations::parse_listen;
 use cirron_ship::remove::Remove;
 
 /// The whole command line.
@@ -119,6 +120,11 @@ pub struct ShipArgs {
     /// One that a destination will not have stays, and whatever --spool-max-bytes says goes at any time.
     #[arg(long, value_name = "WHEN", value_parser = parse_remove)]
     pub ship_remove: Option<Remove>,
+    /// Let Prometheus read metrics at this address: ADDRESS:PORT, or a port of this machine's own [default: nowhere]
+    ///
+    /// At /metrics; docs/metrics.md says what there is. Whoever reaches the address can read them.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_listen)]
+    pub metrics_listen: Option<std::net::SocketAddr>,
 }
 
 /// How to capture.

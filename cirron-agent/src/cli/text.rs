@@ -64,6 +64,7 @@ Environment:
   CIRRON_API_KEY           else batches are uploaded, see ship --help
   CIRRON_API_ENDPOINT      where to [default: https://api.cirron.com]
   CIRRON_INGEST_PATH       and there [default: /api/traces]
+  OTEL_EXPORTER_OTLP_...   spans and metrics go to a collector, see docs/metrics.md
   SUDO_UID, SUDO_GID       as root: the user that files are handed to
   Of the target's environment only CIRRON_* (no keys), RANK, LOCAL_RANK and CONFIG are read.
 
@@ -120,7 +121,8 @@ Example: cirron-agent explain --slower-than 1s --limit 3";
 /// Below `ship --help`.
 pub const SHIP_AFTER_HELP: &str = "\
 Where to, as the SDK chooses: with CIRRON_RUN_ID a line of JSON on standard output for each batch, else
-with CIRRON_API_KEY an upload to CIRRON_API_ENDPOINT and CIRRON_INGEST_PATH. Each batch is sent at least
+with CIRRON_API_KEY an upload to CIRRON_API_ENDPOINT and CIRRON_INGEST_PATH; with OTEL_EXPORTER_OTLP_ENDPOINT
+spans and metrics to a collector as well (docs/metrics.md). Each batch is sent at least
 once, in the order of their making; which ones a destination has stands in DIR/ship. It needs no rights:
 as root it becomes the user whose spool it is. The agent does this by itself, in a process of its own,
 where one of these variables is set.

@@ -14,6 +14,8 @@ pub struct ShipPlan {
     pub output_dir: PathBuf,
     /// Cirron.
     pub cirron: Option<Transport>,
+    /// Metrics and OTLP.
+    pub otel: cirron_otel::destinations::Plan,
     /// What becomes of what was sent.
     pub remove: Remove,
 }
@@ -21,7 +23,7 @@ pub struct ShipPlan {
 impl ShipPlan {
     /// Whether there is anywhere to ship to.
     pub fn has_destination(&self) -> bool {
-        self.cirron.is_some()
+        self.cirron.is_some() || !self.otel.is_empty()
     }
 
     /// The command line of a process that does it. Keys are in its environment alone.
@@ -33,6 +35,9 @@ impl ShipPlan {
         if let Remove::After(after) = self.remove {
             args.push("--ship-remove".into());
             args.push(format!("after={}ms", after.as_millis().max(1)).into());
+        }
+        if let Some(address) = self.otel.listen {
+            args.push(format!("--metrics-listen={address}").into());
         }
         args
     }
@@ -90,10 +95,14 @@ mod tests {
                 url: "https://h/x".to_owned(),
                 key,
             })),
+            otel: cirron_otel::destinations::Plan {
+                listen: Some(([127, 0, 0, 1], 9464).into()),
+                ..Default::default()
+            },
             remove: Remove::After(Duration::from_secs(60)),
         };
         let args = plan.args("keeper");
-        let want = "ship --part keeper --output-dir /out --ship-remove after=60000ms";
+        let want = "ship --part keeper --output-dir /out --ship-remove after=60000ms --metrics-listen=127.0.0.1:9464";
         assert_eq!(args.join(" ".as_ref()), want);
         assert_eq!(parse_remove("after=60000ms"), Ok(plan.remove));
         assert!(!format!("{plan:?}").contains("secret"), "{plan:?}");

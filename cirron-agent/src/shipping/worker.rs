@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use cirron_otel::destinations::Running;
 use cirron_ship::cirron::Transport;
 use cirron_ship::cirron::events::Events;
 use cirron_ship::cirron::upload::Upload;
@@ -16,7 +17,7 @@ use cirron_ship::destination::Destination;
 use cirron_ship::http::Network;
 use cirron_ship::place::{NoPlace, Place, open_spool};
 use cirron_ship::remove::Remove;
-use cirron_ship::shipper::{End, Make, Plan, Shipper};
+use cirron_ship::shipper::{End, Make, Plan, Shipped, Shipper};
 use cirron_ship::status::AgentStatus;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -77,8 +78,15 @@ pub fn enter(output_dir: &std::path::Path, part: Part, removes: bool) -> Entered
 
 /// Files that the environment names for checking certificates.
 fn certificates() -> Vec<PathBuf> {
-    let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter();
+    let named = [
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE",
+        "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
+        "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE",
+    ];
     named
+        .into_iter()
         .filter_map(|name| Some(std::env::var_os(name)?.into()))
         .collect()
 }
@@ -121,7 +129,13 @@ pub fn ship(
         tracing::info!("{left}");
     }
     let place = entered.place.map_err(anyhow::Error::from)?;
-    let destinations = destinations(plan);
+    let mut destinations = destinations(plan);
+    let spool = plan.output_dir.join("spool");
+    let (more, otel) = plan
+        .otel
+        .start(&spool, part == Part::Worker)
+        .map_err(anyhow::Error::from)?;
+    destinations.extend(more);
     let removes = plan.remove != Remove::Never;
     let mut shipper = Shipper::start(
         Plan {
@@ -134,6 +148,8 @@ pub fn ship(
         &place,
     )
     .map_err(anyhow::Error::from)?;
+    let counts = |one: &Shipped| (one.name.clone(), Arc::clone(&one.counts));
+    otel.watch(shipper.shipped().iter().map(counts));
     let to: Vec<&str> = shipper
         .shipped()
         .iter()
@@ -153,15 +169,16 @@ pub fn ship(
         Part::Hand | Part::Keeper if once => say(&format!("{begun}; it ends when all is sent")),
         Part::Hand | Part::Keeper => say(&format!("{begun}; Ctrl-C stops")),
     }
-    wait(&shipper, status.as_deref()).context("signals cannot be waited for")?;
+    wait(&shipper, status.as_deref(), &otel).context("signals cannot be waited for")?;
     let ended = shipper.finish();
+    otel.end();
     say(&summary(&shipper, removes));
     ended.map_err(anyhow::Error::from)?;
     Ok(Exit::Ok)
 }
 
 /// Until it is over.
-fn wait(shipper: &Shipper, agent: Option<&AgentStatus>) -> std::io::Result<()> {
+fn wait(shipper: &Shipper, agent: Option<&AgentStatus>, otel: &Running) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -170,7 +187,13 @@ fn wait(shipper: &Shipper, agent: Option<&AgentStatus>) -> std::io::Result<()> {
         let mut interrupt = signal_of(agent, SignalKind::interrupt())?;
         let mut terminate = signal_of(agent, SignalKind::terminate())?;
         let mut until: Option<Instant> = None;
+        let mut said = None;
         loop {
+            let status = agent.and_then(AgentStatus::last);
+            if let Some(line) = status.as_ref().filter(|_| status != said) {
+                otel.take_status(line);
+                said = status;
+            }
             let signalled = tokio::select! {
                 () = received(&mut interrupt) => true,
                 () = received(&mut terminate) => true,

@@ -233,7 +233,7 @@ impl Destination for Feed {
     }
 
     fn place(&self) -> String {
-        "metrics".to_owned()
+        "its own metrics".to_owned()
     }
 
     fn send(&mut self, batch: &Batch, _: SystemTime) -> Outcome {

@@ -150,3 +150,7 @@ pub(super) fn shown(text: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().take(MAX_SAID_CHARS).map(plain).collect()
 }
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

@@ -31,6 +31,7 @@ mod load;
 mod look;
 mod memory;
 mod net;
+mod otel;
 mod peers;
 mod plain;
 mod pods;
@@ -98,6 +99,7 @@ fn main() -> ExitCode {
         held::TESTS,
         joins::TESTS,
         event_loops::TESTS,
+        otel::TESTS,
         peers::TESTS,
         joins_go::TESTS,
         memory::TESTS,

@@ -131,42 +131,43 @@ fn body(settings: &Settings, mut answer: http::Response<Body>) -> Result<Vec<u8>
         _ => return Err(Trouble::away(format!("{url} answers with status {status}"))),
     }
     let read = answer.body_mut().with_config().limit(MAX_ANSWER_BYTES);
-    read.read_to_vec().map_err(|e| match e {
-        ureq::Error::BodyExceedsLimit(_) => Trouble::refused(
+    read.read_to_vec().map_err(|e| {
+        if !matches!(e, ureq::Error::BodyExceedsLimit(_)) {
+            return away(settings, &e);
+        }
+        Trouble::refused(
             format!(
                 "{url} answers with more than {} MiB",
                 MAX_ANSWER_BYTES >> 20
             ),
             "ask the kubelet, which has this node's pods alone, and not the API server for all",
-        ),
-        e => away(settings, &e),
+        )
     })
 }
 
 /// What did not work on the way there or back.
 fn away(settings: &Settings, e: &ureq::Error) -> Trouble {
     let url = &settings.url;
-    match e {
-        ureq::Error::Rustls(e) => Trouble::refused(
+    if let Some(e) = of_tls(e) {
+        return Trouble::refused(
             format!("the certificate of {url} is not taken: {e}"),
             "set `[kubernetes] ca_file` to who signed it; where nobody did (a kubelet without \
              `serverTLSBootstrap`), `insecure = true` believes whoever answers",
-        ),
-        // TLS's errors come wrapped where they show while bytes are moved.
-        ureq::Error::Io(e) if e.get_ref().is_some_and(|e| e.is::<rustls::Error>()) => {
-            let inner = e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
-            away(
-                settings,
-                &ureq::Error::Rustls(
-                    inner
-                        .cloned()
-                        .unwrap_or(rustls::Error::HandshakeNotComplete),
-                ),
-            )
-        }
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
-            Trouble::settings(format!("{url} is no URL: {e}"), "url")
-        }
-        e => Trouble::away(format!("{url} does not answer: {e}")),
+        );
     }
+    if matches!(e, ureq::Error::BadUri(_) | ureq::Error::Http(_)) {
+        return Trouble::settings(format!("{url} is no URL: {e}"), "url");
+    }
+    Trouble::away(format!("{url} does not answer: {e}"))
+}
+
+/// One of TLS, which comes wrapped where it shows while bytes are moved.
+fn of_tls(e: &ureq::Error) -> Option<&rustls::Error> {
+    if let ureq::Error::Rustls(e) = e {
+        return Some(e);
+    }
+    let ureq::Error::Io(e) = e else {
+        return None;
+    };
+    e.get_ref()?.downcast_ref()
 }

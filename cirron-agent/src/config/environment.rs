@@ -140,7 +140,7 @@ mod tests {
                     all.iter().map(inline).collect::<Vec<_>>().join(", ")
                 )
             }
-            other => other.to_string(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
         }
     }
 

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 use super::Work;
+use crate::cmd::setup;
 use crate::{paths, sh};
 
 /// What it is built for.
@@ -31,23 +32,28 @@ pub(super) struct Built {
     pub(super) generated: PathBuf,
 }
 
-/// Builds below `target`, and puts program and debug information into the products.
-pub(super) fn build(work: &Work, target: &Path) -> Result<Built> {
+/// Builds it below `target`; where it is, with all that debuggers want.
+pub(super) fn build(target: &Path) -> Result<PathBuf> {
+    setup::ebpf_toolchain()?;
     let mut cargo = sh::cargo(["build", "--release", "--locked", "--package", NAME]);
     cargo.args(["--target", TARGET, "--target-dir"]).arg(target);
     cargo.arg("--config").arg(flags()?);
     // What the machine's user sets for other builds is none of this one's.
     cargo.env_remove("RUSTFLAGS").env("CARGO_INCREMENTAL", "0");
     sh::run(&mut cargo)?;
-    let whole = target.join(TARGET).join("release").join(NAME);
+    Ok(target.join(TARGET).join("release").join(NAME))
+}
+
+/// Puts program and debug information into the products.
+pub(super) fn split(work: &Work, whole: &Path) -> Result<Built> {
     let program = work.scratch.join(NAME);
     let debug = work.out.join(format!("{NAME}.debug"));
     let mut keep = work.command("objcopy");
     keep.args(["--only-keep-debug", "--compress-debug-sections"]);
-    sh::run(keep.arg(&whole).arg(&debug))?;
+    sh::run(keep.arg(whole).arg(&debug))?;
     let mut strip = work.command("objcopy");
     strip.arg("--strip-all");
-    sh::run(strip.arg(&whole).arg(&program))?;
+    sh::run(strip.arg(whole).arg(&program))?;
     // The link holds the file's name and sum, so it is made where the file is.
     let mut link = work.command("objcopy");
     link.current_dir(&work.out)

@@ -50,6 +50,9 @@ pub(crate) struct Options {
     /// image, validate the SBOM. Needs root, a Debian mirror and the Python index
     #[arg(long)]
     check: bool,
+    /// Pack this program, which was built so before, in place of a new one
+    #[arg(long, value_name = "FILE", conflicts_with = "twice")]
+    built: Option<PathBuf>,
     /// Make all of it a second time, the binary in another directory, and compare byte for byte
     #[arg(long)]
     twice: bool,
@@ -92,10 +95,15 @@ impl Work {
 /// Makes them.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     setup::programs::ensure(&TOOLS, "to make packages")?;
-    setup::ebpf_toolchain()?;
     let folder = paths::target().join("dist");
     let work = Work::begin(&folder)?;
-    let built = binary::build(&work, &paths::target())?;
+    let whole = match &options.built {
+        Some(file) => file
+            .canonicalize()
+            .with_context(|| file.display().to_string())?,
+        None => binary::build(&paths::target())?,
+    };
+    let built = binary::split(&work, &whole)?;
     make(&work, &built)?;
     if options.twice {
         again(&folder, &work)?;
@@ -121,7 +129,8 @@ fn make(work: &Work, built: &binary::Built) -> Result<()> {
 /// Makes all of it again, from a target directory of its own.
 fn again(folder: &Path, first: &Work) -> Result<()> {
     let second = Work::begin(&folder.join("again"))?;
-    let built = binary::build(&second, &folder.join("again/target"))?;
+    let whole = binary::build(&folder.join("again/target"))?;
+    let built = binary::split(&second, &whole)?;
     make(&second, &built)?;
     let sums = |work: &Work| fs::read_to_string(work.out.join(sums::NAME)).context(sums::NAME);
     let (one, other) = (sums(first)?, sums(&second)?);

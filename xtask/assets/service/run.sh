@@ -21,8 +21,12 @@ mkdir "$group"
 echo $$ >"$group/cgroup.procs"
 
 mkdir -p "$state/systemd/user"
+# The unit sees no /tmp of ours, and a checkout may lie there.
+mkdir "$state/given"
+cp "$program" "$state/given/cirron-agent"
+cp "$config" "$state/given/cirron-agent.toml"
 printf '[Unit]\nDescription=nothing\n' >"$state/systemd/user/nothing.target"
-sed -e "s|/usr/bin/cirron-agent|$program|; s|/etc/cirron-agent/cirron-agent.toml|$config|" \
+sed -e "s|/usr/bin/cirron-agent|$state/given/cirron-agent|; s|/etc/cirron-agent/cirron-agent.toml|$state/given/cirron-agent.toml|" \
     -e "s|^Type=exec|Type=exec\nStandardError=append:$state/said|" "$unit" \
     >"$state/systemd/user/cirron-agent.service"
 export XDG_RUNTIME_DIR=/run/user XDG_CONFIG_HOME=$state HOME=$state SYSTEMD_LOG_TARGET=console

@@ -49,7 +49,12 @@ const SETTINGS: [&[&str]; 7] = [
         "image.digest=sha256:00",
     ],
     &["rbac.create=false", "serviceAccount.create=false"],
-    &["rbac.kubeletProxy=true", "probes.enabled=false"],
+    &[
+        "rbac.kubeletProxy=true",
+        "probes.enabled=false",
+        "metrics.enabled=true",
+        "kubelet.insecure=true",
+    ],
     &[
         "extraArgs={--chunk-timing,--net-scopes}",
         "extraEnv[0].name=A",

@@ -55,7 +55,11 @@ fn lives(work: &Work, now: &Path, later: &Path) -> Result<()> {
     root.edit(CONFIG, "# edited\n")?;
     fs::create_dir_all(root.at(STATE).join("spool"))?;
     // As an administrator enables it; this machine's systemctl does, in that root.
-    root.run("systemctl", &["--root", &at, "enable", "cirron-agent.service"], None)?;
+    root.run(
+        "systemctl",
+        &["--root", &at, "enable", "cirron-agent.service"],
+        None,
+    )?;
     root.has(&[ENABLED], true)?;
     dpkg("--install", Some(later), &[])?;
     root.has(&[PROGRAM, UNIT, ENABLED, STATE], true)?;

@@ -8,7 +8,9 @@
 
 pub mod endpoint;
 pub mod explain;
+pub mod export;
 pub mod figures;
+pub mod filter;
 pub mod key;
 pub mod report;
 pub mod request;

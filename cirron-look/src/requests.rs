@@ -162,7 +162,20 @@ pub struct Requests {
 impl Requests {
     /// Reads for the first time.
     pub fn index(spools: &Spools) -> Requests {
-        let mut index = Index::default();
+        Requests::index_as(spools, Index::default())
+    }
+
+    /// The same, so that each request is given with what is below it, as its children. What comes too late for that, or
+    /// when there is no room to wait for it, is given by itself.
+    pub fn index_grouped(spools: &Spools) -> Requests {
+        let index = Index {
+            is_grouped: true,
+            ..Index::default()
+        };
+        Requests::index_as(spools, index)
+    }
+
+    fn index_as(spools: &Spools, mut index: Index) -> Requests {
         let files = spools.read(&mut index, |index| index.batch += 1);
         index.seen = Seen::default();
         let lost = Lost {
@@ -245,6 +258,8 @@ struct Index {
     sessions: Map<Arc<Session>>,
     /// Each scope that has children, with its own parent once that is known.
     parents: Map<Option<Key>>,
+    /// Scopes are given with what is below them: a child's row is one of its parent, which waits for it.
+    is_grouped: bool,
     lost: Lost,
 }
 
@@ -307,6 +322,23 @@ impl Index {
         }
     }
 
+    /// The parent of a row, where that is no session.
+    fn scope_above(&self, row: &SpanRow<'_>) -> Option<Key> {
+        let parent = row.parent_id.as_ref().map(|id| Key::new(&id.0));
+        parent.filter(|key| !self.sessions.contains_key(key))
+    }
+
+    /// How many scopes a scope with children is within.
+    fn depth(&self, key: Key) -> usize {
+        let mut above = self.parents.get(&key).copied().flatten();
+        let mut depth = 0;
+        while let Some(key) = above.filter(|_| depth < MAX_DEPTH) {
+            above = self.parents.get(&key).copied().flatten();
+            depth += 1;
+        }
+        depth
+    }
+
     /// Whether one of `wanted` is it, or above it.
     fn is_below(&self, key: Key, row: &SpanRow<'_>, wanted: &HashSet<Key>) -> bool {
         let mut above = row.parent_id.as_ref().map(|id| Key::new(&id.0));
@@ -331,6 +363,9 @@ impl Take for Index {
         }
         self.appear(key);
         self.note_parents(key, row, true);
+        if let Some(parent) = self.scope_above(row).filter(|_| self.is_grouped) {
+            self.appear(parent);
+        }
     }
 
     fn mark(&mut self, row: &MarkRow<'_>) {
@@ -343,6 +378,7 @@ impl Take for Index {
 struct Open {
     /// Its row has come; before that there are its marks alone.
     has_row: bool,
+    has_marks: bool,
     request: Request,
     /// Its part of what waits.
     waiting_bytes: usize,
@@ -388,7 +424,12 @@ impl<'i, G: FnMut(Request)> Reading<'i, G> {
 
     /// Gives what is whole with this batch.
     fn settle(&mut self) {
-        for key in std::mem::take(&mut self.touched) {
+        let mut touched = std::mem::take(&mut self.touched);
+        if self.index.is_grouped {
+            // What is within another is whole before it.
+            touched.sort_by_cached_key(|key| std::cmp::Reverse(self.depth(*key)));
+        }
+        for key in touched {
             let last = self.index.several.get(&key).copied();
             if last.is_none_or(|last| last <= self.batch) {
                 if let Some(open) = self.remove(key) {
@@ -400,11 +441,30 @@ impl<'i, G: FnMut(Request)> Reading<'i, G> {
                 open.waiting_bytes = open.request.bytes();
                 self.waiting_bytes += open.waiting_bytes;
                 if self.waiting_bytes > MAX_WAITING_BYTES {
-                    self.remove(key);
-                    self.lost_waiting += 1;
+                    self.give_up(key);
                 }
             }
         }
+    }
+
+    /// How many scopes a request that is open is within, as far as that is known.
+    fn depth(&self, key: Key) -> usize {
+        let above = self
+            .open
+            .get(&key)
+            .and_then(|open| open.request.parent.as_ref());
+        above.map_or(0, |above| 1 + self.index.depth(Key::new(above)))
+    }
+
+    /// There is no room to wait for the rest of it.
+    fn give_up(&mut self, key: Key) {
+        let Some(mut open) = self.remove(key) else {
+            return;
+        };
+        for child in std::mem::take(&mut open.request.children) {
+            (self.give)(child);
+        }
+        self.lost_waiting += usize::from(open.has_row);
     }
 
     fn remove(&mut self, key: Key) -> Option<Open> {
@@ -414,24 +474,39 @@ impl<'i, G: FnMut(Request)> Reading<'i, G> {
     }
 
     fn close(&mut self, mut open: Open) {
-        match open.has_row {
-            true => {
-                self.index.place(&mut open.request);
-                (self.give)(open.request);
-            }
+        if !open.has_row {
             // Below what was chosen marks are taken before it is known whose they are.
-            false if self.only_below.is_none() => self.lost_marks += 1,
-            false => {}
+            let is_lost = open.has_marks && self.only_below.is_none();
+            self.lost_marks += usize::from(is_lost);
+            for child in open.request.children {
+                (self.give)(child);
+            }
+            return;
+        }
+        self.index.place(&mut open.request);
+        open.request.children.sort_by_key(|child| child.start_ns);
+        let above = open.request.parent.as_ref().map(|id| Key::new(id));
+        let above = above.filter(|_| self.index.is_grouped && !open.request.is_top);
+        match above.and_then(|key| self.open.get_mut(&key)) {
+            Some(above) => above.request.children.push(open.request),
+            None => (self.give)(open.request),
         }
     }
 
     /// Gives what waits for a batch that was evicted meanwhile.
     fn end(&mut self) {
         self.settle();
-        let mut rest: Vec<Open> = std::mem::take(&mut self.open).into_values().collect();
-        rest.sort_by_key(|open| open.request.start_ns);
-        for open in rest {
-            self.close(open);
+        let mut rest: Vec<(Key, u64)> = Vec::new();
+        rest.extend(
+            self.open
+                .iter()
+                .map(|(key, open)| (*key, open.request.start_ns)),
+        );
+        rest.sort_by_cached_key(|(key, start_ns)| (std::cmp::Reverse(self.depth(*key)), *start_ns));
+        for (key, _) in rest {
+            if let Some(open) = self.remove(key) {
+                self.close(open);
+            }
         }
     }
 
@@ -456,6 +531,10 @@ impl<G: FnMut(Request)> Take for Reading<'_, G> {
         {
             return;
         }
+        let above = self.index.scope_above(row);
+        if let Some(above) = above.filter(|_| self.index.is_grouped) {
+            self.touch(above);
+        }
         let detail = self.detail;
         let open = self.touch(key);
         if open.has_row && open.request.end_ns.is_some() && row.end_ns.is_none() {
@@ -464,6 +543,7 @@ impl<G: FnMut(Request)> Take for Reading<'_, G> {
         let old = std::mem::take(&mut open.request);
         let mut request = Request::new(row, detail);
         (request.marks, request.left_out) = (old.marks, request.left_out + old.left_out);
+        request.children = old.children;
         let cached = (
             request.figures.cached_tokens,
             request.figures.reasoning_tokens,
@@ -479,7 +559,9 @@ impl<G: FnMut(Request)> Take for Reading<'_, G> {
     fn mark(&mut self, row: &MarkRow<'_>) {
         let key = Key::new(&row.span_id.0);
         let detail = self.detail;
-        self.touch(key).request.take_mark(row, detail);
+        let open = self.touch(key);
+        open.has_marks = true;
+        open.request.take_mark(row, detail);
     }
 }
 

@@ -236,3 +236,40 @@ fn a_spool_or_what_holds_it_may_be_named_and_there_must_be_one() {
             .contains("no spool in /nowhere")
     );
 }
+
+/// Parents before children in batches of their own, children before parents, and all at once.
+#[test]
+fn grouped_requests_come_with_what_is_below_them() {
+    let spans = [
+        session("s", 7),
+        open(request("r", "s", "/", 1)),
+        span("f", Some("r"), "prefill", 3, json!({})),
+        span("c", Some("f"), "http.client", 4, json!({})),
+        span("early", Some("r"), "net.client", 2, json!({})),
+        request("r", "s", "/", 1),
+        request("alone", "s", "/", 9),
+        span("orphan", Some("gone"), "http.client", 3, json!({})),
+    ];
+    let mut reversed = spans.clone();
+    reversed.reverse();
+    for spans in [&spans, &reversed] {
+        for size in [1, 3, 8] {
+            let batches: Vec<(&[Value], &[Value])> =
+                spans.chunks(size).map(|s| (s, &[][..])).collect();
+            let files = Files::new(&batches);
+            let spools = files.spools();
+            let mut requests = Requests::index_grouped(&spools);
+            let mut all = Vec::new();
+            requests.each(&spools, Detail::Fields, |request| all.push(request));
+            all.sort_by(|a, b| a.id.cmp(&b.id));
+            let tops: Vec<_> = all.iter().map(|r| &*r.id).collect();
+            assert_eq!(tops, ["alone", "orphan", "r"], "{size}");
+            let top = &all[2];
+            assert!(top.end_ns.is_some());
+            let below: Vec<_> = top.children.iter().map(|c| &*c.id).collect();
+            assert_eq!(below, ["early", "f"], "{size}");
+            assert_eq!(top.children[1].children[0].id, "c", "{size}");
+            assert_eq!(requests.lost(), Lost::default());
+        }
+    }
+}

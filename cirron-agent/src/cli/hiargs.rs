@@ -12,9 +12,9 @@ use cirron_core::rules::{Kubernetes, TargetRules};
 
 use super::before::Group;
 use super::environment::Environment;
-use super::looking::{ExplainPlan, ReportPlan};
+use super::looking::{self, ExplainPlan, ReportPlan};
 use super::lowargs::{
-    CaptureArgs, Command, DirArgs, IdKind, LoadArgs, LowArgs, OutputArgs, ShipArgs,
+    CaptureArgs, Command, DirArgs, FilterArgs, IdKind, LoadArgs, LowArgs, OutputArgs, ShipArgs,
 };
 use super::room::room;
 use super::values::{SIZE_FORM, TIME_FORM, parse_size, parse_time};
@@ -32,6 +32,8 @@ use crate::shipping::plan::ShipPlan;
 use crate::shipping::worker::Part;
 use crate::spool::sink::KIND as SPOOL;
 use crate::spool::{DEFAULT_FLUSH_INTERVAL, DEFAULT_MAX_BYTES};
+use cirron_look::export::Kind;
+use cirron_look::filter::Filter;
 use cirron_look::tree::{Drawing, width};
 use cirron_otel::otlp::env::Environment as OtelEnvironment;
 use cirron_ship::cirron::Transport;
@@ -109,6 +111,19 @@ pub enum Todo {
         spool_dir: PathBuf,
         /// How.
         drawing: Drawing,
+        /// What of it.
+        filter: Filter,
+        /// And what comes.
+        follow: bool,
+    },
+    /// Write the scopes of spools in another format.
+    Export {
+        /// Which.
+        kind: Kind,
+        /// Their directories.
+        spools: Vec<PathBuf>,
+        /// Into this file; else to standard output.
+        to: Option<PathBuf>,
     },
     /// Write a page about spools.
     Report(ReportPlan),
@@ -298,7 +313,12 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
                 again,
             })
         }
-        Some(Command::Tree { limit, dir }) => {
+        Some(Command::Tree {
+            limit,
+            filter,
+            follow,
+            dir,
+        }) => {
             no_pid("tree")?;
             before.refuse_all_but(&[Group::Dir], "tree")?;
             Ok(Todo::Tree {
@@ -308,6 +328,8 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
                     verbose: verbose > 0,
                     width: width(),
                 },
+                filter: self::filter(filter),
+                follow,
             })
         }
         Some(Command::Report(args)) => {
@@ -322,6 +344,26 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
                 args.plan(output_dir(&before.output.dir, env)),
             ))
         }
+        Some(Command::Export { format, spools, to }) => {
+            no_pid("export")?;
+            before.refuse_all_but(&[Group::Dir], "export")?;
+            Ok(Todo::Export {
+                kind: format,
+                spools: looking::spools(spools, output_dir(&before.output.dir, env)),
+                to: to.filter(|path| path.as_os_str() != "-"),
+            })
+        }
+    }
+}
+
+fn filter(args: FilterArgs) -> Filter {
+    let now = crate::clock::wall_now_ns();
+    let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    Filter {
+        slower_than_ns: args.slow.map(ns),
+        status: args.status,
+        model: args.model,
+        since_ns: args.since.map(|when| when.wall_ns(now)),
     }
 }
 

@@ -58,7 +58,7 @@ pub struct ExplainArgs {
 }
 
 /// Spools that were named, else the one of `default`.
-fn spools(named: Vec<PathBuf>, default: PathBuf) -> Vec<PathBuf> {
+pub fn spools(named: Vec<PathBuf>, default: PathBuf) -> Vec<PathBuf> {
     if named.is_empty() {
         vec![default]
     } else {

@@ -4,9 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cirron_core::rules::Glob;
+use cirron_look::export::Kind;
+use cirron_look::filter::Status;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::looking::{ExplainArgs, ReportArgs};
+use super::values::When;
 use super::{text, values};
 use crate::output::table::{self, OutputKind};
 use crate::probes::scopes::rule::ScopeRule;
@@ -283,6 +288,12 @@ pub enum Command {
         /// Scopes drawn below each parent, the latest; how many there are before is said
         #[arg(long, default_value_t = 100)]
         limit: usize,
+        /// Which scopes below a session.
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// Go on: print each scope below a session as it is sealed, until Ctrl-C
+        #[arg(short, long)]
+        follow: bool,
         /// The spool's place.
         #[command(flatten)]
         dir: DirArgs,
@@ -310,6 +321,39 @@ pub enum Command {
         /// Where: DIR/man and DIR/completions
         dir: PathBuf,
     },
+    /// Write the scopes of spools in another format; needs no rights
+    #[command(after_help = text::EXPORT_AFTER_HELP)]
+    Export {
+        /// What to write
+        #[arg(short, long, value_name = "FORMAT", value_parser = export_kind())]
+        format: Kind,
+        /// Directories of batches, or what holds a directory `spool` [default: $CIRRON_OUTPUT_DIR, else ./.cirron]
+        #[arg(value_name = "SPOOL")]
+        spools: Vec<PathBuf>,
+        /// Write into FILE, which appears whole or not at all; `-` is standard output [default: -]
+        #[arg(short = 'o', long = "to", value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+}
+
+/// Which of a spool's scopes are drawn.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct FilterArgs {
+    /// Only scopes that took longer than this, for example 500ms or 2s
+    ///
+    /// Filters are combined by and. They choose among what stands directly below a session; what is within a chosen one
+    /// is drawn with it. How many were left out is said.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub slow: Option<Duration>,
+    /// Only those with this status: 404, 5xx, error (an error, or 400 and above), or a name of gRPC's
+    #[arg(long)]
+    pub status: Option<Status>,
+    /// Only calls of this model, asked for or answering; a `*` stands for any text
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
+    pub model: Option<Glob>,
+    /// Only those that began within this time, or since a moment such as 2026-11-28T12:00:00Z
+    #[arg(long, value_name = "WHEN", value_parser = values::parse_when)]
+    pub since: Option<When>,
 }
 
 /// How a replay makes ids.
@@ -332,6 +376,21 @@ fn memory(text: &str) -> Result<u64, String> {
     size(text).and_then(|bytes| match bytes {
         bytes if bytes < least => Err(format!("less than {} MiB", least >> 20)),
         bytes => Ok(bytes),
+    })
+}
+
+fn glob(text: &str) -> Result<Glob, String> {
+    Glob::of_text(text).ok_or_else(|| "not a text of 1 to 256 bytes".to_owned())
+}
+
+/// Of the names of formats.
+fn export_kind() -> impl TypedValueParser<Value = Kind> {
+    let names = PossibleValuesParser::new(Kind::ALL.map(|(name, _)| name));
+    names.map(|name| {
+        let mut all = Kind::ALL.into_iter();
+        let found = all.find_map(|(known, kind)| (known == name).then_some(kind));
+        // The parser before lets no other name pass.
+        found.unwrap_or(Kind::Jsonl)
     })
 }
 

@@ -16,6 +16,7 @@ pub mod lowargs;
 pub mod messages;
 pub mod offline;
 pub mod open_scopes;
+pub mod reading;
 pub mod room;
 pub mod status;
 pub mod summary_file;
@@ -177,11 +178,17 @@ fn run(todo: Todo, entered: Option<Entered>) -> Result<Exit, Failed> {
             usdt,
             scopes,
         } => crate::doctor::doctor(&pids, &load, &Rules::new(usdt, scopes)),
-        Todo::Tree { spool_dir, drawing } => offline::tree(&spool_dir, drawing),
         Todo::Report(plan) => plan.run(),
         Todo::Explain(plan) => plan.run(),
         Todo::Alive { file, within } => alive::alive(&file, within),
         Todo::Generate { dir } => generate::generate(&dir),
+        Todo::Tree {
+            spool_dir,
+            drawing,
+            filter,
+            follow,
+        } => reading::tree(&spool_dir, filter, drawing, follow),
+        Todo::Export { kind, spools, to } => reading::export(kind, &spools, to.as_deref()),
     }
 }
 

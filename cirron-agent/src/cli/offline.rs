@@ -1,7 +1,7 @@
-//! `replay` and `tree`: what works on files alone, without rights.
+//! `replay`: a recording, without rights.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write as _};
+use std::io::BufReader;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
@@ -20,8 +20,6 @@ use crate::privileges::Rights;
 use crate::record::reader::RecordingReader;
 use crate::record::replay::replay as feed;
 use crate::spool::stamp::{CountingStamp, LiveStamp, MakeStamp};
-use cirron_look::tree::{Drawing, draw};
-use cirron_spool::read::Batches;
 
 /// Feeds a recording to an engine.
 pub fn replay(file: &Path, ids: IdKind, plan: &OutputPlan) -> Result<Exit, Failed> {
@@ -54,19 +52,4 @@ pub fn replay(file: &Path, ids: IdKind, plan: &OutputPlan) -> Result<Exit, Faile
         None => Ok(Exit::Ok),
         Some(damage) => Err(anyhow::Error::new(damage).context(name.to_string()).into()),
     }
-}
-
-/// Draws a spool.
-pub fn tree(spool_dir: &Path, drawing: Drawing) -> Result<Exit, Failed> {
-    let batches = Batches::list(spool_dir).map_err(|e| {
-        let path = spool_dir.display();
-        anyhow!("there is no spool in {path}: {e}\n  name its place with --output-dir DIR")
-    })?;
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    let left_out = draw(&batches, drawing, &mut out).context("standard output")?;
-    out.flush().context("standard output")?;
-    for sentence in left_out.sentences() {
-        say(&sentence);
-    }
-    Ok(Exit::Ok)
 }

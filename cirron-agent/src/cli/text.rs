@@ -24,9 +24,10 @@ cirron-agent [OPTIONS] --pid PID...
        cirron-agent doctor [--pid PID]...
        cirron-agent alive FILE
        cirron-agent ship [--once] [--output-dir DIR]
-       cirron-agent tree [--output-dir DIR]
+       cirron-agent tree [--output-dir DIR] [--slow TIME] [--follow]
        cirron-agent report [SPOOL]... [-o FILE]
-       cirron-agent explain [SPOOL]... [--slower-than TIME | --request ID]";
+       cirron-agent explain [SPOOL]... [--slower-than TIME | --request ID]
+       cirron-agent export --format FORMAT [SPOOL]... [-o FILE]";
 
 /// Below `-h`.
 pub const AFTER_HELP: &str = "\
@@ -44,10 +45,13 @@ Examples:
       sudo cirron-agent run -- uvicorn app:app --port 8000
   Find the model servers of this machine, now and as they start, by the rules that come with it:
       sudo cirron-agent daemon
-  Look at what was recorded:
+  Look at what was recorded; at what is slow or failed, as it comes:
       cirron-agent tree
       cirron-agent report -o report.html --slo ttft=200ms,tpot=30ms
       cirron-agent explain --slower-than 1s
+      cirron-agent tree --slow 2s --status error --since 10m --follow
+  Take it elsewhere:
+      cirron-agent export --format parquet -o requests.parquet
   Keep a capture, and work on it later without root:
       sudo cirron-agent --pid 1234 --record capture.bin
       cirron-agent replay capture.bin
@@ -128,6 +132,17 @@ as root it becomes the user whose spool it is. The agent does this by itself, in
 where one of these variables is set.
 
 Example: CIRRON_API_KEY=... cirron-agent ship --once --output-dir /var/lib/cirron";
+
+/// Below `export --help`.
+pub const EXPORT_AFTER_HELP: &str = "\
+perfetto  a trace for ui.perfetto.dev: a track a connection, counters of concurrency and tokens
+csv       a line for each scope; parquet has the same columns; what is not known is empty
+jsonl     an object for each scope, with all its attributes and marks
+otlp      OTLP/JSON, lines of TracesData, as the OpenTelemetry Collector's otlpjsonfile receiver reads them
+
+Binary formats are not written to a terminal. docs/reading.md has the columns.
+
+Example: cirron-agent export --format csv -o requests.csv";
 
 /// Below `replay --help`.
 pub const REPLAY_AFTER_HELP: &str = "\

@@ -41,6 +41,7 @@ pub use kubernetes::{KUBERNETES_KEYS, Kubernetes, PodSource};
 pub(crate) use layer::ProcessRules;
 pub use layer::{CHUNK_TIMING, CONFIG_KEY, Rules, flags_layer, wanted_config};
 pub(crate) use matching::{Known, Matching, Pick, Verdict, hash};
+pub use pattern::Glob;
 pub(crate) use rule::Price;
 pub use schema::{Key, Problem, Step};
 pub use section::{SECTIONS, Sections, TOP_KEYS, rules_alone};

@@ -9,9 +9,14 @@ use super::schema::{MAX_TEXT_BYTES, Wrong};
 
 /// A text in which `*` stands for any characters, none included.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Glob(String);
+pub struct Glob(String);
 
 impl Glob {
+    /// `None` where there is no text, or too much.
+    pub fn of_text(text: &str) -> Option<Glob> {
+        Glob::new(text).ok()
+    }
+
     pub(super) fn new(text: &str) -> Result<Glob, Wrong> {
         if text.is_empty() || text.len() > MAX_TEXT_BYTES {
             return Err(Wrong::Value);
@@ -19,7 +24,8 @@ impl Glob {
         Ok(Glob(text.to_owned()))
     }
 
-    pub(crate) fn matches(&self, text: &str) -> bool {
+    /// Whether a text is one of those.
+    pub fn matches(&self, text: &str) -> bool {
         matches(self.0.as_bytes(), text.as_bytes())
     }
 }

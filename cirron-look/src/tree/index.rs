@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 
 use crate::endpoint::{EndpointId, Endpoints};
+use crate::filter::{Filter, has_failed};
 use crate::key::Key;
 use cirron_spool::read::Take;
-use cirron_spool::rows::{MarkRow, Scalar, SpanRow};
+use cirron_spool::rows::{MarkRow, SpanRow};
 
 /// Spans that are kept; past it the oldest batches' are. A default spool (1 GB) holds fewer
 /// exchanges than this.
@@ -37,6 +38,8 @@ pub(super) struct Entry {
     pub(super) has_note: bool,
     /// It went wrong.
     pub(super) has_failed: bool,
+    /// The filter wants it.
+    pub(super) is_wanted: bool,
     /// What was called.
     pub(super) endpoint: EndpointId,
 }
@@ -50,6 +53,7 @@ pub(super) struct Index {
     pub(super) endpoints: Endpoints,
     places: HashMap<Key, At>,
     max: usize,
+    filter: Filter,
     /// Batches begun.
     batch: u32,
     /// Rows that came when there was no room.
@@ -58,12 +62,13 @@ pub(super) struct Index {
 
 impl Index {
     /// An empty one of at most `max` spans.
-    pub(super) fn new(max: usize) -> Index {
+    pub(super) fn new(max: usize, filter: Filter) -> Index {
         Index {
             spans: Vec::new(),
             endpoints: Endpoints::default(),
             places: HashMap::new(),
             max,
+            filter,
             batch: 0,
             past: 0,
         }
@@ -72,6 +77,39 @@ impl Index {
     /// The next batch begins.
     pub(super) fn begin(&mut self) {
         self.batch += 1;
+    }
+
+    /// Whether it is drawn: a session, or what the filter wants.
+    fn is_drawn(&self, at: usize) -> bool {
+        self.spans
+            .get(at)
+            .is_some_and(|span| span.is_session || span.is_wanted)
+    }
+
+    /// Whether something was asked for.
+    pub(super) fn is_filtered(&self) -> bool {
+        self.filter.is_any()
+    }
+
+    /// The place above each span: its parent's, behind all of them for a root, and behind that for what the filter leaves
+    /// out below a session or at the top.
+    pub(super) fn above(&self) -> Vec<usize> {
+        let count = self.spans.len();
+        let above = |(at, span): (usize, &Entry)| {
+            let parent = span
+                .parent
+                .and_then(|key| self.place(key))
+                .map(|at| at as usize);
+            let is_below = parent
+                .and_then(|at| self.spans.get(at))
+                .is_some_and(|above| !above.is_session);
+            match parent {
+                _ if !is_below && !self.is_drawn(at) => count + 1,
+                Some(at) => at,
+                None => count,
+            }
+        };
+        self.spans.iter().enumerate().map(above).collect()
     }
 
     /// Where a span is.
@@ -113,6 +151,7 @@ impl Take for Index {
             is_session: row.parent_id.is_none() && row.name.0 == "cirron.session",
             has_note: NOTES.iter().any(|name| row.attrs.get(name).is_some()),
             has_failed: has_failed(row),
+            is_wanted: self.filter.wants(row),
             endpoint: self.endpoints.add(row),
         };
         match place.and_then(|at| self.spans.get_mut(at as usize)) {
@@ -125,12 +164,4 @@ impl Take for Index {
     }
 
     fn mark(&mut self, _: &MarkRow<'_>) {}
-}
-
-fn has_failed(row: &SpanRow<'_>) -> bool {
-    row.attrs.get("error").is_some_and(Scalar::is_truthy)
-        || matches!(
-            row.attrs.get("http.response.status_code"),
-            Some(Scalar::Int(400..))
-        )
 }

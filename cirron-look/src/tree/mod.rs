@@ -8,6 +8,7 @@
 //! what a person looks for in the width of the terminal; `-v` shows all that the spool has.
 
 mod cells;
+pub mod follow;
 mod index;
 mod plan;
 mod rows;
@@ -19,9 +20,10 @@ use std::io::{self, Write};
 use self::cells::{COLUMNS, cells};
 use self::index::{At, Index, MAX_SPANS};
 use self::plan::{DrawStep, MAX_LINES, Plan, Tree, plan};
-use self::rows::{MAX_ROW_BYTES, Row, Rows};
+use self::rows::{Keep, MAX_ROW_BYTES, Row, Rows};
 use self::table::Table;
 use crate::figures::{columns, date_time};
+use crate::filter::Filter;
 use cirron_spool::read::{Batches, Left};
 use cirron_spool::shown::shown;
 
@@ -50,18 +52,23 @@ pub struct LeftOut {
 }
 
 /// Draws a spool.
-pub fn draw(batches: &Batches, drawing: Drawing, out: &mut dyn Write) -> io::Result<LeftOut> {
-    draw_within(batches, drawing, out, MAX_SPANS, MAX_ROW_BYTES)
+pub fn draw(
+    batches: &Batches,
+    filter: Filter,
+    drawing: Drawing,
+    out: &mut dyn Write,
+) -> io::Result<LeftOut> {
+    let index = Index::new(MAX_SPANS, filter);
+    draw_within(batches, index, drawing, out, MAX_ROW_BYTES)
 }
 
 fn draw_within(
     batches: &Batches,
+    mut index: Index,
     drawing: Drawing,
     out: &mut dyn Write,
-    max_spans: usize,
     max_row_bytes: usize,
 ) -> io::Result<LeftOut> {
-    let mut index = Index::new(max_spans);
     let files = batches.read_newest_first(&mut index, Index::begin);
     let left = draw_indexed(batches, &index, drawing, out, max_row_bytes)?;
     Ok(LeftOut { files, ..left })
@@ -80,7 +87,7 @@ fn draw_indexed(
         DrawStep::Span(_, at) => Some(*at),
         DrawStep::Group(_) | DrawStep::Earlier(..) | DrawStep::Below(..) => None,
     });
-    let mut rows = Rows::new(index, planned, drawing.verbose, max_row_bytes);
+    let mut rows = Rows::new(index, planned, Keep::new(drawing.verbose, max_row_bytes));
     batches.read_newest_first(&mut rows, Rows::begin);
     let page = Page {
         index,
@@ -152,8 +159,11 @@ impl Page<'_> {
                 }
             }
         }
-        if plan.steps.is_empty() {
-            writeln!(out, "(no spans)")?;
+        match plan.left_out {
+            0 if plan.steps.is_empty() => writeln!(out, "(no spans)")?,
+            0 => {}
+            1 => writeln!(out, "(1 scope that the filter leaves out)")?,
+            n => writeln!(out, "({n} scopes that the filter leaves out)")?,
         }
         if plan.idle > 0 {
             let (n, s) = (plan.idle, if plan.idle == 1 { "" } else { "s" });

@@ -28,6 +28,8 @@ pub(super) struct Plan {
     pub(super) steps: Vec<DrawStep>,
     /// Sessions in which nothing happened.
     pub(super) idle: usize,
+    /// Scopes below sessions that the filter leaves out.
+    pub(super) left_out: usize,
     /// Spans that hang on one another in a circle.
     pub(super) circling: usize,
     /// Spans for whose lines there was no room.
@@ -39,7 +41,7 @@ pub(super) struct Plan {
 pub(super) struct Tree {
     /// All spans by their parent's place (behind all of them for a root), then by their start.
     order: Vec<At>,
-    /// Where the children of a span begin in `order`; the last is the roots'.
+    /// Where the children of a span begin in `order`; behind them the roots', and those that the filter leaves out.
     begins: Vec<usize>,
     /// Spans in the tree below each, itself included; 0 in a circle.
     sizes: Vec<u32>,
@@ -50,15 +52,8 @@ impl Tree {
     pub(super) fn new(index: &Index) -> Tree {
         let spans = &index.spans;
         let count = spans.len();
-        let parents: Vec<usize> = spans
-            .iter()
-            .map(|span| {
-                span.parent
-                    .and_then(|key| index.place(key))
-                    .map_or(count, |at| at as usize)
-            })
-            .collect();
-        let mut begins = vec![0; count + 2];
+        let parents = index.above();
+        let mut begins = vec![0; count + 3];
         for parent in &parents {
             if let Some(n) = begins.get_mut(parent + 1) {
                 *n += 1;
@@ -80,7 +75,7 @@ impl Tree {
             sizes: vec![0; count],
         };
         // Parents before their children; then, from the end, each adds itself to its parent.
-        let mut reached: Vec<At> = tree.roots().to_vec();
+        let mut reached: Vec<At> = [tree.roots(), tree.left_out()].concat();
         let mut next = 0;
         while let Some(at) = reached.get(next).copied() {
             reached.extend_from_slice(tree.children(at));
@@ -108,13 +103,18 @@ impl Tree {
         self.list(self.sizes_len())
     }
 
+    /// What the filter leaves out.
+    pub(super) fn left_out(&self) -> &[At] {
+        self.list(self.sizes_len() + 1)
+    }
+
     /// The children of a span, by their start.
     pub(super) fn children(&self, at: At) -> &[At] {
         self.list(at as usize)
     }
 
     fn sizes_len(&self) -> usize {
-        self.begins.len().saturating_sub(2)
+        self.begins.len().saturating_sub(3)
     }
 
     fn list(&self, parent: usize) -> &[At] {
@@ -140,16 +140,21 @@ pub(super) fn plan(index: &Index, tree: &Tree, limit: usize, idle: bool) -> Plan
         ..Plan::default()
     };
     let is_idle = |at: &At| {
-        index
-            .spans
-            .get(*at as usize)
-            .is_some_and(|span| span.is_session && !span.has_note && tree.children(*at).is_empty())
+        index.spans.get(*at as usize).is_some_and(|span| {
+            let has_note = span.has_note && !index.is_filtered();
+            span.is_session && !has_note && tree.children(*at).is_empty()
+        })
     };
     let all = tree.roots();
     let busy: Vec<At> = all.iter().copied().filter(|at| !is_idle(at)).collect();
     // Where nothing happened in any of them, they are what there is to show.
-    let roots = if idle || busy.is_empty() { all } else { &busy };
-    plan.idle = all.len() - roots.len();
+    let all_are = !index.is_filtered() && (idle || busy.is_empty());
+    let roots = if all_are { all } else { &busy };
+    if index.is_filtered() {
+        plan.left_out = tree.left_out().len();
+    } else {
+        plan.idle = all.len() - roots.len();
+    }
     // A stack of its own: what a file says is a chain may be longer than ours.
     let mut stack: Vec<DrawStep> = Vec::new();
     let mut spans = 0;

@@ -95,51 +95,50 @@ impl Row {
     }
 }
 
-/// The rows of planned spans.
+/// What of a row is kept, within a room for all of them.
 #[derive(Debug)]
-pub(super) struct Rows<'i> {
-    index: &'i Index,
-    slots: HashMap<Key, (At, usize)>,
-    rows: Vec<Row>,
-    batch: u32,
-    /// All attributes and marks.
+pub(super) struct Keep {
+    /// All attributes and marks, not only what a line shows.
     all: bool,
     room: usize,
 }
 
-impl<'i> Rows<'i> {
-    /// Of these spans; with `all` that they have, or with what a line shows.
-    pub(super) fn new(
-        index: &'i Index,
-        planned: impl Iterator<Item = At>,
-        all: bool,
-        room: usize,
-    ) -> Rows<'i> {
-        let mut slots = HashMap::new();
-        for (slot, at) in planned.enumerate() {
-            if let Some(span) = index.spans.get(at as usize) {
-                slots.insert(span.key, (at, slot));
-            }
-        }
-        Rows {
-            index,
-            rows: vec![Row::default(); slots.len()],
-            slots,
-            batch: 0,
-            all,
-            room,
+impl Keep {
+    /// With `all` that they have, or with what a line shows, in this number of bytes.
+    pub(super) fn new(all: bool, room: usize) -> Keep {
+        Keep { all, room }
+    }
+
+    /// What is kept of a span, its marks not among it.
+    pub(super) fn row(&mut self, row: &SpanRow<'_>) -> Row {
+        let (attrs, left_out) = self.attrs(&row.attrs);
+        Row {
+            is_read: true,
+            name: cut(&row.name.0, MAX_TEXT_BYTES),
+            index: row.index,
+            start_ns: row.start_ns,
+            end_ns: row.end_ns,
+            attrs,
+            left_out,
+            marks: Vec::new(),
+            points: 0,
         }
     }
 
-    /// The next batch begins, in the order in which the index read them.
-    pub(super) fn begin(&mut self) {
-        self.batch += 1;
-    }
-
-    /// The row of a span.
-    pub(super) fn get(&self, at: At) -> Option<&Row> {
-        let key = self.index.spans.get(at as usize)?.key;
-        self.rows.get(self.slots.get(&key)?.1)
+    /// Adds a mark of it.
+    pub(super) fn mark(&mut self, kept: &mut Row, row: &MarkRow<'_>) {
+        let is_point = row.kind.0 != "summary";
+        if !is_point && !self.wants(&SHOWN_MARKS, &row.name.0) {
+            return;
+        }
+        let bytes = row.name.0.len() + row.value.as_text().map_or(0, str::len);
+        if is_point {
+            kept.points += 1;
+        } else if self.take_room(kept.marks.len(), bytes) {
+            kept.marks.push(Mark::new(row));
+        } else {
+            kept.left_out += 1;
+        }
     }
 
     fn wants(&self, list: &[&str], name: &str) -> bool {
@@ -174,6 +173,46 @@ impl<'i> Rows<'i> {
     }
 }
 
+/// The rows of planned spans.
+#[derive(Debug)]
+pub(super) struct Rows<'i> {
+    index: &'i Index,
+    slots: HashMap<Key, (At, usize)>,
+    rows: Vec<Row>,
+    batch: u32,
+    keep: Keep,
+}
+
+impl<'i> Rows<'i> {
+    /// Of these spans.
+    pub(super) fn new(index: &'i Index, planned: impl Iterator<Item = At>, keep: Keep) -> Rows<'i> {
+        let mut slots = HashMap::new();
+        for (slot, at) in planned.enumerate() {
+            if let Some(span) = index.spans.get(at as usize) {
+                slots.insert(span.key, (at, slot));
+            }
+        }
+        Rows {
+            index,
+            rows: vec![Row::default(); slots.len()],
+            slots,
+            batch: 0,
+            keep,
+        }
+    }
+
+    /// The next batch begins, in the order in which the index read them.
+    pub(super) fn begin(&mut self) {
+        self.batch += 1;
+    }
+
+    /// The row of a span.
+    pub(super) fn get(&self, at: At) -> Option<&Row> {
+        let key = self.index.spans.get(at as usize)?.key;
+        self.rows.get(self.slots.get(&key)?.1)
+    }
+}
+
 impl Take for Rows<'_> {
     fn span(&mut self, row: &SpanRow<'_>) {
         let Some((at, slot)) = self.slots.get(&Key::new(&row.id.0)).copied() else {
@@ -182,45 +221,21 @@ impl Take for Rows<'_> {
         let is_it = self.index.spans.get(at as usize).is_some_and(|entry| {
             entry.batch == self.batch && entry.is_closed == row.end_ns.is_some()
         });
-        if !is_it {
-            return;
-        }
-        let (attrs, left_out) = self.attrs(&row.attrs);
-        if let Some(kept) = self.rows.get_mut(slot) {
-            *kept = Row {
-                is_read: true,
-                name: cut(&row.name.0, MAX_TEXT_BYTES),
-                index: row.index,
-                start_ns: row.start_ns,
-                end_ns: row.end_ns,
-                attrs,
-                left_out: kept.left_out + left_out,
-                marks: std::mem::take(&mut kept.marks),
-                points: kept.points,
+        if let Some(old) = self.rows.get_mut(slot).filter(|_| is_it) {
+            let new = self.keep.row(row);
+            *old = Row {
+                left_out: old.left_out + new.left_out,
+                marks: std::mem::take(&mut old.marks),
+                points: old.points,
+                ..new
             };
         }
     }
 
     fn mark(&mut self, row: &MarkRow<'_>) {
-        let Some((_, slot)) = self.slots.get(&Key::new(&row.span_id.0)).copied() else {
-            return;
-        };
-        let is_point = row.kind.0 != "summary";
-        if !is_point && !self.wants(&SHOWN_MARKS, &row.name.0) {
-            return;
-        }
-        let facts = self.rows.get(slot).map_or(0, |kept| kept.marks.len());
-        let bytes = row.name.0.len() + row.value.as_text().map_or(0, str::len);
-        let has_room = !is_point && self.take_room(facts, bytes);
-        let Some(kept) = self.rows.get_mut(slot) else {
-            return;
-        };
-        if is_point {
-            kept.points += 1;
-        } else if has_room {
-            kept.marks.push(Mark::new(row));
-        } else {
-            kept.left_out += 1;
+        let slot = self.slots.get(&Key::new(&row.span_id.0));
+        if let Some(kept) = slot.and_then(|(_, slot)| self.rows.get_mut(*slot)) {
+            self.keep.mark(kept, row);
         }
     }
 }

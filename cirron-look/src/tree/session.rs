@@ -14,9 +14,6 @@ pub(super) const MAX_LISTED: usize = 100;
 
 /// The session's line, without what was called: `cirron.session uvicorn, pid 42 — 12.3s from ...`.
 pub(super) fn head(row: &Row) -> String {
-    let mut who: Vec<String> = Vec::new();
-    who.extend(row.attr("process.executable.name").map(Scalar::to_string));
-    who.extend(row.attr("pid").map(|pid| format!("pid {pid}")));
     let start = date_time(row.start_ns);
     let when = match row.end_ns {
         Some(end) => {
@@ -25,9 +22,18 @@ pub(super) fn head(row: &Row) -> String {
         }
         None => format!("open since {start} UTC"),
     };
+    let who = who(|name| row.attr(name).map(Scalar::to_string));
+    shown(&format!("{who} — {when}")).into_owned()
+}
+
+/// The process of a session, by its attributes: `cirron.session uvicorn, pid 42`.
+pub(super) fn who(attr: impl Fn(&str) -> Option<String>) -> String {
+    let mut who: Vec<String> = Vec::new();
+    who.extend(attr("process.executable.name"));
+    who.extend(attr("pid").map(|pid| format!("pid {pid}")));
     let who = who.join(", ");
     let space = if who.is_empty() { "" } else { " " };
-    shown(&format!("cirron.session{space}{who} — {when}")).into_owned()
+    format!("cirron.session{space}{who}")
 }
 
 /// What was called, the most often first, each way by itself.

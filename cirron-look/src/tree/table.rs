@@ -30,7 +30,16 @@ impl Table {
         lines: impl Iterator<Item = &'c [String; COLUMNS]>,
         width: usize,
     ) -> Table {
-        let mut widths = [0; COLUMNS];
+        Table::grown(None, lines, width)
+    }
+
+    /// For these lines, no column narrower than it was before.
+    pub(super) fn grown<'c>(
+        before: Option<Table>,
+        lines: impl Iterator<Item = &'c [String; COLUMNS]>,
+        width: usize,
+    ) -> Table {
+        let mut widths = before.unwrap_or_default().widths;
         for line in lines {
             for (width, cell) in widths.iter_mut().zip(line) {
                 *width = columns(cell).max(*width);

@@ -26,7 +26,14 @@ impl Files {
     fn draw_within(&self, drawing: Drawing, spans: usize, bytes: usize) -> (String, LeftOut) {
         let mut out = Vec::new();
         let batches = Batches::list(self.0.path()).unwrap();
-        let left = super::draw_within(&batches, drawing, &mut out, spans, bytes).unwrap();
+        let left = super::draw_within(
+            &batches,
+            Index::new(spans, Filter::default()),
+            drawing,
+            &mut out,
+            bytes,
+        )
+        .unwrap();
         (String::from_utf8(out).unwrap(), left)
     }
 }
@@ -399,7 +406,7 @@ fn a_batch_that_is_evicted_between_the_readings_is_no_failure() {
         (&[request("c", "a", "/new", 2)], &[]),
     ]);
     let batches = Batches::list(files.0.path()).unwrap();
-    let mut index = Index::new(MAX_SPANS);
+    let mut index = Index::new(MAX_SPANS, Filter::default());
     batches.read_newest_first(&mut index, Index::begin);
     std::fs::remove_file(files.0.path().join(format!("{:020}-aa.json", 0))).unwrap();
     let mut out = Vec::new();
@@ -408,4 +415,49 @@ fn a_batch_that_is_evicted_between_the_readings_is_no_failure() {
     assert_eq!(text.lines().next(), Some("(evicted meanwhile)"));
     assert!(text.contains("  request POST /new  200  5.0ms\n"), "{text}");
     assert_eq!(left, LeftOut::default());
+}
+
+#[test]
+fn a_filter_leaves_scopes_out_and_sessions_that_have_none_left() {
+    let mut slow = request("b", "a", "/slow", 1);
+    slow["end_ns"] = 9_000_000_000_u64.into();
+    let mut blind = session("quiet", 44);
+    blind["attrs"]["cirron.tls.blind"] = "rustls".into();
+    let spans = [
+        session("a", 42),
+        slow,
+        request("c", "a", "/quick", 2),
+        span("d", Some("c"), "http.client", 2, json!({})),
+        span("e", Some("b"), "http.client", 2, json!({})),
+        session("other", 43),
+        request("f", "other", "/quick", 2),
+        request("orphan", "gone", "/quick", 2),
+        blind,
+    ];
+    let filtered = |filter: Filter| {
+        let files = Files::new(&[(&spans, &[])]);
+        let batches = Batches::list(files.0.path()).unwrap();
+        let mut out = Vec::new();
+        let left = draw(&batches, filter, DRAWING, &mut out).unwrap();
+        assert_eq!(left, LeftOut::default());
+        String::from_utf8(out).unwrap()
+    };
+    let slower_than = |ns| Filter {
+        slower_than_ns: Some(ns),
+        ..Filter::default()
+    };
+    assert_eq!(
+        filtered(slower_than(1_000_000_000)),
+        "\
+cirron.session uvicorn, pid 42 — 5.0ms from 2026-11-27 07:06:30 UTC
+  served 1 POST /slow
+  request POST /slow  200  9.00s
+    http.client            5.0ms
+(3 scopes that the filter leaves out)
+"
+    );
+    assert_eq!(
+        filtered(slower_than(u64::MAX)),
+        "(4 scopes that the filter leaves out)\n"
+    );
 }

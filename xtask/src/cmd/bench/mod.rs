@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what the agent costs. Every figure in `docs/performance.md` comes from here.
 
+mod look;
 mod overhead;
 mod pipeline;
 mod probe;
@@ -25,6 +26,8 @@ enum Which {
     Pipeline,
     /// A page about a spool of a million calls: time, size, memory
     Report(report::Options),
+    /// A spool of 1 GB: its tree, with filters, and each export
+    Look(look::Options),
     /// A site of cirron-probe, untraced and traced
     Probe,
 }
@@ -34,6 +37,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match &options.which {
         Which::Overhead(options) => overhead::run(options),
         Which::Pipeline => pipeline::run(),
+        Which::Look(options) => look::run(options),
         Which::Probe => probe::run(),
         Which::Report(options) => report::run(options),
     }

@@ -406,3 +406,31 @@ fn a_reader_that_goes_away_is_told_as_what_it_is() {
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe, "{name}: {error}");
     }
 }
+
+/// To renew it: `UPDATE_DOCS=1 cargo test -p cirron-look document`.
+#[test]
+fn the_document_has_every_column() {
+    let mut table = String::from("| column | type | from |\n| --- | --- | --- |\n");
+    for column in COLUMNS {
+        table += &format!(
+            "| `{}` | {} | {} |\n",
+            column.name,
+            column.kind.word(),
+            column.from
+        );
+    }
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reading.md");
+    let document = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- columns: begin -->\n", "<!-- columns: end -->\n");
+    let (before, rest) = document.split_once(begin).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    let renewed = format!("{before}{begin}{table}{end}{after}");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &renewed).unwrap();
+        return;
+    }
+    assert_eq!(
+        document, renewed,
+        "UPDATE_DOCS=1 cargo test -p cirron-look document"
+    );
+}

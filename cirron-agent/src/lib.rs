@@ -16,6 +16,7 @@ mod cli;
 mod clock;
 mod config;
 mod containers;
+mod control;
 mod discovery;
 mod doctor;
 mod driver;

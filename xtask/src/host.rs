@@ -99,6 +99,7 @@ impl Packages {
             (Self::Apt, Tool::Mariadb) => "mariadb-server-core",
             (Self::Dnf | Self::Unknown, Tool::Mariadb) => "mariadb-server",
             (Self::Pacman | Self::Apk, Tool::Mariadb) => "mariadb",
+            (_, Tool::Tmux) => "tmux",
         }
     }
 }
@@ -142,6 +143,8 @@ pub(crate) enum Tool {
     Redis,
     /// The same.
     Mariadb,
+    /// A terminal for tests of what is drawn on one.
+    Tmux,
 }
 
 impl Tool {
@@ -165,5 +168,6 @@ impl Tool {
         Self::Postgres,
         Self::Redis,
         Self::Mariadb,
+        Self::Tmux,
     ];
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use cirron_core::engine::ProcessFacts;
+use cirron_top::live::MAX_OPEN;
 use rustix::process::Pid;
 
 use super::exit::Exit;
@@ -25,6 +26,7 @@ use super::{Failed, open_scopes, say};
 use crate::clock;
 use crate::containers::helper::Finding;
 use crate::containers::{Containers, asker};
+use crate::control::{self, Control, Standing};
 use crate::discovery::Procfs;
 use crate::discovery::owner::Owner;
 use crate::driver::attacher::Attacher;
@@ -141,6 +143,7 @@ pub struct OpenCapture<'a> {
     summary_file: Option<SummaryFile>,
     containers: Containers,
     find_containers: Helper,
+    control: Option<Control>,
 }
 
 impl<'a> OpenCapture<'a> {
@@ -193,6 +196,9 @@ impl<'a> OpenCapture<'a> {
             })
             .transpose()?;
         let supervisor = Supervisor::new()?;
+        let control = Control::open(&control::dir())
+            .inspect_err(|e| tracing::info!("no socket for `top`: {e}"))
+            .ok();
         let libraries = Libraries {
             rules: Rules::new(capture.usdt.clone(), capture.scopes.clone()),
             ..Libraries::default()
@@ -232,6 +238,7 @@ impl<'a> OpenCapture<'a> {
             summary_file,
             containers,
             find_containers,
+            control,
         })
     }
 
@@ -256,6 +263,7 @@ impl<'a> OpenCapture<'a> {
             summary_file,
             containers,
             find_containers,
+            control,
         } = self;
         let heard = capture.targets.as_ref().map(|rules| {
             let (listeners, heard) = listeners();
@@ -319,6 +327,7 @@ impl<'a> OpenCapture<'a> {
             ship,
             rights,
             summary_file,
+            control,
         })
     }
 }
@@ -335,6 +344,7 @@ pub struct Capturing<'a> {
     ship: Option<ShipChild>,
     rights: Rights,
     summary_file: Option<SummaryFile>,
+    control: Option<Control>,
 }
 
 impl Capturing<'_> {
@@ -396,6 +406,7 @@ impl Capturing<'_> {
             ship,
             rights,
             summary_file,
+            control,
         } = self;
         let began = Instant::now();
         let feed = match ship {
@@ -428,7 +439,30 @@ impl Capturing<'_> {
             Status::start(so_far, summary_file.clone(), every, rights)
                 .context("the status thread cannot be started")?
         };
-        rights.settle();
+        let accepts_on = match &control {
+            None => None,
+            Some(control) => {
+                let (inquiry, libraries) = (running.inquiry(), Arc::clone(&libraries));
+                let spool_dir = capture.outputs.spool_dir.clone();
+                let spool_dir = spool_dir.and_then(|path| std::path::absolute(path).ok());
+                let standing = move || {
+                    let duration_s = began.elapsed().as_secs_f64();
+                    let report = inquiry.report()?;
+                    let summary = libraries.summary(&report, duration_s, spool_dir.as_deref());
+                    Ok(Standing {
+                        line: summary.line(),
+                        spool_dir: summary.spool_path,
+                        duration_s,
+                        targets: inquiry.targets()?.len(),
+                        open: inquiry.open_scopes(MAX_OPEN)?,
+                        at: clock::now(),
+                    })
+                };
+                let started = control.start(standing, rights);
+                Some(started.context("the thread of the socket cannot be started")?)
+            }
+        };
+        rights.settle(accepts_on);
         let asks = Asks {
             status: &|| status.ask(),
             hangup: reload.as_ref(),

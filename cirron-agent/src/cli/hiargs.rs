@@ -17,6 +17,7 @@ use super::lowargs::{
     CaptureArgs, Command, DirArgs, FilterArgs, IdKind, LoadArgs, LowArgs, OutputArgs, ShipArgs,
 };
 use super::room::room;
+use super::top::TopPlan;
 use super::values::{SIZE_FORM, TIME_FORM, parse_size, parse_time};
 use crate::config::watch::Watch;
 use crate::config::{Configuration, Sources, environment};
@@ -105,6 +106,8 @@ pub enum Todo {
         /// What was given up is tried again.
         again: bool,
     },
+    /// Show what happens now.
+    Top(TopPlan),
     /// Draw a spool.
     Tree {
         /// Its directory.
@@ -142,6 +145,9 @@ pub enum Todo {
         dir: PathBuf,
     },
 }
+
+/// The shortest time that `top` shows figures of: a spool has news once a second.
+const MIN_WINDOW: Duration = Duration::from_secs(1);
 
 /// How to capture.
 #[derive(Clone, Debug)]
@@ -312,6 +318,32 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
                 once,
                 again,
             })
+        }
+        Some(Command::Top {
+            pids: more,
+            window,
+            once,
+            json,
+            dir,
+        }) => {
+            before.refuse_all_but(&[Group::Dir], "top")?;
+            let pids: BTreeSet<u32> = pids.into_iter().chain(more).collect();
+            let dir = dir.or(before.output.dir);
+            if !pids.is_empty() && dir.output_dir.is_some() {
+                return Err("top --pid keeps no spool: leave --output-dir out".to_owned());
+            }
+            let named = dir.output_dir.is_some();
+            let spool_dir = output_dir(&dir, env).join("spool");
+            Ok(Todo::Top(TopPlan {
+                pids: pids.into_iter().collect(),
+                spool_dir: named.then(|| spool_dir.clone()),
+                default_dir: spool_dir,
+                window: window.max(MIN_WINDOW),
+                once,
+                json,
+                color: env.set("NO_COLOR").is_none()
+                    && env.set("TERM").is_some_and(|term| term != "dumb"),
+            }))
         }
         Some(Command::Tree {
             limit,

@@ -283,6 +283,25 @@ pub enum Command {
         #[command(flatten)]
         dir: DirArgs,
     },
+    /// Show endpoints and models as they are now, in a terminal
+    #[command(after_help = text::TOP_AFTER_HELP)]
+    Top {
+        /// Capture this process for as long as it is looked at
+        #[arg(short, long = "pid", value_name = "PID", value_delimiter = ',')]
+        pids: Vec<u32>,
+        /// How long the figures reach back
+        #[arg(short, long, value_name = "TIME", value_parser = time, default_value = "60s")]
+        window: Duration,
+        /// Print it once, as text; with --pid after the window
+        #[arg(long)]
+        once: bool,
+        /// As JSON
+        #[arg(long, requires = "once")]
+        json: bool,
+        /// The spool's place.
+        #[command(flatten)]
+        dir: DirArgs,
+    },
     /// Print the scope tree of a spool; with -v all that it holds
     Tree {
         /// Scopes drawn below each parent, the latest; how many there are before is said

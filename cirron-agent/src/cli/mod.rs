@@ -21,6 +21,7 @@ pub mod room;
 pub mod status;
 pub mod summary_file;
 pub mod text;
+mod top;
 pub mod values;
 
 use std::io::{self, Write};
@@ -178,6 +179,7 @@ fn run(todo: Todo, entered: Option<Entered>) -> Result<Exit, Failed> {
             usdt,
             scopes,
         } => crate::doctor::doctor(&pids, &load, &Rules::new(usdt, scopes)),
+        Todo::Top(plan) => top::top(&plan),
         Todo::Report(plan) => plan.run(),
         Todo::Explain(plan) => plan.run(),
         Todo::Alive { file, within } => alive::alive(&file, within),

@@ -24,6 +24,7 @@ cirron-agent [OPTIONS] --pid PID...
        cirron-agent doctor [--pid PID]...
        cirron-agent alive FILE
        cirron-agent ship [--once] [--output-dir DIR]
+       cirron-agent top [--pid PID]...
        cirron-agent tree [--output-dir DIR] [--slow TIME] [--follow]
        cirron-agent report [SPOOL]... [-o FILE]
        cirron-agent explain [SPOOL]... [--slower-than TIME | --request ID]
@@ -45,6 +46,9 @@ Examples:
       sudo cirron-agent run -- uvicorn app:app --port 8000
   Find the model servers of this machine, now and as they start, by the rules that come with it:
       sudo cirron-agent daemon
+  Look at what happens now, in a running daemon or a process:
+      sudo cirron-agent top
+      sudo cirron-agent top --pid 1234
   Look at what was recorded; at what is slow or failed, as it comes:
       cirron-agent tree
       cirron-agent report -o report.html --slo ttft=200ms,tpot=30ms
@@ -152,3 +156,13 @@ output is the same, byte for byte, each time.
 A recording that is cut off or damaged is used as far as it can be read; the exit code is then 1.
 
 Example: cirron-agent replay capture.bin --ids sequential --output spool --output-dir out";
+
+/// Below `top --help`.
+pub const TOP_AFTER_HELP: &str = "\
+What ended comes from the spool, what goes on from the agents that run, which only their own user may ask. With
+neither --pid nor --output-dir it shows what the agents of this machine write, and where none runs ./.cirron/spool.
+--pid starts a capture that goes with the view, and keeps nothing.
+
+Keys: q quit, arrows and enter to look inside, s to sort, / to filter, space to pause, ? for all.
+
+Example: sudo cirron-agent top --once --json | jq '.endpoints[] | {endpoint, open, requests_per_s}'";

@@ -151,6 +151,14 @@ impl Inquiry {
         })
     }
 
+    /// Which processes are targets.
+    ///
+    /// # Errors
+    /// Where the core does not answer.
+    pub fn targets(&self) -> Result<Vec<u32>, Unanswered> {
+        self.commands.targets()
+    }
+
     /// Exchanges that go on: the oldest `at_most`.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod probe;
 mod seccomp;
 pub mod ship;
 
+use std::os::fd::RawFd;
 use std::path::Path;
 
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -94,13 +95,13 @@ impl Rights {
     }
 
     /// For the main thread, when all others have been started: the same, and no thread executes a
-    /// program or makes any other call that a capture does not need.
-    pub fn settle(self) {
+    /// program or makes any other call that a capture does not need, but to accept on `listener`.
+    pub fn settle(self, listener: Option<RawFd>) {
         if self.all {
             return;
         }
         self.keep_for_capture();
-        if let Err(e) = seccomp::deny(seccomp::Part::Capture) {
+        if let Err(e) = seccomp::deny(seccomp::Part::Capture(listener)) {
             tracing::warn!("{e:#}");
         }
     }

@@ -4,15 +4,19 @@
 //! for an old thing must not end a capture. What is denied fails with EPERM.
 
 use std::collections::BTreeMap;
+use std::os::fd::RawFd;
 
 use anyhow::Context as _;
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
 
 /// Who makes which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// Watches: no program, no network.
-    Capture,
+    /// Watches: no program, no network, but to accept on this descriptor, the socket of `top`.
+    Capture(Option<RawFd>),
     /// Asks somebody over the network, and does nothing else.
     Ask,
     /// Ships: the network, and no program, no eBPF.
@@ -32,7 +36,7 @@ const PROGRAMS: [libc::c_long; 4] = [
 /// Others over the network: an agent opens no connection. A look-up of a name binds a socket of its own.
 const ASKING: [libc::c_long; 3] = [libc::SYS_socket, libc::SYS_connect, libc::SYS_bind];
 
-/// And it takes none.
+/// And it takes none, but for the one socket that it may accept on.
 const SERVING: [libc::c_long; 3] = [libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4];
 
 /// What only a capture does.
@@ -138,18 +142,27 @@ const X32_OWN: [libc::c_long; 6] = [520, 521, 528, 539, 540, 545];
 /// Denies them to every thread, for good. No program that were executed later could get more rights.
 pub(super) fn deny(part: Part) -> anyhow::Result<()> {
     let more: &[&[libc::c_long]] = match part {
-        Part::Capture => &[&PROGRAMS, &ASKING, &SERVING],
+        Part::Capture(_) => &[&PROGRAMS, &ASKING, &SERVING],
         Part::Ask => &[&PROGRAMS, &SERVING, &WATCHING],
         Part::Ship => &[&PROGRAMS, &WATCHING],
         Part::Keep => &[&WATCHING],
     };
     let denied = || DENIED.iter().chain(more.iter().copied().flatten());
     let x32 = denied().chain(&X32_OWN).map(|number| X32 | number);
-    let rules: BTreeMap<_, _> = denied()
+    let mut rules: BTreeMap<_, _> = denied()
         .copied()
         .chain(x32)
         .map(|number| (number, Vec::new()))
         .collect();
+    if let Part::Capture(Some(listener)) = part {
+        let other = SeccompCondition::new(
+            0,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::Ne,
+            u64::from(listener.unsigned_abs()),
+        )?;
+        rules.insert(libc::SYS_accept4, vec![SeccompRule::new(vec![other])?]);
+    }
     let errno = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, errno, TargetArch::x86_64)?;
     let program = BpfProgram::try_from(filter)?;

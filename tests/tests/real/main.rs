@@ -60,6 +60,7 @@ mod tls_libs;
 mod tls_more;
 mod tls_shapes;
 mod tls_tools;
+mod top;
 mod usdt_postgres;
 mod verified;
 mod websocket;
@@ -93,6 +94,7 @@ fn main() -> ExitCode {
         rules::TESTS,
         daemon::TESTS,
         pods::TESTS,
+        top::TESTS,
         processes::TESTS,
         quiet::TESTS,
         faults::TESTS,

@@ -8,6 +8,7 @@ mod deny;
 mod dist;
 mod fuzz;
 mod setup;
+mod soak;
 mod stacks;
 mod test;
 mod vm;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Fuzz(fuzz::Options),
     /// Measure what the agent costs
     Bench(bench::Options),
+    /// Watch hundreds of servers that come and go, and see that nothing is missed and nothing grows
+    Soak(soak::Options),
     /// Boot Debian's kernels in an emulator, and see the agent at work on each
     Vm(vm::Options),
     /// The caller of the benchmark of single calls
@@ -66,6 +69,7 @@ impl Command {
             Self::Charts(options) => charts::run(&options),
             Self::Fuzz(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
             Self::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
+            Self::Soak(options) => soak::run(&options),
             Self::Vm(options) => vm::run(&options),
             Self::BenchCalls => bench::syscalls::call().map(|()| ExitCode::SUCCESS),
             Self::DemoServer(options) => demo::server::run(&options).map(|()| ExitCode::SUCCESS),

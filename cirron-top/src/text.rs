@@ -26,7 +26,9 @@ pub fn write(
         date_time(view.wall_ns),
         view.window_s
     )?;
-    writeln!(out, "{}", totals(view))?;
+    for line in totals(view) {
+        writeln!(out, "{line}")?;
+    }
     let lines = view.chosen(choice);
     let rows: Vec<[String; COLUMNS.len()]> = lines
         .iter()
@@ -116,28 +118,35 @@ fn write_row(
     writeln!(out)
 }
 
-/// What all that was served adds up to, in a line.
-pub fn totals(view: &View) -> String {
+/// What all that was served adds up to, in two lines of 80 columns.
+pub fn totals(view: &View) -> [String; 2] {
     let Figures {
+        requests: _,
         requests_per_s,
         ttft_ms,
         latency_ms,
+        tpot_ms,
         input_per_s,
         output_per_s,
         failed,
         aborted,
         partial,
-        ..
     } = &view.total;
     let open = view.open.map_or_else(|| "?".to_owned(), |n| n.to_string());
-    format!(
-        "{} req/s, {open} open, ttft {}, latency {}, tokens/s {} in {} out, {failed} errors, {aborted} aborted, {partial} partial",
-        rate(*requests_per_s),
-        three(*ttft_ms),
-        three(*latency_ms),
-        rate(*input_per_s),
-        rate(*output_per_s),
-    )
+    [
+        format!(
+            "{} req/s  {open} open  {failed} errors  {aborted} aborted  {partial} partial  tokens/s {} in {} out",
+            rate(*requests_per_s),
+            rate(*input_per_s),
+            rate(*output_per_s),
+        ),
+        format!(
+            "p50/95/99: first token {}  latency {}  per token {}",
+            three(*ttft_ms),
+            three(*latency_ms),
+            three(*tpot_ms),
+        ),
+    ]
 }
 
 fn three(percentiles: Percentiles) -> String {
@@ -189,7 +198,8 @@ mod tests {
         assert_eq!(
             text,
             "1970-01-01 00:00:00 UTC, the last 60 s\n\
-             0 req/s, ? open, ttft -, latency -, tokens/s 0 in 0 out, 0 errors, 0 aborted, 0 partial\n\n\
+             0 req/s  ? open  0 errors  0 aborted  0 partial  tokens/s 0 in 0 out\n\
+             p50/95/99: first token -  latency -  per token -\n\n\
              REQ/S  OPEN  TTFT50  TTFT95  TTFT99  LAT50  LAT95  LAT99  TPOT50  IN/S  OUT/S  ERR  ABRT  PART  WAY    ENDPOINT            \n \
              12.3     -  12.3ms   1.23s       -      -      -      -       -     0      0    0     0     0  serve  GET /\\u{1b}[2J\\n m\\r\n\
              a note\n"

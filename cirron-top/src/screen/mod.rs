@@ -223,7 +223,7 @@ impl App {
             *requests = board.last(key);
         }
         let areas = Layout::vertical([
-            Constraint::Length(3),
+            Constraint::Length(4),
             Constraint::Min(1),
             Constraint::Length(1),
         ]);
@@ -256,6 +256,7 @@ impl App {
         let targets: usize = view.agents.iter().map(|(_, targets, _)| targets).sum();
         let targets = match view.agents.is_empty() {
             true => String::new(),
+            false if targets == 1 => "  1 target".to_owned(),
             false => format!("  {targets} targets"),
         };
         let time = cirron_look::figures::date_time(view.wall_ns);
@@ -271,11 +272,13 @@ impl App {
             .notes
             .iter()
             .map(|note| cirron_spool::shown::shown(note).into_owned());
-        let third: Vec<String> = notes.chain(agents).collect();
+        let last: Vec<String> = notes.chain(agents).collect();
+        let [first_totals, second_totals] = text::totals(view);
         let lines = vec![
             TextLine::styled(first, self.styles().title),
-            TextLine::raw(text::totals(view)),
-            TextLine::styled(third.join("; "), self.styles().quiet),
+            TextLine::raw(first_totals),
+            TextLine::raw(second_totals),
+            TextLine::styled(last.join("; "), self.styles().quiet),
         ];
         frame.render_widget(Paragraph::new(lines), area);
     }

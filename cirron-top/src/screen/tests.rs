@@ -59,21 +59,21 @@ fn a_terminal_of_80_by_24_shows_what_matters() {
         lines[0],
         "cirron-agent top  1970-01-01 00:17:20 UTC  last 40 s  3 targets"
     );
-    assert_eq!(lines[2], "a note; 61 requests");
+    assert_eq!(lines[3], "a note; 61 requests");
     assert_eq!(
-        lines[3],
+        lines[4],
         "ENDPOINT  MODEL                           REQ/S OPEN  TTFT95   LAT95  OUT/S  ERR"
     );
     assert_eq!(
-        lines[4],
+        lines[5],
         "GET /health                                0.75    0  20.0ms   100ms   37.5   30"
     );
     assert_eq!(
-        lines[5],
+        lines[6],
         "POST /v1/chat/completions Qwen/Qwen3-8B    0.75    0  20.0ms   100ms   37.5    0"
     );
     assert_eq!(
-        lines[6],
+        lines[7],
         "> POST /v1/embeddings                      0.03    0  20.0ms   100ms   1.25    0"
     );
     assert!(lines[23].starts_with("q quit"), "{:?}", lines[23]);
@@ -85,7 +85,7 @@ fn a_wide_terminal_has_all_columns_and_a_tiny_one_does_not_fail() {
     for title in [
         "TTFT50", "TTFT99", "LAT50", "LAT99", "TPOT50", "IN/S", "ABRT", "PART",
     ] {
-        assert!(lines[3].contains(title), "{title} {}", lines[3]);
+        assert!(lines[4].contains(title), "{title} {}", lines[4]);
     }
     for size in [(1, 1), (10, 4), (30, 5), (300, 2)] {
         let mut app = App::new(false);
@@ -105,26 +105,26 @@ fn one_looks_into_a_line_and_into_a_request_and_comes_back() {
     press(&mut app, &board, KeyCode::Down);
     press(&mut app, &board, KeyCode::Enter);
     let lines = drawn(&mut app, &mut board, (80, 24));
-    assert_eq!(lines[3], "POST /v1/chat/completions");
+    assert_eq!(lines[4], "POST /v1/chat/completions");
     assert_eq!(
-        lines[5],
+        lines[6],
         "00:17:09    200  20.0ms   100ms   4.0ms    100     50"
     );
     press(&mut app, &board, KeyCode::Enter);
     let lines = drawn(&mut app, &mut board, (80, 24));
-    assert!(lines[4].contains("model Qwen/Qwen3-8B"), "{lines:?}");
+    assert!(lines[5].contains("model Qwen/Qwen3-8B"), "{lines:?}");
     assert!(
-        lines[7].starts_with("POST /v1/chat/completions       100ms ========|"),
+        lines[8].starts_with("POST /v1/chat/completions       100ms ========|"),
         "{lines:?}"
     );
     assert!(
-        lines[8].starts_with("  POST /v1/embeddings           100ms ========|"),
+        lines[9].starts_with("  POST /v1/embeddings           100ms ========|"),
         "{lines:?}"
     );
     press(&mut app, &board, KeyCode::Esc);
     press(&mut app, &board, KeyCode::Esc);
     let lines = drawn(&mut app, &mut board, (80, 24));
-    assert!(lines[3].starts_with("ENDPOINT"));
+    assert!(lines[4].starts_with("ENDPOINT"));
 }
 
 #[test]
@@ -135,13 +135,13 @@ fn a_filter_is_typed_and_dropped() {
     }
     let lines = drawn(&mut app, &mut board, (80, 24));
     assert!(
-        lines[4].starts_with("POST /v1/chat") && lines[5].is_empty(),
+        lines[5].starts_with("POST /v1/chat") && lines[6].is_empty(),
         "{lines:?}"
     );
     assert!(lines[23].starts_with("filter: qWEn_"));
     press(&mut app, &board, KeyCode::Esc);
     let lines = drawn(&mut app, &mut board, (80, 24));
-    assert!(lines[6].starts_with("> POST"));
+    assert!(lines[7].starts_with("> POST"));
     // What would leave elsewhere is text in a filter.
     press(&mut app, &board, KeyCode::Char('/'));
     assert_eq!(press(&mut app, &board, KeyCode::Char('q')), Flow::Continue);

@@ -169,13 +169,7 @@ fn on_a_terminal(output_dir: &Path, run_dir: &Path) -> Result<()> {
         "{screen}"
     );
     for text in [
-        "ENDPOINT",
-        "REQ/S",
-        "TTFT95",
-        "LAT95",
-        "ERR",
-        "1 targets",
-        "q quit",
+        "ENDPOINT", "REQ/S", "TTFT95", "LAT95", "ERR", "1 target", "q quit",
     ] {
         ensure!(screen.contains(text), "no {text} in\n{screen}");
     }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 
 use super::exit::Exit;
 use super::{Failed, print};
@@ -38,11 +38,14 @@ fn age(file: &Path, within: Duration) -> anyhow::Result<Duration> {
     let text = fs::read(file).with_context(|| name.to_string())?;
     let summary: serde_json::Value = serde_json::from_slice(&text)
         .with_context(|| format!("not alive: {name} is no summary"))?;
-    match &summary["reason"] {
-        serde_json::Value::Null if summary["duration_s"].is_number() => Ok(age),
-        serde_json::Value::Null => Err(anyhow!("not alive: {name} is no summary")),
-        reason => Err(anyhow!("not alive: the capture has ended: {reason}")),
+    let reason = &summary["reason"];
+    if !reason.is_null() {
+        bail!("not alive: the capture has ended: {reason}");
     }
+    if !summary["duration_s"].is_number() {
+        bail!("not alive: {name} is no summary");
+    }
+    Ok(age)
 }
 
 #[cfg(test)]

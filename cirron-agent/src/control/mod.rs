@@ -193,7 +193,7 @@ mod tests {
             (2, "3 requests", std::process::id())
         );
         drop(control);
-        assert_eq!(sockets(&dir), [PathBuf::new(); 0]);
+        assert_eq!(sockets(&dir), Vec::<PathBuf>::new());
     }
 
     #[test]

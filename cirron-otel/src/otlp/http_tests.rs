@@ -80,9 +80,12 @@ fn answers_mean_what_the_specification_says() {
         assert_eq!(after, Some(Duration::from_secs(7)));
         assert!(why.contains(&status[..3]));
     }
-    let refused = |status| match outcome(status, "") {
-        Outcome::Refused { reason, .. } => reason,
-        other => panic!("{status}: {other:?}"),
+    let refused = |status| {
+        let outcome = outcome(status, "");
+        let Outcome::Refused { reason, .. } = outcome else {
+            panic!("{status}: {outcome:?}")
+        };
+        reason
     };
     assert_eq!(refused("400 Bad Request"), Reason::Refused);
     assert_eq!(refused("401 Unauthorized"), Reason::NotAllowed);

@@ -94,6 +94,10 @@ impl App {
     }
 
     /// What was typed.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "keys that mean nothing here are many"
+    )]
     pub fn handle(&mut self, event: &Event, board: &Board) -> Flow {
         let Event::Key(key) = event else {
             return Flow::Continue;
@@ -140,6 +144,10 @@ impl App {
         Flow::Continue
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "keys that mean nothing here are many"
+    )]
     fn type_filter(&mut self, key: KeyEvent) {
         match key.code {
             KeyCode::Enter => self.types_filter = false,

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 

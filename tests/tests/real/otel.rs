@@ -239,7 +239,7 @@ fn receivers() -> Result<String> {
     let calls = |from: usize| -> Vec<Value> {
         let one = |n: usize| {
             let extra = json!({"x_tokens": 4, "x_usage": true, "x_ttft_ms": 20 * (n + 1), "x_interval_ms": 3});
-            call("chat", &format!("m{}", n % 2), n % 3 > 0, extra)
+            call("chat", &format!("m{}", n % 2), !n.is_multiple_of(3), extra)
         };
         (from..from + CALLS).map(one).collect()
     };

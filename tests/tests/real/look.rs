@@ -1,4 +1,4 @@
-//! `report` and `explain` on the spool of a real server: their figures are the spool's.
+//! `report`, `explain`, `export` and `tree`'s filters on the spool of a real server: their figures are the spool's.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use cirron_tests::CANARY;
 use cirron_tests::agent::binary;
 use cirron_tests::spool::{Span, Spool};
+use cirron_tests::stacks;
 use serde_json::Value;
 
 /// Of a spool whose requests are all calls of a model that ended well, with `tokens` of output in sum.
@@ -60,6 +61,59 @@ pub(crate) fn figures(dir: &Path, spool: &Spool, tokens: u64) -> Result<()> {
     let id = calls[0]["request_id"].as_str().context("an id")?;
     let words = run(&["explain", spool_name, "--request", &id[..8]])?;
     ensure!(words.contains(id) && words.contains("not known"), "{words}");
+    Ok(())
+}
+
+/// What `export` writes says the same to readers that know nothing of the agent, and `tree` draws what its filters leave.
+pub(crate) fn exports(dir: &Path, spool: &Spool) -> Result<()> {
+    let spool_name = dir.to_str().context("a path")?;
+    let formats = ["csv", "jsonl", "otlp", "parquet", "perfetto"];
+    let files = formats.map(|format| dir.join(format!("export.{format}")));
+    for (format, file) in formats.iter().zip(&files) {
+        let file = file.to_str().context("a path")?;
+        run(&["export", "--format", format, "-o", file, spool_name])?;
+        let written = std::fs::read(file)?;
+        let canary = CANARY.as_bytes();
+        ensure!(
+            !written.windows(canary.len()).any(|part| part == canary),
+            "contents in {format}"
+        );
+    }
+    let output = Command::new(stacks::venv("python")?)
+        .arg(stacks::here().join("clients/exports.py"))
+        .args(&files[..3])
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{said}");
+    let found: Value = serde_json::from_slice(&output.stdout)?;
+    let requests = spool.requests();
+    for format in &formats[..3] {
+        let all = found[format].as_object().context("no requests")?;
+        ensure!(all.len() == requests.len(), "{format}: {found}");
+        for request in &requests {
+            let id = request.text("request_id").context("an id")?;
+            let [status, tokens, time_ms] = [0, 1, 2].map(|at| all[id][at].as_f64());
+            ensure!(status == Some(200.0), "{format}: {found}");
+            ensure!(
+                tokens == request.mark("output_tokens"),
+                "{format}: {found}: {request:?}"
+            );
+            let span_ms = request
+                .end_ns
+                .map(|end| (end - request.start_ns) as f64 / 1e6);
+            let near = time_ms
+                .zip(span_ms)
+                .is_some_and(|(a, b)| (a - b).abs() < 1e-3);
+            ensure!(near, "{format}: {found}: {request:?}");
+        }
+    }
+    let drawn = run(&["tree", "--output-dir", spool_name, "--status", "2xx"])?;
+    ensure!(
+        drawn.matches("  request POST").count() == requests.len(),
+        "{drawn}"
+    );
+    let drawn = run(&["tree", "--output-dir", spool_name, "--status", "error"])?;
+    ensure!(!drawn.contains("request POST"), "{drawn}");
     Ok(())
 }
 

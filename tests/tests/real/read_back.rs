@@ -59,6 +59,7 @@ fn sdk() -> Result<String> {
     ensure!(tree["text_lines"] == 6, "{tree}");
     // And so do our own readers.
     crate::look::figures(report.dir.path(), &report.spool, 5 * 4)?;
+    crate::look::exports(report.dir.path(), &report.spool)?;
     Ok(format!("{} spans, {ours} marks", report.spool.spans.len()))
 }
 

@@ -71,7 +71,7 @@ impl Spools {
     }
 
     /// Those of a directory that was listed before.
-    pub fn of(batches: Batches) -> Spools {
+    pub fn from_batches(batches: Batches) -> Spools {
         Spools(vec![batches])
     }
 

@@ -132,7 +132,7 @@ pub fn explain(spools: &Spools, which: &Which, limit: usize) -> Result<Explained
         orphans: true,
     };
     let (all, left) = collect::collect(spools, wanted);
-    let population = Population::of(&all);
+    let population = Population::from_collected(&all);
     let mut calls: Vec<&Call> = match which {
         Which::Id(_) => all
             .calls

@@ -56,7 +56,7 @@ pub struct Made {
 /// Writes the page.
 pub fn report(spools: &Spools, options: &Options, out: &mut dyn Write) -> io::Result<Made> {
     let (all, left) = survey::read(spools);
-    let population = survey::Population::of(&all);
+    let population = survey::Population::from_collected(&all);
     let mut calls: Vec<&Call> = all
         .calls
         .iter()

@@ -96,7 +96,7 @@ const METRICS: [Metric; 5] = [
 impl Page<'_> {
     /// Writes all of it.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let window = Window::of(self.calls);
+        let window = Window::spanning(self.calls);
         let title = self.title(&window);
         write!(
             out,
@@ -232,7 +232,7 @@ impl Page<'_> {
         }
         let mut median = |what: &str, of: Figure| {
             let mut values: Vec<f32> = calls.iter().filter_map(|call| of(call)).collect();
-            if let Some(told) = Percentiles::of(&mut values) {
+            if let Some(told) = Percentiles::from_values(&mut values) {
                 let p95 = format!("p95 {}", ms(f64::from(told.p95)));
                 tile(
                     &mut out,
@@ -365,7 +365,7 @@ impl Page<'_> {
         let mut values: Vec<f32> = self.calls.iter().filter_map(|call| of(call)).collect();
         let mut out =
             format!("<section class=metric><div class=top><h3>{title}<small>{what}</small></h3>");
-        let Some(told) = Percentiles::of(&mut values) else {
+        let Some(told) = Percentiles::from_values(&mut values) else {
             let _ = write!(out, "</div>{}</section>", empty(lacks));
             return out;
         };

@@ -74,7 +74,7 @@ fn row(name: &str, calls: &[&Call]) -> Vec<Cell> {
     let number = |is: fn(&Call) -> bool| calls.iter().filter(|call| is(call)).count() as u64;
     let column = |of: Figure| {
         let mut values: Vec<f32> = calls.iter().filter_map(|call| of(call)).collect();
-        Percentiles::of(&mut values).map(|told| (told, values))
+        Percentiles::from_values(&mut values).map(|told| (told, values))
     };
     let time = |value: Option<f32>| Cell::number(value.map(f64::from), ms);
     let size = |value: Option<f32>| Cell::number(value.map(f64::from), |n| count(n.round() as u64));

@@ -25,7 +25,7 @@ const LONGEST_STEP: u64 = 2_419_200;
 const SHORT_MS: f64 = 60_000.0;
 
 impl Window {
-    pub(super) fn of(calls: &[&Call]) -> Window {
+    pub(super) fn spanning(calls: &[&Call]) -> Window {
         let from = calls.iter().map(|call| call.start_ns).min().unwrap_or(0);
         let last_start = calls.iter().map(|call| call.start_ns).max();
         let ends = calls.iter().map(|call| call.end_ns.max(call.start_ns));
@@ -104,7 +104,7 @@ mod tests {
         let second = 1_000_000_000;
         let calls = [call(from_s * second), call((from_s + length_s) * second)];
         let all: Vec<&Call> = calls.iter().collect();
-        let ticks = Window::of(&all).across().ticks;
+        let ticks = Window::spanning(&all).across().ticks;
         ticks.into_iter().map(|(_, text)| text).collect()
     }
 

@@ -351,7 +351,7 @@ impl Take for Collected {
         if self.is_wanted(row) {
             self.found.push(Key::new(&row.id.0));
         }
-        let facts = Facts::of(row);
+        let facts = Facts::from_row(row);
         let endpoint = facts.endpoint(kind, row, &mut self.endpoints);
         let model = facts.response_model.or(facts.request_model);
         let model = self.models.id(model.unwrap_or(""));
@@ -414,7 +414,7 @@ struct Facts<'r> {
 }
 
 impl<'r> Facts<'r> {
-    fn of(row: &'r SpanRow<'_>) -> Facts<'r> {
+    fn from_row(row: &'r SpanRow<'_>) -> Facts<'r> {
         let mut facts = Facts::default();
         for (name, value) in &row.attrs.0 {
             let is_so = value.is_truthy();

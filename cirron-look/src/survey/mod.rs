@@ -33,7 +33,7 @@ pub(crate) enum Population {
 
 impl Population {
     /// That of what was read.
-    pub(crate) fn of(all: &Collected) -> Population {
+    pub(crate) fn from_collected(all: &Collected) -> Population {
         let order = [
             Population::ServedModels,
             Population::MadeModels,

@@ -15,7 +15,7 @@ pub(crate) struct Percentiles {
 
 impl Percentiles {
     /// Of figures, which get sorted; `None` of none.
-    pub(crate) fn of(values: &mut [f32]) -> Option<Percentiles> {
+    pub(crate) fn from_values(values: &mut [f32]) -> Option<Percentiles> {
         values.sort_unstable_by(f32::total_cmp);
         Some(Percentiles {
             count: values.len(),
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_percentile_is_a_figure_that_was_measured() {
         let mut values: Vec<f32> = (1..=100).rev().map(|n| n as f32).collect();
-        let found = Percentiles::of(&mut values).unwrap();
+        let found = Percentiles::from_values(&mut values).unwrap();
         let want = (100, 50.0, 90.0, 95.0, 99.0, 100.0);
         let Percentiles {
             count,
@@ -228,9 +228,9 @@ mod tests {
             max,
         } = found;
         assert_eq!((count, p50, p90, p95, p99, max), want);
-        let one = Percentiles::of(&mut [7.0]).unwrap();
+        let one = Percentiles::from_values(&mut [7.0]).unwrap();
         assert_eq!((one.p50, one.p99, one.max), (7.0, 7.0, 7.0));
-        assert_eq!(Percentiles::of(&mut []), None);
+        assert_eq!(Percentiles::from_values(&mut []), None);
     }
 
     #[test]

@@ -206,7 +206,7 @@ impl Metrics {
         if self.sources.len() >= MAX_SOURCES && !self.retire(now_ns) {
             self.counts.sources_other += 1;
             let other = || Known {
-                source: Source::of(OTHER),
+                source: Source::named(OTHER),
                 since_ns,
                 last_ns: now_ns,
             };

@@ -30,7 +30,7 @@ impl Source {
     pub fn new(session: Option<&Session>, service: Option<&str>) -> Source {
         let mut values: [Option<Box<str>>; ATTRS.len()] = Default::default();
         let Some(session) = session else {
-            return Source::of(service.unwrap_or(UNKNOWN));
+            return Source::named(service.unwrap_or(UNKNOWN));
         };
         for (name, value) in ATTRS.iter().zip(&mut values) {
             *value = text(session, name).map(keep);
@@ -43,7 +43,7 @@ impl Source {
     }
 
     /// With a name and nothing else.
-    pub fn of(name: &str) -> Source {
+    pub fn named(name: &str) -> Source {
         let mut values: [Option<Box<str>>; ATTRS.len()] = Default::default();
         let [first, ..] = &mut values;
         *first = Some(keep(name));

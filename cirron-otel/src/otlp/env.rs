@@ -101,7 +101,7 @@ impl Environment<'_> {
     }
 
     /// The variable of the signal, else that of all.
-    fn of(&self, signal: Signal, what: &str) -> Option<(String, String)> {
+    fn value(&self, signal: Signal, what: &str) -> Option<(String, String)> {
         let own = format!("OTEL_EXPORTER_OTLP_{}_{what}", signal.word());
         let all = format!("OTEL_EXPORTER_OTLP_{what}");
         [own, all]
@@ -118,7 +118,7 @@ impl Environment<'_> {
         let is_disabled = self
             .get("OTEL_SDK_DISABLED")
             .is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let endpoint = self.of(signal, "ENDPOINT");
+        let endpoint = self.value(signal, "ENDPOINT");
         let is_asked = match exporter.as_deref() {
             None => endpoint.is_some(),
             Some("otlp") => true,
@@ -130,7 +130,7 @@ impl Environment<'_> {
         }
         let protocol = self.protocol(signal)?;
         let unsupported = ["CLIENT_KEY", "CLIENT_CERTIFICATE"];
-        if let Some((name, _)) = unsupported.iter().find_map(|what| self.of(signal, what)) {
+        if let Some((name, _)) = unsupported.iter().find_map(|what| self.value(signal, what)) {
             return Err(Wrong {
                 name,
                 problem: "the agent has no certificate of its own".to_owned(),
@@ -141,17 +141,19 @@ impl Environment<'_> {
             endpoint: self.endpoint(signal, protocol, endpoint)?,
             protocol,
             headers: self.headers(signal)?,
-            timeout: match self.of(signal, "TIMEOUT") {
+            timeout: match self.value(signal, "TIMEOUT") {
                 None => TIMEOUT,
                 Some((name, value)) => milliseconds(&name, &value)?,
             },
             gzip: self.gzip(signal)?,
-            certificate: self.of(signal, "CERTIFICATE").map(|(_, path)| path.into()),
+            certificate: self
+                .value(signal, "CERTIFICATE")
+                .map(|(_, path)| path.into()),
         }))
     }
 
     fn protocol(&self, signal: Signal) -> Result<Protocol, Wrong> {
-        let Some((name, value)) = self.of(signal, "PROTOCOL") else {
+        let Some((name, value)) = self.value(signal, "PROTOCOL") else {
             return Ok(Protocol::Http);
         };
         match value.trim() {
@@ -181,7 +183,7 @@ impl Environment<'_> {
         });
         let value = value.trim();
         let is_insecure = self
-            .of(signal, "INSECURE")
+            .value(signal, "INSECURE")
             .is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
         let url = match (value.split_once("://"), protocol) {
             (Some(("http" | "https", rest)), _) if !rest.is_empty() => value.to_owned(),
@@ -208,7 +210,7 @@ impl Environment<'_> {
     }
 
     fn headers(&self, signal: Signal) -> Result<Vec<(String, String)>, Wrong> {
-        let Some((name, value)) = self.of(signal, "HEADERS") else {
+        let Some((name, value)) = self.value(signal, "HEADERS") else {
             return Ok(Vec::new());
         };
         pairs(&value).ok_or(Wrong {
@@ -219,7 +221,7 @@ impl Environment<'_> {
     }
 
     fn gzip(&self, signal: Signal) -> Result<bool, Wrong> {
-        let Some((name, value)) = self.of(signal, "COMPRESSION") else {
+        let Some((name, value)) = self.value(signal, "COMPRESSION") else {
             return Ok(false);
         };
         match value.trim() {

@@ -189,10 +189,13 @@ impl Board {
         }
         let cut = self.dropped_to_ns > from;
         let from = from.max(self.dropped_to_ns);
-        // An agent that was started in the window has seen no more than since then.
+        let known_from = from.max(self.since_ns.unwrap_or(wall_ns));
+        let ended = self.samples.iter().map(|sample| sample.end_ns);
+        let earliest = ended.filter(|end| *end >= known_from).min();
+        // An agent that was started in the window has seen no more than since then, or since the first that is here.
         let lived_s = live.iter().map(|live| live.duration_s).reduce(f64::max);
         let lived = lived_s.map_or(0, |s| wall_ns.saturating_sub((s * 1e9) as u64));
-        let known_from = from.max(self.since_ns.unwrap_or(wall_ns)).max(lived);
+        let known_from = known_from.max(earliest.map_or(lived, |end| end.min(lived)));
         // Of a window that has just begun, the second that the spool needs is still to come.
         let length_s = (wall_ns.saturating_sub(known_from) as f64 / 1e9).max(1.0);
         let mut sums: HashMap<u32, Sums> = HashMap::new();

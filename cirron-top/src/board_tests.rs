@@ -57,10 +57,14 @@ fn a_window_that_has_just_begun_is_as_long_as_it_is_known() {
     assert_eq!((view.total.requests, view.window_s), (10, 10.0));
     assert_eq!(view.total.requests_per_s, 1.0);
     // And of an agent that has just begun no longer than it has captured.
-    let young = Live {
+    let mut young = Live {
         duration_s: 5.0,
         ..Live::default()
     };
+    let view = board.view(1_010 * S, &[young.clone()]);
+    assert_eq!((view.total.requests, view.window_s), (10, 5.0));
+    // What it saw while it attached counts, with that time.
+    young.duration_s = 3.0;
     let view = board.view(1_010 * S, &[young]);
     assert_eq!((view.total.requests, view.window_s), (10, 5.0));
 }

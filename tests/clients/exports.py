@@ -47,11 +47,11 @@ def from_otlp(path):
             for scope in resource.scope_spans:
                 for span in scope.spans:
                     facts = {a.key: value(a) for a in span.attributes}
-                    if "request_id" not in facts or span.kind != span.SPAN_KIND_SERVER:
+                    if "cirron.request_id" not in facts or span.kind != span.SPAN_KIND_SERVER:
                         continue
                     time_ms = (span.end_time_unix_nano - span.start_time_unix_nano) / 1e6
                     tokens = facts.get("gen_ai.usage.output_tokens")
-                    yield facts["request_id"], facts.get("http.response.status_code"), tokens, time_ms
+                    yield facts["cirron.request_id"], facts.get("http.response.status_code"), tokens, time_ms
 
 
 found = {}

@@ -70,7 +70,7 @@ fn soak(options: &Options, dir: &std::path::Path) -> Result<ExitCode> {
     };
     let (mut next_restart, mut next_ask, mut next_sample) =
         (Duration::ZERO, Duration::ZERO, Duration::from_secs(60));
-    let mut restarted = 0;
+    let (mut restarted, mut turn) = (0, 0);
     while began.elapsed() < end {
         let now = began.elapsed();
         if now >= next_restart {
@@ -79,7 +79,8 @@ fn soak(options: &Options, dir: &std::path::Path) -> Result<ExitCode> {
             next_restart += restart_every;
         }
         if now >= next_ask {
-            asked.extend(servers.ask(asked.len())?);
+            asked.extend(servers.ask(turn)?);
+            turn += 1;
             next_ask += Duration::from_secs_f64(1.0 / options.rate.max(1) as f64);
         }
         if now >= next_sample {

@@ -5,7 +5,7 @@
 
 use std::io::Write as _;
 
-use cirron_otel::joined::Joiner;
+use cirron_look::joined::Joiner;
 use cirron_otel::metrics::Metrics;
 use cirron_otel::otlp::traces::{Also, requests};
 use cirron_otel::prometheus::{Format, write};

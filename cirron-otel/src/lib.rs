@@ -1,7 +1,7 @@
 //! What a spool says, in the words that others read: metrics, Prometheus' formats, OTLP.
 //!
 //! ```text
-//! cirron-spool (rows) -> joined (spans that have ended, with marks and session)
+//! cirron-spool (rows) -> cirron_look::joined (spans that have ended, with marks and session)
 //!                          |-> metrics (series) -> prometheus (text over HTTP)
 //!                          |                   \-> otlp::metrics
 //!                          \-> otlp::traces -> otlp::send (gRPC, HTTP/protobuf)
@@ -14,7 +14,6 @@
 //! series. It reads no clock and no file but where a module says so.
 
 pub mod destinations;
-pub mod joined;
 pub mod metrics;
 pub mod otlp;
 pub mod prometheus;

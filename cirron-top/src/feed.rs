@@ -1,18 +1,18 @@
-//! A spool as it grows: the scopes of its batches, each batch once.
+//! A spool as it grows: the scopes that ended in its batches, each once.
 //!
 //! The first look takes the batches that were made within the window; then the kernel tells of each that is put in
 //! place (inotify), and where events were lost, or nobody tells (no inotify left to this user), the directory is listed
 //! again. A spool that is not there yet is waited for.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use cirron_look::joined::Joiner;
 use cirron_look::request::{Detail, Request};
-use cirron_spool::read::{Batches, Left, Loaded, Take, is_batch_name, parse};
-use cirron_spool::rows::{MarkRow, SpanRow};
+use cirron_spool::read::{Batches, Left, Loaded, is_batch_name, parse};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
@@ -36,8 +36,7 @@ pub struct Feed {
     from: String,
     bytes: Vec<u8>,
     left: Left,
-    /// Marks whose scope is not in their batch.
-    strays: usize,
+    joiner: Joiner,
 }
 
 impl Feed {
@@ -52,7 +51,7 @@ impl Feed {
             from: first_name(from_ns.saturating_sub(LATE_NS)),
             bytes: Vec::new(),
             left: Left::default(),
-            strays: 0,
+            joiner: Joiner::new(Detail::Fields),
         }
     }
 
@@ -113,10 +112,9 @@ impl Feed {
         let Some(batches) = &self.batches else { return };
         match batches.load(name, &mut self.bytes) {
             Ok(Loaded::Whole) => {
-                let mut rows = Scopes::default();
-                self.left.damaged += usize::from(parse(&self.bytes, &mut rows).is_err());
-                self.strays += rows.strays;
-                rows.all.into_iter().for_each(take);
+                self.left.damaged += usize::from(parse(&self.bytes, &mut self.joiner).is_err());
+                let ended = self.joiner.settle().into_iter();
+                ended.map(|ended| ended.request).for_each(take);
             }
             Ok(Loaded::Irregular) => self.left.irregular += 1,
             Ok(Loaded::Large) => self.left.large += 1,
@@ -163,44 +161,6 @@ fn told(watch: &OwnedFd) -> Option<Vec<String>> {
     }
 }
 
-/// The scopes of a batch, with the marks that stand in it: the agent writes both at once.
-#[derive(Default)]
-struct Scopes {
-    all: Vec<Request>,
-    places: HashMap<String, usize>,
-    strays: usize,
-}
-
-impl Take for Scopes {
-    fn span(&mut self, row: &SpanRow<'_>) {
-        let request = Request::new(row, Detail::Fields);
-        match self
-            .places
-            .get(&*row.id.0)
-            .and_then(|at| self.all.get_mut(*at))
-        {
-            // Of two the one that is closed, else the later one.
-            Some(old) if request.end_ns.is_some() || old.end_ns.is_none() => *old = request,
-            Some(_) => {}
-            None => {
-                self.places.insert(row.id.0.to_string(), self.all.len());
-                self.all.push(request);
-            }
-        }
-    }
-
-    fn mark(&mut self, row: &MarkRow<'_>) {
-        match self
-            .places
-            .get(&*row.span_id.0)
-            .and_then(|at| self.all.get_mut(*at))
-        {
-            Some(request) => request.take_mark(row, Detail::Fields),
-            None => self.strays += 1,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -241,7 +201,6 @@ mod tests {
         put(&dir, 200, "b");
         let ids: Vec<String> = read(&mut feed).into_iter().map(|(id, _)| id).collect();
         assert_eq!(ids, ["c", "b"]);
-        assert_eq!(feed.strays, 3);
         // Nobody tells any more: it is listed again, and nothing comes twice.
         feed.watch = None;
         put(&dir, 400, "d");
@@ -255,6 +214,18 @@ mod tests {
         std::fs::create_dir(&dir).unwrap();
         put(&dir, 500, "e");
         assert_eq!(read(&mut feed), [("e".to_owned(), Some(7))]);
+    }
+
+    #[test]
+    fn marks_before_their_scope_are_its_and_what_is_written_twice_comes_once() {
+        let tmp = tempfile::tempdir().unwrap();
+        let text = r#"{"marks":[{"span_id":"a","name":"output_tokens","value":7,"kind":"summary"}],
+            "spans":[{"id":"a","name":"request","parent_id":"s","index":null,"start_ns":1,"end_ns":9}]}"#;
+        for n in 1..3 {
+            std::fs::write(tmp.path().join(format!("{n:020}-ab.json")), text).unwrap();
+        }
+        let mut feed = Feed::new(tmp.path().to_owned(), 0);
+        assert_eq!(read(&mut feed), [("a".to_owned(), Some(7))]);
     }
 
     #[test]

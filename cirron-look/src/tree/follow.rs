@@ -7,7 +7,7 @@
 //! within another scope is not told. Columns grow with what stands in them, and do not shrink. The directory may be made
 //! later, vanish, and come again.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
@@ -24,6 +24,7 @@ use super::{Drawing, LeftOut};
 use crate::figures::date_time;
 use crate::filter::Filter;
 use crate::key::Key;
+use crate::recent::{Placed, Recent};
 use crate::request::MAX_TEXT_BYTES;
 use crate::session::Session;
 
@@ -225,10 +226,10 @@ impl Take for Batch<'_> {
             .as_ref()
             .map(|id| Key::new(&id.0))
             .unwrap_or_default();
-        let session = self.follow.sessions.get(parent).cloned();
+        let session = self.follow.sessions.get(&parent).cloned();
         // Where the session is gone, a request of the agent's is below none all the same.
         let is_top = session.is_some() || row.parent_id.is_none() || row.name.0 == "request";
-        if !is_top || row.end_ns.is_none() || !self.follow.told.put(key, ()) {
+        if !is_top || row.end_ns.is_none() || self.follow.told.put(key, ()) == Placed::Again {
             return;
         }
         if self.follow.filter.wants(row) {
@@ -248,42 +249,6 @@ impl Take for Batch<'_> {
         if let Some(told) = at.and_then(|at| self.rows.get_mut(*at)) {
             self.room.mark(&mut told.row, row);
         }
-    }
-}
-
-/// A bounded map: the oldest keys are forgotten.
-#[derive(Debug)]
-struct Recent<V> {
-    max: usize,
-    order: VecDeque<Key>,
-    values: HashMap<Key, V>,
-}
-
-impl<V> Recent<V> {
-    fn new(max: usize) -> Recent<V> {
-        Recent {
-            max,
-            order: VecDeque::new(),
-            values: HashMap::new(),
-        }
-    }
-
-    /// Whether it was not there.
-    fn put(&mut self, key: Key, value: V) -> bool {
-        let is_new = self.values.insert(key, value).is_none();
-        if is_new {
-            self.order.push_back(key);
-        }
-        if self.order.len() > self.max
-            && let Some(old) = self.order.pop_front()
-        {
-            self.values.remove(&old);
-        }
-        is_new
-    }
-
-    fn get(&self, key: Key) -> Option<&V> {
-        self.values.get(&key)
     }
 }
 

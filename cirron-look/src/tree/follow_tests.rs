@@ -99,12 +99,3 @@ fn a_spool_may_appear_later_and_the_filter_holds() {
     );
     assert_eq!(left.files.damaged, 1);
 }
-
-#[test]
-fn what_is_remembered_is_bounded() {
-    let mut recent = Recent::new(2);
-    let keys = ["a", "b", "c"].map(Key::new);
-    assert!(keys.iter().all(|key| recent.put(*key, ())));
-    assert!(!recent.put(keys[2], ()) && recent.put(keys[0], ()));
-    assert_eq!((recent.order.len(), recent.values.len()), (2, 2));
-}

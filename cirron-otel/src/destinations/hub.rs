@@ -13,9 +13,9 @@ use cirron_ship::destination::{Destination, Outcome};
 use cirron_spool::read::parse;
 use serde_json::{Map, Value};
 
-use crate::joined::{self, Joiner};
 use crate::metrics::{Label, Metrics};
 use crate::prometheus::{Answer, Asked, Figure, of_status, write};
+use cirron_look::joined::{self, Joiner};
 
 /// An agent that says nothing for so long is not well: it writes its status each second.
 pub const SILENCE: Duration = Duration::from_secs(15);

@@ -22,8 +22,8 @@ pub use plan::{DEFAULT_PORT, Failed, Plan, Running, parse_listen};
 pub use push::{Push, PushCounts};
 pub use traces::{TraceCounts, Traces};
 
-use crate::joined::Joiner;
 use crate::prometheus::{Figure, ServerCounts};
+use cirron_look::joined::Joiner;
 
 /// Every figure of the process that ships, as it is before anything was done: for documents.
 pub fn own_figures() -> Vec<Figure> {

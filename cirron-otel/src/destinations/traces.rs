@@ -17,10 +17,10 @@ use cirron_ship::cirron::upload::{fnv1a, without_user};
 use cirron_ship::destination::{self, Destination, Reason};
 use cirron_spool::read::parse;
 
-use crate::joined::Joiner;
 use crate::otlp::env::Settings;
 use crate::otlp::send::{Message, Outcome, Transport, Unusable, transport};
 use crate::otlp::traces::{Also, requests};
+use cirron_look::joined::Joiner;
 
 /// What became of spans.
 #[derive(Debug, Default)]

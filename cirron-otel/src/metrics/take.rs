@@ -5,7 +5,7 @@ use cirron_spool::rows::Scalar;
 
 use super::table::{Label, Name};
 use super::{ABSENT, Exemplar, Key, MAX_LABELS, Metrics, Source, Value};
-use crate::joined::Ended;
+use cirron_look::joined::Ended;
 
 /// Milliseconds of a second.
 const MS: f64 = 1e3;

@@ -6,7 +6,7 @@ use cirron_spool::read::Take as _;
 use serde_json::{Map, Value, json};
 
 use super::Metrics;
-use crate::joined::{Ended, Joiner};
+use cirron_look::joined::{Ended, Joiner};
 
 /// One second.
 pub(crate) const S: u64 = 1_000_000_000;

@@ -15,7 +15,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 use prost::Message as _;
 
 use super::{attribute, scope, text};
-use crate::joined::Ended;
+use cirron_look::joined::Ended;
 
 /// Spans of one message: as many as the SDKs' batch processors send.
 pub const MAX_SPANS: usize = 512;

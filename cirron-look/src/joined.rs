@@ -1,23 +1,24 @@
 //! Requests that have ended, with their marks and their session, while a spool is written.
 //!
 //! Between the rows of batches, which come in the order they were sealed in, and what counts or sends exchanges.
-//! `cirron_look::requests` gives those of a spool that is there, by reading it twice; this gives each as soon as the
+//! [`crate::requests`] gives those of a spool that is there, by reading it twice; this gives each as soon as the
 //! batch with its end is read. A span that is written twice, open and closed, or in a batch that is read twice, comes
 //! out once. Memory is bounded whatever the spool holds, and what a bound costs is in [`Counts`].
 //!
 //! The agent writes a span's marks with it, and a child not before its parent has ended; the SDK writes marks before
 //! or with the span's end. So nothing is waited for: what a span's batch and those before it say is what comes out.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use cirron_look::key::Key;
-use cirron_look::request::{Detail, Figures, Kind, Request};
-use cirron_look::semconv;
-use cirron_look::session::Session;
 use cirron_spool::read::Take;
 use cirron_spool::rows::{MarkRow, SpanRow};
-use foldhash::{HashMap, HashMapExt as _};
+
+use crate::key::Key;
+use crate::recent::{Placed, Recent};
+use crate::request::{Detail, Figures, Kind, Request};
+use crate::semconv;
+use crate::session::Session;
 
 /// Ids of ended spans that are remembered. A span comes twice within a batch or two (a batch that is sent again, an
 /// open scope that closes): at 1 000 requests a second this is a minute, in 3 MB.
@@ -81,6 +82,7 @@ pub struct Joiner {
     places: HashMap<Key, usize>,
     counts: Counts,
     primes: bool,
+    detail: Detail,
 }
 
 /// What is remembered of a span for those that are part of it.
@@ -92,6 +94,13 @@ struct Above {
 
 impl Default for Joiner {
     fn default() -> Joiner {
+        Joiner::new(Detail::All)
+    }
+}
+
+impl Joiner {
+    /// One that keeps `detail` of each span.
+    pub fn new(detail: Detail) -> Joiner {
         Joiner {
             sessions: Recent::new(MAX_SESSIONS),
             above: Recent::new(MAX_PARENTS),
@@ -101,11 +110,10 @@ impl Default for Joiner {
             places: HashMap::new(),
             counts: Counts::default(),
             primes: false,
+            detail,
         }
     }
-}
 
-impl Joiner {
     /// While it is on, rows tell of sessions only: for batches from before the start.
     pub fn prime(&mut self, on: bool) {
         self.primes = on;
@@ -196,7 +204,7 @@ impl Take for Joiner {
             self.counts.repeated += 1;
             return;
         }
-        let mut request = Request::new(row, Detail::All);
+        let mut request = Request::new(row, self.detail);
         if let Some(held) = self.open.take(&key) {
             let of_attrs = std::mem::take(&mut request.figures);
             request.figures = Figures {
@@ -217,71 +225,17 @@ impl Take for Joiner {
         let key = Key::new(&row.span_id.0);
         let place = self.places.get(&key).copied();
         if let Some(request) = place.and_then(|place| self.closing.get_mut(place)) {
-            request.take_mark(row, Detail::All);
+            request.take_mark(row, self.detail);
         } else if self.done.has(&key) {
             self.counts.marks_late += 1;
         } else if let Some(held) = self.open.get_mut(&key) {
-            held.take_mark(row, Detail::All);
+            held.take_mark(row, self.detail);
         } else {
             let mut held = Request::default();
-            held.take_mark(row, Detail::All);
-            self.counts.forgotten += u64::from(self.open.put(key, held));
+            held.take_mark(row, self.detail);
+            let forgets = self.open.put(key, held) == Placed::ForAnother;
+            self.counts.forgotten += u64::from(forgets);
         }
-    }
-}
-
-/// The newest entries of a map, up to a number.
-#[derive(Debug)]
-struct Recent<V> {
-    map: HashMap<Key, V>,
-    order: VecDeque<Key>,
-    max: usize,
-}
-
-impl<V> Recent<V> {
-    fn new(max: usize) -> Self {
-        Recent {
-            map: HashMap::new(),
-            order: VecDeque::new(),
-            max,
-        }
-    }
-
-    /// Whether another had to go for it.
-    fn put(&mut self, key: Key, value: V) -> bool {
-        if self.map.insert(key, value).is_some() {
-            return false;
-        }
-        self.order.push_back(key);
-        // Keys of what was taken stand in the order until they are as many again.
-        if self.order.len() > 2 * self.max {
-            let map = &self.map;
-            self.order.retain(|key| map.contains_key(key));
-        }
-        let is_full = self.map.len() > self.max;
-        while self.map.len() > self.max {
-            let Some(oldest) = self.order.pop_front() else {
-                break;
-            };
-            self.map.remove(&oldest);
-        }
-        is_full
-    }
-
-    fn get(&self, key: &Key) -> Option<&V> {
-        self.map.get(key)
-    }
-
-    fn get_mut(&mut self, key: &Key) -> Option<&mut V> {
-        self.map.get_mut(key)
-    }
-
-    fn has(&self, key: &Key) -> bool {
-        self.map.contains_key(key)
-    }
-
-    fn take(&mut self, key: &Key) -> Option<V> {
-        self.map.remove(key)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Times and lengths of text for people.
+//! Times and lengths of text for people, and what of many figures is told them.
 
 /// A length of time, with the digits that tell something: `850us`, `12.3ms`, `1.23s`, `2m05s`, `3h07m`.
 pub fn length(ns: u64) -> String {
@@ -48,6 +48,12 @@ fn civil(days: u64) -> (u64, u64, u64) {
         (month - 9, 1)
     };
     (era * 400 + year + next, month, of_month)
+}
+
+/// The figure of sorted ones that a share of them does not exceed, by nearest rank: one that was measured. `None` of none.
+pub fn ranked<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied()
 }
 
 /// Columns that text takes: letters of East Asia and pictures take two.
@@ -137,6 +143,16 @@ mod tests {
             assert_eq!(date_time(seconds * 1_000_000_000), want);
         }
         assert_eq!(date_time(u64::MAX), "2554-07-21 23:34:33");
+    }
+
+    #[test]
+    fn a_percentile_is_a_value_that_was_measured() {
+        let values: Vec<f64> = (1..=100).map(f64::from).collect();
+        let got = [0.5, 0.95, 0.99, 1.0].map(|share| ranked(&values, share));
+        assert_eq!(got, [Some(50.0), Some(95.0), Some(99.0), Some(100.0)]);
+        assert_eq!(ranked(&[7.0], 0.5), Some(7.0));
+        assert_eq!(ranked(&[1.0, 3.0], 0.5), Some(1.0));
+        assert_eq!(ranked(&[0.0; 0], 0.5), None);
     }
 
     #[test]

@@ -6,10 +6,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use cirron_look::figures::ranked;
 use cirron_look::request::{Kind, Request};
 
 use crate::live::{Live, Open};
-use crate::percentile::percentile;
 use crate::view::{Figures, Line, Percentiles, View};
 
 /// Keys that are told apart. A client chooses paths and models: what comes later is one line, "other".
@@ -317,10 +317,11 @@ impl Sums {
 }
 
 fn percentiles(values: &mut [f64]) -> Percentiles {
+    values.sort_unstable_by(f64::total_cmp);
     Percentiles {
-        p50: percentile(values, 0.50),
-        p95: percentile(values, 0.95),
-        p99: percentile(values, 0.99),
+        p50: ranked(values, 0.50),
+        p95: ranked(values, 0.95),
+        p99: ranked(values, 0.99),
     }
 }
 

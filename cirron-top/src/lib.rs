@@ -13,7 +13,6 @@
 pub mod board;
 pub mod feed;
 pub mod live;
-pub mod percentile;
 pub mod run;
 pub mod screen;
 #[cfg(test)]

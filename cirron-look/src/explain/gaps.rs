@@ -49,7 +49,7 @@ pub(super) fn gaps(request: &Request, streams: &[Request], beside: usize) -> Gap
     let median_ms = {
         let mut lengths: Vec<f64> = all.iter().map(|(from, to)| to - from).collect();
         lengths.sort_by(f64::total_cmp);
-        crate::survey::stats::ranked(&lengths, 0.5)
+        crate::figures::ranked(&lengths, 0.5)
     };
     let least = median_ms.unwrap_or(f64::MAX) * LEAST_TIMES;
     all.retain(|(from, to)| to - from >= least);

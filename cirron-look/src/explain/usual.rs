@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
+use crate::figures::ranked;
 use crate::survey::calls::{Call, Figure};
 use crate::survey::collect::Collected;
-use crate::survey::stats::ranked;
 
 /// How far before and behind a call its like are looked for first: long enough for a server of some load, short enough
 /// that it is still the same load.

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use super::html::{Cell, table, text};
+use crate::figures::ranked;
 use crate::survey::calls::{Call, Figure, NameId};
 use crate::survey::names::Names;
-use crate::survey::stats::{Percentiles, ranked};
+use crate::survey::stats::Percentiles;
 use crate::units::{count, ms, short};
 
 /// Rows that are shown, those with most calls; what is below them is said in a sentence.

@@ -2,6 +2,8 @@
 //!
 //! Exact: a column is sorted as a whole. A percentile is by nearest rank, so it is always a figure that was measured.
 
+use crate::figures::ranked;
+
 /// What of a distribution is told in numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Percentiles {
@@ -26,12 +28,6 @@ impl Percentiles {
             max: *values.last()?,
         })
     }
-}
-
-/// The nearest rank's figure of sorted ones.
-pub(crate) fn ranked<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
-    let rank = (share * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.max(1) - 1).copied()
 }
 
 /// Where the bins of a chart lie: in equal steps, or in equal ratios where the figures differ widely.

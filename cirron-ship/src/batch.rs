@@ -1,18 +1,11 @@
 //! A sealed batch: its name in the spool, and the file whole.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 
-use cirron_spool::read::is_batch_name;
-use rustix::fs::{FileType, Mode, OFlags};
-use rustix::io::Errno;
+use cirron_spool::read::{Loaded, MAX_FILE_BYTES, is_batch_name, load};
 use serde::{Deserialize, Serialize};
 
 use crate::place::Place;
-
-/// Bytes of a batch that is read. A batch of the agent's has 4 MiB and one scope more; past this it is no batch, and a
-/// destination's thread holds one in memory.
-pub const MAX_BATCH_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The name of a sealed batch, `<created_ns>-<batch_id>.json`. Names are in the order of their making.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -67,7 +60,7 @@ pub enum Unusable {
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),
     /// No batch is so large.
-    #[error("it is larger than {MAX_BATCH_BYTES} bytes")]
+    #[error("it is larger than {MAX_FILE_BYTES} bytes")]
     TooLarge,
     /// It is not whole, or somebody else's file.
     #[error("it is no JSON object: {0}")]
@@ -99,23 +92,14 @@ impl Batch {
     /// # Errors
     /// Where the file is no whole batch.
     pub fn read(place: &Place, name: &Name) -> Result<Batch, Unusable> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(place.spool(), name.as_str(), flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(Errno::NOENT) => return Err(Unusable::Gone),
-            Err(Errno::LOOP) => return Err(Unusable::NoFile),
-            Err(e) => return Err(Unusable::Unreadable(e.into())),
+        let mut body = Vec::new();
+        let changed_ns = match load(place.spool(), name.as_str(), &mut body) {
+            Ok(Loaded::Whole { changed_ns }) => changed_ns,
+            Ok(Loaded::Irregular) => return Err(Unusable::NoFile),
+            Ok(Loaded::Large) => return Err(Unusable::TooLarge),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Unusable::Gone),
+            Err(e) => return Err(Unusable::Unreadable(e)),
         };
-        let stat = rustix::fs::fstat(&file).map_err(|e| Unusable::Unreadable(e.into()))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(Unusable::NoFile);
-        }
-        let mut body = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(0).min(1 << 26));
-        let read = file.take(MAX_BATCH_BYTES + 1).read_to_end(&mut body);
-        read.map_err(Unusable::Unreadable)?;
-        if body.len() as u64 > MAX_BATCH_BYTES {
-            return Err(Unusable::TooLarge);
-        }
         let head: Head<'_> = serde_json::from_slice(&body).map_err(Unusable::Damaged)?;
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
         // It becomes a header's value. The name has an id of hexadecimal digits.
@@ -127,7 +111,7 @@ impl Batch {
             name: name.clone(),
             id,
             body,
-            changed_ns: crate::place::changed_ns(&stat),
+            changed_ns,
         })
     }
 

@@ -9,6 +9,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
@@ -185,46 +186,24 @@ impl Batches {
         let mut bytes = Vec::new();
         for name in names {
             begin(take);
-            match self.load(name, &mut bytes) {
-                Ok(Loaded::Whole) => left.damaged += usize::from(parse(&bytes, take).is_err()),
-                Ok(Loaded::Irregular) => left.irregular += 1,
-                Ok(Loaded::Large) => left.large += 1,
-                // Evicted since the listing.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(_) => left.unreadable += 1,
+            if self.load(name, &mut bytes, &mut left) {
+                left.damaged += usize::from(parse(&bytes, take).is_err());
             }
         }
         left
     }
 
-    /// Reads one of [`Batches::names`] into `bytes`, which it fills from their beginning. A batch that was evicted since
-    /// the listing is [`io::ErrorKind::NotFound`].
-    pub fn load(&self, name: &str, bytes: &mut Vec<u8>) -> io::Result<Loaded> {
-        let flags =
-            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(&self.dir, name, flags, Mode::empty()) {
-            Ok(fd) => File::from(fd),
-            // A link; a socket, or a device without a driver.
-            Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => {
-                return Ok(Loaded::Irregular);
-            }
-            Err(e) => return Err(e.into()),
-        };
-        let meta = file.metadata()?;
-        if !meta.is_file() {
-            return Ok(Loaded::Irregular);
+    /// Reads a batch into `bytes`, which it fills from their beginning. False: it was not read, and `left` counts why; one
+    /// that was evicted since the listing is no loss.
+    pub fn load(&self, name: &str, bytes: &mut Vec<u8>, left: &mut Left) -> bool {
+        match load(&self.dir, name, bytes) {
+            Ok(Loaded::Whole { .. }) => return true,
+            Ok(Loaded::Irregular) => left.irregular += 1,
+            Ok(Loaded::Large) => left.large += 1,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(_) => left.unreadable += 1,
         }
-        if meta.len() > MAX_FILE_BYTES {
-            return Ok(Loaded::Large);
-        }
-        bytes.clear();
-        // It may grow while it is read.
-        let read = file.take(MAX_FILE_BYTES + 1).read_to_end(bytes)?;
-        Ok(if read as u64 > MAX_FILE_BYTES {
-            Loaded::Large
-        } else {
-            Loaded::Whole
-        })
+        false
     }
 }
 
@@ -232,11 +211,45 @@ impl Batches {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loaded {
     /// All of it was read.
-    Whole,
+    Whole {
+        /// When it came to be as it is, nanoseconds since the epoch: when it got its name.
+        changed_ns: i128,
+    },
     /// It is no regular file, and was not read.
     Irregular,
     /// It is larger than [`MAX_FILE_BYTES`].
     Large,
+}
+
+/// Reads the file `name` of a directory into `bytes`, which it fills from their beginning. No link is followed, and no pipe
+/// waited for.
+///
+/// # Errors
+/// Where the file is not there, or cannot be read.
+pub fn load(dir: &File, name: &str, bytes: &mut Vec<u8>) -> io::Result<Loaded> {
+    bytes.clear();
+    let flags =
+        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+        Ok(fd) => File::from(fd),
+        // A link; a socket, or a device without a driver.
+        Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => return Ok(Loaded::Irregular),
+        Err(e) => return Err(e.into()),
+    };
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Ok(Loaded::Irregular);
+    }
+    if meta.len() > MAX_FILE_BYTES {
+        return Ok(Loaded::Large);
+    }
+    // It may grow while it is read.
+    let read = file.take(MAX_FILE_BYTES + 1).read_to_end(bytes)?;
+    if read as u64 > MAX_FILE_BYTES {
+        return Ok(Loaded::Large);
+    }
+    let changed_ns = i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec());
+    Ok(Loaded::Whole { changed_ns })
 }
 
 /// Hands the rows of one batch's text to `take`. An error says that it is no batch, or a damaged one; what stands before

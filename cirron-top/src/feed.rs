@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use cirron_look::joined::Joiner;
 use cirron_look::request::{Detail, Request};
-use cirron_spool::read::{Batches, Left, Loaded, is_batch_name, parse};
+use cirron_spool::read::{Batches, Left, is_batch_name, parse};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
@@ -110,17 +110,10 @@ impl Feed {
 
     fn read_batch(&mut self, name: &str, take: &mut dyn FnMut(Request)) {
         let Some(batches) = &self.batches else { return };
-        match batches.load(name, &mut self.bytes) {
-            Ok(Loaded::Whole) => {
-                self.left.damaged += usize::from(parse(&self.bytes, &mut self.joiner).is_err());
-                let ended = self.joiner.settle().into_iter();
-                ended.map(|ended| ended.request).for_each(take);
-            }
-            Ok(Loaded::Irregular) => self.left.irregular += 1,
-            Ok(Loaded::Large) => self.left.large += 1,
-            // Evicted since.
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(_) => self.left.unreadable += 1,
+        if batches.load(name, &mut self.bytes, &mut self.left) {
+            self.left.damaged += usize::from(parse(&self.bytes, &mut self.joiner).is_err());
+            let ended = self.joiner.settle().into_iter();
+            ended.map(|ended| ended.request).for_each(take);
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use cirron_spool::read::{Take, parse};
+use cirron_spool::read::{Left, Take, parse};
 use cirron_spool::rows::{MarkRow, SpanRow};
 
 use super::calls::Call;
@@ -102,12 +102,13 @@ pub(crate) fn fields(spools: &Spools, calls: &[&Call]) -> Vec<Request> {
 fn read_files<T: Take>(spools: &Spools, files: &BTreeSet<u32>, take: &mut T) {
     // Files are counted from 1 on, over all spools, as they were when all was read.
     let mut number = 0;
-    let mut bytes = Vec::new();
+    // What cannot be read was counted when all was read.
+    let (mut bytes, mut left) = (Vec::new(), Left::default());
     for batches in spools.batches() {
         for name in batches.names() {
             number += 1;
-            if files.contains(&number) && batches.load(name, &mut bytes).is_ok() {
-                // Damage was counted when all was read.
+            if files.contains(&number) && batches.load(name, &mut bytes, &mut left) {
+                // So was damage.
                 let _ = parse(&bytes, take);
             }
         }

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-use cirron_spool::read::{Batches, Left, Loaded, Take, parse};
+use cirron_spool::read::{Batches, Left, Take, parse};
 use cirron_spool::rows::{MarkRow, SpanRow};
 use cirron_spool::shown::shown;
 
@@ -107,28 +107,23 @@ impl Follow {
         let names: BTreeSet<String> = batches.names().map(str::to_owned).collect();
         let mut bytes = Vec::new();
         for name in names.difference(&std::mem::take(&mut self.names)) {
-            match batches.load(name, &mut bytes) {
-                Ok(Loaded::Whole) => {
-                    let mut batch = Batch {
-                        follow: self,
-                        rows: Vec::new(),
-                        places: HashMap::new(),
-                        takes_marks: false,
-                        room: Keep::new(false, MAX_ROW_BYTES),
-                    };
-                    let is_damaged = parse(&bytes, &mut batch).is_err();
-                    // A file may have its marks before its spans.
-                    batch.takes_marks = true;
-                    let _ = parse(&bytes, &mut batch);
-                    let rows = batch.rows;
-                    self.left.damaged += usize::from(is_damaged);
-                    self.tell(rows, out)?;
-                }
-                Ok(Loaded::Irregular) => self.left.irregular += 1,
-                Ok(Loaded::Large) => self.left.large += 1,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(_) => self.left.unreadable += 1,
+            if !batches.load(name, &mut bytes, &mut self.left) {
+                continue;
             }
+            let mut batch = Batch {
+                follow: self,
+                rows: Vec::new(),
+                places: HashMap::new(),
+                takes_marks: false,
+                room: Keep::new(false, MAX_ROW_BYTES),
+            };
+            let is_damaged = parse(&bytes, &mut batch).is_err();
+            // A file may have its marks before its spans.
+            batch.takes_marks = true;
+            let _ = parse(&bytes, &mut batch);
+            let rows = batch.rows;
+            self.left.damaged += usize::from(is_damaged);
+            self.tell(rows, out)?;
         }
         self.names = names;
         out.flush()

@@ -20,17 +20,17 @@ use rustix::process::Pid;
 
 use super::exit::Exit;
 use super::hiargs::Capture;
-use super::status::{SoFar, Status};
+use super::status::Status;
 use super::summary_file::SummaryFile;
 use super::{Failed, open_scopes, say};
 use crate::clock;
 use crate::containers::helper::Finding;
 use crate::containers::{Containers, asker};
-use crate::control::{self, Control, Standing};
+use crate::control::{self, Control};
 use crate::discovery::Procfs;
 use crate::discovery::owner::Owner;
 use crate::driver::attacher::Attacher;
-use crate::driver::command::Commands;
+use crate::driver::command::{Commands, Unanswered};
 use crate::driver::contexts::{Calibrator, Contexts};
 use crate::driver::core::Core;
 use crate::driver::counts::Counts;
@@ -42,10 +42,10 @@ use crate::driver::ruled::{Ruled, Rules};
 use crate::driver::searcher::{MAX_ASKED, Searcher};
 use crate::driver::specs::Specs;
 use crate::driver::stop::Reason;
-use crate::driver::summary::{Detach, Summary};
+use crate::driver::summary::{Detach, SoFar, Summary};
 use crate::driver::supervise::{Asks, Hangup, Supervisor};
 use crate::driver::unread::Unread;
-use crate::driver::{self, Report, Running};
+use crate::driver::{self, Inquiry, Report, Running};
 use crate::files::Users;
 use crate::files::place::Place;
 use crate::ids::Uuid4Ids;
@@ -332,6 +332,32 @@ impl<'a> OpenCapture<'a> {
     }
 }
 
+/// Asks a capture that runs how it stands, for whoever tells it: the log, the socket, the process that ships.
+#[derive(Clone)]
+struct Standing {
+    inquiry: Inquiry,
+    libraries: Arc<Libraries>,
+    began: Instant,
+}
+
+impl Standing {
+    fn summary(&self, spool_dir: Option<&Path>) -> Result<Summary, Unanswered> {
+        let report = self.inquiry.report()?;
+        let duration_s = self.began.elapsed().as_secs_f64();
+        Ok(self.libraries.summary(&report, duration_s, spool_dir))
+    }
+
+    /// With the oldest `at_most` exchanges that go on.
+    fn so_far(&self, spool_dir: Option<&Path>, at_most: usize) -> Result<SoFar, Unanswered> {
+        Ok(SoFar {
+            summary: self.summary(spool_dir)?,
+            targets: self.inquiry.targets()?.len(),
+            open: self.inquiry.open_scopes(at_most)?,
+            at: clock::now(),
+        })
+    }
+}
+
 /// A capture whose threads run.
 pub struct Capturing<'a> {
     capture: &'a Capture,
@@ -409,32 +435,22 @@ impl Capturing<'_> {
             control,
         } = self;
         let began = Instant::now();
+        let standing = Standing {
+            inquiry: running.inquiry(),
+            libraries: Arc::clone(&libraries),
+            began,
+        };
         let feed = match ship {
             None => None,
             Some(child) => {
-                let inquiry = running.inquiry();
-                let libraries = Arc::clone(&libraries);
-                let so_far = move || {
-                    let report = inquiry.report().ok()?;
-                    let duration_s = began.elapsed().as_secs_f64();
-                    serde_json::to_vec(&libraries.summary(&report, duration_s, None)).ok()
-                };
+                let standing = standing.clone();
+                let so_far = move || serde_json::to_vec(&standing.summary(None).ok()?).ok();
                 Some(Feed::start(child, so_far, rights).context("the status thread")?)
             }
         };
         let status = {
-            let inquiry = running.inquiry();
-            let libraries = Arc::clone(&libraries);
-            let spool_dir = capture.outputs.spool_dir.clone();
-            let so_far = move || {
-                let report = inquiry.report()?;
-                let duration_s = began.elapsed().as_secs_f64();
-                Ok(SoFar {
-                    summary: libraries.summary(&report, duration_s, spool_dir.as_deref()),
-                    open: inquiry.open_scopes(open_scopes::MAX_LINES)?,
-                    at: clock::now(),
-                })
-            };
+            let (standing, spool_dir) = (standing.clone(), capture.outputs.spool_dir.clone());
+            let so_far = move || standing.so_far(spool_dir.as_deref(), open_scopes::MAX_LINES);
             let every = capture.summary_interval;
             Status::start(so_far, summary_file.clone(), every, rights)
                 .context("the status thread cannot be started")?
@@ -442,23 +458,11 @@ impl Capturing<'_> {
         let accepts_on = match &control {
             None => None,
             Some(control) => {
-                let (inquiry, libraries) = (running.inquiry(), Arc::clone(&libraries));
-                let spool_dir = capture.outputs.spool_dir.clone();
+                // Whoever asks stands elsewhere.
+                let spool_dir = capture.outputs.spool_dir.as_deref();
                 let spool_dir = spool_dir.and_then(|path| std::path::absolute(path).ok());
-                let standing = move || {
-                    let duration_s = began.elapsed().as_secs_f64();
-                    let report = inquiry.report()?;
-                    let summary = libraries.summary(&report, duration_s, spool_dir.as_deref());
-                    Ok(Standing {
-                        line: summary.line(),
-                        spool_dir: summary.spool_path,
-                        duration_s,
-                        targets: inquiry.targets()?.len(),
-                        open: inquiry.open_scopes(MAX_OPEN)?,
-                        at: clock::now(),
-                    })
-                };
-                let started = control.start(standing, rights);
+                let so_far = move || standing.so_far(spool_dir.as_deref(), MAX_OPEN);
+                let started = control.start(so_far, rights);
                 Some(started.context("the thread of the socket cannot be started")?)
             }
         };

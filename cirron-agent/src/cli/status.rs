@@ -10,23 +10,9 @@ use std::time::Duration;
 
 use super::summary_file::SummaryFile;
 use super::{open_scopes, say};
-use cirron_core::scope::Rows;
-use cirron_core::time::MonoNs;
-
 use crate::driver::command::Unanswered;
-use crate::driver::summary::Summary;
+use crate::driver::summary::SoFar;
 use crate::privileges::Rights;
-
-/// How things stand.
-#[derive(Debug)]
-pub struct SoFar {
-    /// The summary.
-    pub summary: Summary,
-    /// Exchanges that go on.
-    pub open: Rows,
-    /// When they were asked for.
-    pub at: MonoNs,
-}
 
 /// Asks for a summary.
 #[derive(Clone, Debug)]
@@ -66,7 +52,12 @@ fn serve(
     // What went wrong by itself is said once, until it goes well again.
     let mut was_well = true;
     while let Some(by_somebody) = next(asked, every) {
-        let SoFar { summary, open, at } = match so_far() {
+        let SoFar {
+            summary,
+            open,
+            at,
+            targets: _,
+        } = match so_far() {
             Ok(so_far) => so_far,
             Err(Unanswered::Ended) => return,
             Err(e) => {
@@ -118,7 +109,11 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::{Duration, Instant};
 
+    use cirron_core::scope::Rows;
+    use cirron_core::time::MonoNs;
+
     use super::*;
+    use crate::driver::summary::Summary;
     use crate::driver::summary::tests::report;
     use crate::files::Users;
 
@@ -129,6 +124,7 @@ mod tests {
     fn so_far(duration_s: f64) -> SoFar {
         SoFar {
             summary: summary(duration_s),
+            targets: 0,
             open: Rows::default(),
             at: MonoNs(0),
         }

@@ -19,35 +19,17 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cirron_core::time::MonoNs;
 use cirron_top::live::{Live, Open};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use self::clients::Clients;
 pub use self::place::{dir, sockets};
 use crate::driver::command::Unanswered;
+use crate::driver::summary::SoFar;
 use crate::privileges::Rights;
-use cirron_core::scope::Rows;
 
 /// Time between two lines: the spool has news as often.
 const INTERVAL: Duration = Duration::from_secs(1);
-
-/// How things stand.
-#[derive(Debug)]
-pub struct Standing {
-    /// The spool that is written.
-    pub spool_dir: Option<String>,
-    /// How long it has captured.
-    pub duration_s: f64,
-    /// Processes that are watched.
-    pub targets: usize,
-    /// The summary in a line.
-    pub line: String,
-    /// Exchanges that go on.
-    pub open: Rows,
-    /// When they were asked for.
-    pub at: MonoNs,
-}
 
 /// The socket, before anybody is answered. Its file is gone when this is dropped.
 #[derive(Debug)]
@@ -76,7 +58,7 @@ impl Control {
     /// Where the thread cannot be started.
     pub fn start(
         &self,
-        standing: impl Fn() -> Result<Standing, Unanswered> + Send + 'static,
+        so_far: impl Fn() -> Result<SoFar, Unanswered> + Send + 'static,
         rights: Rights,
     ) -> io::Result<RawFd> {
         let listener = self.listener.try_clone()?;
@@ -85,7 +67,7 @@ impl Control {
             .name("cirron-control".into())
             .spawn(move || {
                 rights.keep_nothing();
-                serve(&listener, &standing);
+                serve(&listener, &so_far);
             })
             .map(|_| accepts_on)
     }
@@ -97,7 +79,7 @@ impl Drop for Control {
     }
 }
 
-fn serve(listener: &UnixListener, standing: &impl Fn() -> Result<Standing, Unanswered>) {
+fn serve(listener: &UnixListener, so_far: &impl Fn() -> Result<SoFar, Unanswered>) {
     let mut clients = Clients::default();
     let mut due = Instant::now();
     loop {
@@ -118,33 +100,38 @@ fn serve(listener: &UnixListener, standing: &impl Fn() -> Result<Standing, Unans
             continue;
         }
         due = Instant::now() + INTERVAL;
-        match standing() {
-            Ok(standing) => clients.tell(&line(&standing)),
+        match so_far() {
+            Ok(so_far) => clients.tell(&line(&so_far)),
             Err(Unanswered::Ended) => return,
             Err(e) => tracing::debug!("nothing to tell at the socket: {e}"),
         }
     }
 }
 
-fn line(standing: &Standing) -> Vec<u8> {
-    let at = standing.at;
-    let open = standing.open.first.iter().map(|row| Open {
+fn line(so_far: &SoFar) -> Vec<u8> {
+    let SoFar {
+        summary,
+        targets,
+        open,
+        at,
+    } = so_far;
+    let rows = open.first.iter().map(|row| Open {
         name: row.name.to_string(),
-        endpoint: row.about.endpoint.as_deref().map(str::to_owned),
-        model: row.about.model.as_deref().map(str::to_owned),
+        endpoint: row.about.endpoint.clone(),
+        model: row.about.model.clone(),
         pid: row.origin.start.pid,
-        age_ns: row.age_ns(at),
+        age_ns: row.age_ns(*at),
         first_token_ns: row.to_first_token_ns(),
         tokens: row.about.tokens,
     });
     let live = Live {
         pid: std::process::id(),
-        spool_dir: standing.spool_dir.clone(),
-        duration_s: standing.duration_s,
-        targets: standing.targets,
-        line: standing.line.clone(),
-        open: open.collect(),
-        others: standing.open.others,
+        spool_dir: summary.spool_path.clone(),
+        duration_s: summary.duration_s,
+        targets: *targets,
+        line: summary.line(),
+        open: rows.collect(),
+        others: open.others,
     };
     let mut line = serde_json::to_vec(&live).unwrap_or_default();
     line.push(b'\n');
@@ -159,14 +146,17 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixStream;
 
-    use super::*;
+    use cirron_core::scope::Rows;
+    use cirron_core::time::MonoNs;
 
-    fn standing() -> Result<Standing, Unanswered> {
-        Ok(Standing {
-            spool_dir: Some("/x/spool".into()),
-            duration_s: 1.5,
+    use super::*;
+    use crate::driver::summary::Summary;
+    use crate::driver::summary::tests::report;
+
+    fn so_far() -> Result<SoFar, Unanswered> {
+        Ok(SoFar {
+            summary: Summary::from_report(&report(), 1.5, Some(Path::new("/x/spool"))),
             targets: 2,
-            line: "3 requests".into(),
             open: Rows::default(),
             at: MonoNs(0),
         })
@@ -177,7 +167,7 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let dir = tmp.path().join("run");
         let control = Control::open(&dir).unwrap();
-        control.start(standing, Rights::unchanged()).unwrap();
+        control.start(so_far, Rights::unchanged()).unwrap();
         assert_eq!(
             std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777,
             0o700
@@ -189,8 +179,12 @@ mod tests {
         stream.read_line(&mut text).unwrap();
         let live: Live = serde_json::from_str(&text).unwrap();
         assert_eq!(
-            (live.targets, &*live.line, live.pid),
-            (2, "3 requests", std::process::id())
+            (live.targets, live.line, live.pid),
+            (2, so_far().unwrap().summary.line(), std::process::id())
+        );
+        assert_eq!(
+            (live.spool_dir.as_deref(), live.duration_s),
+            (Some("/x/spool"), 1.5)
         );
         drop(control);
         assert_eq!(sockets(&dir), Vec::<PathBuf>::new());

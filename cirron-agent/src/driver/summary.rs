@@ -6,6 +6,8 @@ use std::path::Path;
 
 use cirron_common::Counter;
 use cirron_core::engine::EngineStats;
+use cirron_core::scope::Rows;
+use cirron_core::time::MonoNs;
 use serde::Serialize;
 
 use super::Report;
@@ -17,6 +19,19 @@ use crate::output::sink::SinkReport;
 use crate::output::table::KINDS;
 use crate::record::writer::RecordingStats;
 use crate::shipping::child::ChildCounts;
+
+/// How a capture that runs stands.
+#[derive(Debug)]
+pub struct SoFar {
+    /// The summary.
+    pub summary: Summary,
+    /// Processes that are watched.
+    pub targets: usize,
+    /// Exchanges that go on.
+    pub open: Rows,
+    /// When they were asked for.
+    pub at: MonoNs,
+}
 
 /// Every counter of a capture, as `--summary-json` writes it.
 #[derive(Debug, Serialize)]

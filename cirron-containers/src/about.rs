@@ -17,7 +17,7 @@ const MAX_CONFIG_BYTES: usize = 64 * 1024;
 /// Labels of a pod that are kept: pods have five to twenty. Past it, those behind in the order of their names are not.
 const MAX_LABELS: usize = 64;
 
-/// What deployments are told by, as labels or annotations, and the variables that say the same.
+/// Labels or annotations that say whose a deployment is, and the variables of the environment that say the same.
 const DEPLOYMENT: [(&str, &str); 3] = [
     ("cirron.com/deployment-id", "CIRRON_DEPLOYMENT_ID"),
     ("cirron.com/workspace-id", "CIRRON_WORKSPACE_ID"),

@@ -30,7 +30,7 @@ pub(crate) fn served(id: &str, endpoint: &str, model: Option<&str>, end_s: u64) 
     }
 }
 
-/// A line with so many requests a second.
+/// A line with this number of requests a second.
 pub(crate) fn line(endpoint: &str, model: Option<&str>, requests_per_s: f64) -> Line {
     Line {
         key: LineKey {

@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    fn of(
+    fn resolved(
         its: &Kubernetes,
         env: &[(&str, &str)],
         token_is_there: bool,
@@ -90,12 +90,14 @@ mod tests {
     #[test]
     fn in_a_pod_the_kubelet_of_its_node_is_asked_and_outside_nobody() {
         let its = Kubernetes::default();
-        assert_eq!(of(&its, &[], false), Ok(None));
-        let asked = of(&its, &[("NODE_NAME", "gpu-1")], true).unwrap().unwrap();
+        assert_eq!(resolved(&its, &[], false), Ok(None));
+        let asked = resolved(&its, &[("NODE_NAME", "gpu-1")], true)
+            .unwrap()
+            .unwrap();
         assert_eq!(asked.url, "https://gpu-1:10250/pods");
         assert_eq!(asked.token_file.as_deref(), Some(Path::new(TOKEN)));
         assert_eq!(asked.ca_file.as_deref(), Some(Path::new(CA)));
-        let url = |env| of(&its, env, true).unwrap().unwrap().url;
+        let url = |env| resolved(&its, env, true).unwrap().unwrap().url;
         assert_eq!(url(&[]), "https://127.0.0.1:10250/pods");
         assert_eq!(
             url(&[("NODE_NAME", "fd00::1")]),
@@ -107,7 +109,7 @@ mod tests {
         );
         let mut off = its;
         off.enabled = Some(false);
-        assert_eq!(of(&off, &[], true), Ok(None));
+        assert_eq!(resolved(&off, &[], true), Ok(None));
     }
 
     #[test]
@@ -121,17 +123,24 @@ mod tests {
         ];
         let whole = [&place[..], &[("NODE_NAME", "gpu-1")]].concat();
         assert_eq!(
-            of(&its, &whole, false).unwrap().unwrap().url,
+            resolved(&its, &whole, false).unwrap().unwrap().url,
             "https://10.0.0.1:443/api/v1/pods?fieldSelector=spec.nodeName%3Dgpu-1"
         );
-        assert!(of(&its, &place, false).unwrap_err().contains("which node"));
         assert!(
-            of(&its, &[("NODE_NAME", "a")], false)
+            resolved(&its, &place, false)
+                .unwrap_err()
+                .contains("which node")
+        );
+        assert!(
+            resolved(&its, &[("NODE_NAME", "a")], false)
                 .unwrap_err()
                 .contains("where it is")
         );
         let mut named = its;
         named.url = Some("https://x/y".into());
-        assert_eq!(of(&named, &[], false).unwrap().unwrap().url, "https://x/y");
+        assert_eq!(
+            resolved(&named, &[], false).unwrap().unwrap().url,
+            "https://x/y"
+        );
     }
 }

@@ -45,7 +45,7 @@ impl Root {
         (bytes.len() as u64 <= MAX_BYTES).then_some(bytes)
     }
 
-    /// Names in a runtime's directory, `at_most` so many.
+    /// Names in a runtime's directory, `at_most` of them.
     pub(super) fn names(&self, runtime: &str, at_most: usize) -> Vec<String> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;

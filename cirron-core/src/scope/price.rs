@@ -8,7 +8,7 @@ use super::names as n;
 use super::span::{AttrValue, Attrs, MarkValue};
 use crate::rules::Price;
 
-/// Of prices: for so many tokens.
+/// Number of tokens that a price is for.
 const TOKENS: f64 = 1e6;
 
 /// Writes it, where it is known. `attrs`, `marks`: those of the call, its usage among them.

@@ -89,7 +89,7 @@ fn gzip(body: &[u8]) -> Vec<u8> {
     written.and_then(|()| to.finish()).unwrap_or_default()
 }
 
-/// What an answer means for a batch of so many bytes.
+/// What an answer means for a batch of this number of bytes.
 pub fn judge(answer: &Answer, bytes: u64, now: SystemTime) -> Outcome {
     let give_up = |reason| Outcome::GiveUp {
         reason,

@@ -1,16 +1,13 @@
 //! The servers: Python's own, which know nothing of the agent.
 
 use std::collections::VecDeque;
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-
-/// For a server to listen, on a machine that starts hundreds.
-const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// Between listening and the first request. The kernel tells of a listener at once, and the daemon looks at it then.
 const FOUND_WITHIN: Duration = Duration::from_millis(500);
@@ -19,7 +16,6 @@ const FOUND_WITHIN: Duration = Duration::from_millis(500);
 const MARK: &str = "CIRRON_SOAK";
 
 const SERVER: &str = r#"
-import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
@@ -29,7 +25,9 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"ok")
     def log_message(self, *args):
         pass
-HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+server = HTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()
 "#;
 
 /// All of them.
@@ -54,14 +52,10 @@ impl Servers {
             mark: std::process::id().to_string(),
             all: VecDeque::new(),
         };
-        let started: Result<Vec<(Child, u16)>> = (0..count).map(|_| servers.spawn()).collect();
-        for (child, port) in started? {
-            let listens_since = listens(port)?;
-            servers.all.push_back(Server {
-                child,
-                port,
-                listens_since,
-            });
+        // All start at once, and each is waited for.
+        let started: Result<Vec<Child>> = (0..count).map(|_| servers.spawn()).collect();
+        for child in started? {
+            servers.all.push_back(Server::listening(child)?);
         }
         Ok(servers)
     }
@@ -74,20 +68,14 @@ impl Servers {
         )
     }
 
-    fn spawn(&self) -> Result<(Child, u16)> {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
+    fn spawn(&self) -> Result<Child> {
         let mut command = Command::new("python3");
-        command
-            .arg(&self.script)
-            .arg(port.to_string())
-            .env(MARK, &self.mark);
+        command.arg(&self.script).env(MARK, &self.mark);
         command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        Ok((command.spawn().context("python3 cannot be started")?, port))
+        command.spawn().context("python3 cannot be started")
     }
 
     /// The oldest one gives way to a new one.
@@ -96,13 +84,7 @@ impl Servers {
             old.child.kill()?;
             old.child.wait()?;
         }
-        let (child, port) = self.spawn()?;
-        let listens_since = listens(port)?;
-        self.all.push_back(Server {
-            child,
-            port,
-            listens_since,
-        });
+        self.all.push_back(Server::listening(self.spawn()?)?);
         Ok(())
     }
 
@@ -138,13 +120,20 @@ impl Drop for Servers {
     }
 }
 
-fn listens(port: u16) -> Result<Instant> {
-    let until = Instant::now() + START_LIMIT;
-    while Instant::now() < until {
-        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(Instant::now());
-        }
-        std::thread::sleep(Duration::from_millis(10));
+impl Server {
+    /// One that says its port, which the kernel chose, once it listens. A port that we chose might be another's by then.
+    fn listening(mut child: Child) -> Result<Server> {
+        let said = child.stdout.take().context("a server's output")?;
+        let mut line = String::new();
+        BufReader::new(said).read_line(&mut line)?;
+        let port = line
+            .trim()
+            .parse()
+            .context("a server ended before it listened")?;
+        Ok(Server {
+            child,
+            port,
+            listens_since: Instant::now(),
+        })
     }
-    bail!("a server does not listen within {START_LIMIT:?}")
 }

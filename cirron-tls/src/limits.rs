@@ -1,0 +1,31 @@
+//! Every bound of this crate, each with its reason and with what happens past it.
+
+/// Ciphertext of one direction that waits for a secret. A client's Finished and its first request come in one read,
+/// before the secret was told; a window of Linux's first ten segments over loopback fits. Past it the connection is
+/// given up ([`crate::Reason::NoSecret`]).
+pub const MAX_HELD_BYTES: usize = 64 * 1024;
+
+/// Sets of secrets of TLS 1.3, and masters of TLS 1.2, that a pool keeps of each. 4 096 handshakes at once in one
+/// process are more than any server here was seen with; they take 2 MB. Past it the oldest is wiped, and counted.
+pub const MAX_POOL_SECRETS: usize = 4_096;
+
+/// Secrets that one connection tries in all. 400 handshakes at once took one try each, newest first; 2 048 tries take
+/// 4 ms. Past it the connection is given up ([`crate::Reason::NoMatch`]).
+pub(crate) const MAX_TRIALS: u32 = 2_048;
+
+/// Bytes of a handshake message that is read (hellos, encrypted extensions). With keys of post-quantum exchanges a
+/// hello has 2 KB, with a ticket in it 16 KB at most. Past it the connection is given up
+/// ([`crate::Reason::HelloTooLong`]).
+pub(crate) const MAX_MESSAGE_BYTES: usize = 32 * 1024;
+
+/// Payload of a record: 2^14, and 2 048 that TLS 1.2 allows for its protection (1.3 allows 256). What says more is no
+/// record.
+pub(crate) const MAX_PAYLOAD_BYTES: usize = 16_384 + 2_048;
+
+/// Memory that an idle direction keeps for its next bytes. Most records of a stream of events fit; a larger buffer
+/// goes when it is empty.
+pub(crate) const KEPT_BUFFER_BYTES: usize = 2 * 1024;
+
+/// Connections that one set of secrets can belong to where it was told with its client's random: a process that is
+/// both ends of a connection has one random for two sockets.
+pub(crate) const ENDS_OF_A_RANDOM: u8 = 2;

@@ -1,0 +1,5 @@
+//! Conversations of real TLS libraries, kept as files (`tests/fixtures/make.py`), through the public interface.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod in_order;
+mod script;

@@ -21,6 +21,7 @@ pub(crate) struct Input<M> {
     /// Position behind the last byte; `None` before the first.
     end: Option<u64>,
     held: usize,
+    last: Option<M>,
 }
 
 struct Segment<M> {
@@ -59,6 +60,7 @@ impl<M: Copy> Input<M> {
             behind: VecDeque::new(),
             end: None,
             held: 0,
+            last: None,
         }
     }
 
@@ -69,6 +71,7 @@ impl<M: Copy> Input<M> {
 
     /// Bytes at `at`. What is missing before them is a hole; gives how many of them were there already.
     pub(crate) fn push(&mut self, at: u64, bytes: &[u8], mark: M) -> usize {
+        self.last = Some(mark);
         let end = self.begin(at);
         if at > end {
             self.gap(end, at - end, mark);
@@ -93,6 +96,7 @@ impl<M: Copy> Input<M> {
 
     /// A hole at `at`; gives how much of it is none, since it came before.
     pub(crate) fn gap(&mut self, at: u64, len: u64, mark: M) -> u64 {
+        self.last = Some(mark);
         let end = self.begin(at);
         let to = at.saturating_add(len);
         if to <= end {
@@ -139,7 +143,6 @@ impl<M: Copy> Input<M> {
     }
 
     /// Whether a hole is behind it.
-    #[cfg(test)]
     pub(crate) fn is_holed(&self) -> bool {
         !self.behind.is_empty()
     }
@@ -149,6 +152,11 @@ impl<M: Copy> Input<M> {
         let end = self.front.at + n as u64;
         let mut marks = self.front.marks.iter();
         marks.find(|(to, _)| *to >= end).map(|(_, mark)| *mark)
+    }
+
+    /// The mark of the last piece that came.
+    pub(crate) fn last_mark(&self) -> Option<M> {
+        self.last
     }
 
     /// The first `n` bytes have been read.

@@ -1,6 +1,6 @@
-//! Keys from secrets: HKDF-Expand-Label of TLS 1.3 (RFC 8446, 7.1).
+//! Keys from secrets: HKDF-Expand-Label of TLS 1.3 (RFC 8446, 7.1), and the PRF of TLS 1.2 (RFC 5246, 5).
 
-use ring::hkdf;
+use ring::{hkdf, hmac};
 
 use crate::secret::Secret;
 use crate::suite::Hash;
@@ -45,6 +45,28 @@ pub(crate) fn next_generation(hash: Hash, secret: &Secret) -> Option<Secret> {
     })
 }
 
+/// Writes what a master secret of TLS 1.2 means for a label and a seed.
+pub(crate) fn prf(hash: Hash, master: &[u8], label: &str, seed: [&[u8]; 2], out: &mut [u8]) {
+    let key = hmac::Key::new(hash.hmac(), master);
+    let seeded = |mut context: hmac::Context| {
+        context.update(label.as_bytes());
+        for part in seed {
+            context.update(part);
+        }
+        context
+    };
+    let mut a = seeded(hmac::Context::with_key(&key)).sign();
+    for block in out.chunks_mut(hash.len()) {
+        let mut context = hmac::Context::with_key(&key);
+        context.update(a.as_ref());
+        let tag = seeded(context).sign();
+        for (to, from) in block.iter_mut().zip(tag.as_ref()) {
+            *to = *from;
+        }
+        a = hmac::sign(&key, a.as_ref());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -68,5 +90,25 @@ mod tests {
         let mut iv = [0; 12];
         expand_label(Hash::Sha256, &secret, "iv", &mut iv).unwrap();
         assert_eq!(iv[..], bytes("5d313eb2671276ee13000b30"));
+    }
+
+    /// The vector for P_SHA256 of the IETF's list (2008).
+    #[test]
+    fn the_prf_of_the_published_vector() {
+        let secret = bytes("9bbe436ba940f017b17652849a71db35");
+        let seed = bytes("a0ba9f936cda311827a6f796ffd5198c");
+        let mut out = [0; 100];
+        prf(
+            Hash::Sha256,
+            &secret,
+            "test label",
+            [&seed[..8], &seed[8..]],
+            &mut out,
+        );
+        let expected = "e3f229ba727be17b8d122620557cd453c2aab21d07c3d495329b52d4e61edb5a\
+                        6b301791e90d35c9c9a46b4e14baf9af0fa022f7077def17abfd3797c0564bab\
+                        4fbc91666e9def9b97fce34f796789baa48082d122ee42c5a72e5a5110fff701\
+                        87347b66";
+        assert_eq!(out[..], bytes(expected));
     }
 }

@@ -11,7 +11,7 @@ pub const MAX_POOL_SECRETS: usize = 4_096;
 
 /// Secrets that one connection tries in all. 400 handshakes at once took one try each, newest first; 2 048 tries take
 /// 4 ms. Past it the connection is given up ([`crate::Reason::NoMatch`]).
-pub(crate) const MAX_TRIALS: u32 = 2_048;
+pub(crate) const MAX_TRIALS: u64 = 2_048;
 
 /// Bytes of a handshake message that is read (hellos, encrypted extensions). With keys of post-quantum exchanges a
 /// hello has 2 KB, with a ticket in it 16 KB at most. Past it the connection is given up
@@ -29,3 +29,18 @@ pub(crate) const KEPT_BUFFER_BYTES: usize = 2 * 1024;
 /// Connections that one set of secrets can belong to where it was told with its client's random: a process that is
 /// both ends of a connection has one random for two sockets.
 pub(crate) const ENDS_OF_A_RANDOM: u8 = 2;
+
+/// Bytes that one resynchronisation tries numbers on, where they must be searched. ChaCha20-Poly1305 opens 2 000 MB a
+/// second, so it ends after some 15 ms. Past it the connection is given up ([`crate::Reason::Lost`]).
+pub(crate) const MAX_SEARCH_BYTES: u64 = 32 * 1024 * 1024;
+
+/// What one try costs beside its bytes, in bytes that could be opened meanwhile: 200 ns.
+pub(crate) const TRY_OVERHEAD_BYTES: usize = 256;
+
+/// Key updates that may be in one hole. A library asks for one after some 2^24 records or hours, so a second is rare
+/// already.
+pub(crate) const MAX_UPDATES_IN_A_HOLE: usize = 3;
+
+/// Masters that are tried on a TLS 1.2 handshake which resumes none: its own has just come, others may have come
+/// behind it. Where one is resumed, all are tried.
+pub(crate) const RECENT_MASTERS: usize = 32;

@@ -12,6 +12,10 @@ pub(crate) const SERVER_HELLO: u8 = 2;
 pub(crate) const END_OF_EARLY_DATA: u8 = 5;
 /// What a server of TLS 1.3 says of the client's extensions.
 pub(crate) const ENCRYPTED_EXTENSIONS: u8 = 8;
+/// A server of TLS 1.2 has said all, and wants the client's keys.
+pub(crate) const SERVER_HELLO_DONE: u8 = 14;
+/// They are here.
+pub(crate) const CLIENT_KEY_EXCHANGE: u8 = 16;
 /// The last message of a handshake, in each direction.
 pub(crate) const FINISHED: u8 = 20;
 /// What follows is sealed under the next generation's key.

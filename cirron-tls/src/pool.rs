@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 
 use crate::counts::PoolCounts;
 use crate::label::{Label, SECRETS_OF_A_SET};
-use crate::limits::{ENDS_OF_A_RANDOM, MAX_POOL_SECRETS};
+use crate::limits::{ENDS_OF_A_RANDOM, MAX_POOL_SECRETS, RECENT_MASTERS};
 use crate::secret::Secret;
 
 /// A secret, as a library told it.
@@ -66,6 +66,7 @@ impl Set {
 }
 
 struct Master {
+    stamp: u64,
     random: Option<[u8; 32]>,
     secret: Secret,
 }
@@ -125,7 +126,11 @@ impl Pool {
         let known = self.masters.iter().position(|m| m.secret == secret);
         let known = known.and_then(|at| self.masters.remove(at));
         let new = known.as_ref().is_none_or(|m| m.random != random);
-        self.masters.push_back(Master { random, secret });
+        self.masters.push_back(Master {
+            stamp: self.stamp,
+            random,
+            secret,
+        });
         if self.masters.len() > MAX_POOL_SECRETS {
             self.masters.pop_front();
             self.counts.evicted_masters += 1;
@@ -192,6 +197,32 @@ impl Pool {
             let free = set.bound < set.ends();
             (fits && free && *stamp > since).then_some((set.id, secret))
         })
+    }
+
+    /// Masters that may be a connection's with this random, of those that came after `since`: the one that was told with
+    /// it, then newest first. Where the handshake is a full one, only those that came last.
+    pub(crate) fn masters(
+        &self,
+        random: [u8; 32],
+        is_full: bool,
+        since: u64,
+    ) -> impl Iterator<Item = &Secret> {
+        let is_its = move |master: &&Master| master.random == Some(random);
+        let newest_first = self.masters.iter().rev();
+        let told = newest_first.clone().filter(is_its).take(1);
+        let recent = if is_full { RECENT_MASTERS } else { usize::MAX };
+        let others = newest_first
+            .filter(move |master| !is_its(master))
+            .filter(move |master| !is_full || master.random.is_none())
+            .take(recent);
+        told.chain(others)
+            .filter(move |master| master.stamp > since)
+            .map(|master| &master.secret)
+    }
+
+    /// A set has a secret of early data.
+    pub(crate) fn has_early(&self, id: SetId) -> bool {
+        matches!(self.secret(id, Label::ClientEarly), Asked::Has(_))
     }
 
     /// A tag proved that a connection has this set.

@@ -33,6 +33,11 @@ impl Header {
         valid.then_some(header)
     }
 
+    /// The same at the beginning of a slice.
+    pub(crate) fn read_any(bytes: &[u8]) -> Option<Header> {
+        Header::read(*bytes.first_chunk()?)
+    }
+
     /// What it says that follows.
     pub(crate) fn kind(self) -> u8 {
         let [kind, ..] = self.bytes;

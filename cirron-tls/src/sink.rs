@@ -58,4 +58,6 @@ pub enum Reason {
     HelloTooLong,
     /// A hello that is needed was lost.
     HelloLost,
+    /// Behind a hole no record was found that its keys open.
+    Lost,
 }

@@ -201,6 +201,14 @@ impl Run {
         *self.at(dir) += bytes.len() as u64;
     }
 
+    pub(crate) fn gap(&mut self, dir: Dir, len: u64) {
+        self.mark += 1;
+        let (mark, at) = (self.mark, *self.at(dir));
+        self.connection
+            .gap(dir, at, len, mark, &mut self.pool, &mut self.kept);
+        *self.at(dir) += len;
+    }
+
     pub(crate) fn line(&mut self, line: &Line) {
         match line {
             Line::Key(label, random, secret) => self.learn(7, *label, *random, secret),

@@ -327,6 +327,50 @@ fn what_comes_unasked_is_counted_and_is_no_scope() {
     assert_eq!(unasked, greeting.len() as u64 + 6);
 }
 
+/// What is pushed more often than once a second has no silence that would end the scope.
+#[test]
+fn a_subscription_s_scope_is_over_in_a_minute_and_what_comes_then_is_counted() {
+    let mut rig = rig();
+    let subscribe = "*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\na\r\n";
+    rig.asks(subscribe, WORKER);
+    rig.hears("+OK\r\n");
+    for _ in 0..200 {
+        rig.waits(499 * MS);
+        rig.hears("pushed");
+    }
+    let written = nets(rig.written());
+    let [(span, _)] = &written[..] else {
+        panic!("{written:?}");
+    };
+    assert_eq!(sizes(span), [subscribe.len() as i64, 5 + 119 * 6, 1]);
+    assert_eq!(span.attrs["cirron.net.goes_on"], AttrValue::Bool(true));
+    assert_eq!(rig.engine.stats().net_unasked_bytes, 81 * 6);
+    rig.asks(PING, WORKER);
+    rig.hears("+PONG\r\n");
+    let written = nets(rig.stop());
+    assert_eq!(sizes(&written[0].0), [14, 7, 1]);
+    assert!(!written[0].0.attrs.contains_key("cirron.net.goes_on"));
+}
+
+/// Logs that are sent to a collector, say.
+#[test]
+fn what_is_written_without_an_answer_is_a_scope_each_minute() {
+    let mut rig = rig();
+    rig.asks("hello\n", WORKER);
+    rig.hears("go on\n");
+    rig.waits(1_000 * MS);
+    for _ in 0..130 {
+        rig.asks("<14>a line\n", WORKER);
+        rig.waits(999 * MS);
+    }
+    let written = nets(rig.stop());
+    let sent: Vec<i64> = written.iter().map(|(span, _)| sizes(span)[0]).collect();
+    assert_eq!(sent, [6, 60 * 11, 60 * 11, 10 * 11]);
+    for (span, _) in written.iter().skip(1).take(2) {
+        assert_eq!(span.attrs["cirron.net.goes_on"], AttrValue::Bool(true));
+    }
+}
+
 #[test]
 fn more_than_are_written_are_counted_and_their_sums_are_on_the_session() {
     let mut rig = rig();

@@ -27,6 +27,8 @@ pub(crate) struct NetFigures {
     pub first_byte: Option<MonoNs>,
     /// Bytes that passed on the connection, untold.
     pub lost: u64,
+    /// Its question or answer had no end in so long.
+    pub goes_on: bool,
 }
 
 /// What was done by one, without another's in between.
@@ -91,6 +93,9 @@ impl Content for NetScope {
         attrs.insert(n::NET_SENT, figures.sent.into());
         attrs.insert(n::NET_RECEIVED, figures.received.into());
         attrs.insert(n::NET_ROUND_TRIPS, figures.round_trips.into());
+        if figures.goes_on {
+            attrs.insert(n::NET_GOES_ON, true.into());
+        }
         if self.is_torn {
             attrs.insert(n::LATE_ATTACH, true.into());
         }

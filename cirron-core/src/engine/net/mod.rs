@@ -6,6 +6,8 @@
 //!      v
 //!   Measured: of its records positions and lengths are read
 //!      [idle] --write--> [asked] --read--> [answered] --QUIET_NS without a byte--> [idle]     the scope is written
+//!                         |                  '--read, MAX_HALF_NS behind its first--> [idle]  the same; the rest is unasked
+//!                         |--write, MAX_HALF_NS behind its first: the scope is written, another begins
 //!                         ^  |write: the same turn     |
 //!                         |  '-- of another: unknown   |
 //!                         '---- write by the same, within MERGE_NS: the same scope
@@ -52,6 +54,9 @@ const MERGE_NS: u64 = 10 * MS;
 const MAX_SCOPE_NS: u64 = 1_000 * MS;
 /// Silence behind an answer that ends it, where nobody asks again: pauses inside of an answer, of a cursor say, are shorter.
 const QUIET_NS: u64 = 1_000 * MS;
+/// How long the bytes of one question, or of one answer, go on in one scope: a subscription has no end that anybody sees,
+/// nor has a stream of logs, and its scope would be written with the connection's end. A result that takes longer is rare.
+const MAX_HALF_NS: u64 = 60_000 * MS;
 /// `cirron.net.tls` of a TLS library's object.
 const PLAINTEXT: &str = "plaintext";
 /// Bytes of an open scope in the store, about.
@@ -89,6 +94,8 @@ struct Use {
     last: MonoNs,
     /// Nothing was read since the last write.
     is_asked: bool,
+    /// First byte of the question or answer that goes on.
+    half: MonoNs,
     turns: u64,
     figures: NetFigures,
 }
@@ -217,6 +224,12 @@ impl Net {
             Direction::Inbound => {
                 let len = self.inbound.advance(data.pos, data.len);
                 self.hear(data, shared);
+                let is_told = self.is_told();
+                let open = self.open.as_mut();
+                if let Some(open) = open.filter(|open| is_told && open.is_long_answered(head.ts)) {
+                    open.figures.goes_on = true;
+                    self.write(shared);
+                }
                 match &mut self.open {
                     Some(open) => open.answer(head.ts, len),
                     None => self.note_unasked(len, shared),
@@ -251,8 +264,12 @@ impl Net {
         let context = moment.and_then(|moment| shared.lineage.number(moment));
         let asker = Asker { parent, context };
         let ts = head.ts;
+        let is_told = self.is_told();
         match &mut self.open {
-            Some(open) if open.is_asked => {
+            Some(open)
+                if open.is_asked
+                    && (open.asker != asker || !is_told || !open.is_long_asked(ts)) =>
+            {
                 if open.asker != asker {
                     self.is_shared = true;
                     open.give_up(evidence::MULTIPLEXED, shared);
@@ -260,9 +277,13 @@ impl Net {
             }
             Some(open) if open.goes_on(asker, ts) => {
                 open.is_asked = true;
+                open.half = ts;
                 open.turns += 1;
             }
             _ => {
+                if let Some(open) = self.open.as_mut().filter(|open| open.is_asked) {
+                    open.figures.goes_on = true;
+                }
                 self.write(shared);
                 let is_torn = self.is_torn();
                 let content = NetScope::new(ts, *conn, is_torn);
@@ -466,6 +487,7 @@ fn begin(
         start: ts,
         last: ts,
         is_asked: true,
+        half: ts,
         turns: 1,
         figures: NetFigures::default(),
     }
@@ -477,9 +499,20 @@ impl Use {
         self.figures.received += len;
         self.last = self.last.max(ts);
         if std::mem::replace(&mut self.is_asked, false) {
+            self.half = ts;
             self.figures.round_trips += 1;
             self.figures.first_byte.get_or_insert(ts);
         }
+    }
+
+    /// What is read is of an answer that has gone on for too long.
+    fn is_long_answered(&self, ts: MonoNs) -> bool {
+        !self.is_asked && ts.since(self.half) >= MAX_HALF_NS
+    }
+
+    /// What is written is of a question that has gone on for too long.
+    fn is_long_asked(&self, ts: MonoNs) -> bool {
+        self.is_asked && ts.since(self.half) >= MAX_HALF_NS
     }
 
     /// A write behind an answer goes on with this.

@@ -263,11 +263,13 @@ impl Serving {
         false
     }
 
+    /// It goes on with what another one began to read. A process that was given a connection serves, too.
     fn hands_over(&mut self, context: Context) {
-        if let Context::Thread { pid, .. } = context
-            && let Some(process) = self.processes.get_mut(&pid)
-        {
-            process.mix(evidence::HANDED_OVER);
+        if let Context::Thread { pid, .. } = context {
+            self.note(pid);
+            if let Some(process) = self.processes.get_mut(&pid) {
+                process.mix(evidence::HANDED_OVER);
+            }
         }
     }
 

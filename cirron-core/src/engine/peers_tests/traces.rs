@@ -150,10 +150,65 @@ fn a_traceparent_goes_before_what_is_known_of_the_caller() {
     let call = named(&spans, "/a", "http.client");
     assert_eq!(text(call, "cirron.trace_id"), Some(TRACE));
     assert_eq!(text(call, "cirron.sent.span_id"), Some("00f067aa0ba902b8"));
-    assert_eq!(
-        text(named(&spans, "/served", "request"), "cirron.trace_id"),
-        None
-    );
+}
+
+/// A gateway that begins a trace itself, and whose callers know of none.
+#[test]
+fn a_request_within_which_every_traceparent_is_of_one_trace_is_part_of_it() {
+    let mut gateway = Gateway::new();
+    gateway.is_asked("");
+    for span in ["00f067aa0ba902b8", "00f067aa0ba902b9"] {
+        gateway.calls(&header(span));
+        gateway.is_answered();
+    }
+    gateway.calls("");
+    gateway.is_answered();
+    gateway.answers(WORKER);
+    let spans = gateway.0.written();
+    assert_eq!(judge(&spans), 3);
+    assert_eq!(spans.len(), 7);
+    for span in &spans {
+        assert_eq!(text(span, "cirron.trace_id"), Some(TRACE), "{span:?}");
+    }
+    let served = named(&spans, "/served", "request");
+    assert_eq!(text(served, "cirron.caller.by"), None);
+}
+
+#[test]
+fn a_request_within_which_headers_name_two_traces_is_part_of_neither() {
+    let mut gateway = Gateway::new();
+    gateway.is_asked("");
+    for trace in [TRACE, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+        gateway.calls(&format!("traceparent: 00-{trace}-00f067aa0ba902b8-01\r\n"));
+        gateway.is_answered();
+    }
+    gateway.calls("");
+    gateway.is_answered();
+    gateway.answers(WORKER);
+    let spans = gateway.0.written();
+    assert_eq!(judge(&spans), 3);
+    let served = named(&spans, "/served", "request");
+    let own = served.id.to_string();
+    let traces = |trace: &str| {
+        let is_its = |span: &&Span| text(span, "cirron.trace_id") == Some(trace);
+        spans.iter().filter(is_its).count()
+    };
+    // The request and the call without a header, with who answers that.
+    assert_eq!(text(served, "cirron.trace_id"), Some(own.as_str()));
+    assert_eq!(traces(&own), 3);
+    assert_eq!(traces(TRACE), 2);
+}
+
+#[test]
+fn a_call_that_was_wrongly_presumed_names_no_trace_of_the_request() {
+    let mut gateway = Gateway::new();
+    gateway.is_asked("");
+    gateway.calls(&header("00f067aa0ba902b8"));
+    gateway.is_answered();
+    gateway.answers(WORKER + 1);
+    let spans = gateway.0.written();
+    let served = named(&spans, "/served", "request");
+    assert_eq!(text(served, "cirron.trace_id"), None);
 }
 
 #[test]

@@ -266,3 +266,16 @@ fn a_goroutine_is_believed_by_its_straight_answers_alone() {
     }
     assert_eq!(serving.doubts(thread(2), None), Some(evidence::EVENT_LOOP));
 }
+
+/// A process that was given a request with its connection serves, too: what it calls may be for one of those.
+#[test]
+fn a_process_that_answers_what_another_one_read_serves() {
+    let mut serving = serving();
+    let worker = Context::Thread { pid: 9, tid: 9 };
+    serving.read(id(1), thread(MAIN), MAIN, false);
+    assert!(!serving.serves(9));
+    assert!(!serving.answered(id(1), Some(worker)));
+    assert!(serving.serves(9));
+    assert_eq!(serving.doubts(worker, None), Some(evidence::HANDED_OVER));
+    assert_eq!(serving.end(id(1), true), Some(evidence::HANDED_OVER));
+}

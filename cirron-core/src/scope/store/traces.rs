@@ -3,8 +3,8 @@
 //! ```text
 //!  call C of request R --the same exchange, as its connection shows--> request S of another process
 //!      S stays below its own session, and names C (`cirron.caller.span_id`)
-//!      trace of a scope:  what its own `traceparent` says, else that of its caller, else of its parent, else it begins one
-//!                         whose number is its own id
+//!      trace of a scope:  what its own `traceparent` says, else that of its caller, else of its parent, else the one that
+//!                         every `traceparent` within it says, else it begins one whose number is its own id
 //! ```
 //! A request waits with its call where that one's parent is presumed ([`super::waiting`]): its trace is decided with it, and
 //! no line is written that would have to be taken back. A trace is written of scopes that a call joins to others, of what is
@@ -19,6 +19,41 @@ use crate::id::Id;
 use crate::limits::{MAX_ENDED_TRACES, MAX_SCOPE_DEPTH};
 use crate::scope::{evidence, names};
 
+/// The trace that headers of what is within a scope name: of a program that begins one itself, nobody else says it.
+///
+/// ```text
+///  None --a header names T--> One(T) --another names U--> Several
+///    |                          '---- a line says T is its trace ----> Fixed(T)
+///    '---------- a line says its own id is its trace ---------------> Fixed(own id)     (what was written holds)
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Within {
+    #[default]
+    None,
+    One(Id),
+    Several,
+    /// It was written of what is part of it.
+    Fixed(Id),
+}
+
+impl Within {
+    fn name(&mut self, trace: Id) {
+        *self = match *self {
+            Within::None => Within::One(trace),
+            Within::One(one) if one != trace => Within::Several,
+            same => same,
+        };
+    }
+
+    /// The one that it is, as far as is known.
+    fn trace(self) -> Option<Id> {
+        match self {
+            Within::One(trace) | Within::Fixed(trace) => Some(trace),
+            Within::None | Within::Several => None,
+        }
+    }
+}
+
 /// What joins a scope to one of another process.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ends {
@@ -28,11 +63,34 @@ pub(super) struct Ends {
     pub(super) callee: Option<Id>,
     /// One of the scopes within it is joined.
     pub(super) is_around: bool,
+    pub(super) within: Within,
 }
 
 impl Ends {
     fn is_joined(&self) -> bool {
         self.caller.is_some() || self.callee.is_some() || self.is_around
+    }
+
+    fn note(&mut self, inner: Inner) {
+        self.is_around |= inner.is_joined;
+        match (inner.within, self.within) {
+            (Within::One(trace), _) => self.within.name(trace),
+            (Within::Several, Within::None | Within::One(_)) => self.within = Within::Several,
+            _ => {}
+        }
+    }
+}
+
+/// What a scope is to know of one that is part of it.
+#[derive(Clone, Copy)]
+struct Inner {
+    is_joined: bool,
+    within: Within,
+}
+
+impl Inner {
+    fn is_any(self) -> bool {
+        self.is_joined || matches!(self.within, Within::One(_) | Within::Several)
     }
 }
 
@@ -63,6 +121,28 @@ struct Trace {
     id: Id,
     /// Others are part of it, or a header names it.
     is_shared: bool,
+    /// The open scope that it is decided by, being the outermost.
+    by: Option<Id>,
+}
+
+impl Trace {
+    /// A header names it, or a line that was written.
+    fn said(id: Id) -> Trace {
+        Trace {
+            id,
+            is_shared: true,
+            by: None,
+        }
+    }
+
+    /// Of a scope that is part of none: its own, or what all headers within it name.
+    fn begun(own: Id, within: Within, by: Option<Id>) -> Trace {
+        Trace {
+            id: within.trace().unwrap_or(own),
+            is_shared: within.trace().is_some(),
+            by,
+        }
+    }
 }
 
 impl Store {
@@ -118,24 +198,24 @@ impl Store {
             let Some((one, before)) = rest.get_mut(..=at).and_then(<[_]>::split_last_mut) else {
                 continue;
             };
-            let Some(parent) = one.joined_parent() else {
+            let Some((parent, inner)) = one.tells_parent() else {
                 continue;
             };
             let mut others = before.iter_mut().chain(std::iter::once(&mut *own));
             if let Some(parent) = others.find(|other| other.span.id == parent) {
-                parent.ends.is_around = true;
+                parent.ends.note(inner);
             } else {
-                self.note_open_around(parent);
+                self.note_open(parent, inner);
             }
         }
-        if let Some(parent) = own.joined_parent() {
-            self.note_open_around(parent);
+        if let Some((parent, inner)) = own.tells_parent() {
+            self.note_open(parent, inner);
         }
     }
 
-    fn note_open_around(&mut self, id: Id) {
+    fn note_open(&mut self, id: Id, inner: Inner) {
         if let Some(entry) = self.open.get_mut(&id) {
-            entry.ends.get_or_insert_default().is_around = true;
+            entry.ends.get_or_insert_default().note(inner);
         }
     }
 
@@ -143,15 +223,9 @@ impl Store {
     pub(super) fn write_trace(&mut self, one: &mut Finished) {
         let own = one.span.id;
         let trace = match (one.said, one.up()) {
-            (Some(said), _) => Some(Trace {
-                id: said,
-                is_shared: true,
-            }),
+            (Some(said), _) => Some(Trace::said(said)),
             (None, Some(up)) => self.trace_of(up),
-            (None, None) => Some(Trace {
-                id: own,
-                is_shared: false,
-            }),
+            (None, None) => Some(Trace::begun(own, one.ends.within, None)),
         };
         let attrs = &mut one.span.attrs;
         if let Some(caller) = one.ends.caller {
@@ -161,6 +235,9 @@ impl Store {
         if let Some(trace) = trace.filter(|trace| trace.is_shared || one.ends.is_joined()) {
             attrs.insert(names::TRACE_ID, trace.id.to_string().into());
             self.ended.keep(own, trace.id);
+            if let Some(entry) = trace.by.and_then(|id| self.open.get_mut(&id)) {
+                entry.ends.get_or_insert_default().within = Within::Fixed(trace.id);
+            }
         }
     }
 
@@ -169,31 +246,23 @@ impl Store {
         let (mut next, mut is_shared) = (id, false);
         for _ in 0..MAX_SCOPE_DEPTH {
             if let Some(trace) = self.ended.traces.get(&next) {
-                return Some(Trace {
-                    id: *trace,
-                    is_shared: true,
-                });
+                return Some(Trace::said(*trace));
             }
             let Some(entry) = self.open.get(&next) else {
                 // It shared none, or that is not known any more.
-                let trace = Trace {
-                    id: next,
-                    is_shared,
-                };
+                let mut trace = Trace::begun(next, Within::None, None);
+                trace.is_shared = is_shared;
                 return (self.ended.forgotten == 0).then_some(trace);
             };
             is_shared |= entry.ends.as_deref().is_some_and(Ends::is_joined);
             if let Some(said) = entry.said() {
-                return Some(Trace {
-                    id: said,
-                    is_shared: true,
-                });
+                return Some(Trace::said(said));
             }
             let Some(up) = entry.up() else {
-                return Some(Trace {
-                    id: next,
-                    is_shared,
-                });
+                let within = entry.ends.as_deref().map(|ends| ends.within);
+                let mut trace = Trace::begun(next, within.unwrap_or_default(), Some(next));
+                trace.is_shared |= is_shared;
+                return Some(trace);
             };
             next = up;
         }
@@ -207,10 +276,20 @@ impl Finished {
         self.span.parent_id.or(self.ends.caller)
     }
 
-    /// Its parent, where that is in the same trace for what is joined within.
-    fn joined_parent(&self) -> Option<Id> {
-        let is_joined = self.said.is_none() && !self.is_presumed && self.ends.is_joined();
-        self.span.parent_id.filter(|_| is_joined)
+    /// What its parent is to know of it, where it is certain that it is its parent.
+    fn tells_parent(&self) -> Option<(Id, Inner)> {
+        let parent = self.span.parent_id.filter(|_| !self.is_presumed)?;
+        let inner = match self.said {
+            Some(said) => Inner {
+                is_joined: false,
+                within: Within::One(said),
+            },
+            None => Inner {
+                is_joined: self.ends.is_joined(),
+                within: self.ends.within,
+            },
+        };
+        inner.is_any().then_some((parent, inner))
     }
 }
 

@@ -31,8 +31,8 @@ pub(super) const MODEL: usize = 7;
 /// Columns of figures: those between the time and the note.
 pub(super) const FIGURES: std::ops::RangeInclusive<usize> = 3..=MODEL;
 
-/// The cells of a span.
-pub(super) fn cells(row: &Row, is_orphan: bool) -> [String; COLUMNS] {
+/// The cells of a span. `process`: that of a request which stands below the call of another.
+pub(super) fn cells(row: &Row, is_orphan: bool, process: Option<&str>) -> [String; COLUMNS] {
     let text = |name| row.text(name).unwrap_or_default();
     let model = match text("gen_ai.response.model") {
         "" => text("gen_ai.request.model"),
@@ -54,7 +54,7 @@ pub(super) fn cells(row: &Row, is_orphan: bool) -> [String; COLUMNS] {
         figure(row, &["input_tokens", "prompt_tokens"], count),
         figure(row, &["output_tokens", "completion_tokens"], count),
         model.to_owned(),
-        note(row, is_orphan),
+        note(row, is_orphan, process),
     ];
     for cell in &mut cells {
         *cell = shown(cell).into_owned();
@@ -122,8 +122,9 @@ fn figure(row: &Row, names: &[&str], text: impl Fn(&Mark) -> Option<String>) -> 
 }
 
 /// What else should be known before the figures are believed.
-fn note(row: &Row, is_orphan: bool) -> String {
+fn note(row: &Row, is_orphan: bool, process: Option<&str>) -> String {
     let mut notes: Vec<String> = Vec::new();
+    notes.extend(process.map(|process| format!("in {process}")));
     if let Some(class) = row.attr("error.type").map(Scalar::to_string) {
         // A status that is an error is its own class.
         if class != status(row) {

@@ -133,7 +133,7 @@ impl Follow {
         rows.sort_by_key(|told| told.row.end_ns);
         let lines: Vec<[String; COLUMNS]> = rows
             .iter()
-            .map(|told| cells(&told.row, told.session.is_none()))
+            .map(|told| cells(&told.row, told.session.is_none(), None))
             .collect();
         let width = match self.drawing.verbose {
             true => usize::MAX,

@@ -10,7 +10,7 @@ use crate::endpoint::{EndpointId, Endpoints};
 use crate::filter::{Filter, has_failed};
 use crate::key::Key;
 use cirron_spool::read::Take;
-use cirron_spool::rows::{MarkRow, SpanRow};
+use cirron_spool::rows::{MarkRow, Scalar, SpanRow};
 
 /// Spans that are kept; past it the oldest batches' are. A default spool (1 GB) holds fewer
 /// exchanges than this.
@@ -26,6 +26,8 @@ pub(super) struct Entry {
     pub(super) key: Key,
     /// Its parent's, where it has one.
     pub(super) parent: Option<Key>,
+    /// That of the call which it answers, where one is known.
+    pub(super) caller: Option<Key>,
     /// Wall clock.
     pub(super) start_ns: u64,
     /// The batch that it is taken from, counted in the order of reading.
@@ -91,11 +93,30 @@ impl Index {
         self.filter.is_any()
     }
 
-    /// The place above each span: its parent's, behind all of them for a root, and behind that for what the filter leaves
-    /// out below a session or at the top.
+    /// The place of the call that a request answers, below which it is drawn instead of its session: one tree goes from a
+    /// gateway to the model's server. Not where a filter may leave out what is around the call.
+    pub(super) fn answered(&self, span: &Entry) -> Option<At> {
+        let caller = span.caller.filter(|_| !self.is_filtered())?;
+        let at = self.place(caller)?;
+        let call = self.spans.get(at as usize)?;
+        (!call.is_session && !span.is_session).then_some(at)
+    }
+
+    /// The session of a span that is drawn below a call of another process.
+    pub(super) fn session_elsewhere(&self, at: At) -> Option<At> {
+        let span = self.spans.get(at as usize)?;
+        let parent = span.parent.filter(|_| self.answered(span).is_some())?;
+        self.place(parent)
+    }
+
+    /// The place above each span: that of the call that it answers, else its parent's, behind all of them for a root, and
+    /// behind that for what the filter leaves out below a session or at the top.
     pub(super) fn above(&self) -> Vec<usize> {
         let count = self.spans.len();
         let above = |(at, span): (usize, &Entry)| {
+            if let Some(call) = self.answered(span) {
+                return call as usize;
+            }
             let parent = span
                 .parent
                 .and_then(|key| self.place(key))
@@ -145,6 +166,11 @@ impl Take for Index {
         let entry = Entry {
             key,
             parent: row.parent_id.as_ref().map(|id| Key::new(&id.0)),
+            caller: row
+                .attrs
+                .get("cirron.caller.span_id")
+                .and_then(Scalar::as_text)
+                .map(Key::new),
             start_ns: row.start_ns,
             batch: self.batch,
             is_closed: row.end_ns.is_some(),

@@ -25,6 +25,7 @@ use self::table::Table;
 use crate::figures::{columns, date_time};
 use crate::filter::Filter;
 use cirron_spool::read::{Batches, Left};
+use cirron_spool::rows::Scalar;
 use cirron_spool::shown::shown;
 
 /// How to draw.
@@ -85,8 +86,13 @@ fn draw_indexed(
     let plan = plan(index, &tree, drawing.limit, drawing.verbose);
     let planned = plan.steps.iter().filter_map(|step| match step {
         DrawStep::Span(_, at) => Some(*at),
-        DrawStep::Group(_) | DrawStep::Earlier(..) | DrawStep::Below(..) => None,
+        DrawStep::Group(_)
+        | DrawStep::Elsewhere(..)
+        | DrawStep::Earlier(..)
+        | DrawStep::Below(..) => None,
     });
+    // Of what stands below a call of another process the session is said.
+    let planned = planned.flat_map(|at| std::iter::once(at).chain(index.session_elsewhere(at)));
     let mut rows = Rows::new(index, planned, Keep::new(drawing.verbose, max_row_bytes));
     batches.read_newest_first(&mut rows, Rows::begin);
     let page = Page {
@@ -153,6 +159,17 @@ impl Page<'_> {
                         self.write_facts(*depth, row, out)?;
                     }
                 }
+                DrawStep::Elsewhere(depth, n) => {
+                    let (s, they) = match n {
+                        1 => ("", "it answers"),
+                        _ => ("s", "they answer"),
+                    };
+                    let indent = indent(*depth);
+                    writeln!(
+                        out,
+                        "{indent}({n} request{s} below the call{s} that {they})"
+                    )?;
+                }
                 DrawStep::Earlier(depth, n) => writeln!(out, "{}... {n} earlier", indent(*depth))?,
                 DrawStep::Below(depth, n) => {
                     writeln!(out, "{}... {n} spans below", indent(*depth))?
@@ -187,7 +204,11 @@ impl Page<'_> {
                 .spans
                 .get(at as usize)
                 .is_some_and(|span| span.parent.is_some());
-        let mut cells = cells(row, is_orphan);
+        let session = self.index.session_elsewhere(at);
+        let session = session.and_then(|at| self.rows.get(at));
+        let process = session
+            .map(|session| session::process(|name| session.attr(name).map(Scalar::to_string)));
+        let mut cells = cells(row, is_orphan, process.as_deref());
         if let Some(name) = cells.first_mut() {
             name.insert_str(0, &indent(depth - base));
         }
@@ -206,6 +227,7 @@ impl Page<'_> {
         for step in steps.unwrap_or_default() {
             let (DrawStep::Group(at)
             | DrawStep::Span(at, _)
+            | DrawStep::Elsewhere(at, _)
             | DrawStep::Earlier(at, _)
             | DrawStep::Below(at, _)) = step;
             if *at < depth {
@@ -225,7 +247,8 @@ impl Page<'_> {
     }
 
     fn write_session(&self, at: At, row: &Row, out: &mut dyn Write) -> io::Result<()> {
-        let called = session::called(self.index, self.tree.children(at));
+        let all = [self.tree.children(at), self.tree.elsewhere(at)];
+        let called = session::called(self.index, all.into_iter().flatten());
         if !self.drawing.verbose {
             for line in session::lines(row, &called, self.drawing.width) {
                 writeln!(out, "{line}")?;

@@ -1,5 +1,7 @@
 //! What is drawn, and in what order: lines of a bounded number, depth and width of the tree.
 
+use std::collections::HashMap;
+
 use super::index::{At, Index};
 
 /// Lines that are drawn of one tree: more is not read by a person, and less by none.
@@ -15,6 +17,8 @@ pub(super) enum DrawStep {
     Group(usize),
     /// A span at this depth.
     Span(usize, At),
+    /// Number of requests of the session that stand below the calls that they answer.
+    Elsewhere(usize, usize),
     /// Number of older siblings of the next that are not drawn.
     Earlier(usize, usize),
     /// Number of spans below that are not drawn.
@@ -45,6 +49,8 @@ pub(super) struct Tree {
     begins: Vec<usize>,
     /// Spans in the tree below each, itself included; 0 in a circle.
     sizes: Vec<u32>,
+    /// Of each session the requests that stand below the calls that they answer.
+    elsewhere: HashMap<At, Vec<At>>,
 }
 
 impl Tree {
@@ -73,7 +79,15 @@ impl Tree {
             order,
             begins,
             sizes: vec![0; count],
+            elsewhere: HashMap::new(),
         };
+        for (at, span) in spans.iter().enumerate() {
+            if index.answered(span).is_some()
+                && let Some(session) = span.parent.and_then(|key| index.place(key))
+            {
+                tree.elsewhere.entry(session).or_default().push(at as At);
+            }
+        }
         // Parents before their children; then, from the end, each adds itself to its parent.
         let mut reached: Vec<At> = [tree.roots(), tree.left_out()].concat();
         let mut next = 0;
@@ -113,6 +127,14 @@ impl Tree {
         self.list(at as usize)
     }
 
+    /// Of a session the requests that stand below the calls that they answer.
+    pub(super) fn elsewhere(&self, at: At) -> &[At] {
+        self.elsewhere
+            .get(&at)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    }
+
     fn sizes_len(&self) -> usize {
         self.begins.len().saturating_sub(3)
     }
@@ -142,7 +164,8 @@ pub(super) fn plan(index: &Index, tree: &Tree, limit: usize, idle: bool) -> Plan
     let is_idle = |at: &At| {
         index.spans.get(*at as usize).is_some_and(|span| {
             let has_note = span.has_note && !index.is_filtered();
-            span.is_session && !has_note && tree.children(*at).is_empty()
+            let is_empty = tree.children(*at).is_empty() && tree.elsewhere(*at).is_empty();
+            span.is_session && !has_note && is_empty
         })
     };
     let all = tree.roots();
@@ -167,6 +190,10 @@ pub(super) fn plan(index: &Index, tree: &Tree, limit: usize, idle: bool) -> Plan
             }
             spans += 1;
             plan.steps.push(step);
+            let elsewhere = tree.elsewhere(at).len();
+            if elsewhere > 0 {
+                plan.steps.push(DrawStep::Elsewhere(depth + 1, elsewhere));
+            }
             let children = tree.children(at);
             if depth + 1 < MAX_DEPTH {
                 push(&mut stack, children, depth + 1, limit);

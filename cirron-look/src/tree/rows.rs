@@ -187,9 +187,10 @@ impl<'i> Rows<'i> {
     /// Of these spans.
     pub(super) fn new(index: &'i Index, planned: impl Iterator<Item = At>, keep: Keep) -> Rows<'i> {
         let mut slots = HashMap::new();
-        for (slot, at) in planned.enumerate() {
+        for at in planned {
             if let Some(span) = index.spans.get(at as usize) {
-                slots.insert(span.key, (at, slot));
+                let slot = slots.len();
+                slots.entry(span.key).or_insert((at, slot));
             }
         }
         Rows {

@@ -28,21 +28,26 @@ pub(super) fn head(row: &Row) -> String {
 
 /// The process of a session, by its attributes: `cirron.session uvicorn, pid 42`.
 pub(super) fn who(attr: impl Fn(&str) -> Option<String>) -> String {
-    let mut who: Vec<String> = Vec::new();
-    who.extend(attr("process.executable.name"));
-    who.extend(attr("pid").map(|pid| format!("pid {pid}")));
-    let who = who.join(", ");
+    let who = process(attr);
     let space = if who.is_empty() { "" } else { " " };
     format!("cirron.session{space}{who}")
 }
 
+/// The same without what it is: `uvicorn, pid 42`.
+pub(super) fn process(attr: impl Fn(&str) -> Option<String>) -> String {
+    let mut who: Vec<String> = Vec::new();
+    who.extend(attr("process.executable.name"));
+    who.extend(attr("pid").map(|pid| format!("pid {pid}")));
+    who.join(", ")
+}
+
 /// What was called, the most often first, each way by itself.
-pub(super) fn called(index: &Index, children: &[At]) -> Vec<(Way, Vec<String>)> {
+pub(super) fn called<'a>(
+    index: &Index,
+    children: impl Iterator<Item = &'a At>,
+) -> Vec<(Way, Vec<String>)> {
     let mut counts: HashMap<EndpointId, (usize, usize)> = HashMap::new();
-    for span in children
-        .iter()
-        .filter_map(|at| index.spans.get(*at as usize))
-    {
+    for span in children.filter_map(|at| index.spans.get(*at as usize)) {
         let (count, failed) = counts.entry(span.endpoint).or_default();
         *count += 1;
         *failed += usize::from(span.has_failed);

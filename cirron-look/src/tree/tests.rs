@@ -120,6 +120,92 @@ fn what_is_inside_of_a_request_stands_in_its_columns() {
     );
 }
 
+/// A gateway and the model's server behind it, and a call whose request another agent saw.
+fn gateway() -> Vec<Value> {
+    let mut model = session("m", 77);
+    model["attrs"]["process.executable.name"] = "llama-server".into();
+    let call = |id, parent, n| {
+        let to = json!({"http.request.method": "POST", "server.address": "10.0.0.1", "server.port": 80, "url.path": "/v1",
+            "http.response.status_code": 200});
+        span(id, Some(parent), "http.client", n, to)
+    };
+    let answers = |id, caller: &str, n| {
+        let mut request = request(id, "m", "/v1", n);
+        request["attrs"]["cirron.caller.span_id"] = caller.into();
+        request
+    };
+    vec![
+        session("a", 42),
+        model,
+        request("b", "a", "/ask", 1_000),
+        call("c", "b", 1_100),
+        answers("d", "c", 1_110),
+        span("s", Some("d"), "decode", 1_120, json!({})),
+        request("e", "a", "/ask", 2_000),
+        call("f", "e", 2_100),
+        answers("g", "f", 2_110),
+        answers("h", "00f067aa0ba902b7", 3_000),
+    ]
+}
+
+#[test]
+fn a_request_stands_below_the_call_that_it_answers() {
+    let text = tree(&gateway(), &[], DRAWING);
+    assert_eq!(
+        text,
+        "\
+cirron.session uvicorn, pid 42 — 5.0ms from 2026-11-27 07:06:30 UTC
+  served 2 POST /ask
+  request POST /ask                    200  5.0ms
+    http.client POST 10.0.0.1:80/v1    200  5.0ms
+      request POST /v1                 200  5.0ms  in llama-server, pid 77
+        decode                              5.0ms
+  request POST /ask                    200  5.0ms
+    http.client POST 10.0.0.1:80/v1    200  5.0ms
+      request POST /v1                 200  5.0ms  in llama-server, pid 77
+cirron.session llama-server, pid 77 — 5.0ms from 2026-11-27 07:06:30 UTC
+  served 3 POST /v1
+  (2 requests below the calls that they answer)
+  request POST /v1  200  5.0ms
+"
+    );
+    // A server all of whose requests were asked by another target.
+    let mut spans = gateway();
+    spans.pop();
+    let text = tree(&spans, &[], DRAWING);
+    assert!(
+        text.ends_with("  served 2 POST /v1\n  (2 requests below the calls that they answer)\n"),
+        "{text}"
+    );
+    let text = tree(
+        &spans,
+        &[],
+        Drawing {
+            limit: 1,
+            ..DRAWING
+        },
+    );
+    assert_eq!(text.matches("llama-server").count(), 2, "{text}");
+}
+
+/// What a filter leaves out may be around the call.
+#[test]
+fn a_filtered_tree_leaves_requests_in_their_sessions() {
+    let mut spans = gateway();
+    spans[4]["attrs"]["gen_ai.request.model"] = "m-1".into();
+    let files = Files::new(&[(&spans, &[])]);
+    let batches = Batches::list(files.0.path()).unwrap();
+    let filter = Filter {
+        model: cirron_core::rules::Glob::of_text("m-1"),
+        ..Filter::default()
+    };
+    let mut out = Vec::new();
+    draw(&batches, filter, DRAWING, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert_eq!(text.matches("request POST").count(), 1, "{text}");
+    assert!(text.contains("served 1 POST /v1\n  request"), "{text}");
+}
+
 #[test]
 fn verbose_shows_all_that_there_is() {
     let mut open = request("b", "a", "/v1", 1_795_763_190_123);

@@ -10,12 +10,13 @@
 use std::io::Write as _;
 use std::time::Instant;
 
+use cirron_common::conn::role;
 use cirron_common::record::{close, source};
 use cirron_core::engine::{Engine, EngineConfig, EngineStats, ProcessFacts};
 use cirron_core::id::SequentialIds;
-use cirron_core::record::Direction;
+use cirron_core::record::{Body, Direction};
 use cirron_core::rules::Rules;
-use cirron_core::testing::records::{ConnRecords, TGID};
+use cirron_core::testing::records::{ConnRecords, TGID, by, edited};
 use cirron_core::time::MonoNs;
 
 /// Runs of each row.
@@ -24,6 +25,12 @@ const RUNS: usize = 9;
 const EVENTS: u64 = 20_000;
 /// Exchanges of the row of small ones.
 const EXCHANGES: u64 = 20_000;
+/// Requests with a call each.
+const GATEWAYS: u64 = 10_000;
+/// A process that serves nobody, and threads of the one that does: who accepts, and who serves.
+const CLIENT: u32 = TGID + 1;
+const MAIN: u32 = TGID;
+const WORKER: u32 = TGID + 8;
 
 struct Row {
     name: &'static str,
@@ -34,6 +41,8 @@ struct Row {
     /// What the engine must have counted.
     requests: u64,
     output_tokens: u64,
+    /// Calls that are below a request.
+    parents_known: u64,
     rules: Rules,
 }
 
@@ -51,6 +60,8 @@ fn main() {
             rules: fifty_rules(),
             ..exchanges()
         },
+        gateway(true),
+        gateway(false),
     ];
     println!("| row | wire bytes | MB/s | units | a second | ns each |");
     println!("| --- | --- | --- | --- | --- | --- |");
@@ -110,11 +121,12 @@ fn run(row: &Row) -> f64 {
         requests,
         output_tokens,
         lost_bytes,
+        parents_known,
         ..
     } = engine.stats();
     assert_eq!(
-        (requests, output_tokens, lost_bytes),
-        (row.requests, row.output_tokens, 0),
+        (requests, output_tokens, lost_bytes, parents_known),
+        (row.requests, row.output_tokens, 0, row.parents_known),
         "{}",
         row.name
     );
@@ -198,6 +210,7 @@ fn events(name: &'static str, count: u64, per_record: usize, gzip: bool) -> Row 
         records,
         requests: 1,
         output_tokens: count,
+        parents_known: 0,
         rules: Rules::default(),
     }
 }
@@ -282,6 +295,7 @@ fn http2(at_once: u32) -> Row {
         records,
         requests: u64::from(at_once),
         output_tokens: each * u64::from(at_once),
+        parents_known: 0,
         rules: Rules::default(),
     }
 }
@@ -307,18 +321,96 @@ fn document() -> Row {
         records,
         requests: 1,
         output_tokens: 7,
+        parents_known: 0,
+        rules: Rules::default(),
+    }
+}
+
+const ANSWER: &str = r#"{"object":"chat.completion","model":"m","choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}"#;
+
+fn answer() -> Vec<u8> {
+    let head = head(
+        "application/json",
+        &format!("Content-Length: {}\r\n", ANSWER.len()),
+    );
+    [head, ANSWER.as_bytes().to_vec()].concat()
+}
+
+/// Requests that make a call each, which hangs below them, or which a process of its own makes: what the join costs.
+fn gateway(is_joined: bool) -> Row {
+    let body = r#"{"model":"m","messages":[]}"#;
+    let asked = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = answer();
+    let mut records = Vec::new();
+    for i in 0..GATEWAYS {
+        let at = 1000 + i * 100;
+        let conn = |n| ConnRecords {
+            conn: 2 * i + n,
+            epoch: 1,
+            source: source::SOCKET,
+        };
+        let (served, made) = (conn(0), conn(1));
+        let mut push = |record: Vec<u8>, pid: u32, tid: u32, which: u8| {
+            records.push(edited(&by(&record, pid), |record| {
+                record.head.tid = tid;
+                if let Body::Open(info) = &mut record.body {
+                    info.role = which;
+                }
+            }));
+        };
+        let (accepted, connected) = (role::ACCEPTED, role::CONNECTED);
+        let caller = if is_joined { TGID } else { CLIENT };
+        let len = |bytes: &[u8]| bytes.len() as u64;
+        let (question, all) = (asked.as_bytes(), &answer[..]);
+        let data = |conn: &ConnRecords, dir, after, bytes: &[u8]| {
+            conn.data(dir, 0, at + after, bytes, len(bytes))
+        };
+        let (inbound, outbound) = (Direction::Inbound, Direction::Outbound);
+        push(served.open(at), TGID, MAIN, accepted);
+        push(data(&served, inbound, 1, question), TGID, WORKER, accepted);
+        push(made.open(at + 2), caller, WORKER, connected);
+        push(
+            data(&made, outbound, 3, question),
+            caller,
+            WORKER,
+            connected,
+        );
+        push(data(&made, inbound, 4, all), caller, WORKER, connected);
+        push(data(&served, outbound, 5, all), TGID, WORKER, accepted);
+        push(
+            made.close(at + 6, close::LOCAL_CLOSE),
+            caller,
+            WORKER,
+            connected,
+        );
+        push(
+            served.close(at + 7, close::LOCAL_CLOSE),
+            TGID,
+            WORKER,
+            accepted,
+        );
+    }
+    Row {
+        name: match is_joined {
+            true => "requests with a call of their own below them",
+            false => "the same where another process calls, which serves nobody",
+        },
+        unit: "requests",
+        units: GATEWAYS,
+        records,
+        requests: GATEWAYS,
+        output_tokens: 4 * GATEWAYS,
+        parents_known: if is_joined { GATEWAYS } else { 0 },
         rules: Rules::default(),
     }
 }
 
 /// Small answers, a connection each.
 fn exchanges() -> Row {
-    let body = r#"{"object":"chat.completion","model":"m","choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}"#;
-    let mut whole = head(
-        "application/json",
-        &format!("Content-Length: {}\r\n", body.len()),
-    );
-    whole.extend_from_slice(body.as_bytes());
+    let whole = answer();
     let mut records = Vec::new();
     for i in 0..EXCHANGES {
         let conn = ConnRecords {
@@ -335,6 +427,7 @@ fn exchanges() -> Row {
         records,
         requests: EXCHANGES,
         output_tokens: 2 * EXCHANGES,
+        parents_known: 0,
         rules: Rules::default(),
     }
 }

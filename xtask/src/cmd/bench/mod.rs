@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what the agent costs. Every figure in `docs/performance.md` comes from here.
 
+mod joins;
 mod look;
 mod overhead;
 mod pipeline;
@@ -28,6 +29,8 @@ enum Which {
     Report(report::Options),
     /// A spool of 1 GB: its tree, with filters, and each export
     Look(look::Options),
+    /// Calls of real servers below their requests, ten thousand of each: how many are known; none may be wrong
+    Joins(joins::Options),
     /// A site of cirron-probe, untraced and traced
     Probe,
 }
@@ -39,6 +42,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Which::Pipeline => pipeline::run(),
         Which::Look(options) => look::run(options),
         Which::Probe => probe::run(),
+        Which::Joins(options) => joins::run(options),
         Which::Report(options) => report::run(options),
     }
 }

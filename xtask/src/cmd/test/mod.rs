@@ -15,7 +15,7 @@ mod unused;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use serde_json::Value;
 
 use super::deny::{self, Advisories};
@@ -97,13 +97,23 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         match suites() {
             Ok(suites) => {
                 for suite in suites {
-                    phases.tests(&suite.name, || sh::tee(&mut suite.command(options)?));
+                    let filter = options.filter.as_deref();
+                    phases.tests(&suite.name, || sh::tee(&mut suite.command(filter, &[])?));
                 }
             }
             Err(error) => phases.check("build of the suites", || Err(error)),
         }
     }
     Ok(phases.finish())
+}
+
+/// Runs the tests of real servers whose names have one of these in them, with so many requests of each client.
+pub(crate) fn real(names: &[&str], each: u32) -> Result<()> {
+    let suites = suites()?;
+    let suite = suites.iter().find(|suite| suite.name == "real");
+    let suite = suite.context("no suite of real servers")?;
+    let variables = [("CIRRON_EACH", each.to_string())];
+    sh::run(&mut suite.command(names.iter().copied(), &variables)?)
 }
 
 /// A test executable of the package `cirron-tests`, which runs as root.
@@ -113,9 +123,13 @@ struct Suite {
 }
 
 impl Suite {
-    fn command(&self, options: &Options) -> Result<Command> {
+    fn command<'f>(
+        &self,
+        filters: impl IntoIterator<Item = &'f str>,
+        variables: &[(&str, String)],
+    ) -> Result<Command> {
         let mut command = sh::command(&self.executable);
-        command.args(options.filter.iter());
+        command.args(filters).envs(variables.iter().cloned());
         // Through sudo these would be lost.
         for name in [
             "PATH",

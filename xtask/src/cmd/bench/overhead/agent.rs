@@ -31,6 +31,8 @@ pub(super) struct Cost {
     pub(super) cpu_s: f64,
     pub(super) peak_mib: f64,
     pub(super) recorded: f64,
+    /// `net.client` scopes.
+    pub(super) net_scopes: f64,
     pub(super) lost_records: f64,
     pub(super) lost_bytes: f64,
     /// Until the probes were gone, at the end.
@@ -43,8 +45,17 @@ impl Agent {
         Agent::attach_build(&paths::agent(), pid, places)
     }
 
+    /// The same with more flags.
+    pub(super) fn attach_asking(pid: u32, flags: &[&str]) -> Result<Agent> {
+        Agent::start(&paths::agent(), pid, Places::Computed, flags)
+    }
+
     /// The same of another build of the agent: `program` is its path.
     pub(super) fn attach_build(program: &Path, pid: u32, places: Places) -> Result<Agent> {
+        Agent::start(program, pid, places, &[])
+    }
+
+    fn start(program: &Path, pid: u32, places: Places, flags: &[&str]) -> Result<Agent> {
         let dir = paths::target().join("bench-overhead");
         // What the last round left would be evicted within this one.
         let _ = std::fs::remove_dir_all(&dir);
@@ -66,6 +77,7 @@ impl Agent {
             .args(["--pid", &pid.to_string(), "--output-dir"])
             .arg(&dir);
         command.arg("--summary-json").arg(dir.join("summary.json"));
+        command.args(flags);
         let mut child = sh::as_root(&command)?
             .stderr(Stdio::piped())
             .spawn()
@@ -103,6 +115,7 @@ impl Agent {
             cpu_s,
             peak_mib,
             recorded: number("/engine/requests"),
+            net_scopes: number("/engine/net_scopes"),
             lost_records: number("/kernel/ring_full_records") + number("/kernel/events_lost"),
             lost_bytes: number("/engine/lost_bytes"),
             detach_ms: number("/detach/ms"),

@@ -37,6 +37,9 @@ pub(crate) struct Options {
     /// Servers over HTTPS instead, with probes on symbols and on computed places
     #[arg(long)]
     tls: bool,
+    /// Only the price of single calls, and of a question to a database
+    #[arg(long, conflicts_with_all = ["tls", "against"])]
+    calls: bool,
 }
 
 impl Options {
@@ -57,6 +60,9 @@ pub(super) fn run(options: &Options) -> Result<()> {
     println!("{}", machine());
     if options.tls {
         return tls::run(options);
+    }
+    if options.calls {
+        return syscalls::compare(options.rounds);
     }
     for shape in [Shape::SmallPosts, Shape::Streams] {
         server_rounds(shape, options).with_context(|| shape.title())?;

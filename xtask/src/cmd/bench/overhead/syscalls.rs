@@ -21,11 +21,31 @@ const CALLS: u32 = 200_000;
 /// Bytes of a call: a token's event.
 const BYTES: usize = 200;
 /// The kinds, in the order in which they are printed.
-const KINDS: [&str; 3] = [
+const KINDS: [&str; 4] = [
     "write of 200 bytes to /dev/null",
     "write and read of 200 bytes on a Unix socket pair, each",
     "write and read of 200 bytes over TCP, each",
+    "question of 200 bytes and its answer over TCP, together",
 ];
+
+/// What the agent does meanwhile, in the order of the columns.
+const STATES: [State; 4] = [
+    State::Away,
+    State::Bystander,
+    State::Target,
+    State::NetScopes,
+];
+
+#[derive(Clone, Copy)]
+enum State {
+    /// There is none.
+    Away,
+    /// It is attached to another process.
+    Bystander,
+    Target,
+    /// The same with `--net-scopes`: the connection over TCP is one that carries no HTTP.
+    NetScopes,
+}
 
 /// Nanoseconds of a call, by kind.
 type Figures = [f64; KINDS.len()];
@@ -48,7 +68,8 @@ pub(crate) fn call() -> Result<()> {
         let file = began.elapsed().as_nanos() as f64 / f64::from(CALLS);
         let unix = back_and_forth(&mut left, &mut right, &mut buffer)?;
         let tcp = back_and_forth(&mut here, &mut there, &mut buffer)?;
-        println!("{file} {unix} {tcp}");
+        let asked = asks(&mut here, &mut there, &mut buffer)?;
+        println!("{file} {unix} {tcp} {asked}");
     }
     Ok(())
 }
@@ -60,6 +81,19 @@ fn back_and_forth(from: &mut impl Write, to: &mut impl Read, buffer: &mut [u8]) 
         to.read_exact(black_box(buffer))?;
     }
     Ok(began.elapsed().as_nanos() as f64 / f64::from(2 * CALLS))
+}
+
+/// What asks and what answers are one process: both ends are the target's.
+fn asks(from: &mut TcpStream, to: &mut TcpStream, buffer: &mut [u8]) -> Result<f64> {
+    to.set_nodelay(true)?;
+    let began = Instant::now();
+    for _ in 0..CALLS / 4 {
+        from.write_all(black_box(buffer))?;
+        to.read_exact(black_box(buffer))?;
+        to.write_all(black_box(buffer))?;
+        from.read_exact(black_box(buffer))?;
+    }
+    Ok(began.elapsed().as_nanos() as f64 / f64::from(CALLS / 4))
 }
 
 struct Caller {
@@ -92,7 +126,7 @@ impl Caller {
         self.output.read_line(&mut line)?;
         let mut numbers = line.split_whitespace().map(str::parse);
         let mut next = || numbers.next().context("no figure")?.context("no number");
-        Ok([next()?, next()?, next()?])
+        Ok([next()?, next()?, next()?, next()?])
     }
 }
 
@@ -109,35 +143,40 @@ pub(super) fn compare(rounds: u32) -> Result<()> {
     let mut caller = Caller::start()?;
     let other = Caller::start()?;
     caller.round()?;
-    let mut rows: [Vec<Figures>; 3] = Default::default();
+    let mut rows: [Vec<Figures>; STATES.len()] = Default::default();
+    let mut scopes = 0.0;
     for round in 0..rounds {
-        for i in 0..3 {
-            let kind = (round as usize + i) % 3;
-            let agent = match kind {
-                1 => Some(Agent::attach(other.child.id(), Places::Computed)?),
-                2 => Some(Agent::attach(caller.child.id(), Places::Computed)?),
-                _ => None,
+        for i in 0..STATES.len() {
+            let at = (round as usize + i) % STATES.len();
+            let pid = caller.child.id();
+            let agent = match STATES[at] {
+                State::Away => None,
+                State::Bystander => Some(Agent::attach(other.child.id(), Places::Computed)?),
+                State::Target => Some(Agent::attach(pid, Places::Computed)?),
+                State::NetScopes => Some(Agent::attach_asking(pid, &["--net-scopes"])?),
             };
-            rows[kind].push(caller.round()?);
+            rows[at].push(caller.round()?);
             if let Some(agent) = agent {
-                agent.stop()?;
+                scopes += agent.stop()?.net_scopes;
             }
         }
     }
-    println!("\n### One system call, ns\n");
-    println!("| call | without the agent | not a target | added | target | added |");
-    println!("| --- | --- | --- | --- | --- | --- |");
+    println!("\n### One system call, and a question to a database, ns\n");
+    println!(
+        "| call | without the agent | not a target | added | target | added | with --net-scopes | added |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     for (i, name) in KINDS.iter().enumerate() {
-        let [plain, bystander, target] =
-            [0, 1, 2].map(|kind| -> Vec<f64> { rows[kind].iter().map(|r| r[i]).collect() });
-        println!(
-            "| {name} | {} | {} | {:.0} | {} | {:.0} |",
-            spread(&plain, 0),
-            spread(&bystander, 0),
-            median(&bystander) - median(&plain),
-            spread(&target, 0),
-            median(&target) - median(&plain),
-        );
+        let column = |at: usize| rows[at].iter().map(|r| r[i]).collect::<Vec<f64>>();
+        let plain = column(0);
+        let mut line = format!("| {name} | {}", spread(&plain, 0));
+        for at in 1..STATES.len() {
+            let own = column(at);
+            let added = median(&own) - median(&plain);
+            line.push_str(&format!(" | {} | {added:.0}", spread(&own, 0)));
+        }
+        println!("{line} |");
     }
+    println!("\n{scopes:.0} net.client scopes were written.");
     Ok(())
 }

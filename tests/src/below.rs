@@ -69,6 +69,13 @@ pub fn judge_with_overhead<'s>(spool: &'s Spool, evidence: &[&str]) -> Result<Ju
     Ok(judged)
 }
 
+/// How many requests each client makes: `usual`, or what `cargo xtask bench joins` asks for.
+#[must_use]
+pub fn each(usual: usize) -> usize {
+    let asked = std::env::var("CIRRON_EACH").ok();
+    asked.and_then(|each| each.parse().ok()).unwrap_or(usual)
+}
+
 /// Lets clients work at once, each with its number, until all have done.
 ///
 /// # Errors

@@ -108,6 +108,15 @@ def pipeline():
     return {"ok": True}
 
 
+@app.post("/batch")
+def batch():
+    """A hundred statements, none of which waits for the one before."""
+    with shared["postgres"].connection() as connection, connection.pipeline():
+        for number in range(100):
+            connection.execute("SELECT %s", [f"{CANARY} {number}"])
+    return {"ok": True}
+
+
 @app.post("/listen")
 def listen():
     """Twenty messages, each of which comes without a question."""
@@ -162,6 +171,13 @@ def on_a_loop():
     async def ask(number: int):
         assert len(await shared["redis"].echo(payload(number))) == LENGTH + number
         await shared["postgres"].execute(select(number))
+        return {"ok": True}
+
+    @loop.post("/batch")
+    async def batch():
+        rows = [(f"{CANARY} {number}",) for number in range(100)]
+        async with shared["postgres"].acquire() as connection:
+            await connection.executemany("SELECT $1::text", rows)
         return {"ok": True}
 
     return loop

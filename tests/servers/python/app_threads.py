@@ -2,11 +2,13 @@
 
 UPSTREAM names the model's server. `/ask/ID` asks `/v1/ID/chat/completions`, so that whose call is whose can be judged.
 POOLED: the calls share a client that keeps its connections. BY_CHILD: each is made by a program that the handler starts.
+TRACED: each request begins a trace, whose `traceparent` its call carries.
 """
 
 import os
 import subprocess
 import urllib.request
+import uuid
 
 import httpx
 from flask import Flask
@@ -25,7 +27,10 @@ def asked(number):
         program = ["curl", "-sS", "--data-binary", BODY, "-H", "content-type: application/json", url]
         return subprocess.run(program, check=True, capture_output=True).stdout
     if "POOLED" in os.environ:
-        return client.post(url, content=BODY, headers=HEADERS).content
+        headers = dict(HEADERS)
+        if "TRACED" in os.environ:
+            headers["traceparent"] = f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01"
+        return client.post(url, content=BODY, headers=headers).content
     return urllib.request.urlopen(urllib.request.Request(url, data=BODY, headers=HEADERS)).read()
 
 

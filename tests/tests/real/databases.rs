@@ -116,9 +116,10 @@ fn run() -> Result<String> {
     threads.ask_at_once()?;
     tasks.ask_at_once()?;
     let waited: BTreeMap<String, f64> = serde_json::from_slice(&threads.post("/slow")?)?;
-    for path in ["/transaction", "/pipeline", "/listen"] {
+    for path in ["/transaction", "/pipeline", "/listen", "/batch"] {
         threads.post(path)?;
     }
+    tasks.post("/batch")?;
     servers.redis.kill();
     threads.post("/gone")?;
     let report = agent.finish()?;
@@ -128,6 +129,7 @@ fn run() -> Result<String> {
         .collect::<Result<Vec<_>>>()?;
     first_questions(&report.spool)?;
     slow(&report.spool, &waited)?;
+    batches(&report.spool)?;
     shapes(&report)?;
     Ok(format!(
         "of {ALL} questions of each kind below their requests: {} (threads), {} (tasks); none is wrong",
@@ -232,6 +234,25 @@ fn slow(spool: &Spool, waited: &BTreeMap<String, f64>) -> Result<()> {
         ensure!(
             SLOW_MS <= took && took <= waited,
             "{name}: {took} of {waited}"
+        );
+    }
+    Ok(())
+}
+
+/// A hundred statements at once are few round trips, by psycopg's pipeline and by asyncpg's `executemany`.
+fn batches(spool: &Spool) -> Result<()> {
+    let requests = spool.requests();
+    let all: Vec<_> = requests.iter().filter(|r| r.path() == "/batch").collect();
+    ensure!(all.len() == 2, "{}", spool.describe());
+    for request in all {
+        let (mut sent, mut trips) = (0, 0);
+        for net in below(spool, request) {
+            let [its_bytes, _, its_trips] = figures(net)?;
+            (sent, trips) = (sent + its_bytes, trips + its_trips);
+        }
+        ensure!(
+            sent > 100 * CANARY.len() as i64 && (1..20).contains(&trips),
+            "{sent} bytes in {trips} round trips: {request:?}"
         );
     }
     Ok(())

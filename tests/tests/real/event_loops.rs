@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use cirron_tests::agent::Agent;
-use cirron_tests::below::{at_once, judge_with_overhead};
+use cirron_tests::below::{at_once, each, judge_with_overhead};
 use cirron_tests::process::Guard;
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
@@ -131,11 +131,6 @@ const BETWEEN: Duration = Duration::from_millis(300);
 /// What is called behind an answer is over by then.
 const REST: Duration = Duration::from_secs(2);
 
-fn each() -> usize {
-    let asked = std::env::var("CIRRON_EACH").ok();
-    asked.and_then(|each| each.parse().ok()).unwrap_or(EACH)
-}
-
 fn start(server: Server, port: u16, model_port: u16) -> Result<Guard> {
     let mut command = Command::new(stacks::venv("python")?);
     let port = port.to_string();
@@ -185,7 +180,7 @@ fn run(server: Server, ways: &[&'static str], known: Known) -> Result<String> {
         calls::curl(&["-k", "-d", "{}", &url(way, n)])?;
         thread::sleep(BETWEEN);
     }
-    let each = each();
+    let each = each(EACH);
     at_once(AT_ONCE, |client| {
         let first = FIRST + client * each;
         let urls = (first..first + each).map(|n| url(ways[n % ways.len()], n));

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::Agent;
-use cirron_tests::below::{at_once, judge_with_overhead};
+use cirron_tests::below::{self, at_once, judge_with_overhead};
 use cirron_tests::process::Guard;
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
@@ -16,27 +16,27 @@ pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "calls_of_flask_s_threads_are_below_their_requests",
         need: Need::Stacks,
-        run: || mostly_known(run(&FLASK, Caller::Itself, EACH)?),
+        run: || mostly_known(run(&FLASK, Caller::Itself, each())?, each()),
     },
     Test {
         name: "calls_of_gunicorn_s_threads_are_below_their_requests",
         need: Need::Stacks,
-        run: || mostly_known(run(&GTHREAD, Caller::Itself, EACH)?),
+        run: || mostly_known(run(&GTHREAD, Caller::Itself, each())?, each()),
     },
     Test {
         name: "pooled_calls_of_gunicorn_s_threads_are_below_their_requests",
         need: Need::Stacks,
-        run: || mostly_known(run(&GTHREAD, Caller::Pool, EACH)?),
+        run: || mostly_known(run(&GTHREAD, Caller::Pool, each())?, each()),
     },
     Test {
         name: "calls_of_programs_that_flask_s_threads_start_are_below_their_requests",
         need: Need::Stacks,
-        run: || mostly_known(run(&FLASK, Caller::Child, EACH)?),
+        run: || mostly_known(run(&FLASK, Caller::Child, EACH)?, EACH),
     },
     Test {
         name: "calls_of_gunicorn_s_processes_of_one_thread_are_below_their_requests",
         need: Need::Stacks,
-        run: || nearly_all_known(run(&SYNC, Caller::Itself, EACH)?, EACH),
+        run: || nearly_all_known(run(&SYNC, Caller::Itself, each())?, each()),
     },
     Test {
         name: "calls_of_flask_s_only_thread_are_below_their_requests",
@@ -109,8 +109,12 @@ impl Caller {
     }
 }
 
-fn mostly_known(known: usize) -> Result<String> {
-    let all = AT_ONCE * EACH;
+fn each() -> usize {
+    below::each(EACH)
+}
+
+fn mostly_known(known: usize, each: usize) -> Result<String> {
+    let all = AT_ONCE * each;
     ensure!(known * 2 > all, "{known} of {all} are known");
     Ok(format!(
         "{known} of {all} calls are below their requests, none is wrong"

@@ -21,22 +21,34 @@ pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "calls_of_a_go_server_s_handlers_are_below_their_requests",
         need: Need::Stacks,
-        run: || told(&run("ask", false, 0)?, AT_ONCE * EACH, 95),
+        run: || told(&run("ask", false, 0)?, AT_ONCE * each(), 95),
     },
     Test {
         name: "calls_of_a_go_server_s_handlers_over_https_are_below_their_requests",
         need: Need::Stacks,
-        run: || told(&run("ask", true, 0)?, AT_ONCE * EACH, 75),
+        run: || told(&run("ask", true, 0)?, AT_ONCE * each(), 75),
     },
     Test {
         name: "calls_of_a_go_server_s_goroutines_are_below_their_requests",
         need: Need::Stacks,
-        run: || told(&run("fan", false, FIRST)?, 3 * (AT_ONCE * EACH + FIRST), 90),
+        run: || {
+            told(
+                &run("fan", false, FIRST)?,
+                3 * (AT_ONCE * each() + FIRST),
+                90,
+            )
+        },
     },
     Test {
         name: "calls_of_a_go_server_s_goroutines_over_https_are_below_their_requests",
         need: Need::Stacks,
-        run: || told(&run("fan", true, FIRST)?, 3 * (AT_ONCE * EACH + FIRST), 90),
+        run: || {
+            told(
+                &run("fan", true, FIRST)?,
+                3 * (AT_ONCE * each() + FIRST),
+                90,
+            )
+        },
     },
     Test {
         name: "calls_of_a_go_server_s_workers_are_below_no_request",
@@ -59,6 +71,10 @@ pub(crate) const TESTS: &[Test] = &[
 const AT_ONCE: usize = 32;
 /// Requests of each, on one connection.
 const EACH: usize = 10;
+
+fn each() -> usize {
+    below::each(EACH)
+}
 
 /// Requests before that, one by one: the first whose calls are below none has the lives of goroutines told.
 const FIRST: usize = 3;
@@ -109,11 +125,16 @@ fn run(path: &str, tls: bool, first: usize) -> Result<Judged> {
     let agent = Agent::attach(&[servers.gateway.pid()], &[])?;
     let base = format!("{}://127.0.0.1:{}/{path}", servers.scheme, servers.port);
     for n in 0..first {
-        calls::curl(&["-k", "-d", "{}", &format!("{base}/{}", AT_ONCE * EACH + n)])?;
+        calls::curl(&[
+            "-k",
+            "-d",
+            "{}",
+            &format!("{base}/{}", AT_ONCE * each() + n),
+        ])?;
         thread::sleep(BETWEEN);
     }
     at_once(AT_ONCE, |client| {
-        let urls = (0..EACH).map(|n| format!("{base}/{}", client * EACH + n));
+        let urls = (0..each()).map(|n| format!("{base}/{}", client * each() + n));
         let urls: Vec<String> = urls.collect();
         let mut args = vec!["-k", "-d", "{}"];
         args.extend(urls.iter().map(String::as_str));
@@ -147,7 +168,7 @@ fn told(judged: &Judged, all: usize, percent: usize) -> Result<String> {
 
 fn none_known(judged: &Judged) -> Result<String> {
     ensure!(
-        judged.all == AT_ONCE * EACH && judged.known == 0,
+        judged.all == AT_ONCE * each() && judged.known == 0,
         "{}",
         judged.described
     );

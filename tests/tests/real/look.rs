@@ -122,7 +122,8 @@ fn latency_ms(request: &Span) -> f64 {
     request.mark("request_duration_ms").unwrap_or(span)
 }
 
-fn run(args: &[&str]) -> Result<String> {
+/// What a verb says.
+pub(crate) fn run(args: &[&str]) -> Result<String> {
     let output = Command::new(binary()).args(args).output()?;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{args:?}: {errors}");

@@ -25,6 +25,7 @@ mod http2;
 mod http2_more;
 mod joins;
 mod joins_go;
+mod joins_handed;
 mod kept;
 mod leases;
 mod load;
@@ -104,6 +105,7 @@ fn main() -> ExitCode {
         otel::TESTS,
         peers::TESTS,
         joins_go::TESTS,
+        joins_handed::TESTS,
         memory::TESTS,
         net::TESTS,
         databases::TESTS,

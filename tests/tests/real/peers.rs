@@ -15,6 +15,8 @@ use cirron_tests::spool::{Span, Spool};
 use cirron_tests::{CANARY, calls, stacks, wait};
 use serde_json::{Value, json};
 
+use crate::look;
+
 pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "requests_name_the_calls_of_gunicorn_s_threads",
@@ -131,6 +133,10 @@ fn threads(tls: bool) -> Result<String> {
         .stderr(Stdio::null())
         .env("POOLED", "1")
         .env("SSL_CERT_FILE", servers::certificate());
+    // Over HTTP the gateway begins a trace for each request, of which its callers know nothing.
+    if !tls {
+        server.env("TRACED", "1");
+    }
     let scheme = if tls { "https" } else { "http" };
     server.env("UPSTREAM", format!("{scheme}://127.0.0.1:{model_port}"));
     let server = Guard::spawn(server)?;
@@ -144,7 +150,16 @@ fn threads(tls: bool) -> Result<String> {
         Ok(())
     })?;
     let report = agent.finish()?;
-    let joined = judge(&report.spool)?.len();
+    let pairs = judge(&report.spool)?;
+    let joined = pairs.len();
+    for (request, call) in &pairs {
+        ensure!(
+            call.text("cirron.sent.span_id").is_some() != tls,
+            "{call:?}"
+        );
+        let is_ours = call.parent_id.as_deref() == request.text("cirron.trace_id");
+        ensure!(tls || !is_ours, "the header names it: {request:?}");
+    }
     let all = AT_ONCE * EACH;
     ensure!(
         joined * 10 >= all * 9,
@@ -268,6 +283,13 @@ fn litellm(behind: Stack, least: usize) -> Result<String> {
     }
     let told = joined.len();
     ensure!(told >= least, "{told}: {}", report.summary["engine"]);
+    let dir = report.dir.path().to_str().context("a path")?;
+    let tree = look::run(&["tree", "--output-dir", dir])?;
+    let process = format!(", pid {}", behind_it.pid());
+    let is_below =
+        |line: &&str| line.trim_start().starts_with("request") && line.contains(&process);
+    let drawn = tree.lines().filter(is_below).count();
+    ensure!(drawn == told, "{drawn} of {told} below their calls: {tree}");
     Ok(format!("{told} of {ASKED} requests name their call"))
 }
 

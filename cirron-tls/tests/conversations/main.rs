@@ -3,4 +3,6 @@
 
 mod holes;
 mod in_order;
+mod made;
 mod script;
+mod seal;

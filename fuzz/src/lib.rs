@@ -1,4 +1,4 @@
-//! Fuzz targets of the core and of recordings, a mutator, and where the corpus lies.
+//! Fuzz targets of the core, of recordings and of TLS, a mutator, and where the corpus lies.
 //!
 //! A target takes any bytes and panics when a rule is broken (`cirron_core::testing::fuzz`). Under
 //! `cargo test` the corpus is replayed, with some mutations of each input; `cargo xtask fuzz` looks
@@ -9,6 +9,7 @@
 pub mod elf;
 pub mod mutate;
 pub mod recording;
+pub mod tls;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -81,6 +82,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "switched",
         run: fuzz::switched,
+    },
+    Target {
+        name: "tls",
+        run: tls::tls,
     },
     Target {
         name: "websocket",

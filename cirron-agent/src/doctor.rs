@@ -1,7 +1,11 @@
 //! `doctor`: every check, and what the kernel says to each program. Attaches to no process.
 
+use cirron_containers::asker::Settings;
+use cirron_spool::shown::shown_path;
+
 use crate::cli::exit::Exit;
 use crate::cli::{Failed, print};
+use crate::containers::check;
 use crate::driver::attacher::{unlisted, unopened};
 use crate::driver::ruled::{Ruled, Rules};
 use crate::driver::specs::Specs;
@@ -13,12 +17,16 @@ use crate::probes::place::Choice;
 use crate::probes::plan::{Plan, plan, summary};
 use crate::probes::quiet::Quiet;
 use crate::probes::tls::blind;
-use cirron_spool::shown::shown_path;
 
 /// Prints the checks; where the machine lacks nothing, loads the programs (with no target, so
-/// nothing is captured) and prints what became of each. For each of `pids`, where probes in
-/// its TLS libraries would sit.
-pub fn doctor(pids: &[u32], load: &LoadOptions, rules: &Rules) -> Result<Exit, Failed> {
+/// nothing is captured) and prints what became of each. What is known of containers, and whether pods are:
+/// `asks` is asked. For each of `pids`, where probes in its TLS libraries would sit.
+pub fn doctor(
+    pids: &[u32],
+    asks: Result<Option<Settings>, String>,
+    load: &LoadOptions,
+    rules: &Rules,
+) -> Result<Exit, Failed> {
     let checks = preflight::all(pids);
     let mut out = report::table(&checks);
     let host: Vec<_> = checks
@@ -50,6 +58,7 @@ pub fn doctor(pids: &[u32], load: &LoadOptions, rules: &Rules) -> Result<Exit, F
             }
         }
     }
+    out.push_str(&check::containers(asks, pids));
     for pid in pids {
         out.push_str(&tls(*pid));
         out.push_str(&probes(*pid, rules));

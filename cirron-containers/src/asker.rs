@@ -1,9 +1,9 @@
 //! A process that asks a kubelet or an API server for somebody who may not.
 //!
 //! ```text
-//!  agent --settings, then a line for each question--> stdin   asker --HTTPS--> kubelet
-//!        <------- an answer for each, one line ------- stdout
-//!                                                   ends with its stdin
+//!  agent --a line of settings, a blank one for each question--> stdin   asker --HTTPS--> kubelet
+//!        <------- an answer for each question, one line ------- stdout
+//!                                                             ends with its stdin
 //! ```
 //! A process, and not a thread nor a socket that is opened before: the agent's seccomp filter holds for all its threads
 //! and denies sockets, a connection that a kubelet closes has to be made again, and a library that reads TLS, HTTP and
@@ -23,7 +23,7 @@ use crate::ask::ask;
 /// Bytes of an answer on the pipe: 4 096 containers of a kilobyte are 4 MiB. What is longer is none.
 const MAX_ANSWER_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Bytes of the settings, and of a question.
+/// Bytes of settings.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
 
 /// Whom to ask, and how.
@@ -100,15 +100,19 @@ pub fn run(questions: impl Read, mut answers: impl Write) -> io::Result<()> {
         line.clear();
         (&mut questions).take(MAX_LINE_BYTES).read_line(line)
     };
-    next(&mut line)?;
-    let settings: Settings = serde_json::from_str(&line)?;
+    let mut settings: Option<Settings> = None;
     while next(&mut line)? > 0 {
-        let answer = match ask(&settings) {
-            Ok((containers, left_out)) => Answer::Pods {
+        if !line.trim().is_empty() {
+            settings = Some(serde_json::from_str(&line)?);
+            continue;
+        }
+        let answer = match settings.as_ref().map(ask) {
+            Some(Ok((containers, left_out))) => Answer::Pods {
                 containers,
                 left_out,
             },
-            Err(trouble) => Answer::None(trouble),
+            Some(Err(trouble)) => Answer::None(trouble),
+            None => Answer::None(Trouble::away("nobody was named to be asked".to_owned())),
         };
         serde_json::to_writer(&mut answers, &answer)?;
         answers.write_all(b"\n")?;
@@ -125,16 +129,21 @@ pub struct Asking<W, R> {
 }
 
 impl<W: Write, R: Read> Asking<W, R> {
-    /// Tells the process whom to ask.
+    /// Over the pipes of a process that was started.
+    pub fn new(questions: W, answers: R) -> Asking<W, R> {
+        let answers = io::BufReader::new(answers);
+        Asking { questions, answers }
+    }
+
+    /// Tells the process whom to ask from now on.
     ///
     /// # Errors
     /// Where it has ended.
-    pub fn begin(mut questions: W, answers: R, settings: &Settings) -> io::Result<Asking<W, R>> {
+    pub fn set(&mut self, settings: &Settings) -> io::Result<()> {
         let mut line = serde_json::to_string(settings)?;
         line.push('\n');
-        questions.write_all(line.as_bytes())?;
-        let answers = io::BufReader::new(answers);
-        Ok(Asking { questions, answers })
+        self.questions.write_all(line.as_bytes())?;
+        self.questions.flush()
     }
 
     /// Asks, and waits for the answer: some seconds at most.

@@ -46,7 +46,8 @@ fn answers(settings: &Settings, count: usize) -> Vec<Answer> {
     let (questions, ask) = io::pipe().unwrap();
     let (hear, told) = io::pipe().unwrap();
     let process = std::thread::spawn(move || run(questions, told));
-    let mut asking = Asking::begin(ask, hear, settings).unwrap();
+    let mut asking = Asking::new(ask, hear);
+    asking.set(settings).unwrap();
     let all = (0..count).map(|_| asking.ask().unwrap()).collect();
     drop(asking);
     process.join().unwrap().unwrap();
@@ -73,6 +74,29 @@ fn each_question_has_an_answer_and_the_process_ends_with_whoever_asks() {
         };
         assert_eq!((containers.len(), left_out), (6, 0));
     }
+}
+
+#[test]
+fn whoever_is_named_later_is_asked_from_then_on() {
+    let (questions, ask) = io::pipe().unwrap();
+    let (hear, told) = io::pipe().unwrap();
+    let process = std::thread::spawn(move || run(questions, told));
+    let mut asking = Asking::new(ask, hear);
+    // Before anybody was.
+    assert!(matches!(asking.ask().unwrap(), Answer::None(_)));
+    let refuses = server(|_| response(403, ""));
+    asking.set(&settings(&refuses)).unwrap();
+    assert!(matches!(
+        asking.ask().unwrap(),
+        Answer::None(Trouble { fix: Some(_), .. })
+    ));
+    let answers = server(|_| response(200, PODS));
+    asking.set(&settings(&answers)).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(asking.ask().unwrap(), Answer::Pods { .. }));
+    }
+    drop(asking);
+    process.join().unwrap().unwrap();
 }
 
 #[test]
@@ -139,7 +163,8 @@ fn a_file_that_is_missing_or_wrong_is_named_with_its_key() {
 fn one_that_has_ended_is_no_answer() {
     let (questions, ask) = io::pipe().unwrap();
     let (hear, told) = io::pipe().unwrap();
-    let mut asking = Asking::begin(ask, hear, &settings("http://127.0.0.1:9/")).unwrap();
+    let mut asking = Asking::new(ask, hear);
+    asking.set(&settings("http://127.0.0.1:9/")).unwrap();
     drop((questions, told));
     assert!(asking.ask().is_err());
 }

@@ -64,7 +64,7 @@ impl CaptureArgs {
                 Group::Output,
             ),
             (flush_interval.is_some(), "--flush-interval", Group::Capture),
-            (config.is_some(), "--config", Group::Capture),
+            (config.is_some(), "--config", Group::Config),
             (*chunk_timing, "--chunk-timing", Group::Capture),
             (*net_scopes, "--net-scopes", Group::Capture),
             (max_memory.is_some(), "--max-memory", Group::Capture),
@@ -97,6 +97,8 @@ impl CaptureArgs {
 pub enum Group {
     /// Only of a capture.
     Capture,
+    /// `--config`.
+    Config,
     /// [`OutputArgs`], but for the directory.
     Output,
     /// [`DirArgs`].

@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
@@ -25,6 +25,7 @@ use super::summary_file::SummaryFile;
 use super::{Failed, open_scopes, say};
 use crate::clock;
 use crate::containers::helper::Finding;
+use crate::containers::settings::change;
 use crate::containers::{Containers, asker};
 use crate::control::{self, Control};
 use crate::discovery::Procfs;
@@ -92,8 +93,11 @@ impl Libraries {
     /// What is known of containers, and the thread that finds it out. The process that asks for pods is started here.
     fn containers(&self, capture: &Capture) -> anyhow::Result<(Containers, Helper)> {
         let containers = Containers::new(capture.kubernetes.clone(), Arc::clone(&self.counts));
-        let asker = capture.asks.as_ref().map(asker::start).transpose()?;
-        let finding = Finding::new(containers.clone(), asker, Arc::clone(&self.counts));
+        // A configuration that changes may name somebody later on, when no process may be started any more.
+        let asks = capture.asks.as_ref();
+        let may_ask = asks.is_some() || capture.config_watch.is_some();
+        let asker = may_ask.then(asker::start).transpose()?;
+        let finding = Finding::new(containers.clone(), asker, asks, Arc::clone(&self.counts));
         Ok((containers, Helper::new("containers", move || finding.run())))
     }
 
@@ -291,8 +295,9 @@ impl<'a> OpenCapture<'a> {
             None => None,
             Some((heard, rules)) => {
                 let (commands, counts) = (running.commands(), Arc::clone(&libraries.counts));
+                let known = containers.clone();
                 let (finder, new_rules) =
-                    Finder::new(commands, capture.policy, rules, heard, containers, counts);
+                    Finder::new(commands, capture.policy, rules, heard, known, counts);
                 Helper::new("find", move || finder.run()).start(&running.stop(), rights)?;
                 Some(new_rules)
             }
@@ -301,12 +306,10 @@ impl<'a> OpenCapture<'a> {
             None => None,
             Some(watch) => {
                 let commands = running.commands();
-                let kubernetes = capture.kubernetes.clone();
+                let kubernetes = Mutex::new(capture.kubernetes.clone());
                 let (helper, reload) = watch.helper(move |configuration| {
-                    if configuration.sections.kubernetes != kubernetes {
-                        say("warning: [kubernetes] is read at the start, and holds as it was\n  start the agent again");
-                    }
                     commands.set_rules(configuration.rules)?;
+                    change(configuration.sections.kubernetes, &kubernetes, &containers);
                     if let Some(targets) = &new_targets {
                         targets.set(configuration.targets);
                     }

@@ -9,6 +9,7 @@ use cirron_spool::shown::shown_bytes;
 /// The variables, and what has to be said of them.
 pub struct Environment<'e> {
     get: &'e dyn Fn(&str) -> Option<OsString>,
+    names: Vec<String>,
     memory: Option<u64>,
     warnings: Vec<String>,
 }
@@ -18,9 +19,21 @@ impl<'e> Environment<'e> {
     pub fn new(get: &'e dyn Fn(&str) -> Option<OsString>, memory: Option<u64>) -> Environment<'e> {
         Environment {
             get,
+            names: Vec::new(),
             memory,
             warnings: Vec::new(),
         }
+    }
+
+    /// The same, where these are the names of all variables.
+    #[must_use]
+    pub fn with_names(self, names: Vec<String>) -> Environment<'e> {
+        Environment { names, ..self }
+    }
+
+    /// The names of all variables that are set, as far as that is known.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
     }
 
     /// Bytes that are allowed, where there is a limit.

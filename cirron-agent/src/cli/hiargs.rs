@@ -19,6 +19,7 @@ use super::lowargs::{
 use super::room::room;
 use super::top::TopPlan;
 use super::values::{SIZE_FORM, TIME_FORM, parse_size, parse_time};
+use crate::config::misspelt::{Misspelt, misspelt};
 use crate::config::watch::Watch;
 use crate::config::{Configuration, Sources, environment};
 use crate::containers;
@@ -86,6 +87,8 @@ pub enum Todo {
     Doctor {
         /// Processes to check as well.
         pids: Vec<u32>,
+        /// Whom a daemon would ask for pods, or why it could not.
+        asks: Result<Option<Settings>, String>,
         /// For the attempt to load.
         load: LoadOptions,
         /// Which probes of others would be told.
@@ -195,13 +198,14 @@ pub struct Resolved {
 
 /// Resolves; an error is one of usage, or of the configuration file, which is read here.
 ///
-/// `memory`: bytes that this process's cgroup allows, where it has a limit.
+/// `names`: of all variables of the environment. `memory`: bytes that this process's cgroup allows, where it has a limit.
 pub fn resolve(
     args: LowArgs,
     env: &dyn Fn(&str) -> Option<OsString>,
+    names: Vec<String>,
     memory: Option<u64>,
 ) -> Result<Resolved, String> {
-    let mut env = Environment::new(env, memory);
+    let mut env = Environment::new(env, memory).with_names(names);
     let todo = todo(args, &mut env)?;
     Ok(Resolved {
         todo,
@@ -246,14 +250,19 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
         }
         Some(Command::Doctor {
             pids: more,
+            config,
             load,
             usdt,
         }) => {
-            before.refuse_all_but(&[Group::Load, Group::Probes], "doctor")?;
+            before.refuse_all_but(&[Group::Load, Group::Probes, Group::Config], "doctor")?;
             let pids: BTreeSet<u32> = pids.into_iter().chain(more).collect();
             let usdt = usdt.or(before.usdt);
+            let sources = sources(false, false, config.or(before.config), env)?;
+            let configuration = sources.read().map_err(|e| e.to_string())?;
+            let its = configuration.sections.kubernetes;
             Ok(Todo::Doctor {
                 pids: pids.into_iter().collect(),
+                asks: containers::settings::settings(&its, &|name| env.set(name), &is_there),
                 load: load_options(&load.or(before.load), None, env).0,
                 usdt: usdt.usdt,
                 scopes: usdt.scope,
@@ -417,24 +426,42 @@ fn capture(args: CaptureArgs, env: &mut Environment<'_>) -> Result<Capture, Stri
     Ok(configured(args, env)?.0)
 }
 
+fn is_there(path: &Path) -> bool {
+    path.exists()
+}
+
+/// What is configured, unless a variable looks like a key and is none.
+fn sources(
+    chunk_timing: bool,
+    net_scopes: bool,
+    file: Option<PathBuf>,
+    env: &mut Environment<'_>,
+) -> Result<Sources, String> {
+    let Misspelt { refused, warnings } = misspelt(env.names());
+    warnings.into_iter().for_each(|text| env.warn(text));
+    if !refused.is_empty() {
+        return Err(refused.join("\n"));
+    }
+    Ok(Sources {
+        chunk_timing,
+        net_scopes,
+        environment: environment::layer(&|name| env.set(name)),
+        file,
+    })
+}
+
 /// And which processes would be targets, where nobody named any.
 fn configured(
     args: CaptureArgs,
     env: &mut Environment<'_>,
 ) -> Result<(Capture, TargetRules), String> {
-    let sources = Sources {
-        chunk_timing: args.chunk_timing,
-        net_scopes: args.net_scopes,
-        environment: environment::layer(&|name| env.set(name)),
-        file: args.config,
-    };
+    let sources = sources(args.chunk_timing, args.net_scopes, args.config, env)?;
     let config_watch = Watch::new(&sources);
     let Configuration {
         rules,
         targets,
         sections,
     } = sources.read().map_err(|e| e.to_string())?;
-    let is_there = |path: &Path| path.exists();
     let asked =
         containers::settings::settings(&sections.kubernetes, &|name| env.set(name), &is_there)?;
     let interval = flush_interval(args.flush_interval, env);

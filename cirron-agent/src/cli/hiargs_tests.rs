@@ -11,7 +11,7 @@ fn todo_in(line: &str, env: &[(&str, &str)]) -> Result<Todo, String> {
             .find(|(n, _)| *n == name)
             .map(|(_, v)| OsString::from(*v))
     };
-    resolve(args, &env, None).map(|resolved| resolved.todo)
+    resolve(args, &env, Vec::new(), None).map(|resolved| resolved.todo)
 }
 
 fn attach(line: &str, env: &[(&str, &str)]) -> (Vec<u32>, Capture) {
@@ -181,7 +181,7 @@ fn warnings(line: &str, env: &[(&str, &str)]) -> (Todo, Vec<String>) {
         let found = env.iter().find(|(n, _)| *n == name);
         found.map(|(_, v)| OsString::from(*v))
     };
-    let Resolved { todo, warnings } = resolve(args, &env, None).unwrap();
+    let Resolved { todo, warnings } = resolve(args, &env, Vec::new(), None).unwrap();
     (todo, warnings)
 }
 
@@ -274,7 +274,7 @@ fn a_directory_need_not_be_utf8() {
     use std::os::unix::ffi::OsStringExt;
     let args = LowArgs::try_parse_from(["cirron-agent", "tree"]).unwrap();
     let raw = |_: &str| Some(OsString::from_vec(b"/tmp/\xff".to_vec()));
-    match resolve(args, &raw, None).unwrap().todo {
+    match resolve(args, &raw, Vec::new(), None).unwrap().todo {
         Todo::Tree { spool_dir, .. } => {
             assert_eq!(
                 spool_dir.into_os_string(),
@@ -394,7 +394,7 @@ fn behind_a_command_wins_over_before_it() {
 fn a_small_cgroup_has_small_defaults_and_is_told_so() {
     let resolved = |line: &str| {
         let args = LowArgs::try_parse_from(line.split_whitespace()).unwrap();
-        resolve(args, &|_| None, Some(128 << 20)).unwrap()
+        resolve(args, &|_| None, Vec::new(), Some(128 << 20)).unwrap()
     };
     let Resolved { todo, warnings } = resolved("cirron-agent --pid 1");
     let Todo::Attach { capture, .. } = todo else {

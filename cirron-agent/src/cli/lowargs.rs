@@ -251,6 +251,9 @@ pub enum Command {
         /// Check this process as well
         #[arg(short, long = "pid", value_name = "PID", value_delimiter = ',')]
         pids: Vec<u32>,
+        /// Whom a daemon with this configuration would ask for pods
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// The kernel side.
         #[command(flatten)]
         load: LoadArgs,

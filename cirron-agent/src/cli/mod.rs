@@ -69,7 +69,10 @@ pub fn main() -> ExitCode {
         messages::finish();
         return printed.map_or_else(|_| Exit::Failure.into(), |()| Exit::Ok.into());
     }
-    let todo = match hiargs::resolve(args, &|name| std::env::var_os(name), memory_limit()) {
+    // Names that are no text are none of ours.
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let env = |name: &str| std::env::var_os(name);
+    let todo = match hiargs::resolve(args, &env, names.collect(), memory_limit()) {
         Ok(Resolved { todo, warnings }) => {
             for warning in warnings {
                 say(&format!("warning: {warning}"));
@@ -175,10 +178,11 @@ fn run(todo: Todo, entered: Option<Entered>) -> Result<Exit, Failed> {
         Todo::Replay { file, ids, outputs } => offline::replay(&file, ids, &outputs),
         Todo::Doctor {
             pids,
+            asks,
             load,
             usdt,
             scopes,
-        } => crate::doctor::doctor(&pids, &load, &Rules::new(usdt, scopes)),
+        } => crate::doctor::doctor(&pids, asks, &load, &Rules::new(usdt, scopes)),
         Todo::Top(plan) => top::top(&plan),
         Todo::Report(plan) => plan.run(),
         Todo::Explain(plan) => plan.run(),

@@ -12,6 +12,7 @@
 
 pub mod environment;
 mod file;
+pub mod misspelt;
 pub mod watch;
 
 use std::path::{Path, PathBuf};

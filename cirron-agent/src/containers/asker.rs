@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::Context as _;
-use cirron_containers::asker::{Asking, Settings, run};
+use cirron_containers::asker::{Asking, run};
 
 /// The verb.
 pub const VERB: &str = "ask-pods";
@@ -20,7 +20,7 @@ pub type Asker = Asking<ChildStdin, ChildStdout>;
 ///
 /// # Errors
 /// Where it cannot be started.
-pub fn start(settings: &Settings) -> anyhow::Result<Asker> {
+pub fn start() -> anyhow::Result<Asker> {
     let what = "the process that asks for pods cannot be started";
     let mut child = Command::new("/proc/self/exe")
         .arg0("cirron-agent")
@@ -36,7 +36,7 @@ pub fn start(settings: &Settings) -> anyhow::Result<Asker> {
         .context(what)?;
     let ends = child.stdin.take().zip(child.stdout.take());
     let (questions, answers) = ends.context(what)?;
-    Asking::begin(questions, answers, settings).context(what)
+    Ok(Asking::new(questions, answers))
 }
 
 /// What that process does.

@@ -2,14 +2,14 @@
 //!
 //! It reads the runtimes' state for each container once, when somebody asks for it. A kubelet is asked when one is not
 //! known, [`AT_ONCE`] apart at most, and every [`INTERVAL`], since labels and pods change; of a kubelet that is away
-//! the last answer holds.
+//! the last answer holds. Whom to ask may change while it runs: the configuration says so.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use cirron_containers::asker::{Answer, Trouble};
+use cirron_containers::asker::{Answer, Settings, Trouble};
 use cirron_containers::state::{self, Root};
 
 use super::asker::Asker;
@@ -30,6 +30,8 @@ const SAY_AGAIN: Duration = Duration::from_secs(600);
 pub struct Finding {
     containers: Containers,
     asker: Option<Asker>,
+    /// It was told whom to ask.
+    asks: bool,
     root: Option<Root>,
     counts: Arc<Counts>,
     asked: Option<Instant>,
@@ -37,16 +39,36 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// `asker`: where Kubernetes is asked.
-    pub fn new(containers: Containers, asker: Option<Asker>, counts: Arc<Counts>) -> Finding {
-        containers.begin(asker.is_some());
-        Finding {
+    /// `asker`: where Kubernetes is asked, or may be later. `settings`: whom it asks now.
+    pub fn new(
+        containers: Containers,
+        asker: Option<Asker>,
+        settings: Option<&Settings>,
+        counts: Arc<Counts>,
+    ) -> Finding {
+        let mut finding = Finding {
             containers,
             asker,
+            asks: false,
             root: state::of_this_machine(),
             counts,
             asked: None,
             said: Said::default(),
+        };
+        finding.set(settings);
+        finding
+    }
+
+    /// Whom to ask from now on; `None`: nobody.
+    fn set(&mut self, settings: Option<&Settings>) {
+        self.asks = settings.is_some() && self.asker.is_some();
+        self.asked = None;
+        self.said = Said::default();
+        self.containers.begin(self.asks);
+        if let Some((asker, settings)) = self.asker.as_mut().zip(settings)
+            && let Err(e) = asker.set(settings)
+        {
+            self.give_up(&e);
         }
     }
 
@@ -59,6 +81,10 @@ impl Finding {
                 let about = self.root.as_ref().and_then(|root| state::look(root, &id));
                 self.containers.looked(&id, about);
             }
+            if let Some(settings) = self.containers.take_new() {
+                self.set(settings.as_ref());
+                self.ask();
+            }
             if self.next_question() <= Instant::now() {
                 self.ask();
             }
@@ -66,7 +92,7 @@ impl Finding {
     }
 
     fn next_question(&self) -> Instant {
-        let Some(asked) = self.asked.filter(|_| self.asker.is_some()) else {
+        let Some(asked) = self.asked.filter(|_| self.asks) else {
             return Instant::now() + INTERVAL;
         };
         match self.containers.waits() {
@@ -78,7 +104,7 @@ impl Finding {
     }
 
     fn ask(&mut self) {
-        let Some(asker) = &mut self.asker else {
+        let Some(asker) = self.asker.as_mut().filter(|_| self.asks) else {
             return;
         };
         let now = Instant::now();
@@ -109,6 +135,7 @@ impl Finding {
     fn give_up(&mut self, e: &io::Error) {
         Counts::add(&self.counts.pods_unanswered);
         self.asker = None;
+        self.asks = false;
         self.containers.give_up_kubernetes();
         say(&format!(
             "warning: the process that asks for pods has ended ({e}); what is not known of them stays so\n  \

@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cirron_containers::About;
+use cirron_containers::asker::Settings;
 use cirron_core::engine::ProcessFacts;
 use cirron_core::rules::{Kubernetes, Workload};
 
@@ -55,13 +56,17 @@ struct Entry {
 struct State {
     all: HashMap<String, Entry>,
     /// Ids that nobody has looked at.
-    new: BTreeSet<String>,
+    unseen: BTreeSet<String>,
     /// Somebody answers; else nothing will ever be known.
     has_helper: bool,
     /// A kubelet is asked.
     asks_kubernetes: bool,
     /// When the last question was put that was answered.
     listed: Option<Instant>,
+    /// Which labels are written.
+    settings: Kubernetes,
+    /// Whom to ask from now on, or that nobody is; until the helper has taken it.
+    new: Option<Option<Settings>>,
 }
 
 #[derive(Debug, Default)]
@@ -70,7 +75,6 @@ struct Shared {
     changed: Condvar,
     version: AtomicU64,
     counts: Arc<Counts>,
-    settings: Kubernetes,
 }
 
 /// The containers of this machine, as far as they are known.
@@ -80,9 +84,13 @@ pub struct Containers(Arc<Shared>);
 impl Containers {
     /// None yet. `settings`: which labels are written.
     pub fn new(settings: Kubernetes, counts: Arc<Counts>) -> Containers {
-        Containers(Arc::new(Shared {
-            counts,
+        let state = State {
             settings,
+            ..State::default()
+        };
+        Containers(Arc::new(Shared {
+            state: Mutex::new(state),
+            counts,
             ..Shared::default()
         }))
     }
@@ -100,7 +108,7 @@ impl Containers {
     fn want<'s>(&self, state: &'s mut State, id: &str, now: Instant) -> &'s mut Entry {
         if !state.all.contains_key(id) {
             make_room(state);
-            state.new.insert(id.to_owned());
+            state.unseen.insert(id.to_owned());
             self.0.changed.notify_all();
         }
         let entry = state
@@ -169,6 +177,8 @@ impl Containers {
         let mut state = self.lock();
         state.has_helper = true;
         state.asks_kubernetes = asks_kubernetes;
+        // What another said is no answer of this one.
+        state.listed = None;
     }
 
     /// Nobody answers for Kubernetes any more.
@@ -176,13 +186,33 @@ impl Containers {
         self.lock().asks_kubernetes = false;
     }
 
-    /// Waits for ids that nobody has looked at, until `until`.
+    /// Other labels are written from now on, and another is asked, or nobody. What is known of pods stays.
+    pub fn set(&self, settings: Kubernetes, asks: Option<Settings>) {
+        let mut state = self.lock();
+        for entry in state.all.values_mut() {
+            if let Some(told) = &mut entry.told {
+                *told = tell(told.about.clone(), &settings);
+            }
+        }
+        state.settings = settings;
+        state.new = Some(asks);
+        drop(state);
+        self.0.changed.notify_all();
+        self.0.version.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was set since the last time.
+    pub(super) fn take_new(&self) -> Option<Option<Settings>> {
+        self.lock().new.take()
+    }
+
+    /// Waits for ids that nobody has looked at, or for settings that are new, until `until`.
     pub(super) fn next(&self, until: Instant) -> BTreeSet<String> {
         let mut state = self.lock();
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if !state.new.is_empty() || left.is_zero() {
-                return std::mem::take(&mut state.new);
+            if !state.unseen.is_empty() || state.new.is_some() || left.is_zero() {
+                return std::mem::take(&mut state.unseen);
             }
             let waited = self.0.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -209,7 +239,7 @@ impl Containers {
     /// What the state of the runtimes says of one that was asked for.
     pub(super) fn looked(&self, id: &str, about: Option<About>) {
         let mut state = self.lock();
-        let told = about.map(|about| self.tell(about));
+        let told = about.map(|about| tell(about, &state.settings));
         let Some(entry) = state.all.get_mut(id) else {
             return;
         };
@@ -228,7 +258,7 @@ impl Containers {
         let now = Instant::now();
         let mut is_other = false;
         for (id, about) in containers {
-            let told = self.tell(about);
+            let told = tell(about, &state.settings);
             if !state.all.contains_key(&id) {
                 make_room(&mut state);
             }
@@ -244,11 +274,11 @@ impl Containers {
             self.0.version.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
 
-    fn tell(&self, about: About) -> Arc<Told> {
-        let attributes = about.attributes(|label| self.0.settings.writes_label(label));
-        Arc::new(Told { about, attributes })
-    }
+fn tell(about: About, settings: &Kubernetes) -> Arc<Told> {
+    let attributes = about.attributes(|label| settings.writes_label(label));
+    Arc::new(Told { about, attributes })
 }
 
 impl Entry {

@@ -135,3 +135,40 @@ fn containers_past_the_bound_push_out_those_that_nobody_asks_for() {
     assert!(state.all.len() <= MAX_KNOWN && state.all.len() > MAX_KNOWN / 2);
     assert!(!state.all.contains_key("0") && state.all.contains_key(&MAX_KNOWN.to_string()));
 }
+
+#[test]
+fn other_labels_are_written_once_the_configuration_names_others() {
+    let containers = containers(true);
+    containers.told("a");
+    list(&containers, &["a"], Instant::now());
+    let labels = |containers: &Containers| {
+        let mut its = facts("a");
+        containers.complete(&mut its);
+        let labels = its.workload.into_keys();
+        labels
+            .filter(|name| name.contains(".label."))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(labels(&containers), ["k8s.pod.label.app"]);
+    let file = serde_json::json!({"kubernetes": {"labels": "pod-template-hash"}});
+    let settings = cirron_core::rules::Sections::read(&[(0, &file)]).unwrap();
+    let before = containers.version();
+    containers.set(settings.kubernetes, None);
+    // Sessions that were written are written again.
+    assert!(containers.version() > before);
+    assert_eq!(labels(&containers), ["k8s.pod.label.pod-template-hash"]);
+    assert_eq!(containers.take_new(), Some(None));
+    assert_eq!(containers.take_new(), None);
+}
+
+#[test]
+fn an_answer_of_whoever_was_asked_before_tells_nothing_of_what_another_has() {
+    let containers = containers(true);
+    let begun = Instant::now();
+    containers.workload_at("a", begun);
+    containers.looked("a", None);
+    list(&containers, &[], begun + MAX_LATE);
+    assert_eq!(containers.workload_at("a", begun), Workload::Known);
+    containers.begin(true);
+    assert_eq!(containers.workload_at("a", begun), Workload::Awaited);
+}

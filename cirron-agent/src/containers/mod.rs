@@ -12,6 +12,7 @@
 //! `cirron_containers`' matter.
 
 pub mod asker;
+pub mod check;
 pub mod helper;
 pub mod known;
 pub mod settings;

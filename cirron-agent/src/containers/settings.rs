@@ -2,9 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use cirron_containers::asker::Settings;
 use cirron_core::rules::{Kubernetes, PodSource};
+
+use super::Containers;
+use crate::cli::say;
 
 /// What a pod gets of its service account.
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
@@ -31,15 +35,18 @@ pub fn settings(
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
         (!value.is_empty() && value.chars().all(is_plain)).then_some(value)
     };
-    let node = its.node.clone().or_else(|| variable("NODE_NAME"));
+    let node = || its.node.clone().or_else(|| variable("NODE_NAME"));
     let url = match (&its.url, its.source) {
         (Some(url), _) => url.clone(),
         (None, PodSource::Kubelet) => {
+            // Names of nodes are seldom known to a cluster's DNS.
+            let address = its.node.clone().or_else(|| variable("NODE_IP"));
+            let node = address.or_else(node);
             let node = node.unwrap_or_else(|| "127.0.0.1".to_owned());
             format!("https://{}:{KUBELET_PORT}/pods", host(&node))
         }
         (None, PodSource::ApiServer) => {
-            let node = node.ok_or(
+            let node = node().ok_or(
                 "kubernetes.source: the API server is to be asked, and nobody says for which node\n  \
                  set kubernetes.node, or the variable NODE_NAME from `spec.nodeName`",
             )?;
@@ -59,6 +66,23 @@ pub fn settings(
         ca_file: Some(its.ca_file.as_deref().unwrap_or(CA).into()),
         insecure: its.insecure,
     }))
+}
+
+/// Puts what a configuration says that was read again into force, where it is something else than `before`.
+pub fn change(now: Kubernetes, before: &Mutex<Kubernetes>, containers: &Containers) {
+    let mut before = before.lock().unwrap_or_else(PoisonError::into_inner);
+    if *before == now {
+        return;
+    }
+    match settings(&now, &|name| std::env::var_os(name), &|path| path.exists()) {
+        Ok(asks) => {
+            containers.set(now.clone(), asks);
+            *before = now;
+        }
+        Err(e) => say(&format!(
+            "warning: [kubernetes] is not taken, what held before holds:\n{e}"
+        )),
+    }
 }
 
 /// A name or address as it stands in a URL.
@@ -107,6 +131,13 @@ mod tests {
             url(&[("NODE_NAME", "a/b?c")]),
             "https://127.0.0.1:10250/pods"
         );
+        // By its address where that is told too; a name of the file wins.
+        let told = [("NODE_NAME", "gpu-1"), ("NODE_IP", "fd00::2")];
+        assert_eq!(url(&told), "https://[fd00::2]:10250/pods");
+        let mut named = its.clone();
+        named.node = Some("gpu-2".into());
+        let asked = resolved(&named, &told, true).unwrap().unwrap();
+        assert_eq!(asked.url, "https://gpu-2:10250/pods");
         let mut off = its;
         off.enabled = Some(false);
         assert_eq!(resolved(&off, &[], true), Ok(None));

@@ -1,8 +1,10 @@
 //! Where a process is in the hierarchy of cgroups, and which container that makes it part of.
 //!
 //! Sits beside [`super::facts`]. Runtimes name a container's cgroup after its id, 64 hexadecimal
-//! digits, plain (`/docker/ID`, `/kubepods/burstable/podUID/ID`) or with a word and `.scope` around it (`docker-ID.scope`,
-//! `cri-containerd-ID.scope`, `crio-ID.scope`, `libpod-ID.scope`). Names of other forms are no container's.
+//! digits, plain (`/docker/ID`, `/kubepods/burstable/podUID/ID`), with a word and `.scope` around it (`docker-ID.scope`,
+//! `cri-containerd-ID.scope`, `crio-ID.scope`, `libpod-ID.scope`), or with colons (`SLICE:cri-containerd:ID`, where runc
+//! was given systemd's form without systemd). Names of other forms are no container's, nor are those of the programs that
+//! hold one (`crio-conmon-ID.scope`, `libpod-conmon-ID.scope`): these run on the machine.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -11,6 +13,9 @@ use super::asked;
 
 /// Digits of a container's id.
 const ID_DIGITS: usize = 64;
+
+/// What stands before the id in the cgroup of a container's conmon.
+const HOLDER: &str = "conmon-";
 
 /// Bytes of the list of a process's cgroups: a path has 4096 at most, and the longest names that runtimes make have 300.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -36,9 +41,11 @@ fn path(proc_cgroup: &str) -> Option<&str> {
 pub fn container(path: &str) -> Option<&str> {
     path.rsplit('/').find_map(|part| {
         let part = part.strip_suffix(".scope").unwrap_or(part);
-        let id = part.rsplit('-').next()?;
+        let id = part.rsplit(['-', ':']).next()?;
         let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        (id.len() == ID_DIGITS && id.bytes().all(is_digit)).then_some(id)
+        let is_id = id.len() == ID_DIGITS && id.bytes().all(is_digit);
+        let is_holder = part.strip_suffix(id)?.ends_with(HOLDER);
+        (is_id && !is_holder).then_some(id)
     })
 }
 
@@ -51,22 +58,58 @@ mod tests {
     #[test]
     fn a_container_is_known_by_the_names_that_runtimes_give_its_cgroup() {
         let id = "0123456789abcdef".repeat(4);
+        let of_user = "/user.slice/user-1000.slice/user@1000.service/user.slice";
+        let burstable =
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod6c1a_44.slice";
         for path in [
             format!("/docker/{id}"),
             format!("/system.slice/docker-{id}.scope"),
+            // Podman, root's: by systemd, without it, in a pod, and in the cgroup of a unit (`--cgroups=split`).
             format!("/machine.slice/libpod-{id}.scope/container"),
+            format!("/libpod_parent/libpod-{id}"),
+            format!(
+                "/machine.slice/machine-libpod_pod_{}.slice/libpod-{id}.scope",
+                id.replace('0', "f")
+            ),
+            format!("/system.slice/vllm.service/libpod-payload-{id}"),
+            // Without root: Podman, Docker and nerdctl.
+            format!("{of_user}/libpod-{id}.scope/container"),
+            format!("{of_user}/docker-{id}.scope"),
+            format!("{of_user}/nerdctl-{id}.scope"),
+            format!("/default/{id}"),
+            format!("/system.slice/nerdctl-{id}.scope"),
+            // The kubelet's `cgroupfs` driver, and its `systemd` one, with containerd, CRI-O and Docker; and in kind's nodes.
             format!("/kubepods/burstable/pod6c1a-44/{id}"),
-            format!("/kubepods.slice/kubepods-pod6c1a_44.slice/cri-containerd-{id}.scope"),
-            format!("/kubepods.slice/crio-{id}.scope/nested/app"),
+            format!("/kubepods/pod6c1a-44/crio-{id}"),
+            format!("{burstable}/cri-containerd-{id}.scope"),
+            format!("{burstable}/crio-{id}.scope/nested/app"),
+            format!("{burstable}/docker-{id}.scope"),
+            format!(
+                "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod6c1a_44.slice/cri-containerd-{id}.scope"
+            ),
+            // containerd without `SystemdCgroup`, under a kubelet with the `systemd` driver.
+            format!(
+                "/system.slice/containerd.service/kubepods-burstable-pod6c1a_44.slice:cri-containerd:{id}"
+            ),
+            // As one sees it who is in a cgroup namespace of its own.
+            format!("/../../kubepods-burstable-pod6c1a_44.slice/cri-containerd-{id}.scope"),
+            format!("/../cri-containerd-{id}.scope"),
         ] {
             assert_eq!(container(&path), Some(id.as_str()), "{path}");
         }
         let upper = id.to_uppercase();
+        let holders = ["machine.slice/libpod-conmon", "kubepods.slice/crio-conmon"];
+        let [podman, cri_o] = holders.map(|name| format!("/{name}-{id}.scope"));
+        let of_pod = format!("/machine.slice/machine-libpod_pod_{id}.slice");
         for path in [
             "/",
             "/user.slice/user-1000.slice/session-3.scope",
+            "/system.slice/vllm.service/supervisor",
             &upper,
             &id[1..],
+            &podman,
+            &cri_o,
+            &of_pod,
         ] {
             assert_eq!(container(path), None, "{path}");
         }

@@ -195,7 +195,7 @@ fn a_new_sink_is_a_module_and_a_row_and_is_named_counted_and_said_by_itself() {
 
     let line = ["cirron-agent", "--pid", "1", "--output", "sleeper,spool"];
     let args = crate::cli::lowargs::LowArgs::try_parse_from(line).unwrap();
-    let resolved = crate::cli::hiargs::resolve(args, &|_| None, None).unwrap();
+    let resolved = crate::cli::hiargs::resolve(args, &|_| None, Vec::new(), None).unwrap();
     let crate::cli::hiargs::Todo::Attach { capture, .. } = resolved.todo else {
         panic!("not an attach");
     };

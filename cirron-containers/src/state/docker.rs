@@ -6,7 +6,7 @@ use super::root::Root;
 use crate::about::{About, text};
 
 /// Where it is, unless `data-root` moved it without a link.
-const CONTAINERS: &str = "var/lib/docker/containers";
+pub(super) const CONTAINERS: &str = "var/lib/docker/containers";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -31,6 +31,19 @@ pub fn look(root: &Root, id: &str) -> Option<About> {
         .or_else(|| storage::look(root, id))
 }
 
+/// The runtimes that keep containers on this machine.
+pub fn runtimes(root: &Root) -> Vec<&'static str> {
+    let places = [
+        ("Docker", docker::CONTAINERS),
+        ("containerd", oci::CONTAINERD),
+        ("Podman or CRI-O", storage::STORAGE),
+    ];
+    let kept = places
+        .into_iter()
+        .filter(|(_, place)| !root.names(place, 1).is_empty());
+    kept.map(|(name, _)| name).collect()
+}
+
 /// The machine's own files: of the first process, so that an agent in a container with the host's processes sees the
 /// host's.
 pub fn of_this_machine() -> Option<Root> {

@@ -10,7 +10,7 @@ use super::storage::DRIVERS;
 use crate::about::{About, Pod, text};
 
 /// containerd's bundles, below a directory for each of its namespaces.
-const CONTAINERD: &str = "run/containerd/io.containerd.runtime.v2.task";
+pub(super) const CONTAINERD: &str = "run/containerd/io.containerd.runtime.v2.task";
 
 /// CRI-O's.
 const CRI_O: &str = "run/containers/storage";

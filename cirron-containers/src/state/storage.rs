@@ -6,7 +6,7 @@ use super::root::Root;
 use crate::about::{About, Pod, text};
 
 /// Root's storage. That of a user who runs Podman alone is in their home, and is not looked at.
-const STORAGE: &str = "var/lib/containers/storage";
+pub(super) const STORAGE: &str = "var/lib/containers/storage";
 
 /// How it keeps layers, which names the directory of its list. A machine has one of these.
 pub(super) const DRIVERS: [&str; 4] = ["overlay", "vfs", "btrfs", "zfs"];

@@ -73,7 +73,7 @@ table_keys! {
     };
 
     "url", false, "a URL that begins with https:// or http://",
-    "where the list of pods is. By default `https://NODE:10250/pods`, where NODE is `node`, else `127.0.0.1`; of the API server `https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/api/v1/pods?fieldSelector=spec.nodeName%3DNODE`. Over http:// no token is sent",
+    "where the list of pods is. By default `https://NODE:10250/pods`, where NODE is `node`, else the environment's `NODE_IP` or `NODE_NAME`, else `127.0.0.1`; of the API server `https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/api/v1/pods?fieldSelector=spec.nodeName%3DNODE`. Over http:// no token is sent",
     |value, its| one(value, &mut its.url, url);
 
     "node", false, "a name or an address",

@@ -43,7 +43,7 @@ pub use layer::{CHUNK_TIMING, CONFIG_KEY, Rules, flags_layer, wanted_config};
 pub(crate) use matching::{Known, Matching, Pick, Verdict, hash};
 pub use pattern::Glob;
 pub(crate) use rule::Price;
-pub use schema::{Key, Problem, Step};
+pub use schema::{Key, Problem, Step, nearest};
 pub use section::{SECTIONS, Sections, TOP_KEYS, rules_alone};
 pub use target::{Candidate, Decision, Fact, TARGET_KEYS, TargetRule, TargetRules, Workload};
 

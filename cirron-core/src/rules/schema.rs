@@ -301,9 +301,7 @@ impl Reading {
     }
 
     fn unknown_key(&mut self, mut at: Vec<Step>, key: &str, known: &[&str]) {
-        let like = |name: &&&str| strsim::jaro_winkler(name, key);
-        let nearest = known.iter().max_by(|a, b| like(a).total_cmp(&like(b)));
-        let fix = match nearest.filter(|name| like(name) >= LIKENESS) {
+        let fix = match nearest(key, known) {
             Some(name) => format!("did you mean `{name}`? {}", keys(known)),
             None => keys(known),
         };
@@ -322,6 +320,16 @@ impl Reading {
             });
         }
     }
+}
+
+/// The known name that was meant by this one, if it is like one.
+pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let like = |known: &&'k str| strsim::jaro_winkler(known, name);
+    let nearest = known
+        .iter()
+        .copied()
+        .max_by(|a, b| like(a).total_cmp(&like(b)));
+    nearest.filter(|known| like(known) >= LIKENESS)
 }
 
 fn keys(known: &[&str]) -> String {

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use cirron_tests::agent::Agent;
+use cirron_tests::agent::{Agent, binary};
 use cirron_tests::calls::curl;
 use cirron_tests::process::{Guard, children};
 use cirron_tests::raw::free_port;
@@ -253,6 +253,30 @@ fn asker(agent: u32) -> Result<u32> {
     Ok(asker)
 }
 
+/// That `doctor` says all of this of pods, and of the container of a process.
+fn doctor(config: &Path, pid: u32, what: &[&str]) -> Result<()> {
+    let mut doctor = Command::new(binary());
+    doctor.args(["doctor", "--config"]).arg(config);
+    let output = doctor.args(["--pid", &pid.to_string()]).output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{said}");
+    for what in what {
+        ensure!(said.contains(what), "no {what:?} in {said}");
+    }
+    ensure!(!said.contains("s3cr3t"), "{said}");
+    Ok(())
+}
+
+/// The number of a container's server on the machine.
+fn number(container: &Container) -> Result<u32> {
+    let mut state = Command::new("runc");
+    state.arg("--root").arg(&container.state);
+    let output = state.args(["state", &container.id]).output()?;
+    let state: Value = serde_json::from_slice(&output.stdout)?;
+    let pid = state["pid"].as_u64().context("runc names no process")?;
+    Ok(u32::try_from(pid)?)
+}
+
 fn pods() -> Result<String> {
     let tmp = tempfile::tempdir()?;
     let dir = tmp.path();
@@ -277,21 +301,22 @@ fn pods() -> Result<String> {
     let token = dir.join("token");
     std::fs::write(&token, "another\n")?;
     let config = dir.join("agent.toml");
-    std::fs::write(
-        &config,
-        format!(
-            "shipped_targets = false\n\
-             [[targets]]\nname = 'llama'\nnamespace = 'models'\nlabels = {{ app = 'lla*' }}\n\
-             image = 'vllm-openai'\ncontainer = 'server'\n\
-             [kubernetes]\nurl = 'https://127.0.0.1:{port}/pods'\ntoken_file = '{}'\nca_file = '{}'\n",
-            token.display(),
-            dir.join("ca.crt").display()
-        ),
-    )?;
+    let rules = "shipped_targets = false\n\
+                 [[targets]]\nname = 'llama'\nnamespace = 'models'\nlabels = { app = 'lla*' }\n\
+                 image = 'vllm-openai'\ncontainer = 'server'\n";
+    std::fs::write(&config, rules)?;
     let args = ["daemon", "--config", &config.display().to_string()].map(str::to_owned);
     let agent = Agent::start(&args, |command| {
         command.env("CIRRON_KUBERNETES_LABELS", "app");
     })?;
+    // Whom to ask it is told while it runs.
+    let kubernetes = format!(
+        "[kubernetes]\nenabled = true\nurl = 'https://127.0.0.1:{port}/pods'\ntoken_file = '{}'\nca_file = '{}'\n",
+        token.display(),
+        dir.join("ca.crt").display()
+    );
+    std::fs::write(&config, format!("{rules}{kubernetes}"))?;
+    agent.signal(libc::SIGHUP);
     let said = |what: &str, times: usize| {
         let has = || (agent.stderr().matches(what).count() >= times).then_some(());
         until(what, Duration::from_secs(20), has).with_context(|| agent.stderr())
@@ -300,6 +325,11 @@ fn pods() -> Result<String> {
     said(
         "does not know the token (401)\n  see that `[kubernetes] token_file`",
         1,
+    )?;
+    doctor(
+        &config,
+        std::process::id(),
+        &["MISSING  pods ", "(401)", "in no container"],
     )?;
     std::fs::write(&token, TOKEN)?;
 
@@ -324,6 +354,11 @@ fn pods() -> Result<String> {
     ] {
         ask(container, path)?;
     }
+    let names = [
+        "ok       pods           3 containers of 3 pods, says https://127.0.0.1:",
+        r#"container = "server", image = "vllm/vllm-openai:v0.6.1", pod = "llama-a1-x", namespace = "models""#,
+    ];
+    doctor(&config, number(&first)?, &names)?;
     // One crashes and is started again; the other is rolled: its successor serves before it goes.
     let mut kill = Command::new("runc");
     kill.arg("--root").arg(dir.join("runc"));

@@ -212,21 +212,24 @@ impl Board {
             }
         }
         let is_live = !live.is_empty();
-        let mut open = OpenCounts::new(live, &self.keys, &self.samples);
+        let mut open = GoesOn::new(live, &self.keys, &self.samples);
         let mut lines: Vec<Line> = Vec::new();
         for (place, sums) in sums {
             if let Some(key) = self.keys.get(place as usize) {
+                let goes_on = open.take(place);
                 lines.push(Line {
                     key: key.clone(),
-                    open: is_live.then(|| open.take(place)),
+                    open: is_live.then_some(goes_on.len()),
+                    goes_on,
                     figures: sums.figures(length_s),
                 });
             }
         }
-        for (key, count) in open.rest() {
+        for (key, goes_on) in open.rest() {
             lines.push(Line {
                 key,
-                open: Some(count),
+                open: Some(goes_on.len()),
+                goes_on,
                 figures: Sums::default().figures(length_s),
             });
         }
@@ -280,8 +283,8 @@ struct Sums {
     failed: u64,
     aborted: u64,
     partial: u64,
-    input: u64,
-    output: u64,
+    input: Option<u64>,
+    output: Option<u64>,
     latency_ms: Vec<f64>,
     ttft_ms: Vec<f64>,
     tpot_ms: Vec<f64>,
@@ -293,8 +296,12 @@ impl Sums {
         self.failed += u64::from(sample.failed);
         self.aborted += u64::from(sample.aborted);
         self.partial += u64::from(sample.partial);
-        self.input += sample.input.unwrap_or_default();
-        self.output += sample.output.unwrap_or_default();
+        let and = |sum: Option<u64>, more: Option<u64>| match (sum, more) {
+            (Some(sum), Some(more)) => Some(sum + more),
+            (sum, more) => sum.or(more),
+        };
+        self.input = and(self.input, sample.input);
+        self.output = and(self.output, sample.output);
         self.latency_ms.push(sample.latency_ms);
         self.ttft_ms.extend(sample.ttft_ms);
         self.tpot_ms.extend(sample.tpot_ms);
@@ -307,8 +314,8 @@ impl Sums {
             ttft_ms: percentiles(&mut self.ttft_ms),
             latency_ms: percentiles(&mut self.latency_ms),
             tpot_ms: percentiles(&mut self.tpot_ms),
-            input_per_s: self.input as f64 / length_s,
-            output_per_s: self.output as f64 / length_s,
+            input_per_s: self.input.map(|tokens| tokens as f64 / length_s),
+            output_per_s: self.output.map(|tokens| tokens as f64 / length_s),
             failed: self.failed,
             aborted: self.aborted,
             partial: self.partial,
@@ -327,14 +334,14 @@ fn percentiles(values: &mut [f64]) -> Percentiles {
 
 /// What goes on, by line. An open exchange says its path and not its method: it belongs to the line with that path
 /// and model that was busiest, and to a line of its own where there is none.
-struct OpenCounts {
-    known: HashMap<u32, usize>,
-    unknown: HashMap<LineKey, usize>,
+struct GoesOn {
+    known: HashMap<u32, Vec<Open>>,
+    unknown: HashMap<LineKey, Vec<Open>>,
 }
 
-impl OpenCounts {
-    fn new(live: &[Live], keys: &[LineKey], samples: &VecDeque<Sample>) -> OpenCounts {
-        let mut counts = OpenCounts {
+impl GoesOn {
+    fn new(live: &[Live], keys: &[LineKey], samples: &VecDeque<Sample>) -> GoesOn {
+        let mut all = GoesOn {
             known: HashMap::new(),
             unknown: HashMap::new(),
         };
@@ -365,23 +372,29 @@ impl OpenCounts {
             };
             let path = open.endpoint.as_deref().unwrap_or_default();
             match lines.get(&(is_call, path, open.model.as_deref())) {
-                Some((busy, place)) if *busy > 0 => *counts.known.entry(*place).or_default() += 1,
+                Some((busy, place)) if *busy > 0 => {
+                    all.known.entry(*place).or_default().push(open.clone());
+                }
                 Some(_) | None => {
                     let key = open_key(open, is_call);
-                    if counts.unknown.len() < MAX_KEYS || counts.unknown.contains_key(&key) {
-                        *counts.unknown.entry(key).or_default() += 1;
+                    if all.unknown.len() < MAX_KEYS || all.unknown.contains_key(&key) {
+                        all.unknown.entry(key).or_default().push(open.clone());
                     }
                 }
             }
         }
-        counts
+        // Of several agents.
+        for rows in all.known.values_mut().chain(all.unknown.values_mut()) {
+            rows.sort_by_key(|open| std::cmp::Reverse(open.age_ns));
+        }
+        all
     }
 
-    fn take(&mut self, place: u32) -> usize {
-        self.known.remove(&place).unwrap_or(0)
+    fn take(&mut self, place: u32) -> Vec<Open> {
+        self.known.remove(&place).unwrap_or_default()
     }
 
-    fn rest(self) -> impl Iterator<Item = (LineKey, usize)> {
+    fn rest(self) -> impl Iterator<Item = (LineKey, Vec<Open>)> {
         self.unknown.into_iter()
     }
 }

@@ -35,7 +35,7 @@ fn figures_are_of_what_ended_in_the_window() {
     let figures = &view.lines[0].figures;
     assert_eq!((figures.requests, figures.failed), (61, 6));
     assert!((figures.requests_per_s - 61.0 / 60.0).abs() < 1e-9);
-    assert!((figures.output_per_s - 61.0 * 50.0 / 60.0).abs() < 1e-9);
+    assert!((figures.output_per_s.unwrap() - 61.0 * 50.0 / 60.0).abs() < 1e-9);
     assert_eq!(figures.ttft_ms.p99, Some(20.0));
     assert_eq!(figures.latency_ms.p50, Some(100.0));
     assert_eq!((view.open, view.lines[0].open), (None, None));

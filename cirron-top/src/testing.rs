@@ -39,6 +39,7 @@ pub(crate) fn line(endpoint: &str, model: Option<&str>, requests_per_s: f64) -> 
             model: model.map(str::to_owned),
         },
         open: None,
+        goes_on: Vec::new(),
         figures: Figures {
             requests: requests_per_s as u64,
             requests_per_s,

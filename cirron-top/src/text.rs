@@ -82,8 +82,8 @@ fn cells(line: &Line) -> [String; COLUMNS.len()] {
         ms(f.latency_ms.p95),
         ms(f.latency_ms.p99),
         ms(f.tpot_ms.p50),
-        rate(f.input_per_s),
-        rate(f.output_per_s),
+        tokens(f.input_per_s),
+        tokens(f.output_per_s),
         f.failed.to_string(),
         f.aborted.to_string(),
         f.partial.to_string(),
@@ -137,11 +137,12 @@ pub fn totals(view: &View) -> [String; 2] {
         format!(
             "{} req/s  {open} open  {failed} errors  {aborted} aborted  {partial} partial  tokens/s {} in {} out",
             rate(*requests_per_s),
-            rate(*input_per_s),
-            rate(*output_per_s),
+            tokens(*input_per_s),
+            tokens(*output_per_s),
         ),
+        // What falls off a narrow screen is what everybody knows.
         format!(
-            "p50/95/99: first token {}  latency {}  per token {}",
+            "ttft {}  lat {}  tpot {}  p50/95/99",
             three(*ttft_ms),
             three(*latency_ms),
             three(*tpot_ms),
@@ -159,6 +160,11 @@ fn three(percentiles: Percentiles) -> String {
 /// Milliseconds, or a dash where nothing was measured.
 pub fn ms(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), length_of_ms)
+}
+
+/// Tokens a second, or a dash where nobody said how many.
+pub fn tokens(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), rate)
 }
 
 /// A number a second, with the digits that tell something.
@@ -198,10 +204,10 @@ mod tests {
         assert_eq!(
             text,
             "1970-01-01 00:00:00 UTC, the last 60 s\n\
-             0 req/s  ? open  0 errors  0 aborted  0 partial  tokens/s 0 in 0 out\n\
-             p50/95/99: first token -  latency -  per token -\n\n\
+             0 req/s  ? open  0 errors  0 aborted  0 partial  tokens/s - in - out\n\
+             ttft -  lat -  tpot -  p50/95/99\n\n\
              REQ/S  OPEN  TTFT50  TTFT95  TTFT99  LAT50  LAT95  LAT99  TPOT50  IN/S  OUT/S  ERR  ABRT  PART  WAY    ENDPOINT            \n \
-             12.3     -  12.3ms   1.23s       -      -      -      -       -     0      0    0     0     0  serve  GET /\\u{1b}[2J\\n m\\r\n\
+             12.3     -  12.3ms   1.23s       -      -      -      -       -     -      -    0     0     0  serve  GET /\\u{1b}[2J\\n m\\r\n\
              a note\n"
         );
     }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
 use crate::board::LineKey;
+use crate::live::Open;
 
 /// How things stand.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +32,8 @@ pub struct Line {
     pub key: LineKey,
     /// How many go on; `None` where nobody tells.
     pub open: Option<usize>,
+    /// Those of them that an agent names, the oldest first.
+    pub goes_on: Vec<Open>,
     /// Its figures.
     pub figures: Figures,
 }
@@ -48,10 +51,10 @@ pub struct Figures {
     pub latency_ms: Percentiles,
     /// For each token after the first.
     pub tpot_ms: Percentiles,
-    /// Prompt tokens a second, of requests that say how many.
-    pub input_per_s: f64,
-    /// Output tokens a second, of requests that say how many or were counted.
-    pub output_per_s: f64,
+    /// Prompt tokens a second, of requests that say how many; `None` where none does.
+    pub input_per_s: Option<f64>,
+    /// Output tokens a second, of requests that say how many or were counted; `None` where there is none.
+    pub output_per_s: Option<f64>,
     /// Those that went wrong.
     pub failed: u64,
     /// Those that somebody broke off.
@@ -130,7 +133,7 @@ impl Sort {
             Sort::Open => line.open.map_or(-1.0, |n| n as f64),
             Sort::FirstToken => figures.ttft_ms.p95.unwrap_or(-1.0),
             Sort::Latency => figures.latency_ms.p95.unwrap_or(-1.0),
-            Sort::Tokens => figures.output_per_s,
+            Sort::Tokens => figures.output_per_s.unwrap_or(-1.0),
             Sort::Errors => (figures.failed + figures.aborted) as f64,
             Sort::Name => 0.0,
         }

@@ -51,6 +51,13 @@ pub struct TopPlan {
 
 /// Shows it.
 pub fn top(plan: &TopPlan) -> Result<Exit, Failed> {
+    if !plan.once && std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        return Err(anyhow!(
+            "this terminal has no cursor to move (TERM is dumb)\n  \
+             `top --once` says the same in text, and `--once --json` for scripts"
+        )
+        .into());
+    }
     let mut own = match &*plan.pids {
         [] => None,
         pids => Some(Own::start(pids)?),

@@ -8,7 +8,7 @@ use ratatui::widgets::{Cell, Paragraph, Row, Table, TableState};
 
 use super::Styles;
 use crate::board::LineKey;
-use crate::text::{ms, name, rate};
+use crate::text::{ms, name, rate, tokens};
 use crate::view::{Choice, Line, Sort};
 
 /// Columns that the name has at least: a path and the end of a model's name.
@@ -42,9 +42,9 @@ const COLUMNS: [Column; 14] = [
     }),
     column("LAT99", 7, 10, None, |l| ms(l.figures.latency_ms.p99)),
     column("TPOT50", 7, 8, None, |l| ms(l.figures.tpot_ms.p50)),
-    column("IN/S", 6, 9, None, |l| rate(l.figures.input_per_s)),
+    column("IN/S", 6, 9, None, |l| tokens(l.figures.input_per_s)),
     column("OUT/S", 6, 4, Some(Sort::Tokens), |l| {
-        rate(l.figures.output_per_s)
+        tokens(l.figures.output_per_s)
     }),
     column("ERR", 4, 5, Some(Sort::Errors), |l| {
         l.figures.failed.to_string()

@@ -249,7 +249,16 @@ impl App {
                 },
             ),
             Page::Last { key, requests, at } => {
-                last::draw(frame, body, key, requests, *at, self.styles())
+                let line = self.view.lines.iter().find(|line| line.key == *key);
+                let shown = last::Shown {
+                    key,
+                    goes_on: line.map_or(&[], |line| &line.goes_on),
+                    wall_ns: self.view.wall_ns,
+                    requests,
+                    at: *at,
+                    styles: self.styles(),
+                };
+                last::draw(frame, body, &shown);
             }
             Page::Whole { request, .. } => whole::draw(frame, body, request, self.styles()),
             Page::Help => frame.render_widget(Paragraph::new(HELP), body),
@@ -275,7 +284,7 @@ impl App {
         let agents = view
             .agents
             .iter()
-            .map(|(_, _, line)| cirron_spool::shown::shown(line).into_owned());
+            .map(|(_, _, line)| loss_first(&cirron_spool::shown::shown(line)));
         let notes = self
             .notes
             .iter()
@@ -335,6 +344,14 @@ impl App {
     }
 }
 
+/// What an agent says of itself, its counts behind what was lost: a narrow screen has room for one of them.
+fn loss_first(line: &str) -> String {
+    match line.split_once("; ") {
+        Some((counts, rest)) => format!("{rest}; {counts}"),
+        None => line.to_owned(),
+    }
+}
+
 fn moved(at: usize, by: isize, len: usize) -> usize {
     let last = len.saturating_sub(1) as isize;
     (at as isize).saturating_add(by).clamp(0, last) as usize
@@ -351,7 +368,8 @@ struct Styles {
 
 const HELP: &str = "\
  up, down, j, k, PgUp, PgDn   another line
- enter, right                 the last requests of a line; the inside of one
+ enter, right                 what goes on and the last requests of a line; the
+                              inside of one
  esc, left                    back
  s, >   S, <                  sort by the next, the one before: requests, open,
                               ttft, latency, tokens, errors, name

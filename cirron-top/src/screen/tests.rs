@@ -2,7 +2,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
-use crate::live::Live;
+use crate::live::{Live, Open};
 use crate::testing::{S, served};
 
 fn board() -> Board {
@@ -30,7 +30,7 @@ fn drawn(app: &mut App, board: &mut Board, size: (u16, u16)) -> Vec<String> {
     let live = Live {
         pid: 7,
         targets: 3,
-        line: "61 requests".into(),
+        line: "61 requests; 3 records dropped".into(),
         duration_s: 600.0,
         ..Live::default()
     };
@@ -57,7 +57,13 @@ fn a_terminal_of_80_by_24_shows_what_matters() {
         lines[0],
         "cirron-agent top  1970-01-01 00:17:20 UTC  last 40 s  3 targets"
     );
-    assert_eq!(lines[3], "a note; 61 requests");
+    // What was lost stands where there is room for it.
+    assert_eq!(lines[3], "a note; 3 records dropped; 61 requests");
+    assert!(
+        lines[2].ends_with("tpot 4.0ms/4.0ms/4.0ms  p50/95/99"),
+        "{}",
+        lines[2]
+    );
     assert_eq!(
         lines[4],
         "ENDPOINT  MODEL                           REQ/S OPEN  TTFT95   LAT95  OUT/S  ERR"
@@ -159,4 +165,54 @@ fn a_paused_screen_stays_and_says_so() {
     press(&mut app, &board, KeyCode::Char(' '));
     let lines = drawn(&mut app, &mut board, (80, 24));
     assert!(lines.iter().any(|line| line.contains("/new")));
+}
+
+#[test]
+fn what_goes_on_of_a_line_stands_above_its_last_requests() {
+    let (mut app, mut board) = (App::new(false), board());
+    let open = |pid, age_s: u64| Open {
+        name: "request".into(),
+        endpoint: Some("/v1/chat/completions".into()),
+        model: Some("Qwen/Qwen3-8B".into()),
+        pid,
+        age_ns: age_s * S,
+        first_token_ns: Some(S / 8),
+        tokens: Some(45),
+    };
+    let live = |open: Vec<Open>| Live {
+        pid: 7,
+        open,
+        ..Live::default()
+    };
+    let agents = [
+        live(vec![open(1, 9), open(2, 8), open(3, 7), open(4, 2)]),
+        live(vec![open(5, 30), open(6, 1), open(7, 1)]),
+    ];
+    let view = board.view(1_040 * S, &agents);
+    app.set(view, Vec::new());
+    press(&mut app, &board, KeyCode::Down);
+    press(&mut app, &board, KeyCode::Enter);
+    let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+    terminal.draw(|frame| app.draw(frame, &board)).unwrap();
+    let buffer = terminal.backend().buffer().clone();
+    let cells: Vec<&str> = buffer.content.iter().map(|cell| cell.symbol()).collect();
+    let lines: Vec<String> = cells.chunks(80).map(|row| row.concat()).collect();
+    let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
+    assert_eq!(
+        lines[6],
+        "00:16:50   open   125ms   30.0s       -      -     45 goes on, pid 5"
+    );
+    assert_eq!(
+        lines[11],
+        "00:17:19   open   125ms   1.00s       -      -     45 goes on, pid 6, and 1 more"
+    );
+    // The marked one is the newest that ended.
+    assert_eq!(
+        lines[12],
+        "00:17:09    200  20.0ms   100ms   4.0ms    100     50"
+    );
+    press(&mut app, &board, KeyCode::Enter);
+    terminal.draw(|frame| app.draw(frame, &board)).unwrap();
+    let text = terminal.backend().to_string();
+    assert!(text.contains("model Qwen/Qwen3-8B"), "{text}");
 }

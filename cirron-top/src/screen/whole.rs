@@ -21,8 +21,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, request: &Request, styles:
     let mut lines = vec![
         TextLine::styled(shown(&request.endpoint).into_owned(), styles.title),
         TextLine::raw(facts(request)),
-        TextLine::raw(figures(request)),
-        TextLine::raw(""),
+        TextLine::raw(times(request)),
+        TextLine::raw(tokens(request)),
     ];
     let width = usize::from(area.width).saturating_sub(NAME + LENGTH + 2);
     let mut rows = Vec::new();
@@ -48,17 +48,24 @@ fn facts(request: &Request) -> String {
     facts.join("  ")
 }
 
-fn figures(request: &Request) -> String {
+fn times(request: &Request) -> String {
     let f = &request.figures;
-    let count = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |n| n.to_string());
     format!(
-        "first byte {}  first token {}  per token {}  longest gap {}  tokens {} in {} out",
+        "first byte {}  first token {}  per token {}  longest gap {}",
         ms(f.ttfb_ms),
         ms(f.ttft_ms),
         ms(f.tpot_ms),
         ms(f.max_gap_ms),
+    )
+}
+
+fn tokens(request: &Request) -> String {
+    let f = &request.figures;
+    let count = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    format!(
+        "tokens {} in, {} out",
         count(f.input_tokens),
-        count(f.output_tokens),
+        count(f.output_tokens)
     )
 }
 

@@ -84,7 +84,7 @@ fn a_slow_call_is_told_in_parts_that_sum_to_it_beside_the_medians_of_its_like() 
         "500 ms from its first token to its end (25.0 %)",
         "for it      2 calls cover 1.00 s, 1.00 s of it before the first token",
         "700 ms POST /tool at h:80",
-        "medians of 30 other calls of this endpoint and model that began within 5 min of it:",
+        "medians of 30 other calls of this process, endpoint and model that began within 5 min of it:",
         "latency 2.00 s, median 100 ms, 20.0 times",
         "first token 1.50 s, median 20.0 ms, 75.0 times",
         "in flight when it began 2, median 1, 2.0 times",
@@ -93,6 +93,33 @@ fn a_slow_call_is_told_in_parts_that_sum_to_it_beside_the_medians_of_its_like() 
     ] {
         assert!(told.contains(want), "{want}\n{told}");
     }
+}
+
+#[test]
+fn calls_of_another_process_are_its_like_only_where_its_own_has_too_few() {
+    let files = spool();
+    let (mut spans, mut marks) = (Vec::new(), Vec::new());
+    let session = |id: &str| span(id, None, "cirron.session", 0, json!({"pid": 8}));
+    spans.extend([session("g"), session("h")]);
+    // A gateway in front of it, and a process that has just begun.
+    for n in 0..31 {
+        let (mut span, more) = call(200 + n, 12_000 + u64::from(n) * 100, 900, 800.0);
+        span["parent_id"] = json!(if n == 30 { "h" } else { "g" });
+        spans.push(span);
+        marks.extend(more);
+    }
+    files.add(5, &spans, &marks);
+    let told = text(&files, &Which::Id(id(1)));
+    assert!(
+        told.contains("medians of 30 other calls of this process,"),
+        "{told}"
+    );
+    assert!(told.contains("latency 2.00 s, median 100 ms"), "{told}");
+    let told = text(&files, &Which::Id(id(230)));
+    assert!(
+        told.contains("medians of 61 other calls of this endpoint and model"),
+        "{told}"
+    );
 }
 
 #[test]

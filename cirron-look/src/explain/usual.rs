@@ -21,6 +21,9 @@ const LEAST: usize = 5;
 pub struct Usual {
     /// How many: of the same endpoint and model, that ended well, without itself.
     pub calls: usize,
+    /// All are of its own process: a gateway and the server behind it serve the same endpoint, and are not alike. Not so
+    /// where its process had too few, as behind a restart.
+    pub of_process: bool,
     /// Within how many seconds before and behind it they began; absent where that is the whole spool.
     pub within_s: Option<u64>,
     /// Its figures and their medians; none of too few.
@@ -50,6 +53,12 @@ pub(super) fn usual(all: &Collected, call: &Call, beside: &[&Call]) -> Usual {
             && !other.is_open()
     };
     let like: Vec<&Call> = all.calls.iter().filter(is_like).collect();
+    let of_process = |other: &&&Call| other.parent == call.parent;
+    let is_of_process = like.iter().filter(of_process).count() >= LEAST;
+    let like = match is_of_process {
+        true => like.iter().filter(of_process).copied().collect(),
+        false => like,
+    };
     let near: Vec<&Call> = like
         .iter()
         .copied()
@@ -61,6 +70,7 @@ pub(super) fn usual(all: &Collected, call: &Call, beside: &[&Call]) -> Usual {
     if like.len() < LEAST {
         return Usual {
             calls: like.len(),
+            of_process: is_of_process,
             within_s,
             compared: Vec::new(),
         };
@@ -86,6 +96,7 @@ pub(super) fn usual(all: &Collected, call: &Call, beside: &[&Call]) -> Usual {
     compared.extend(compare("in_flight", Some(own as f64), usual));
     Usual {
         calls: like.len(),
+        of_process: is_of_process,
         within_s,
         compared,
     }

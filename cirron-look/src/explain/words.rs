@@ -244,6 +244,10 @@ fn usual(out: &mut String, told: &Told) {
         Some(s) => format!("that began within {} min of it", s / 60),
         None => "of the whole spool".to_owned(),
     };
+    let of = match usual.of_process {
+        true => "process, endpoint and model",
+        false => "endpoint and model",
+    };
     if usual.compared.is_empty() {
         let few = format!("{calls} of this endpoint and model ended well: too few to compare with");
         line(out, "usual", &few);
@@ -252,7 +256,7 @@ fn usual(out: &mut String, told: &Told) {
     line(
         out,
         "usual",
-        &format!("medians of {calls} of this endpoint and model {when}:"),
+        &format!("medians of {calls} of this {of} {when}:"),
     );
     for compared in &usual.compared {
         line(out, "", &format!("  {}", against(compared)));

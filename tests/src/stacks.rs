@@ -40,6 +40,17 @@ pub fn litellm() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The Python whose libraries read what `export` writes.
+pub fn readers() -> Result<PathBuf> {
+    let path = root()
+        .context("no home directory")?
+        .join("readers/bin/python");
+    if !path.exists() {
+        bail!("the readers of exports are missing from the stacks\n  cargo xtask stacks");
+    }
+    Ok(path)
+}
+
 /// The root directory in which llama-server runs.
 pub fn llama_root() -> Result<PathBuf> {
     let path = root().context("no home directory")?.join("llama-root");

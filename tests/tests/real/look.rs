@@ -79,15 +79,15 @@ pub(crate) fn exports(dir: &Path, spool: &Spool) -> Result<()> {
             "contents in {format}"
         );
     }
-    let output = Command::new(stacks::venv("python")?)
-        .arg(stacks::here().join("clients/exports.py"))
-        .args(&files[..3])
-        .output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{said}");
-    let found: Value = serde_json::from_slice(&output.stdout)?;
+    let mut python = Command::new(stacks::venv("python")?);
+    python.arg(stacks::here().join("clients/exports.py"));
+    python.args(&files[..3]);
+    let mut found: Value = serde_json::from_str(&output(python)?)?;
+    let (parquet, perfetto) = by_others(&files[3], &files[4])?;
+    found["parquet"] = parquet;
+    found["perfetto"] = perfetto;
     let requests = spool.requests();
-    for format in &formats[..3] {
+    for format in &formats {
         let all = found[format].as_object().context("no requests")?;
         ensure!(all.len() == requests.len(), "{format}: {found}");
         for request in &requests {
@@ -117,6 +117,36 @@ pub(crate) fn exports(dir: &Path, spool: &Spool) -> Result<()> {
     Ok(())
 }
 
+/// What Arrow reads of a Parquet file, and Perfetto's own trace processor of a trace: status, output tokens and time in ms
+/// by request id.
+fn by_others(parquet: &Path, trace: &Path) -> Result<(Value, Value)> {
+    let clients = stacks::here().join("clients");
+    let mut python = Command::new(stacks::readers()?);
+    python.arg(clients.join("exports_parquet.py")).arg(parquet);
+    let read: Value = serde_json::from_str(&output(python)?)?;
+    let mut node = Command::new("node");
+    node.arg(clients.join("trace_processor.js"))
+        .arg(read["perfetto"].as_str().context("no trace processor")?)
+        .arg(trace)
+        .arg("select count(*) as n from stats where severity in ('error', 'data_loss') and value > 0")
+        .arg(
+            "select extract_arg(arg_set_id, 'debug.request_id') as id, \
+             extract_arg(arg_set_id, 'debug.status') as status, \
+             extract_arg(arg_set_id, 'debug.output_tokens') as tokens, dur / 1e6 as ms \
+             from slice where id is not null",
+        );
+    let said = output(node)?;
+    let (faults, rows) = said.split_once('\n').context("two answers")?;
+    ensure!(faults == r#"[{"n":0}]"#, "Perfetto finds fault: {faults}");
+    let rows: Vec<Value> = serde_json::from_str(rows)?;
+    let by_id = rows.iter().filter_map(|row| {
+        let id = row["id"].as_str()?.to_owned();
+        let cells = ["status", "tokens", "ms"].map(|name| row[name].clone());
+        Some((id, Value::from(cells.to_vec())))
+    });
+    Ok((read["parquet"].clone(), Value::Object(by_id.collect())))
+}
+
 fn latency_ms(request: &Span) -> f64 {
     let span = request.end_ns.map_or(0, |end| end - request.start_ns) as f64 / 1e6;
     request.mark("request_duration_ms").unwrap_or(span)
@@ -124,8 +154,15 @@ fn latency_ms(request: &Span) -> f64 {
 
 /// What a verb says.
 pub(crate) fn run(args: &[&str]) -> Result<String> {
-    let output = Command::new(binary()).args(args).output()?;
+    let mut command = Command::new(binary());
+    command.args(args);
+    output(command)
+}
+
+/// What a program prints, if it does not fail.
+fn output(mut command: Command) -> Result<String> {
+    let output = command.output()?;
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{args:?}: {errors}");
+    ensure!(output.status.success(), "{command:?}: {errors}");
     Ok(String::from_utf8(output.stdout)?)
 }

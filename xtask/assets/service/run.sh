@@ -20,6 +20,13 @@ group=/sys/fs/cgroup/cirron-dist-$$
 mkdir "$group"
 echo $$ >"$group/cgroup.procs"
 
+# Where it ships to. That, and what else root may serve on this machine, is no target, by a variable of the unit.
+mkdir -p "$state"
+/usr/bin/python3 "$(dirname "$server")/ingest.py" >"$state/ingested" &
+ingest=$!
+for _ in $(seq 50); do [ -s "$state/ingested" ] && break; sleep 0.1; done
+read -r ingests <"$state/ingested"
+
 mkdir -p "$state/systemd/user"
 # The unit sees no /tmp of ours, and a checkout may lie there.
 mkdir "$state/given"
@@ -29,6 +36,12 @@ printf '[Unit]\nDescription=nothing\n' >"$state/systemd/user/nothing.target"
 sed -e "s|/usr/bin/cirron-agent|$state/given/cirron-agent|; s|/etc/cirron-agent/cirron-agent.toml|$state/given/cirron-agent.toml|" \
     -e "s|^Type=exec|Type=exec\nStandardError=append:$state/said|" "$unit" \
     >"$state/systemd/user/cirron-agent.service"
+mkdir "$state/systemd/user/cirron-agent.service.d"
+cat >"$state/systemd/user/cirron-agent.service.d/ship.conf" <<END
+[Service]
+Environment=CIRRON_API_KEY=of-the-check CIRRON_API_ENDPOINT=http://127.0.0.1:$ingests
+Environment='CIRRON_TARGETS=[{ user = "root", exclude = true }]'
+END
 export XDG_RUNTIME_DIR=/run/user XDG_CONFIG_HOME=$state HOME=$state SYSTEMD_LOG_TARGET=console
 /lib/systemd/systemd --user --unit=nothing.target >"$state/manager.log" 2>&1 &
 manager=$!
@@ -43,7 +56,7 @@ chmod -R a+rX "$libraries"
 LD_LIBRARY_PATH=$libraries setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all \
     /usr/bin/python3 "$libraries/server.py" "$libraries" >"$state/ports" &
 served=$!
-trap 'kill $served $manager 2>/dev/null || true; rm -rf "$libraries"' EXIT
+trap 'kill $served $ingest $manager 2>/dev/null || true; rm -rf "$libraries"' EXIT
 
 for _ in $(seq 50); do systemctl --user is-system-running >/dev/null 2>&1 && break; sleep 0.1; done
 for _ in $(seq 50); do [ -s "$state/ports" ] && break; sleep 0.1; done
@@ -58,8 +71,18 @@ done
 sleep 2
 pid=$(systemctl --user show cirron-agent.service --property MainPID --value)
 grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' "/proc/$pid/status"
+# The processes that ship have no right at all.
+ships() {
+    local each
+    for each in $(pgrep --parent "$1" || true); do
+        if tr '\0' ' ' <"/proc/$each/cmdline" | grep -q ' ship '; then grep CapEff "/proc/$each/status"; fi
+        ships "$each"
+    done
+}
+echo "ships: $(ships "$pid" | sort | uniq -c | tr -s ' \t\n' ' ')"
 systemctl --user reload cirron-agent.service
 sleep 1
 systemctl --user stop cirron-agent.service
 systemctl --user show cirron-agent.service --property Result,ExecMainStatus
+echo "batches: $(grep -c 'batch Bearer of-the-check' "$state/ingested" || true)"
 cat "$state/said"

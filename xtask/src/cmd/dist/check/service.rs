@@ -1,7 +1,7 @@
 //! The systemd unit: that systemd takes every line of it, and that a capture works with what it leaves.
 //!
 //! `assets/service/run.sh` starts it under systemd's own code, on machines without systemd too: servers of another user
-//! are found and read, over HTTP and HTTPS, whose library lies where the unit sees nothing.
+//! are found and read, over HTTP and HTTPS, whose library lies where the unit sees nothing, and what was seen is shipped.
 
 use std::fs;
 use std::path::Path;
@@ -86,8 +86,16 @@ fn started(built: &Built) -> Result<String> {
         ensure!(has(what), "no {what:?} in:\n{said}");
     }
     ensure!(
-        has("cirron-agent.toml is taken: 1 rule"),
+        has("cirron-agent.toml is taken: 2 rules"),
         "the reload is not said:\n{said}"
+    );
+    ensure!(
+        has("batches: ") && !has("batches: 0"),
+        "nothing was shipped:\n{said}"
+    );
+    ensure!(
+        has("ships: ") && has("CapEff: 0000000000000000") && !has("ships:  "),
+        "the process that ships has rights, or is not there:\n{said}"
     );
     let last = said.lines().last().unwrap_or_default();
     ensure!(

@@ -181,6 +181,8 @@ fn doctor(out: &Path) -> Result<String> {
     let (_, programs) = printed
         .split_once("\nprograms:\n")
         .context("doctor tried no program")?;
+    // A blank line ends them.
+    let (programs, _) = programs.split_once("\n\n").unwrap_or((programs, ""));
     let mut said = Vec::new();
     for line in programs.lines() {
         let (verdict, rest) = line.split_once(char::is_whitespace).context("a verdict")?;

@@ -27,6 +27,8 @@ pub struct Gaps {
     pub told: Vec<Gap>,
     /// Calls of the same process that were in flight meanwhile.
     pub beside: usize,
+    /// Streams among them whose tokens were not looked at, since there were too many.
+    pub streams_unlooked: usize,
 }
 
 /// A gap.
@@ -74,6 +76,7 @@ pub(super) fn gaps(request: &Request, streams: &[Request], beside: usize) -> Gap
         median_ms,
         told: told.collect(),
         beside,
+        streams_unlooked: 0,
     }
 }
 

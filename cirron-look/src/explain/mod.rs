@@ -182,6 +182,12 @@ pub fn explain(spools: &Spools, which: &Which, limit: usize) -> Result<Explained
             "left out: scopes below others for which there was no room: {n}"
         ));
     }
+    if all.orphans_past > 0 {
+        left_out.push(format!(
+            "left out: scopes that may be part of a call, for which there was no room: {}",
+            all.orphans_past
+        ));
+    }
     Ok(Explained {
         calls: told,
         matched,
@@ -194,9 +200,12 @@ fn tell(spools: &Spools, all: &Collected, call: &Call, request: &Request) -> Tol
     let figures = &request.figures;
     let session = all.sessions.get(&call.parent);
     let beside = beside(all, call);
-    let streams = match figures.chunks_ms.is_empty() {
-        true => Vec::new(),
-        false => fields(spools, &streams(&beside)),
+    let (streams, unlooked) = match figures.chunks_ms.is_empty() {
+        true => (Vec::new(), 0),
+        false => {
+            let (streams, unlooked) = streams(&beside);
+            (fields(spools, &streams), unlooked)
+        }
     };
     let latency_ms = call.latency_ms().map(f64::from);
     // The row's own figure has more digits than the column.
@@ -229,7 +238,10 @@ fn tell(spools: &Spools, all: &Collected, call: &Call, request: &Request) -> Tol
         tokens_out: figures.output_tokens,
         is_estimated: figures.is_estimated,
         per_token_ms: figures.tpot_ms,
-        gaps: gaps::gaps(request, &streams, beside.len()),
+        gaps: Gaps {
+            streams_unlooked: unlooked,
+            ..gaps::gaps(request, &streams, beside.len())
+        },
         usual: usual::usual(all, call, &beside),
         unknown: unknown::sentences(all, call, request),
     }
@@ -260,13 +272,17 @@ fn is_beside(other: &Call, call: &Call) -> bool {
     }
 }
 
-/// Streams whose tokens are looked at beside a call: more say nothing more of a stall.
+/// Streams whose tokens are looked at beside a call: more say nothing more of a stall. Of how many others that is, is told.
 const MAX_STREAMS: usize = 200;
 
-fn streams<'c>(beside: &[&'c Call]) -> Vec<&'c Call> {
+/// Those, and how many others there were.
+fn streams<'c>(beside: &[&'c Call]) -> (Vec<&'c Call>, usize) {
     let streams = beside
         .iter()
         .copied()
         .filter(|call| call.ttft_ms().is_some());
-    streams.take(MAX_STREAMS).collect()
+    let mut streams: Vec<&Call> = streams.collect();
+    let unlooked = streams.len().saturating_sub(MAX_STREAMS);
+    streams.truncate(MAX_STREAMS);
+    (streams, unlooked)
 }

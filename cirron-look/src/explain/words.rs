@@ -202,6 +202,14 @@ fn gaps(out: &mut String, told: &Told) {
         let _ = write!(text, "; their median is {}", ms(median));
     }
     line(out, "gaps", &text);
+    if gaps.streams_unlooked > 0 && !gaps.told.is_empty() {
+        let n = count(gaps.streams_unlooked as u64);
+        line(
+            out,
+            "",
+            &format!("  {n} more streams of its process were not looked at"),
+        );
+    }
     for gap in &gaps.told {
         let mut text = format!(
             "  {} of it {} after its beginning",

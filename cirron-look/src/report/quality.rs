@@ -127,6 +127,20 @@ pub(crate) fn sentences(all: &Collected, calls: &[&Call]) -> Vec<String> {
             count(crate::survey::collect::MAX_CALLS as u64)
         ));
     }
+    for (n, what) in [
+        (
+            all.links_past,
+            "below others had no room here: waterfalls may lack them",
+        ),
+        (
+            all.orphans_past,
+            "that nobody knows the request of had no room here: there are more than are told",
+        ),
+    ] {
+        if n > 0 {
+            out.push(format!("<b>{}</b> {what}.", plural(n, "scope", "scopes")));
+        }
+    }
     out
 }
 
@@ -177,4 +191,26 @@ fn of_sessions(all: &Collected) -> Vec<String> {
         ));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_that_had_no_room_are_told() {
+        let all = Collected {
+            links_past: 3,
+            orphans_past: 1,
+            ..Collected::default()
+        };
+        let said = sentences(&all, &[]);
+        assert_eq!(
+            said,
+            [
+                "<b>3 scopes</b> below others had no room here: waterfalls may lack them.",
+                "<b>1 scope</b> that nobody knows the request of had no room here: there are more than are told.",
+            ]
+        );
+    }
 }

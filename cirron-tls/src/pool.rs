@@ -103,7 +103,7 @@ impl Pool {
         self.sets.iter().filter(|set| set.bound == 0).count()
     }
 
-    /// A library told a secret. True: it is new, so connections that wait may go on.
+    /// A library told a secret. True: connections that wait may go on.
     pub fn learn(&mut self, learned: Learned<'_>) -> bool {
         let Some(secret) = Secret::new(learned.secret) else {
             self.counts.bad_length += 1;
@@ -119,7 +119,8 @@ impl Pool {
         } else {
             self.counts.repeated += 1;
         }
-        new
+        // A master that is told again is that of a session which is resumed.
+        new || learned.label == Label::Master
     }
 
     fn learn_master(&mut self, random: Option<[u8; 32]>, secret: Secret) -> bool {

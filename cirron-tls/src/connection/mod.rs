@@ -212,6 +212,22 @@ impl<M: Copy> Connection<M> {
         }
     }
 
+    /// One that has begun long ago: no hello will come, and its first bytes may be inside of a record. It is read once its
+    /// pool has its traffic secrets of TLS 1.3 ([`crate::Label::ClientTraffic`], [`crate::Label::ServerTraffic`]), which
+    /// somebody found elsewhere; who is the client comes out of them. What was before is no gap but for the record that the
+    /// first bytes cut.
+    #[must_use]
+    pub fn late(mark: M) -> Connection<M> {
+        let mut connection = Connection::new();
+        for dir in [Dir::Sent, Dir::Received] {
+            let half = connection.halves.of_mut(dir);
+            half.state = State::Sealed(Stage::Application);
+            half.may_have_early = false;
+            half.lost = Some(Lost::late(mark));
+        }
+        connection
+    }
+
     /// Bytes of a direction, of which the first stands at `at` in the stream. What is missing before them is a hole.
     pub fn data(
         &mut self,
@@ -264,6 +280,12 @@ impl<M: Copy> Connection<M> {
             State::Closed => false,
         };
         self.verdict.is_none() && (waits(&self.halves.sent) || waits(&self.halves.received))
+    }
+
+    /// Bytes that it holds: of records that are not whole, or that wait.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.halves.sent.input.held() + self.halves.received.input.held()
     }
 
     /// Nothing more will come. What waits is given up: a hole of unknown length.

@@ -41,6 +41,31 @@ pub(super) struct Lost<M> {
     /// Bytes of the front where no record begins.
     looked: usize,
     budget: Budget,
+    /// Nothing was read before: any number may be the next.
+    is_late: bool,
+}
+
+impl<M> Lost<M> {
+    fn at(mark: M) -> Lost<M> {
+        Lost {
+            mark,
+            bytes: 0,
+            looked: 0,
+            budget: Budget {
+                bytes: MAX_SEARCH_BYTES,
+                tries: 0,
+            },
+            is_late: false,
+        }
+    }
+
+    /// Of a connection joined late.
+    pub(super) fn late(mark: M) -> Lost<M> {
+        Lost {
+            is_late: true,
+            ..Lost::at(mark)
+        }
+    }
 }
 
 /// What became of a candidate.
@@ -93,15 +118,7 @@ impl<M: Copy> Connection<M> {
 
     fn lost(&mut self, dir: Dir, bytes: u64, mark: M) {
         let half = self.halves.of_mut(dir);
-        let lost = half.lost.get_or_insert(Lost {
-            mark,
-            bytes: 0,
-            looked: 0,
-            budget: Budget {
-                bytes: MAX_SEARCH_BYTES,
-                tries: 0,
-            },
-        });
+        let lost = half.lost.get_or_insert_with(|| Lost::at(mark));
         lost.bytes += bytes;
         lost.looked = 0;
         half.messages.reset();
@@ -150,7 +167,15 @@ impl<M: Copy> Connection<M> {
             bytes: lost.budget.bytes,
             tries: 0,
         };
-        let tried = self.try_candidate(dir, header, &sealed, bytes, &mut budget, with.pool);
+        let is_late = lost.is_late;
+        let mut attempt = Attempt {
+            header,
+            sealed: &sealed,
+            bytes,
+            budget: &mut budget,
+            is_late,
+        };
+        let tried = self.try_candidate(dir, &mut attempt, with.pool);
         self.counts.searched += budget.tries;
         let half = self.halves.of_mut(dir);
         let Some(lost) = &mut half.lost else {
@@ -227,21 +252,8 @@ impl<M: Copy> Connection<M> {
     }
 
     /// Tries the keys that a record behind `bytes` lost ones may have.
-    fn try_candidate(
-        &mut self,
-        dir: Dir,
-        header: Header,
-        sealed: &[u8],
-        bytes: u64,
-        budget: &mut Budget,
-        pool: &Pool,
-    ) -> Tried {
-        let mut attempt = Attempt {
-            header,
-            sealed,
-            bytes,
-            budget,
-        };
+    fn try_candidate(&mut self, dir: Dir, attempt: &mut Attempt<'_>, pool: &Pool) -> Tried {
+        let bytes = attempt.bytes;
         let is_client = self.hellos.client_dir == Some(dir);
         let half = self.halves.of_mut(dir);
         match std::mem::replace(&mut half.state, State::Closed) {
@@ -269,9 +281,9 @@ impl<M: Copy> Connection<M> {
                 let tried = match stage {
                     Stage::Application => attempt.later_generations(&keys),
                     Stage::Early | Stage::Handshake => {
-                        self.try_stages(behind(stage), dir, &mut attempt, pool)
+                        self.try_stages(behind(stage), dir, attempt, pool)
                     }
-                    Stage::Tls12 => self.try_master(dir, &mut attempt, pool),
+                    Stage::Tls12 => self.try_master(dir, attempt, pool),
                 };
                 self.halves.of_mut(dir).state = State::Open(stage, keys);
                 tried
@@ -279,15 +291,15 @@ impl<M: Copy> Connection<M> {
             state @ State::Sealed(stage) => {
                 half.state = state;
                 match stage {
-                    Stage::Tls12 => self.try_master(dir, &mut attempt, pool),
+                    Stage::Tls12 => self.try_master(dir, attempt, pool),
                     Stage::Early | Stage::Handshake | Stage::Application => {
-                        self.try_stages(from(stage), dir, &mut attempt, pool)
+                        self.try_stages(from(stage), dir, attempt, pool)
                     }
                 }
             }
             State::Clear => {
                 half.state = State::Clear;
-                self.try_clear(dir, &mut attempt, pool)
+                self.try_clear(dir, attempt, pool)
             }
             State::Closed => Tried::No,
         }
@@ -331,6 +343,21 @@ impl<M: Copy> Connection<M> {
     ) -> Tried {
         if attempt.header.kind() != APPLICATION_DATA {
             return Tried::No;
+        }
+        if self.hellos.client_dir.is_none() {
+            // Joined late: the secret that opens it says whose it is.
+            let since = self.halves.of(dir).tried;
+            for client_dir in [dir, dir.other()] {
+                self.hellos.client_dir = Some(client_dir);
+                let tried = self.try_stages(stages, dir, attempt, pool);
+                if matches!(tried, Tried::Found(_)) {
+                    return tried;
+                }
+                self.hellos.client_dir = None;
+                self.halves.of_mut(dir).tried = since;
+            }
+            self.halves.of_mut(dir).tried = pool.stamp();
+            return Tried::Wait;
         }
         let is_client = self.hellos.client_dir == Some(dir);
         let mut is_missing = false;
@@ -379,6 +406,7 @@ impl<M: Copy> Connection<M> {
                     let set = self.set.is_none().then_some((id, suite));
                     if let Some((at, plain, copy)) = attempt.ahead(&mut keys) {
                         let gap = match stage {
+                            _ if attempt.is_late && attempt.bytes == 0 => Gap::None,
                             Stage::Handshake if !may_lack_early => Gap::None,
                             Stage::Application if at == 0 && !may_lack_early => Gap::None,
                             Stage::Early if at == 0 => Gap::None,
@@ -489,6 +517,7 @@ struct Attempt<'a> {
     sealed: &'a [u8],
     bytes: u64,
     budget: &'a mut Budget,
+    is_late: bool,
 }
 
 impl Attempt<'_> {
@@ -500,7 +529,11 @@ impl Attempt<'_> {
         } else {
             self.bytes.div_ceil(LONGEST_RECORD_BYTES)
         };
-        let most = self.bytes / keys.suite().shortest();
+        let most = if self.is_late {
+            keys.farthest()
+        } else {
+            self.bytes / keys.suite().shortest()
+        };
         let mut copy = Vec::new();
         let numbers = number.checked_add(least)?..=number.checked_add(most)?;
         if numbers.is_empty() {

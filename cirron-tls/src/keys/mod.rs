@@ -13,7 +13,7 @@ use std::ops::RangeInclusive;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::kdf::{expand_label, next_generation, prf};
-use crate::limits::TRY_OVERHEAD_BYTES;
+use crate::limits::{MAX_LATE_NUMBER, TRY_OVERHEAD_BYTES};
 use crate::record::{APPLICATION_DATA, Header};
 use crate::secret::Secret;
 use crate::suite::{Cipher, Suite, Version};
@@ -246,6 +246,16 @@ impl Keys {
         let (number, plain) = found?;
         self.opened(number, explicit(sealed), sealed.len());
         Some((number, plain))
+    }
+
+    /// The last number that the first record of a connection joined late can be found to have.
+    pub(crate) fn farthest(&self) -> u64 {
+        if self.is_inverted() {
+            // No peer comes so far; room is left to count on.
+            u64::MAX >> 1
+        } else {
+            MAX_LATE_NUMBER
+        }
     }
 
     /// The number that the record itself tells.

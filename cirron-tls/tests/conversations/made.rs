@@ -1,8 +1,10 @@
 //! What no library here does on demand, by records of our own: padding, key updates, large holes, limits.
 
-use cirron_tls::{Dir, Label, Learned, MAX_HELD_BYTES, MAX_POOL_SECRETS, Pool, Reason, Verdict};
+use cirron_tls::{
+    Connection, Dir, Label, Learned, MAX_HELD_BYTES, MAX_POOL_SECRETS, Pool, Reason, Verdict,
+};
 
-use crate::script::Run;
+use crate::script::{Line, Run, Script};
 use crate::seal::{Ends, HANDSHAKE, Suite};
 
 /// Behind its handshake.
@@ -174,7 +176,8 @@ fn a_pool_keeps_its_bound_and_counts_what_it_wiped() {
                 secret: &secret[..len],
             };
             assert!(pool.learn(learned));
-            assert!(!pool.learn(learned), "the same");
+            // A master that comes again is that of a session which is resumed.
+            assert_eq!(pool.learn(learned), label == Label::Master, "the same");
         }
     }
     let counts = pool.counts();
@@ -217,6 +220,7 @@ fn a_secret_that_comes_too_late_finds_nothing_left() {
     let mut passed = 0;
     while passed <= MAX_HELD_BYTES {
         let record = ends.client.data(&[b'x'; 10_000]);
+        assert!(run.connection.held_bytes() >= passed);
         passed += record.len();
         run.bytes(Dir::Received, &record);
     }
@@ -225,6 +229,7 @@ fn a_secret_that_comes_too_late_finds_nothing_left() {
         run.learn(7, *label, [1; 32], secret);
     }
     assert!(run.kept.received.plain.is_empty());
+    assert_eq!(run.connection.held_bytes(), 0);
 }
 
 #[test]
@@ -282,4 +287,87 @@ fn both_ends_in_one_process_share_a_set_where_the_random_is_told() {
     assert_eq!(server.kept.received.plain, b"once");
     assert_eq!(client.kept.sent.plain, b"once");
     assert_eq!(client.pool.counts().bound, 2);
+}
+
+#[test]
+fn a_connection_joined_late_is_read_by_its_traffic_secrets() {
+    for suite in [Suite::Gcm, Suite::ChaCha20] {
+        for (cut, gaps) in [(0, 0), (3, 1), (20, 1)] {
+            let mut ends = Ends::new(suite);
+            for _ in 0..50 {
+                ends.client.data(b"long ago");
+                ends.server.data(b"long ago");
+            }
+            let mut run = Run::new();
+            run.connection = Connection::late(0);
+            if cut > 0 {
+                run.bytes(Dir::Received, &ends.client.data(b"cut off")[cut..]);
+            }
+            run.bytes(Dir::Received, &ends.client.data(b"asked"));
+            run.bytes(Dir::Sent, &ends.server.data(b"answered"));
+            assert!(run.connection.waits());
+            for other in 0..5u8 {
+                run.learn(
+                    50 + u64::from(other),
+                    Label::ServerTraffic,
+                    [0; 32],
+                    &[other; 32],
+                );
+            }
+            for (label, secret) in &ends.secrets {
+                run.learn(7, *label, [0; 32], secret);
+            }
+            run.bytes(Dir::Received, &ends.client.data(b" more"));
+            assert_eq!(
+                run.kept.received.plain, b"asked more",
+                "{suite:?} cut at {cut}"
+            );
+            assert_eq!(run.kept.sent.plain, b"answered", "{suite:?} cut at {cut}");
+            assert_eq!(run.kept.received.gaps.len(), gaps);
+            assert_eq!(run.kept.sent.gaps, []);
+            assert_eq!(run.connection.facts().client, Some(Dir::Received));
+        }
+    }
+}
+
+/// Learns what `name` needs, then 100 masters of others, then sees its bytes.
+fn behind_others(name: &str) -> (Run, Script) {
+    let script = Script::read(name);
+    let mut run = Run::new();
+    for line in &script.lines {
+        if let Line::Key(..) = line {
+            run.line(line);
+        }
+    }
+    for other in 0..100u8 {
+        run.learn(100 + u64::from(other), Label::Master, [0; 32], &[other; 48]);
+    }
+    for line in &script.lines {
+        if let Line::Bytes(..) = line {
+            run.line(line);
+        }
+    }
+    (run, script)
+}
+
+/// GnuTLS and Go do not tell the master of a session that is resumed.
+#[test]
+fn a_resumed_session_is_found_among_all_masters_and_a_full_handshake_among_the_last() {
+    for name in ["12-resumed-ticket-server", "12-resumed-id-client"] {
+        let (mut run, script) = behind_others(name);
+        run.end();
+        run.expect_all_of(&script, "behind others");
+        assert_eq!(run.connection.counts().trials, 101);
+    }
+    let (mut run, script) = behind_others("12-aes128-server");
+    assert!(run.connection.waits());
+    // Each direction tried the last ones.
+    assert!(run.connection.counts().trials <= 64);
+    for line in &script.lines {
+        if let Line::Key(..) = line {
+            run.line(line);
+        }
+    }
+    run.end();
+    run.expect_all_of(&script, "told again");
 }

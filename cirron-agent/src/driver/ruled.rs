@@ -393,3 +393,6 @@ impl Ruled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -241,3 +241,6 @@ fn description(elf: &Elf<'_>, address: u64) -> Option<Vec<u8>> {
         .then(|| elf.source.piece(offset, len + 4))
         .flatten()
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,3 +98,6 @@ fn add(
     }
     calls
 }
+
+#[cfg(test)]
+mod tests;

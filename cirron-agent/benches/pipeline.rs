@@ -418,7 +418,7 @@ fn exchanges() -> Row {
             epoch: 1,
             source: source::SOCKET,
         };
-        conversation(conn, 1000 + i, &[whole.clone()], &mut records);
+        conversation(conn, 1000 + i, std::slice::from_ref(&whole), &mut records);
     }
     Row {
         name: "chat answers of 300 bytes, a connection each",

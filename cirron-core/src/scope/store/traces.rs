@@ -41,7 +41,7 @@ impl Within {
         *self = match *self {
             Within::None => Within::One(trace),
             Within::One(one) if one != trace => Within::Several,
-            same => same,
+            same @ (Within::One(_) | Within::Several | Within::Fixed(_)) => same,
         };
     }
 
@@ -76,7 +76,8 @@ impl Ends {
         match (inner.within, self.within) {
             (Within::One(trace), _) => self.within.name(trace),
             (Within::Several, Within::None | Within::One(_)) => self.within = Within::Several,
-            _ => {}
+            (Within::Several, Within::Several | Within::Fixed(_))
+            | (Within::None | Within::Fixed(_), _) => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Bytes of one direction that were not read yet, in order, with their holes.
 //!
-//! Almost always it holds less than a record. Bytes without a hole between them are a segment, and a record is read out
-//! of the first one. Positions are those of the stream; bytes that come again are left out and counted.
+//! Almost always it holds less than a record. Bytes without a hole between them are a segment, and a record is read
+//! out of the first one. Positions are those of the stream; bytes that come again are left out and counted.
 //!
 //! ```text
 //!   front: [ bytes not read ] --hole--> [ bytes ] --hole--> [ bytes ]
@@ -183,7 +183,8 @@ impl<M: Copy> Input<M> {
         }
     }
 
-    /// Goes behind the hole: what is before it cannot be read. Gives what was left out, the hole with it, and the hole's mark.
+    /// Goes behind the hole: what is before it cannot be read. Gives what was left out, the hole with it, and the
+    /// hole's mark.
     pub(crate) fn cross(&mut self) -> Option<(u64, M)> {
         let mut next = self.behind.pop_front()?;
         let (len, mark) = next.hole.take()?;

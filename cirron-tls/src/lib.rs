@@ -7,8 +7,8 @@
 //! It promises:
 //! - **No plaintext without a tag.** Which secrets belong to a connection is found by trying them on its records: the
 //!   tag of one proves them, or there is none.
-//! - **Holes stay holes.** What was not seen, and what could not be opened, is a gap of the plaintext, of exact length
-//!   where arithmetic gives it.
+//! - **Holes stay holes.** What was not seen, and what could not be opened, is a gap of the plaintext, of exact
+//!   length where arithmetic gives it.
 //! - **Bounds.** What waits, and what is tried, has a limit (`limits.rs`), and what happens past it is counted.
 //! - **Secrets are wiped** when nothing needs them any more, and are in no `Debug`. Their buffers do not move; copies
 //!   that a compiler leaves on the stack are not chased.

@@ -46,6 +46,6 @@ pub(crate) const MAX_UPDATES_IN_A_HOLE: usize = 3;
 pub(crate) const RECENT_MASTERS: usize = 32;
 
 /// Numbers that are tried for the first record of a connection joined late, where they cannot be computed: 0.3 ms for
-/// ChaCha20-Poly1305 on 200 bytes, and so 100 secrets within [`MAX_SEARCH_BYTES`]. Past it the record is taken for another
-/// connection's: an older connection with ChaCha20 is not found.
+/// ChaCha20-Poly1305 on 200 bytes, and so 100 secrets within [`MAX_SEARCH_BYTES`]. Past it the record is taken for
+/// another connection's: an older connection with ChaCha20 is not found.
 pub(crate) const MAX_LATE_NUMBER: u64 = 1_000;

@@ -84,6 +84,16 @@ pub struct Pool {
     counts: PoolCounts,
 }
 
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("sets", &self.sets.len())
+            .field("masters", &self.masters.len())
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Pool {
     /// An empty one.
     #[must_use]
@@ -200,8 +210,8 @@ impl Pool {
         })
     }
 
-    /// Masters that may be a connection's with this random, of those that came after `since`: the one that was told with
-    /// it, then newest first. Where the handshake is a full one, only those that came last.
+    /// Masters that may be a connection's with this random, of those that came after `since`: the one that was told
+    /// with it, then newest first. Where the handshake is a full one, only those that came last.
     pub(crate) fn masters(
         &self,
         random: [u8; 32],

@@ -20,7 +20,8 @@ impl Dir {
     }
 }
 
-/// Takes what a connection gives. A mark is what the caller gave with the bytes that completed a record: its time, say.
+/// Takes what a connection gives. A mark is what the caller gave with the bytes that completed a record: its time,
+/// say.
 pub trait Sink<M> {
     /// Plaintext, at least one byte, in order.
     fn plaintext(&mut self, dir: Dir, mark: M, bytes: &[u8]);

@@ -173,8 +173,8 @@ pub(crate) struct Suite {
 const NUMBERS_13: [u16; 5] = [0x1301, 0x1302, 0x1303, 0x1304, 0x1305];
 
 impl Suite {
-    /// By its number (IANA's registry of TLS cipher suites). `None`: one that is not read, as RC4, 3DES, Camellia, ARIA
-    /// and those without encryption.
+    /// By its number (IANA's registry of TLS cipher suites). `None`: one that is not read, as RC4, 3DES, Camellia,
+    /// ARIA and those without encryption.
     pub(crate) fn by_id(id: u16) -> Option<Suite> {
         use Aes::{A128, A256};
         use Cipher::{Cbc, Ccm, Ccm8, ChaCha20, Gcm};

@@ -92,8 +92,9 @@ impl<M: Copy> Connection<M> {
         self.give_up(Verdict::GaveUp(reason), with);
     }
 
-    /// The server's handshake is over. What it said of early data was read, or was lost: then a server that told a secret
-    /// for it has accepted it, since it makes one only to read; a client tells one in any case, so it is not known.
+    /// The server's handshake is over. What it said of early data was read, or was lost: then a server that told a
+    /// secret for it has accepted it, since it makes one only to read; a client tells one in any case, so it is not
+    /// known.
     pub(super) fn settle_early(&mut self, dir: Dir, pool: &crate::pool::Pool) {
         if self.hellos.accepts_early.is_none() && self.hellos.client_dir == Some(dir.other()) {
             let has = self.set.is_some_and(|set| pool.has_early(set));

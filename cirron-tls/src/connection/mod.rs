@@ -212,10 +212,10 @@ impl<M: Copy> Connection<M> {
         }
     }
 
-    /// One that has begun long ago: no hello will come, and its first bytes may be inside of a record. It is read once its
-    /// pool has its traffic secrets of TLS 1.3 ([`crate::Label::ClientTraffic`], [`crate::Label::ServerTraffic`]), which
-    /// somebody found elsewhere; who is the client comes out of them. What was before is no gap but for the record that the
-    /// first bytes cut.
+    /// One that has begun long ago: no hello will come, and its first bytes may be inside of a record. It is read
+    /// once its pool has its traffic secrets of TLS 1.3 ([`crate::Label::ClientTraffic`],
+    /// [`crate::Label::ServerTraffic`]), which somebody found elsewhere; who is the client comes out of them. What
+    /// was before is no gap but for the record that the first bytes cut.
     #[must_use]
     pub fn late(mark: M) -> Connection<M> {
         let mut connection = Connection::new();
@@ -360,6 +360,16 @@ impl<M: Copy> Connection<M> {
             }
             pool.forget(set);
         }
+    }
+}
+
+impl<M: Copy> std::fmt::Debug for Connection<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("facts", &self.facts())
+            .field("counts", &self.counts)
+            .field("verdict", &self.verdict)
+            .finish_non_exhaustive()
     }
 }
 

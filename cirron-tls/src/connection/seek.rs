@@ -1,8 +1,8 @@
 //! Behind a hole: where the next record begins, and which number it has.
 //!
-//! A candidate is a header that can be one and whose record is whole. Keys are tried on it with the numbers that fit what
-//! was lost: those of now, then those that may have followed inside the hole (the next stage's, the next generations').
-//! The tag proves header, keys and number together.
+//! A candidate is a header that can be one and whose record is whole. Keys are tried on it with the numbers that
+//! fit what was lost: those of now, then those that may have followed inside the hole (the next stage's, the next
+//! generations'). The tag proves header, keys and number together.
 //!
 //! ```text
 //!   LOST --candidate, a tag fits--> as before, with a gap of the plaintext before it
@@ -11,10 +11,11 @@
 //!     \--32 MiB were tried--> given up
 //! ```
 //!
-//! The length of the gap is exact where all of the hole was sealed under one generation's keys and each record has the
-//! same overhead: then it is what was lost, less as many overheads as numbers are missing. That is wrong where the hole
-//! has padding (no library here pads), a key update that returned to the same keys (there is none), or a message
-//! of the server that is no data; so before the server's first data, when tickets come, it is not said.
+//! The length of the gap is exact where all of the hole was sealed under one generation's keys and each record has
+//! the same overhead: then it is what was lost, less as many overheads as numbers are missing. That is wrong where
+//! the hole has padding (no library here pads), a key update that returned to the same keys (there is none), or a
+//! message that is no data (a ticket, a renegotiation); so before the server's first data, when tickets come, it is
+//! not said.
 
 use super::bind::label;
 use super::read::Given;

@@ -1,8 +1,8 @@
 //! The nonce of an AES-GCM record, out of its tag.
 //!
 //! The tag is GHASH of what it covers, XOR the encryption of nonce and a counter of 1. So whoever has the key can
-//! decrypt tag XOR GHASH: the last four bytes must be that counter, and the first twelve are the nonce. That says which
-//! record it is, at any distance, without a search. What is no record gives four bytes at random.
+//! decrypt tag XOR GHASH: the last four bytes must be that counter, and the first twelve are the nonce. That says
+//! which record it is, at any distance, without a search. What is no record gives four bytes at random.
 
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes256, Block};

@@ -1,8 +1,9 @@
 //! Keys of one direction and generation, and the opening of records with them.
 //!
-//! Records are opened by the number of the next one. Behind a hole the number is found ([`Keys::find`]): for AES-GCM of
-//! TLS 1.3 it is computed out of the tag, for GCM and CCM of TLS 1.2 out of the nonce that stands in the record, else it
-//! is searched, from what the records before let expect outwards. Whatever says a number, the tag decides.
+//! Records are opened by the number of the next one. Behind a hole the number is found ([`Keys::find`]): for
+//! AES-GCM of TLS 1.3 it is computed out of the tag, for GCM and CCM of TLS 1.2 out of the nonce that stands in the
+//! record, else it is searched, from what the records before let expect outwards. Whatever says a number, the tag
+//! decides.
 
 mod cbc;
 mod invert;
@@ -215,7 +216,8 @@ impl Keys {
         self.open(header, copy)
     }
 
-    /// Finds which record of `numbers` this one is, and opens it in a copy of its payload. The next is the one behind it.
+    /// Finds which record of `numbers` this one is, and opens it in a copy of its payload. The next is the one
+    /// behind it.
     pub(crate) fn find(
         &mut self,
         numbers: RangeInclusive<u64>,

@@ -95,8 +95,8 @@ impl Opener {
         }
     }
 
-    /// Opens a record with cipher block chaining in its place: where its plaintext begins and how long it is. The outer
-    /// `None`: the key is an AEAD's.
+    /// Opens a record with cipher block chaining in its place: where its plaintext begins and how long it is. The
+    /// outer `None`: the key is an AEAD's.
     pub(super) fn open_cbc(
         &self,
         number: u64,

@@ -23,7 +23,8 @@ enum Part {
     Lost(Dir, usize),
 }
 
-/// The script re-cut into pieces of up to `size`, of which one in `one_in` is lost once `from` of a direction's bytes have passed.
+/// The script re-cut into pieces of up to `size`, of which one in `one_in` is lost once `from` of a direction's
+/// bytes have passed.
 fn with_holes(
     script: &Script,
     random: &mut Random,
@@ -144,8 +145,8 @@ fn assert_right(plain: &[u8], out: &Out, what: &str) -> bool {
     all_exact
 }
 
-/// Of each direction, where what is protected by the last keys begins: past the last handshake record that stands in clear, or
-/// past the first messages of TLS 1.3.
+/// Of each direction, where what is protected by the last keys begins: past the last handshake record that stands
+/// in clear, or past the first messages of TLS 1.3.
 fn protected_from(script: &Script) -> [usize; 2] {
     let mut run = Run::new();
     let mut from = [usize::MAX; 2];

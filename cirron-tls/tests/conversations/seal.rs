@@ -1,5 +1,5 @@
-//! A conversation of TLS 1.3 of our own making, for what no library here does on demand: padding, key updates in a hole,
-//! holes of any size.
+//! A conversation of TLS 1.3 of our own making, for what no library here does on demand: padding, key updates in a
+//! hole, holes of any size.
 
 use cirron_tls::{Dir, Label};
 use ring::aead::{Aad, LessSafeKey, Nonce, UnboundKey};

@@ -383,9 +383,10 @@ fn attach_image(
             put(std::slice::from_ref(*function))
                 .inspect_err(|e| {
                     tracing::warn!(
-                        "{}: {} is not watched: {e:#}",
+                        "{}: {} is not watched: {e:#}{}",
                         name.display(),
-                        function.function.name
+                        function.function.name,
+                        fix(e)
                     );
                 })
                 .is_ok()
@@ -395,6 +396,19 @@ fn attach_image(
         tracing::info!("{}: {function}", name.display());
     }
     (watched.len(), made)
+}
+
+/// What to do about a place that the kernel refuses, on a line of its own: one for want of a right is the event of a probe
+/// on kernels before 6.6, which some open for `CAP_SYS_ADMIN` alone.
+fn fix(refusal: &anyhow::Error) -> &'static str {
+    let is_for_want_of_a_right = refusal.chain().any(|cause| {
+        let cause = cause.downcast_ref::<std::io::Error>();
+        cause.is_some_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied)
+    });
+    match is_for_want_of_a_right {
+        true => "\n  grant CAP_SYS_ADMIN: this kernel opens probes for nobody else",
+        false => "",
+    }
 }
 
 /// The places of a function.
@@ -428,6 +442,18 @@ pub fn points(attach: &Attach) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_that_is_refused_for_want_of_a_right_has_the_right_behind_it() {
+        let refusal = |errno| {
+            let e = anyhow::Error::new(std::io::Error::from_raw_os_error(errno));
+            e.context("at 0x10")
+        };
+        for errno in [libc::EACCES, libc::EPERM] {
+            assert!(fix(&refusal(errno)).starts_with("\n  grant CAP_SYS_ADMIN"));
+        }
+        assert_eq!(fix(&refusal(libc::EINVAL)), "");
+    }
 
     fn image(name: &str) -> Image {
         Image {

@@ -146,8 +146,6 @@ fn told(about: &About) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use cirron_containers::about::Pod;
 
     use super::*;

@@ -7,6 +7,7 @@
 #![expect(clippy::missing_errors_doc, reason = "every error is a failed test")]
 
 pub mod agent;
+pub mod base64;
 pub mod below;
 pub mod calls;
 pub mod code;

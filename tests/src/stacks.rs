@@ -51,6 +51,16 @@ pub fn readers() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// A program of a receiver that `cargo xtask receivers` installs, in an environment of its own.
+pub fn receiver(name: &str, program: &str) -> Result<PathBuf> {
+    let bin = root().context("no home directory")?.join(name).join("bin");
+    let path = bin.join(program);
+    if !path.exists() {
+        bail!("{name} is not installed\n  cargo xtask receivers");
+    }
+    Ok(path)
+}
+
 /// The root directory in which llama-server runs.
 pub fn llama_root() -> Result<PathBuf> {
     let path = root().context("no home directory")?.join("llama-root");
@@ -124,6 +134,8 @@ pub fn missing() -> Option<String> {
         "gnutls-serv",
         "openssl",
         "runc",
+        "prometheus",
+        "promtool",
     ] {
         let found = std::env::var_os("PATH")
             .is_some_and(|p| std::env::split_paths(&p).any(|d| d.join(tool).exists()));

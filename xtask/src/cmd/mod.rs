@@ -7,6 +7,7 @@ mod demo;
 mod deny;
 mod dist;
 mod fuzz;
+mod receivers;
 mod setup;
 mod soak;
 mod stacks;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Fuzz(fuzz::Options),
     /// Measure what the agent costs
     Bench(bench::Options),
+    /// Send traces to Arize Phoenix and MLflow, and compare what they have with the spool
+    Receivers,
     /// Watch hundreds of servers that come and go, and see that nothing is missed and nothing grows
     Soak(soak::Options),
     /// Boot Debian's kernels in an emulator, and see the agent at work on each
@@ -69,6 +72,7 @@ impl Command {
             Self::Charts(options) => charts::run(&options),
             Self::Fuzz(options) => fuzz::run(&options).map(|()| ExitCode::SUCCESS),
             Self::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
+            Self::Receivers => receivers::run(),
             Self::Soak(options) => soak::run(&options),
             Self::Vm(options) => vm::run(&options),
             Self::BenchCalls => bench::syscalls::call().map(|()| ExitCode::SUCCESS),

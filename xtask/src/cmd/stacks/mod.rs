@@ -21,7 +21,7 @@ mod libressl;
 mod llama;
 mod node;
 mod pythons;
-mod venv;
+pub(crate) mod venv;
 
 use std::fs;
 use std::path::Path;

@@ -94,7 +94,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     });
     if !options.unit {
         phases.check("release build of the agent", sh::build_agent);
-        match suites() {
+        match suites("real") {
             Ok(suites) => {
                 for suite in suites {
                     let filter = options.filter.as_deref();
@@ -109,7 +109,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
 /// Runs the tests of real servers whose names have one of these in them, with so many requests of each client.
 pub(crate) fn real(names: &[&str], each: u32) -> Result<()> {
-    let suites = suites()?;
+    let suites = suites("real")?;
     let suite = suites.iter().find(|suite| suite.name == "real");
     let suite = suite.context("no suite of real servers")?;
     let variables = [("CIRRON_EACH", each.to_string())];
@@ -152,10 +152,24 @@ impl Suite {
     }
 }
 
-/// Builds the suites and says where their executables are.
-fn suites() -> Result<Vec<Suite>> {
+/// Builds the suite of that name and runs it; false where something failed.
+pub(crate) fn run_suite(name: &str) -> Result<bool> {
+    let mut passed = true;
+    for suite in suites(name)? {
+        passed &= sh::tee(&mut suite.command([], &[])?)?.0;
+    }
+    Ok(passed)
+}
+
+/// Builds the suites of that name and says where their executables are.
+fn suites(name: &str) -> Result<Vec<Suite>> {
     let mut build = sh::cargo(["test", "--package", "cirron-tests", "--locked", "--no-run"]);
-    build.args(["--test", "*", "--message-format", "json-render-diagnostics"]);
+    build.args([
+        "--test",
+        name,
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
     eprintln!("$ {}", sh::shown(&build));
     let messages = sh::output(&mut build)?;
     let suites = messages

@@ -117,9 +117,10 @@ fn main() {
             }
         }
         let page = write(Format::OpenMetrics, &metrics, &[]);
-        let samples = page.lines().filter(|line| !line.starts_with('#')).count();
+        let text = String::from_utf8_lossy(&page);
+        let samples = text.lines().filter(|line| !line.starts_with('#')).count();
         let (plain, zipped) = (plain as u64 / LENGTH, zipped as u64 / LENGTH);
-        let (series, scrape, small) = (metrics.len(), page.len(), gzip(page.as_bytes()));
+        let (series, scrape, small) = (metrics.len(), page.len(), gzip(&page));
         println!("| {rate} | {plain} | {zipped} | {series} | {samples} | {scrape} | {small} |");
     }
 }

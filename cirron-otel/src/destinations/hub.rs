@@ -81,7 +81,10 @@ impl Hub {
                 let figures = hub.figures();
                 (true, write(format, &lock(&hub.metrics), &figures))
             }
-            Asked::Health => hub.health(),
+            Asked::Health => {
+                let (is_well, text) = hub.health();
+                (is_well, text.into_bytes())
+            }
         })
     }
 
@@ -271,7 +274,8 @@ mod tests {
         assert!(!answer(Asked::Health).0);
         hub.take_status(br#"{"engine": {"lost_bytes": 4}}"#);
         assert!(answer(Asked::Health).0);
-        let (_, text) = answer(Asked::Metrics(Format::Plain));
+        let (_, page) = answer(Asked::Metrics(Format::Plain));
+        let text = String::from_utf8_lossy(&page);
         for line in [
             "cirron_agent_engine_lost_bytes_total 4",
             "cirron_ship_x_total 1",

@@ -15,10 +15,12 @@ pub const MAX_FIGURES: usize = 512;
 const MAX_DEPTH: usize = 3;
 
 /// Places whose number is no sum that only grows: their place, their name, their unit.
-const GAUGES: [(&str, &str, Option<&str>); 3] = [
+const GAUGES: [(&str, &str, Option<&str>); 5] = [
     ("duration_s", "duration_seconds", Some("seconds")),
     ("peak_held_bytes", "peak_held_bytes", Some("bytes")),
     ("detach.ms", "detach_ms", None),
+    ("open.requests", "open_requests", None),
+    ("open.client_calls", "open_client_calls", None),
 ];
 
 /// What a figure is.
@@ -137,7 +139,7 @@ mod tests {
     fn every_number_of_a_status_is_a_figure_and_what_is_null_is_none() {
         let status = serde_json::json!({
             "version": "1", "reason": null, "duration_s": 1.5, "records_read": 3, "stdout": null,
-            "engine": {"lost_bytes": 4}, "spool": {"batches_lost": 5, "panics": 0}, "list": [1],
+            "open": {"requests": 2, "client_calls": 0}, "engine": {"lost_bytes": 4}, "spool": {"batches_lost": 5, "panics": 0}, "list": [1],
         });
         let figures = of_status(status.as_object().unwrap());
         let mut text: Vec<String> = figures
@@ -151,6 +153,8 @@ mod tests {
                 "cirron_agent_build Gauge 1",
                 "cirron_agent_duration_seconds Gauge 1.5",
                 "cirron_agent_engine_lost_bytes Counter 4",
+                "cirron_agent_open_client_calls Gauge 0",
+                "cirron_agent_open_requests Gauge 2",
                 "cirron_agent_records_read Counter 3",
                 "cirron_agent_spool_batches_lost Counter 5",
                 "cirron_agent_spool_panics Counter 0",

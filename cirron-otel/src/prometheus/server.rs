@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::text::Format;
+use super::format::Format;
 
 /// Connections at once; what comes beyond is closed. Two Prometheus servers and a few people have one each.
 pub const MAX_CONNECTIONS: usize = 16;
@@ -43,7 +43,7 @@ pub enum Asked {
 }
 
 /// What gives the answer: whether all is well, and a body.
-pub type Answer = dyn Fn(Asked) -> (bool, String) + Send + Sync;
+pub type Answer = dyn Fn(Asked) -> (bool, Vec<u8>) + Send + Sync;
 
 /// What the server did.
 #[derive(Debug, Default)]
@@ -153,7 +153,7 @@ struct Head {
 struct Reply {
     status: &'static str,
     kind: &'static str,
-    body: String,
+    body: Vec<u8>,
 }
 
 impl Shared {
@@ -163,7 +163,7 @@ impl Shared {
         let head = read_head(&mut stream, until)?;
         let reply = self.reply(&head);
         let is_scrape = head.is_get && head.path == "/metrics";
-        let mut body = reply.body.into_bytes();
+        let mut body = reply.body;
         let mut coding = "";
         if is_scrape && head.takes_gzip {
             let mut zip = GzEncoder::new(Vec::new(), Compression::fast());
@@ -194,7 +194,7 @@ impl Shared {
         match (head.is_get, &*head.path) {
             (false, _) => plain(
                 "405 Method Not Allowed",
-                "only GET is understood\n".to_owned(),
+                b"only GET is understood\n".to_vec(),
             ),
             (true, "/metrics") => {
                 let format = Format::asked(head.accept.as_deref());
@@ -208,7 +208,7 @@ impl Shared {
                 (true, body) => plain("200 OK", body),
                 (false, body) => plain("503 Service Unavailable", body),
             },
-            (true, _) => plain("404 Not Found", "metrics are at /metrics\n".to_owned()),
+            (true, _) => plain("404 Not Found", b"metrics are at /metrics\n".to_vec()),
         }
     }
 }

@@ -6,8 +6,8 @@ fn started(limit: Duration, body: &str) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let body = body.to_owned();
     let answer = move |asked| match asked {
-        Asked::Metrics(format) => (true, format!("{format:?} {body}")),
-        Asked::Health => (false, "the agent is silent\n".to_owned()),
+        Asked::Metrics(format) => (true, format!("{format:?} {body}").into_bytes()),
+        Asked::Health => (false, b"the agent is silent\n".to_vec()),
     };
     Server::with_limit(listener, Arc::new(answer), limit).unwrap()
 }

@@ -5,34 +5,6 @@ use std::fmt::Write as _;
 use super::figures::{Figure, Kind as FigureKind};
 use crate::metrics::{Histogram, Kind, Metric, Metrics, Series, Value};
 
-/// Which of the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// `text/plain; version=0.0.4`
-    Plain,
-    /// `application/openmetrics-text; version=1.0.0`
-    OpenMetrics,
-}
-
-impl Format {
-    /// As a scraper's `Accept` asks for it; the plain one where it asks for nothing that we have.
-    pub fn asked(accept: Option<&str>) -> Format {
-        if accept.is_some_and(|accept| accept.contains("application/openmetrics-text")) {
-            Format::OpenMetrics
-        } else {
-            Format::Plain
-        }
-    }
-
-    /// The `Content-Type`.
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Format::Plain => "text/plain; version=0.0.4; charset=utf-8",
-            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        }
-    }
-}
-
 /// The name of a metric's family, as OpenTelemetry translates it: dots are underscores, the unit is at the end.
 pub fn name(metric: &Metric) -> String {
     let mut out = sanitized(metric.name);
@@ -43,7 +15,7 @@ pub fn name(metric: &Metric) -> String {
     out
 }
 
-fn unit(ucum: &str) -> Option<&'static str> {
+pub(super) fn unit(ucum: &str) -> Option<&'static str> {
     match ucum {
         "s" => Some("seconds"),
         "By" => Some("bytes"),
@@ -58,11 +30,11 @@ pub(super) fn sanitized(name: &str) -> String {
     name.chars().map(fits).collect()
 }
 
-/// All series and figures.
-pub fn write(format: Format, metrics: &Metrics, figures: &[Figure]) -> String {
+/// All series and figures. `is_open`: as OpenMetrics.
+pub(super) fn write(is_open: bool, metrics: &Metrics, figures: &[Figure]) -> String {
     let mut page = Page {
         out: String::new(),
-        format,
+        is_open,
     };
     let mut last = None;
     for series in metrics.series() {
@@ -78,7 +50,7 @@ pub fn write(format: Format, metrics: &Metrics, figures: &[Figure]) -> String {
         page.series(&series);
     }
     page.figures(figures);
-    if format == Format::OpenMetrics {
+    if is_open {
         page.out.push_str("# EOF\n");
     }
     page.out
@@ -86,23 +58,23 @@ pub fn write(format: Format, metrics: &Metrics, figures: &[Figure]) -> String {
 
 struct Page {
     out: String,
-    format: Format,
+    is_open: bool,
 }
 
 impl Page {
     fn head(&mut self, family: &str, kind: &str, unit: Option<&str>, help: &str) {
         // Of a counter the plain format names the sample, OpenMetrics the family.
-        let total = match (self.format, kind) {
-            (Format::Plain, "counter") => "_total",
+        let total = match (self.is_open, kind) {
+            (false, "counter") => "_total",
             _ => "",
         };
         self.out.push_str("# HELP ");
         self.out.push_str(family);
         self.out.push_str(total);
         self.out.push(' ');
-        escape(&mut self.out, help, self.format == Format::OpenMetrics);
+        escape(&mut self.out, help, self.is_open);
         self.line(format_args!("\n# TYPE {family}{total} {kind}"));
-        if let (Format::OpenMetrics, Some(unit)) = (self.format, unit) {
+        if let (true, Some(unit)) = (self.is_open, unit) {
             self.line(format_args!("# UNIT {family} {unit}"));
         }
     }
@@ -123,7 +95,7 @@ impl Page {
             }
             Value::Histogram(histogram) => self.histogram(&family, &labels, histogram),
         }
-        if self.format == Format::OpenMetrics {
+        if self.is_open {
             let (since, set) = (seconds(series.since_ns), braced(&labels));
             self.line(format_args!("{family}_created{set} {since}"));
         }
@@ -143,7 +115,7 @@ impl Page {
                 None => self.put(format_args!("+Inf")),
             }
             self.put(format_args!("\"}} {below}"));
-            if let (Format::OpenMetrics, Some(exemplar)) = (self.format, exemplar) {
+            if let (true, Some(exemplar)) = (self.is_open, exemplar) {
                 let (trace, span) = (
                     u128::from_be_bytes(exemplar.trace_id),
                     u64::from_be_bytes(exemplar.span_id),

@@ -1,16 +1,16 @@
 use super::*;
 use crate::metrics::testing::{Exchange, taken};
 
-fn page(format: Format) -> String {
+fn page(is_open: bool) -> String {
     let mut call = Exchange::call("request", "demo \"1\"\\\n");
     call.marks = vec![("time_to_first_token_ms", 120.0), ("output_tokens", 20.0)];
     let figures = [Figure::counter("cirron_agent_x", "What x is.", 3)];
-    write(format, &taken(&[call]), &figures)
+    write(is_open, &taken(&[call]), &figures)
 }
 
 #[test]
 fn the_plain_format_has_every_bucket_summed_up_and_labels_escaped() {
-    let text = page(Format::Plain);
+    let text = page(false);
     for line in [
         "# TYPE gen_ai_server_time_to_first_token_seconds histogram",
         r#"gen_ai_server_time_to_first_token_seconds_bucket{service_name="python3",gen_ai_operation_name="chat",gen_ai_provider_name="openai",gen_ai_request_model="demo \"1\"\\\n",le="0.1"} 0"#,
@@ -29,7 +29,7 @@ fn the_plain_format_has_every_bucket_summed_up_and_labels_escaped() {
 
 #[test]
 fn openmetrics_has_units_beginnings_exemplars_and_an_end() {
-    let text = page(Format::OpenMetrics);
+    let text = page(true);
     for part in [
         "# TYPE cirron_tokens counter\n",
         "# UNIT gen_ai_server_request_duration_seconds seconds\n",

@@ -16,7 +16,7 @@ const MAX_CHARS: usize = 80;
 
 /// A message of a line each, as of `now`.
 pub fn words(rows: &Rows, now: MonoNs) -> String {
-    let Rows { first, others } = rows;
+    let Rows { first, others, .. } = rows;
     let mut text = match first.len() + others {
         0 => return "nothing is open now".to_owned(),
         1 => "1 exchange is open now:".to_owned(),
@@ -114,6 +114,7 @@ mod tests {
         let rows = Rows {
             first: vec![stream, silent, row(About::default())],
             others: 2,
+            ..Rows::default()
         };
         let cut = "/x".repeat(MAX_CHARS / 2);
         assert_eq!(
@@ -132,7 +133,7 @@ mod tests {
                 tokens: Some(1),
                 ..About::default()
             })],
-            others: 0,
+            ..Rows::default()
         };
         assert!(words(&one, now).starts_with("1 exchange is open now:\n"));
         assert!(words(&one, now).ends_with(", about 1 token"));

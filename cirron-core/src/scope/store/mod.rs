@@ -35,6 +35,7 @@ use self::traces::{Ended, Ends};
 pub(crate) use self::waiting::{Belongs, Call, NewMark};
 use self::waiting::{Children, Finished, Settled};
 use super::evidence;
+use super::names;
 use super::span::{Attrs, Mark, Span};
 use crate::id::{Id, IdSource};
 use crate::time::MonoNs;
@@ -331,8 +332,19 @@ impl Store {
 
     /// The same of those that are open and began first, in that order, and how many others there are.
     pub(crate) fn rows(&mut self, at_most: usize) -> Rows {
-        let known = self.open.values().filter(|e| e.content.is_some());
-        let mut all: Vec<(MonoNs, Id)> = known.map(|e| (e.origin.start.at, e.origin.id)).collect();
+        let mut all: Vec<(MonoNs, Id)> = Vec::new();
+        let (mut served, mut made) = (0, 0);
+        for entry in self.open.values() {
+            let Some(content) = &entry.content else {
+                continue;
+            };
+            all.push((entry.origin.start.at, entry.origin.id));
+            match &*content.name() {
+                names::REQUEST => served += 1,
+                names::HTTP_CLIENT => made += 1,
+                _ => {}
+            }
+        }
         let others = all.len().saturating_sub(at_most);
         if others > 0 {
             all.select_nth_unstable(at_most);
@@ -340,7 +352,12 @@ impl Store {
         }
         all.sort_unstable();
         let first = all.into_iter().filter_map(|(_, id)| self.row(id)).collect();
-        Rows { first, others }
+        Rows {
+            first,
+            others,
+            served,
+            made,
+        }
     }
 
     /// Whether a scope of that process is open.

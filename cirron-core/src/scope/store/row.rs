@@ -24,6 +24,10 @@ pub struct Rows {
     pub first: Vec<Row>,
     /// Number of those that are open besides.
     pub others: usize,
+    /// Of all of them, requests that targets serve.
+    pub served: usize,
+    /// Of all of them, requests that targets make.
+    pub made: usize,
 }
 
 /// One row.

@@ -217,7 +217,7 @@ fn all_that_are_open_can_be_asked_for_whether_or_not_somebody_watches() {
     let mut store = store();
     let ids: Vec<Id> = [30, 10, 20].map(|at| step(&mut store, None, at)).into();
     let mut asked = |at_most| {
-        let Rows { first, others } = store.rows(at_most);
+        let Rows { first, others, .. } = store.rows(at_most);
         (first.iter().map(|row| row.origin.id).collect(), others)
     };
     let in_order = vec![ids[1], ids[2], ids[0]];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::tls::{Certificate, ClientCert, RootCerts, TlsConfig};
 
 /// For a connection: the SDK's timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ impl Network {
     /// Reads the system's roots; makes no connection.
     pub fn new() -> Network {
         let config = ureq::Agent::config_builder()
-            .tls_config(tls(None))
+            .tls_config(tls(None, None))
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -74,11 +74,12 @@ impl Network {
     }
 }
 
-/// TLS by rustls with these roots only, else with the system's.
-pub fn tls(only: Option<Vec<Certificate<'static>>>) -> TlsConfig {
+/// TLS by rustls with these roots only, else with the system's. `own`: who we are, to a server that asks.
+pub fn tls(only: Option<Vec<Certificate<'static>>>, own: Option<ClientCert>) -> TlsConfig {
     let roots = only.unwrap_or_else(system_roots);
     TlsConfig::builder()
         .root_certs(RootCerts::Specific(Arc::new(roots)))
+        .client_cert(own)
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .build()
 }

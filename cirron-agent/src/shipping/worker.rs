@@ -78,15 +78,13 @@ pub fn enter(output_dir: &std::path::Path, part: Part, removes: bool) -> Entered
 
 /// Files that the environment names for checking certificates.
 fn certificates() -> Vec<PathBuf> {
-    let named = [
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "OTEL_EXPORTER_OTLP_CERTIFICATE",
-        "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
-        "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE",
-    ];
+    let otlp = ["", "TRACES_", "METRICS_"].into_iter().flat_map(|signal| {
+        let files = ["CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"];
+        files.map(|file| format!("OTEL_EXPORTER_OTLP_{signal}{file}"))
+    });
+    let system = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(str::to_owned);
+    let named = system.into_iter().chain(otlp);
     named
-        .into_iter()
         .filter_map(|name| Some(std::env::var_os(name)?.into()))
         .collect()
 }

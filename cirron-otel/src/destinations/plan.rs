@@ -94,7 +94,14 @@ impl Plan {
     /// Files that have to be read for it.
     pub fn files(&self) -> impl Iterator<Item = PathBuf> {
         let all = [&self.traces, &self.metrics].into_iter().flatten();
-        all.filter_map(|settings| settings.certificate.clone())
+        all.flat_map(|settings| {
+            let client = settings
+                .client
+                .iter()
+                .flat_map(|(certificate, key)| [certificate, key]);
+            let files = settings.certificate.iter().chain(client);
+            files.cloned().collect::<Vec<_>>()
+        })
     }
 
     /// Starts what is asked for: gives what makes the destinations of `spool`'s batches, and what runs beside them.

@@ -41,6 +41,8 @@ pub struct Settings {
     pub gzip: bool,
     /// The only roots that are trusted, if not the system's.
     pub certificate: Option<PathBuf>,
+    /// Who we are, to a server that asks: certificates and their key.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 impl std::fmt::Debug for Settings {
@@ -53,6 +55,7 @@ impl std::fmt::Debug for Settings {
             .field("timeout", &self.timeout)
             .field("gzip", &self.gzip)
             .field("certificate", &self.certificate)
+            .field("client", &self.client)
             .finish()
     }
 }
@@ -129,14 +132,6 @@ impl Environment<'_> {
             return Ok(None);
         }
         let protocol = self.protocol(signal)?;
-        let unsupported = ["CLIENT_KEY", "CLIENT_CERTIFICATE"];
-        if let Some((name, _)) = unsupported.iter().find_map(|what| self.value(signal, what)) {
-            return Err(Wrong {
-                name,
-                problem: "the agent has no certificate of its own".to_owned(),
-                fix: "send to a collector on this node, and let it show the certificate",
-            });
-        }
         Ok(Some(Settings {
             endpoint: self.endpoint(signal, protocol, endpoint)?,
             protocol,
@@ -149,7 +144,21 @@ impl Environment<'_> {
             certificate: self
                 .value(signal, "CERTIFICATE")
                 .map(|(_, path)| path.into()),
+            client: self.client(signal)?,
         }))
+    }
+
+    fn client(&self, signal: Signal) -> Result<Option<(PathBuf, PathBuf)>, Wrong> {
+        let certificate = self.value(signal, "CLIENT_CERTIFICATE");
+        match (certificate, self.value(signal, "CLIENT_KEY")) {
+            (Some((_, certificate)), Some((_, key))) => Ok(Some((certificate.into(), key.into()))),
+            (None, None) => Ok(None),
+            (Some((name, _)), None) | (None, Some((name, _))) => Err(Wrong {
+                name,
+                problem: "a certificate and its key go together".to_owned(),
+                fix: "set both OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY",
+            }),
+        }
     }
 
     fn protocol(&self, signal: Signal) -> Result<Protocol, Wrong> {
@@ -382,6 +391,18 @@ mod tests {
             assert!(wrong.to_string().starts_with(name), "{wrong}");
             assert!(wrong.to_string().contains('\n') && !wrong.to_string().contains("secret"));
         }
+    }
+
+    #[test]
+    fn a_certificate_of_ones_own_has_its_key() {
+        let set = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://a:1"),
+            ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/c"),
+            ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k"),
+            ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/traces"),
+        ];
+        let client = traces(&set).unwrap().client;
+        assert_eq!(client, Some(("/c".into(), "/traces".into())));
     }
 
     #[test]

@@ -9,12 +9,12 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::Trac
 use prost::Message as _;
 use tonic::codec::CompressionEncoding;
 use tonic::metadata::{MetadataKey, MetadataMap};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
 
 use super::env::Settings;
 use super::http::{part, shown};
-use super::send::{Message, Outcome, Transport, Unusable, roots};
+use super::send::{Message, Outcome, Transport, Unusable, client, roots};
 
 pub(super) struct Grpc {
     runtime: tokio::runtime::Runtime,
@@ -40,6 +40,10 @@ impl Grpc {
             let tls = match roots(settings)? {
                 Some(pem) => tls.ca_certificate(Certificate::from_pem(pem)),
                 None => tls.with_native_roots(),
+            };
+            let tls = match client(settings)? {
+                Some((certificate, key)) => tls.identity(Identity::from_pem(certificate, key)),
+                None => tls,
             };
             endpoint = endpoint.tls_config(tls).map_err(wrong)?;
         }

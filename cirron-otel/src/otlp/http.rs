@@ -1,6 +1,7 @@
 //! A POST of protobuf.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::time::SystemTime;
 
 use cirron_ship::cirron::upload::retry_after;
@@ -12,10 +13,10 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResp
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
 use ureq::http::Response;
-use ureq::tls::{Certificate, PemItem, parse_pem};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, parse_pem};
 
 use super::env::Settings;
-use super::send::{Message, Outcome, Taken, Transport, Unusable, roots};
+use super::send::{Message, Outcome, Taken, Transport, Unusable, client, roots};
 
 /// Bytes of an answer that are read: it has a number and a sentence.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
@@ -32,15 +33,20 @@ pub(super) struct Http {
 
 impl Http {
     pub(super) fn new(settings: &Settings) -> Result<Http, Unusable> {
-        let only = roots(settings)?.map(|pem| certificates(&pem));
-        if let (Some(path), Some([])) = (&settings.certificate, only.as_deref()) {
-            return Err(Unusable::Certificate {
-                path: path.display().to_string(),
-                error: "there is no certificate in it".to_owned(),
-            });
-        }
+        let only = match (&settings.certificate, roots(settings)?) {
+            (Some(path), Some(pem)) => Some(certificates(path, &pem)?),
+            _ => None,
+        };
+        let own = match (&settings.client, client(settings)?) {
+            (Some((path, key_path)), Some((pem, key))) => {
+                let key =
+                    PrivateKey::from_pem(&key).map_err(|e| Unusable::certificate(key_path, &e))?;
+                Some(ClientCert::new_with_certs(&certificates(path, &pem)?, key))
+            }
+            _ => None,
+        };
         let config = ureq::Agent::config_builder()
-            .tls_config(tls(only))
+            .tls_config(tls(only, own))
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -56,14 +62,20 @@ impl Http {
     }
 }
 
-fn certificates(pem: &[u8]) -> Vec<Certificate<'static>> {
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<Certificate<'static>>, Unusable> {
     let mut out = Vec::new();
     for item in parse_pem(pem).flatten() {
         if let PemItem::Certificate(certificate) = item {
             out.push(certificate);
         }
     }
-    out
+    match out.is_empty() {
+        true => Err(Unusable::certificate(
+            path,
+            &"there is no certificate in it",
+        )),
+        false => Ok(out),
+    }
 }
 
 impl Transport for Http {

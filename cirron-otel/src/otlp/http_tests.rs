@@ -49,6 +49,7 @@ fn http(url: &str, gzip: bool) -> Http {
         timeout: Duration::from_secs(10),
         gzip,
         certificate: None,
+        client: None,
     };
     Http::new(&settings).unwrap()
 }
@@ -148,6 +149,7 @@ fn roots_that_are_none_are_said_at_the_start() {
         timeout: Duration::from_secs(1),
         gzip: false,
         certificate: Some(file.path().to_owned()),
+        client: None,
     };
     let wrong = Http::new(&settings).err().map(|e| e.to_string()).unwrap();
     assert!(

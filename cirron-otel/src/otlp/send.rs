@@ -3,6 +3,7 @@
 //! The answers mean what OTLP's specification says: of HTTP 429, 502, 503 and 504 are to be tried again, of gRPC the
 //! codes that say so, and `RESOURCE_EXHAUSTED` only where the server says when. No answer at all is tried again too.
 
+use std::path::Path;
 use std::time::Duration;
 
 use cirron_ship::destination::Reason;
@@ -81,9 +82,9 @@ pub trait Transport: Send {
 /// Settings that nothing can be sent with.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
-    /// The roots cannot be read.
+    /// Certificates or a key cannot be read.
     #[error(
-        "{path}: {error}\ngive a file of certificates in PEM by OTEL_EXPORTER_OTLP_CERTIFICATE"
+        "{path}: {error}\ngive files in PEM by OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY"
     )]
     Certificate {
         /// The file.
@@ -119,12 +120,29 @@ pub fn transport(settings: &Settings) -> Result<Box<dyn Transport>, Unusable> {
 
 /// The certificates of `OTEL_EXPORTER_OTLP_CERTIFICATE`, where it is set.
 pub(super) fn roots(settings: &Settings) -> Result<Option<Vec<u8>>, Unusable> {
-    let Some(path) = &settings.certificate else {
+    settings.certificate.as_deref().map(read).transpose()
+}
+
+/// Certificates and their key, in PEM.
+type Identity = (Vec<u8>, Vec<u8>);
+
+/// Who we are to a server that asks, where that is set.
+pub(super) fn client(settings: &Settings) -> Result<Option<Identity>, Unusable> {
+    let Some((certificate, key)) = &settings.client else {
         return Ok(None);
     };
-    let read = std::fs::read(path).map_err(|error| Unusable::Certificate {
-        path: path.display().to_string(),
-        error: error.to_string(),
-    });
-    read.map(Some)
+    Ok(Some((read(certificate)?, read(key)?)))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Unusable> {
+    std::fs::read(path).map_err(|error| Unusable::certificate(path, &error))
+}
+
+impl Unusable {
+    pub(super) fn certificate(path: &Path, error: &dyn std::fmt::Display) -> Unusable {
+        Unusable::Certificate {
+            path: path.display().to_string(),
+            error: error.to_string(),
+        }
+    }
 }

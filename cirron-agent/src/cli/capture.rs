@@ -17,6 +17,7 @@ use anyhow::{Context, anyhow};
 use cirron_core::engine::ProcessFacts;
 use cirron_top::live::MAX_OPEN;
 use rustix::process::Pid;
+use serde::Serialize;
 
 use super::exit::Exit;
 use super::hiargs::Capture;
@@ -307,7 +308,12 @@ impl<'a> OpenCapture<'a> {
             Some(watch) => {
                 let commands = running.commands();
                 let kubernetes = Mutex::new(capture.kubernetes.clone());
+                let ship_section = capture.ship_section.clone();
                 let (helper, reload) = watch.helper(move |configuration| {
+                    if configuration.sections.ship != ship_section {
+                        say("warning: [ship] is read at the start, and holds as it was
+  start the agent again");
+                    }
                     commands.set_rules(configuration.rules)?;
                     change(configuration.sections.kubernetes, &kubernetes, &containers);
                     if let Some(targets) = &new_targets {
@@ -350,6 +356,18 @@ impl Standing {
         Ok(self.libraries.summary(&report, duration_s, spool_dir))
     }
 
+    /// For the process that ships; none where the core does not answer.
+    fn status(&self) -> Option<ShipStatus> {
+        let open = self.inquiry.open_scopes(0).ok()?;
+        Some(ShipStatus {
+            summary: self.summary(None).ok()?,
+            open: OpenCounts {
+                requests: open.served,
+                client_calls: open.made,
+            },
+        })
+    }
+
     /// With the oldest `at_most` exchanges that go on.
     fn so_far(&self, spool_dir: Option<&Path>, at_most: usize) -> Result<SoFar, Unanswered> {
         Ok(SoFar {
@@ -359,6 +377,24 @@ impl Standing {
             at: clock::now(),
         })
     }
+}
+
+/// What the process that ships is told once a second.
+#[derive(Serialize)]
+struct ShipStatus {
+    #[serde(flatten)]
+    summary: Summary,
+    /// What goes on.
+    open: OpenCounts,
+}
+
+/// Exchanges that go on.
+#[derive(Serialize)]
+struct OpenCounts {
+    /// Those that targets serve.
+    requests: usize,
+    /// Those that targets make.
+    client_calls: usize,
 }
 
 /// A capture whose threads run.
@@ -447,7 +483,7 @@ impl Capturing<'_> {
             None => None,
             Some(child) => {
                 let standing = standing.clone();
-                let so_far = move || serde_json::to_vec(&standing.summary(None).ok()?).ok();
+                let so_far = move || serde_json::to_vec(&standing.status()?).ok();
                 Some(Feed::start(child, so_far, rights).context("the status thread")?)
             }
         };

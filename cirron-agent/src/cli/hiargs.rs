@@ -8,7 +8,7 @@ use std::time::Duration;
 use cirron_containers::asker::Settings;
 use cirron_core::DEFAULT_MAX_MEMORY_BYTES;
 use cirron_core::engine::EngineConfig;
-use cirron_core::rules::{Kubernetes, TargetRules};
+use cirron_core::rules::{Kubernetes, Removed, Ship, TargetRules};
 
 use super::before::Group;
 use super::environment::Environment;
@@ -39,6 +39,7 @@ use cirron_look::filter::Filter;
 use cirron_look::tree::{Drawing, width};
 use cirron_otel::otlp::env::Environment as OtelEnvironment;
 use cirron_ship::cirron::Transport;
+use cirron_ship::remove::Remove;
 
 /// Bytes of a MiB.
 const MIB: u32 = 1024 * 1024;
@@ -171,6 +172,8 @@ pub struct Capture {
     pub engine: EngineConfig,
     /// Where scopes go.
     pub outputs: OutputPlan,
+    /// What the file says of sending, which holds as it was at the start.
+    pub ship_section: Ship,
     /// Where the spool's batches are sent; `None`: nowhere.
     pub ship: Option<ShipPlan>,
     /// Which probes of others are told.
@@ -313,7 +316,7 @@ fn todo(args: LowArgs, env: &mut Environment<'_>) -> Result<Todo, String> {
             no_pid("ship")?;
             before.refuse_all_but(&[Group::Dir, Group::Ship], "ship")?;
             let dir = output_dir(&dir.or(before.output.dir), env);
-            let plan = ship_plan(dir, &ship.or(before.ship), env)?;
+            let plan = ship_plan(dir, &ship.or(before.ship), &Ship::default(), env)?;
             if !plan.has_destination() {
                 return Err(
                     "nowhere to ship to: set CIRRON_API_KEY to upload to Cirron, CIRRON_RUN_ID for lines on standard output, or \
@@ -475,10 +478,14 @@ fn configured(
     };
     let capture = Capture {
         load,
-        ship: match args.no_ship {
+        ship: match args.no_ship || sections.ship.enabled == Some(false) {
             true => None,
-            false => shipped_by_the_agent(&outputs, &args.output.dir, &args.ship, env),
+            false => {
+                let args = (&args.output.dir, &args.ship);
+                shipped_by_the_agent(&outputs, args, &sections.ship, env)
+            }
         },
+        ship_section: sections.ship,
         config_watch,
         kubernetes: sections.kubernetes,
         asks: asked,
@@ -545,31 +552,55 @@ fn load_options(
     (load, room.max_memory)
 }
 
-/// Where to ship to from `output_dir`.
+/// Where to ship to from `output_dir`: by flags, variables and the file's `section`, in this order.
 fn ship_plan(
     output_dir: PathBuf,
     args: &ShipArgs,
+    section: &Ship,
     env: &Environment<'_>,
 ) -> Result<ShipPlan, String> {
-    // A key that is no text is none that a header may have; what else is wrong with it is said.
-    let text = |name: &str| Some(env.set(name)?.to_string_lossy().into_owned());
+    let said: Vec<(&'static str, String)> = section
+        .variables()
+        .filter(|(name, _)| env.set(name).is_none())
+        .map(|(name, value)| (name, value.to_owned()))
+        .collect();
+    let text = |name: &str| match env.set(name) {
+        // A key that is no text is none that a header may have; what else is wrong with it is said.
+        Some(value) => Some(value.to_string_lossy().into_owned()),
+        None => said
+            .iter()
+            .find(|(its, _)| *its == name)
+            .map(|(_, value)| value.clone()),
+    };
+    let listen = match (args.metrics_listen, &section.metrics_listen) {
+        (Some(address), _) => Some(address),
+        (None, Some(address)) => Some(cirron_otel::destinations::parse_listen(address)?),
+        (None, None) => None,
+    };
+    let remove = args
+        .ship_remove
+        .or(section.remove.map(|removed| match removed {
+            Removed::Never => Remove::Never,
+            Removed::AfterSeconds(seconds) => Remove::After(Duration::from_secs(seconds)),
+        }));
     Ok(ShipPlan {
         output_dir,
         cirron: Transport::choose(&text).map_err(|e| e.to_string())?,
-        otel: cirron_otel::destinations::Plan::new(&OtelEnvironment(&text), args.metrics_listen)
+        otel: cirron_otel::destinations::Plan::new(&OtelEnvironment(&text), listen)
             .map_err(|e| e.to_string())?,
-        remove: args.ship_remove.unwrap_or_default(),
+        remove: remove.unwrap_or_default(),
+        variables: said,
     })
 }
 
 /// The same, of a capture: what is wrong with the environment is said, and nothing is shipped.
 fn shipped_by_the_agent(
     outputs: &OutputPlan,
-    dir: &DirArgs,
-    args: &ShipArgs,
+    (dir, args): (&DirArgs, &ShipArgs),
+    section: &Ship,
     env: &mut Environment<'_>,
 ) -> Option<ShipPlan> {
-    let plan = ship_plan(output_dir(dir, env), args, env);
+    let plan = ship_plan(output_dir(dir, env), args, section, env);
     match plan {
         Ok(plan) if !plan.has_destination() => None,
         Ok(_) if outputs.spool_dir.is_none() => {

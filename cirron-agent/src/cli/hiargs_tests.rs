@@ -418,6 +418,37 @@ fn a_small_cgroup_has_small_defaults_and_is_told_so() {
 }
 
 #[test]
+fn the_file_says_where_to_ship_and_flags_and_variables_win() {
+    let said = [
+        ("CIRRON_SHIP_OTLP_ENDPOINT", "http://file:4317"),
+        ("CIRRON_SHIP_OTLP_PROTOCOL", "grpc"),
+        ("CIRRON_SHIP_METRICS_LISTEN", "9464"),
+        ("CIRRON_SHIP_REMOVE", "60"),
+    ];
+    let plan = attach("cirron-agent --pid 1", &said).1.ship.unwrap();
+    let endpoint = |plan: &ShipPlan| plan.otel.traces.clone().unwrap().endpoint;
+    assert_eq!(endpoint(&plan), "http://file:4317");
+    assert_eq!(plan.otel.listen, Some(([127, 0, 0, 1], 9464).into()));
+    let after =
+        |plan: &ShipPlan, seconds| plan.remove == Remove::After(Duration::from_secs(seconds));
+    assert!(after(&plan, 60));
+    let told: Vec<&str> = plan.variables.iter().map(|(name, _)| *name).collect();
+    assert_eq!(
+        told,
+        ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"]
+    );
+    let mut more = said.to_vec();
+    more.push(("OTEL_EXPORTER_OTLP_ENDPOINT", "http://env:4317"));
+    let line = "cirron-agent --pid 1 --ship-remove sent --metrics-listen 1";
+    let plan = attach(line, &more).1.ship.unwrap();
+    assert_eq!(endpoint(&plan), "http://env:4317");
+    assert_eq!(plan.variables.len(), 1);
+    assert!(after(&plan, 0) && plan.otel.listen.is_some_and(|a| a.port() == 1));
+    more.push(("CIRRON_SHIP_ENABLED", "false"));
+    assert!(attach(line, &more).1.ship.is_none());
+}
+
+#[test]
 fn batches_are_shipped_where_the_environment_says_so_and_a_wrong_key_is_said() {
     let key = ("CIRRON_API_KEY", "k");
     assert_eq!(attach("cirron-agent --pid 1", &[]).1.ship.map(drop), None);

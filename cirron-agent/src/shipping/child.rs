@@ -59,6 +59,7 @@ impl ShipChild {
             .arg0("cirron-agent")
             .args(plan.args("keeper"))
             .args(verbosity())
+            .envs(plan.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::from(reader))
             .spawn()?;
         Ok(ShipChild {

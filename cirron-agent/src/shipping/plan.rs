@@ -18,6 +18,8 @@ pub struct ShipPlan {
     pub otel: cirron_otel::destinations::Plan,
     /// What becomes of what was sent.
     pub remove: Remove,
+    /// Variables that the file says and the environment does not: the child's environment has them.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 impl ShipPlan {
@@ -100,6 +102,7 @@ mod tests {
                 ..Default::default()
             },
             remove: Remove::After(Duration::from_secs(60)),
+            variables: Vec::new(),
         };
         let args = plan.args("keeper");
         let want = "ship --part keeper --output-dir /out --ship-remove after=60000ms --metrics-listen=127.0.0.1:9464";

@@ -236,7 +236,7 @@ fn header(text: &str) -> Result<String, Wrong> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{KUBERNETES_KEYS, Key, TARGET_KEYS};
+    use super::super::{KUBERNETES_KEYS, Key, SHIP_KEYS, TARGET_KEYS};
     use super::*;
     use std::fmt::Write as _;
 
@@ -259,6 +259,7 @@ mod tests {
             ("keys", KEYS),
             ("keys of targets", TARGET_KEYS),
             ("keys of kubernetes", KUBERNETES_KEYS),
+            ("keys of ship", SHIP_KEYS),
         ] {
             let (before, behind) = (format!("<!-- {what} -->\n"), format!("<!-- /{what} -->"));
             let text = std::fs::read_to_string(PATH).unwrap_or_default();
@@ -275,7 +276,7 @@ mod tests {
 
     #[test]
     fn conditions_come_first_and_no_name_is_there_twice() {
-        for keys in [KEYS, TARGET_KEYS, KUBERNETES_KEYS] {
+        for keys in [KEYS, TARGET_KEYS, KUBERNETES_KEYS, SHIP_KEYS] {
             let mut names: Vec<_> = keys.iter().map(|key| key.name).collect();
             names.sort_unstable();
             names.dedup();

@@ -32,6 +32,7 @@ mod pattern;
 mod rule;
 mod schema;
 mod section;
+mod ship;
 mod target;
 
 pub(crate) use field::{FieldPath, FieldSet, FieldValue, Side};
@@ -45,6 +46,7 @@ pub use pattern::Glob;
 pub(crate) use rule::Price;
 pub use schema::{Key, Problem, Step, nearest};
 pub use section::{SECTIONS, Sections, TOP_KEYS, rules_alone};
+pub use ship::{Removed, SHIP_KEYS, Ship};
 pub use target::{Candidate, Decision, Fact, TARGET_KEYS, TargetRule, TargetRules, Workload};
 
 #[cfg(test)]

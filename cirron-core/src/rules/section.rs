@@ -8,19 +8,23 @@ use serde_json::Value;
 use super::keys::RULES;
 use super::kubernetes::{KUBERNETES_KEYS, Kubernetes};
 use super::schema::{Key, Problem, Section as _, read_section, takes};
+use super::ship::{SHIP_KEYS, Ship};
 use super::target::{SHIPPED, TARGETS};
 
 /// Keys at the top of a file that are no sections. What they are set to is written as TOML, also in an environment.
 pub const TOP_KEYS: [&str; 3] = [RULES, TARGETS, SHIPPED];
 
 /// The sections, each with its keys.
-pub const SECTIONS: [(&str, &[Key]); 1] = [(Kubernetes::NAME, KUBERNETES_KEYS)];
+pub const SECTIONS: [(&str, &[Key]); 2] =
+    [(Kubernetes::NAME, KUBERNETES_KEYS), (Ship::NAME, SHIP_KEYS)];
 
 /// What all of them are set to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sections {
     /// `[kubernetes]`
     pub kubernetes: Kubernetes,
+    /// `[ship]`
+    pub ship: Ship,
 }
 
 impl Sections {
@@ -29,9 +33,11 @@ impl Sections {
     /// # Errors
     /// Everything that is wrong in them.
     pub fn read(files: &[(usize, &Value)]) -> Result<Sections, Vec<Problem>> {
-        let (kubernetes, problems) = read_section(files);
+        let (kubernetes, mut problems) = read_section(files);
+        let (ship, further) = read_section(files);
+        problems.extend(further);
         match problems.is_empty() {
-            true => Ok(Sections { kubernetes }),
+            true => Ok(Sections { kubernetes, ship }),
             false => Err(problems),
         }
     }
@@ -40,6 +46,7 @@ impl Sections {
     pub fn take(section: &str, key: &str, value: &Value) -> bool {
         match section {
             Kubernetes::NAME => takes::<Kubernetes>(key, value),
+            Ship::NAME => takes::<Ship>(key, value),
             _ => false,
         }
     }
@@ -68,7 +75,7 @@ mod tests {
 
     #[test]
     fn rules_of_exchanges_do_not_see_the_others() {
-        let file = json!({"targets": [], "shipped_targets": true, "kubernetes": {}, "rules": []});
+        let file = json!({"targets": [], "shipped_targets": true, "kubernetes": {}, "ship": {}, "rules": []});
         assert_eq!(rules_alone(file), json!({"rules": []}));
     }
 

@@ -15,7 +15,7 @@ use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
 use cirron_tests::servers::{Server, Stack};
 use cirron_tests::spool::{Span, Spool};
-use cirron_tests::{stacks, wait};
+use cirron_tests::{base64, stacks, wait};
 use serde_json::{Value, json};
 
 pub(crate) const TESTS: &[Test] = &[Test {
@@ -78,7 +78,7 @@ impl Collector {
                 {
                     let whole =
                         json!({"span": span, "resource": resource["resource"], "via": line["via"]});
-                    let id = base64_hex(span["spanId"].as_str().context("an id")?)?;
+                    let id = base64::hex(span["spanId"].as_str().context("an id")?)?;
                     let before = out.insert(id.clone(), whole.clone());
                     ensure!(
                         before.is_none_or(|before| before == whole),
@@ -116,27 +116,9 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// Protobuf's own mapping writes bytes as base64.
-fn base64_hex(text: &str) -> Result<String> {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let (mut bits, mut held, mut out) = (0u32, 0, String::new());
-    for byte in text.bytes().filter(|b| *b != b'=') {
-        let digit = DIGITS
-            .iter()
-            .position(|d| *d == byte)
-            .context("a digit of base64")?;
-        bits = bits << 6 | u32::try_from(digit)?;
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            out.push_str(&format!("{:02x}", bits >> held & 0xff));
-        }
-    }
-    Ok(out)
-}
-
-fn prometheus(dir: &Path, scraped: u16, port: u16) -> Result<Guard> {
-    let config = dir.join("prometheus.yml");
+/// `features`: what it does beyond what it does by default.
+fn prometheus(dir: &Path, scraped: u16, port: u16, features: &str) -> Result<Guard> {
+    let config = dir.join(format!("{features}.yml"));
     let rules = stacks::here().join("../deploy/prometheus/rules.yml");
     let text = format!(
         "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
@@ -150,10 +132,11 @@ fn prometheus(dir: &Path, scraped: u16, port: u16) -> Result<Guard> {
         .arg(format!("--config.file={}", config.display()))
         .arg(format!(
             "--storage.tsdb.path={}",
-            dir.join("data").display()
+            dir.join(format!("{features}-data")).display()
         ))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .args(["--enable-feature=exemplar-storage", "--log.level=error"])
+        .arg(format!("--enable-feature={features}"))
+        .arg("--log.level=error")
         .stdin(Stdio::null());
     let guard = Guard::spawn(command)?;
     wait::listener(port)?;
@@ -193,23 +176,14 @@ fn promtool(args: &[&str], page: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn is_there(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).exists()))
-}
-
 fn receivers() -> Result<String> {
-    ensure!(
-        is_there("prometheus") && is_there("promtool"),
-        "prometheus is missing\n  cargo xtask stacks"
-    );
     let server = Server::start(Stack::UvicornH11)?;
     let collector = Collector {
         grpc: free_port()?,
         http: free_port()?,
         out: tempfile::NamedTempFile::new()?,
     };
-    let (scraped, asked) = (free_port()?, free_port()?);
+    let (scraped, asked, native) = (free_port()?, free_port()?, free_port()?);
     let dir = tempfile::tempdir()?;
     let living = collector.start()?;
     let pid = server.pid().to_string();
@@ -234,16 +208,29 @@ fn receivers() -> Result<String> {
             );
     })?;
     wait::listener(scraped)?;
-    let _prometheus = prometheus(dir.path(), scraped, asked)?;
+    let _prometheus = prometheus(dir.path(), scraped, asked, "exemplar-storage")?;
+    let _native = prometheus(dir.path(), scraped, native, "native-histograms")?;
 
     let calls = |from: usize| -> Vec<Value> {
         let one = |n: usize| {
-            let extra = json!({"x_tokens": 4, "x_usage": true, "x_ttft_ms": 20 * (n + 1), "x_interval_ms": 3});
+            // The first one lasts longer than two lines of the agent's status.
+            let first_ms = if n == 0 { 2_200 } else { 20 * (n + 1) };
+            let extra =
+                json!({"x_tokens": 4, "x_usage": true, "x_ttft_ms": first_ms, "x_interval_ms": 3});
             call("chat", &format!("m{}", n % 2), !n.is_multiple_of(3), extra)
         };
         (from..from + CALLS).map(one).collect()
     };
-    openai(server.port, 3, &calls(0))?;
+    let metrics = format!("http://127.0.0.1:{scraped}/metrics");
+    std::thread::scope(|scope| -> Result<()> {
+        let calling = scope.spawn(|| openai(server.port, 3, &calls(0)).map(drop));
+        wait::until_every(PACE, "a request in flight", PATIENCE, || {
+            let page = String::from_utf8(curl(&[&metrics]).ok()?.stdout).ok()?;
+            let is_it = |line: &str| line == "cirron_agent_open_requests 1";
+            page.lines().any(is_it).then_some(())
+        })?;
+        calling.join().ok().context("the calls")?
+    })?;
     wait::until_every(PACE, "the first spans", PATIENCE, || {
         (collector.spans().ok()?.len() == CALLS).then_some(())
     })?;
@@ -255,11 +242,13 @@ fn receivers() -> Result<String> {
     })?;
 
     let _again = collector.start()?;
-    let page = curl(&[&format!("http://127.0.0.1:{scraped}/metrics")])?.stdout;
+    let page = curl(&[&metrics])?.stdout;
     promtool(&["check", "metrics"], &page)?;
     promtool(&["check", "rules", "rules.yml"], b"")?;
+    promtool(&["check", "config", "nodes.yml"], b"")?;
     promtool(&["test", "rules", "rules_test.yml"], b"")?;
     same_in_prometheus(asked, &spool)?;
+    same_in_native_histograms(native, &spool)?;
 
     wait::until_every(PACE, "every span", PATIENCE, || {
         (collector.spans().ok()?.len() == all).then_some(())
@@ -328,13 +317,7 @@ fn same_in_prometheus(port: u16, spool: &Spool) -> Result<()> {
         ("sum(cirron_agent_engine_lost_bytes_total)", 0.0),
     ];
     for (query, wanted) in want {
-        let mut last = None;
-        let near = |got: f64| (got - wanted).abs() <= 1e-6 * wanted.abs();
-        wait::until_every(PACE, query, PATIENCE, || {
-            last = ask(port, query).ok().flatten();
-            last.is_some_and(near).then_some(())
-        })
-        .with_context(|| format!("{last:?}, and the spool has {wanted}"))?;
+        answers(port, query, wanted, 1e-6)?;
     }
     let query = [
         ("query", "gen_ai_server_time_to_first_token_seconds_bucket"),
@@ -356,6 +339,47 @@ fn same_in_prometheus(port: u16, spool: &Spool) -> Result<()> {
     ensure!(
         !traces.is_empty() && traces.iter().all(is_known),
         "exemplars {traces:?}"
+    );
+    Ok(())
+}
+
+/// Prometheus' answer comes to be this one, within this share of it.
+fn answers(port: u16, query: &str, wanted: f64, share: f64) -> Result<()> {
+    let mut last = None;
+    let near = |got: f64| (got - wanted).abs() <= share * wanted.abs();
+    wait::until_every(PACE, query, PATIENCE, || {
+        last = ask(port, query).ok().flatten();
+        last.is_some_and(near).then_some(())
+    })
+    .with_context(|| format!("{last:?}, and the spool has {wanted}"))
+}
+
+/// A Prometheus that wants native histograms has no others: their counts, sums and quantiles.
+fn same_in_native_histograms(port: u16, spool: &Spool) -> Result<()> {
+    let requests = spool.requests();
+    let firsts = requests
+        .iter()
+        .filter_map(|r| r.mark("time_to_first_token_ms"));
+    let mut firsts: Vec<f64> = firsts.collect();
+    firsts.sort_by(f64::total_cmp);
+    let metric = "gen_ai_server_time_to_first_token_seconds";
+    let all = firsts.len() as f64;
+    let sum: f64 = firsts.iter().sum();
+    answers(port, &format!("histogram_count(sum({metric}))"), all, 0.0)?;
+    answers(
+        port,
+        &format!("histogram_sum(sum({metric})) * 1000"),
+        sum,
+        1e-6,
+    )?;
+    // The least value and the greatest, by buckets whose width is 9 %.
+    for (quantile, wanted) in [(0.0, firsts.first()), (1.0, firsts.last())] {
+        let query = format!("histogram_quantile({quantile}, sum({metric})) * 1000");
+        answers(port, &query, *wanted.context("a first token")?, 0.1)?;
+    }
+    ensure!(
+        ask(port, &format!("{metric}_bucket"))?.is_none(),
+        "it has other buckets"
     );
     Ok(())
 }

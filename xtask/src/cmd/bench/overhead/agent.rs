@@ -47,15 +47,26 @@ impl Agent {
 
     /// The same with more flags.
     pub(super) fn attach_asking(pid: u32, flags: &[&str]) -> Result<Agent> {
-        Agent::start(&paths::agent(), pid, Places::Computed, flags)
+        Agent::start(&paths::agent(), pid, Places::Computed, flags, None)
+    }
+
+    /// The same, which ships to a platform of this machine at that port.
+    pub(super) fn attach_shipping(pid: u32, platform: Option<u16>) -> Result<Agent> {
+        Agent::start(&paths::agent(), pid, Places::Computed, &[], platform)
     }
 
     /// The same of another build of the agent: `program` is its path.
     pub(super) fn attach_build(program: &Path, pid: u32, places: Places) -> Result<Agent> {
-        Agent::start(program, pid, places, &[])
+        Agent::start(program, pid, places, &[], None)
     }
 
-    fn start(program: &Path, pid: u32, places: Places, flags: &[&str]) -> Result<Agent> {
+    fn start(
+        program: &Path,
+        pid: u32,
+        places: Places,
+        flags: &[&str],
+        platform: Option<u16>,
+    ) -> Result<Agent> {
         let dir = paths::target().join("bench-overhead");
         // What the last round left would be evicted within this one.
         let _ = std::fs::remove_dir_all(&dir);
@@ -64,6 +75,18 @@ impl Agent {
         command
             .env_remove("CIRRON_TLS_PLACES")
             .env_remove("CIRRON_UPROBE_LINKS");
+        for name in [
+            "CIRRON_RUN_ID",
+            "CIRRON_API_KEY",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+        ] {
+            command.env_remove(name);
+        }
+        if let Some(port) = platform {
+            command
+                .env("CIRRON_API_KEY", "bench")
+                .env("CIRRON_API_ENDPOINT", format!("http://127.0.0.1:{port}"));
+        }
         match places {
             Places::Symbol => {
                 command.env("CIRRON_TLS_PLACES", "symbol");

@@ -7,6 +7,7 @@
 
 mod agent;
 mod load;
+mod platform;
 mod server;
 pub(crate) mod syscalls;
 mod tls;
@@ -34,6 +35,9 @@ pub(crate) struct Options {
     /// Another build of the agent, which takes turns with this one instead of no agent
     #[arg(long, value_name = "PROGRAM", conflicts_with = "tls")]
     against: Option<PathBuf>,
+    /// Two agents in turns: one that sends nothing, and one that ships to a platform that stalls and resets
+    #[arg(long, conflicts_with_all = ["tls", "against"])]
+    ship: bool,
     /// Servers over HTTPS instead, with probes on symbols and on computed places
     #[arg(long)]
     tls: bool,
@@ -46,6 +50,7 @@ impl Options {
     /// Heads of the columns of a comparison.
     fn columns(&self) -> &'static str {
         match self.against {
+            None if self.ship => "sends nothing | ships | ships, of sends nothing, by pair",
             Some(_) => "the other build | this one | this, of the other, by pair",
             None => "without the agent | with it | with, of without, by pair",
         }
@@ -67,10 +72,10 @@ pub(super) fn run(options: &Options) -> Result<()> {
     for shape in [Shape::SmallPosts, Shape::Streams] {
         server_rounds(shape, options).with_context(|| shape.title())?;
     }
-    match options.against {
-        // They compare with no agent.
-        Some(_) => Ok(()),
-        None => syscalls::compare(options.rounds),
+    // They compare with no agent.
+    match options.against.is_some() || options.ship {
+        true => Ok(()),
+        false => syscalls::compare(options.rounds),
     }
 }
 
@@ -91,7 +96,13 @@ fn server_rounds(shape: Shape, options: &Options) -> Result<()> {
     let pairs = Pairs::run(shape, &target, target.pid(), options)?;
     pairs.print("target");
     Pairs::run(shape, &other, target.pid(), options)?.print("not a target");
-    if options.against.is_some() {
+    if options.ship {
+        print_costs(
+            "The agent that sends nothing",
+            &pairs.costs_without,
+            &pairs.without,
+        );
+    } else if options.against.is_some() {
         print_costs("The other build", &pairs.costs_without, &pairs.without);
     }
     print_costs("The agent", &pairs.costs, &pairs.with);
@@ -128,6 +139,7 @@ type Figure = fn(&Load) -> f64;
 impl Pairs {
     /// `loaded` is under load; the agent, where it is there, is attached to `attached`.
     fn run(shape: Shape, loaded: &Server, attached: u32, options: &Options) -> Result<Pairs> {
+        let platform = options.ship.then(platform::start).transpose()?;
         let warm_up = Load::run(shape, loaded, 3)?;
         eprintln!("warm-up: {warm_up}");
         let mut pairs = Pairs {
@@ -139,6 +151,8 @@ impl Pairs {
         for round in 0..options.rounds {
             for with_agent in [round % 2 == 0, round % 2 == 1] {
                 let agent = match (with_agent, &options.against) {
+                    (true, _) if options.ship => Some(Agent::attach_shipping(attached, platform)?),
+                    (false, _) if options.ship => Some(Agent::attach(attached, Places::Computed)?),
                     (true, _) => Some(Agent::attach(attached, Places::Computed)?),
                     (false, Some(program)) => {
                         Some(Agent::attach_build(program, attached, Places::Computed)?)

@@ -1,14 +1,16 @@
 """A receiver of OTLP made of the official protobufs and grpcio: gRPC and HTTP/protobuf.
 
-otlp_receiver.py GRPC_PORT HTTP_PORT OUT [--busy N]
+otlp_receiver.py GRPC_PORT HTTP_PORT OUT [--busy N] [--tls CERTIFICATE KEY [CLIENT_CA]]
 
 Each request that is taken becomes a line of OUT: {"via": "grpc" | "http", "signal": ..., "gzip": ..., "headers": ...,
 "body": the message by protobuf's own JSON mapping}. With --busy the first N requests of each way are answered with
-UNAVAILABLE, or 503 and `Retry-After: 0`, and are not taken.
+UNAVAILABLE, or 503 and `Retry-After: 0`, and are not taken. With --tls both speak TLS, and with CLIENT_CA ask who calls.
+A POST to /api/traces, which is no OTLP, is taken as a batch of Cirron's: {"signal": "batch", "body": its JSON}.
 """
 
 import gzip
 import json
+import ssl
 import sys
 import threading
 from concurrent import futures
@@ -22,7 +24,9 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as traces
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as traces_grpc
 
 GRPC_PORT, HTTP_PORT, OUT = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-BUSY = int(sys.argv[5]) if len(sys.argv) > 4 else 0
+MORE = sys.argv[4:]
+BUSY = int(MORE[MORE.index("--busy") + 1]) if "--busy" in MORE else 0
+TLS = MORE[MORE.index("--tls") + 1 :] if "--tls" in MORE else []
 
 lock = threading.Lock()
 out = open(OUT, "a", encoding="utf-8")
@@ -74,6 +78,12 @@ class Posted(BaseHTTPRequestHandler):
         if is_busy("http"):
             self.answer(503, b"")
             return
+        if self.path == "/api/traces":
+            with lock:
+                out.write(json.dumps({"via": "http", "signal": "batch", "body": json.loads(body)}) + "\n")
+                out.flush()
+            self.answer(200, b"{}")
+            return
         signal, kind, answer = self.kinds[self.path]
         assert self.headers["Content-Type"] == "application/x-protobuf"
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -96,6 +106,21 @@ class Posted(BaseHTTPRequestHandler):
 server = grpc.server(futures.ThreadPoolExecutor(4))
 traces_grpc.add_TraceServiceServicer_to_server(Traces(), server)
 metrics_grpc.add_MetricsServiceServicer_to_server(Metrics(), server)
-assert server.add_insecure_port(f"127.0.0.1:{GRPC_PORT}") == GRPC_PORT
+web = ThreadingHTTPServer(("127.0.0.1", HTTP_PORT), Posted)
+if TLS:
+    certificate, key, *client_ca = TLS
+    pair = [(open(key, "rb").read(), open(certificate, "rb").read())]
+    roots = open(client_ca[0], "rb").read() if client_ca else None
+    credentials = grpc.ssl_server_credentials(pair, roots, require_client_auth=bool(client_ca))
+    assert server.add_secure_port(f"127.0.0.1:{GRPC_PORT}", credentials) == GRPC_PORT
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    if client_ca:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(client_ca[0])
+    # The handshake is the connection's thread's, so that one that fails is no end of the server.
+    web.socket = context.wrap_socket(web.socket, server_side=True, do_handshake_on_connect=False)
+else:
+    assert server.add_insecure_port(f"127.0.0.1:{GRPC_PORT}") == GRPC_PORT
 server.start()
-ThreadingHTTPServer(("127.0.0.1", HTTP_PORT), Posted).serve_forever()
+web.serve_forever()

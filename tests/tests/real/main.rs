@@ -52,6 +52,7 @@ mod scopes_servers;
 mod scopes_unwound;
 mod sdk;
 mod ship;
+mod ship_tls;
 mod stacks;
 mod syscalls;
 mod tails;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         scopes_unwound::TESTS,
         sdk::TESTS,
         ship::TESTS,
+        ship_tls::TESTS,
         syscalls::TESTS,
         tails::TESTS,
         buffers::TESTS,

@@ -11,7 +11,7 @@ use cirron_tests::wait;
 /// `python3 -m http.server` on a port of its own.
 pub(crate) struct Plain {
     guard: Guard,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Plain {

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use cirron_tests::agent::{Agent, binary};
+use cirron_tests::calls::wrk;
 use cirron_tests::ingest::{Answer, Ingest, batches};
 use cirron_tests::process::{Guard, children};
 use cirron_tests::raw::free_port;
 use cirron_tests::runner::{Need, Test};
+use cirron_tests::servers::{Server, Stack};
 use cirron_tests::stacks;
-use cirron_tests::wait::until;
+use cirron_tests::wait::{self, until};
 use serde_json::Value;
 
 use crate::plain::Plain;
@@ -32,6 +34,21 @@ pub(crate) const TESTS: &[Test] = &[
         name: "an_agent_ships_what_it_writes_and_its_shipper_may_die",
         need: Need::Bpf,
         run: by_the_agent,
+    },
+    Test {
+        name: "an_agent_whose_keeper_is_killed_says_so_and_what_is_left_is_sent_by_hand",
+        need: Need::Bpf,
+        run: without_a_keeper,
+    },
+    Test {
+        name: "a_saturated_server_s_batches_arrive_in_order_past_resets_and_errors",
+        need: Need::Stacks,
+        run: saturated,
+    },
+    Test {
+        name: "an_agent_below_its_own_target_does_not_read_what_it_sends",
+        need: Need::Bpf,
+        run: below_its_target,
     },
     Test {
         name: "batches_are_uploaded_as_the_sdk_uploads_them",
@@ -270,6 +287,140 @@ fn by_the_agent() -> Result<String> {
         files.len()
     );
     Ok(format!("{} batches of {requests} requests", files.len()))
+}
+
+/// The bytes of a spool's batches that no upload had.
+fn missing(dir: &Path, ingest: &Ingest) -> Result<usize> {
+    let came = ingest.came();
+    let mut missing = 0;
+    for entry in std::fs::read_dir(dir.join("spool"))? {
+        let file = std::fs::read(entry?.path())?;
+        let is_it = |came: &cirron_tests::ingest::Came| came.is_taken() && came.body == file;
+        missing += usize::from(!came.iter().any(is_it));
+    }
+    Ok(missing)
+}
+
+fn without_a_keeper() -> Result<String> {
+    let server = Plain::start(&[])?;
+    let ingest = Ingest::start(&[])?;
+    let pid = server.pid().to_string();
+    // The file says where the platform is, the environment only who asks.
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(&file, format!("[ship]\nendpoint = '{}'", ingest.endpoint()))?;
+    let config = file.path().display().to_string();
+    let args = [
+        "--pid",
+        &pid,
+        "--flush-interval",
+        "50ms",
+        "--config",
+        &config,
+    ]
+    .map(str::to_owned);
+    let agent = Agent::start(&args, |command| {
+        platform(command, "");
+    })?;
+    let [keeper] = children(agent.pid())?[..] else {
+        anyhow::bail!("no keeper");
+    };
+    server.call(20)?;
+    until("a batch", PATIENCE, || {
+        (!ingest.taken().is_empty()).then_some(())
+    })?;
+    let worker = children(keeper)?.first().copied().context("a worker")?;
+    cirron_tests::process::kill(keeper, libc::SIGKILL);
+    until("words about it", PATIENCE, || {
+        let is_said = agent.stderr().contains("nothing is shipped any more");
+        is_said.then_some(())
+    })?;
+    // The worker sends what is there, and goes.
+    until("the worker's end", PATIENCE, || {
+        status_of(worker, "Name").is_none().then_some(())
+    })?;
+    server.call(20)?;
+    let report = agent.finish()?;
+    ensure!(
+        report.summary["shipper"]["deaths"] == 1,
+        "{}",
+        report.summary["shipper"]
+    );
+    ensure!(report.spool.requests().len() == 40);
+    let dir = report.dir.path();
+    let left = missing(dir, &ingest)?;
+    ensure!(left > 0, "who sent it?");
+    shipped(dir, &ingest, &["--once"])?;
+    ensure!(missing(dir, &ingest)? == 0, "{:?}", ingest.taken());
+    let taken = ingest.taken();
+    let ids: BTreeSet<&String> = taken.iter().collect();
+    ensure!(ids.len() == taken.len(), "sent twice: {taken:?}");
+    Ok(format!("{} batches, {left} of them by hand", taken.len()))
+}
+
+fn saturated() -> Result<String> {
+    let server = Server::start(Stack::UvicornHttptools)?;
+    let plan = [
+        Answer::Status(200),
+        Answer::Reset,
+        Answer::Status(500),
+        Answer::Status(200),
+        Answer::Reset,
+    ];
+    let ingest = Ingest::start(&plan)?;
+    let pid = server.pid().to_string();
+    let args = ["--pid", &pid, "--flush-interval", "50ms"].map(str::to_owned);
+    let agent = Agent::start(&args, |command| platform(command, &ingest.endpoint()))?;
+    wrk(&["-t1", "-c16", "-d2s", &server.url("/health")])?;
+    wait::closed_to(0, server.port)?;
+    let report = agent.finish()?;
+    let dir = report.dir.path();
+    shipped(dir, &ingest, &["--once"])?;
+    ensure!(missing(dir, &ingest)? == 0, "{}", report.stderr);
+    let taken = ingest.taken();
+    let names: Vec<_> = cirron_tests::spool::batches(dir)?
+        .iter()
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.split_once('-')?.1.to_owned()))
+        .collect();
+    ensure!(taken == names, "in another order: {taken:?}, {names:?}");
+    ensure!(
+        report.summary["spool"]["batches_lost"] == 0,
+        "{}",
+        report.summary
+    );
+    let requests = report.spool.requests().len();
+    ensure!(requests > 500, "{requests}");
+    Ok(format!("{} batches of {requests} requests", names.len()))
+}
+
+/// The agent is a child of the shell that is its target: what it sends is written by a child of its target.
+const OWN_SHELL: &str = r#"
+"$0" --pid $$ --output-dir "$1" --flush-interval 50ms 2> "$1/log" & agent=$!
+while ! grep -q 'attached to' "$1/log"; do sleep 0.05; done
+curl -s "$2" > /dev/null
+sleep 1
+kill -TERM $agent
+wait $agent
+"#;
+
+fn below_its_target() -> Result<String> {
+    let dir = tempfile::tempdir()?;
+    let server = Plain::start(&[])?;
+    let ingest = Ingest::start(&[])?;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", OWN_SHELL]).arg(binary()).arg(dir.path());
+    shell.arg(format!("http://127.0.0.1:{}/own", server.port));
+    platform(&mut shell, &ingest.endpoint());
+    let output = shell.stdin(Stdio::null()).output()?;
+    let log = std::fs::read_to_string(dir.path().join("log"))?;
+    ensure!(output.status.success(), "{output:?}: {log}");
+    let spool = cirron_tests::spool::Spool::read(dir.path())?;
+    let calls: Vec<&str> = spool.client_calls().iter().map(|c| c.path()).collect();
+    ensure!(calls == ["/own"], "{calls:?}");
+    ensure!(missing(dir.path(), &ingest)? == 0, "{log}");
+    let batches = ingest.taken().len();
+    // Those of the shell's children, which come and go for a second; none is of an upload.
+    ensure!(batches < 20, "{batches} batches");
+    Ok(format!("{batches} batches"))
 }
 
 /// Sends each batch of a spool by the SDK's own transports: by HTTP, and as lines on standard output.

@@ -118,9 +118,12 @@ impl Transport for Grpc {
 
 fn judge(status: &Status) -> Outcome {
     let code = status.code();
-    let why = format!("{code:?}: {}", shown(status.message()));
-    // An error of the connection, not an answer: tonic gives it the code Unknown.
+    // An error of the connection, not an answer: tonic gives it the code Unknown, and says what it is at the bottom alone.
     let is_ours = status.source().is_some();
+    let why = match status.source() {
+        Some(error) => shown(&innermost(error)),
+        None => format!("{code:?}: {}", shown(status.message())),
+    };
     let told = wait_told(status.details());
     let again = match code {
         Code::Cancelled
@@ -154,6 +157,13 @@ fn judge(status: &Status) -> Outcome {
         Reason::Unexpected
     };
     Outcome::Refused { reason, why }
+}
+
+fn innermost(mut error: &dyn std::error::Error) -> String {
+    while let Some(inner) = error.source() {
+        error = inner;
+    }
+    error.to_string()
 }
 
 /// `google.rpc.Status`, of which the details are asked.

@@ -192,6 +192,11 @@ fn refused(dir: &Path, variables: &[(&str, &str)]) -> Result<()> {
         .with_context(|| format!("{variables:?}: {}", said()))
 }
 
+/// Where spans go.
+fn to(endpoint: &str) -> (&'static str, &str) {
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint)
+}
+
 fn by_tls() -> Result<String> {
     let dir = tempfile::tempdir()?;
     let recording = stacks::here().join("corpus/uvicorn-h11.recording");
@@ -223,7 +228,6 @@ fn by_tls() -> Result<String> {
         };
         let protocol = ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol);
         let (to_open, to_asking) = (endpoint(&open), endpoint(&asking));
-        let to = |endpoint| ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint);
         sent(dir.path(), &[protocol, to(&to_open), trust])?;
         let known = [protocol, to(&to_asking), trust, own[0], own[1]];
         sent(dir.path(), &known)?;
@@ -238,7 +242,7 @@ fn by_tls() -> Result<String> {
     let proxy = format!("http://127.0.0.1:{proxy}");
     let account = [
         ("CIRRON_API_KEY", "ck_test"),
-        ("CIRRON_API_ENDPOINT", &endpoint),
+        ("CIRRON_API_ENDPOINT", endpoint.as_str()),
     ];
     let system = ("SSL_CERT_FILE", ca.as_str());
     let through = ("HTTPS_PROXY", proxy.as_str());

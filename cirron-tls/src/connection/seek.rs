@@ -324,8 +324,13 @@ impl<M: Copy> Connection<M> {
                 Tried::No
             };
         }
-        if !is_data || self.hellos.client_dir.is_none() {
-            return if is_data { Tried::Wait } else { Tried::No };
+        if !is_data {
+            return Tried::No;
+        }
+        // Where both hellos were lost, the secret that opens a record says whose it is.
+        let other = self.halves.of(dir.other());
+        if self.hellos.client_dir.is_none() && other.lost.is_none() {
+            return Tried::Wait;
         }
         // The server's hello says the suite; where it was lost, all are tried.
         if self.hellos.client_dir == Some(dir) && self.hellos.suite.is_none() {

@@ -1,5 +1,6 @@
 //! `doctor`: every check, and what the kernel says to each program. Attaches to no process.
 
+use cirron_common::operand::Convention;
 use cirron_containers::asker::Settings;
 use cirron_spool::shown::shown_path;
 
@@ -14,7 +15,7 @@ use crate::preflight::{self, Subject, report};
 use crate::probes::images::images;
 use crate::probes::open::Unopened;
 use crate::probes::place::Choice;
-use crate::probes::plan::{Plan, plan, summary};
+use crate::probes::plan::{Attach, Means, Plan, plan, summary};
 use crate::probes::quiet::Quiet;
 use crate::probes::tls::blind;
 
@@ -87,12 +88,14 @@ fn tls(pid: u32) -> String {
         };
         let name = shown_path(&image.name);
         let look = plan(&Quiet::new(&file), Choice::Cheapest);
-        let blind = match look.plan {
+        let announces = look.plan.announces();
+        let blind = match look.plan.by(Means::Auto) {
             Plan::Watch(functions) => {
                 for function in &functions {
                     out.push_str(&format!("{name}: {function}\n"));
                 }
                 out.push_str(&format!("{name}: {}\n", summary(&functions)));
+                out.push_str(&format!("{name}: {}\n", means(&functions, announces)));
                 None
             }
             Plan::Unfollowed => Some(blind::UNFOLLOWED),
@@ -118,6 +121,20 @@ fn tls(pid: u32) -> String {
         );
     }
     out
+}
+
+/// What is read of a library, and how its functions were found. `announces`: its secrets could be read.
+fn means(functions: &[Attach], announces: bool) -> &'static str {
+    let any = |is: fn(&Attach) -> bool| functions.iter().any(is);
+    if any(|a| a.function.announces()) {
+        "its secrets are read, found by the names that it announces them with"
+    } else if any(|a| a.function.convention == Convention::Go) {
+        "plaintext is read, found by Go's own table"
+    } else if announces {
+        "plaintext is read, found by symbols; with --tls secrets its secrets instead"
+    } else {
+        "plaintext is read, found by symbols"
+    }
 }
 
 /// Which probes of a process would be told, where they are and what they cost. What cannot be looked at was said.

@@ -34,6 +34,7 @@ mod spool;
 mod targets;
 #[cfg(test)]
 mod testing;
+mod unseal;
 
 pub use cli::main;
 pub use output::Finished;

@@ -16,6 +16,7 @@ pub mod maps;
 pub mod operand;
 pub mod python;
 pub mod record;
+pub mod secret;
 pub mod shape;
 pub mod signature;
 pub mod tls;

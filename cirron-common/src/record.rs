@@ -9,6 +9,7 @@
 //!           | PROC_FORK  Fork 8
 //!           | CONTEXT_MADE, CONTEXT_ENDED  ContextLife 16
 //!           | PROBE_SPEC, PROBE_HIT: see `hit`
+//!           | SECRET: see `secret`
 //!           | others     nothing
 //! ```
 //!
@@ -214,6 +215,9 @@ pub mod kind {
     /// A process, a target or not, begins to listen on a TCP socket ([`crate::KernelConfig::tells_listeners`]). Stamped
     /// inside of the call.
     pub const PROC_LISTEN: u8 = 17;
+    /// A TLS library announces a secret of a connection ([`crate::secret::Secret`]), stamped inside of the call. The core never
+    /// gets it, and no recording has it.
+    pub const SECRET: u8 = 18;
 }
 
 /// Values of [`Data::direction`], from the target's point of view.
@@ -269,6 +273,8 @@ pub mod evidence {
     pub const CALL: u64 = 0;
     /// What the thread sent next, and its length.
     pub const LENGTHS: u64 = 1;
+    /// A secret of the object opened what passed on the socket. The programs never write it, the agent does.
+    pub const SECRET: u64 = 2;
 }
 
 /// Values of [`Close::why`].

@@ -20,15 +20,18 @@ pub struct Signature {
     pub moved: Operand,
     /// Whether the call succeeded, at the exit: above 0 it did. Absent: `moved` tells that alone.
     pub success: Operand,
+    /// Address of a text that ends with 0, at the entry: what the bytes in `buffer` are. Of [`crate::tls::op::SECRET`] alone.
+    pub name: Operand,
 }
 
 const _: () = {
-    assert!(core::mem::size_of::<Signature>() == 72);
+    assert!(core::mem::size_of::<Signature>() == 88);
     assert!(core::mem::offset_of!(Signature, op) == 0);
     assert!(core::mem::offset_of!(Signature, object) == 8);
     assert!(core::mem::offset_of!(Signature, buffer) == 24);
     assert!(core::mem::offset_of!(Signature, moved) == 40);
     assert!(core::mem::offset_of!(Signature, success) == 56);
+    assert!(core::mem::offset_of!(Signature, name) == 72);
 };
 
 #[cfg(feature = "user")]
@@ -45,13 +48,20 @@ impl Signature {
             buffer: Operand::ABSENT,
             moved: Operand::ABSENT,
             success: Operand::ABSENT,
+            name: Operand::ABSENT,
         }
     }
 
     /// Its operands.
     #[must_use]
-    pub const fn operands(&self) -> [Operand; 4] {
-        [self.object, self.buffer, self.moved, self.success]
+    pub const fn operands(&self) -> [Operand; 5] {
+        [
+            self.object,
+            self.buffer,
+            self.moved,
+            self.success,
+            self.name,
+        ]
     }
 
     /// Whether the programs can read it: each operand is one, and stands at the moment at which it is read.
@@ -62,6 +72,7 @@ impl Signature {
             buffer,
             moved,
             success,
+            name,
             ..
         } = self;
         if object.is_absent()
@@ -69,10 +80,14 @@ impl Signature {
             || buffer.spot().is_none()
             || moved.spot().is_none()
             || success.spot().is_none()
+            || name.spot().is_none()
         {
             return false;
         }
-        is_noted(object) && is_noted(buffer) && (success.is_absent() || success.is_late == 1)
+        is_noted(object)
+            && is_noted(buffer)
+            && is_noted(name)
+            && (success.is_absent() || success.is_late == 1)
     }
 }
 
@@ -133,6 +148,7 @@ mod tests {
             buffer: c.argument(1),
             moved: c.argument(3).pointee(),
             success: c.result().signed(4),
+            name: Operand::ABSENT,
         };
         assert!(read.is_valid());
         assert!(Signature::event(op::FREE, c.argument(7)).is_valid());
@@ -173,6 +189,10 @@ mod tests {
             },
             Signature {
                 success: c.argument(0),
+                ..read
+            },
+            Signature {
+                name: c.result(),
                 ..read
             },
         ];

@@ -32,6 +32,8 @@ pub mod op {
     pub const REQUEST: u64 = 11;
     /// A goroutine writes what was asked on it: `net/http.persistConnWriter.Write`.
     pub const SEND: u64 = 12;
+    /// A secret of the connection is announced ([`crate::secret`]): OpenSSL's `ssl_log_secret`.
+    pub const SECRET: u64 = 13;
 }
 
 /// Bits of a value of the process filter.

@@ -18,7 +18,7 @@ mod cut;
 pub mod engine;
 mod exchange;
 pub mod id;
-mod limits;
+pub mod limits;
 mod llm;
 mod proto;
 pub mod record;

@@ -13,11 +13,11 @@ pub(crate) const MAX_PIPELINED: usize = 1_024;
 
 /// Bytes held out of order in one direction while an earlier record may still come. Two threads
 /// that write one socket invert single calls. Past it the hole is final.
-pub(crate) const MAX_REORDER_BYTES: usize = 256 * 1024;
+pub const MAX_REORDER_BYTES: usize = 256 * 1024;
 
 /// Event time for which a hole may still be filled, ns. The kernel side stamps and reserves within
 /// microseconds unless it is preempted between the two.
-pub(crate) const REORDER_WINDOW_NS: u64 = 5 * crate::time::MS;
+pub const REORDER_WINDOW_NS: u64 = 5 * crate::time::MS;
 
 /// What one record held out of order counts for besides its bytes, so that empty ones are bounded too.
 pub(crate) const HELD_OVERHEAD_BYTES: usize = 64;

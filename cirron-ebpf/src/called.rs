@@ -7,7 +7,7 @@
 use aya_ebpf::{EbpfContext as _, bindings::pt_regs, helpers::bpf_get_attach_cookie};
 use aya_ebpf::{helpers::bpf_ktime_get_ns, programs::ProbeContext};
 use cirron_common::{
-    Signature,
+    Operand, Signature,
     record::direction,
     signature::cookie,
     tls::{SslCall, op},
@@ -59,6 +59,12 @@ impl Place {
             pid_tgid,
             op: signature.op,
         })
+    }
+
+    /// What an operand that stands at the entry is there.
+    #[inline(always)]
+    pub fn at_entry(&self, operand: &Operand) -> Option<u64> {
+        operand::value(self.regs, cookie::depth(self.cookie), operand)
     }
 
     /// The note of the call that begins with `event`. `stack`: as in [`SslCall`].

@@ -16,6 +16,7 @@ use cirron_common::{
 use crate::{
     called::{Place, direction_of, returned},
     maps::{SSL_CALLS, SSLS},
+    secrets::announce,
     tls::{
         TlsEvent, call_of, cirron_tls_take_bytes, cirron_tls_tell_end, introduce, seal,
         watched_thread,
@@ -37,6 +38,10 @@ pub fn try_enter(ctx: &ProbeContext) -> Option<u32> {
         }
         op::SHUTDOWN => {
             cirron_tls_tell_end(&event, close::LOCAL_SHUT_WRITE);
+            return None;
+        }
+        op::SECRET => {
+            let _ = announce(&place, signature, &event);
             return None;
         }
         _ => {}

@@ -22,7 +22,7 @@ use crate::{
 /// Bytes of a stream in one record at most: the largest size class.
 pub const CHUNK: u64 = 65_536;
 
-const BPF_RB_NO_WAKEUP: u64 = 1;
+pub const BPF_RB_NO_WAKEUP: u64 = 1;
 const BPF_RB_FORCE_WAKEUP: u64 = 2;
 const BPF_RB_AVAIL_DATA: u64 = 0;
 

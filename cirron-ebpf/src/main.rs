@@ -42,6 +42,7 @@ mod operand;
 mod probed;
 mod process;
 mod python;
+mod secrets;
 mod sent;
 mod socket;
 mod syscalls;

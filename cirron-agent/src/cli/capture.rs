@@ -231,7 +231,7 @@ impl<'a> OpenCapture<'a> {
                 uprobes.clone(),
                 libraries.leases.clone(),
                 Arc::clone(&libraries.counts),
-                choice(),
+                (choice(), capture.tls),
                 Ruled::new(libraries.rules.clone(), specs),
             ),
             libraries,

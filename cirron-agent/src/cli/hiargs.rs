@@ -9,6 +9,7 @@ use cirron_containers::asker::Settings;
 use cirron_core::DEFAULT_MAX_MEMORY_BYTES;
 use cirron_core::engine::EngineConfig;
 use cirron_core::rules::{Kubernetes, Removed, Ship, TargetRules};
+use clap::ValueEnum as _;
 
 use super::before::Group;
 use super::environment::Environment;
@@ -28,6 +29,7 @@ use crate::output::queue::{QUEUE_BYTES, queue_bytes};
 use crate::output::sink::{OutputPlan, SinkKind};
 use crate::output::stdout::KIND as STDOUT;
 use crate::output::table::{KINDS, OutputKind};
+use crate::probes::plan::Means;
 use crate::probes::scopes::rule::ScopeRule;
 use crate::probes::usdt::rule::Rule;
 use crate::shipping::plan::ShipPlan;
@@ -176,6 +178,8 @@ pub struct Capture {
     pub ship_section: Ship,
     /// Where the spool's batches are sent; `None`: nowhere.
     pub ship: Option<ShipPlan>,
+    /// How connections inside TLS are read.
+    pub tls: Means,
     /// Which probes of others are told.
     pub usdt: Vec<Rule>,
     /// Which functions are scopes.
@@ -411,6 +415,13 @@ fn filter(args: FilterArgs) -> Filter {
     }
 }
 
+/// What `CIRRON_TLS` says.
+fn tls_means(env: &mut Environment<'_>) -> Means {
+    let parse = |text: &str| Means::from_str(text, false).ok();
+    let form = "auto, plaintext or secrets";
+    env.parsed("CIRRON_TLS", parse, form, (Means::default(), "auto"))
+}
+
 /// One whose targets are found.
 fn daemon(args: CaptureArgs, env: &mut Environment<'_>) -> Result<Capture, String> {
     let (capture, targets) = configured(args, env)?;
@@ -499,6 +510,7 @@ fn configured(
             max_memory_bytes: max_memory,
         },
         outputs,
+        tls: args.tls.unwrap_or_else(|| tls_means(env)),
         usdt: args.usdt.usdt,
         scopes: args.usdt.scope,
         duration: args.duration,

@@ -341,6 +341,7 @@ fn options_that_do_nothing_for_a_command_are_refused() {
         ("--flush-interval 1s", "run"),
         ("--chunk-timing", "run"),
         ("--net-scopes", "run"),
+        ("--tls secrets", "run"),
         ("--record f", "run"),
         ("--summary-json f", "run"),
         ("--ring-mib 8", "run doctor"),

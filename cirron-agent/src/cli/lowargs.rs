@@ -14,6 +14,7 @@ use super::looking::{ExplainArgs, ReportArgs};
 use super::values::When;
 use super::{text, values};
 use crate::output::table::{self, OutputKind};
+use crate::probes::plan::Means;
 use crate::probes::scopes::rule::ScopeRule;
 use crate::probes::usdt::rule::Rule;
 use crate::shipping::plan::parse_remove;
@@ -167,6 +168,14 @@ pub struct CaptureArgs {
     /// processes.
     #[arg(long)]
     pub net_scopes: bool,
+    /// How connections inside TLS are read [default: auto]
+    ///
+    /// By plaintext, with probes at each call of the library; or by the secrets that most libraries announce once for each
+    /// connection, which cost the target nothing a call and open what its sockets carry. A connection that began before
+    /// the attach is not read by secrets. `auto` takes plaintext where a library's functions have names, and secrets where
+    /// they have none. docs/security.md says what is read, and what becomes of it.
+    #[arg(long, value_name = "MEANS", value_enum)]
+    pub tls: Option<Means>,
     /// What connections, open scopes and sessions may hold in sum [default: 64MiB]
     ///
     /// Past it, what holds much or is of least use is given up; its scope says so, and the summary counts it. What

@@ -65,6 +65,7 @@ Examples:
 Environment:
   CIRRON_OUTPUT_DIR        as --output-dir
   CIRRON_FLUSH_INTERVAL    as --flush-interval
+  CIRRON_TLS               as --tls
   CIRRON_SPOOL_MAX_BYTES   as --spool-max-bytes
       A value that cannot be taken is said, and the default is taken, as in the SDK. The SDK takes
       numbers without units: seconds, and bytes.

@@ -33,7 +33,7 @@ use crate::probes::identity::FileKey;
 use crate::probes::images::{FileId, Image, images};
 use crate::probes::open::{Right, Unopened, identity};
 use crate::probes::place::{Choice, Place};
-use crate::probes::plan::{Attach, Exit, Plan, plan, summary};
+use crate::probes::plan::{Attach, Exit, Means, Plan, plan, summary};
 use crate::probes::quiet::Quiet;
 use crate::probes::source::Source;
 use crate::probes::tls::blind;
@@ -56,6 +56,7 @@ pub struct Attacher {
     leases: Leases,
     counts: Arc<Counts>,
     choice: Choice,
+    means: Means,
     ruled: Ruled,
     /// Functions so far.
     attached: usize,
@@ -80,7 +81,7 @@ impl Attacher {
         uprobes: Uprobes,
         leases: Leases,
         counts: Arc<Counts>,
-        choice: Choice,
+        (choice, means): (Choice, Means),
         ruled: Ruled,
     ) -> Attacher {
         Attacher {
@@ -88,6 +89,7 @@ impl Attacher {
             leases,
             counts,
             choice,
+            means,
             ruled,
             attached: 0,
             warned: HashSet::new(),
@@ -205,15 +207,18 @@ impl Attacher {
             Counts::add(&self.counts.cut);
             tracing::warn!("{}: not all of it is looked at", shown_path(name));
         }
-        let is_wanted = matches!(look.plan, Plan::Watch(_)) || !probes.planned.is_empty();
+        let plan = look.plan.by(self.means);
+        let is_wanted = matches!(plan, Plan::Watch(_)) || !probes.planned.is_empty();
         let is_watched = is_wanted && self.may_watch();
-        let (seen, mut attachments) = match look.plan {
+        let (seen, mut attachments) = match plan {
             Plan::Nothing => (Seen::Unsearched, Vec::new()),
             Plan::Unfollowed => (Seen::Blind(blind::UNFOLLOWED), Vec::new()),
             Plan::Watch(functions) if is_watched => {
+                let announces = functions.iter().any(|a| a.function.announces());
                 let (watched, made) = attach_image(&self.uprobes, name, file, &functions);
                 self.attached += watched;
-                (Seen::Watched, made)
+                let made = made.into_iter().map(|a| a.of_announcer(announces));
+                (Seen::Watched, made.collect())
             }
             Plan::Watch(_) => (Seen::Blind(blind::TOO_MANY), Vec::new()),
         };
@@ -416,6 +421,7 @@ pub fn points(attach: &Attach) -> Vec<Point> {
     let Attach {
         function,
         offset,
+        signature,
         entry,
         exit,
     } = attach;
@@ -427,7 +433,7 @@ pub fn points(attach: &Attach) -> Vec<Point> {
         is_last: false,
         program,
         offset: offset.wrapping_add_signed(place.offset),
-        reads: Reads::Function(function.signature),
+        reads: Reads::Function(*signature),
         depth: place.depth,
         semaphore: 0,
     };

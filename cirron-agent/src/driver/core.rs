@@ -41,6 +41,7 @@ use crate::kernel::records;
 use crate::output::Finished;
 use crate::output::outputs::ToSinks;
 use crate::record::writer::{Recorder, RecordingStats};
+use crate::unseal::{Out, Unseal, UnsealStats};
 
 mod closing;
 mod facts;
@@ -76,11 +77,17 @@ pub struct CoreReport {
     pub exits_missed: u64,
     /// The recording's counts, where one was asked for.
     pub recording: Option<RecordingStats>,
+    /// Of what was opened by secrets.
+    pub unseal: UnsealStats,
 }
 
 /// The core thread's state.
 pub struct Core {
     engine: Engine,
+    /// Opens TLS before anybody reads it.
+    unseal: Unseal,
+    /// What came of the last record, kept for its memory.
+    opened: Out,
     control: Box<dyn Control>,
     census: Census,
     counts: Arc<Counts>,
@@ -137,6 +144,8 @@ impl Core {
         }
         Core {
             engine: Engine::new(config, ids),
+            unseal: Unseal::default(),
+            opened: Out::default(),
             control,
             census: Census::new(Arc::clone(&counts)),
             counts,
@@ -217,7 +226,7 @@ impl Core {
                 stop.note_quiet();
             }
             match from_reader.recv_timeout(WAIT) {
-                Ok(batch) => {
+                Ok(mut batch) => {
                     for spec in self.specs.take() {
                         self.feed(&spec);
                     }
@@ -231,6 +240,9 @@ impl Core {
                     }
                     if let Some(watermark) = batch.watermark {
                         self.take_time(watermark);
+                    }
+                    if self.unseal.take_has_secret() {
+                        batch.bytes.fill(0);
                     }
                     // The reader may have ended; its buffers end with it.
                     let _ = recycle.send(batch.bytes);
@@ -285,10 +297,11 @@ impl Core {
             }
             self.learn(tgid);
         }
-        self.feed(record);
-        let Some(Record { head, body }) = decoded else {
-            return;
+        let Some(decoded) = decoded else {
+            return self.feed(record);
         };
+        self.open(record, &decoded);
+        let Record { head, body } = decoded;
         let (tgid, ts) = (head.tgid, head.ts);
         match body {
             Body::Fork { child } => {
@@ -330,9 +343,32 @@ impl Core {
             | Body::ThreadExit
             | Body::Release
             | Body::Listen
+            | Body::Secret(_)
             | Body::Spec(_)
             | Body::Hit(_) => {}
         }
+    }
+
+    /// A record of the kernel side goes on, as it came or with its TLS opened.
+    fn open(&mut self, record: &[u8], decoded: &Record<'_>) {
+        let leases = self.attacher.as_ref().map(|(_, leases)| leases);
+        let announces = |tgid| leases.is_some_and(|leases| leases.announces(tgid));
+        let is_changed = self
+            .unseal
+            .take(record, decoded, announces, &mut self.opened);
+        match is_changed {
+            true => self.feed_opened(),
+            false => self.feed(record),
+        }
+    }
+
+    fn feed_opened(&mut self) {
+        let mut opened = std::mem::take(&mut self.opened);
+        for record in opened.records() {
+            self.feed(record);
+        }
+        opened.clear();
+        self.opened = opened;
     }
 
     fn feed(&mut self, record: &[u8]) {
@@ -347,12 +383,15 @@ impl Core {
         self.watermark = self.watermark.max(watermark);
         for tgid in self.live.take_gone(watermark) {
             self.report.exits_missed += 1;
+            self.unseal.process_ends(tgid, watermark);
             self.feed(&process_record(Body::Exit, tgid, watermark));
             self.keep_what_is_shared(tgid, watermark);
             self.forget(tgid);
             // So that the number's next owner is not taken for it.
             self.remove_from_kernel(tgid);
         }
+        self.unseal.take_time(watermark, &mut self.opened);
+        self.feed_opened();
         self.part(watermark);
         for (key, release) in self.ends.take_released(watermark) {
             self.feed(&end_record(key, release.why, release.at));
@@ -382,6 +421,7 @@ impl Core {
                 // Nobody watches yet.
                 Output::Watched(_) => {}
                 Output::Mute { conn, epoch } => {
+                    let (conn, epoch) = self.unseal.mute((conn, epoch));
                     if let Err(e) = self.control.mute(conn, epoch)
                         && !std::mem::replace(&mut self.mute_failed, true)
                     {
@@ -438,6 +478,8 @@ impl Core {
         }
         let counters = self.statistics().counters;
         let now = clock::now();
+        self.unseal.end(&mut self.opened);
+        self.feed_opened();
         self.end_what_was_lost(now);
         if let Some(recorder) = &mut self.recorder {
             recorder.shutdown(now);

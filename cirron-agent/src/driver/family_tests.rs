@@ -103,6 +103,7 @@ static FAMILY: [Function; 4] = [
             buffer: C.argument(7),
             moved: C.argument(8).pointee().signed(4),
             success: C.result().signed(4),
+            name: Operand::ABSENT,
         },
     ),
     row(
@@ -113,6 +114,7 @@ static FAMILY: [Function; 4] = [
             buffer: Operand::memory(Register::Rsi, 8),
             moved: Operand::memory(Register::Rsi, 16).unsigned(2),
             success: C.result().signed(4),
+            name: Operand::ABSENT,
         },
     ),
     row(
@@ -123,6 +125,7 @@ static FAMILY: [Function; 4] = [
             buffer: Operand::memory(Register::Rsi, 0).indexed(Register::Rdx, 3),
             moved: Operand::constant(5),
             success: Operand::ABSENT,
+            name: Operand::ABSENT,
         },
     ),
     row(
@@ -133,6 +136,7 @@ static FAMILY: [Function; 4] = [
             buffer: C.argument(1),
             moved: C.result().signed(1),
             success: Operand::ABSENT,
+            name: Operand::ABSENT,
         },
     ),
 ];

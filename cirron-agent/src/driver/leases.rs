@@ -287,6 +287,17 @@ impl Leases {
         entries.find_map(|entry| entry.attachments.iter().find_map(Attachment::go))
     }
 
+    /// A process maps a library whose secrets are read.
+    pub fn announces(&self, tgid: u32) -> bool {
+        let state = self.lock();
+        let held = state.processes.get(&tgid).map(|process| &process.held);
+        let mut entries = held
+            .into_iter()
+            .flatten()
+            .filter_map(|slot| state.entries.get(slot));
+        entries.any(|entry| entry.attachments.iter().any(Attachment::announces))
+    }
+
     /// What is known of the file of that name.
     pub fn get(&self, name: FileId) -> Option<Seen> {
         let state = self.lock();

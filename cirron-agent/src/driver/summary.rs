@@ -54,6 +54,8 @@ pub struct Summary {
     pub kernel: Option<BTreeMap<&'static str, u64>>,
     /// The engine's counters.
     pub engine: BTreeMap<&'static str, u64>,
+    /// What was opened by secrets that TLS libraries announced.
+    pub unsealed: BTreeMap<&'static str, u64>,
     /// The most that connections and open scopes held at once, bytes; `--max-memory` bounds it.
     pub peak_held_bytes: u64,
     /// The counters of each sink, by its name; null where it was not asked for.
@@ -119,6 +121,7 @@ impl Summary {
             exits_missed: report.core.exits_missed,
             kernel,
             engine: engine_counters(&report.core.engine),
+            unsealed: report.core.unseal.by_name(),
             peak_held_bytes: report.core.peak_held_bytes,
             sinks: by_name(&report.sinks),
             shipper: None,

@@ -198,6 +198,30 @@ impl<'s> Elf<'s> {
         })
     }
 
+    /// The address that an offset in the file is loaded at.
+    pub fn loaded_address_of(&self, offset: u64) -> Option<u64> {
+        self.segments.iter().find_map(|segment| {
+            let at = offset.checked_sub(segment.offset)?;
+            let is_loaded = segment.kind == elf::PT_LOAD.0 && at < segment.size;
+            is_loaded.then(|| segment.address.checked_add(at)).flatten()
+        })
+    }
+
+    /// It is loaded at the addresses that it was linked for, so that code may have them as numbers.
+    pub fn is_fixed(&self) -> bool {
+        let mut loaded = self.segments.iter().filter(|s| s.kind == elf::PT_LOAD.0);
+        loaded.all(|segment| segment.address != 0)
+    }
+
+    /// Parts of the file that are mapped to be executed.
+    pub fn code_parts(&self) -> Vec<Range<u64>> {
+        let is_code = |s: &&Segment| s.kind == elf::PT_LOAD.0 && s.flags & elf::PF_X.0 != 0;
+        let segments = self.segments.iter().filter(is_code);
+        segments
+            .map(|s| s.offset..s.offset.saturating_add(s.size))
+            .collect()
+    }
+
     /// Bytes of code from an address on.
     pub fn code_behind(&self, address: u64) -> Option<u64> {
         self.segments.iter().find_map(|segment| {

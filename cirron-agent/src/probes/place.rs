@@ -28,6 +28,7 @@ mod go;
 mod kept;
 mod landing;
 mod leaving;
+mod moved;
 mod reached;
 mod refusal;
 mod result;

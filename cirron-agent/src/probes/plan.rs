@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use cirron_common::Signature;
 use cirron_common::operand::Convention;
 
 use crate::probes::locate::call_site::HiddenCall;
@@ -31,6 +32,8 @@ pub struct Attach {
     pub function: &'static Function,
     /// Offset of its first byte in the file.
     pub offset: u64,
+    /// What it does, and where its values stand at the entry's place.
+    pub signature: Signature,
     /// Where its entry sits, from there.
     pub entry: Place,
     /// And its exits.
@@ -47,6 +50,49 @@ pub enum Plan {
     /// What reads or what writes ends in code that is not known beforehand: half of a conversation,
     /// or none, would be seen.
     Unfollowed,
+}
+
+/// How connections inside TLS are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Means {
+    /// By plaintext where a library's functions are known, else by its secrets.
+    #[default]
+    Auto,
+    /// By plaintext, at each call of a library's functions.
+    Plaintext,
+    /// By the secrets that a library announces, where it does; else by plaintext.
+    Secrets,
+}
+
+impl Plan {
+    /// Whether secrets could be read.
+    pub fn announces(&self) -> bool {
+        match self {
+            Plan::Watch(functions) => functions.iter().any(|a| a.function.announces()),
+            Plan::Nothing | Plan::Unfollowed => false,
+        }
+    }
+
+    /// What of it is watched by these means. A file is read by one of them, so that nothing is read twice.
+    #[must_use]
+    pub fn by(self, means: Means) -> Plan {
+        let Plan::Watch(mut functions) = self else {
+            return self;
+        };
+        let has = |is: fn(&Function) -> bool| functions.iter().any(|a| is(a.function));
+        let moves = |f: &Function| f.direction().is_some();
+        let by_secrets = has(Function::announces)
+            && match means {
+                Means::Auto => !has(moves),
+                Means::Plaintext => false,
+                Means::Secrets => true,
+            };
+        functions.retain(|a| a.function.announces() == by_secrets);
+        match functions.is_empty() {
+            true => Plan::Nothing,
+            false => Plan::Watch(functions),
+        }
+    }
 }
 
 /// A function, or a call of one, that is not watched.
@@ -115,7 +161,12 @@ fn decide(located: &Located, choice: Choice) -> (Plan, Vec<Refused>) {
         watched || !found.iter().any(|f| f.function.direction() == Some(moves))
     };
     if !has(Moves::In) || !has(Moves::Out) {
-        return (Plan::Unfollowed, refused);
+        functions.retain(|a| a.function.announces());
+        let plan = match functions.is_empty() {
+            true => Plan::Unfollowed,
+            false => Plan::Watch(functions),
+        };
+        return (plan, refused);
     }
     for call in &located.calls {
         match attach_around(call, choice) {
@@ -156,7 +207,15 @@ fn attach(found: &Found, choice: Choice) -> Result<Attach, Refusal> {
         ..
     } = found;
     let kept = Kept::for_signature(&function.signature);
-    let entry = place::entry(code, ways, &kept, choice)?;
+    let mut signature = function.signature;
+    let mut entry = place::entry(code, ways, &kept, choice)?;
+    if entry.class == Class::Stepped
+        && choice == Choice::Cheapest
+        && function.announces()
+        && let Some((place, there)) = found.entry_moved()?
+    {
+        (entry, signature) = (place, there);
+    }
     let exit = match (function.has_exit, function.convention) {
         (false, _) => Exit::None,
         (true, Convention::SystemV) => Exit::Places(place::exits(code, ways, choice)?),
@@ -165,6 +224,7 @@ fn attach(found: &Found, choice: Choice) -> Result<Attach, Refusal> {
     Ok(Attach {
         function,
         offset: *offset,
+        signature,
         entry,
         exit,
     })
@@ -176,6 +236,7 @@ fn attach_around(call: &HiddenCall, choice: Choice) -> Result<Attach, Refusal> {
     Ok(Attach {
         function: call.function,
         offset: call.offset,
+        signature: call.function.signature,
         entry,
         exit: Exit::Places(vec![exit]),
     })

@@ -227,6 +227,7 @@ impl Engine {
             Body::Link(link) => {
                 let evidence = match link.evidence {
                     evidence::LENGTHS => "lengths",
+                    evidence::SECRET => "secret",
                     _ => "call",
                 };
                 self.link(key, link.socket, &link.info, evidence);
@@ -252,8 +253,8 @@ impl Engine {
                     self.shared.fork(&head, child);
                 }
             }
-            // The shell's, which looks for targets.
-            Body::Mmap | Body::Listen => {}
+            // The shell's, which looks for targets, and opens what secrets close.
+            Body::Mmap | Body::Listen | Body::Secret(_) => {}
             Body::Tuned => {
                 let accepted = self.conns.get(&key).filter(|conn| conn.was_accepted());
                 if let (Some(conn), Some(moment)) = (accepted, Moment::new(&head)) {

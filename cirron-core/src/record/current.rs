@@ -10,7 +10,8 @@ use cirron_common::record::{
 };
 
 use super::{
-    Body, Data, DecodeError, Direction, Fixed, Head, Hit, Link, Record, Spec, conn_info, fixed,
+    Body, Data, DecodeError, Direction, Fixed, Head, Hit, Link, Record, Secret, Spec, conn_info,
+    fixed,
 };
 use crate::time::MonoNs;
 
@@ -122,6 +123,7 @@ fn body(kind: u8, payload: &[u8]) -> Result<Body<'_>, DecodeError> {
         kind::PROC_LISTEN => Body::Listen,
         kind::PROC_MMAP => Body::Mmap,
         kind::PROC_RELEASE => Body::Release,
+        kind::SECRET => Body::Secret(Secret::decode(payload)?),
         kind::PROBE_SPEC => Body::Spec(Spec::decode(payload)?),
         kind::PROBE_HIT => Body::Hit(Hit::decode(payload)?),
         other => return Err(DecodeError::Kind(other)),
@@ -205,6 +207,7 @@ fn payload(body: &Body<'_>) -> (u8, Vec<u8>) {
         Body::Listen => (kind::PROC_LISTEN, Vec::new()),
         Body::Mmap => (kind::PROC_MMAP, Vec::new()),
         Body::Release => (kind::PROC_RELEASE, Vec::new()),
+        Body::Secret(secret) => (kind::SECRET, secret.payload()),
         Body::Spec(spec) => (kind::PROBE_SPEC, spec.payload()),
         Body::Hit(hit) => (kind::PROBE_HIT, hit.payload()),
     }

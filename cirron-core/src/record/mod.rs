@@ -8,6 +8,7 @@ mod current;
 mod direction;
 mod old;
 mod probe;
+mod secret;
 
 use cirron_common::conn::{CONN_INFO_LEN, CONN_INFO_LEN_4, ConnInfo, Positions};
 use cirron_common::reads_abi;
@@ -16,6 +17,7 @@ use cirron_common::record::source;
 pub use current::encode;
 pub use direction::Direction;
 pub use probe::{Hit, HitParts, Spec, Text, Value};
+pub use secret::Secret;
 
 use crate::time::MonoNs;
 
@@ -172,6 +174,8 @@ pub enum Body<'a> {
     Mmap,
     /// A process is a target no more, though it lives.
     Release,
+    /// A TLS library announced a secret of a connection. The shell's; the engine is never told.
+    Secret(Secret<'a>),
     /// What the hits of a probe mean.
     Spec(Spec<'a>),
     /// A thread came to a probe that a rule put there.

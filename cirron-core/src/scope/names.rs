@@ -104,7 +104,7 @@ names! {
     METHOD = "http.request.method", "string", "the request's head was seen; `_OTHER` for methods that the conventions do not know", "OpenTelemetry";
     METHOD_ORIGINAL = "http.request.method_original", "string", "`http.request.method` is `_OTHER`", "OpenTelemetry";
     SCHEME = "url.scheme", "string: `https`", "the exchange was read inside a TLS library", "OpenTelemetry";
-    TLS_LINK = "cirron.tls.link", "string: `call`, the library moved the socket's bytes itself; `lengths`, the thread sent twice in a row what it had written before", "the exchange was read inside a TLS library, and the socket beneath is known", "cirron";
+    TLS_LINK = "cirron.tls.link", "string: `call`, the library moved the socket's bytes itself; `lengths`, the thread sent twice in a row what it had written before; `secret`, a secret that the library announced opens what passed on the socket", "the exchange was read inside TLS, and the socket beneath is known", "cirron";
     PATH = "url.path", "string, without query, userinfo and parameters", "the request's head was seen", "OpenTelemetry";
     NAME = "cirron.name", "string", "a rule names such exchanges ([configuration.md](configuration.md))", "cirron";
     ROUTE = "http.route", "string: a path with `{name}` for segments", "a rule for this path of a `request` names segments", "OpenTelemetry";

@@ -110,6 +110,7 @@ pub(crate) fn hits(recording: &Path) -> Result<Vec<ToldHit>> {
             | Body::Mmap
             | Body::ContextMade { .. }
             | Body::ContextEnded { .. }
+            | Body::Secret(_)
             | Body::Release => {}
         }
     }

@@ -60,6 +60,7 @@ mod terminal;
 mod tls;
 mod tls_libs;
 mod tls_more;
+mod tls_secrets;
 mod tls_shapes;
 mod tls_tools;
 mod top;
@@ -127,6 +128,7 @@ fn main() -> ExitCode {
         tls_libs::TESTS,
         tls_more::TESTS,
         tls_shapes::TESTS,
+        tls_secrets::TESTS,
         tls_tools::TESTS,
         usdt_postgres::TESTS,
         verified::TESTS,

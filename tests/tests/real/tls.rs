@@ -88,6 +88,19 @@ pub(crate) fn ca() -> Result<String> {
     Ok(certificate().to_str().context("path")?.to_owned())
 }
 
+/// The suite runs with `CIRRON_TLS=secrets`.
+pub(crate) fn by_secrets() -> bool {
+    std::env::var_os("CIRRON_TLS").is_some_and(|means| means == "secrets")
+}
+
+/// What is said of the socket below TLS, where plaintext says `plaintext`.
+pub(crate) fn link(plaintext: &'static str) -> &'static str {
+    match by_secrets() {
+        true => "secret",
+        false => plaintext,
+    }
+}
+
 pub(crate) fn calls() -> Vec<Value> {
     let one = |i: u32| {
         let extra = json!({"x_tokens": 5 + i, "x_prompt_tokens": 10 + i, "x_ttft_ms": 40 + 7 * i, "x_interval_ms": 6, "x_usage": i.is_multiple_of(2)});
@@ -131,6 +144,7 @@ pub(crate) fn server(stack: Stack) -> Result<String> {
                 | Stack::GoTlsStripped
         );
         let link = match port {
+            Some(_) if by_secrets() => Some("secret"),
             Some(_) if on_socket => Some("call"),
             Some(_) => Some("lengths"),
             None => None,

@@ -436,7 +436,7 @@ fn zoo() -> Result<String> {
             span.status() == Some(200)
                 && span.path() == "/file"
                 && span.text("url.scheme") == Some("https")
-                && span.text("cirron.tls.link") == Some("call")
+                && span.text("cirron.tls.link") == Some(crate::tls::link("call"))
                 && span.int("server.port") == Some(i64::from(port))
                 && span.int("http.response.body.size") == body
                 && span.int("cirron.lost_bytes") == body,

@@ -11,6 +11,7 @@ use super::super::source::Control;
 use super::Core;
 use crate::clock;
 use crate::kernel::SocketState;
+use crate::unseal::socket_of;
 
 impl Core {
     /// A process has ended: its sockets have not that somebody else holds. Who that is, is known when the
@@ -75,6 +76,9 @@ fn watched(engine: &Engine) -> impl Iterator<Item = Watched> {
 fn ask(control: &dyn Control, watched: Watched) -> SocketState {
     match watched {
         Watched::Socket((inode, epoch)) => control.socket(inode, epoch),
-        Watched::Object((address, epoch), tgid) => control.object(address, epoch, tgid),
+        Watched::Object((address, epoch), tgid) => match socket_of(address) {
+            Some(inode) => control.socket(inode, epoch),
+            None => control.object(address, epoch, tgid),
+        },
     }
 }

@@ -202,6 +202,7 @@ impl Core {
         let is_read = |parting: &mut Parting| parting.since < watermark;
         let over: Vec<Parting> = self.parting.extract_if(.., is_read).collect();
         for Parting { tgid, since, reply } in over {
+            self.unseal.process_ends(tgid, since);
             self.feed(&process_record(Body::Release, tgid, since));
             self.forget(tgid);
             self.let_go.push((tgid, since));
@@ -230,6 +231,7 @@ impl Core {
                 .inspect_err(|e| tracing::warn!("the kernel side's counters cannot be read: {e:#}"))
                 .ok(),
             peak_held_bytes: self.engine.peak_held_bytes() as u64,
+            unseal: self.unseal.stats(),
             recording: self.recorder.as_ref().map(|recorder| recorder.stats()),
             ..self.report
         }

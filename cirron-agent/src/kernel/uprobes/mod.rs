@@ -181,9 +181,21 @@ pub struct Detached {
 pub struct Attachment {
     id: u64,
     go: Option<u8>,
+    announces: bool,
 }
 
 impl Attachment {
+    /// `announces`: the file's library announces its secrets, and they are read.
+    #[must_use]
+    pub fn of_announcer(self, announces: bool) -> Attachment {
+        Attachment { announces, ..self }
+    }
+
+    /// See [`Attachment::of_announcer`].
+    pub fn announces(&self) -> bool {
+        self.announces
+    }
+
     /// The file is a Go program. `goid`: as `probes::go_build` says.
     #[must_use]
     pub fn of_go(self, goid: u8) -> Attachment {
@@ -196,8 +208,8 @@ impl Attachment {
     /// Another handle of it: who closes one first closes it.
     #[must_use]
     pub fn handle(&self) -> Attachment {
-        let Attachment { id, go } = *self;
-        Attachment { id, go }
+        let Attachment { id, go, announces } = *self;
+        Attachment { id, go, announces }
     }
 
     /// Of a Go program, where its goroutines have their numbers.
@@ -210,7 +222,11 @@ impl Attachment {
 impl Attachment {
     /// Of no programs.
     pub fn for_test(id: u64) -> Attachment {
-        Attachment { id, go: None }
+        Attachment {
+            id,
+            go: None,
+            announces: false,
+        }
     }
 }
 
@@ -406,7 +422,11 @@ impl Uprobes {
         let (id, probes) = (state.next, points.len());
         state.next += 1;
         state.held.insert(id, Held { links, probes });
-        Ok(Attachment { id, go: None })
+        Ok(Attachment {
+            id,
+            go: None,
+            announces: false,
+        })
     }
 
     /// This process runs Go: its records say which goroutine moved their bytes. `goid`: where these have their numbers.

@@ -7,6 +7,7 @@
 //! A locator names where a function begins; whether a probe may stand there the planner decides by its code.
 
 pub mod call_site;
+pub mod labels;
 pub mod pads;
 pub mod pclntab;
 pub mod switches;
@@ -97,7 +98,12 @@ pub trait Locator: Sync {
 }
 
 /// All of them. Call sites are those of functions that symbols name.
-pub const LOCATORS: &[&dyn Locator] = &[&symbol::Symbols, &call_site::CallSites, &pclntab::Pclntab];
+pub const LOCATORS: &[&dyn Locator] = &[
+    &symbol::Symbols,
+    &call_site::CallSites,
+    &pclntab::Pclntab,
+    &labels::Labels,
+];
 
 /// What `locators` find in a file; nothing where it is no 64-bit ELF.
 pub fn locate(source: &Source<'_>, locators: &[&dyn Locator]) -> Located {

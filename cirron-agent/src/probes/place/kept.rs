@@ -70,7 +70,7 @@ fn writes_memory(i: &Instruction, info: &mut InstructionInfoFactory) -> bool {
 
 /// The register by the decoder's name. None of the stack pointer, whose way is followed, and of the
 /// instruction pointer, which is the place's own.
-fn named(register: operand::Register) -> Option<Register> {
+pub(super) fn named(register: operand::Register) -> Option<Register> {
     use operand::Register as R;
     Some(match register {
         R::R15 => Register::R15,

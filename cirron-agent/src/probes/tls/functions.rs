@@ -41,6 +41,11 @@ impl Function {
 }
 
 impl Function {
+    /// It announces secrets.
+    pub fn announces(&self) -> bool {
+        self.signature.op == op::SECRET
+    }
+
     /// Functions that the methods of OpenSSL 1.0's and old LibreSSL's objects hold where this one
     /// jumps through a pointer: before the version of the protocol is known, and then. What writes
     /// ends in another of them.
@@ -138,6 +143,21 @@ pub const FUNCTIONS: &[Function] = &[
     event_function("gnutls_deinit", op::FREE),
 ];
 
+/// The function by which a library announces its secrets (OpenSSL's and BoringSSL's `ssl_log_secret`, `void f(object, name,
+/// secret, bytes)`, GnuTLS's with the same arguments). It is found by what it is called with
+/// ([`crate::probes::locate::labels`]).
+pub static ANNOUNCER: Function = Function {
+    name: "ssl_log_secret",
+    convention: C,
+    signature: Signature {
+        name: C.argument(1),
+        buffer: C.argument(2),
+        moved: C.argument(3).unsigned(INT),
+        ..Signature::event(op::SECRET, C.argument(0))
+    },
+    has_exit: false,
+};
+
 /// `func (c *Conn) f(b []byte) (int, error)`.
 const fn go_data(name: &'static str, op: u64) -> Function {
     Function {
@@ -232,6 +252,7 @@ mod tests {
 
     #[test]
     fn the_programs_can_read_every_signature() {
+        assert!(ANNOUNCER.signature.is_valid());
         for f in all() {
             assert!(f.signature.is_valid(), "{}", f.name);
             // Where bytes move, the end tells how many.

@@ -50,7 +50,7 @@ fn both_ways() -> Result<String> {
     let server = Server::start(Stack::UvloopTls)?;
     let plaintext = Agent::attach(&[server.pid()], &["--tls", "plaintext"])?;
     let secrets = Agent::attach(&[server.pid()], &["--tls", "secrets"])?;
-    let seen = openai_at(&server.https("/v1"), 8, &calls())?;
+    let seen = openai_at(&server.https("/v1"), 2, &calls())?;
     let health = server.https("/health");
     for version in ["1.2", "1.3"] {
         let ca = ca()?;

@@ -44,7 +44,14 @@ pub fn announce(place: &Place, signature: &Signature, event: &TlsEvent) -> Optio
     }
     let call = Call::new(event.ts_ns, event.pid_tgid, source::TLS);
     // SAFETY: as above.
-    unsafe { write_header(&raw mut (*record).header, &call, kind::SECRET, SECRET_LEN as u32) };
+    unsafe {
+        write_header(
+            &raw mut (*record).header,
+            &call,
+            kind::SECRET,
+            SECRET_LEN as u32,
+        )
+    };
     count(Counter::Records, 1);
     entry.submit(BPF_RB_NO_WAKEUP);
     Some(())

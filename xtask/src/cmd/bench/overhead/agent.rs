@@ -24,6 +24,8 @@ pub(super) enum Places {
     Computed,
     /// There, each by a link of its own, as on kernels before 6.6.
     ComputedSingle,
+    /// In no call: it reads the secrets that libraries announce.
+    Secrets,
 }
 
 /// Of one round.
@@ -74,6 +76,7 @@ impl Agent {
         let mut command = sh::command(program);
         command
             .env_remove("CIRRON_TLS_PLACES")
+            .env_remove("CIRRON_TLS")
             .env_remove("CIRRON_UPROBE_LINKS");
         for name in [
             "CIRRON_RUN_ID",
@@ -94,6 +97,9 @@ impl Agent {
             Places::Computed => {}
             Places::ComputedSingle => {
                 command.env("CIRRON_UPROBE_LINKS", "single");
+            }
+            Places::Secrets => {
+                command.env("CIRRON_TLS", "secrets");
             }
         }
         command

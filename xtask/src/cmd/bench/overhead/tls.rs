@@ -1,6 +1,5 @@
-//! `cargo xtask bench overhead --tls`: servers over HTTPS in four states, in turns: without the
-//! agent, with its probes on the plain symbols, with them on the places that it computes, and there
-//! by a link for each place.
+//! `cargo xtask bench overhead --tls`: servers over HTTPS in five states, in turns: without the agent, with its probes on the
+//! plain symbols, with them on the places that it computes, there by a link for each place, and by secrets.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use super::super::stats::spread;
 use super::Options;
 use super::agent::{Agent, Cost, Places};
 use super::load::{self, Load};
+use super::server::cpu_seconds;
 use crate::{paths, sh};
 
 /// A server over HTTPS.
@@ -25,15 +25,16 @@ enum Https {
 }
 
 /// States of a round, in order.
-const STATES: [Option<Places>; 4] = [
+const STATES: [Option<Places>; 5] = [
     None,
     Some(Places::Symbol),
     Some(Places::Computed),
     Some(Places::ComputedSingle),
+    Some(Places::Secrets),
 ];
 
-/// The state that users have.
-const OURS: usize = 2;
+/// The states whose exchanges are compared with what wrk saw.
+const COMPARED: [usize; 2] = [2, 4];
 
 pub(super) fn run(options: &Options) -> Result<()> {
     for https in [Https::Nginx, Https::Uvicorn] {
@@ -66,9 +67,9 @@ fn rounds(https: Https, options: &Options) -> Result<()> {
     }
     println!("\n### {}\n", https.title());
     println!(
-        "| probes | requests a second | of without, by round | p50, ms | p99, ms | detached in, ms |"
+        "| probes | requests a second | of without, by round | server's CPU, µs a request | p50, ms | p99, ms | agent's CPU, s a round | detached in, ms |"
     );
-    println!("| --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     let column =
         |state: usize, of: fn(&Load) -> f64| -> Vec<f64> { loads[state].iter().map(of).collect() };
     let without = column(0, |l| l.per_second);
@@ -76,32 +77,36 @@ fn rounds(https: Https, options: &Options) -> Result<()> {
         let rate = column(state, |l| l.per_second);
         let ratios: Vec<f64> = rate.iter().zip(&without).map(|(a, b)| a / b).collect();
         println!(
-            "| {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
             name(places),
             spread(&rate, 0),
             spread(&ratios, 3),
+            spread(&column(state, |l| l.cpu_us_per_request), 1),
             spread(&column(state, |l| l.p50_ms), 2),
             spread(&column(state, |l| l.p99_ms), 2),
-            detached(&costs[state]),
+            of_agent(&costs[state], |c| c.cpu_s, 2),
+            of_agent(&costs[state], |c| c.detach_ms, 0),
         );
     }
-    let sum = |of: fn(&Cost) -> f64| costs[OURS].iter().map(of).sum::<f64>();
-    println!(
-        "\nOn computed places {:.0} exchanges recorded, wrk saw {:.0} to their end; {:.0} records and {:.0} bytes lost.",
-        sum(|c| c.recorded),
-        loads[OURS].iter().map(|l| l.requests).sum::<f64>(),
-        sum(|c| c.lost_records),
-        sum(|c| c.lost_bytes),
-    );
+    for state in COMPARED {
+        let sum = |of: fn(&Cost) -> f64| costs[state].iter().map(of).sum::<f64>();
+        println!(
+            "\n{}: {:.0} exchanges recorded, wrk saw {:.0} to their end; {:.0} records and {:.0} bytes lost.",
+            name(STATES[state]),
+            sum(|c| c.recorded),
+            loads[state].iter().map(|l| l.requests).sum::<f64>(),
+            sum(|c| c.lost_records),
+            sum(|c| c.lost_bytes),
+        );
+    }
     Ok(())
 }
 
-fn detached(costs: &[Cost]) -> String {
-    let took: Vec<f64> = costs.iter().map(|c| c.detach_ms).collect();
-    if took.is_empty() {
-        String::new()
-    } else {
-        spread(&took, 0)
+fn of_agent(costs: &[Cost], of: fn(&Cost) -> f64, digits: usize) -> String {
+    let all: Vec<f64> = costs.iter().map(of).collect();
+    match all.is_empty() {
+        true => String::new(),
+        false => spread(&all, digits),
     }
 }
 
@@ -111,6 +116,7 @@ fn name(state: Option<Places>) -> &'static str {
         Some(Places::Symbol) => "on symbols and returns",
         Some(Places::Computed) => "on computed places",
         Some(Places::ComputedSingle) => "there, a link for each",
+        Some(Places::Secrets) => "by secrets",
     }
 }
 
@@ -178,8 +184,25 @@ impl Server {
             }
         };
         wrk.arg(format!("https://127.0.0.1:{}/{path}", self.port));
+        let before = self.cpu_seconds()?;
         let said = sh::output(&mut wrk)?;
-        load::parse(&said).with_context(|| format!("wrk said:\n{said}"))
+        let cpu = self.cpu_seconds()? - before;
+        let load = load::parse(&said).with_context(|| format!("wrk said:\n{said}"))?;
+        Ok(Load {
+            cpu_us_per_request: cpu * 1e6 / load.requests.max(1.0),
+            ..load
+        })
+    }
+
+    /// Of the server and its worker, which nginx's is a child.
+    fn cpu_seconds(&self) -> Result<f64> {
+        let pid = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        let mut sum = cpu_seconds(pid)?;
+        for child in children.split_whitespace() {
+            sum += cpu_seconds(child.parse()?)?;
+        }
+        Ok(sum)
     }
 }
 

@@ -94,7 +94,7 @@ fn started(built: &Built) -> Result<String> {
         "nothing was shipped:\n{said}"
     );
     ensure!(
-        has("ships: ") && has("CapEff: 0000000000000000") && !has("ships:  "),
+        has("2 CapEff: 0000000000000000"),
         "the process that ships has rights, or is not there:\n{said}"
     );
     let last = said.lines().last().unwrap_or_default();

@@ -23,6 +23,7 @@ mod rules;
 mod serving;
 mod session;
 mod shared;
+mod shares;
 mod sink;
 mod stats;
 mod tail;
@@ -52,6 +53,7 @@ use serving::Serving;
 use session::Sessions;
 pub use session::WANTED_ENV;
 use shared::Shared;
+use shares::Shares;
 pub use stats::EngineStats;
 use timers::Timers;
 
@@ -175,6 +177,7 @@ impl Engine {
                 lineage: Lineage::default(),
                 peers: Peers::default(),
                 nets: NetQuotas::default(),
+                shares: Shares::default(),
                 lossy_until: MonoNs(0),
             },
             now: MonoNs(0),
@@ -363,6 +366,7 @@ impl Engine {
         self.shared.forks = Forks::default();
         self.shared.peers = Peers::default();
         self.shared.nets = NetQuotas::default();
+        self.shared.shares = Shares::default();
         self.shared.store.forget_traces();
         let Shared {
             sessions,

@@ -525,3 +525,75 @@ fn a_price_that_is_none_is_refused_with_its_place() {
         );
     }
 }
+
+#[test]
+fn requests_that_are_open_at_once_share_what_their_deployment_s_gpus_cost() {
+    let by = |mark: &[Mark]| {
+        let mark = mark.iter().find(|mark| mark.name.as_str() == n::COST)?;
+        assert_eq!(mark.attrs.get(n::BASIS), Some(&AttrValue::from("gpu_hour")));
+        match mark.value {
+            MarkValue::Float(usd) => Some((usd * 1e6).round()),
+            _ => panic!("{mark:?}"),
+        }
+    };
+    // 0.002 dollars a millisecond.
+    let mut rig = Rig::new(json!([
+        {"path": "/v1/**", "gpu_price": {"hour": 3600, "gpus": 2}},
+    ]));
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes();
+    let first = rig.ask(&request("/v1/a"));
+    let second = rig.ask(&request("/v1/b"));
+    let health = rig.ask(&request("/health"));
+    rig.answer(second, &[Fed::Data(answer)]);
+    rig.answer(health, &[Fed::Data(answer)]);
+    // From 10 to 20 ms and from 21 to 40 alone, one millisecond with the second.
+    rig.answer((first.0, 39 * MS), &[Fed::Data(answer)]);
+    let mut costs: Vec<(String, Option<f64>)> = Vec::new();
+    let written = rig.end();
+    let paths = written.paths();
+    for (path, (_, marks)) in paths.into_iter().zip(&written.scopes) {
+        costs.push((path, by(marks)));
+    }
+    costs.sort_by(|a, b| a.0.cmp(&b.0));
+    let want = [
+        ("/health", None),
+        ("/v1/a", Some(59_000.0)),
+        ("/v1/b", Some(1_000.0)),
+    ];
+    assert_eq!(costs, want.map(|(path, usd)| (path.to_owned(), usd)));
+}
+
+#[test]
+fn a_price_of_tokens_goes_before_one_of_time_and_one_of_time_has_no_late_conditions() {
+    let mut rig = Rig::new(json!([
+        {"price": {"input": 1, "output": 1}, "gpu_price": {"hour": 1}},
+    ]));
+    rig.get("/v1/a", 200);
+    let written = rig.end();
+    // Its tokens are not known: no other price takes their place.
+    assert!(
+        written.scopes[0]
+            .1
+            .iter()
+            .all(|mark| mark.name.as_str() != n::COST)
+    );
+    for (rule, place) in [
+        (json!({"gpu_price": {"hour": 1}, "model": "m"}), "gpu_price"),
+        (
+            json!({"gpu_price": {"hour": 1}, "status": 200}),
+            "gpu_price",
+        ),
+        (json!({"gpu_price": {"gpus": 1}}), "gpu_price"),
+        (json!({"gpu_price": {"hour": "1"}}), "gpu_price.hour"),
+        (json!({"gpu_price": {"hour": 1, "gpu": 1}}), "gpu_price.gpu"),
+        (json!({"gpu_price": 1}), "gpu_price"),
+    ] {
+        let problems = Rules::read([json!({"rules": [rule]})]).unwrap_err();
+        let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(
+            said.len() == 1 && said[0].contains(place),
+            "{rule}: {said:?}"
+        );
+    }
+}

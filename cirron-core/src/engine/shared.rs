@@ -14,6 +14,7 @@ use super::net::NetQuotas;
 use super::peers::Peers;
 use super::serving::Serving;
 use super::session::Sessions;
+use super::shares::Shares;
 use super::{EngineStats, Key, Output};
 use crate::llm::Routes;
 use crate::scope::{AttrValue, Contexts, Life, Probes, Span, Store, evidence, names};
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     pub(super) forks: Forks,
     pub(super) peers: Peers,
     pub(super) nets: NetQuotas,
+    pub(super) shares: Shares,
     /// Before this time records were lost, as a hole on some connection showed.
     pub(super) lossy_until: MonoNs,
 }
@@ -48,6 +50,7 @@ impl Shared {
             + self.forks.held_bytes()
             + self.peers.held_bytes()
             + self.nets.held_bytes()
+            + self.shares.held_bytes()
             + self.store.waiting_bytes()
     }
 

@@ -154,7 +154,14 @@ impl Sink<'_> {
     }
 
     fn hand_on(&mut self, scope: Id, ts: MonoNs, event: &ExchangeEvent<'_>) {
-        let Shared { store, routes, .. } = &mut *self.shared;
+        let (tgid, request) = (self.tgid, scope);
+        let Shared {
+            store,
+            routes,
+            shares,
+            sessions,
+            ..
+        } = &mut *self.shared;
         let told = self.told;
         let held = store.with(scope, |scope: &mut ExchangeScope, desk| {
             let before = scope.held();
@@ -165,6 +172,12 @@ impl Sink<'_> {
                 ExchangeEvent::RequestHead(_) | ExchangeEvent::ResponseHead(_)
             );
             let withheld = tells.then(|| scope.withheld(false)).flatten();
+            if let ExchangeEvent::RequestHead(_) = event
+                && let Some(rule) = scope.rule_by_the_hour()
+            {
+                let deployment = sessions.deployment(tgid, rule);
+                shares.begin(request, deployment, ts);
+            }
             (before, scope.held(), withheld)
         });
         if let Some((before, after, withheld)) = held {
@@ -185,6 +198,7 @@ impl Sink<'_> {
             *self.scopes = BTreeMap::new();
         }
         self.shared.contexts.end_scope(id);
+        let part_ns = self.shared.shares.end(id, ts);
         let doubt = self.shared.doubt(id);
         let Shared {
             store,
@@ -200,6 +214,7 @@ impl Sink<'_> {
         let Some(scope) = store.get_mut::<ExchangeScope>(id) else {
             return;
         };
+        scope.set_part(part_ns);
         let role = scope.role();
         let is_joined = self.socket.and_then(|socket| peers.end(socket, id));
         stats.callers_unknown += u64::from(is_joined == Some(false) && role == Role::Server);

@@ -3,12 +3,14 @@
 //! `docs/configuration.md` is this table. A key that is added here is read, documented, named in messages, and asked
 //! for in the annotated example (`docs/cirron-agent.toml`) by a test.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use serde_json::Value;
 
 use super::field::FieldPath;
 use super::header::is_secret;
 use super::pattern::{Glob, PathPattern, Statuses};
-use super::rule::{Price, Rule};
+use super::rule::{GpuPrice, Price, Rule};
 use super::schema::{
     Fault, MAX_TEXT_BYTES, Step, Table, TableKey, Wrong, list, table, table_keys, texts,
 };
@@ -32,6 +34,20 @@ impl Table for Rule {
 
     fn says_something(&self) -> bool {
         self.then.has_any() || self.when.paths.iter().any(|path| path.template().is_some())
+    }
+
+    fn complete(&mut self) -> Result<(), (&'static str, &'static str)> {
+        let Some(price) = &mut self.then.gpu_price else {
+            return Ok(());
+        };
+        if !self.when.models.is_empty() || !self.when.statuses.is_empty() {
+            let why = "a deployment's time is shared from a request's head on, when neither `model` nor `status` is known";
+            return Err(("gpu_price", why));
+        }
+        let mut hasher = DefaultHasher::new();
+        format!("{:?} {}", self.when, price.usd_an_hour).hash(&mut hasher);
+        price.rule = hasher.finish();
+        Ok(())
     }
 }
 
@@ -89,6 +105,10 @@ table_keys! {
     "price", false, "a table: { input = 2.5, cached = 1.25, output = 10 }",
     "US dollars for a million tokens of input, of cached input (without it as input), of output: such calls have a `cost_usd` mark, where the server reports all that it takes",
     price;
+
+    "gpu_price", false, "a table: { hour = 2.5, gpus = 4 }",
+    "US dollars for an hour of a GPU, and how many the deployment has (1 where that is not said): each request that it serves has a `cost_usd` mark of its equal part of the time, where no `price` holds. No condition on `model` or `status` goes with it",
+    gpu_price;
 
     "marks", false, "a table of names and fields: { score = \"result.score\", heat = \"request.params.temperature\" }",
     "marks made of fields of JSON bodies: the last value of a number, text (256 bytes) or truth value at that place. `request.` or `response.` in front says whose body, without it the response's; a number is a place in a list, from 0",
@@ -201,6 +221,50 @@ fn price(value: &Value, rule: &mut Rule) -> Vec<Fault> {
         ));
     }
     rule.then.price = faults.is_empty().then_some(price);
+    faults
+}
+
+/// GPUs of a deployment, at most: more than the largest that serves one model.
+const MAX_GPUS: f64 = 100_000.0;
+
+fn gpu_price(value: &Value, rule: &mut Rule) -> Vec<Fault> {
+    let Value::Object(map) = value else {
+        return vec![(Vec::new(), Wrong::Value)];
+    };
+    let (mut hour, mut gpus) = (None, 1.0);
+    let mut faults = Vec::new();
+    for (name, value) in map {
+        let is = |most: f64| {
+            value
+                .as_f64()
+                .filter(|number| (0.0..=most).contains(number))
+        };
+        let wrong = match (name.as_str(), is(MAX_PRICE), is(MAX_GPUS)) {
+            ("hour", Some(usd), _) => {
+                hour = Some(usd);
+                continue;
+            }
+            ("gpus", _, Some(number)) => {
+                gpus = number;
+                continue;
+            }
+            ("hour" | "gpus", ..) => "a price and a number of GPUs are numbers from 0 to 100000",
+            _ => "its keys are hour and gpus",
+        };
+        faults.push((vec![Step::Key(name.clone())], Wrong::Because(wrong)));
+    }
+    match hour {
+        Some(hour) if faults.is_empty() => {
+            rule.then.gpu_price = Some(GpuPrice {
+                usd_an_hour: hour * gpus,
+                rule: 0,
+            });
+        }
+        None if faults.is_empty() => {
+            faults.push((Vec::new(), Wrong::Because("it has no price of an hour")));
+        }
+        _ => {}
+    }
     faults
 }
 

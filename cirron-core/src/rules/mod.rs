@@ -43,7 +43,7 @@ pub(crate) use layer::ProcessRules;
 pub use layer::{CHUNK_TIMING, CONFIG_KEY, Rules, flags_layer, wanted_config};
 pub(crate) use matching::{Known, Matching, Pick, Verdict, hash};
 pub use pattern::Glob;
-pub(crate) use rule::Price;
+pub(crate) use rule::{GpuPrice, Price};
 pub use schema::{Key, Problem, Step, nearest};
 pub use section::{SECTIONS, Sections, TOP_KEYS, rules_alone};
 pub use ship::{Removed, SHIP_KEYS, Ship};

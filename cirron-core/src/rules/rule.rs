@@ -33,11 +33,21 @@ pub(crate) struct Then {
     pub(crate) chunk_timing: Option<bool>,
     pub(crate) net_scopes: Option<bool>,
     pub(crate) price: Option<Price>,
+    pub(crate) gpu_price: Option<GpuPrice>,
     /// Names of marks, and the fields that they are made of.
     pub(crate) marks: Vec<(String, FieldPath)>,
     /// Lower case.
     pub(crate) request_headers: Vec<String>,
     pub(crate) response_headers: Vec<String>,
+}
+
+/// Of a deployment, by the hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct GpuPrice {
+    /// US dollars for an hour of all its processors.
+    pub(crate) usd_an_hour: f64,
+    /// Tells the rule from others: of its conditions and its price, so that it is the same in each process.
+    pub(crate) rule: u64,
 }
 
 /// Of a model's tokens, US dollars for a million.

@@ -112,6 +112,11 @@ pub(super) trait Table: Default + 'static {
 
     /// It does something.
     fn says_something(&self) -> bool;
+
+    /// All its keys were read. What does not go together is the error: at which key, and why.
+    fn complete(&mut self) -> Result<(), (&'static str, &'static str)> {
+        Ok(())
+    }
 }
 
 /// What a table is read into of which a file has one.
@@ -281,6 +286,12 @@ impl Reading {
         if is_sound && !has_setting && (T::NEEDS_A_SETTING || map.is_empty()) {
             let fix = format!("set one of {}", settings::<T>());
             self.tell(at, false, "this rule sets nothing".into(), fix);
+            return None;
+        }
+        if let Err((name, why)) = table.complete()
+            && let Some(TableKey { key, .. }) = T::KEYS.iter().find(|key| key.key.name == name)
+        {
+            self.fault(&at, key, (Vec::new(), Wrong::Because(why)));
             return None;
         }
         Some(table).filter(|table| is_sound && table.says_something())

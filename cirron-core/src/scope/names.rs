@@ -205,7 +205,7 @@ names! {
     TIME_PER_OUTPUT_TOKEN = "time_per_output_token_ms", "float, ms; `estimated` where the tokens are", "as `tokens_per_second`: from the first token to the last, over the tokens between", "cirron";
     MAX_INTER_TOKEN = "max_inter_token_ms", "float, ms", "of a stream without holes, and of gRPC no other request behind the first token: the longest time between two events with content", "cirron";
     REQUEST_DURATION = "request_duration_ms", "float, ms", "request's first byte to the response's last, or to its last event (`[DONE]`, `message_stop` and the like; else the one that ends the last choice, or reports the usage that was asked for) where the client left then", "SDK";
-    COST = "cost_usd", "float, US dollars; `basis`", "a rule has the model's `price`, and usage reports all that it takes, whole: input, output (or a total that is the input alone), and what of the input was cached where that is reported", "cirron";
+    COST = "cost_usd", "float, US dollars; `basis`", "a rule has the model's `price`, and usage reports all that it takes, whole: input, output (or a total that is the input alone), and what of the input was cached where that is reported; or none has, and one has its deployment's `gpu_price`, and its beginning was seen", "cirron";
     OVERHEAD = "overhead_ms", "float, ms; `of`", "of a `request` for which calls were made, as far as is known: its share that none of them covers. `of: request_duration_ms`: of the time from its first byte to its answer's end; `of: time_to_first_token_ms`: of the time to its first token, where a stream covers until its own first token came", "cirron";
     CHUNK = "chunk_ms", "float, ms; point; `index`", "a rule with `chunk_timing`, `--chunk-timing`, or `stream_chunk_timing` in the target's `CONFIG`: one for each event with content after the first", "SDK";
 }
@@ -219,7 +219,7 @@ names! {
     MARK_PARTIAL = "partial", "bool, true", "a lower bound: an estimate that a hole or a late attach touched, or usage of a response that did not come to its end, or that may have gone on behind its last report", "cirron";
     RESOLUTION = "resolution_ms", "float, ms", "on `time_in_queue_ms`, where the kernel only told about which tick of its own the bytes came in: the value is the middle of a span so long", "cirron";
     OVERHEAD_OF = "of", "string: a mark", "on `overhead_ms`: whose share it is", "cirron";
-    BASIS = "basis", "string: `tokens`", "on `cost_usd`: what its price is of", "cirron";
+    BASIS = "basis", "string: `tokens`; `gpu_hour`, its equal part of the time of its deployment's GPUs", "on `cost_usd`: what its price is of", "cirron";
     INDEX = "index", "int, from 1", "on `chunk_ms`", "SDK";
     FIELD = "field", "string: `request.` or `response.`, and keys and places joined by points", "on a mark that a rule makes of a field of a JSON body", "cirron";
     MARK_CUT = "cut", "bool, true", "on the same: the text was longer than 256 bytes", "cirron";

@@ -1,4 +1,4 @@
-//! What a call cost, by the prices that a rule has: `cost_usd`.
+//! What a call cost, by the prices that a rule has: `cost_usd`, of its tokens or of its part of its deployment's time.
 //!
 //! Tokens that we counted ourselves, a lower bound, and usage of which a part is missing have no cost: it would be a guess.
 //! Writing to a prompt's cache is priced as input, since no price of its own is asked for.
@@ -6,7 +6,7 @@
 use super::marks::Marks;
 use super::names as n;
 use super::span::{AttrValue, Attrs, MarkValue};
-use crate::rules::Price;
+use crate::rules::{GpuPrice, Price};
 
 /// Number of tokens that a price is for.
 const TOKENS: f64 = 1e6;
@@ -17,6 +17,20 @@ pub(super) fn write(price: Price, attrs: &Attrs, marks: &mut Marks<'_>) {
         let basis = Attrs::from([(n::BASIS, AttrValue::from("tokens"))]);
         marks.float(n::COST, cost, basis, marks.stamp());
     }
+}
+
+/// Nanoseconds of an hour.
+const HOUR_NS: f64 = 3_600e9;
+
+/// Writes what its part of the deployment's time costs (`crate::engine`'s `shares`).
+pub(super) fn write_part(price: GpuPrice, part_ns: f64, marks: &mut Marks<'_>) {
+    let basis = Attrs::from([(n::BASIS, AttrValue::from("gpu_hour"))]);
+    marks.float(
+        n::COST,
+        price.usd_an_hour * part_ns / HOUR_NS,
+        basis,
+        marks.stamp(),
+    );
 }
 
 fn cost(price: Price, attrs: &Attrs, marks: &Marks<'_>) -> Option<f64> {

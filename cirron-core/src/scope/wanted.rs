@@ -18,7 +18,7 @@ use super::span::{AttrValue, Attrs, MarkKind, MarkValue, text};
 use crate::exchange::{ExchangeEvent, Role};
 use crate::proto::message::{Headers, RequestHead, ResponseHead};
 use crate::rules::{
-    FieldPath, FieldSet, FieldValue, Known, Matching, Pick, ProcessRules, Side, Verdict,
+    FieldPath, FieldSet, FieldValue, GpuPrice, Known, Matching, Pick, ProcessRules, Side, Verdict,
     carries_credentials,
 };
 use crate::time::MonoNs;
@@ -155,11 +155,13 @@ impl Wanted {
         size_of::<Wanted>() + self.matching.held_bytes() + bodies + headers
     }
 
-    /// It is over: what its rules want is written. `path`: where it is known.
+    /// It is over: what its rules want is written. `path`: where it is known; `part_ns`: of its deployment's time, where that
+    /// has a price.
     pub(super) fn write(
         &self,
         model: Option<&str>,
         path: Option<&str>,
+        part_ns: Option<f64>,
         attrs: &mut Attrs,
         marks: &mut Marks<'_>,
     ) {
@@ -179,6 +181,8 @@ impl Wanted {
         }
         if let Pick::Certain(Some(price)) = self.matching.pick(known, |then| then.price) {
             price::write(price, attrs, marks);
+        } else if let (Some(price), Some(part_ns)) = (self.gpu_price(model, true), part_ns) {
+            price::write_part(price, part_ns, marks);
         }
         let mut written: Vec<&str> = Vec::new();
         for then in self.matching.may_hold(known) {
@@ -197,6 +201,15 @@ impl Wanted {
                     self.write_header(side, name, prefix, attrs);
                 }
             }
+        }
+    }
+
+    /// The price of its deployment by the hour. `is_all`: no more will be known of it.
+    pub(super) fn gpu_price(&self, model: Option<&str>, is_all: bool) -> Option<GpuPrice> {
+        let known = self.known(model, is_all);
+        match self.matching.pick(known, |then| then.gpu_price) {
+            Pick::Certain(price) => price,
+            Pick::Open => None,
         }
     }
 

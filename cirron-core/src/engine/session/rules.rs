@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{ProcessFacts, Sessions};
 use crate::rules::{Problem, ProcessRules, Rules};
-use crate::scope::Withheld;
+use crate::scope::{Withheld, names};
 
 /// Problems that wait until somebody asks for them. Past it they are only counted.
 const MAX_WAITING: usize = 256;
@@ -62,6 +62,20 @@ impl Sessions {
             Some(process) => process.rules.clone(),
             None => self.configured.general().cloned(),
         }
+    }
+
+    /// The deployment that a process serves, as a number, where a rule of that number has its price by the hour: what its
+    /// environment or its pod calls it, else its container, else all processes that the rule holds for.
+    pub(in crate::engine) fn deployment(&self, tgid: u32, rule: u64) -> u64 {
+        let facts = self.processes.get(&tgid).map(|process| &process.facts);
+        let name = facts.and_then(|facts| {
+            let its = facts.env.get("CIRRON_DEPLOYMENT_ID");
+            its.or_else(|| facts.workload.get(names::DEPLOYMENT_ID))
+                .or(facts.container.as_ref())
+        });
+        let mut hasher = DefaultHasher::new();
+        (rule, name).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// From now on this holds.

@@ -71,6 +71,8 @@ pub(crate) struct ExchangeScope {
     is_ignored: bool,
     /// Where its request stands on its connection.
     spot: Option<Spot>,
+    /// Its part of the time of a deployment whose price is by the hour, ns.
+    pub(super) part_ns: Option<f64>,
 }
 
 impl ExchangeScope {
@@ -101,7 +103,13 @@ impl ExchangeScope {
             wanted: None,
             is_ignored: false,
             spot: None,
+            part_ns: None,
         }
+    }
+
+    /// It has ended, and had that part of its deployment's time, ns.
+    pub(crate) fn set_part(&mut self, part_ns: Option<f64>) {
+        self.part_ns = part_ns;
     }
 
     /// The connection's addresses became known; of a TLS object, with how.

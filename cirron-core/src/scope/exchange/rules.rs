@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ExchangeScope;
-use crate::exchange::ExchangeEvent;
+use crate::exchange::{ExchangeEvent, Role};
 use crate::rules::{ProcessRules, Verdict};
 use crate::scope::marks::Marks;
 use crate::scope::payload::ResponseBody;
@@ -75,10 +75,16 @@ impl ExchangeScope {
         }
     }
 
+    /// Of a request whose head is known: the number of the rule that has the price of its deployment by the hour.
+    pub(crate) fn rule_by_the_hour(&self) -> Option<u64> {
+        let wanted = self.wanted.as_ref().filter(|_| self.role == Role::Server)?;
+        Some(wanted.gpu_price(None, false)?.rule)
+    }
+
     /// Writes what the rules want.
     pub(in crate::scope) fn write_wanted(&self, attrs: &mut Attrs, marks: &mut Marks<'_>) {
         if let Some(wanted) = &self.wanted {
-            wanted.write(self.model(), self.ask.path(), attrs, marks);
+            wanted.write(self.model(), self.ask.path(), self.part_ns, attrs, marks);
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::{paths, sh};
 
 /// The packages, with all that they need: the server of the standard library, and uvicorn with the
 /// parser and the event loop that it is run with.
-const PACKAGES: [&str; 12] = [
+const PACKAGES: [&str; 13] = [
     "base-files",
     "libc-bin",
     "bash",
@@ -35,6 +35,8 @@ const PACKAGES: [&str; 12] = [
     "python3-uvicorn",
     "python3-uvloop",
     "python3-httptools",
+    // `setpriv`
+    "util-linux",
 ];
 
 /// What the packages' files expect, and what the guest mounts on.

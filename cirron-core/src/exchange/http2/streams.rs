@@ -353,7 +353,6 @@ impl Http2 {
         let Some(x) = self.streams.get_mut(&stream) else {
             return;
         };
-        x.partial = true;
         let mut is_head = !known;
         if is_response && x.response == Response::Waiting {
             is_head = true;
@@ -365,6 +364,8 @@ impl Http2 {
         } else {
             x.request.is_none()
         };
+        // What comes behind the end is no part of the message.
+        x.partial |= open;
         // Trailers that are there and cannot be read are a hole too.
         if open && (len > 0 || !is_head) {
             let event = if is_response {

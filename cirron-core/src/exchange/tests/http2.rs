@@ -576,3 +576,27 @@ fn streams_that_nobody_waits_for_make_room_for_others() {
     assert!(logs[0].end.is_none());
     assert_eq!(aborted_by(&logs[1]), Some(AbortedBy::Client));
 }
+
+#[test]
+fn a_header_list_behind_the_end_that_cannot_be_read_takes_nothing_from_the_message() {
+    // An index that no table has.
+    let unreadable = |stream| frame(1, 0x4, stream, &[0xff, 0x7f]);
+    let answer = frame(1, 0x5, 1, &[0x88]);
+    let request = [preface(), frame(1, 0x5, 1, POST), unreadable(1)].concat();
+    let logs = rig(false, None, &[(true, request), (false, answer.clone())])
+        .ledger
+        .finish();
+    assert_eq!(logs[0].end.as_ref().map(|end| end.partial), Some(false));
+    // Before the end it is a hole.
+    let request = [
+        preface(),
+        frame(1, 0x4, 1, POST),
+        unreadable(1),
+        frame(0, 1, 1, b""),
+    ]
+    .concat();
+    let logs = rig(false, None, &[(true, request), (false, answer)])
+        .ledger
+        .finish();
+    assert_eq!(logs[0].end.as_ref().map(|end| end.partial), Some(true));
+}

@@ -191,8 +191,5 @@ fn a_wrong_configuration_is_2_with_its_line_and_the_right_one_is_no_cause_of_any
     .unwrap();
     // The process is not there, or this machine cannot attach to any.
     assert!([3, 4].contains(&code(&with(&["--config", "c.toml"]))));
-    assert_eq!(
-        code(&agent(dir.path(), &["--config", "c.toml", "doctor"])),
-        2
-    );
+    assert_eq!(code(&agent(dir.path(), &["--config", "c.toml", "tree"])), 2);
 }

@@ -4,7 +4,7 @@
 //! variable wins. Keys of accounts and headers have none here, so that no secret stands in the file. Nothing is sent: that
 //! is the shell's.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 
 use serde_json::Value;
 

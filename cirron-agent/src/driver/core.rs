@@ -298,7 +298,8 @@ impl Core {
             self.learn(tgid);
         }
         let Some(decoded) = decoded else {
-            return self.feed(record);
+            // Counted. It may be a secret, so that no recording has it.
+            return self.engine.handle_record(record);
         };
         self.open(record, &decoded);
         let Record { head, body } = decoded;

@@ -60,6 +60,7 @@ pub struct Conn {
     last: Option<Mark>,
     object: Object,
     is_over: bool,
+    is_given_back: bool,
 }
 
 /// The object that the engine sees.
@@ -107,6 +108,7 @@ impl Conn {
                 stats: UnsealStats::default(),
             },
             is_over: false,
+            is_given_back: false,
         }
     }
 
@@ -120,9 +122,14 @@ impl Conn {
         self.tls.waits() || self.inbound.is_holding() || self.outbound.is_holding()
     }
 
-    /// It goes on as it comes.
+    /// No more of it is read.
     pub fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// It goes on as it comes: nothing of it was opened.
+    pub fn is_given_back(&self) -> bool {
+        self.is_given_back
     }
 
     /// What it waits for has not come for too long.
@@ -274,7 +281,7 @@ impl Conn {
     /// It cannot be read: it goes on as it came.
     fn give_back(&mut self, out: &mut Out, stats: &mut UnsealStats) {
         stats.given_up += 1;
-        self.is_over = true;
+        (self.is_over, self.is_given_back) = (true, true);
         for record in self.kept.take().iter().flat_map(Out::records) {
             out.pass(record);
         }

@@ -81,6 +81,8 @@ pub struct UnsealStats {
     pub plaintext_bytes: u64,
     /// Holes in the plaintext.
     pub holes: u64,
+    /// Bytes of ciphertext behind what could be opened.
+    pub unread_bytes: u64,
 }
 
 impl UnsealStats {
@@ -94,6 +96,7 @@ impl UnsealStats {
             crowded,
             plaintext_bytes,
             holes,
+            unread_bytes,
         } = *self;
         BTreeMap::from([
             ("secrets", secrets),
@@ -103,6 +106,7 @@ impl UnsealStats {
             ("crowded_connections", crowded),
             ("plaintext_bytes", plaintext_bytes),
             ("holes", holes),
+            ("unread_bytes", unread_bytes),
         ])
     }
 }
@@ -117,6 +121,8 @@ pub struct Unseal {
     /// Connections that nothing has passed on.
     new: HashMap<Key, ConnInfo>,
     new_order: VecDeque<Key>,
+    /// Connections of which no more is read, until they end: their bytes are ciphertext, and nobody's.
+    silent: HashSet<Key>,
     /// Connections, and pools, that are over then.
     due: VecDeque<(MonoNs, Over)>,
     stats: UnsealStats,
@@ -173,18 +179,23 @@ impl Unseal {
                 if let Some(conn) = self.conns.get_mut(&key) {
                     let pool = self.pools.entry(conn.tgid()).or_default();
                     conn.take(record, head, data, pool, out, &mut self.stats);
-                    let (tgid, waits) = (conn.tgid(), conn.waits());
+                    let (tgid, waits, is_given_back) =
+                        (conn.tgid(), conn.waits(), conn.is_given_back());
                     if conn.is_over() {
-                        self.forget(key);
+                        self.leave(key, is_given_back);
                     } else {
                         self.note_waiting(tgid, key, waits);
                     }
                     return true;
                 }
+                if self.silent.contains(&key) {
+                    self.stats.unread_bytes += data.len;
+                    return true;
+                }
             }
             Body::Close { why, .. } => {
                 self.new.remove(&key);
-                if self.conns.contains_key(&key) {
+                if self.conns.contains_key(&key) || self.silent.contains(&key) {
                     if !matches!(
                         *why,
                         close::READ_EOF | close::PEER_FIN | close::LOCAL_SHUT_WRITE | close::HELD
@@ -201,7 +212,9 @@ impl Unseal {
                     return true;
                 }
             }
-            Body::Exec | Body::Exit | Body::Release => self.process_ends(head.tgid, head.ts),
+            // The next program's secrets are others.
+            Body::Exec => self.end_process(head.tgid),
+            Body::Exit | Body::Release => self.process_ends(head.tgid, head.ts),
             Body::Data(_)
             | Body::Open(_)
             | Body::Link(_)
@@ -219,7 +232,7 @@ impl Unseal {
         false
     }
 
-    /// A process has ended, runs another program, or is watched no more: its secrets are of no use soon.
+    /// A process has ended, or is watched no more: its secrets are of no use soon.
     pub fn process_ends(&mut self, tgid: u32, ts: MonoNs) {
         if self.pools.contains_key(&tgid) {
             self.due
@@ -239,15 +252,10 @@ impl Unseal {
                         let pool = self.pools.entry(conn.tgid()).or_default();
                         conn.end(pool, out, &mut self.stats);
                     }
+                    self.silent.remove(&key);
                     self.forget(key);
                 }
-                Over::Process(tgid) => {
-                    self.pools.remove(&tgid);
-                    // Others may go on with those that are bound.
-                    for key in self.waiting.remove(&tgid).into_iter().flatten() {
-                        self.forget(key);
-                    }
-                }
+                Over::Process(tgid) => self.end_process(tgid),
             }
         }
         let due: Vec<Key> = self
@@ -262,7 +270,8 @@ impl Unseal {
                 let pool = self.pools.entry(conn.tgid()).or_default();
                 conn.take_time(now, pool, out, &mut self.stats);
                 if conn.is_over() {
-                    self.forget(key);
+                    let is_given_back = conn.is_given_back();
+                    self.leave(key, is_given_back);
                 }
             }
         }
@@ -286,8 +295,24 @@ impl Unseal {
             return (conn, epoch);
         };
         let socket = (socket, epoch);
-        self.forget(socket);
+        self.leave(socket, false);
         socket
+    }
+
+    /// No more of a connection is read. `is_given_back`: it goes on as it comes.
+    fn leave(&mut self, key: Key, is_given_back: bool) {
+        self.forget(key);
+        if !is_given_back && self.silent.len() < MAX_CONNS {
+            self.silent.insert(key);
+        }
+    }
+
+    fn end_process(&mut self, tgid: u32) {
+        self.pools.remove(&tgid);
+        // Others may go on with those that are bound.
+        for key in self.waiting.remove(&tgid).into_iter().flatten() {
+            self.forget(key);
+        }
     }
 
     fn learn(&mut self, tgid: u32, secret: &Secret<'_>, out: &mut Out) {
@@ -319,12 +344,12 @@ impl Unseal {
             };
             conn.secrets_came(pool, out, &mut self.stats);
             if conn.is_over() {
-                over.push(*key);
+                over.push((*key, conn.is_given_back()));
             }
             conn.waits()
         });
-        for key in over {
-            self.forget(key);
+        for (key, is_given_back) in over {
+            self.leave(key, is_given_back);
         }
     }
 

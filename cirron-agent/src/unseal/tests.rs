@@ -358,6 +358,28 @@ fn a_connection_that_nobody_wants_is_muted_at_its_socket() {
     let object = told.decoded()[1].head.key();
     assert_eq!(told.unseal.mute(object), SOCKET);
     assert!(told.unseal.conns.is_empty());
+    // What was on its way is no bytes of the socket that anybody misses, until it has ended.
+    let before = told.records.len();
+    let data = Data {
+        pos: 10_000,
+        len: 3,
+        direction: Direction::Inbound,
+        flags: 0,
+        told: 0,
+        slack_us: 0,
+        bytes: b"abc",
+    };
+    told.take(&record(99 * MS, Body::Data(data)));
+    assert_eq!(told.records.len(), before);
+    assert_eq!(told.unseal.stats().unread_bytes, 3);
+    let end = Body::Close {
+        why: close::FD_CLOSED,
+        at: Some(Positions::START),
+    };
+    told.take(&record(100 * MS, end));
+    told.unseal
+        .take_time(MonoNs(100 * MS + LINGER_NS), &mut Out::default());
+    assert!(told.unseal.silent.is_empty());
     assert_eq!(told.unseal.mute((7, 8)), (7, 8), "another's");
 }
 
@@ -378,6 +400,37 @@ fn a_process_that_is_over_takes_its_secrets_along() {
     told.unseal
         .take_time(MonoNs(200 * MS + LINGER_NS), &mut Out::default());
     assert!(told.unseal.pools.is_empty());
+}
+
+/// Its secrets were the old program's, and the new one's come at once.
+#[test]
+fn a_program_that_is_called_by_exec_has_secrets_of_its_own() {
+    let script = script("13-aes128-server");
+    let exec = Head {
+        conn: 0,
+        epoch: 0,
+        ..head(1)
+    };
+    let exec = encode(&Record {
+        head: exec,
+        body: Body::Exec,
+    });
+    let mut told = Told::default();
+    let old = Secret {
+        object: 9,
+        name: b"SERVER_HANDSHAKE_TRAFFIC_SECRET",
+        bytes: &[1; 32],
+    };
+    told.take(&record(1, Body::Secret(old)));
+    told.take(&exec);
+    for record in &script.records {
+        told.take(record);
+    }
+    told.unseal
+        .take_time(MonoNs(10_000 * MS), &mut Out::default());
+    told.records.retain(|record| *record != exec);
+    assert_eq!(told.plain(Direction::Outbound), script.sent);
+    assert_eq!(told.plain(Direction::Inbound), script.received);
 }
 
 #[test]

@@ -212,10 +212,7 @@ fn by_the_agent() -> Result<String> {
     let agent = Agent::start(&args.map(str::to_owned), |command| {
         platform(command, &format!("http://127.0.0.1:{port}"));
     })?;
-    let keeper = children(agent.pid())?;
-    let [keeper] = keeper[..] else {
-        anyhow::bail!("{keeper:?}");
-    };
+    let keeper = keeper_of(&agent)?;
     let worker = || children(keeper).ok()?.first().copied();
     let first = until("a worker", PATIENCE, worker)?;
     // Nobody listens yet.
@@ -301,6 +298,16 @@ fn missing(dir: &Path, ingest: &Ingest) -> Result<usize> {
     Ok(missing)
 }
 
+/// Among the agent's processes, of which one may ask for pods, the one that ships.
+fn keeper_of(agent: &Agent) -> Result<u32> {
+    let ships = |pid: &u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|word| word == b"ship")
+    };
+    let keeper = children(agent.pid())?.into_iter().find(ships);
+    keeper.context("no keeper")
+}
+
 fn without_a_keeper() -> Result<String> {
     let server = Plain::start(&[])?;
     let ingest = Ingest::start(&[])?;
@@ -321,9 +328,7 @@ fn without_a_keeper() -> Result<String> {
     let agent = Agent::start(&args, |command| {
         platform(command, "");
     })?;
-    let [keeper] = children(agent.pid())?[..] else {
-        anyhow::bail!("no keeper");
-    };
+    let keeper = keeper_of(&agent)?;
     server.call(20)?;
     until("a batch", PATIENCE, || {
         (!ingest.taken().is_empty()).then_some(())

@@ -395,6 +395,7 @@ impl Core {
         self.feed_opened();
         self.part(watermark);
         for (key, release) in self.ends.take_released(watermark) {
+            self.unseal.ended(key, watermark);
             self.feed(&end_record(key, release.why, release.at));
         }
         if self.engine.poll_timeout().is_some_and(|at| at <= watermark) {

@@ -53,9 +53,8 @@ fn object_on(socket: u64, position: u32) -> u64 {
     OBJECT | u64::from(position & (u32::MAX >> 1)) << 32 | socket
 }
 
-/// Connections that are opened at once. Each has some 5 kB; the kernel side follows as many. Past it one goes on as it came,
-/// counted.
-const MAX_CONNS: usize = 65_536;
+/// Connections that are opened at once. Each has some 5 kB, all together 40 MB. Past it one goes on as it came, counted.
+const MAX_CONNS: usize = 8_192;
 /// Addresses of connections on which nothing has passed yet. Past it the oldest are forgotten: what begins there goes on as
 /// it came.
 const MAX_NEW: usize = 16_384;
@@ -200,8 +199,7 @@ impl Unseal {
                         *why,
                         close::READ_EOF | close::PEER_FIN | close::LOCAL_SHUT_WRITE | close::HELD
                     ) {
-                        let due = head.ts.plus(LINGER_NS);
-                        self.due.push_back((due, Over::Conn(key)));
+                        self.ended(key, head.ts);
                     }
                     // Its positions are those of ciphertext, which nobody was told of.
                     let body = Body::Close {
@@ -230,6 +228,13 @@ impl Unseal {
             | Body::Hit(_) => {}
         }
         false
+    }
+
+    /// A connection has ended; its last records may still come.
+    pub fn ended(&mut self, key: Key, ts: MonoNs) {
+        if self.conns.contains_key(&key) || self.silent.contains(&key) {
+            self.due.push_back((ts.plus(LINGER_NS), Over::Conn(key)));
+        }
     }
 
     /// A process has ended, or is watched no more: its secrets are of no use soon.
@@ -311,6 +316,7 @@ impl Unseal {
         self.pools.remove(&tgid);
         // Others may go on with those that are bound.
         for key in self.waiting.remove(&tgid).into_iter().flatten() {
+            self.stats.given_up += 1;
             self.forget(key);
         }
     }

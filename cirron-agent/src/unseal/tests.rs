@@ -351,6 +351,18 @@ fn the_end_of_the_socket_has_no_positions_of_plaintext() {
     assert!(told.unseal.conns.is_empty());
 }
 
+/// Its record was lost, and the agent found out.
+#[test]
+fn an_end_that_the_agent_found_ends_it_too() {
+    let script = script("13-aes128-server");
+    let mut told = told(&script.records);
+    told.unseal.ended(SOCKET, MonoNs(100 * MS));
+    told.unseal.ended((1, 1), MonoNs(100 * MS));
+    told.unseal
+        .take_time(MonoNs(100 * MS + LINGER_NS), &mut Out::default());
+    assert!(told.unseal.conns.is_empty() && told.unseal.due.is_empty());
+}
+
 #[test]
 fn a_connection_that_nobody_wants_is_muted_at_its_socket() {
     let script = script("13-aes128-server");

@@ -40,6 +40,7 @@ impl Core {
         let mut closed: Vec<Key> = self.engine.sockets_of(tgid).collect();
         closed.retain(|key| self.control.socket(key.0, key.1) == SocketState::Released);
         for key in closed {
+            self.unseal.ended(key, ts);
             self.feed(&end_record(key, close::FD_CLOSED, ts));
         }
         self.ends.hurry(clock::now());

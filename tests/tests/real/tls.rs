@@ -93,12 +93,11 @@ pub(crate) fn by_secrets() -> bool {
     std::env::var_os("CIRRON_TLS").is_some_and(|means| means == "secrets")
 }
 
-/// What is said of the socket below TLS, where plaintext says `plaintext`.
-pub(crate) fn link(plaintext: &'static str) -> &'static str {
-    match by_secrets() {
-        true => "secret",
-        false => plaintext,
-    }
+/// The socket below TLS is known, by a call inside the library or, where the suite runs so and the library announces them, by
+/// its secrets.
+pub(crate) fn is_linked(span: &Span) -> bool {
+    let link = span.text("cirron.tls.link");
+    link == Some("call") || by_secrets() && link == Some("secret")
 }
 
 pub(crate) fn calls() -> Vec<Value> {
@@ -144,7 +143,9 @@ pub(crate) fn server(stack: Stack) -> Result<String> {
                 | Stack::GoTlsStripped
         );
         let link = match port {
-            Some(_) if by_secrets() => Some("secret"),
+            Some(_) if by_secrets() && !matches!(stack, Stack::GoTls | Stack::GoTlsStripped) => {
+                Some("secret")
+            }
             Some(_) if on_socket => Some("call"),
             Some(_) => Some("lengths"),
             None => None,

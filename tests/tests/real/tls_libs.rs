@@ -436,7 +436,7 @@ fn zoo() -> Result<String> {
             span.status() == Some(200)
                 && span.path() == "/file"
                 && span.text("url.scheme") == Some("https")
-                && span.text("cirron.tls.link") == Some(crate::tls::link("call"))
+                && crate::tls::is_linked(span)
                 && span.int("server.port") == Some(i64::from(port))
                 && span.int("http.response.body.size") == body
                 && span.int("cirron.lost_bytes") == body,

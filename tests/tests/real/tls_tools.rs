@@ -123,7 +123,7 @@ fn www(openssl: &Path, library: &str, function: Option<&str>) -> Result<String> 
             span.status() == Some(200)
                 && span.path() == format!("/of-{size}")
                 && span.text("url.scheme") == Some("https")
-                && span.text("cirron.tls.link") == Some(crate::tls::link("call"))
+                && crate::tls::is_linked(span)
                 && span.int("server.port") == Some(i64::from(www.port))
                 && span.int("http.response.body.size") == i64::try_from(size).ok(),
             "{size}: {span:?}"

@@ -179,6 +179,23 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_LABEL_BYTES && !text.contains(char::is_control)
 }
 
+/// Bytes of a text of a section, a URL or a path: a path of Linux may have 4 096, and nobody types one of more than this.
+const MAX_SECTION_TEXT_BYTES: usize = 1_024;
+
+/// A text of a section: a path, a name.
+pub(super) fn text(value: &Value) -> Option<String> {
+    let text = value.as_str()?;
+    let is_one = !text.is_empty()
+        && text.len() <= MAX_SECTION_TEXT_BYTES
+        && !text.contains(char::is_control);
+    is_one.then(|| text.to_owned())
+}
+
+/// A URL of HTTP or HTTPS, of a section.
+pub(super) fn url(value: &Value) -> Option<String> {
+    text(value).filter(|text| text.starts_with("https://") || text.starts_with("http://"))
+}
+
 /// A label that people read.
 pub(super) fn name(value: &Value) -> Option<String> {
     let text = value.as_str().filter(|text| is_name(text))?;

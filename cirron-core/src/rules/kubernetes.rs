@@ -4,12 +4,9 @@
 
 use serde_json::Value;
 
-use super::keys::one;
+use super::keys::{one, text, url};
 use super::pattern::Glob;
 use super::schema::{Fault, Section, TableKey, Wrong, table_keys, texts};
-
-/// Bytes of a URL or a path: a path of Linux may have 4 096, and nobody types one of more than this.
-const MAX_BYTES: usize = 1_024;
 
 /// Who is asked for the pods of this node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,11 +79,11 @@ table_keys! {
 
     "token_file", false, "a path",
     "the file with the token that says who asks; read again for each question. By default the service account's, `/var/run/secrets/kubernetes.io/serviceaccount/token`",
-    |value, its| one(value, &mut its.token_file, path);
+    |value, its| one(value, &mut its.token_file, text);
 
     "ca_file", false, "a path",
     "the file with the certificates, as PEM, of which one has to have signed the answerer's. By default the service account's, `/var/run/secrets/kubernetes.io/serviceaccount/ca.crt`",
-    |value, its| one(value, &mut its.ca_file, path);
+    |value, its| one(value, &mut its.ca_file, text);
 
     "insecure", false, "true or false",
     "`true`: whoever answers is believed, and gets the token. For kubelets that have a certificate which nobody signed, on their own node",
@@ -128,20 +125,6 @@ fn source_of(value: &Value) -> Option<PodSource> {
         "api-server" => Some(PodSource::ApiServer),
         _ => None,
     }
-}
-
-fn text(value: &Value) -> Option<String> {
-    let text = value.as_str()?;
-    let is_one = !text.is_empty() && text.len() <= MAX_BYTES && !text.contains(char::is_control);
-    is_one.then(|| text.to_owned())
-}
-
-fn url(value: &Value) -> Option<String> {
-    text(value).filter(|text| text.starts_with("https://") || text.starts_with("http://"))
-}
-
-fn path(value: &Value) -> Option<String> {
-    text(value)
 }
 
 #[cfg(test)]

@@ -8,11 +8,8 @@ use core::net::SocketAddr;
 
 use serde_json::Value;
 
-use super::keys::one;
+use super::keys::{one, text, url};
 use super::schema::{Section, TableKey, table_keys};
-
-/// Bytes of a URL or a path, as in `[kubernetes]`.
-const MAX_BYTES: usize = 1_024;
 
 /// Seconds after which what was sent may be removed, at most: a year.
 const MAX_SECONDS: u64 = 366 * 24 * 3_600;
@@ -22,7 +19,7 @@ const MAX_SECONDS: u64 = 366 * 24 * 3_600;
 pub enum Removed {
     /// It stays.
     Never,
-    /// It is removed so many seconds after it was sent.
+    /// It is removed that number of seconds after it was sent.
     AfterSeconds(u64),
 }
 
@@ -90,11 +87,11 @@ table_keys! {
 
     "otlp_protocol", false, "\"http/protobuf\" or \"grpc\"",
     "how, as `OTEL_EXPORTER_OTLP_PROTOCOL`",
-    |value, its| one(value, &mut its.otlp_protocol, |value| of(value, &["http/protobuf", "grpc"]));
+    |value, its| one(value, &mut its.otlp_protocol, |value| one_of(value, &["http/protobuf", "grpc"]));
 
     "otlp_compression", false, "\"none\" or \"gzip\"",
     "as `OTEL_EXPORTER_OTLP_COMPRESSION`",
-    |value, its| one(value, &mut its.otlp_compression, |value| of(value, &["none", "gzip"]));
+    |value, its| one(value, &mut its.otlp_compression, |value| one_of(value, &["none", "gzip"]));
 
     "otlp_certificate", false, "a path",
     "the file with the certificates that are trusted instead of the system's, as `OTEL_EXPORTER_OTLP_CERTIFICATE`",
@@ -132,18 +129,8 @@ fn listen(value: &Value) -> Option<String> {
     is_one.then_some(text)
 }
 
-fn of(value: &Value, known: &[&str]) -> Option<String> {
+fn one_of(value: &Value, known: &[&str]) -> Option<String> {
     text(value).filter(|text| known.contains(&text.as_str()))
-}
-
-fn url(value: &Value) -> Option<String> {
-    text(value).filter(|text| text.starts_with("https://") || text.starts_with("http://"))
-}
-
-fn text(value: &Value) -> Option<String> {
-    let text = value.as_str()?;
-    let is_one = !text.is_empty() && text.len() <= MAX_BYTES && !text.contains(char::is_control);
-    is_one.then(|| text.to_owned())
 }
 
 #[cfg(test)]

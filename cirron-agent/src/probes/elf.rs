@@ -20,6 +20,9 @@ pub const MAX_FUNCTION_BYTES: u64 = 16 * 1024;
 const MAX_SEGMENTS: u64 = 1024;
 /// Section headers. Linkers make some forty; objects that are not linked have more, and are not mapped.
 const MAX_SECTIONS: u64 = 8192;
+/// Bytes of a file in which texts are looked for, those that are only read first. Texts of a TLS library that is linked into
+/// an executable of 120 MiB lie in its first 40.
+const MAX_SEARCHED_BYTES: u64 = 96 * 1024 * 1024;
 /// Bytes of the names of all sections.
 const MAX_SECTION_NAMES_BYTES: u64 = 1024 * 1024;
 /// Bytes of a symbol's name that is compared.
@@ -245,8 +248,20 @@ impl<'s> Elf<'s> {
         !self.sections.is_empty()
     }
 
-    /// Parts of the file that are mapped to be read and not to be executed: its texts lie there.
-    pub fn read_only_parts(&self) -> Vec<Range<u64>> {
+    /// Parts of the file that are mapped to be read and not to be executed: its texts lie there. The first of them,
+    /// [`MAX_SEARCHED_BYTES`] in all.
+    pub fn searched_parts(&self) -> Vec<Range<u64>> {
+        let mut left = MAX_SEARCHED_BYTES;
+        let mut parts = self.read_only_parts();
+        for part in &mut parts {
+            let size = part.end.saturating_sub(part.start).min(left);
+            left -= size;
+            part.end = part.start.saturating_add(size);
+        }
+        parts
+    }
+
+    fn read_only_parts(&self) -> Vec<Range<u64>> {
         let is_loaded = |s: &&Segment| s.kind == elf::PT_LOAD.0;
         let mut parts: Vec<(u32, Range<u64>)> = self
             .segments

@@ -164,7 +164,7 @@ fn stack_change(i: &Instruction, info: &mut InstructionInfoFactory) -> Option<i6
 pub fn entry(code: &[u8], ways: &Ways, kept: &Kept, choice: Choice) -> Result<Place, Refusal> {
     let reached = Reached::follow(code, ways)?;
     let better = match choice {
-        Choice::Cheapest => first_emulated(&reached, 0, kept),
+        Choice::Cheapest => first_emulated(&reached, 0, |i, info| kept.is_lost(i, info)),
         Choice::Plain => None,
     };
     let first = Place {
@@ -180,8 +180,12 @@ pub fn entry(code: &[u8], ways: &Ways, kept: &Kept, choice: Choice) -> Result<Pl
 }
 
 /// The first emulated instruction from the one at `from` on, on the way that everybody who
-/// passes that one goes once, before an operand in `kept` is overwritten. Its depth is from there.
-fn first_emulated(reached: &Reached<'_>, from: i64, kept: &Kept) -> Option<Place> {
+/// passes that one goes once, before one behind which what is read there `is_lost`. Its depth is from there.
+fn first_emulated(
+    reached: &Reached<'_>,
+    from: i64,
+    mut is_lost: impl FnMut(&Instruction, &mut InstructionInfoFactory) -> bool,
+) -> Option<Place> {
     let mut info = InstructionInfoFactory::new();
     let (mut at, mut depth) = (from, 0_i64);
     loop {
@@ -199,7 +203,7 @@ fn first_emulated(reached: &Reached<'_>, from: i64, kept: &Kept) -> Option<Place
                 depth,
             });
         }
-        if kept.is_lost(i, &mut info) || i.flow_control() != FlowControl::Next {
+        if is_lost(i, &mut info) || i.flow_control() != FlowControl::Next {
             return None;
         }
         depth -= stack_change(i, &mut info)?;

@@ -28,8 +28,6 @@ use crate::probes::tls::functions::ANNOUNCER;
 const TEXTS: [&[u8]; 2] = [b"CLIENT_RANDOM\0", b"EXPORTER_SECRET\0"];
 /// Bytes of the longest of them, and more.
 const MAX_TEXT_BYTES: usize = 16;
-/// Bytes of read-only parts that are searched: as for libraries that cannot be read.
-const MAX_SEARCHED_BYTES: u64 = 96 * 1024 * 1024;
 /// Occurrences of one text: a library has it once, or once more as the tail of another; a file may have several libraries.
 const MAX_OCCURRENCES: usize = 16;
 /// Instructions from where the text's address is loaded to the call, at most: 12 were seen.
@@ -87,12 +85,8 @@ fn announcer(binary: &Binary<'_>) -> Option<Found> {
 /// Addresses of each of [`TEXTS`]; `None` where one is missing.
 fn texts(elf: &Elf<'_>) -> Option<[Vec<u64>; 2]> {
     let finders = TEXTS.map(Finder::new);
-    let mut left = MAX_SEARCHED_BYTES;
     let mut found = [Vec::new(), Vec::new()];
-    for part in elf.read_only_parts() {
-        let size = part.end.saturating_sub(part.start).min(left);
-        left -= size;
-        let part = part.start..part.start.saturating_add(size);
+    for part in elf.searched_parts() {
         let source = elf.source;
         source.blocks(part, MAX_TEXT_BYTES, |at, block| {
             for (finder, found) in finders.iter().zip(&mut found) {

@@ -54,7 +54,10 @@ pub fn around_call(
         is_safe.then_some(place).ok_or(Refusal::Inside)
     };
     let behind = match choice {
-        Choice::Cheapest => first_emulated(&reached, next(call), &Kept::for_result()),
+        Choice::Cheapest => {
+            let kept = Kept::for_result();
+            first_emulated(&reached, next(call), |i, info| kept.is_lost(i, info))
+        }
         Choice::Plain => None,
     };
     let behind = behind.filter(|place| reached.begins_instruction(place.offset));

@@ -29,11 +29,14 @@ pub fn entry_once(code: &[u8], ways: &Ways, kept: &Kept) -> Result<Place, Refusa
         class: Class::Stepped,
         depth: 0,
     };
-    [first_emulated(&reached, behind, kept), Some(first)]
-        .into_iter()
-        .flatten()
-        .find(|place| reached.begins_instruction(place.offset))
-        .ok_or(Refusal::Inside)
+    [
+        first_emulated(&reached, behind, |i, info| kept.is_lost(i, info)),
+        Some(first),
+    ]
+    .into_iter()
+    .flatten()
+    .find(|place| reached.begins_instruction(place.offset))
+    .ok_or(Refusal::Inside)
 }
 
 /// Where the function goes on whose stack is large enough, if it has a check and keeps its operands that far.

@@ -9,8 +9,8 @@ use cirron_common::operand::{Operand, Spot};
 use iced_x86::{Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register};
 
 use super::kept::{named, operand_register};
-use super::reached::{Reached, next};
-use super::{Class, Place, Refusal, Ways, is_emulated, stack_change, writes};
+use super::reached::Reached;
+use super::{Place, Refusal, Ways, first_emulated, writes};
 use crate::probes::locate::symbol::Found;
 
 /// Registers that hold the value of an operand.
@@ -28,45 +28,23 @@ pub fn entry_moved(
 }
 
 fn first(reached: &Reached<'_>, signature: &Signature) -> Option<(Place, Signature)> {
-    let mut info = InstructionInfoFactory::new();
+    let operands = signature.operands();
     let mut holders: Vec<Holders> = Vec::new();
-    for operand in signature.operands() {
+    for operand in operands {
         holders.push(match operand.spot()? {
             Spot::Absent | Spot::Constant(_) => Vec::new(),
             Spot::Register(register) => vec![named(register)?],
             Spot::Memory { .. } => return None,
         });
     }
-    let (mut at, mut depth) = (0, 0_i64);
-    loop {
-        let i = reached.get(at)?;
-        // A jump back to here would pass twice.
-        if reached.has_target(1..=at) {
-            return None;
-        }
-        if is_emulated(reached.bytes(i))
-            && let Ok(depth) = u32::try_from(depth)
-        {
-            let place = Place {
-                offset: at,
-                class: Class::Emulated,
-                depth,
-            };
-            return Some((place, there(signature, &holders)?));
-        }
-        follow(i, &mut info, &mut holders);
-        let operands = signature.operands();
+    let place = first_emulated(reached, 0, |i, info| {
+        follow(i, info, &mut holders);
         let is_lost = |(operand, holders): (&Operand, &Holders)| {
             matches!(operand.spot(), Some(Spot::Register(_))) && holders.is_empty()
         };
-        if operands.iter().zip(&holders).any(is_lost)
-            || i.flow_control() != iced_x86::FlowControl::Next
-        {
-            return None;
-        }
-        depth -= stack_change(i, &mut info)?;
-        at = next(i);
-    }
+        operands.iter().zip(&holders).any(is_lost)
+    })?;
+    Some((place, there(signature, &holders)?))
 }
 
 /// What an instruction does to where values are.
@@ -116,6 +94,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use cirron_common::operand::Register as R;
 
+    use super::super::Class;
     use super::*;
     use crate::probes::tls::functions::ANNOUNCER;
 

@@ -4,17 +4,13 @@
 //! files, which it puts in errors, or its file's own name. That it is there does not say that it is
 //! used: it is looked for where a process has a connection that nobody reads.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
 use memchr::memmem::Finder;
 
 use crate::probes::elf::Elf;
 use crate::probes::source::{ReadAt, Source};
-
-/// Bytes of a file that are looked through, those that are only read first. Texts of a TLS library that
-/// is linked into an executable of 120 MiB lie in its first 40.
-const MAX_BYTES: u64 = 96 * 1024 * 1024;
 
 /// Text of a library in whatever file it is linked into.
 const TEXTS: [(&[u8], &str); 4] = [
@@ -51,17 +47,12 @@ pub fn library(file: &dyn ReadAt, name: &Path) -> Option<&'static str> {
     }
     let source = Source::new(file);
     let elf = Elf::read(&source)?;
-    let mut left = MAX_BYTES;
-    elf.read_only_parts().into_iter().find_map(|part| {
-        let size = part.end.saturating_sub(part.start).min(left);
-        left -= size;
-        in_text(&source, part.start, size)
-    })
+    let mut parts = elf.searched_parts().into_iter();
+    parts.find_map(|part| in_text(&source, part))
 }
 
-fn in_text(source: &Source<'_>, start: u64, size: u64) -> Option<&'static str> {
+fn in_text(source: &Source<'_>, part: Range<u64>) -> Option<&'static str> {
     let finders = TEXTS.map(|(text, library)| (Finder::new(text), library));
-    let part = start..start.saturating_add(size);
     source.blocks(part, MAX_TEXT_BYTES, |_, block| {
         let found = finders.iter().find(|(f, _)| f.find(block).is_some());
         match found {
@@ -77,7 +68,7 @@ mod tests {
     use crate::probes::source::BLOCK_BYTES;
 
     fn library_in(bytes: &[u8]) -> Option<&'static str> {
-        in_text(&Source::new(&bytes), 0, u64::MAX)
+        in_text(&Source::new(&bytes), 0..u64::MAX)
     }
 
     #[test]

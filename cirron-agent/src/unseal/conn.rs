@@ -54,13 +54,20 @@ pub struct Conn {
     outbound: Order,
     /// Its records, while it is kept back: as they came, in case that it cannot be read.
     kept: Option<Out>,
-    kept_bytes: usize,
     /// Since when it has had ciphertext that no secret opens.
     waits_since: Option<MonoNs>,
     last: Option<Mark>,
     object: Object,
-    is_over: bool,
-    is_given_back: bool,
+    left: Option<Left>,
+}
+
+/// Why no more of a connection is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing of it was: it goes on as it comes.
+    GivenBack,
+    /// A part of it was: what follows is ciphertext, and nobody's.
+    Silent,
 }
 
 /// The object that the engine sees.
@@ -89,7 +96,6 @@ impl Conn {
             inbound: Order::default(),
             outbound: Order::default(),
             kept: Some(Out::default()),
-            kept_bytes: 0,
             waits_since: None,
             last: None,
             object: Object {
@@ -107,8 +113,7 @@ impl Conn {
                 bytes: Vec::new(),
                 stats: UnsealStats::default(),
             },
-            is_over: false,
-            is_given_back: false,
+            left: None,
         }
     }
 
@@ -122,14 +127,9 @@ impl Conn {
         self.tls.waits() || self.inbound.is_holding() || self.outbound.is_holding()
     }
 
-    /// No more of it is read.
-    pub fn is_over(&self) -> bool {
-        self.is_over
-    }
-
-    /// It goes on as it comes: nothing of it was opened.
-    pub fn is_given_back(&self) -> bool {
-        self.is_given_back
+    /// Whether no more of it is opened.
+    pub fn left(&self) -> Option<Left> {
+        self.left
     }
 
     /// What it waits for has not come for too long.
@@ -153,9 +153,8 @@ impl Conn {
         stats: &mut UnsealStats,
     ) {
         if let Some(kept) = &mut self.kept
-            && self.kept_bytes + record.len() <= MAX_KEPT_BYTES
+            && kept.len_bytes() + record.len() <= MAX_KEPT_BYTES
         {
-            self.kept_bytes += record.len();
             kept.pass(record);
         }
         let order = self.order(data.direction);
@@ -180,7 +179,7 @@ impl Conn {
             self.take_held(direction, Some(now), pool, out);
         }
         self.settle(out, stats);
-        if self.is_hopeless(now) && !self.is_over {
+        if self.is_hopeless(now) && self.left.is_none() {
             self.give_back(out, stats);
         }
     }
@@ -267,9 +266,9 @@ impl Conn {
                 self.object.open(&mark, out);
             }
         }
-        if self.tls.verdict().is_some() && !self.is_over {
+        if self.tls.verdict().is_some() && self.left.is_none() {
             match is_bound {
-                true => self.is_over = true,
+                true => self.left = Some(Left::Silent),
                 false => self.give_back(out, stats),
             }
         }
@@ -281,7 +280,7 @@ impl Conn {
     /// It cannot be read: it goes on as it came.
     fn give_back(&mut self, out: &mut Out, stats: &mut UnsealStats) {
         stats.given_up += 1;
-        (self.is_over, self.is_given_back) = (true, true);
+        self.left = Some(Left::GivenBack);
         for record in self.kept.take().iter().flat_map(Out::records) {
             out.pass(record);
         }

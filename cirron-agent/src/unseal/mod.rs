@@ -31,7 +31,7 @@ use cirron_core::record::{Body, Direction, Record, Secret};
 use cirron_core::time::{MS, MonoNs};
 use cirron_tls::{Label, Learned, Pool, begins_tls};
 
-use self::conn::Conn;
+use self::conn::{Conn, Left};
 pub use self::out::Out;
 
 /// A connection's number in the records, and its generation.
@@ -168,23 +168,19 @@ impl Unseal {
                 self.note_new(key, *info);
             }
             Body::Data(data) if head.source == source::SOCKET => {
-                if let Some(info) = self.new.remove(&key)
+                // Most records are of others, where any is ours.
+                if !self.new.is_empty()
+                    && let Some(info) = self.new.remove(&key)
                     && data.pos == 0
                     && begins_tls(data.bytes) != Some(false)
                     && !data.bytes.is_empty()
                 {
                     self.begin(key, head.tgid, data.direction, info);
                 }
-                if let Some(conn) = self.conns.get_mut(&key) {
-                    let pool = self.pools.entry(conn.tgid()).or_default();
-                    conn.take(record, head, data, pool, out, &mut self.stats);
-                    let (tgid, waits, is_given_back) =
-                        (conn.tgid(), conn.waits(), conn.is_given_back());
-                    if conn.is_over() {
-                        self.leave(key, is_given_back);
-                    } else {
-                        self.note_waiting(tgid, key, waits);
-                    }
+                if self.conns.contains_key(&key) {
+                    self.step(key, |conn, pool, stats| {
+                        conn.take(record, head, data, pool, out, stats);
+                    });
                     return true;
                 }
                 if self.silent.contains(&key) {
@@ -253,10 +249,7 @@ impl Unseal {
             };
             match over {
                 Over::Conn(key) => {
-                    if let Some(conn) = self.conns.get_mut(&key) {
-                        let pool = self.pools.entry(conn.tgid()).or_default();
-                        conn.end(pool, out, &mut self.stats);
-                    }
+                    self.step(key, |conn, pool, stats| conn.end(pool, out, stats));
                     self.silent.remove(&key);
                     self.forget(key);
                 }
@@ -271,14 +264,24 @@ impl Unseal {
             .copied()
             .collect();
         for key in due {
-            if let Some(conn) = self.conns.get_mut(&key) {
-                let pool = self.pools.entry(conn.tgid()).or_default();
-                conn.take_time(now, pool, out, &mut self.stats);
-                if conn.is_over() {
-                    let is_given_back = conn.is_given_back();
-                    self.leave(key, is_given_back);
-                }
-            }
+            self.step(key, |conn, pool, stats| {
+                conn.take_time(now, pool, out, stats);
+            });
+        }
+    }
+
+    /// Lets a connection go on, with the secrets of its process, and sees what has become of it.
+    fn step(&mut self, key: Key, work: impl FnOnce(&mut Conn, &mut Pool, &mut UnsealStats)) {
+        let Some(conn) = self.conns.get_mut(&key) else {
+            return;
+        };
+        let tgid = conn.tgid();
+        let pool = self.pools.entry(tgid).or_default();
+        work(conn, pool, &mut self.stats);
+        let waits = conn.waits();
+        match conn.left() {
+            None => self.note_waiting(tgid, key, waits),
+            Some(left) => self.leave(key, left),
         }
     }
 
@@ -300,14 +303,14 @@ impl Unseal {
             return (conn, epoch);
         };
         let socket = (socket, epoch);
-        self.leave(socket, false);
+        self.leave(socket, Left::Silent);
         socket
     }
 
-    /// No more of a connection is read. `is_given_back`: it goes on as it comes.
-    fn leave(&mut self, key: Key, is_given_back: bool) {
+    /// No more of a connection is opened.
+    fn leave(&mut self, key: Key, left: Left) {
         self.forget(key);
-        if !is_given_back && self.silent.len() < MAX_CONNS {
+        if left == Left::Silent && self.silent.len() < MAX_CONNS {
             self.silent.insert(key);
         }
     }
@@ -340,22 +343,15 @@ impl Unseal {
         if !is_new {
             return;
         }
-        let Some(waiting) = self.waiting.get_mut(&tgid) else {
-            return;
-        };
-        let mut over = Vec::new();
-        waiting.retain(|key| {
-            let Some(conn) = self.conns.get_mut(key) else {
-                return false;
-            };
-            conn.secrets_came(pool, out, &mut self.stats);
-            if conn.is_over() {
-                over.push((*key, conn.is_given_back()));
-            }
-            conn.waits()
-        });
-        for (key, is_given_back) in over {
-            self.leave(key, is_given_back);
+        let waiting: Vec<Key> = self
+            .waiting
+            .get(&tgid)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
+        for key in waiting {
+            self.step(key, |conn, pool, stats| conn.secrets_came(pool, out, stats));
         }
     }
 

@@ -21,6 +21,11 @@ impl Out {
         self.pass(&encode(&Record { head, body }));
     }
 
+    /// Their bytes.
+    pub fn len_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Each of them.
     pub fn records(&self) -> impl Iterator<Item = &[u8]> {
         let begins = std::iter::once(0).chain(self.ends.iter().copied());

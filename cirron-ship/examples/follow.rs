@@ -1,6 +1,6 @@
 //! What it takes to follow a large spool: `cargo run --release -p cirron-ship --example follow [BATCHES...]`.
 //!
-//! A spool of so many names (of empty files, since a follower opens none) is followed from its beginning to its end, as a
+//! A spool of that number of names (of empty files, since a follower opens none) is followed from its beginning to its end, as a
 //! courier does it whose destination takes everything at once. Said are the time of the first name and of all of them, and
 //! what memory grew by.
 #![expect(clippy::unwrap_used, reason = "a program for whoever measures")]

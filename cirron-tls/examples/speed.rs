@@ -32,6 +32,27 @@ impl Sink<u64> for Counted {
     }
 }
 
+/// A connection behind its handshake, and how far its directions have come.
+fn begun(ends: &Ends) -> (Connection<u64>, Pool, Counted, [u64; 2]) {
+    let (mut connection, mut pool, mut out) = (Connection::new(), Pool::new(), Counted(0));
+    for (label, secret) in &ends.secrets {
+        let (label, client_random) = (*label, None);
+        pool.learn(Learned {
+            object: 1,
+            label,
+            client_random,
+            secret,
+        });
+    }
+    let mut at = [0, 0];
+    for (dir, bytes) in &ends.handshake {
+        let at = &mut at[usize::from(*dir == Dir::Received)];
+        connection.data(*dir, *at, bytes, 0, &mut pool, &mut out);
+        *at += bytes.len() as u64;
+    }
+    (connection, pool, out, at)
+}
+
 /// The best of five, in ns of CPU a record; each `lost_of`th record is a hole.
 fn measure(suite: Suite, size: usize, records: usize, lost_of: usize) -> f64 {
     let mut best = f64::MAX;
@@ -40,22 +61,7 @@ fn measure(suite: Suite, size: usize, records: usize, lost_of: usize) -> f64 {
         let sealed: Vec<_> = (0..records)
             .map(|_| ends.client.data(&vec![b'x'; size]))
             .collect();
-        let (mut connection, mut pool, mut out) = (Connection::new(), Pool::new(), Counted(0));
-        for (label, secret) in &ends.secrets {
-            let (label, client_random) = (*label, None);
-            pool.learn(Learned {
-                object: 1,
-                label,
-                client_random,
-                secret,
-            });
-        }
-        let mut at = [0, 0];
-        for (dir, bytes) in &ends.handshake {
-            let at = &mut at[usize::from(*dir == Dir::Received)];
-            connection.data(*dir, *at, bytes, 0, &mut pool, &mut out);
-            *at += bytes.len() as u64;
-        }
+        let (mut connection, mut pool, mut out, at) = begun(&ends);
         let [_, mut at] = at;
         let begin = now();
         let mut lost = 0;
@@ -89,22 +95,7 @@ fn handshake(suite: Suite) -> f64 {
     for _ in 0..5 {
         let begin = now();
         for _ in 0..5_000 {
-            let (mut connection, mut pool, mut out) = (Connection::new(), Pool::new(), Counted(0));
-            for (label, secret) in &ends.secrets {
-                let (label, client_random) = (*label, None);
-                pool.learn(Learned {
-                    object: 1,
-                    label,
-                    client_random,
-                    secret,
-                });
-            }
-            let mut at = [0, 0];
-            for (dir, bytes) in &ends.handshake {
-                let at = &mut at[usize::from(*dir == Dir::Received)];
-                connection.data(*dir, *at, bytes, 0, &mut pool, &mut out);
-                *at += bytes.len() as u64;
-            }
+            let (connection, ..) = begun(&ends);
             assert!(connection.facts().is_bound);
         }
         best = best.min((now() - begin) as f64 / 5_000.0);

@@ -34,7 +34,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn of(&mut self, dir: Dir) -> &mut Out {
+    fn out(&mut self, dir: Dir) -> &mut Out {
         match dir {
             Dir::Sent => &mut self.sent,
             Dir::Received => &mut self.received,
@@ -45,19 +45,19 @@ impl Kept {
 impl Sink<()> for Kept {
     fn plaintext(&mut self, dir: Dir, (): (), bytes: &[u8]) {
         assert!(!bytes.is_empty());
-        let out = self.of(dir);
+        let out = self.out(dir);
         out.pieces.push(bytes.to_vec());
         out.plain.extend_from_slice(bytes);
     }
 
     fn gap(&mut self, dir: Dir, (): (), len: Option<u64>) {
         assert_ne!(len, Some(0));
-        let out = self.of(dir);
+        let out = self.out(dir);
         out.gaps.push((out.plain.len(), len));
     }
 
     fn close_notify(&mut self, dir: Dir, (): ()) {
-        self.of(dir).closed = true;
+        self.out(dir).closed = true;
     }
 
     fn verdict(&mut self, verdict: Verdict) {
@@ -193,7 +193,7 @@ pub fn tls(input: &[u8]) {
     let (events, only_lost) = change(events, rest);
     let mut kept = run(&events, usize::MAX);
     for (dir, plain) in [Dir::Sent, Dir::Received].into_iter().zip(&plain) {
-        let out = kept.of(dir);
+        let out = kept.out(dir);
         let mut rest = &plain[..];
         for piece in &out.pieces {
             let found = rest.windows(piece.len()).position(|bytes| bytes == piece);

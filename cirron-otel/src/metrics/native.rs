@@ -107,7 +107,7 @@ fn half(index: i32) -> i32 {
 mod tests {
     use super::*;
 
-    fn of(values: impl IntoIterator<Item = f64>) -> Native {
+    fn observed(values: impl IntoIterator<Item = f64>) -> Native {
         let mut native = Native::default();
         values.into_iter().for_each(|value| native.observe(value));
         native
@@ -122,7 +122,7 @@ mod tests {
         for value in [
             1e-9, 0.003, 0.25, 0.9999, 1.0, 1.0001, 1.5, 2.0, 3.7, 64.0, 1e6,
         ] {
-            let native = of([value]);
+            let native = observed([value]);
             let [(index, 1)] = *native.buckets() else {
                 panic!("{native:?}")
             };
@@ -132,10 +132,10 @@ mod tests {
                 "{low} {value} {high}"
             );
         }
-        assert_eq!(of([2.0]).buckets(), [(8, 1)]);
-        assert_eq!(of([2.000_000_1]).buckets(), [(9, 1)]);
+        assert_eq!(observed([2.0]).buckets(), [(8, 1)]);
+        assert_eq!(observed([2.000_000_1]).buckets(), [(9, 1)]);
         assert_eq!(
-            (of([0.0, 1e-50]).zeros(), of([0.0]).buckets()),
+            (observed([0.0, 1e-50]).zeros(), observed([0.0]).buckets()),
             (2, &[][..])
         );
     }
@@ -144,7 +144,7 @@ mod tests {
     fn more_buckets_than_fit_become_wider_ones_and_no_value_is_lost() {
         // Sixty octaves, of which each has eight buckets at first.
         let values = (0..4_800).map(|n| (f64::from(n) / 80.0 - 30.0).exp2());
-        let native = of(values);
+        let native = observed(values);
         assert!(native.buckets().len() <= MAX_BUCKETS && native.buckets().len() > MAX_BUCKETS / 3);
         assert_eq!(native.schema(), FINEST - 2);
         let count: u64 = native.buckets().iter().map(|(_, count)| count).sum();

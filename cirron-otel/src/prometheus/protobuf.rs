@@ -98,7 +98,7 @@ struct Bucket {
     exemplar: Option<Exemplar>,
 }
 
-/// So many buckets in a row, behind so many empty ones.
+/// `length` buckets in a row, behind `offset` empty ones.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
 struct BucketSpan {
     #[prost(sint32, optional, tag = "1")]

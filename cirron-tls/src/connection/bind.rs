@@ -36,7 +36,7 @@ impl<M: Copy> Connection<M> {
             return self.unseal_12(dir, header, whole, with);
         }
         let is_client = self.hellos.client_dir == Some(dir);
-        let half = self.halves.of_mut(dir);
+        let half = self.halves.half_mut(dir);
         match header.kind() {
             CHANGE_CIPHER_SPEC => {
                 half.input.take(whole);
@@ -102,7 +102,7 @@ impl<M: Copy> Connection<M> {
 
     /// A direction's keys are known from here on.
     pub(super) fn open_with(&mut self, dir: Dir, stage: Stage, keys: Keys, pool: &mut Pool) {
-        let half = self.halves.of_mut(dir);
+        let half = self.halves.half_mut(dir);
         half.state = State::Open(stage, Box::new(keys));
         half.messages.reset();
         half.has_data = false;
@@ -127,7 +127,7 @@ impl<M: Copy> Connection<M> {
         whole: usize,
         with: &mut With<'_, M>,
     ) -> Step {
-        let half = self.halves.of_mut(dir);
+        let half = self.halves.half_mut(dir);
         let sealed = half.input.front().get(HEADER_BYTES..whole);
         let sealed = sealed.unwrap_or_default();
         let random = self.hellos.client.map(|hello| hello.random);
@@ -174,7 +174,7 @@ impl<M: Copy> Connection<M> {
         whole: usize,
         with: &mut With<'_, M>,
     ) -> Step {
-        let half = self.halves.of_mut(dir);
+        let half = self.halves.half_mut(dir);
         if header.kind() == CHANGE_CIPHER_SPEC && half.ready.is_none() {
             half.input.take(whole);
             return Step::Read;
@@ -206,7 +206,7 @@ impl<M: Copy> Connection<M> {
     ) -> Option<Keys> {
         let (suite, agreed) = self.agreed_12()?;
         // The other direction's last keys have not been taken: it must go on first.
-        if self.halves.of(dir.other()).ready.is_some() {
+        if self.halves.half(dir.other()).ready.is_some() {
             return None;
         }
         let side = if self.hellos.client_dir == Some(dir) {
@@ -214,7 +214,7 @@ impl<M: Copy> Connection<M> {
         } else {
             Side::Server
         };
-        let half = self.halves.of_mut(dir);
+        let half = self.halves.half_mut(dir);
         let mut copy = Vec::new();
         let mut found: Option<(Keys, Secret)> = None;
         for master in pool.masters(agreed.client_random, self.hellos.is_full, half.tried) {
@@ -235,7 +235,7 @@ impl<M: Copy> Connection<M> {
         // The next handshake inside tries all again.
         half.tried = 0;
         let other = Keys::of_12(suite, &agreed, &master, side.other())?;
-        let half = self.halves.of_mut(dir.other());
+        let half = self.halves.half_mut(dir.other());
         half.ready = Some(Box::new(other));
         half.tried = 0;
         self.is_bound = true;

@@ -12,7 +12,7 @@ use crate::suite::{Suite, Version};
 impl<M: Copy> Connection<M> {
     /// A handshake message ended.
     pub(super) fn handle(&mut self, dir: Dir, message: &Message, with: &mut With<'_, M>) {
-        let half = self.halves.of_mut(dir);
+        let half = self.halves.half_mut(dir);
         match (message.kind, &half.state) {
             (CLIENT_HELLO, State::Clear | State::Open(Stage::Tls12, _)) => {
                 self.handle_client_hello(dir, message, with);
@@ -82,7 +82,7 @@ impl<M: Copy> Connection<M> {
             (Some(version), Some(suite)) if suite.version == version => {
                 self.hellos.suite = Some(suite);
                 if version == Version::Tls13 {
-                    self.halves.of_mut(dir).state = State::Sealed(Stage::Handshake);
+                    self.halves.half_mut(dir).state = State::Sealed(Stage::Handshake);
                 }
                 return;
             }

@@ -73,14 +73,14 @@ struct Halves<M> {
 }
 
 impl<M> Halves<M> {
-    fn of(&self, dir: Dir) -> &Half<M> {
+    fn half(&self, dir: Dir) -> &Half<M> {
         match dir {
             Dir::Sent => &self.sent,
             Dir::Received => &self.received,
         }
     }
 
-    fn of_mut(&mut self, dir: Dir) -> &mut Half<M> {
+    fn half_mut(&mut self, dir: Dir) -> &mut Half<M> {
         match dir {
             Dir::Sent => &mut self.sent,
             Dir::Received => &mut self.received,
@@ -220,7 +220,7 @@ impl<M: Copy> Connection<M> {
     pub fn late(mark: M) -> Connection<M> {
         let mut connection = Connection::new();
         for dir in [Dir::Sent, Dir::Received] {
-            let half = connection.halves.of_mut(dir);
+            let half = connection.halves.half_mut(dir);
             half.state = State::Sealed(Stage::Application);
             half.may_have_early = false;
             half.lost = Some(Lost::late(mark));
@@ -242,7 +242,7 @@ impl<M: Copy> Connection<M> {
             self.counts.unread_bytes += bytes.len() as u64;
             return;
         }
-        let stale = self.halves.of_mut(dir).input.push(at, bytes, mark);
+        let stale = self.halves.half_mut(dir).input.push(at, bytes, mark);
         self.counts.stale_bytes += stale as u64;
         self.read(&mut With { pool, out });
     }
@@ -260,7 +260,7 @@ impl<M: Copy> Connection<M> {
         if self.is_over(dir) {
             return;
         }
-        self.halves.of_mut(dir).input.gap(at, len, mark);
+        self.halves.half_mut(dir).input.gap(at, len, mark);
         self.read(&mut With { pool, out });
     }
 
@@ -292,7 +292,7 @@ impl<M: Copy> Connection<M> {
     pub fn end(&mut self, mark: M, pool: &mut Pool, out: &mut dyn Sink<M>) {
         self.read(&mut With { pool, out });
         for dir in [Dir::Sent, Dir::Received] {
-            let half = self.halves.of_mut(dir);
+            let half = self.halves.half_mut(dir);
             let left = half.input.clear();
             self.counts.unread_bytes += left;
             let is_open = half.is_tls && !matches!(half.state, State::Closed);
@@ -333,13 +333,13 @@ impl<M: Copy> Connection<M> {
     }
 
     fn is_over(&self, dir: Dir) -> bool {
-        self.verdict.is_some() || matches!(self.halves.of(dir).state, State::Closed)
+        self.verdict.is_some() || matches!(self.halves.half(dir).state, State::Closed)
     }
 
     /// It is read no further.
     fn give_up(&mut self, verdict: Verdict, with: &mut With<'_, M>) {
         for dir in [Dir::Sent, Dir::Received] {
-            let half = self.halves.of_mut(dir);
+            let half = self.halves.half_mut(dir);
             self.counts.unread_bytes += half.input.clear();
             half.state = State::Closed;
             half.ready = None;

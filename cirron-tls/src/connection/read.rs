@@ -44,7 +44,7 @@ impl<M: Copy> Connection<M> {
 
     /// Reads one record of a direction.
     fn step(&mut self, dir: Dir, with: &mut With<'_, M>) -> Step {
-        let half = self.halves.of_mut(dir);
+        let half = self.halves.half_mut(dir);
         if matches!(half.state, State::Closed) {
             self.counts.unread_bytes += half.input.clear();
             return Step::Wait;
@@ -74,7 +74,7 @@ impl<M: Copy> Connection<M> {
 
     /// What stands where a record should begin is none.
     fn misread(&mut self, dir: Dir, with: &mut With<'_, M>) -> Step {
-        let half = self.halves.of(dir);
+        let half = self.halves.half(dir);
         let verdict = match (&half.state, half.is_tls) {
             (State::Sealed(_) | State::Open(..), _) => return self.lose(dir, 0),
             (State::Clear | State::Closed, true) => Verdict::GaveUp(Reason::Hello),
@@ -93,7 +93,7 @@ impl<M: Copy> Connection<M> {
         with: &mut With<'_, M>,
     ) -> Step {
         let is_retried = self.hellos.is_retried;
-        let half = self.halves.of_mut(dir);
+        let half = self.halves.half_mut(dir);
         let is_unknown = self.hellos.suite.is_none();
         let is_12 = (self.hellos.suite).is_some_and(|suite| suite.version == Version::Tls12);
         match header.kind() {
@@ -150,7 +150,7 @@ impl<M: Copy> Connection<M> {
         whole: usize,
         with: &mut With<'_, M>,
     ) -> Step {
-        let half = self.halves.of_mut(dir);
+        let half = self.halves.half_mut(dir);
         if header.kind() == CHANGE_CIPHER_SPEC && stage != Stage::Tls12 {
             half.input.take(whole);
             return Step::Read;
@@ -179,7 +179,7 @@ impl<M: Copy> Connection<M> {
             half.input.take(whole);
             return self.lose(dir, whole as u64);
         };
-        let bytes = plain.of(if is_kept { &copy } else { payload });
+        let bytes = plain.bytes_in(if is_kept { &copy } else { payload });
         let given = Given { dir, mark, stage };
         let changes = given.give(plain, bytes, &mut half.messages, &mut self.counts, with.out);
         half.has_data |= plain.kind == APPLICATION_DATA;
@@ -190,7 +190,7 @@ impl<M: Copy> Connection<M> {
 
     /// What a record changes.
     pub(super) fn apply(&mut self, dir: Dir, changes: Changes, with: &mut With<'_, M>) {
-        let half = self.halves.of_mut(dir);
+        let half = self.halves.half_mut(dir);
         if changes.ends {
             half.state = State::Closed;
         }

@@ -99,7 +99,7 @@ enum Gap {
 impl<M: Copy> Connection<M> {
     /// The front of a direction has no whole record: more must come, or it is lost to the hole behind it.
     pub(super) fn fall(&mut self, dir: Dir) -> Step {
-        let Some((bytes, mark)) = self.halves.of_mut(dir).input.cross() else {
+        let Some((bytes, mark)) = self.halves.half_mut(dir).input.cross() else {
             return Step::Wait;
         };
         self.counts.holes += 1;
@@ -109,7 +109,7 @@ impl<M: Copy> Connection<M> {
 
     /// The next record of a direction is none, or cannot be opened; `bytes` of it have been taken.
     pub(super) fn lose(&mut self, dir: Dir, bytes: u64) -> Step {
-        let input = &self.halves.of(dir).input;
+        let input = &self.halves.half(dir).input;
         // Of what was taken the mark is gone; the next is no earlier.
         if let Some(mark) = input.mark_at(1).or_else(|| input.last_mark()) {
             self.lost(dir, bytes, mark);
@@ -118,7 +118,7 @@ impl<M: Copy> Connection<M> {
     }
 
     fn lost(&mut self, dir: Dir, bytes: u64, mark: M) {
-        let half = self.halves.of_mut(dir);
+        let half = self.halves.half_mut(dir);
         let lost = half.lost.get_or_insert_with(|| Lost::at(mark));
         lost.bytes += bytes;
         lost.looked = 0;
@@ -127,7 +127,7 @@ impl<M: Copy> Connection<M> {
 
     /// Looks for the next record of a direction that lost its place.
     pub(super) fn seek(&mut self, dir: Dir, with: &mut With<'_, M>) -> Step {
-        let half = self.halves.of_mut(dir);
+        let half = self.halves.half_mut(dir);
         let Some(lost) = &mut half.lost else {
             return Step::Wait;
         };
@@ -178,7 +178,7 @@ impl<M: Copy> Connection<M> {
         };
         let tried = self.try_candidate(dir, &mut attempt, with.pool);
         self.counts.searched += budget.tries;
-        let half = self.halves.of_mut(dir);
+        let half = self.halves.half_mut(dir);
         let Some(lost) = &mut half.lost else {
             return Step::Wait;
         };
@@ -208,7 +208,7 @@ impl<M: Copy> Connection<M> {
         end: usize,
         with: &mut With<'_, M>,
     ) -> Step {
-        let half = self.halves.of_mut(dir);
+        let half = self.halves.half_mut(dir);
         let Some(lost) = half.lost.take() else {
             return Step::Wait;
         };
@@ -236,16 +236,16 @@ impl<M: Copy> Connection<M> {
             self.hellos.suite = Some(suite);
         }
         if was == Some(stage) {
-            self.halves.of_mut(dir).state = State::Open(stage, Box::new(keys));
+            self.halves.half_mut(dir).state = State::Open(stage, Box::new(keys));
         } else {
             self.open_with(dir, stage, keys, with.pool);
         }
         if stage == Stage::Application {
             self.settle_early(dir, with.pool);
         }
-        let half = self.halves.of_mut(dir);
+        let half = self.halves.half_mut(dir);
         let given = Given { dir, mark, stage };
-        let bytes = plain.of(&copy);
+        let bytes = plain.bytes_in(&copy);
         let changes = given.give(plain, bytes, &mut half.messages, &mut self.counts, with.out);
         half.has_data |= plain.kind == APPLICATION_DATA;
         self.apply(dir, changes, with);
@@ -256,7 +256,7 @@ impl<M: Copy> Connection<M> {
     fn try_candidate(&mut self, dir: Dir, attempt: &mut Attempt<'_>, pool: &Pool) -> Tried {
         let bytes = attempt.bytes;
         let is_client = self.hellos.client_dir == Some(dir);
-        let half = self.halves.of_mut(dir);
+        let half = self.halves.half_mut(dir);
         match std::mem::replace(&mut half.state, State::Closed) {
             State::Open(stage, mut keys) => {
                 let number = keys.number();
@@ -286,7 +286,7 @@ impl<M: Copy> Connection<M> {
                     }
                     Stage::Tls12 => self.try_master(dir, attempt, pool),
                 };
-                self.halves.of_mut(dir).state = State::Open(stage, keys);
+                self.halves.half_mut(dir).state = State::Open(stage, keys);
                 tried
             }
             state @ State::Sealed(stage) => {
@@ -314,7 +314,7 @@ impl<M: Copy> Connection<M> {
             let is_change =
                 attempt.header.bytes == [CHANGE_CIPHER_SPEC, 3, 3, 0, 1] && attempt.sealed == [1];
             if is_change {
-                let half = self.halves.of_mut(dir);
+                let half = self.halves.half_mut(dir);
                 half.state = State::Sealed(Stage::Tls12);
                 return Tried::No;
             }
@@ -328,7 +328,7 @@ impl<M: Copy> Connection<M> {
             return Tried::No;
         }
         // Where both hellos were lost, the secret that opens a record says whose it is.
-        let other = self.halves.of(dir.other());
+        let other = self.halves.half(dir.other());
         if self.hellos.client_dir.is_none() && other.lost.is_none() {
             return Tried::Wait;
         }
@@ -352,7 +352,7 @@ impl<M: Copy> Connection<M> {
         }
         if self.hellos.client_dir.is_none() {
             // Joined late: the secret that opens it says whose it is.
-            let since = self.halves.of(dir).tried;
+            let since = self.halves.half(dir).tried;
             for client_dir in [dir, dir.other()] {
                 self.hellos.client_dir = Some(client_dir);
                 let tried = self.try_stages(stages, dir, attempt, pool);
@@ -360,16 +360,16 @@ impl<M: Copy> Connection<M> {
                     return tried;
                 }
                 self.hellos.client_dir = None;
-                self.halves.of_mut(dir).tried = since;
+                self.halves.half_mut(dir).tried = since;
             }
-            self.halves.of_mut(dir).tried = pool.stamp();
+            self.halves.half_mut(dir).tried = pool.stamp();
             return Tried::Wait;
         }
         let is_client = self.hellos.client_dir == Some(dir);
         let mut is_missing = false;
         // Data that a client sends early is before all others.
         let may_lack_early = is_client
-            && self.halves.of(dir).may_have_early
+            && self.halves.half(dir).may_have_early
             && (self.hellos.client.is_none() || self.hellos.offers_early);
         for stage in stages {
             let Some(label) = label(*stage, is_client) else {
@@ -391,7 +391,7 @@ impl<M: Copy> Connection<M> {
                 },
                 None => {
                     is_missing = true;
-                    let since = self.halves.of(dir).tried;
+                    let since = self.halves.half(dir).tried;
                     pool.candidates(label, random, since).collect()
                 }
             };
@@ -439,7 +439,7 @@ impl<M: Copy> Connection<M> {
             }
         }
         if self.set.is_none() {
-            self.halves.of_mut(dir).tried = pool.stamp();
+            self.halves.half_mut(dir).tried = pool.stamp();
         }
         if is_missing { Tried::Wait } else { Tried::No }
     }
@@ -451,13 +451,13 @@ impl<M: Copy> Connection<M> {
             return Tried::No;
         }
         let mut opened = None;
-        let ready = self.halves.of_mut(dir).ready.take();
+        let ready = self.halves.half_mut(dir).ready.take();
         let was_ready = ready.is_some();
         let keys = match ready {
             Some(mut keys) => {
                 opened = attempt.ahead(&mut keys);
                 if opened.is_none() {
-                    self.halves.of_mut(dir).ready = Some(keys);
+                    self.halves.half_mut(dir).ready = Some(keys);
                     None
                 } else {
                     Some(*keys)

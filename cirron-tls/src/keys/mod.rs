@@ -62,7 +62,7 @@ pub(crate) struct Plain {
 
 impl Plain {
     /// Its bytes, in the payload that was opened.
-    pub(crate) fn of(self, payload: &[u8]) -> &[u8] {
+    pub(crate) fn bytes_in(self, payload: &[u8]) -> &[u8] {
         let bytes = payload.get(self.start..self.start + self.len);
         bytes.unwrap_or_default()
     }

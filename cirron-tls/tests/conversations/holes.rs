@@ -81,9 +81,9 @@ fn data_records(script: &Script, dir: Dir) -> Vec<std::ops::Range<usize>> {
                 while at < line_end {
                     let len = u16::from_be_bytes([stream[at + 3], stream[at + 4]]);
                     let end = at + 5 + usize::from(len);
-                    let before = run.kept.of(dir).marks.len();
+                    let before = run.kept.out(dir).marks.len();
                     run.bytes(dir, &stream[at..end]);
-                    records.push((at..end, run.kept.of(dir).marks.len() - before));
+                    records.push((at..end, run.kept.out(dir).marks.len() - before));
                     at = end;
                 }
             }
@@ -91,7 +91,12 @@ fn data_records(script: &Script, dir: Dir) -> Vec<std::ops::Range<usize>> {
         }
     }
     let given: usize = records.iter().map(|(_, given)| given).sum();
-    assert_eq!(run.kept.of(dir).plain, script.plain(dir), "{}", script.name);
+    assert_eq!(
+        run.kept.out(dir).plain,
+        script.plain(dir),
+        "{}",
+        script.name
+    );
     assert!(records.iter().all(|(_, given)| *given <= 1) || given < 4);
     records
         .into_iter()
@@ -156,7 +161,7 @@ fn protected_from(script: &Script) -> [usize; 2] {
         if let Line::Bytes(dir, bytes) = line {
             let at = usize::from(*dir == Dir::Received);
             passed[at] += bytes.len();
-            if from[at] == usize::MAX && !run.kept.of(*dir).plain.is_empty() {
+            if from[at] == usize::MAX && !run.kept.out(*dir).plain.is_empty() {
                 from[at] = passed[at];
             }
         }
@@ -183,7 +188,7 @@ fn every_whole_record_behind_a_hole_in_the_data_is_read_and_gaps_are_exact() {
                 let what = format!("{} in {size}, {one_in}", script.name);
                 assert_eq!(run.kept.verdict, None, "{what}");
                 for dir in [Dir::Sent, Dir::Received] {
-                    let out = run.kept.of(dir);
+                    let out = run.kept.out(dir);
                     let all_exact = assert_right(script.plain(dir), out, &what);
                     let whole = survivors(&data[usize::from(dir == Dir::Received)], &parts, dir);
                     // Early data comes out later than its records, so that they are not told by it.
@@ -234,7 +239,7 @@ fn every_record_that_survives_a_hole_anywhere_is_read_or_the_connection_is_given
                 runs += 1;
                 given_up += usize::from(run.kept.verdict.is_some());
                 for dir in [Dir::Sent, Dir::Received] {
-                    let mut out = run.kept.of(dir).clone();
+                    let mut out = run.kept.out(dir).clone();
                     if run.kept.verdict.is_some() {
                         out.gaps.push((out.plain.len(), None));
                     }
@@ -243,7 +248,7 @@ fn every_record_that_survives_a_hole_anywhere_is_read_or_the_connection_is_given
                         assert_right(script.plain(dir), &out, &format!("{what} {facts:?}"));
                     }
                     let survive = survivors(records(dir), &parts, dir);
-                    let out = run.kept.of(dir).marks.len();
+                    let out = run.kept.out(dir).marks.len();
                     // A renegotiation whose hellos were lost ends what can be read.
                     if run.connection.facts().is_bound && !script.name.contains("renegotiated") {
                         assert_eq!(out, survive, "{what} {facts:?}");

@@ -116,14 +116,14 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    pub(crate) fn of(&self, dir: Dir) -> &Out {
+    pub(crate) fn out(&self, dir: Dir) -> &Out {
         match dir {
             Dir::Sent => &self.sent,
             Dir::Received => &self.received,
         }
     }
 
-    fn of_mut(&mut self, dir: Dir) -> &mut Out {
+    fn out_mut(&mut self, dir: Dir) -> &mut Out {
         match dir {
             Dir::Sent => &mut self.sent,
             Dir::Received => &mut self.received,
@@ -134,17 +134,17 @@ impl Kept {
 impl Sink<usize> for Kept {
     fn plaintext(&mut self, dir: Dir, mark: usize, bytes: &[u8]) {
         assert!(!bytes.is_empty());
-        self.of_mut(dir).plain.extend_from_slice(bytes);
-        self.of_mut(dir).marks.push(mark);
+        self.out_mut(dir).plain.extend_from_slice(bytes);
+        self.out_mut(dir).marks.push(mark);
     }
 
     fn gap(&mut self, dir: Dir, _mark: usize, len: Option<u64>) {
-        let out = self.of_mut(dir);
+        let out = self.out_mut(dir);
         out.gaps.push((out.plain.len(), len));
     }
 
     fn close_notify(&mut self, dir: Dir, _mark: usize) {
-        self.of_mut(dir).closed = true;
+        self.out_mut(dir).closed = true;
     }
 
     fn verdict(&mut self, verdict: Verdict) {
@@ -227,7 +227,7 @@ impl Run {
         let name = &script.name;
         assert_eq!(self.kept.verdict, None, "{name}, {how}");
         for dir in [Dir::Sent, Dir::Received] {
-            let out = self.kept.of(dir);
+            let out = self.kept.out(dir);
             assert!(
                 out.plain == script.plain(dir),
                 "{name}, {how}: {dir:?} differs: {} bytes",

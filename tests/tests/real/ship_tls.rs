@@ -231,7 +231,7 @@ fn by_tls() -> Result<String> {
         sent(dir.path(), &[protocol, to(&to_open), trust])?;
         let known = [protocol, to(&to_asking), trust, own[0], own[1]];
         sent(dir.path(), &known)?;
-        // Who is not trusted, and who does not say who it is.
+        // A server whose certificate is not trusted, and a client without a certificate of its own.
         refused(dir.path(), &[protocol, to(&to_open)])?;
         refused(dir.path(), &[protocol, to(&to_asking), trust])?;
         let came = (open.count(via, "traces")?, asking.count(via, "traces")?);
